@@ -1,0 +1,1 @@
+"""pymailbox: a POP3 account as a Python sequence of messages."""

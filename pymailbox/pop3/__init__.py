@@ -1,0 +1,1 @@
+"""The POP3 protocol: commands, framing, flows and the blocking connection."""
