@@ -1,0 +1,79 @@
+"""Capabilities: what a server says it can do (CAPA, RFC 2449 §5).
+
+Pure. The reader is tolerant: names are case-blind, `NAME=value` is read as `NAME value`, empty lines are skipped.
+Whether the server tells the truth is another matter (DESIGN.md, decision 7).
+"""
+
+from collections.abc import Iterator, Mapping
+
+__all__ = ["Capabilities"]
+
+
+class Capabilities(Mapping[str, tuple[str, ...]]):
+    """The capabilities of a server by name, each with its parameters; names are case-blind.
+
+    >>> from pymailbox.pop3 import Capabilities
+    >>> caps = Capabilities.from_lines(["TOP", "SASL PLAIN XOAUTH2", "EXPIRE 60"])
+    >>> "top" in caps, caps["SASL"], caps.sasl, caps.expire
+    (True, ('PLAIN', 'XOAUTH2'), ('PLAIN', 'XOAUTH2'), 60)
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self._entries = {name.upper(): tuple(values) for name, values in (entries or {}).items()}
+
+    @classmethod
+    def from_lines(cls, lines: list[str]) -> "Capabilities":
+        """Read the lines of a CAPA listing; a name given twice has the parameters of both."""
+        entries: dict[str, tuple[str, ...]] = {}
+        for line in lines:
+            words = line.split()
+            if not words:
+                continue
+            name, equals, value = words[0].partition("=")
+            values = ([value] if equals and value else []) + words[1:]
+            name = name.upper()
+            known = entries.get(name, ())
+            entries[name] = known + tuple(v for v in values if v not in known)
+        return cls(entries)
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        return self._entries[name.upper()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.upper() in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"Capabilities({self._entries!r})"
+
+    @property
+    def sasl(self) -> tuple[str, ...]:
+        """The SASL mechanisms, in upper case and in the server's order (RFC 5034 §3)."""
+        return tuple(mechanism.upper() for mechanism in self._entries.get("SASL", ()))
+
+    @property
+    def expire(self) -> int | None:
+        """Days the server keeps mail; 0 means that RETR may delete (RFC 2449 §6.7). None: not said, or never."""
+        return self._number("EXPIRE")
+
+    @property
+    def login_delay(self) -> int | None:
+        """Seconds the server wants between two logins (RFC 2449 §6.5), or None where it does not say."""
+        return self._number("LOGIN-DELAY")
+
+    @property
+    def implementation(self) -> str | None:
+        """What the server says that it is (RFC 2449 §6.9), or None."""
+        words = self._entries.get("IMPLEMENTATION")
+        return " ".join(words) if words else None
+
+    def _number(self, name: str) -> int | None:
+        first = (*self._entries.get(name, ()), "")[0]
+        return int(first) if first.isascii() and first.isdigit() and len(first) < 12 else None

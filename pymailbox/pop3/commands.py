@@ -1,0 +1,348 @@
+"""The commands of POP3, one function each: arguments in, a `Command[T]` out.
+
+Arguments are checked here, before an octet is sent: numbers below 1 are `ValueError`, and so are control
+characters (C0 and DEL, in the *encoded* octets) in any text. Nothing here does I/O.
+
+The greeting and a SASL response are commands too: one sends nothing, the other has no verb.
+"""
+
+import base64
+import binascii
+import builtins
+import hashlib
+import operator
+from typing import Any, overload
+
+from attrs import frozen
+
+from pymailbox.errors import AuthenticationError, MessageUnavailable, ProtocolError, TemporaryFailure
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Body, Chunk, Command, Note, Reply, Verb
+from pymailbox.pop3.listings import number_of, read_sizes, read_uids
+
+__all__ = [
+    "Body",
+    "Chunk",
+    "Command",
+    "Reply",
+    "Stat",
+    "apop",
+    "auth",
+    "capa",
+    "dele",
+    "greeting",
+    "lang",
+    "languages",
+    "list",
+    "noop",
+    "pass_",
+    "quit",
+    "respond",
+    "retr",
+    "rpop",
+    "rset",
+    "stat",
+    "stls",
+    "stream",
+    "top",
+    "uidl",
+    "user",
+    "utf8",
+]
+
+
+@frozen
+class Stat:
+    """What STAT says: how many messages, and their octets together (None where that was no number)."""
+
+    count: int
+    size: int | None
+
+
+# --- arguments ------------------------------------------------------------------------------------------------
+
+
+def _number(value: int, name: str = "message number", least: int = 1) -> bytes:
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    value = operator.index(value)
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more, not {value}")
+    return b"%d" % value
+
+
+def text(value: str, name: str) -> bytes:
+    """Encode an argument as UTF-8; control characters in the octets are ValueError (the value is not shown)."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    try:
+        octets = value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} cannot be encoded as UTF-8: it has a lone surrogate") from None
+    if any(octet < 0x20 or octet == 0x7F for octet in octets):
+        raise ValueError(f"{name} must not contain control characters (C0 or DEL)")
+    return octets
+
+
+def _word(value: str, name: str) -> bytes:
+    octets = text(value, name)
+    if not octets or b" " in octets:
+        raise ValueError(f"{name} must be one word, without blanks")
+    return octets
+
+
+# --- replies --------------------------------------------------------------------------------------------------
+
+
+def _said(reply: Reply, _: Note) -> str:
+    return reply.message
+
+
+def _stat(reply: Reply, note: Note) -> Stat:
+    words = reply.text.split()
+    count = number_of(words[0]) if words else None
+    if count is None:
+        raise ProtocolError("STAT gave no count of messages", command=reply.command.redacted, response=reply.message)
+    size = number_of(words[1]) if len(words) > 1 else None
+    if size is None:
+        note("STAT_WITHOUT_SIZE", reply.message)  # Q31, Q32
+    return Stat(count, size)
+
+
+def _sizes(reply: Reply, note: Note) -> dict[int, int | None]:
+    return read_sizes(reply.body or b"", note)
+
+
+def _uids(reply: Reply, note: Note) -> dict[int, str | None]:
+    return read_uids(reply.body or b"", note)
+
+
+def _one(reply: Reply) -> bytes:
+    """Return what follows the number in the single form of LIST and UIDL; another number is a ProtocolError."""
+    number, _, rest = reply.text.strip().partition(b" ")
+    if number_of(number) != int(reply.command.arguments):
+        raise ProtocolError(
+            "the answer is about another message than the one asked for",
+            command=reply.command.redacted,
+            response=reply.message,
+        )
+    return rest.strip()
+
+
+def _one_size(reply: Reply, note: Note) -> int | None:
+    words = _one(reply).split(None, 1)
+    size = number_of(words[0]) if words else None
+    if size is None:
+        note("LIST_WITHOUT_SIZE", reply.message)
+    return size
+
+
+def _one_uid(reply: Reply, note: Note) -> str | None:
+    uid = _one(reply)
+    if not uid:
+        note("BLANK_UID", reply.message)
+    return uid.decode("utf-8", "surrogateescape") if uid else None
+
+
+def _body(reply: Reply, _: Note) -> bytes:
+    return reply.body or b""
+
+
+def _octets(reply: Reply, _: Note) -> int:
+    return reply.octets
+
+
+def _lines(reply: Reply) -> builtins.list[str]:
+    return (reply.body or b"").decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n")
+
+
+def _capabilities(reply: Reply, _: Note) -> Capabilities:
+    return Capabilities.from_lines(_lines(reply))
+
+
+def _languages(reply: Reply, _: Note) -> dict[str, str]:
+    pairs = (line.strip().partition(" ") for line in _lines(reply))
+    return {tag: description.strip() for tag, _, description in pairs if tag}
+
+
+def _challenge(reply: Reply, _: Note) -> bytes | None:
+    """The challenge of `+ base64`, or None when the exchange ended with +OK."""
+    if reply.status == b"+OK":
+        return None
+    try:
+        return base64.b64decode(reply.text.strip(), validate=True)
+    except binascii.Error:
+        # What it says is not shown: it may hold what a mechanism sent before.
+        raise ProtocolError("the challenge is not base64 (RFC 5034 §4)", command=reply.command.redacted) from None
+
+
+# --- the verbs ------------------------------------------------------------------------------------------------
+
+_GONE = "this message cannot be had: the server has none of that number, or it is marked as deleted"
+_LOGIN: dict[str, Any] = {
+    "alone": True,
+    "secret": True,
+    "refused": AuthenticationError,
+    "problem": "the login was refused; check user and password",
+}
+
+_GREETING = Verb(
+    b"", _said, alone=True, refused=TemporaryFailure, problem="the server takes no sessions now; try again later"
+)
+_STAT = Verb(b"STAT", _stat)
+_LIST = Verb(b"LIST", _sizes, Body.LISTING)
+_LIST_ONE = Verb(b"LIST", _one_size, refused=MessageUnavailable, problem=_GONE)
+_UIDL = Verb(b"UIDL", _uids, Body.LISTING)
+_UIDL_ONE = Verb(b"UIDL", _one_uid, refused=MessageUnavailable, problem=_GONE)
+_RETR = Verb(b"RETR", _body, Body.KEPT, refused=MessageUnavailable, problem=_GONE)
+_STREAM = Verb(b"RETR", _octets, Body.STREAMED, refused=MessageUnavailable, problem=_GONE)
+_TOP = Verb(b"TOP", _body, Body.KEPT, refused=MessageUnavailable, problem=_GONE)
+_DELE = Verb(b"DELE", _said, refused=MessageUnavailable, problem=_GONE)
+_RSET = Verb(b"RSET", _said)
+_NOOP = Verb(b"NOOP", _said)
+_QUIT = Verb(b"QUIT", _said, alone=True)
+_USER = Verb(b"USER", _said, refused=AuthenticationError, problem="the server does not take this user name")
+_PASS = Verb(b"PASS", _said, **_LOGIN)
+_APOP = Verb(b"APOP", _said, **_LOGIN)
+_RPOP = Verb(b"RPOP", _said, **_LOGIN)
+_AUTH = Verb(b"AUTH", _challenge, challenged=True, **_LOGIN)
+_RESPONSE = Verb(b"", _challenge, challenged=True, **_LOGIN)
+_CAPA = Verb(b"CAPA", _capabilities, Body.TEXT)
+_STLS = Verb(b"STLS", _said, alone=True, problem="the server refused to start TLS")
+_UTF8 = Verb(b"UTF8", _said)
+_LANG = Verb(b"LANG", _said)
+_LANGUAGES = Verb(b"LANG", _languages, Body.TEXT)
+
+
+# --- the commands, in the order of the RFCs -------------------------------------------------------------------
+
+
+def greeting() -> Command[str]:
+    """Await the greeting, which the server owes unasked (RFC 1939 §4); sends nothing."""
+    return Command(_GREETING)
+
+
+def stat() -> Command[Stat]:
+    """STAT: the count and the octets of the maildrop (RFC 1939 §5)."""
+    return Command(_STAT)
+
+
+@overload
+def list(number: None = None, *, entries: int | None = None) -> Command[dict[int, int | None]]: ...
+@overload
+def list(number: int) -> Command[int | None]: ...
+def list(number: int | None = None, *, entries: int | None = None) -> Command[Any]:
+    """LIST: octets by message number, or of one message (RFC 1939 §5).
+
+    More than `entries` lines are `LimitExceeded`.
+    """
+    return Command(_LIST, entries=entries) if number is None else Command(_LIST_ONE, _number(number))
+
+
+@overload
+def uidl(number: None = None, *, entries: int | None = None) -> Command[dict[int, str | None]]: ...
+@overload
+def uidl(number: int) -> Command[str | None]: ...
+def uidl(number: int | None = None, *, entries: int | None = None) -> Command[Any]:
+    """UIDL: uid by message number, or of one message (RFC 1939 §7).
+
+    More than `entries` lines are `LimitExceeded`.
+    """
+    return Command(_UIDL, entries=entries) if number is None else Command(_UIDL_ONE, _number(number))
+
+
+def retr(number: int, *, expected: int = 8192) -> Command[bytes]:
+    """RETR: the whole message (RFC 1939 §5). `expected` is its size in octets, for the window."""
+    return Command(_RETR, _number(number), expected)
+
+
+def stream(number: int, *, expected: int = 8192) -> Command[int]:
+    """RETR with the message handed on in chunks; the result is the octets."""
+    return Command(_STREAM, _number(number), expected)
+
+
+def top(number: int, lines: int = 0, *, expected: int = 2048) -> Command[bytes]:
+    """TOP: the headers, a blank line and the first `lines` lines of the body (RFC 1939 §7)."""
+    return Command(_TOP, _number(number) + b" " + _number(lines, "lines", 0), expected)
+
+
+def dele(number: int) -> Command[str]:
+    """DELE: mark a message; it goes when QUIT is said (RFC 1939 §5)."""
+    return Command(_DELE, _number(number))
+
+
+def rset() -> Command[str]:
+    """RSET: take back all marks (RFC 1939 §5)."""
+    return Command(_RSET)
+
+
+def noop() -> Command[str]:
+    """NOOP: nothing, but the server's idle clock starts anew (RFC 1939 §5)."""
+    return Command(_NOOP)
+
+
+def quit() -> Command[str]:
+    """QUIT: commit the deletions and end the session (RFC 1939 §6)."""
+    return Command(_QUIT)
+
+
+def user(name: str) -> Command[str]:
+    """USER: the name of the mailbox; PASS follows (RFC 1939 §7)."""
+    return Command(_USER, text(name, "user"))
+
+
+def pass_(password: str) -> Command[str]:
+    """PASS: the rest of the line is the password, blanks included (RFC 1939 §7)."""
+    return Command(_PASS, text(password, "password"))
+
+
+def apop(name: str, secret: str, timestamp: bytes) -> Command[str]:
+    """APOP: the MD5 of the greeting's timestamp and the secret (RFC 1939 §7)."""
+    digest = hashlib.md5(timestamp + text(secret, "secret"), usedforsecurity=False).hexdigest()
+    return Command(_APOP, _word(name, "user") + b" " + digest.encode())
+
+
+def rpop(name: str) -> Command[str]:
+    """RPOP: login by trusted host (RFC 1081), kept because `poplib` has it."""
+    return Command(_RPOP, text(name, "user"))
+
+
+def auth(mechanism: str, initial: bytes | None = None) -> Command[bytes | None]:
+    """AUTH: start a SASL exchange, with the initial response if there is one (RFC 5034 §4).
+
+    The result is the first challenge, or None when the server said +OK.
+    """
+    line = _word(mechanism, "mechanism")
+    if initial is not None:
+        line += b" " + (base64.b64encode(initial) or b"=")
+    return Command(_AUTH, line)
+
+
+def respond(response: bytes | None) -> Command[bytes | None]:
+    """Answer a SASL challenge; None cancels with `*` (RFC 5034 §4)."""
+    return Command(_RESPONSE, b"*" if response is None else base64.b64encode(response))
+
+
+def capa() -> Command[Capabilities]:
+    """CAPA: what the server can do (RFC 2449 §5)."""
+    return Command(_CAPA, expected=512)
+
+
+def stls() -> Command[str]:
+    """STLS: TLS starts behind the +OK (RFC 2595 §4)."""
+    return Command(_STLS)
+
+
+def utf8() -> Command[str]:
+    """UTF8: mail with UTF-8 headers may be sent as it is (RFC 6856 §2)."""
+    return Command(_UTF8)
+
+
+def lang(tag: str) -> Command[str]:
+    """LANG tag: the language of the server's texts; `*` for its default (RFC 6856 §3)."""
+    return Command(_LANG, _word(tag, "language tag"))
+
+
+def languages() -> Command[dict[str, str]]:
+    """LANG: the languages the server has texts in, each with its name (RFC 6856 §3)."""
+    return Command(_LANGUAGES, expected=512)

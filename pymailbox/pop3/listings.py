@@ -1,0 +1,129 @@
+"""Listings: the bodies of LIST and UIDL as dictionaries.
+
+Pure, and fast where the listing is regular: a slab of some thousand lines is checked and split at C speed, and
+only a slab with an odd line is read line by line. An odd line costs that line and is noted once, never the rest
+(DESIGN.md, decision 9). Memory is that of the result plus one slab.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from pymailbox.pop3.command import Note
+
+__all__ = ["number_of", "read_sizes", "read_uids"]
+
+V = TypeVar("V", int, str)
+
+_SLAB = 1 << 18  # octets; some 16,000 lines
+
+
+def number_of(token: bytes) -> int | None:
+    """Return the number that `token` spells in ASCII digits, 18 at most, or None."""
+    return int(token) if token.isdigit() and len(token) <= 18 else None
+
+
+def read_sizes(body: bytes, note: Note) -> dict[int, int | None]:
+    """Read a LIST body: octets by message number, None where the server gave no number (RFC 1939 §5)."""
+    return _read(body, note, _regular_sizes, _odd_size)
+
+
+def read_uids(body: bytes, note: Note) -> dict[int, str | None]:
+    """Read a UIDL body: uid by message number, None for a blank one (RFC 1939 §7)."""
+    return _read(body, note, _regular_uids, _odd_uid)
+
+
+def _read(
+    body: bytes,
+    note: Note,
+    regular: Callable[[list[str]], list[V] | None],
+    odd: Callable[[bytes, Note], V | None],
+) -> dict[int, V | None]:
+    result: dict[int, V | None] = {}
+    for slab in _slabs(body):
+        numbers, values = _columns(slab, regular)
+        if values is not None and (not result or numbers[0] > next(reversed(result))):
+            result.update(zip(numbers, values, strict=True))
+        else:
+            _read_lines(slab, note, odd, result)
+    return result
+
+
+def _slabs(body: bytes) -> Iterator[bytes]:
+    if len(body) <= _SLAB:
+        if body:
+            yield body
+        return
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start + _SLAB) + 1 or len(body)
+        yield body[start:end]
+        start = end
+
+
+def _columns(slab: bytes, regular: Callable[[list[str]], list[V] | None]) -> tuple[list[int], list[V] | None]:
+    """Split a slab of nothing but `number SP value CRLF` with rising numbers; otherwise no values."""
+    # Each line end becomes a cell of its own, so that one comparison proves that every line has two cells.
+    cells = slab.decode("utf-8", "surrogateescape").replace("\r\n", " \n ").split(" ")
+    lines = len(cells) // 3
+    if len(cells) != 3 * lines + 1 or cells[2::3].count("\n") != lines:
+        return [], None
+    digits = cells[0:-1:3]
+    together = "".join(digits)
+    if not (together.isascii() and together.isdigit()) or max(map(len, digits)) > 18 or "" in digits:
+        return [], None
+    numbers = list(map(int, digits))
+    first = numbers[0]
+    if first < 1 or numbers != list(range(first, first + lines)):
+        return [], None
+    return numbers, regular(cells[1::3])
+
+
+def _regular_sizes(cells: list[str]) -> list[int] | None:
+    together = "".join(cells)
+    if "" in cells or not (together.isascii() and together.isdigit()) or max(map(len, cells)) > 18:
+        return None
+    return list(map(int, cells))
+
+
+def _regular_uids(cells: list[str]) -> list[str] | None:
+    # A blank uid, or white space other than the blank that parted the cells, is for the careful reader.
+    return None if "" in cells or not "".join(cells).isprintable() else cells
+
+
+def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None], result: dict[int, V | None]) -> None:
+    for line in slab.split(b"\n"):
+        words = line.split(None, 1)
+        if words and words[0].upper() == b"+OK":
+            note("OK_PREFIX_IN_LISTING", _shown(line))  # Q41
+            words = words[1].split(None, 1) if len(words) > 1 else []
+        if not words:
+            continue
+        number = number_of(words[0])
+        if not number:
+            note("STRANGER_IN_LISTING", _shown(line))
+            continue
+        value = odd(words[1].rstrip(b"\r") if len(words) > 1 else b"", note)
+        if number in result and result[number] != value:
+            note("NUMBER_TWICE_IN_LISTING", _shown(line))
+            value = None
+        result[number] = value
+
+
+def _odd_size(rest: bytes, note: Note) -> int | None:
+    words = rest.split(None, 1)
+    size = number_of(words[0]) if words else None
+    if size is None:
+        note("LIST_WITHOUT_SIZE", _shown(rest))
+    return size
+
+
+def _odd_uid(rest: bytes, note: Note) -> str | None:
+    uid = rest.rstrip(b" \t")
+    if not uid:
+        note("BLANK_UID", _shown(rest))
+        return None
+    return uid.decode("utf-8", "surrogateescape")
+
+
+def _shown(line: bytes) -> str:
+    return line[:80].decode("ascii", "backslashreplace")

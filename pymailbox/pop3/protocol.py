@@ -1,0 +1,395 @@
+"""Protocol: one POP3 conversation without I/O.
+
+Four verbs: `send(command)` queues, `data_to_send()` gives the octets that the window lets out, `receive_data(data)`
+and `receive_eof()` take what arrived, `next_event()` gives a `Reply`, a `Chunk`, or None when more is needed.
+
+It owns the framing (ends of lines and bodies, dot-unstuffing), the first-in-first-out queue of replies owed, the
+window, the limits, and the poisoned state: after any doubt every later use raises `ConnectionLost`
+(DESIGN.md, decision 5). It never calls a sink and never waits.
+"""
+
+import logging
+import re
+from collections import deque
+from typing import Any
+
+from attrs import define, field, frozen
+
+from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError, printable
+from pymailbox.pop3.command import Body, Chunk, Command, Reply
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.refusal import response_code
+
+__all__ = ["Protocol"]
+
+_log = logging.getLogger("pymailbox.quirks")
+
+_FIRST_WINDOW = 64  # commands in flight at the start; doubles with each round trip of clean replies
+_COMMAND_OCTETS = 1 << 16  # of unanswered commands; drivers read while they write, so this is no deadlock
+
+
+@frozen
+class _Framing:
+    """How lines end on this connection, fixed by the first status line (DESIGN.md, decision 6)."""
+
+    newline: bytes
+    #: A line end and the dot of the next line: either the end of the body or a stuffed dot.
+    dot: "re.Pattern[bytes]"
+    end: "re.Pattern[bytes]"
+    #: What the end of a chunk may be the beginning of `end`, longest first.
+    partial: tuple[bytes, ...]
+
+    def undecided(self, data: bytes) -> int:
+        """Return how many octets at the end of `data` may belong to an end of body that is not all there."""
+        if data[-1:] in (b"\r", b"\n", b"."):
+            for prefix in self.partial:
+                if data.endswith(prefix):
+                    return len(prefix)
+        return 0
+
+
+_CRLF = _Framing(b"\r\n", re.compile(rb"\r\n\."), re.compile(rb"\r\n\.\r\n"), (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r"))
+_LF = _Framing(b"\n", re.compile(rb"\n\."), re.compile(rb"\n\.\r?\n"), (b"\n.\r", b"\n.", b"\n"))
+
+
+@define(eq=False)
+class Protocol:
+    """One side of a POP3 conversation: commands in, octets out; octets in, replies out."""
+
+    limits: Limits = field(factory=Limits)
+    #: Whether commands may be sent before earlier ones are answered (RFC 2449 §6.6).
+    pipelining: bool = False
+    #: Quirks seen so far, by name, each with the first thing seen.
+    quirks: dict[str, str] = field(factory=dict)
+
+    _queued: deque[Command[Any]] = field(factory=deque, init=False)
+    _owed: deque[Command[Any]] = field(factory=deque, init=False)
+    _window: int = field(default=_FIRST_WINDOW, init=False)
+    _flight: int = field(default=0, init=False)  # octets: commands sent and replies expected
+
+    _data: bytes = field(default=b"", init=False)
+    _at: int = field(default=0, init=False)  # what is before it has been dealt with
+    _searched: int = field(default=0, init=False)  # no line end before it
+    _ended: bool = field(default=False, init=False)
+    _framing: _Framing | None = field(default=None, init=False)
+
+    # The reply whose body is arriving.
+    _text: bytes | None = field(default=None, init=False)
+    _skip: int = field(default=0, init=False)  # octets of the status line that the body's first piece begins with
+    _pieces: list[bytes] = field(factory=list, init=False)
+    _octets: int = field(default=0, init=False)
+    _lines: int = field(default=0, init=False)
+    _complete: bool = field(default=False, init=False)
+
+    _failure: str | None = field(default=None, init=False)
+
+    # --- out ----------------------------------------------------------------------------------------------
+
+    def send(self, command: Command[Any]) -> None:
+        """Queue a command; `data_to_send()` lets it out when its turn has come."""
+        if self._failure is not None:
+            raise ConnectionLost(self._failure, command=command.redacted)
+        self._queued.append(command)
+
+    def data_to_send(self) -> bytes:
+        """Return the octets that may be sent now; each is returned once."""
+        lines = []
+        queued, owed = self._queued, self._owed
+        while queued and self._may_send(queued[0]):
+            command = queued.popleft()
+            owed.append(command)
+            self._flight += command.expected
+            lines.append(command.line)
+        return b"".join(lines)
+
+    def _may_send(self, command: Command[Any]) -> bool:
+        owed = self._owed
+        if not owed:
+            return True
+        return self.pipelining and not command.verb.alone and not owed[-1].verb.alone and self.room(command.expected)
+
+    def room(self, expected: int = 0) -> bool:
+        """Whether the window has room for one more command with a reply of `expected` octets."""
+        if not self._owed and not self._queued:
+            return True
+        if not self.pipelining:
+            return False
+        waiting = len(self._owed) + len(self._queued)
+        return (
+            waiting < self._window and self._flight + expected <= self.limits.window and waiting * 16 <= _COMMAND_OCTETS
+        )
+
+    @property
+    def owed(self) -> int:
+        """How many replies the server owes, or will owe once everything queued is sent."""
+        return len(self._owed) + len(self._queued)
+
+    # --- in -----------------------------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        """Take octets from the server."""
+        if self._at == len(self._data):
+            self._data = data
+        else:
+            self._data = self._data[self._at :] + data
+        self._searched -= self._at
+        if self._searched < 0 or self._data is data:
+            self._searched = 0
+        self._at = 0
+
+    def receive_eof(self) -> None:
+        """Take the end of the server's octets: nothing more will come."""
+        self._ended = True
+
+    @property
+    def pending(self) -> bool:
+        """Whether octets have arrived that no event has taken yet."""
+        return self._at < len(self._data)
+
+    def next_event(self) -> Reply | Chunk | None:
+        """Return what is complete by now, in the order of the commands; None when more octets are needed.
+
+        Raises `ProtocolError` (the server broke the protocol), `LimitExceeded`, or `ConnectionLost` (the octets
+        ended too early); the conversation is poisoned then.
+        """
+        if self._failure is not None:
+            raise ConnectionLost(self._failure)
+        try:
+            return self._next_event()
+        except MailboxError as error:
+            self.poison(error.problem)
+            raise
+
+    def _next_event(self) -> Reply | Chunk | None:
+        if not self._owed:
+            if self._at < len(self._data):
+                raise self._unasked()
+            return None
+        event = self._next_chunk() if self._text is not None else self._next_status()
+        if event is None and self._ended:
+            raise self._truncated()
+        return event
+
+    def _next_status(self) -> Reply | Chunk | None:
+        data, at = self._data, self._at
+        end = data.find(b"\n", max(at, self._searched))
+        if end < 0:
+            self._searched = len(data)
+            if len(data) - at > self.limits.status_line:
+                raise self._exceeded("status_line", "a status line")
+            return None
+        if end - at > self.limits.status_line:
+            raise self._exceeded("status_line", "a status line")
+        framing = self._framing
+        if data[end - 1 : end] == b"\r" and end > at:
+            line = data[at : end - 1]
+            if framing is None:
+                framing = self._framing = _CRLF
+        else:
+            line = data[at:end]
+            if framing is None:
+                framing = self._framing = _LF
+                self.note("LF_LINES", "the greeting ends in a bare LF")
+            elif framing is _CRLF:
+                raise self._strange("a status line ends in a bare LF, unlike those before", line)
+        command = self._owed[0]
+        status, text = self._status(line, command)
+        self._at = end + 1
+        body = command.verb.body
+        if body is Body.NONE or status == b"-ERR":
+            return self._finish(Reply(command, status, text))
+        # The status line's own end may be the beginning of the end of the body: search from there.
+        start = end + 1 - len(framing.newline)
+        found = framing.dot.search(data, start)
+        if found is not None and body is not Body.STREAMED:
+            whole = self._whole(data, end + 1, found.start(), framing)
+            if whole is not None:
+                self._bound(command, len(whole), whole)
+                return self._finish(Reply(command, status, text, whole, len(whole)))
+        self._text, self._at, self._skip = text, start, len(framing.newline)
+        return self._next_chunk()
+
+    def _status(self, line: bytes, command: Command[Any]) -> tuple[bytes, bytes]:
+        """Part a status line into its token and its text; anything else is a ProtocolError."""
+        token, _, text = line.partition(b" ")
+        if token == b"+OK" or token == b"-ERR":
+            return token, text
+        upper = token.upper()
+        if upper == b"+OK" or upper == b"-ERR":  # Q3
+            self.note("LOWERCASE_STATUS", line.decode("latin-1"))
+            return upper, text
+        if command.verb.challenged and token == b"+":
+            return token, text
+        raise self._strange(_guess(line), line)
+
+    def _whole(self, data: bytes, start: int, dot: int, framing: _Framing) -> bytes | None:
+        """Return the body that begins at `start` if its end is in `data`; `dot` is the first dotted line."""
+        newline = len(framing.newline)
+        end = framing.end.match(data, dot)
+        if end is not None:
+            self._at = end.end()
+            return data[start : dot + newline]
+        end = framing.end.search(data, dot)
+        if end is None:
+            return None
+        self._at = end.end()
+        # From the status line's end, so that a dot on the first line is behind a line end as all others are.
+        body = data[start - newline : end.start() + newline]
+        return body.replace(framing.newline + b".", framing.newline)[newline:]
+
+    def _next_chunk(self) -> Reply | Chunk | None:
+        """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""
+        command, text = self._owed[0], self._text
+        assert text is not None
+        if not self._complete:
+            piece = self._piece()
+            if piece:
+                self._bound(command, self._octets + len(piece), piece)
+                self._octets += len(piece)
+                if command.verb.body is Body.STREAMED:
+                    return Chunk(command, piece)
+                self._pieces.append(piece)
+            if not self._complete:
+                return None
+        octets, pieces = self._octets, self._pieces
+        body = None if command.verb.body is Body.STREAMED else b"".join(pieces)
+        self._text, self._pieces, self._octets, self._lines, self._complete = None, [], 0, 0, False
+        return self._finish(Reply(command, b"+OK", text, body, octets))
+
+    def _piece(self) -> bytes:
+        framing = self._framing
+        assert framing is not None
+        data, at = self._data, self._at
+        found = framing.dot.search(data, at)
+        end = framing.end.search(data, found.start()) if found is not None else None
+        if end is not None:
+            cut = end.start() + len(framing.newline)
+            self._at, self._complete = end.end(), True
+        else:
+            # The longest partial end begins inside what is left, never before it.
+            cut = self._at = max(at, len(data) - framing.undecided(data[max(at, len(data) - 4) :]))
+        if self._skip and cut - at >= self._skip:
+            skip, self._skip = self._skip, 0
+        elif self._skip:
+            self._at = at
+            return b""
+        else:
+            skip = 0
+        piece = data[at:cut]
+        if found is not None and found.start() < cut:
+            piece = piece.replace(framing.newline + b".", framing.newline)
+        return piece[skip:] if skip else piece
+
+    def _finish(self, reply: Reply) -> Reply:
+        """Take the command of `reply` from the queue; octets behind the last reply owed make it worthless."""
+        command = self._owed.popleft()
+        self._flight -= command.expected
+        if not self._owed and self._at < len(self._data):
+            raise self._unasked(command)
+        if self._window < 1 << 20:
+            self._window += 1  # one for each clean reply: doubles with each round trip
+        return reply
+
+    # --- limits and doubts --------------------------------------------------------------------------------
+
+    def _bound(self, command: Command[Any], octets: int, piece: bytes) -> None:
+        limits, body = self.limits, command.verb.body
+        if body is Body.STREAMED:
+            if limits.stream is not None and octets > limits.stream:
+                raise self._exceeded("stream", "a message")
+            return
+        if body is Body.TEXT:
+            if octets > limits.header:
+                raise self._exceeded("header", "a listing")
+            return
+        if octets > limits.message:
+            raise self._exceeded("message", "a listing" if body is Body.LISTING else "a message")
+        if body is Body.LISTING:
+            self._lines += piece.count(b"\n")
+            most = limits.listing_entries if command.entries is None else command.entries
+            if self._lines > most:
+                raise self._exceeded("listing_entries", f"more than {most} lines of a listing")
+
+    def _exceeded(self, name: str, what: str) -> LimitExceeded:
+        return LimitExceeded(
+            f"the server sent {what} beyond Limits.{name}; raise that limit if this server can be trusted",
+            field=name,
+            command=self._asked(),
+        )
+
+    def _strange(self, what: str, line: bytes) -> ProtocolError:
+        said = line.decode("latin-1")
+        return ProtocolError(what, command=self._asked(), response=said, code=response_code(said))
+
+    def _unasked(self, command: Command[Any] | None = None) -> MailboxError:
+        """Octets are left although nothing is owed: a forged or a parting reply, never a mere nuisance."""
+        line = self._data[self._at : self._at + 500].split(b"\n", 1)[0].rstrip(b"\r").decode("latin-1")
+        code = response_code(line[4:]) if line[:4].upper() == "-ERR" else None
+        temporary = code in ("SYS/TEMP", "IN-USE", "LOGIN-DELAY")
+        if command is None and line[:4].upper() == "-ERR":
+            return ConnectionLost("the server ended the session on its own account", response=line, code=code)
+        return ProtocolError(
+            "the server sent more than it was asked for, so no reply can be believed; open a new session",
+            command=command.redacted if command else None,
+            response=line,
+            code=code,
+            retryable=temporary,
+        )
+
+    def _truncated(self) -> ConnectionLost:
+        if self._text is not None:
+            what = "the server closed the connection in the middle of a message or listing; nothing of it is kept"
+        elif self._framing is None:
+            what = "the server closed the connection instead of greeting; check host, port and security"
+        else:
+            what = "the server closed the connection instead of answering"
+        left = self._data[self._at : self._at + 500].decode("latin-1") if self._text is None else ""
+        return ConnectionLost(what, command=self._asked(), response=left or None, code=response_code(left[4:]))
+
+    def _asked(self) -> str | None:
+        return self._owed[0].redacted if self._owed else None
+
+    # --- state --------------------------------------------------------------------------------------------
+
+    @property
+    def failure(self) -> str | None:
+        """Why the conversation is over, or None while it is not."""
+        return self._failure
+
+    def poison(self, reason: str) -> None:
+        """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
+        if self._failure is None:
+            self._failure = reason
+        self._queued.clear()
+        self._owed.clear()
+        self._pieces.clear()
+        self._data, self._at, self._text = b"", 0, None
+
+    def restart(self) -> None:
+        """Start anew inside TLS: line ends are fixed again by the next status line (RFC 2595 §4)."""
+        if self.pending or self.owed:
+            self.poison("octets arrived in clear text behind the reply to STLS")
+            raise ProtocolError("octets arrived in clear text behind the reply to STLS: somebody may be interfering")
+        self._framing = None
+        self.pipelining = False
+
+    def note(self, quirk: str, seen: str) -> None:
+        """Remember a quirk of the server and report it once to the log `pymailbox.quirks`."""
+        if quirk not in self.quirks:
+            self.quirks[quirk] = printable(seen)
+            _log.info("the server shows %s: %s", quirk, printable(seen))
+
+
+def _guess(line: bytes) -> str:
+    """Say what seems to be at the other end, from a line that is no POP3 status."""
+    if line[:2] in (b"\x15\x03", b"\x16\x03") or b"\x15\x03" in line[:8]:
+        return 'this looks like a TLS server; use security="tls" (usually port 995)'
+    if line.startswith((b"* ", b"* OK")):
+        return "this looks like an IMAP server; POP3 is usually on port 995 (TLS) or 110"
+    if line.startswith(b"HTTP/") or line[:1] == b"<":
+        return "this looks like an HTTP server; check host and port"
+    if line[:3].isdigit():
+        return "this looks like an SMTP or FTP server; POP3 is usually on port 995 (TLS) or 110"
+    if line.startswith(b"SSH-"):
+        return "this looks like an SSH server; POP3 is usually on port 995 (TLS) or 110"
+    return "the server's line is no POP3 status (+OK or -ERR)"
