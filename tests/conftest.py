@@ -1,0 +1,66 @@
+"""Fixtures: the real servers, each started when the first test asks for it and ended after the last.
+
+A server that is not installed skips its tests and says how to install it; with ``PYMAILBOX_REQUIRE_SERVERS=1`` in the
+environment it fails them.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests import servers
+from tests.servers import RealServer, ServerMissingError
+
+
+class Servers:
+    """Servers by name and options, each started once and kept until the session is over."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._running: dict[str, RealServer | ServerMissingError] = {}
+
+    def get(self, name: str, **options: object) -> RealServer:
+        """Return that server with those options; skip or fail the test that asks where it is missing."""
+        key = f"{name} {sorted(options.items())!r}"
+        if key not in self._running:
+            try:
+                self._running[key] = self._stack.enter_context(servers.SERVERS[name](**options))
+            except ServerMissingError as missing:
+                self._running[key] = missing
+        found = self._running[key]
+        if isinstance(found, ServerMissingError):
+            if os.environ.get("PYMAILBOX_REQUIRE_SERVERS") == "1":
+                pytest.fail(str(found), pytrace=False)
+            pytest.skip(str(found))
+        return found
+
+
+@pytest.fixture(scope="session")
+def real_servers() -> Iterator[Servers]:
+    """All real servers of this session; `get(name)` starts one."""
+    with ExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture(scope="session")
+def dovecot(real_servers: Servers) -> RealServer:
+    """dovecot with every mechanism, and without a lock on the mailbox."""
+    return real_servers.get("dovecot")
+
+
+@pytest.fixture(scope="session")
+def dovecot_with(real_servers: Servers) -> Callable[..., RealServer]:
+    """Return dovecot with the options of `tests.servers.dovecot`; equal options give the same server again."""
+
+    def start(**options: object) -> RealServer:
+        return real_servers.get("dovecot", **options)
+
+    return start
+
+
+@pytest.fixture(scope="session", params=sorted(servers.SERVERS))
+def real_server(request: pytest.FixtureRequest, real_servers: Servers) -> RealServer:
+    """Each real server in turn."""
+    return real_servers.get(request.param)

@@ -1,0 +1,35 @@
+"""Real POP3 servers for the tests, each as a context manager that yields a `RealServer`.
+
+>>> from tests.servers import MASTER, dovecot
+>>> with dovecot(lock_session=True) as server:  # doctest: +SKIP
+...     print(server.url, len(server.stored))
+
+They listen on loopback, on ports the system chose, keep everything in a temporary directory, and are ended by their own
+process ids. A server that is not installed raises `ServerMissingError`, whose text says how to install it.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from .certificates import trusting
+from .dovecot import MASTER, dovecot
+from .seed import Mail, mails
+from .server import Login, RealServer, ServerFailedError, ServerMissingError
+from .tokens import jwt
+
+__all__ = [
+    "MASTER",
+    "SERVERS",
+    "Login",
+    "Mail",
+    "RealServer",
+    "ServerFailedError",
+    "ServerMissingError",
+    "dovecot",
+    "jwt",
+    "mails",
+    "trusting",
+]
+
+SERVERS: dict[str, Callable[..., AbstractContextManager[RealServer]]] = {"dovecot": dovecot}
+"""Every server by its name."""
