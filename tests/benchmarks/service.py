@@ -1,0 +1,45 @@
+"""Where a case finds its server, what it is to read, and where to put what it streams."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Service"]
+
+
+class Service(NamedTuple):
+    """A mailbox on a server: `count` messages of it, from the first, are the work.
+
+    `certificate` is the file of the private CA, empty where the wire is plain; `sink_path` is where streamed messages
+    go, one behind the other.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str
+    count: int
+    certificate: str = ""
+    sink_path: str = os.devnull
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the messages to read."""
+        return range(1, self.count + 1)
+
+    def sink(self) -> BinaryIO:
+        """Open the file object messages are streamed to."""
+        return Path(self.sink_path).open("ab")
+
+    def context(self) -> ssl.SSLContext | None:
+        """Make the context that verifies the server, or None for a plain wire."""
+        if not self.certificate:
+            return None
+        import ssl
+
+        return ssl.create_default_context(cafile=self.certificate)
