@@ -1,0 +1,122 @@
+"""Owns what of a mail's parts is text, what is HTML, what is attached, and which of them a person reads.
+
+A leaf is text when it is `text/plain` or `text/html`, has no file name, and is not an attachment; every other leaf
+is an attachment. A mail inside a mail is one attachment: its text is its own.
+"""
+
+from collections.abc import Iterator
+
+from . import charset
+from .attachment import Attachment
+from .markup import declared_charset, readable
+from .transfer import decode_transfer
+from .tree import Part
+
+__all__ = ["decode_leaf", "leaves", "read_attachment", "read_body", "read_text"]
+
+_STUB = 300  # characters: a shorter plain alternative may only say "your reader cannot show HTML"
+
+
+def leaves(part: Part) -> Iterator[Part]:
+    """Give the leaves of a tree in the order of the mail."""
+    stack = [part]
+    while stack:
+        part = stack.pop()
+        if part.children:
+            stack.extend(reversed(part.children))
+        else:
+            yield part
+
+
+def decode_leaf(raw: bytes, part: Part, defects: list[str]) -> bytes:
+    """Give a leaf's octets, its transfer encoding undone."""
+    encoding = part.headers.get("content-transfer-encoding", "")
+    data, defect = decode_transfer(raw[part.start : part.end], encoding)
+    if defect is not None:
+        defects.append(defect)
+    return data
+
+
+def read_text(raw: bytes, part: Part, hints: tuple[str, ...], defects: list[str]) -> str:
+    """Decode a text leaf, its line ends as newlines."""
+    data = decode_leaf(raw, part, defects)
+    label = part.parameters.get("charset")
+    if part.content_type == "text/html" and label is None and (declared := declared_charset(data)) is not None:
+        hints = (declared, *hints)
+    text, believed = charset.decode(data, label, hints)
+    if not believed:
+        defects.append(f"text read in spite of its charset, {ascii((label or 'none')[:40])}")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
+
+
+def read_attachment(raw: bytes, part: Part, defects: list[str]) -> Attachment:
+    """Decode an attached leaf."""
+    content_id = part.headers.get("content-id", "").strip("<> ") or None
+    return Attachment(
+        filename=part.filename,
+        content_type=part.content_type,
+        payload=decode_leaf(raw, part, defects),
+        content_id=content_id,
+        inline=part.disposition == "inline" or (content_id is not None and part.disposition != "attachment"),
+    )
+
+
+def read_body(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
+    """Give what a person would read, from text or HTML, without asking for more than is there."""
+    return _read(raw, part, hints).strip("\n")
+
+
+def _read(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
+    if part.kind == "attachment":
+        return ""
+    if not part.children:
+        text = read_text(raw, part, hints, [])
+        if part.kind == "html":
+            return readable(text)
+        if part.parameters.get("format", "").lower() == "flowed":
+            return unflow(text, delete_blank=part.parameters.get("delsp", "").lower() == "yes")
+        return text
+    if part.content_type == "multipart/alternative":
+        return _best(raw, part, hints)
+    texts = [_read(raw, child, hints).strip("\n") for child in part.children]
+    return "\n\n".join([text for text in texts if text and not text.isspace()])
+
+
+def _best(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
+    """Choose among alternatives: the plain one, unless it is blank or but a stub of the last."""
+    plain = ""
+    for child in part.children:
+        if child.kind == "plain":
+            plain = _read(raw, child, hints)
+            if plain and not plain.isspace():
+                break
+    if len(plain) > _STUB:
+        return plain
+    for child in reversed(part.children):
+        if child.kind == "plain":
+            continue
+        rich = _read(raw, child, hints)
+        if rich and not rich.isspace():
+            return plain if len(plain.strip()) * 10 > len(rich) else rich
+    return plain
+
+
+def unflow(text: str, *, delete_blank: bool) -> str:
+    """Join the lines of format=flowed paragraphs (RFC 3676 §4); quotes keep their depth."""
+    paragraphs: list[str] = []
+    open_depth = -1  # of the paragraph that goes on, -1 when none does
+    for line in text.split("\n"):
+        content = line.lstrip(">")
+        depth = len(line) - len(content)
+        content = content.removeprefix(" ")
+        flows = content.endswith(" ") and content != "-- "
+        if open_depth == depth and content != "-- ":
+            paragraphs[-1] += content  # amortised by CPython for the only reference
+        else:
+            paragraphs.append((">" * depth + " " if depth else "") + content)
+        if flows and delete_blank:
+            paragraphs[-1] = paragraphs[-1][:-1]
+        open_depth = depth if flows else -1
+    return "\n".join(paragraphs)

@@ -1,0 +1,215 @@
+"""Owns the way from octets to text: charset labels, labels that lie, and no label at all.
+
+`decode` never raises and never trusts a label with more than a name: only the codecs of the table
+below are ever looked up (no `zlib`, `idna`, `unicode_escape`). Labels map to the superset that real
+mail means by them, as the WHATWG Encoding Standard does: `gb2312` is read as gb18030, `latin-1` as
+windows-1252. Nothing here guesses a language from statistics.
+"""
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["codec_for", "decode", "guess"]
+
+_CODECS = {
+    "ascii": "ascii usascii ansix341968 ansix341986 iso646us us cp367 ibm367 646 csascii ansi",
+    "utf-8": "utf8 unicode11utf8 xunicode20utf8 utf8mb4 cp65001 utf unicode",
+    "utf-7": "utf7 unicode11utf7 csunicode11utf7 xunicode20utf7",
+    "utf-16": "utf16 ucs2 iso10646ucs2 csunicode",
+    "utf-16-le": "utf16le unicodefffe",
+    "utf-16-be": "utf16be unicodefeff",
+    "utf-32": "utf32 ucs4 iso10646ucs4",
+    "utf-32-le": "utf32le",
+    "utf-32-be": "utf32be",
+    "cp1252": "iso88591 latin1 l1 cp819 ibm819 windows1252 cp1252 xcp1252 iso885911987 isoir100 csisolatin1"
+    " iso88591windows31latin1 8859 88591 iso8859 1252 win1252 xansi iso88591i latin xunknown",
+    "iso8859-2": "iso88592 latin2 l2 iso885921987 isoir101 csisolatin2 88592",
+    "iso8859-3": "iso88593 latin3 l3 iso885931988 isoir109 csisolatin3 88593",
+    "iso8859-4": "iso88594 latin4 l4 iso885941988 isoir110 csisolatin4 88594",
+    "iso8859-5": "iso88595 cyrillic iso885951988 isoir144 csisolatincyrillic 88595",
+    "iso8859-6": "iso88596 arabic iso885961987 isoir127 csisolatinarabic iso88596e iso88596i ecma114 asmo708 88596",
+    "iso8859-7": "iso88597 greek greek8 iso885971987 isoir126 csisolatingreek ecma118 elot928 suneugreek 88597",
+    "iso8859-8": "iso88598 hebrew iso885981988 isoir138 csisolatinhebrew iso88598i iso88598e visual logical 88598",
+    "cp1254": "iso88599 latin5 l5 iso885991989 isoir148 csisolatin5 windows1254 cp1254 xcp1254 88599 1254",
+    "iso8859-10": "iso885910 latin6 l6 iso8859101992 isoir157 csisolatin6",
+    "cp874": "iso885911 tis620 tis6202533 windows874 dos874 cp874 tis62025331 tis620252",
+    "iso8859-13": "iso885913 latin7 l7",
+    "iso8859-14": "iso885914 latin8 l8 isoceltic isoir199",
+    "iso8859-15": "iso885915 latin9 l9 latin0 csisolatin9 885915",
+    "iso8859-16": "iso885916 latin10 l10 isoir226",
+    "cp1250": "windows1250 cp1250 xcp1250 win1250 1250",
+    "cp1251": "windows1251 cp1251 xcp1251 win1251 1251 win",
+    "cp1253": "windows1253 cp1253 xcp1253 1253",
+    "cp1255": "windows1255 cp1255 xcp1255 1255",
+    "cp1256": "windows1256 cp1256 xcp1256 1256",
+    "cp1257": "windows1257 cp1257 xcp1257 1257",
+    "cp1258": "windows1258 cp1258 xcp1258 1258",
+    "koi8-r": "koi8r koi8 koi cskoi8r",
+    "koi8-u": "koi8u koi8ru",
+    "cp437": "cp437 ibm437 437 cspc8codepage437",
+    "cp850": "cp850 ibm850 850",
+    "cp852": "cp852 ibm852 852",
+    "cp855": "cp855 ibm855",
+    "cp857": "cp857 ibm857",
+    "cp858": "cp858 ibm858 ibm00858",
+    "cp862": "cp862 ibm862 dos862",
+    "cp866": "cp866 ibm866 866 csibm866",
+    "mac_roman": "macintosh mac macroman xmacroman csmacintosh",
+    "mac_cyrillic": "xmaccyrillic maccyrillic xmacukrainian",
+    "mac_latin2": "xmaccentraleurroman maccentraleurope xmacce maclatin2",
+    "mac_greek": "xmacgreek macgreek",
+    "mac_turkish": "xmacturkish macturkish",
+    "gb18030": "gb18030 gb2312 gbk chinese csgb2312 csiso58gb231280 gb231280 isoir58 xgbk cp936 936 euccn xeuccn"
+    " windows936 ms936 gb gb23121980 gb180302000",
+    "hz": "hzgb2312 hz",
+    "big5hkscs": "big5 big5hkscs cnbig5 csbig5 xxbig5 cp950 950 big5eten windows950 xbig5",
+    "cp949": "euckr ksc56011987 ksc56011989 ksc5601 korean isoir149 cseuckr csksc56011987 windows949 cp949 949"
+    " uhc ms949 ksx1001 ksc5861 5601",
+    "johab": "johab",
+    "iso2022_kr": "iso2022kr csiso2022kr",
+    "cp932": "shiftjis sjis xsjis mskanji csshiftjis windows31j ms932 cp932 932 xmscp932 shiftjisx0213 windows932",
+    "euc_jp": "eucjp xeucjp xeuc cseucpkdfmtjapanese eucjpms ujis cp51932",
+    "iso2022_jp": "iso2022jp csiso2022jp iso2022jp1 iso2022jp2 iso2022jp3 iso2022jpms cp50220 cp50221 cp50222 jis",
+    "viscii": "viscii",
+    "ptcp154": "ptcp154 csptcp154 pt154 cp154",
+}
+_BY_LABEL = {label: codec for codec, labels in _CODECS.items() for label in labels.split()}
+del _BY_LABEL["viscii"]  # a common label without a codec: read as unlabelled
+
+_NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
+_SHIFT = re.compile(rb"\x1b(\$[@ABC]|\$\([A-Z]|\([A-Z]|&@)|[\x0e\x0f]")
+
+# Wider codecs tried when a mail uses characters its charset does not have.
+_WIDER = {"euc_jp": "euc_jisx0213", "big5hkscs": "cp950", "cp949": "johab"}
+_SINGLE_BYTE_LATIN = frozenset({"cp1252", "iso8859-15", "cp1254", "iso8859-2", "cp1250"})
+
+
+def codec_for(label: str) -> str | None:
+    """Name the codec to read a charset label with; None for a label that is unknown or not allowed."""
+    key = _NOT_IN_A_NAME.sub("", label[:64].lower())
+    codec = _BY_LABEL.get(key)
+    if codec is None and key.startswith(("x", "cs")):
+        codec = _BY_LABEL.get(key.removeprefix("x").removeprefix("cs"))
+    return codec
+
+
+def decode(data: bytes, label: str | None = None, hints: Iterable[str] = ()) -> tuple[str, bool]:
+    """Decode octets labelled `label`; the flag is False when the label was missing, unknown or a lie.
+
+    A label is believed when the octets fit it. When they do not: UTF-8 if they are that, then the label again
+    with U+FFFD for what does not fit if that is rare, then as for no label.
+    """
+    codec = codec_for(label) if label else None
+    if codec is None:
+        return guess(data, hints), label is None and data.isascii()
+    if codec == "ascii":
+        return guess(data, hints), data.isascii() and b"\x1b" not in data
+    if codec == "iso2022_jp":
+        return _decode_jis(data)
+    if codec == "utf-8":
+        if data.startswith(b"\xef\xbb\xbf"):
+            data = data[3:]
+    elif codec in _SINGLE_BYTE_LATIN and not data.isascii():
+        text = _as_utf8(data)
+        if text is not None:
+            return text, False
+    try:
+        return data.decode(codec), True
+    except ValueError:  # UnicodeDecodeError, and what utf-16 and the like raise for odd lengths
+        return _mend(data, codec, hints), False
+
+
+def guess(data: bytes, hints: Iterable[str] = ()) -> str:
+    """Decode octets without a usable label: UTF-8, then ISO-2022-JP, then `hints` in order, then windows-1252."""
+    if data.isascii():
+        return _decode_jis(data)[0] if b"\x1b$" in data else data.decode("ascii")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) and len(data) > 3:
+        return data.decode("utf-16", "replace")
+    try:
+        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    for hint in hints:
+        codec = codec_for(hint)
+        if codec is None or codec in ("ascii", "utf-8"):
+            continue
+        try:
+            return data.decode(codec)
+        except ValueError:
+            continue
+    text = data.decode("utf-8", "replace")
+    # Mostly UTF-8 with a character cut in two (a header folded by octets): better than mojibake throughout.
+    broken = text.count("\ufffd")
+    if broken * 4 <= sum(character > "\x7f" for character in text[:4096]) - broken and broken <= 16:
+        return text
+    return data.decode("cp1252", "replace")
+
+
+def _as_utf8(data: bytes) -> str | None:
+    # Text in windows-1252 that is also well-formed UTF-8 is next to impossible beyond one accent.
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
+    if codec == "utf-8":
+        text = data.decode("utf-8", "replace")
+        if text.count("\ufffd") * 4 <= len(data) - len(text):
+            return text
+        return guess(data, hints)
+    as_utf8 = None if data.isascii() else _as_utf8(data)
+    if as_utf8 is not None:
+        return as_utf8
+    wider = _WIDER.get(codec)
+    if wider is not None:
+        try:
+            return data.decode(wider)
+        except ValueError:
+            pass
+    return data.decode(codec, "replace")
+
+
+def _decode_jis(data: bytes) -> tuple[str, bool]:
+    """ISO-2022-JP as sent: with the vendor characters (row 13 and beyond) that the codec of that name lacks."""
+    try:
+        return data.decode("iso2022_jp_2"), True
+    except UnicodeDecodeError:
+        pass
+    if not data.isascii():
+        return guess_without_escapes(data), False
+    pieces: list[str] = []
+    position = 0
+    kanji = kana = False
+    for match in _SHIFT.finditer(data):
+        pieces.append(_jis_segment(data[position : match.start()], kanji, kana))
+        position = match.end()
+        shift = match[1] or match[0]
+        kanji = shift.startswith(b"$")
+        kana = shift in (b"(I", b"\x0e")
+    pieces.append(_jis_segment(data[position:], kanji, kana))
+    return "".join(pieces), False
+
+
+def guess_without_escapes(data: bytes) -> str:
+    """Read text that says it is ISO-2022-JP and has eighth bits: UTF-8, else Shift_JIS, the common confusion."""
+    text = _as_utf8(data)
+    if text is not None:
+        return text
+    return data.decode("cp932", "replace")
+
+
+def _jis_segment(data: bytes, kanji: bool, kana: bool) -> str:
+    if kana:
+        return bytes(octet | 0x80 for octet in data).decode("cp932", "replace")
+    if not kanji:
+        return data.decode("ascii", "replace")
+    shifted = bytearray()
+    for row, cell in zip(data[::2], data[1::2], strict=False):
+        if not (0x21 <= row <= 0x7E and 0x21 <= cell <= 0x7E):
+            shifted += b"?"
+            continue
+        shifted.append((row + 1) // 2 + (0x70 if row < 0x5F else 0xB0))
+        shifted.append(cell + (0x7E if row % 2 == 0 else 0x20 if cell > 0x5F else 0x1F))
+    return shifted.decode("cp932", "replace")

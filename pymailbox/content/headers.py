@@ -1,0 +1,216 @@
+"""Owns the header of a mail: where it ends, its fields, and the reading names (`subject`, `from_`, `date`).
+
+A `Headers` keeps the octets of the header alone, and looks for a field when it is asked for. Lines that are no
+fields are passed over wherever they stand. Bounded by `MAX_OCTETS`; never raises on what a mail contains.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Self, TypeVar, overload
+
+from attrs import field, frozen
+
+from .address import MAX_ADDRESSES, Address, parse_addresses
+from .parameters import parse_parameters
+from .words import decode_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start"]
+
+T = TypeVar("T")
+
+MAX_OCTETS = 1_048_576  # of one header that are read: the longest seen in real mail are some 100 KB
+
+_REST = rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
+_FIELD = re.compile(rb"\n([!-9;-~]+)" + _REST)
+_FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
+_JUNK_START = (b"From ", b">From ", b"\xef\xbb\xbf", b"\n", b"\r", b"+OK")
+
+
+def find_start(raw: bytes) -> int:
+    """Find where the header begins, behind a byte order mark, empty lines, an mbox line, a status line (Q6)."""
+    start = 3 if raw.startswith(b"\xef\xbb\xbf") else 0
+    while raw.startswith(_JUNK_START, start):
+        if raw.startswith((b"From ", b">From ", b"+OK"), start):
+            newline = raw.find(b"\n", start, start + MAX_OCTETS)
+            if newline < 0:
+                return start
+            start = newline + 1
+            continue
+        position = start
+        while raw.startswith((b"\n", b"\r"), position) and position < MAX_OCTETS:
+            position += 1
+        # Empty lines before a field are junk; before anything else they are an empty header.
+        return position if _FIELD_LINE.match(raw, position) else start
+    return start
+
+
+def find_end(raw: bytes, start: int) -> tuple[int, int]:
+    """Find where the header that begins at `start` ends and where its body begins.
+
+    Without an empty line both are the end.
+    """
+    if raw.startswith(b"\n", start):
+        return start, start + 1
+    if raw.startswith(b"\r\n", start):
+        return start, start + 2
+    crlf = raw.find(b"\n\r\n", start, start + MAX_OCTETS)
+    lf = raw.find(b"\n\n", start, start + MAX_OCTETS if crlf < 0 else crlf + 1)
+    if lf >= 0:
+        return lf, lf + 2
+    if crlf >= 0:
+        return crlf, crlf + 3
+    return len(raw), len(raw)
+
+
+@lru_cache(maxsize=256)
+def _finder(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb"\n" + re.escape(name.encode("utf-8", "surrogateescape")) + _REST, re.IGNORECASE)
+
+
+@frozen(repr=False)
+class Headers:
+    """Read the fields of a header: by name in any case, decoded or as received, the first or all.
+
+    >>> headers = Headers.from_bytes(b"Subject: =?utf-8?q?Caf=C3=A9?=\\r\\nTo: ann@example.com\\r\\n\\r\\n")
+    >>> headers["subject"], headers.raw("Subject"), list(headers)
+    ('Café', (b'=?utf-8?q?Caf=C3=A9?=',), ['Subject', 'To'])
+    """
+
+    _block: bytes = field(alias="block")  # a newline before each field, none behind the last
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Self:
+        """Take the header of a mail, or a header alone; of a body nothing is copied and little is looked at."""
+        if raw.find(b"\n", 0, MAX_OCTETS) < 0:
+            raw = raw[:MAX_OCTETS].replace(b"\r", b"\n")
+        start = find_start(raw)
+        return cls.between(raw, start, find_end(raw, start)[0])
+
+    @classmethod
+    def between(cls, raw: bytes, start: int, end: int) -> Self:
+        """Take the header that stands between two positions of a mail."""
+        return cls(b"\n" + raw[start : min(end, start + MAX_OCTETS)])
+
+    def __getitem__(self, name: str) -> str:
+        """Give the first field of that name, decoded; KeyError when there is none."""
+        match = _finder(name).search(self._block)
+        if match is None:
+            raise KeyError(name)
+        return decode_text(match[1], self.charsets)
+
+    @overload
+    def get(self, name: str) -> str | None: ...
+    @overload
+    def get(self, name: str, default: T) -> str | T: ...
+    def get(self, name: str, default: object = None) -> object:
+        """Give the first field of that name, decoded, or `default`."""
+        match = _finder(name).search(self._block)
+        return default if match is None else decode_text(match[1], self.charsets)
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        """Give every field of that name, decoded, in the order of the mail."""
+        return tuple([decode_text(match[1], self.charsets) for match in _finder(name).finditer(self._block)])
+
+    def raw(self, name: str) -> tuple[bytes, ...]:
+        """Give every field of that name as received, folds included, without the name and the final line end."""
+        return tuple([_value(match[1]) for match in _finder(name).finditer(self._block)])
+
+    def addresses(self, name: str) -> tuple[Address, ...]:
+        """Give the addresses of every field of that name, in the order of the mail."""
+        found: tuple[Address, ...] = ()
+        for match in _finder(name).finditer(self._block):
+            found += parse_addresses(match[1], MAX_ADDRESSES - len(found), self.charsets)
+            if len(found) >= MAX_ADDRESSES:
+                break
+        return found
+
+    def parameters(self, name: str) -> tuple[str, dict[str, str]]:
+        """Read the first field of that name as a MIME field: its value in lower case, and its parameters."""
+        match = _finder(name).search(self._block)
+        return ("", {}) if match is None else parse_parameters(match[1], self.charsets)
+
+    def items(self) -> tuple[tuple[str, str], ...]:
+        """Give every field as name and decoded value, in the order of the mail."""
+        return tuple([(m[1].decode("ascii"), decode_text(m[2], self.charsets)) for m in _FIELD.finditer(self._block)])
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and _finder(name).search(self._block) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names as written, in the order of the mail, repeated where fields repeat."""
+        return iter([match[1].decode("ascii") for match in _FIELD.finditer(self._block)])
+
+    def __len__(self) -> int:
+        """Count the fields."""
+        return sum(1 for _ in _FIELD.finditer(self._block))
+
+    def __bool__(self) -> bool:
+        return _FIELD.search(self._block) is not None
+
+    def __repr__(self) -> str:
+        return f"<Headers: {len(self)} fields>"
+
+    @property
+    def subject(self) -> str:
+        """The Subject, decoded; "" when there is none."""
+        return self.get("subject", "")
+
+    @property
+    def from_(self) -> Address | None:
+        """The first address of From; None when there is none."""
+        match = _finder("from").search(self._block)
+        found = parse_addresses(match[1], 1, self.charsets) if match is not None else ()
+        return found[0] if found else None
+
+    @property
+    def to(self) -> tuple[Address, ...]:
+        """The addresses of To."""
+        return self.addresses("to")
+
+    @property
+    def cc(self) -> tuple[Address, ...]:
+        """The addresses of Cc."""
+        return self.addresses("cc")
+
+    @property
+    def bcc(self) -> tuple[Address, ...]:
+        """The addresses of Bcc."""
+        return self.addresses("bcc")
+
+    @property
+    def reply_to(self) -> tuple[Address, ...]:
+        """The addresses of Reply-To."""
+        return self.addresses("reply-to")
+
+    @property
+    def date(self) -> "datetime | None":
+        """The Date, always aware; None when there is none or it is no date."""
+        from .dates import parse_date
+
+        return parse_date(self.date_str)
+
+    @property
+    def date_str(self) -> str:
+        """The Date as written; "" when there is none."""
+        return self.get("date", "")
+
+    @property
+    def message_id(self) -> str | None:
+        """The Message-ID as written, with its angle brackets; None when there is none."""
+        return self.get("message-id") or None
+
+    def charsets(self) -> tuple[str, ...]:
+        """Name the charset that Content-Type declares, if it does: what unlabelled 8-bit fields are tried with."""
+        match = _finder("content-type").search(self._block)
+        if match is None:
+            return ()
+        label = parse_parameters(match[1])[1].get("charset")
+        return (label,) if label else ()
+
+
+def _value(value: bytes) -> bytes:
+    return value.removeprefix(b" ").removesuffix(b"\r")

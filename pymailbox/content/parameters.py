@@ -1,0 +1,115 @@
+"""Owns structured MIME fields: `text/plain; charset=utf-8; name*0=...` (RFC 2045 §5.1, RFC 2231), as found.
+
+Bounded in octets, parameters and continuations; linear; never raises.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+from . import charset
+from .words import decode_raw, decode_words, inert, unfold
+
+__all__ = ["parse_parameters"]
+
+MAX_OCTETS = 65_536
+MAX_PARAMETERS = 200  # continuations are counted too
+
+_BLANKS = " \t\r\n"
+_VALUE = re.compile(r"[^\s;(]*")
+_UNQUOTED = re.compile(r"[^;\"]*")
+_FOLLOWER = re.compile(r"[ \t][A-Za-z][A-Za-z0-9*\-]{0,40}=(?!\?)")
+_QUOTE_OR_ESCAPE = re.compile(r'"|\\["\\]')
+_ESCAPED = re.compile(r"\\([\"\\])")
+_SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?\Z", re.ASCII)
+_HEX = re.compile(rb"[0-9A-Fa-f]{2}")
+
+
+def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> tuple[str, dict[str, str]]:
+    """Split a field into its value (lower case) and its parameters (names in lower case, values decoded)."""
+    text = decode_raw(unfold(raw[:MAX_OCTETS]), hints)
+    match = _VALUE.match(text)
+    value = match[0] if match is not None else ""
+    if "=" in value:  # parameters without a value before them
+        value = ""
+    if len(value) == len(text):
+        return value.lower(), {}
+    plain: dict[str, str] = {}
+    sections: dict[str, dict[int, tuple[bool, str]]] = {}
+    position = len(value)
+    for _ in range(MAX_PARAMETERS):
+        name, content, position = _next_parameter(text, position)
+        if name is None:
+            break
+        section = _SECTION.match(name)
+        if section is None or (section[2] is None and section[3] is None):
+            plain.setdefault(name, content)
+            continue
+        index = int(section[2] or 0)
+        sections.setdefault(section[1], {}).setdefault(index, (section[3] is not None, content))
+    parameters = {name: inert(decode_words(content) if "=?" in content else content) for name, content in plain.items()}
+    for name, found in sections.items():
+        parameters[name] = inert(_join_sections(found))
+    return value.lower(), parameters
+
+
+def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
+    """Read one `name=value` from `position`; the name is None at the end."""
+    while True:
+        equals = text.find("=", position)
+        if equals < 0:
+            return None, "", len(text)
+        # What has no `=` before the next `;` is no parameter.
+        name = text[position:equals].rpartition(";")[2].strip(_BLANKS)
+        position = equals + 1
+        if name:
+            break
+    name = name.split()[-1].lower()
+    while text.startswith((" ", "\t"), position):
+        position += 1
+    if not text.startswith('"', position):
+        match = _UNQUOTED.match(text, position)
+        end = match.end() if match is not None else position
+        content = text[position:end]
+        if (follower := _FOLLOWER.search(content)) is not None:  # a blank where a ; should be
+            content = content[: follower.start()]
+            end = position + follower.start()
+        return name, content.strip(_BLANKS), end
+    start = position + 1
+    position = start
+    while (match := _QUOTE_OR_ESCAPE.search(text, position)) is not None:
+        position = match.end()
+        if match[0] == '"':
+            return name, _ESCAPED.sub(r"\1", text[start : position - 1]), position
+    # A quote that is never closed: up to the ; or the end.
+    end = text.find(";", start)
+    end = len(text) if end < 0 else end
+    return name, text[start:end].strip(_BLANKS), end
+
+
+def _join_sections(found: dict[int, tuple[bool, str]]) -> str:
+    """Join the sections of an RFC 2231 value in their order; a gap in the numbers is passed over."""
+    octets: list[bytes] = []
+    label: str | None = None
+    encoded_any = False
+    for number, index in enumerate(sorted(found)):
+        encoded, content = found[index]
+        if encoded:
+            encoded_any = True
+            if number == 0 and content.count("'") >= 2:
+                label, _, content = content.split("'", 2)
+            octets.append(_percent_decode(content.encode("utf-8", "surrogateescape")))
+        else:
+            octets.append(content.encode("utf-8", "surrogateescape"))
+    text = charset.decode(b"".join(octets), label or None)[0]
+    if "=?" in text and not (encoded_any and label):  # continuations of an encoded word: neither RFC, but seen
+        return decode_words(text)
+    return text
+
+
+def _percent_decode(data: bytes) -> bytes:
+    first, *rest = data.split(b"%")
+    pieces = [first]
+    for piece in rest:
+        code = piece[:2]
+        pieces.append(bytes.fromhex(code.decode("ascii")) + piece[2:] if _HEX.match(code) else b"%" + piece)
+    return b"".join(pieces)

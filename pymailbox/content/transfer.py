@@ -1,0 +1,87 @@
+"""Owns Content-Transfer-Encoding: what a body part says before it was wrapped for the wire (RFC 2045 §6).
+
+Each decoder takes what is there, in one linear pass in C, and says whether it had to mend something. None raises.
+"""
+
+import re
+from binascii import Error, a2b_base64, a2b_qp, a2b_uu
+
+__all__ = ["decode_base64", "decode_quoted_printable", "decode_transfer"]
+
+_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+_SOFT_BREAK_WITH_BLANKS = re.compile(rb"=[ \t]{1,200}(?=\r?\n)")
+_HEX_OR_BREAK = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
+
+# Base64 that goes on after its padding (parts pasted together) is read on; more pieces than this is no mail.
+MAX_PIECES = 1000
+
+
+def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
+    """Undo a transfer encoding by its name as found; the second value says what was wrong, if anything."""
+    name = encoding.strip(" \t\"';.").partition(";")[0].lower().replace(" ", "").replace("_", "-")
+    if name in ("", "7bit", "8bit", "binary"):
+        return data, None
+    if name in ("base64", "base-64", "b64", "b", "x-base64"):
+        return decode_base64(data)
+    if name in ("quoted-printable", "quotedprintable", "qp", "q", "quoted-printeable", "x-quoted-printable"):
+        return decode_quoted_printable(data)
+    if name in ("x-uuencode", "uuencode", "x-uue", "uue", "x-uu"):
+        return _decode_uu(data)
+    if name in ("7-bit", "8-bit", "7bits", "8bits", "7", "8", "none", "identity", "ascii", "utf-8", "us-ascii"):
+        return data, f"transfer encoding {name[:40]!r} read as 8bit"
+    return data, f"unknown transfer encoding {ascii(name[:40])} read as 8bit"
+
+
+def decode_base64(data: bytes) -> tuple[bytes, str | None]:
+    """Decode base64, skipping what is not of its alphabet, with padding missing, wrong, or in the middle."""
+    padding = data.find(b"=")
+    if padding >= 0 and data[padding:].translate(None, _NOT_BASE64):
+        pieces = data.split(b"=", MAX_PIECES)[:MAX_PIECES]
+        return b"".join(_decode_piece(piece) for piece in pieces), "base64 with padding in the middle"
+    try:
+        return a2b_base64(data), None
+    except Error:
+        return _decode_piece(data), "base64 cut short or badly padded"
+
+
+def _decode_piece(data: bytes) -> bytes:
+    letters = data.translate(None, _NOT_BASE64)
+    if len(letters) % 4 == 1:
+        letters = letters[:-1]
+    return a2b_base64(letters + b"==")
+
+
+def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
+    """Decode quoted-printable; a `=` that escapes nothing stands for itself."""
+    if b"= " in data or b"=\t" in data:
+        data = _SOFT_BREAK_WITH_BLANKS.sub(b"=", data)
+    defect = None
+    if _HEX_OR_BREAK.search(data):
+        defect = "quoted-printable with a stray ="
+        data = _HEX_OR_BREAK.sub(b"=3D", data)
+    return a2b_qp(data), defect
+
+
+def _decode_uu(data: bytes) -> tuple[bytes, str | None]:
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines):
+        if line.startswith(b"begin "):
+            lines = lines[number + 1 :]
+            break
+    else:
+        return data, "uuencoded part without a begin line"
+    decoded: list[bytes] = []
+    for line in lines:
+        row = line.rstrip(b"\r")
+        if not row or row == b"end":
+            break
+        try:
+            decoded.append(a2b_uu(row))
+        except Error:
+            # Some encoders miscount the last group or lose trailing blanks: as many octets as the first one says.
+            wanted = ((row[0] - 32) & 63) * 4 // 3 + 4
+            try:
+                decoded.append(a2b_uu(row[: 1 + wanted - wanted % 4].ljust(1 + wanted - wanted % 4)))
+            except Error:
+                return b"".join(decoded), "broken uuencoding"
+    return b"".join(decoded), None

@@ -1,0 +1,104 @@
+"""Owns how the text of a header field reads: folding, RFC 2047 words, 8-bit text, and no control characters.
+
+`decode_text` is what every other module calls. One pass, linear in the value, never raises. The text it returns
+has no C0, C1 or bidirectional control characters and no lone surrogates: it can be printed.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+from . import charset
+from .transfer import decode_base64, decode_quoted_printable
+
+__all__ = ["decode_raw", "decode_text", "decode_words", "inert", "unfold"]
+
+_HEAD = re.compile(r"=\?([^?\s\"<>]{1,80})\?([bBqQ])\?")
+_BLANKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+_HIDDEN = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_UNDERSCORE = str.maketrans("_", " ")
+
+
+def unfold(raw: bytes) -> bytes:
+    """Join the lines of a folded value by one blank each (RFC 5322 §2.2.3), and trim both ends."""
+    if b"\n" not in raw:
+        return raw.strip(b" \t\r")
+    return b" ".join([line.strip(b" \t\r") for line in raw.split(b"\n")]).strip(b" ")
+
+
+def inert(text: str) -> str:
+    """Take control, bidirectional and surrogate characters out of a text that is to be shown."""
+    if text.isprintable():
+        return text
+    text = _HIDDEN.sub("", _BLANKS.sub(" ", text))
+    return _SURROGATES.sub("\ufffd", text).strip()
+
+
+def decode_text(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:
+    """Decode one field's value as a person would read it; `hints` names charsets to try for unlabelled octets."""
+    text = decode_raw(unfold(raw), hints)
+    return inert(decode_words(text) if "=?" in text else text)
+
+
+def decode_raw(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:
+    """Decode octets outside encoded words: ASCII, UTF-8 (RFC 6532), else a guess (never a language detector)."""
+    if raw.isascii() and b"\x1b" not in raw:
+        return raw.decode("ascii")
+    try:
+        return raw.decode("utf-8") if b"\x1b" not in raw else charset.guess(raw)
+    except UnicodeDecodeError:
+        return charset.guess(raw, hints() if hints is not None else ())
+
+
+def decode_words(text: str) -> str:
+    """Replace RFC 2047 encoded words, also where they are not allowed: in quotes, in other words, unended, with blanks.
+
+    Words next to each other are joined as octets first when they share a charset: mailers cut characters in two.
+    """
+    pieces: list[str] = []
+    run: list[tuple[str, str, str]] = []  # neighbours: charset, encoding, encoded text
+    position = 0
+    while True:
+        head = _HEAD.search(text, position)
+        if head is None:
+            break
+        start, body = head.span()
+        end = text.find("?=", body)
+        after = end + 2
+        if end < 0:
+            end = after = len(text)
+        inside = text.find("=?", body, end)
+        if inside >= 0 and (follower := _HEAD.search(text, inside, end)) is not None:
+            end = after = follower.start()
+        gap = text[position:start]
+        if not run or gap.strip():
+            _flush(run, pieces)
+            pieces.append(gap)
+        run.append((head[1].partition("*")[0].lower(), head[2].lower(), text[body:end]))
+        position = after
+    _flush(run, pieces)
+    pieces.append(text[position:])
+    return "".join(pieces)
+
+
+def _flush(run: list[tuple[str, str, str]], pieces: list[str]) -> None:
+    octets = b""
+    label = ""
+    carry = ""
+    for number, (name, encoding, encoded) in enumerate(run):
+        if name != label:
+            pieces.append(charset.decode(octets, label)[0])
+            octets, label = b"", name
+        if encoding == "q":
+            quoted = encoded.translate(_UNDERSCORE).encode("utf-8", "surrogateescape")
+            octets += decode_quoted_printable(quoted)[0]
+            continue
+        encoded = carry + encoded.rstrip()
+        carry = ""
+        follower = run[number + 1] if number + 1 < len(run) else None
+        if follower is not None and follower[:2] == (name, "b") and not encoded.endswith("=") and len(encoded) % 4:
+            carry = encoded  # cut inside a group of four letters
+            continue
+        octets += decode_base64(encoded.encode("ascii", "replace"))[0]
+    pieces.append(charset.decode(octets, label)[0])
+    run.clear()
