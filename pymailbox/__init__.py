@@ -1,1 +1,98 @@
-"""pymailbox: a POP3 account as a Python sequence of messages."""
+"""pymailbox: a POP3 account as a Python sequence of messages.
+
+    with Mailbox("pop.example.com", "me@example.com", "app-password") as inbox:
+        for message in inbox:
+            print(message.date, message.from_, message.subject)
+
+The public names are imported when they are first asked for, so that `import pymailbox` costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymailbox.account import Account
+    from pymailbox.content import Address, Attachment, Content, Headers
+    from pymailbox.errors import (
+        AuthenticationError,
+        CommandError,
+        CommitError,
+        ConcurrentUse,
+        ConnectionLost,
+        LimitExceeded,
+        LoginDelay,
+        MailboxError,
+        MailboxLocked,
+        MessageUnavailable,
+        NotSupported,
+        PermanentFailure,
+        ProtocolError,
+        TemporaryFailure,
+        Timeout,
+        TLSError,
+    )
+    from pymailbox.pop3.limits import Limits
+
+__version__ = "0.1.0"
+
+#: Where each public name lives.
+_HOMES = {
+    "Account": "account",
+    "Address": "content",
+    "Attachment": "content",
+    "AuthenticationError": "errors",
+    "CommandError": "errors",
+    "CommitError": "errors",
+    "ConcurrentUse": "errors",
+    "ConnectionLost": "errors",
+    "Content": "content",
+    "Headers": "content",
+    "LimitExceeded": "errors",
+    "Limits": "pop3.limits",
+    "LoginDelay": "errors",
+    "MailboxError": "errors",
+    "MailboxLocked": "errors",
+    "MessageUnavailable": "errors",
+    "NotSupported": "errors",
+    "PermanentFailure": "errors",
+    "ProtocolError": "errors",
+    "TLSError": "errors",
+    "TemporaryFailure": "errors",
+    "Timeout": "errors",
+}
+
+__all__ = [
+    "Account",
+    "Address",
+    "Attachment",
+    "AuthenticationError",
+    "CommandError",
+    "CommitError",
+    "ConcurrentUse",
+    "ConnectionLost",
+    "Content",
+    "Headers",
+    "LimitExceeded",
+    "Limits",
+    "LoginDelay",
+    "MailboxError",
+    "MailboxLocked",
+    "MessageUnavailable",
+    "NotSupported",
+    "PermanentFailure",
+    "ProtocolError",
+    "TLSError",
+    "TemporaryFailure",
+    "Timeout",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,1 +1,30 @@
-"""The POP3 protocol: commands, framing, flows and the blocking connection."""
+"""The POP3 protocol, usable alone: commands, framing, flows and connections.
+
+`Connection` is the protocol over a blocking socket; `commands` has one function for each command; `sasl` the login
+mechanisms; `tls` the contexts. Everything is imported when it is first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymailbox.pop3 import commands, sasl, tls
+    from pymailbox.pop3.capabilities import Capabilities
+    from pymailbox.pop3.commands import Stat
+    from pymailbox.pop3.connection import Connection
+
+__all__ = ["Capabilities", "Connection", "Stat", "commands", "sasl", "tls"]
+
+_HOMES = {"Capabilities": "capabilities", "Connection": "connection", "Stat": "commands"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -89,7 +89,8 @@ class Protocol:
         """Queue a command; `data_to_send()` lets it out when its turn has come."""
         if self._failure is not None:
             raise ConnectionLost(self._failure, command=command.redacted)
-        self._queued.append(command)
+        # The greeting is owed without being asked for.
+        (self._queued if command.line else self._owed).append(command)
 
     def data_to_send(self) -> bytes:
         """Return the octets that may be sent now; each is returned once."""
@@ -123,6 +124,16 @@ class Protocol:
     def owed(self) -> int:
         """How many replies the server owes, or will owe once everything queued is sent."""
         return len(self._owed) + len(self._queued)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every command sent is answered, so that nothing may arrive."""
+        return not self._owed
+
+    @property
+    def asked(self) -> str | None:
+        """The command whose reply is awaited, as it may be shown."""
+        return self._owed[0].redacted if self._owed else None
 
     # --- in -----------------------------------------------------------------------------------------------
 
@@ -164,6 +175,8 @@ class Protocol:
         if not self._owed:
             if self._at < len(self._data):
                 raise self._unasked()
+            if self._ended:
+                raise ConnectionLost("the server closed the connection")
             return None
         event = self._next_chunk() if self._text is not None else self._next_status()
         if event is None and self._ended:
@@ -314,12 +327,12 @@ class Protocol:
         return LimitExceeded(
             f"the server sent {what} beyond Limits.{name}; raise that limit if this server can be trusted",
             field=name,
-            command=self._asked(),
+            command=self.asked,
         )
 
     def _strange(self, what: str, line: bytes) -> ProtocolError:
         said = line.decode("latin-1")
-        return ProtocolError(what, command=self._asked(), response=said, code=response_code(said))
+        return ProtocolError(what, command=self.asked, response=said, code=response_code(said))
 
     def _unasked(self, command: Command[Any] | None = None) -> MailboxError:
         """Octets are left although nothing is owed: a forged or a parting reply, never a mere nuisance."""
@@ -344,10 +357,7 @@ class Protocol:
         else:
             what = "the server closed the connection instead of answering"
         left = self._data[self._at : self._at + 500].decode("latin-1") if self._text is None else ""
-        return ConnectionLost(what, command=self._asked(), response=left or None, code=response_code(left[4:]))
-
-    def _asked(self) -> str | None:
-        return self._owed[0].redacted if self._owed else None
+        return ConnectionLost(what, command=self.asked, response=left or None, code=response_code(left[4:]))
 
     # --- state --------------------------------------------------------------------------------------------
 

@@ -1,0 +1,422 @@
+"""Connection: POP3 over a blocking socket, one method a command.
+
+The driver of the protocol: it connects, reads, writes, starts TLS, closes and keeps deadlines. What to say and what
+the answers mean is in `commands`, `flows` and `protocol`, shared with `AsyncConnection`.
+
+A session is for one thread at a time. Any failure but a refusal (`CommandError`) closes it at once: later use raises
+`ConnectionLost`, and nothing is committed.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+from pymailbox.account import Security, default_port
+from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError
+from pymailbox.pop3 import commands, flows
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Command
+from pymailbox.pop3.commands import Stat
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.patience import Patience, checked_timeout
+from pymailbox.pop3.session import Batch, Session
+from pymailbox.pop3.transport import Transport, connect, is_loopback, until
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+__all__ = ["Connection"]
+
+T = TypeVar("T")
+
+
+class Connection:
+    """A POP3 connection over a blocking socket.
+
+    Nothing is connected until `with` or `open()`. Leaving the block closes the socket without QUIT, which commits
+    nothing; say `quit()` to commit.
+
+    >>> from pymailbox.pop3 import Connection
+    >>> from pymailbox.testing import Server
+    >>> with Server([b"Subject: hello\\r\\n\\r\\nworld\\r\\n"]) as server:
+    ...     with Connection(server.host, server.port, security="none") as pop:
+    ...         text = pop.user("me"), pop.pass_("secret")
+    ...         print(pop.stat(), pop.retr(1))
+    ...         text = pop.quit()
+    Stat(count=1, size=25) b'Subject: hello\\r\\n\\r\\nworld\\r\\n'
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        *,
+        security: Security = "tls",
+        ssl_context: "ssl.SSLContext | None" = None,
+        timeout: float | None = 30.0,
+        limits: Limits | None = None,
+        pipelining: bool | None = None,
+        capa: bool = True,
+        allow_plaintext: bool = False,
+        source_address: tuple[str, int] | None = None,
+        sock: "socket.socket | None" = None,
+    ) -> None:
+        self.host = host
+        self.port = default_port(security) if port is None else port
+        self.security = security
+        self.timeout = checked_timeout(timeout)
+        self._ssl_context = ssl_context
+        self._source_address = source_address
+        self._sock = sock
+        self._session = Session(
+            host,
+            limits or Limits(),
+            may_pipeline=pipelining,
+            may_ask_capa=capa,
+            allow_plaintext=allow_plaintext,
+            may_reconnect=sock is None,
+        )
+        self._transport: Transport | None = None
+        self._lock = Lock()
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    def open(self) -> Self:
+        """Connect, start TLS where asked for, and await the greeting; returns the connection.
+
+        Raises `ConnectionLost`, `Timeout`, `TLSError`, `ProtocolError`, or a `CommandError` for a greeting of -ERR.
+        """
+        if self._transport is not None:
+            raise ValueError("this connection was opened before; make a new one")
+        try:
+            self._connect()
+            self.run(flows.greet(self._session, self.security))
+        except MailboxError as error:
+            self.close()
+            error.usable = False
+            raise
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _connect(self) -> None:
+        seconds = self.timeout
+        what = f"{self.host}:{self.port} did not take the connection within {seconds} s; check host, port and security"
+        left = until(None if seconds is None else time.monotonic() + seconds, what)
+        sock = self._sock or connect(self.host, self.port, left, self._source_address)
+        transport = self._transport = Transport(sock, self.host)
+        if self.security == "tls":
+            transport.start_tls(self._tls_context(), left)
+        self._session.begin(secure=self.security == "tls", loopback=is_loopback(sock))
+
+    def _tls_context(self) -> "ssl.SSLContext":
+        if self._ssl_context is None:
+            from pymailbox.pop3.tls import verified
+
+            self._ssl_context = verified()
+        return self._ssl_context
+
+    def close(self) -> None:
+        """Close the socket without QUIT: the server commits nothing. May be called again."""
+        self._session.protocol.poison("the connection was closed")
+        if self._transport is not None:
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self if self._transport is not None else self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "not open" if self._transport is None else (self._session.protocol.failure or "open")
+        return f"<Connection to {self.host}:{self.port}, {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Connection cannot be pickled or copied: it is one conversation over one socket")
+
+    # --- the driver ---------------------------------------------------------------------------------------
+
+    def run(self, flow: flows.Flow[T]) -> T:
+        """Run a flow to its end and return its result (the contract is in `flows`)."""
+        result: Any = None
+        failure: MailboxError | None = None
+        while True:
+            try:
+                step = flow.send(result) if failure is None else flow.throw(failure)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            result = failure = None
+            try:
+                result = self._perform(step)
+            except MailboxError as error:
+                failure = error
+
+    def _perform(self, step: flows.Step) -> Any:
+        if isinstance(step, Command):
+            return self.execute(step)
+        if isinstance(step, flows.Pipeline):
+            return list(self._results(self._session.batch(step.commands)))
+        if isinstance(step, flows.StartTLS):
+            return self._start_tls()
+        if isinstance(step, flows.Call):
+            return step.function()
+        self.close()
+        return self._connect()
+
+    def execute(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> T:
+        """Send one command and return its result; a refusal is raised as `CommandError`.
+
+        Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`.
+        """
+        with self._exclusively():
+            batch = self._session.single(command, sink)
+            self._advance(batch)
+        result = batch.results.popleft()
+        if isinstance(result, CommandError):
+            raise result
+        return result
+
+    def pipeline(self, wanted: Iterable[Command[T]]) -> Iterator[T | CommandError]:
+        """Send commands while earlier ones are unanswered, and yield their results in order.
+
+        A refusal is yielded as a `CommandError`, not raised. The window bounds what is in flight; a server that does
+        not list PIPELINING (RFC 2449 §6.6) is asked one by one. `wanted` is taken from as there is room.
+        """
+        if self._session.capabilities is None:
+            self.run(flows.known_capabilities(self._session))
+        yield from self._results(self._session.batch(wanted))
+
+    def _results(self, batch: Batch[T]) -> Iterator[T | CommandError]:
+        results = batch.results
+        failure: MailboxError | None = None
+        try:
+            while True:
+                if not results:
+                    failure = failure or self._refill(batch)
+                    if failure is not None and not results:
+                        raise failure
+                    if not results:
+                        return
+                yield results.popleft()
+        finally:
+            batch.abandoned = True
+
+    def _refill(self, batch: Batch[Any]) -> MailboxError | None:
+        """Get at least one more result, none if the batch is done; return the failure that comes behind them."""
+        with self._exclusively():
+            self._session.fill(batch)
+            if batch.done:
+                return None
+            try:
+                self._advance(batch)
+            except MailboxError as error:
+                return error
+        return None
+
+    def _advance(self, batch: Batch[Any]) -> None:
+        """Write and read until the batch has a result; on any failure close and raise."""
+        session = self._session
+        protocol = session.protocol
+        transport = self._transport
+        if transport is None:
+            raise ValueError("the connection is not open; use `with` or call open()")
+        patience: Patience | None = None
+        try:
+            if transport.foreign:
+                raise ConnectionLost("this session belongs to another process; open one in this process")
+            if protocol.idle:
+                self._receive(transport.waiting())
+            while True:
+                arrived = session.next_chunk()
+                if arrived is not None:
+                    owner, chunk = arrived
+                    if owner.sink is not None:
+                        owner.sink(chunk.data)
+                    patience = None
+                    continue
+                if batch.results:
+                    return
+                now = time.monotonic()
+                if patience is None:
+                    patience = Patience(self.timeout, session.limits.minimum_rate, now)
+                data = transport.exchange(protocol.data_to_send(), self._left(patience))
+                patience.received(len(data), time.monotonic())
+                self._receive(data)
+        except BaseException as error:
+            protocol.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
+            transport.close()
+            raise
+
+    def _left(self, patience: Patience) -> Callable[[], float | None]:
+        return lambda: patience.left(time.monotonic(), self._session.protocol.asked)
+
+    def _receive(self, data: bytes | None) -> None:
+        if data:
+            self._session.protocol.receive_data(data)
+        elif data is not None:
+            self._session.protocol.receive_eof()
+
+    def _start_tls(self) -> None:
+        transport = self._transport
+        assert transport is not None
+        seconds = self.timeout
+        deadline = None if seconds is None else time.monotonic() + seconds
+        try:
+            transport.start_tls(
+                self._tls_context(), until(deadline, f"the TLS handshake did not end within {seconds} s")
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def _exclusively(self) -> "_Exclusive":
+        return _Exclusive(self._lock)
+
+    # --- facts --------------------------------------------------------------------------------------------
+
+    @property
+    def greeting(self) -> str:
+        """The text of the greeting."""
+        return self._session.greeting
+
+    @property
+    def quirks(self) -> frozenset[str]:
+        """The names of the quirks that the server has shown so far."""
+        return self._session.quirks
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of this connection."""
+        return self._session.limits
+
+    # --- the commands, in the order of the RFCs -----------------------------------------------------------
+
+    def capa(self) -> Capabilities:
+        """CAPA: what the server says it can do now (RFC 2449 §5); `NotSupported` where it does not tell."""
+        return self.run(flows.discover(self._session))
+
+    def stls(self, context: "ssl.SSLContext | None" = None) -> None:
+        """STLS: start TLS on a connection opened with security="none" (RFC 2595 §4)."""
+        if context is not None:
+            self._ssl_context = context
+        self.run(flows.start_tls(self._session))
+
+    def user(self, name: str) -> str:
+        """USER: name the mailbox; `pass_` follows (RFC 1939 §7)."""
+        return self.execute(commands.user(name))
+
+    def pass_(self, password: str) -> str:
+        """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
+        return self.run(flows.pass_(self._session, password))
+
+    def apop(self, user: str, secret: str) -> str:
+        """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
+        return self.run(flows.apop(self._session, user, secret))
+
+    def rpop(self, user: str) -> str:
+        """RPOP: log in as a trusted host (RFC 1081)."""
+        return self.execute(commands.rpop(user))
+
+    def stat(self) -> Stat:
+        """STAT: how many messages, and their octets (RFC 1939 §5)."""
+        return self.execute(commands.stat())
+
+    @overload
+    def list(self, number: None = None) -> dict[int, int | None]: ...
+    @overload
+    def list(self, number: int) -> int | None: ...
+    def list(self, number: int | None = None) -> dict[int, int | None] | int | None:
+        """LIST: sizes in octets, by number or of one message; None where the server gave none (RFC 1939 §5)."""
+        return self.execute(commands.list(number)) if number is not None else self.execute(commands.list())
+
+    @overload
+    def uidl(self, number: None = None) -> dict[int, str | None]: ...
+    @overload
+    def uidl(self, number: int) -> str | None: ...
+    def uidl(self, number: int | None = None) -> dict[int, str | None] | str | None:
+        """UIDL: uids by number or of one message; None where the server gave a blank one (RFC 1939 §7)."""
+        return self.execute(commands.uidl(number)) if number is not None else self.execute(commands.uidl())
+
+    @overload
+    def retr(self, number: int) -> bytes: ...
+    @overload
+    def retr(self, number: int, sink: Callable[[bytes], object]) -> int: ...
+    def retr(self, number: int, sink: Callable[[bytes], object] | None = None) -> bytes | int:
+        """RETR: the message, or its octets streamed to `sink` and their count (RFC 1939 §5).
+
+        What `sink` raises passes through and ends the session.
+        """
+        if sink is None:
+            return self.execute(commands.retr(number))
+        return self.execute(commands.stream(number), sink)
+
+    def top(self, number: int, lines: int = 0) -> bytes:
+        """TOP: the headers and the first `lines` lines of the body (RFC 1939 §7)."""
+        return self.execute(commands.top(number, lines))
+
+    def dele(self, number: int) -> str:
+        """DELE: mark a message for deletion at QUIT (RFC 1939 §5)."""
+        return self.execute(commands.dele(number))
+
+    def rset(self) -> str:
+        """RSET: take back all marks (RFC 1939 §5)."""
+        return self.execute(commands.rset())
+
+    def noop(self) -> str:
+        """NOOP: nothing, but the server's idle clock starts anew (RFC 1939 §5)."""
+        return self.execute(commands.noop())
+
+    def utf8(self) -> str:
+        """UTF8: let the server send mail with UTF-8 headers; before login (RFC 6856 §2)."""
+        return self.execute(commands.utf8())
+
+    @overload
+    def lang(self, tag: None = None) -> dict[str, str]: ...
+    @overload
+    def lang(self, tag: str) -> str: ...
+    def lang(self, tag: str | None = None) -> dict[str, str] | str:
+        """LANG: the languages of the server's texts by tag, or choose one (RFC 6856 §3)."""
+        return self.execute(commands.languages()) if tag is None else self.execute(commands.lang(tag))
+
+    def auth(self, mechanism: Any, user: str | None = None, password: str | None = None) -> None:
+        """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034)."""
+        self.run(flows.authenticate(self._session, mechanism, user, password))
+
+    def login(self, user: str, password: str) -> None:
+        """Log in with the strongest mechanism that the server offers for a password."""
+        self.run(flows.login(self._session, user, password))
+
+    def quit(self) -> str:
+        """QUIT: commit the deletions and close (RFC 1939 §6); the socket is closed whatever is answered."""
+        try:
+            return self.execute(commands.quit())
+        finally:
+            self.close()
+
+
+class _Exclusive:
+    """Holds the session for one thread; a second one is refused, not kept waiting."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise ConcurrentUse(
+                "this session is in use by another thread, or by the sink that it is calling; give each its own session"
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()

@@ -1,0 +1,220 @@
+"""Flows: greeting, TLS, capabilities and login as straight-line code, once for every driver.
+
+The contract. A `Flow[T]` is a generator that ends with a `T`. It yields what it waits for and is sent the result:
+
+======================  ===================================================================================
+it yields               it is sent
+======================  ===================================================================================
+`Command[T]`            the `T`; a refusal is thrown in as `CommandError`
+`Pipeline(commands)`    a list with a `T` or a `CommandError` for each command, once all replies are in
+`StartTLS()`            None, when the handshake is done; nothing may be buffered before it
+`Reconnect()`           None, on a fresh connection; asked for once at most, never with the caller's own socket
+`Call(function)`        what the caller's function returned (a driver may await it)
+======================  ===================================================================================
+
+Every other `MailboxError` is thrown in too, so that a flow can react; the session is poisoned by then. A flow does
+no I/O, knows no clock and keeps no state but what it notes in the `Session`.
+"""
+
+import re
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from pymailbox.account import Security
+from pymailbox.errors import CommandError, ConnectionLost, NotSupported
+from pymailbox.pop3 import commands
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Command
+from pymailbox.pop3.sasl import Mechanism, Plain
+from pymailbox.pop3.session import Session
+
+__all__ = ["Call", "Flow", "Pipeline", "Reconnect", "StartTLS", "Step", "ask", "ask_all", "call", "discover"]
+
+T = TypeVar("T")
+
+_TIMESTAMP = re.compile(r"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>", re.ASCII)
+
+
+@frozen(eq=False)
+class Pipeline:
+    """Several commands whose replies are awaited together."""
+
+    commands: tuple[Command[Any], ...]
+
+
+@frozen
+class StartTLS:
+    """Start TLS on the connection as it is."""
+
+
+@frozen
+class Reconnect:
+    """Close the connection and make a fresh one to the same place."""
+
+
+@frozen(eq=False)
+class Call:
+    """Call a function of the caller's: a password prompt, a token refresh."""
+
+    function: Callable[[], Any]
+
+
+Step = Command[Any] | Pipeline | StartTLS | Reconnect | Call
+Flow = Generator[Step, Any, T]
+
+
+def ask(command: Command[T]) -> Flow[T]:
+    """Send one command and return its result."""
+    result: T = yield command
+    return result
+
+
+def ask_all(wanted: Iterable[Command[T]]) -> Flow[list[T | CommandError]]:
+    """Send several commands together and return their results in order; a refusal is a value."""
+    results: list[T | CommandError] = yield Pipeline(tuple(wanted))
+    return results
+
+
+def call(function: Callable[[], Any]) -> Flow[Any]:
+    """Call a function of the caller's and return what it returned."""
+    result: Any = yield Call(function)
+    return result
+
+
+# --- from the first octet to the first command ----------------------------------------------------------------
+
+
+def greet(session: Session, security: Security) -> Flow[None]:
+    """Await the greeting; then start TLS where `security` is "starttls", before anything else is said."""
+    session.greeting = yield from ask(commands.greeting())
+    if security == "starttls":
+        try:
+            yield from start_tls(session)
+        except CommandError as refused:
+            raise NotSupported(
+                'the server refused to start TLS (security="starttls" makes it a requirement);'
+                ' try security="tls", usually on port 995',
+                command=refused.command,
+                response=refused.response,
+                code=refused.code,
+                usable=False,
+            ) from refused
+
+
+def start_tls(session: Session) -> Flow[None]:
+    """STLS: ask, start TLS on an empty buffer, and forget what was said in clear text (RFC 2595 §4)."""
+    yield from ask(commands.stls())
+    session.protocol.restart()
+    yield StartTLS()
+    session.secure = True
+    session.learn(None)
+
+
+def discover(session: Session) -> Flow[Capabilities]:
+    """Ask CAPA and note the answer; a server without it has no capabilities, and says so (`NotSupported`)."""
+    try:
+        capabilities = yield from ask(commands.capa())
+    except CommandError as refused:
+        session.learn(Capabilities())
+        raise NotSupported(
+            "the server does not tell its capabilities", command=refused.command, response=refused.response
+        ) from refused
+    session.learn(capabilities)
+    return capabilities
+
+
+def known_capabilities(session: Session) -> Flow[Capabilities]:
+    """Return the capabilities, asking only when they are not known; none for a server that does not tell."""
+    if session.capabilities is None:
+        if not session.may_ask_capa:
+            session.learn(Capabilities())
+        else:
+            try:
+                yield from discover(session)
+            except NotSupported:
+                session.protocol.note("NO_CAPA", "CAPA is refused")
+    return session.capabilities if session.capabilities is not None else Capabilities()
+
+
+def establish(session: Session, security: Security) -> Flow[None]:
+    """Greeting, TLS, capabilities; on a server that hangs up on CAPA, once more without it (Q12)."""
+    yield from greet(session, security)
+    try:
+        yield from known_capabilities(session)
+    except ConnectionLost:
+        if not session.may_reconnect:
+            raise
+        session.protocol.note("CLOSES_ON_CAPA", "the connection ended behind CAPA")
+        session.may_ask_capa = False
+        yield from start_over(session, security)
+
+
+def start_over(session: Session, security: Security) -> Flow[None]:
+    """Continue on a fresh connection, once at most."""
+    session.may_reconnect = False
+    yield Reconnect()
+    yield from greet(session, security)
+    yield from known_capabilities(session)
+
+
+# --- login ----------------------------------------------------------------------------------------------------
+
+
+def pass_(session: Session, password: str) -> Flow[str]:
+    """PASS, where a password may be sent at all."""
+    _plaintext_allowed(session)
+    said = yield from ask(commands.pass_(password))
+    _logged_in(session)
+    return said
+
+
+def apop(session: Session, user: str, secret: str) -> Flow[str]:
+    """APOP with the greeting's timestamp, which must be a message id of RFC 822 (CVE-2007-1558)."""
+    stamps = _TIMESTAMP.findall(session.greeting)
+    if len(stamps) != 1:
+        raise NotSupported("the greeting has no timestamp for APOP (RFC 1939 §7); use another login")
+    said = yield from ask(commands.apop(user, secret, stamps[0].encode("ascii")))
+    _logged_in(session)
+    return said
+
+
+def authenticate(session: Session, mechanism: Any, user: str | None, password: str | None) -> Flow[None]:
+    """Log in with one SASL mechanism (RFC 5034 §4)."""
+    if isinstance(mechanism, str):
+        if mechanism.upper() != "PLAIN":
+            raise NotSupported(f"the mechanism {mechanism!r} is not known here")
+        mechanism = Plain(user or "", password or "")
+    chosen: Mechanism = mechanism
+    if chosen.plaintext:
+        _plaintext_allowed(session)
+    exchange = chosen.exchange()
+    challenge = yield from ask(commands.auth(chosen.name, next(exchange)))
+    if challenge is not None:
+        yield from ask(commands.respond(None))
+    _logged_in(session)
+
+
+def login(session: Session, user: str, password: str) -> Flow[None]:
+    """Log in with the strongest mechanism offered for a password."""
+    capabilities = yield from known_capabilities(session)
+    if "PLAIN" in capabilities.sasl:
+        yield from authenticate(session, "PLAIN", user, password)
+    else:
+        _plaintext_allowed(session)
+        yield from ask(commands.user(user))
+        yield from pass_(session, password)
+
+
+def _plaintext_allowed(session: Session) -> None:
+    if not (session.secure or session.loopback or session.allow_plaintext):
+        raise NotSupported(
+            f"a password would go to {session.host} in clear text;"
+            ' use security="tls" or "starttls", or say allow_plaintext=True'
+        )
+
+
+def _logged_in(session: Session) -> None:
+    session.logged_in = True
+    session.capabilities = None  # asked again: they change at login (Q13); pipelining is as listed until then

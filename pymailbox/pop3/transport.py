@@ -1,0 +1,202 @@
+"""Transport: a blocking socket with deadlines, plain or TLS.
+
+It connects, moves octets both ways at once, starts TLS and closes; it knows nothing of POP3. What the operating
+system and OpenSSL raise is translated here and nowhere else. Reading goes on while writing, so that a deep
+pipeline cannot deadlock on two full buffers (RFC 2449 §6.8).
+"""
+
+import contextlib
+import ipaddress
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from pymailbox.errors import ConnectionLost, MailboxError, Timeout
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Transport", "connect"]
+
+_PLAIN_READ = 1 << 18  # octets; one system call takes in some hundred small replies
+_TLS_READ = 1 << 14  # what one TLS record holds (RFC 8446 §5.1)
+
+#: Gives the seconds that are left (None: no bound) or raises `Timeout`.
+Left = Callable[[], float | None]
+
+
+def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | None = None) -> socket.socket:
+    """Connect to the first address of `host` that answers; one deadline covers them all.
+
+    Name resolution itself cannot be interrupted; what it takes counts against the deadline.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConnectionLost(f"cannot find the host {host!r} ({error}); check its name and your network") from error
+    failure: OSError | None = None
+    for position, (family, kind, number, _, address) in enumerate(found):
+        seconds = left()
+        sock = socket.socket(family, kind, number)
+        try:
+            # An address that swallows everything may not use up the time of those behind it.
+            sock.settimeout(None if seconds is None else seconds / (len(found) - position))
+            if source_address is not None:
+                sock.bind(source_address)
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = failure or error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    left()
+    if isinstance(failure, TimeoutError):
+        raise Timeout(f"no answer from {host}:{port}; check host, port and firewall") from failure
+    raise ConnectionLost(f"cannot connect to {host}:{port} ({failure}); check host, port and security") from failure
+
+
+def is_loopback(sock: socket.socket) -> bool:
+    """Whether the peer is this machine, by its address and not by its name."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return True  # a Unix socket or a socket pair
+    try:
+        return ipaddress.ip_address(sock.getpeername()[0].partition("%")[0]).is_loopback
+    except (OSError, ValueError):
+        return False
+
+
+@define(eq=False)
+class Transport:
+    """A connected socket; `sock` is replaced by its TLS form when TLS starts."""
+
+    sock: "socket.socket | ssl.SSLSocket"
+    host: str
+    _unsent: bytes = field(default=b"", init=False)
+    _size: int = field(default=_PLAIN_READ, init=False)
+    _wants: tuple[type[OSError], type[OSError]] = field(default=(BlockingIOError, BlockingIOError), init=False)
+    _process: int = field(factory=os.getpid, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.sock.setblocking(False)
+        with contextlib.suppress(OSError):  # a Unix socket has no such option
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._adapt()
+
+    def _adapt(self) -> None:
+        """Settle how this socket says that it would block: a TLS socket may be the caller's own."""
+        ssl = sys.modules.get("ssl")
+        if ssl is not None and isinstance(self.sock, ssl.SSLSocket):
+            self._wants = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+            self._size = _TLS_READ
+
+    def waiting(self) -> bytes | None:
+        """Return what has arrived unasked: None for nothing, empty at the end of the stream. Never waits."""
+        try:
+            return self.sock.recv(self._size)
+        except (BlockingIOError, *self._wants):
+            return None
+        except OSError:
+            return b""
+
+    def exchange(self, outgoing: bytes, left: Left) -> bytes:
+        """Send all of `outgoing` while reading; return the first octets read, empty at the end of the stream."""
+        sock = self.sock
+        want_read, want_write = self._wants
+        if outgoing:
+            self._unsent += outgoing
+        while True:
+            write = bool(self._unsent)
+            if write:
+                try:
+                    self._unsent = self._unsent[sock.send(self._unsent) :]
+                    write = bool(self._unsent)
+                except (BlockingIOError, want_write):
+                    pass
+                except want_read:
+                    write = False
+                except OSError:
+                    self._unsent = b""  # the server may have said why before it closed: read on
+                    write = False
+            try:
+                return sock.recv(self._size)
+            except (BlockingIOError, want_read):
+                pass
+            except want_write:
+                write = True
+            except OSError as error:
+                raise self._lost(error) from error
+            self._wait(write, left())
+
+    def _lost(self, error: OSError) -> MailboxError:
+        ssl = sys.modules.get("ssl")
+        if ssl is not None and isinstance(error, ssl.SSLError):
+            from pymailbox.pop3.tls import explain
+
+            return explain(error, self.host)
+        return ConnectionLost(f"the connection to {self.host} broke: {error.strerror or error}")
+
+    def _wait(self, write: bool, seconds: float | None) -> None:
+        """Wait until there is something to read, or room to write where `write`, or the seconds are over."""
+        if sys.platform == "win32":
+            select.select([self.sock], [self.sock] if write else [], [], seconds)
+            return
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN | select.POLLOUT if write else select.POLLIN)
+        poll.poll(None if seconds is None else seconds * 1000 + 1)
+
+    def start_tls(self, context: "ssl.SSLContext", left: Left) -> None:
+        """Do the TLS handshake within the deadline; the certificate is checked against `host`."""
+        import ssl
+
+        from pymailbox.pop3.tls import explain
+
+        try:
+            sock = context.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+        except OSError as error:
+            raise explain(error, self.host) from error
+        self.sock = sock
+        self._adapt()
+        while True:
+            try:
+                sock.do_handshake()
+            except ssl.SSLWantReadError:
+                self._wait(False, left())
+            except ssl.SSLWantWriteError:
+                self._wait(True, left())
+            except OSError as error:
+                raise explain(error, self.host) from error
+            else:
+                return
+
+    def close(self) -> None:
+        """Close the socket; sends nothing more, and in another process closes its copy only."""
+        self._unsent = b""
+        self.sock.close()
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this is a copy in a forked process."""
+        return os.getpid() != self._process
+
+
+def until(deadline: float | None, what: str) -> Left:
+    """Return a `Left` for a fixed deadline on the monotonic clock."""
+
+    def left() -> float | None:
+        if deadline is None:
+            return None
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            raise Timeout(what)
+        return seconds
+
+    return left
