@@ -51,6 +51,24 @@ def dovecot(real_servers: Servers) -> RealServer:
 
 
 @pytest.fixture(scope="session")
+def courier(real_servers: Servers) -> RealServer:
+    """courier, which takes UTF8 and has no response codes."""
+    return real_servers.get("courier")
+
+
+@pytest.fixture(scope="session")
+def cyrus(real_servers: Servers) -> RealServer:
+    """cyrus, with SCRAM of its own."""
+    return real_servers.get("cyrus")
+
+
+@pytest.fixture(scope="session")
+def popa3d(real_servers: Servers) -> RealServer:
+    """popa3d, which knows RFC 1939 and nothing else."""
+    return real_servers.get("popa3d")
+
+
+@pytest.fixture(scope="session")
 def dovecot_with(real_servers: Servers) -> Callable[..., RealServer]:
     """Return dovecot with the options of `tests.servers.dovecot`; equal options give the same server again."""
 

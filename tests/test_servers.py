@@ -126,9 +126,7 @@ def test_deletions_are_of_one_user(real_server: RealServer) -> None:
             pop.dele(number)
         pop.quit()
     left = [
-        octets
-        for number, octets in enumerate(real_server.stored, 1)
-        if number not in (1, 3, len(real_server.stored))
+        octets for number, octets in enumerate(real_server.stored, 1) if number not in (1, 3, len(real_server.stored))
     ]
     with session(real_server, login=False) as pop:
         enter(pop, *first, utf8="utf8" in real_server.features)
@@ -239,17 +237,13 @@ def test_dovecot_master_user(dovecot: RealServer) -> None:
 def test_dovecot_refuses_plaintext(dovecot_with: Callable[..., RealServer]) -> None:
     """With `disable_plaintext_auth`, USER from another loopback address is refused in the clear."""
     server = dovecot_with(disable_plaintext_auth=True)
-    with socket.create_connection(
-        (server.host, server.port), 10, source_address=("127.0.0.2", 0)
-    ) as connection:
+    with socket.create_connection((server.host, server.port), 10, source_address=("127.0.0.2", 0)) as connection:
         assert exchange(connection, b"USER tester")[-1].startswith(b"-ERR")
 
 
 def test_dovecot_uidl_format_and_accounts(dovecot_with: Callable[..., RealServer]) -> None:
     """`uidl_format` shapes the identities, `accounts` adds users, `extra` wins over the rest."""
-    server = dovecot_with(
-        uidl_format="%u", accounts={"me@example.com": "two words"}, extra="login_greeting = hello"
-    )
+    server = dovecot_with(uidl_format="%u", accounts={"me@example.com": "two words"}, extra="login_greeting = hello")
     with session(server, login=False) as pop:
         assert b"hello" in pop.getwelcome()
         enter(pop, "me@example.com", "two words")
@@ -266,9 +260,7 @@ def test_a_server_that_cannot_start_says_why(dovecot_with: Callable[..., RealSer
 def test_dovecot_no_plaintext_without_tls(dovecot_with: Callable[..., RealServer]) -> None:
     """With ssl="required" the names of the mechanisms are hidden in the clear, and there behind TLS."""
     server = dovecot_with(ssl="required")
-    with socket.create_connection(
-        (server.host, server.port), 10, source_address=("127.0.0.2", 0)
-    ) as connection:
+    with socket.create_connection((server.host, server.port), 10, source_address=("127.0.0.2", 0)) as connection:
         assert b"SASL\r\n" in exchange(connection, b"CAPA", *[b"NOOP"] * 12)
     with session(server, "tls", login=False) as pop:
         assert frozenset(pop.capa()["SASL"]) == server.tls_mechanisms

@@ -12,7 +12,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from .certificates import trusting
+from .courier import courier
+from .cyrus import cyrus
 from .dovecot import MASTER, dovecot
+from .popa3d import popa3d
 from .seed import Mail, mails
 from .server import Login, RealServer, ServerFailedError, ServerMissingError
 from .tokens import jwt
@@ -25,11 +28,19 @@ __all__ = [
     "RealServer",
     "ServerFailedError",
     "ServerMissingError",
+    "courier",
+    "cyrus",
     "dovecot",
     "jwt",
     "mails",
+    "popa3d",
     "trusting",
 ]
 
-SERVERS: dict[str, Callable[..., AbstractContextManager[RealServer]]] = {"dovecot": dovecot}
+SERVERS: dict[str, Callable[..., AbstractContextManager[RealServer]]] = {
+    "courier": courier,
+    "cyrus": cyrus,
+    "dovecot": dovecot,
+    "popa3d": popa3d,
+}
 """Every server by its name."""

@@ -142,9 +142,7 @@ def dovecot(
 
 
 def _program() -> str:
-    places = os.pathsep.join(
-        (os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
-    )
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
     program = shutil.which("dovecot", path=places)
     if program is None:
         raise ServerMissingError(f"dovecot is not installed: {HOW}")
@@ -181,9 +179,7 @@ def _write_accounts(home: Path, people: Mapping[str, str]) -> None:
 def _settings(home: Path, ports: tuple[int, ...], *chosen: str) -> str:
     uid, gid = _mail_owner()
     port, tls_port = ports
-    return "\n".join(
-        (_SETTINGS.format(**locals()), *([] if os.geteuid() == 0 else [_rootless()]), *chosen, "")
-    )
+    return "\n".join((_SETTINGS.format(**locals()), *([] if os.geteuid() == 0 else [_rootless()]), *chosen, ""))
 
 
 def _rootless() -> str:

@@ -22,9 +22,13 @@ ATTEMPTS = 5  # another program may take a port between our look and the server'
 
 
 @contextmanager
-def workplace(name: str) -> Iterator[Path]:
-    """Make a directory that users without rights may enter (servers drop theirs), and remove it at the end."""
-    directory = Path(tempfile.mkdtemp(prefix=f"pymailbox-{name}-"))
+def workplace(name: str, *, in_memory: bool = False) -> Iterator[Path]:
+    """Make a directory that users without rights may enter (servers drop theirs), and remove it at the end.
+
+    `in_memory`: on a file system without a disk where there is one, for a server that waits for each write.
+    """
+    memory = in_memory and os.access("/dev/shm", os.W_OK)
+    directory = Path(tempfile.mkdtemp(prefix=f"pymailbox-{name}-", dir="/dev/shm" if memory else None))
     directory.chmod(0o755)
     try:
         yield directory
@@ -80,9 +84,7 @@ def _start(command: Sequence[str], log: Path, *, contained: bool) -> subprocess.
     if setpriv := shutil.which("setpriv"):  # no orphan, even when the tests are killed
         command = [setpriv, "--pdeathsig", "KILL" if contained else "TERM", "--", *command]
     with log.open("ab") as output:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 
 
 def _await_greeting(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float) -> None:

@@ -12,7 +12,7 @@ from functools import cache
 
 from attrs import frozen
 
-__all__ = ["Mail", "crlf", "from_quoted", "mails"]
+__all__ = ["Mail", "crlf", "crlf_always", "from_quoted", "mails"]
 
 ENVELOPE = b"From alice@example.org Mon Jan  2 00:00:00 2023\n"
 
@@ -37,14 +37,18 @@ def crlf(raw: bytes) -> bytes:
     return text if text.endswith(b"\r\n") else text + b"\r\n"
 
 
+def crlf_always(raw: bytes) -> bytes:
+    """Return what servers send that put CR before every LF, even behind another CR; courier and popa3d do."""
+    text = raw.replace(b"\n", b"\r\n")
+    return text if text.endswith(b"\r\n") else text + b"\r\n"
+
+
 def from_quoted(raw: bytes) -> bytes:
     """Return the mail as an mbox holds it: ``>`` before each line that begins with any ``>`` and ``From ``."""
     return re.sub(rb"(?m)^(>*From )", rb">\1", raw)
 
 
-def header(
-    number: int, subject: bytes, *fields: bytes, sender: bytes = b"Alice <alice@example.org>"
-) -> bytes:
+def header(number: int, subject: bytes, *fields: bytes, sender: bytes = b"Alice <alice@example.org>") -> bytes:
     """Return the header of a mail, its lines ended by LF, without the empty line behind it."""
     date = b"Mon, 02 Jan 2023 %02d:%02d:00 +0000" % (number % 24, number % 60)
     lines = (

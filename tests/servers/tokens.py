@@ -15,9 +15,7 @@ def jwt(user: str, *, lifetime: float = 3600.0, key: bytes = KEY, **claims: obje
     """Return a token that lets this user in, for `lifetime` seconds (negative: expired), with further claims."""
     now = int(time.time())
     body = {"sub": user, "iat": now - 60, "nbf": now - 60, "exp": int(now + lifetime), **claims}
-    signed = ".".join(
-        _base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, body)
-    )
+    signed = ".".join(_base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, body))
     signature = hmac.new(key, signed.encode(), hashlib.sha256).digest()
     return f"{signed}.{_base64url(signature)}"
 

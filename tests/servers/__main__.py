@@ -1,0 +1,38 @@
+"""``python -m tests.servers install`` gets the servers; ``... check`` starts each and says how it went."""
+
+import sys
+import time
+
+from . import SERVERS, ServerFailedError, ServerMissingError
+from .packages import install
+
+
+def check() -> int:
+    """Start each server once; the exit status is the number of those that do not run."""
+    wrong = 0
+    for name, launch in SERVERS.items():
+        begun = time.monotonic()
+        try:
+            with launch() as server:
+                print(f"{name}: {len(server.stored)} messages, ready in {time.monotonic() - begun:.1f} s")
+        except (ServerMissingError, ServerFailedError) as error:
+            print(f"{name}: {error}")
+            wrong += 1
+    return wrong
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the one argument says."""
+    match arguments:
+        case ["install"]:
+            install()
+            return check()
+        case ["check"]:
+            return check()
+        case _:
+            print(__doc__)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

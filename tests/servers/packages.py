@@ -1,0 +1,132 @@
+"""Get the servers: dovecot as a package, the others unpacked beside it.
+
+cyrus, courier and popa3d conflict with dovecot as packages. Their packages, and those they need, are downloaded and
+unpacked into `cache()`, where `namespace.py` finds them; nothing of them is installed. apt decides what is needed, so
+that this holds for whatever is on the machine already. Debian and its children only.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .server import ServerMissingError
+
+__all__ = ["PACKAGES", "cache", "install", "unpacked"]
+
+PACKAGES = {
+    "courier": ("courier-pop", "courier-authlib-userdb"),
+    "cyrus": ("cyrus-pop3d", "cyrus-admin", "sasl2-bin", "libsasl2-modules"),
+    "popa3d": ("popa3d",),
+}
+"""The servers that are unpacked, and the packages that make them."""
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+ATTEMPTS = 4
+
+
+def cache() -> Path:
+    """Return where unpacked servers are kept: ``$PYMAILBOX_SERVERS``, or under the user's cache directory."""
+    if chosen := os.environ.get("PYMAILBOX_SERVERS"):
+        return Path(chosen).absolute()
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "pymailbox-servers"
+
+
+def unpacked(name: str) -> Path:
+    """Return the root directory of an unpacked server; ServerMissingError where it is not there."""
+    root = cache() / name
+    if not (root / "usr").is_dir():
+        raise ServerMissingError(f"{name} is not in {cache()}: python -m tests.servers install (Debian, as root)")
+    return root
+
+
+def install() -> None:
+    """Install dovecot, download and unpack the others; nothing is done twice. Wants root and apt.
+
+    CalledProcessError, with apt's own words on standard error, for whatever does not work after some attempts.
+    """
+    wanted = [name for name in PACKAGES if not (cache() / name / "usr").is_dir()]
+    if _installed("dovecot-pop3d") and not wanted:
+        return
+    _apt("update")
+    if not _installed("dovecot-pop3d"):
+        with _nothing_starts():
+            _apt("install", "-y", "--no-install-recommends", "dovecot-pop3d")
+    for name in wanted:
+        _unpack(name)
+
+
+def _installed(package: str) -> bool:
+    found = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package], capture_output=True, text=True
+    )
+    return found.stdout == "installed"
+
+
+def _unpack(name: str) -> None:
+    """Download and unpack into a directory of its own, and show it only when it is whole."""
+    root = cache() / name
+    making = cache() / f"{name}.{os.getpid()}"
+    archives = making / "archives"
+    (archives / "partial").mkdir(parents=True)
+    try:
+        _apt(
+            "install",
+            "-y",
+            "--no-install-recommends",
+            "--download-only",
+            f"--option=Dir::Cache::archives={archives}/",
+            "--option=APT::Sandbox::User=root",
+            *PACKAGES[name],
+        )
+        tree = making / "root"
+        for package in sorted(archives.glob("*.deb")):
+            subprocess.run(["dpkg-deb", "--extract", package, tree], check=True, timeout=120)
+        for part in ("bin", "lib", "lib64", "sbin"):  # where packages still say /lib and mean /usr/lib
+            if (tree / part).is_dir():
+                shutil.copytree(tree / part, tree / "usr" / part, symlinks=True, dirs_exist_ok=True)
+                shutil.rmtree(tree / part)
+        (tree / "etc").mkdir(exist_ok=True)
+        tree.rename(root)
+    finally:
+        shutil.rmtree(making)
+
+
+def _apt(*arguments: str) -> None:
+    command = ["apt-get", "-qq", "--option=DPkg::Lock::Timeout=120", "--option=Acquire::Retries=3", *arguments]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for attempt in range(1, ATTEMPTS + 1):
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            timeout=600,
+        )
+        if done.returncode == 0:
+            return
+        print(f"{' '.join(command)}: attempt {attempt} of {ATTEMPTS} failed\n{done.stdout}", flush=True)
+        if attempt < ATTEMPTS:
+            time.sleep(5 * attempt)
+    done.check_returncode()
+
+
+@contextmanager
+def _nothing_starts() -> Iterator[None]:
+    """Keep packages from starting what they install: port 110 is none of ours."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()

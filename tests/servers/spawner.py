@@ -1,0 +1,27 @@
+"""Hand each connection to a program on its standard input and output, as inetd does.
+
+A script for `popa3d.py`, run by its path: ``spawner.py PORT PROGRAM [ARGUMENT ...]``. Imports the standard library only.
+"""
+
+import os
+import signal
+import socket
+import sys
+
+
+def main(port: int, program: list[str]) -> None:
+    """Accept connections on loopback until killed."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children: the system forgets them itself
+    with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    os.dup2(connection.fileno(), 0)
+                    os.dup2(connection.fileno(), 1)
+                    os.execv(program[0], program)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])
