@@ -17,14 +17,20 @@ from typing import NamedTuple
 
 __all__ = ["Mailbag", "Shape", "fill", "shape"]
 
-WORDS = (
+COMMON = (
     "the of and to in a is that for it was on with as be by at this from are or an have not which one you were her all "
     "their there been has when who will more no if out so said what up its about into than them can only other new some "
     "could time these two may then do first any my now such like our over man me even most made after also did many"
-).split()
+)
+WORDS = COMMON.split()
 PEOPLE = ("Ana Ruiz", "Bram de Vries", "Chidi Okafor", "Dana Levy", "Eun-ji Park", "Farah Aziz", "Greta Holm")
 PEOPLE_ENCODED = ("Jürgen Groß", "Łukasz Żak", "Анна Петрова", "山田太郎")
-SUBJECTS_ENCODED = ("Grüße aus München: Protokoll der Sitzung", "Счёт за октябрь", "請求書のご案内", "Réunion déplacée à jeudi")
+SUBJECTS_ENCODED = (
+    "Grüße aus München: Protokoll der Sitzung",
+    "Счёт за октябрь",
+    "請求書のご案内",
+    "Réunion déplacée à jeudi",
+)
 
 
 class Shape(NamedTuple):

@@ -201,7 +201,7 @@ def serve(
     """Serve one client in this thread; a client that hangs up is nobody's fault."""
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with (context.wrap_socket(sock, server_side=True) if context else sock) as stream:
+        with context.wrap_socket(sock, server_side=True) if context else sock as stream:
             Session(stream, mailboxes, pipelining=pipelining).run()
     except (ConnectionError, ssl.SSLError):
         sock.close()

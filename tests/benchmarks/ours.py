@@ -1,19 +1,16 @@
-"""pymailbox doing the same work, written as its users write it. A case is a generator, as in `floor`."""
+"""pymailbox's Mailbox doing the same work, written as its users write it. A case is a generator, as in `floor`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pymailbox import Mailbox
-from pymailbox.pop3 import Connection, commands
 from tests.benchmarks.service import Service
 
 __all__ = [
     "bodies",
     "deletions",
     "headers",
-    "listings",
-    "mailbox_headers",
     "sizes",
     "stream",
     "triples",
@@ -26,15 +23,6 @@ def mailbox(service: Service) -> Mailbox:
         service.host,
         service.user,
         service.password,
-        port=service.port,
-        security="tls" if service.certificate else "none",
-        ssl_context=service.context(),
-    )
-
-
-def connection(service: Service) -> Connection:
-    return Connection(
-        service.host,
         port=service.port,
         security="tls" if service.certificate else "none",
         ssl_context=service.context(),
@@ -59,18 +47,7 @@ def stream(service: Service) -> Iterator[int | None]:
                 yield message.write_to(file)
 
 
-def headers(service: Service) -> Iterator[bytes | None]:
-    """TOP n 0 of every message, raw, with `Connection.pipeline`."""
-    with connection(service) as pop:
-        pop.login(service.user, service.password)
-        yield None
-        for result in pop.pipeline(commands.top(number, 0) for number in service.numbers):
-            assert isinstance(result, bytes)
-            yield result
-        pop.quit()
-
-
-def mailbox_headers(service: Service) -> Iterator[tuple[bytes, ...] | None]:
+def headers(service: Service) -> Iterator[tuple[bytes, ...] | None]:
     """TOP n 0 of every message, read ahead by the mailbox; one raw field of each."""
     with mailbox(service) as inbox:
         yield None
@@ -100,16 +77,6 @@ def sizes(service: Service) -> Iterator[object]:
         yield None
         yield inbox.uids
         yield [message.size for message in inbox]
-
-
-def listings(service: Service) -> Iterator[dict[int, object] | None]:
-    """LIST and UIDL into dictionaries with `Connection`."""
-    with connection(service) as pop:
-        pop.login(service.user, service.password)
-        yield None
-        yield dict(pop.list())
-        yield dict(pop.uidl())
-        pop.quit()
 
 
 def deletions(service: Service) -> Iterator[list[int] | None]:

@@ -1,0 +1,137 @@
+"""The benchmarks measure right answers: every client returns the octets the mailbags hold. Nothing here is timed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+import pymailbox
+from tests.benchmarks import floor
+from tests.benchmarks.limits import LIMITS, judge
+from tests.benchmarks.mailbags import Mailbag, fill
+from tests.benchmarks.rounds import Measurement, Stage, Summary
+from tests.benchmarks.service import Service
+from tests.benchmarks.works import MEMORY, TLS, WORKS, Work
+
+CLIENTS = ["floor", "standard", "ours_connection"]
+if hasattr(pymailbox, "Mailbox"):
+    CLIENTS.append("ours")
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    wanted = [work for work in WORKS if work.wire in (MEMORY, TLS)]
+    with Stage(wanted, quick=True) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def mailbags() -> dict[str, Mailbag]:
+    return {name: fill(name, quick=True) for name in "abcd"}
+
+
+def work(mailbag: str, wire: str) -> Work:
+    return Work("", "", mailbag, wire, None, {})
+
+
+def results(client: str, case: str, service: Service) -> list[object]:
+    """Run a case to its end: None when it is logged in, then what it read."""
+    first, *rest = getattr(importlib.import_module(f"tests.benchmarks.{client}"), case)(service)
+    assert first is None
+    return rest
+
+
+def everything(mailbag: Mailbag) -> list[bytes]:
+    return [mailbag.raw(number) for number in range(1, len(mailbag) + 1)]
+
+
+@pytest.mark.parametrize("wire", [MEMORY, TLS])
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_bodies_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: str, name: str, wire: str) -> None:
+    """Every message arrives to the octet and in order, dots unstuffed, plain and over TLS."""
+    assert results(client, "bodies", stage.service(work(name, wire))) == everything(mailbags[name])
+
+
+@pytest.mark.parametrize("wire", [MEMORY, TLS])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_streams_are_exact(stage: Stage, mailbags: dict[str, Mailbag], tmp_path: Path, client: str, wire: str) -> None:
+    """What is streamed to a file is the mail, and the numbers returned are its octets."""
+    target = tmp_path / "stream"
+    service = stage.service(work("c", wire))._replace(sink_path=str(target))
+    expected = everything(mailbags["c"])
+    assert results(client, "stream", service) == [len(raw) for raw in expected]
+    assert target.read_bytes() == b"".join(expected)
+
+
+@pytest.mark.parametrize("client", ["floor", "standard", "ours_connection"])
+def test_headers_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: str) -> None:
+    """TOP n 0 gives the header and the empty line of every message."""
+    assert results(client, "headers", stage.service(work("a", MEMORY))) == mailbags["a"].headers
+
+
+@pytest.mark.parametrize("client", ["floor", "standard", "ours_connection"])
+def test_listings_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: str) -> None:
+    """LIST and UIDL become dictionaries of sizes and of uids."""
+    mailbag = mailbags["d"]
+    numbers = range(1, len(mailbag) + 1)
+    expected = [
+        {number: mailbag.size(number) for number in numbers},
+        {number: mailbag.uid(number) for number in numbers},
+    ]
+    assert results(client, "listings", stage.service(work("d", MEMORY))) == expected
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_deletions_are_answered(stage: Stage, mailbags: dict[str, Mailbag], client: str) -> None:
+    """Every DELE is answered."""
+    assert results(client, "deletions", stage.service(work("a", MEMORY))) == [list(range(1, len(mailbags["a"]) + 1))]
+
+
+def triples(client: str, case: str, service: Service) -> list[tuple[str, str, datetime]]:
+    """Run a case of subject, sender and date; a sender that is a value becomes its address."""
+    (found,) = results(client, case, service)
+    return [(str(subject), getattr(sender, "email", sender), date) for subject, sender, date in found]
+
+
+@pytest.mark.parametrize(
+    ("client", "case"),
+    [("floor", "triples"), ("standard", "triples_modern"), *([("ours", "triples")] if "ours" in CLIENTS else [])],
+)
+def test_triples_agree(stage: Stage, client: str, case: str) -> None:
+    """Subject, sender and date are what the standard library's old policy reads, encoded words and all."""
+    service = stage.service(work("a", MEMORY))
+    assert triples(client, case, service) == triples("standard", "triples_compat32", service)
+
+
+@pytest.mark.parametrize("size", [67, 1009, 4096])
+def test_floor_does_not_depend_on_its_buffer(
+    stage: Stage, mailbags: dict[str, Mailbag], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """However a reply is cut, the floor reads the same octets: in memory and streamed."""
+    monkeypatch.setattr(floor, "BUFFER", size)
+    target = tmp_path / "stream"
+    service = stage.service(work("a", MEMORY), 100)._replace(sink_path=str(target))
+    expected = everything(mailbags["a"])[:100]
+    assert results("floor", "bodies", service) == expected
+    assert results("floor", "stream", service) == [len(raw) for raw in expected]
+    assert target.read_bytes() == b"".join(expected)
+
+
+def test_mailbags_are_what_they_say(mailbags: dict[str, Mailbag]) -> None:
+    """Headers of 1.4 KB, and about one line in fifty begins with a dot."""
+    assert 1300 < len(mailbags["a"].headers[0]) < 1600
+    lines = b"".join(everything(mailbags["b"])).split(b"\r\n")
+    assert 0.015 < sum(line.startswith(b".") for line in lines) / len(lines) < 0.025
+
+
+def test_every_limit_has_a_figure() -> None:
+    """Each limit finds its work and clients in the table of works: with all measured, all have a figure."""
+    one = Summary(Measurement(1.0, 1.0, 1.0, 1.0, 1, 1, 1, 1), 1.0, 1.0, 1)
+    verdicts = judge({(work.key, client): one for work in WORKS for client in work.runs})
+    assert len(verdicts) == len(LIMITS)
+    assert all(verdict.value is not None for verdict in verdicts)
