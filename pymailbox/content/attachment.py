@@ -6,12 +6,14 @@ never follows a link, and never makes a hidden or reserved name.
 
 import os
 import re
-import unicodedata
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from .words import inert
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Attachment", "safe_name"]
 
@@ -45,12 +47,14 @@ class Attachment:
         """The octets of the payload, decoded."""
         return len(self.payload)
 
-    def save(self, directory: str | os.PathLike[str]) -> Path:
+    def save(self, directory: str | os.PathLike[str]) -> "Path":
         """Write the payload to a new file in `directory`, readable by its owner alone; give its path.
 
         The file is named after `filename` as far as that is harmless, with a number where that name is taken.
         OSError when it cannot be written; nothing is left behind then.
         """
+        from pathlib import Path
+
         folder = Path(directory)
         name = safe_name(self.filename, self.content_type)
         stem, suffix = os.path.splitext(name)  # noqa: PTH122 - Path.suffix sees none in names with odd dots
@@ -61,7 +65,7 @@ class Attachment:
             except FileExistsError:
                 continue
             try:
-                with open(handle, "wb") as file:
+                with os.fdopen(handle, "wb") as file:
                     file.write(self.payload)
             except BaseException:
                 path.unlink(missing_ok=True)
@@ -78,6 +82,8 @@ _EXTENSIONS = {
 
 def safe_name(filename: str, content_type: str = "") -> str:
     """Make a file name that is one name on every system: no path, not hidden, not reserved, at most 200 octets."""
+    import unicodedata
+
     name = filename.replace("\\", "/").rpartition("/")[2]
     name = _INVISIBLE.sub("", unicodedata.normalize("NFC", inert(name)))
     name = _FORBIDDEN.sub("_", name)

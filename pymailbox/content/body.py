@@ -14,6 +14,7 @@ from .tree import Part
 
 __all__ = ["decode_leaf", "leaves", "read_attachment", "read_body", "read_text"]
 
+_MAX_RECURSION = 40  # multiparts in each other; what is deeper is read flat
 _STUB = 300  # characters: a shorter plain alternative may only say "your reader cannot show HTML"
 
 
@@ -45,7 +46,7 @@ def read_text(raw: bytes, part: Part, hints: tuple[str, ...], defects: list[str]
         hints = (declared, *hints)
     text, believed = charset.decode(data, label, hints)
     if not believed:
-        defects.append(f"text read in spite of its charset, {ascii((label or 'none')[:40])}")
+        defects.append(f"text read in spite of its charset, {(label or 'none')[:40]!a}")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
@@ -64,32 +65,44 @@ def read_attachment(raw: bytes, part: Part, defects: list[str]) -> Attachment:
 
 
 def read_body(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
-    """Give what a person would read, from text or HTML, without asking for more than is there."""
-    return _read(raw, part, hints).strip("\n")
+    """Give what a person would read, from text or HTML; of a mail without readable text, "".
+
+    Where there is nothing else, what has a type that is none, or is a multipart without parts, is read as text.
+    """
+    text = _read(raw, part, hints, 0).strip("\n")
+    if text:
+        return text
+    lost = [read_text(raw, leaf, hints, []).strip("\n") for leaf in leaves(part) if leaf.unreadable]
+    return "\n\n".join(lost)
 
 
-def _read(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
-    if part.kind == "attachment":
-        return ""
-    if not part.children:
+def _read(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
+    kind = part.kind
+    if kind == "plain":
         text = read_text(raw, part, hints, [])
-        if part.kind == "html":
-            return readable(text)
         if part.parameters.get("format", "").lower() == "flowed":
             return unflow(text, delete_blank=part.parameters.get("delsp", "").lower() == "yes")
         return text
-    if part.content_type == "multipart/alternative":
-        return _best(raw, part, hints)
-    texts = [_read(raw, child, hints).strip("\n") for child in part.children]
+    if kind == "html":
+        return readable(read_text(raw, part, hints, []))
+    if kind == "attachment":
+        return ""
+    if depth < _MAX_RECURSION:
+        if part.content_type == "multipart/alternative":
+            return _best(raw, part, hints, depth)
+        children = part.children
+    else:
+        children = [leaf for leaf in leaves(part) if leaf is not part]
+    texts = [_read(raw, child, hints, depth + 1).strip("\n") for child in children]
     return "\n\n".join([text for text in texts if text and not text.isspace()])
 
 
-def _best(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
+def _best(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
     """Choose among alternatives: the plain one, unless it is blank or but a stub of the last."""
     plain = ""
     for child in part.children:
         if child.kind == "plain":
-            plain = _read(raw, child, hints)
+            plain = _read(raw, child, hints, depth + 1)
             if plain and not plain.isspace():
                 break
     if len(plain) > _STUB:
@@ -97,7 +110,7 @@ def _best(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
     for child in reversed(part.children):
         if child.kind == "plain":
             continue
-        rich = _read(raw, child, hints)
+        rich = _read(raw, child, hints, depth + 1)
         if rich and not rich.isspace():
             return plain if len(plain.strip()) * 10 > len(rich) else rich
     return plain

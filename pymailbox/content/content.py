@@ -53,7 +53,7 @@ class Content:
         return Content.from_bytes, (self.raw,)
 
     def __repr__(self) -> str:
-        return f"<Content: {len(self.raw)} octets, subject {ascii(self.subject[:60])}>"
+        return f"<Content: {len(self.raw)} octets, subject {self.subject[:60]!a}>"
 
     @property
     def headers(self) -> Headers:

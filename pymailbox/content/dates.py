@@ -1,4 +1,4 @@
-"""Owns dates: from a Date field as found to an aware `datetime`, or None. Never a naive one, never a guess at the day."""
+"""Owns dates: from a Date field as found to an aware `datetime`, or None. Never a naive one."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -6,7 +6,10 @@ from functools import lru_cache
 
 __all__ = ["parse_date"]
 
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_MONTHS = {
+    "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11,
+    "dec": 12,
+}  # fmt: skip
 # RFC 5322 §4.3, and the names that mail in the wild adds. Hours from UTC.
 _ZONES = {
     "ut": 0, "utc": 0, "gmt": 0, "z": 0, "wet": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6,
@@ -17,8 +20,9 @@ _ZONES = {
 
 _TIME = r"(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2})(?:[.,]\d{1,9})?)?"
 _USUAL = re.compile(
-    r"(?:[^\W\d]{2,12}\.?,?[ ,]*)?(\d{1,2})(?:st|nd|rd|th)?[ .\-/]{1,3}([^\W\d]{3})[^\W\d]{0,8}[ .,\-/]{1,3}(\d{2,4})[ ,T]{1,3}"
-    + _TIME,
+    r"(?:[^\W\d]{2,12}\.?,?[ ,]*)?(\d{1,2})(?:st|nd|rd|th)?[ .\-/]{1,3}([^\W\d]{3})[^\W\d]{0,8}[ .,\-/]{1,3}"
+    r"(\d{2,4})[ ,T]{1,3}" + _TIME,
+    re.ASCII,
 )
 _ASCTIME = re.compile(
     r"(?:[^\W\d]{2,12},?[ ,]*)?([^\W\d]{3})[^\W\d]{0,8}[. ]{1,2} ?(\d{1,2})(?:st|nd|rd|th)?,?(?: (\d{4}),?)? " + _TIME,
@@ -32,7 +36,6 @@ _NAME = re.compile(r"[^\W\d_]{1,5}")
 MAX_CHARACTERS = 200
 
 
-@lru_cache(maxsize=1024)
 def parse_date(text: str) -> datetime | None:
     """Read a date as mail programs write it; None for what is none, has no time, or names an impossible day.
 
@@ -69,11 +72,12 @@ def _combine(year: int, month: int, day: int, hour: int, minute: int, second: in
     if hour == 24 and minute == 0:
         return None
     try:
-        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=_zone(rest))
+        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=_zone(rest[:40]))
     except (ValueError, OverflowError):
         return None
 
 
+@lru_cache(maxsize=256)
 def _zone(rest: str) -> timezone:
     """Find the zone behind the time: an offset wherever it stands (`(EDT) -0400`), else a name."""
     if (match := _OFFSET.search(rest)) is not None:

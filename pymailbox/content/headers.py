@@ -26,6 +26,7 @@ MAX_OCTETS = 1_048_576  # of one header that are read: the longest seen in real 
 
 _REST = rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
 _FIELD = re.compile(rb"\n([!-9;-~]+)" + _REST)
+_EMPTY_LINE = re.compile(rb"\n([ \t]*)\r?\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _JUNK_START = (b"From ", b">From ", b"\xef\xbb\xbf", b"\n", b"\r", b"+OK")
 
@@ -53,16 +54,14 @@ def find_end(raw: bytes, start: int) -> tuple[int, int]:
 
     Without an empty line both are the end.
     """
-    if raw.startswith(b"\n", start):
-        return start, start + 1
-    if raw.startswith(b"\r\n", start):
-        return start, start + 2
-    crlf = raw.find(b"\n\r\n", start, start + MAX_OCTETS)
-    lf = raw.find(b"\n\n", start, start + MAX_OCTETS if crlf < 0 else crlf + 1)
-    if lf >= 0:
-        return lf, lf + 2
-    if crlf >= 0:
-        return crlf, crlf + 3
+    if raw.startswith((b"\n", b"\r\n"), start):
+        return start, raw.index(b"\n", start) + 1
+    for match in _EMPTY_LINE.finditer(raw, start, start + MAX_OCTETS):
+        # A line of blanks ends a header, too, unless the header goes on behind it.
+        if not match[1] or (
+            _FIELD_LINE.match(raw, match.end()) is None and not raw.startswith((b" ", b"\t"), match.end())
+        ):
+            return match.span()
     return len(raw), len(raw)
 
 
@@ -129,9 +128,14 @@ class Headers:
         return found
 
     def parameters(self, name: str) -> tuple[str, dict[str, str]]:
-        """Read the first field of that name as a MIME field: its value in lower case, and its parameters."""
-        match = _finder(name).search(self._block)
-        return ("", {}) if match is None else parse_parameters(match[1], self.charsets)
+        """Read the last field of that name as a MIME field: its value in lower case, and its parameters.
+
+        Of two Content-Type fields the last one rules, as with most mail programs.
+        """
+        found = None
+        for found in _finder(name).finditer(self._block):  # noqa: B007
+            pass
+        return ("", {}) if found is None else parse_parameters(found[1], self.charsets)
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """Give every field as name and decoded value, in the order of the mail."""
@@ -161,9 +165,9 @@ class Headers:
 
     @property
     def from_(self) -> Address | None:
-        """The first address of From; None when there is none."""
+        """The first address of From, or the name there without an address; None when there is none."""
         match = _finder("from").search(self._block)
-        found = parse_addresses(match[1], 1, self.charsets) if match is not None else ()
+        found = parse_addresses(match[1], 1, self.charsets, names=True) if match is not None else ()
         return found[0] if found else None
 
     @property

@@ -18,8 +18,8 @@ _BLANKS = " \t\r\n"
 _VALUE = re.compile(r"[^\s;(]*")
 _UNQUOTED = re.compile(r"[^;\"]*")
 _FOLLOWER = re.compile(r"[ \t][A-Za-z][A-Za-z0-9*\-]{0,40}=(?!\?)")
-_QUOTE_OR_ESCAPE = re.compile(r'"|\\["\\]')
-_ESCAPED = re.compile(r"\\([\"\\])")
+_QUOTE_OR_ESCAPE = re.compile(r'"|\\.')
+_ESCAPED = re.compile(r"\\(.)")
 _SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?\Z", re.ASCII)
 _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 

@@ -29,7 +29,7 @@ def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
         return _decode_uu(data)
     if name in ("7-bit", "8-bit", "7bits", "8bits", "7", "8", "none", "identity", "ascii", "utf-8", "us-ascii"):
         return data, f"transfer encoding {name[:40]!r} read as 8bit"
-    return data, f"unknown transfer encoding {ascii(name[:40])} read as 8bit"
+    return data, f"unknown transfer encoding {name[:40]!a} read as 8bit"
 
 
 def decode_base64(data: bytes) -> tuple[bytes, str | None]:

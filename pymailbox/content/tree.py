@@ -12,11 +12,11 @@ from .headers import MAX_OCTETS, Headers, find_end, find_start
 
 __all__ = ["MAX_DEPTH", "MAX_PARTS", "Part", "parse"]
 
-MAX_DEPTH = 100  # multiparts in multiparts; real mail has less than ten
+MAX_DEPTH = 200  # multiparts in multiparts: real mail has less than ten, other parsers' tests have 105
 MAX_PARTS = 10_000
 
 _DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r?\n)")
-_MAX_BOUNDARY = 300  # octets of a delimiter line that are looked at; RFC 2046 allows 70
+_NO_TYPE = "application/octet-stream"  # what a part is given whose type cannot be read
 _CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+\-]+/[a-z0-9!#$&^_.+\-]+\Z")
 
 
@@ -34,12 +34,23 @@ class Part:
     children: list["Part"] = field(factory=list)
 
     @property
+    def unreadable(self) -> bool:
+        """Whether the header does not tell what this leaf is: a type that is none, a multipart without parts."""
+        if self.children or self.filename or self.disposition == "attachment":
+            return False
+        if self.content_type.startswith("multipart/"):
+            return True
+        return self.content_type == _NO_TYPE and not self.headers.get("content-type", "").lower().startswith(_NO_TYPE)
+
+    @property
     def kind(self) -> str:
         """What the part is to a reader: "multipart", "plain", "html" or "attachment"."""
         if self.children:
             return "multipart"
         if self.filename or self.disposition == "attachment":
             return "attachment"
+        if self.content_type.startswith("multipart/"):  # without parts
+            return "multipart"
         return {"text/plain": "plain", "text/html": "html"}.get(self.content_type, "attachment")
 
 
@@ -60,18 +71,12 @@ def parse(raw: bytes, defects: list[str]) -> Part:
 def _part(headers: Headers, start: int, default: str) -> Part:
     content_type, parameters = headers.parameters("content-type")
     if not _CONTENT_TYPE.match(content_type):
-        content_type = _mend_type(content_type, default)
+        content_type = content_type.strip("\"';,: ") or default
+        if not _CONTENT_TYPE.match(content_type):
+            content_type = _NO_TYPE
     disposition, named = headers.parameters("content-disposition")
     filename = named.get("filename") or parameters.get("name") or named.get("name") or parameters.get("filename") or ""
     return Part(headers, start, start, content_type, parameters, disposition, filename)
-
-
-def _mend_type(content_type: str, default: str) -> str:
-    """Read a type that is none: `text` alone and the like; what cannot be read is as if it were not there."""
-    mended = content_type.strip("\"';,:/ ")
-    if _CONTENT_TYPE.match(mended):
-        return mended
-    return {"text": "text/plain", "html": "text/html", "plain": "text/plain"}.get(mended, default)
 
 
 @define(eq=False)
@@ -108,22 +113,21 @@ class _Walk:
             position = self._begin_part(self.stack[place][1], line_end)
         if self.stack:
             self.defects.append("multipart without its end")
+        if not self.root.children and self.root.content_type.startswith("multipart/"):
+            self.defects.append("multipart without parts")
 
     def _delimiter(self, start: int) -> tuple[int, bool, int]:
         """Read the line whose `--` ends at `start`: the place of its boundary or -1, whether it closes, its end."""
         raw = self.raw
-        end = raw.find(b"\n", start, start + _MAX_BOUNDARY)
+        end = raw.find(b"\n", start)
         if end < 0:
             end = len(raw)
-            if end - start > _MAX_BOUNDARY:
-                return -1, False, end
-        line = raw[start:end].rstrip(b" \t\r")
-        place = self.places.get(line, -1)
-        if place >= 0:
+        line = raw[start:end].removesuffix(b"\r")
+        trimmed = line.rstrip()  # blanks may have been added on the way (RFC 2046 §5.1.1)
+        place = self.places.get(line, self.places.get(trimmed, -1))
+        if place >= 0 or not trimmed.endswith(b"--"):
             return place, False, end
-        if line.endswith(b"--"):
-            return self.places.get(line[:-2], -1), True, end
-        return -1, False, end
+        return self.places.get(trimmed[:-2], -1), True, end
 
     def _end_parts(self, place: int, position: int) -> None:
         """End what is open inside the multipart at `place` before the line end at `position`."""
@@ -163,8 +167,8 @@ class _Walk:
         self.current = part
         if not part.content_type.startswith("multipart/"):
             return
-        boundary = part.parameters.get("boundary", "").encode("utf-8", "replace").rstrip()
-        if not boundary or len(boundary) > _MAX_BOUNDARY - 4:
+        boundary = part.parameters.get("boundary", "").encode("utf-8", "replace")
+        if not boundary:
             self.defects.append("multipart without a boundary")
         elif boundary in self.places:
             self.defects.append("multipart with the boundary of the one around it")

@@ -1,0 +1,209 @@
+"""Owns the reading of address lists (RFC 5322 §3.4) in every form they come in.
+
+One left-to-right pass with no recursion and no backtracking: comments nest by a counter, and a closing character
+that was looked for in vain is not looked for again.
+"""
+
+import re
+
+from .words import decode_words, inert
+
+__all__ = ["read_mailboxes"]
+
+_SPECIAL = re.compile(r'["(<>,;:\[]|=\?')
+_WORD = re.compile(r"=\?[^?\s\"<>]{1,80}\?[bBqQ]\?")
+_QUOTE_OR_ESCAPE = re.compile(r'["\\]')
+_PAREN_OR_ESCAPE = re.compile(r"[()\\]")
+_COMMENT = re.compile(r"\([^()<>]{0,200}\)")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def read_mailboxes(text: str, limit: int, *, names: bool) -> list[tuple[str, str]]:
+    """Read up to `limit` addresses as name and address; with `names`, also a name without an address."""
+    reader = _Reader(text, limit, names=names)
+    reader.run()
+    return reader.found[:limit]
+
+
+class _Reader:
+    """The state of one pass over a field: what has been read of the mailbox that is not complete yet."""
+
+    def __init__(self, text: str, limit: int, *, names: bool) -> None:
+        self.text = text
+        self.limit = limit
+        self.names = names
+        self.found: list[tuple[str, str]] = []
+        self.pieces: list[str] = []  # the phrase, unquoted
+        self.comments: list[str] = []
+        self.angle: str | None = None
+        self.quoted_local = False
+        self.held: list[str] = []  # words before a comma that may belong to the name behind it: Doe, Ann <ann@...>
+        self.exhausted: set[str] = set()  # closing characters that do not occur any more: keeps the pass linear
+
+    def run(self) -> None:
+        """Read the whole text."""
+        text = self.text
+        position = 0
+        while len(self.found) < self.limit:
+            match = _SPECIAL.search(text, position)
+            if match is None:
+                self.pieces.append(text[position:])
+                break
+            self.pieces.append(text[position : match.start()])
+            position = self._special(match[0], match.start())
+        self._end_mailbox(separator=False)
+        self._release()
+
+    def _special(self, mark: str, start: int) -> int:
+        """Take in what begins with a special character; give the position behind it."""
+        text = self.text
+        if mark == "=?":
+            head = _WORD.match(text, start)
+            end = text.find("?=", head.end()) if head is not None and mark not in self.exhausted else -1
+            if end < 0:
+                if head is not None:
+                    self.exhausted.add(mark)
+                end = start
+            self.pieces.append(text[start : end + 2])
+            return end + 2
+        if mark == '"':
+            end = self._closing(_QUOTE_OR_ESCAPE, start + 1, mark)
+            if end < 0:
+                return start + 1
+            quoted = text[start + 1 : end - 1]
+            if text.startswith("@", end):
+                self.pieces.append(text[start:end])
+                self.quoted_local = True
+            else:
+                self.pieces.append(_ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted)
+            return end
+        if mark == "(":
+            end = self._closing(_PAREN_OR_ESCAPE, start + 1, mark)
+            if end < 0:
+                self.pieces.append(mark)
+                return start + 1
+            self.comments.append(_ESCAPED.sub(r"\1", text[start + 1 : end - 1]))
+            self.pieces.append(" ")
+            return end
+        if mark == "<":
+            return self._angle(start)
+        if mark == "[":
+            end = text.find("]", start) if mark not in self.exhausted else -1
+            if end < 0:
+                self.exhausted.add(mark)
+                end = start
+            self.pieces.append(text[start : end + 1])
+            return end + 1
+        if mark == ":":
+            self._colon()
+        elif mark in ",;":
+            self._end_mailbox(separator=mark == ",")
+        return start + 1  # a stray > says nothing
+
+    def _closing(self, marks: re.Pattern[str], position: int, mark: str) -> int:
+        """Find the end of a quoted string or a comment (which nest); -1 when it has none."""
+        if mark in self.exhausted:
+            return -1
+        depth = 1
+        while (match := marks.search(self.text, position)) is not None:
+            position = match.end()
+            if match[0] == "\\":
+                position += 1
+            elif match[0] == "(":
+                depth += 1
+            else:
+                depth -= 1
+                if depth == 0:
+                    return position
+        self.exhausted.add(mark)
+        return -1
+
+    def _angle(self, start: int) -> int:
+        text = self.text
+        if self.angle is not None:  # a second one without a comma between
+            self._end_mailbox(separator=False)
+        end = text.find(">", start) if "<" not in self.exhausted else -1
+        if end < 0:
+            self.exhausted.add("<")
+            end = len(text)
+            for stop in ",;":
+                position = text.find(stop, start, end)
+                end = end if position < 0 else position
+            self.angle = text[start + 1 : end]
+            position = end
+        else:
+            self.angle = text[start + 1 : end].rpartition("<")[2]
+            position = end + 1
+        self.name = "".join(self.pieces)
+        self.pieces.clear()
+        return position
+
+    def _colon(self) -> None:
+        phrase = "".join(self.pieces)
+        if self.angle is not None or "@" in phrase:
+            self.pieces.append(":")
+            return
+        self.pieces.clear()  # the name of a group, or mailto:
+        self.comments.clear()
+        self.held.clear()
+
+    def _end_mailbox(self, *, separator: bool) -> None:
+        phrase = "".join(self.pieces)
+        comments, angle, quoted_local = self.comments, self.angle, self.quoted_local
+        self.pieces, self.comments, self.angle, self.quoted_local = [], [], None, False
+        if angle is not None:
+            name = _show(", ".join([*self.held, self.name.strip()]) if self.held else self.name)
+            self.held.clear()
+            trailing = _show(phrase)
+            name = " ".join(filter(None, (name, trailing))) if trailing and not name else name
+            self._add(name or _show(" ".join(comments)), _email(angle))
+            return
+        if "@" not in phrase and separator and phrase.strip():
+            self.held.append(phrase.strip())
+            return
+        self._release()
+        self._bare(phrase, comments, quoted_local)
+
+    def _bare(self, phrase: str, comments: list[str], quoted_local: bool) -> None:
+        """Read a mailbox without angle brackets: words with an @ are addresses; one word without is one, too."""
+        words = " ".join(phrase.split()).replace(" @", "@").replace("@ ", "@")
+        if not words:
+            return
+        name = _show(" ".join(comments))
+        if "@" not in words or quoted_local:
+            shown = _show(words)
+            if quoted_local or " " not in shown:
+                self._add(name, shown)
+            elif self.names:
+                self._add(shown, "")
+            return
+        emails = [word for word in words.split(" ") if "@" in word]
+        others = _show(" ".join([word for word in words.split(" ") if "@" not in word]))
+        for email in emails:
+            self._add(name or others, _email(email))
+
+    def _release(self) -> None:
+        held, self.held = self.held, []
+        for words in held:
+            self._bare(words, [], False)
+
+    def _add(self, name: str, email: str) -> None:
+        if (name if self.names else email) or email:
+            self.found.append(("" if name.lower() == email.lower() else name, email))
+
+
+def _show(phrase: str) -> str:
+    if "=?" in phrase:
+        phrase = decode_words(phrase)
+    return " ".join(inert(phrase).split())
+
+
+def _email(text: str) -> str:
+    if "(" in text:
+        text = _COMMENT.sub("", text)
+    text = text.strip()
+    if text.startswith("@") and ":" in text:  # a route (RFC 5322 §4.4): <@a,@b:user@host>
+        text = text.rpartition(":")[2]
+    if text[:7].lower() == "mailto:":
+        text = text[7:]
+    return _show(text)
