@@ -14,6 +14,18 @@ from tests import servers
 from tests.servers import RealServer, ServerMissingError
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker of the tests that need a real server, for ``-m "not real"``."""
+    config.addinivalue_line("markers", "real: needs a real server; set on each test that uses one of the fixtures")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the real servers."""
+    for item in items:
+        if "real_servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real)
+
+
 class Servers:
     """Servers by name and options, each started once and kept until the session is over."""
 

@@ -117,13 +117,15 @@ def tail(log: Path, size: int = 4000) -> str:
 def _stop(process: subprocess.Popen[bytes], *, contained: bool) -> None:
     """End the process and what it started; after it returns, none of them is left.
 
-    The children are killed and the parent may reap them: dovecot waits a second for children that are only asked to go,
-    and nothing they hold outlives the session.
+    The parent is asked first and its children are killed a moment later: dovecot waits a second for children that are
+    only asked, and five when they are gone before it knows why. Nothing they hold outlives the session.
     """
     family = descendants(process.pid)
+    process.terminate()
+    if not contained:
+        time.sleep(0.05)
     for pid in family[:1] if contained else family:  # the first of a namespace takes the others with it
         _kill(pid)
-    process.terminate()
     try:
         process.wait(5.0)
     except subprocess.TimeoutExpired:

@@ -16,6 +16,7 @@ def main(port: int, program: list[str]) -> None:
         while True:
             connection, _ = listener.accept()
             with connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # popa3d writes in small pieces
                 if os.fork() == 0:
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     os.dup2(connection.fileno(), 0)
