@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         Timeout,
         TLSError,
     )
+    from pymailbox.mailbox import Mailbox
+    from pymailbox.message import Message
     from pymailbox.pop3.limits import Limits
 
 __version__ = "0.1.0"
@@ -50,8 +52,10 @@ _HOMES = {
     "LimitExceeded": "errors",
     "Limits": "pop3.limits",
     "LoginDelay": "errors",
+    "Mailbox": "mailbox",
     "MailboxError": "errors",
     "MailboxLocked": "errors",
+    "Message": "message",
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
     "PermanentFailure": "errors",
@@ -75,8 +79,10 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "LoginDelay",
+    "Mailbox",
     "MailboxError",
     "MailboxLocked",
+    "Message",
     "MessageUnavailable",
     "NotSupported",
     "PermanentFailure",

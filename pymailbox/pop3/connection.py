@@ -71,7 +71,8 @@ class Connection:
         self._ssl_context = ssl_context
         self._source_address = source_address
         self._sock = sock
-        self._session = Session(
+        #: What is known of this connection; for the flows of the floor above.
+        self.session = Session(
             host,
             limits or Limits(),
             may_pipeline=pipelining,
@@ -92,8 +93,8 @@ class Connection:
         if self._transport is not None:
             raise ValueError("this connection was opened before; make a new one")
         try:
-            self._connect()
-            self.run(flows.greet(self._session, self.security))
+            self.connect()
+            self.run(flows.greet(self.session, self.security))
         except MailboxError as error:
             self.close()
             error.usable = False
@@ -103,7 +104,8 @@ class Connection:
             raise
         return self
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Connect, and start implicit TLS, without awaiting the greeting: what a flow begins with."""
         seconds = self.timeout
         what = f"{self.host}:{self.port} did not take the connection within {seconds} s; check host, port and security"
         left = until(None if seconds is None else time.monotonic() + seconds, what)
@@ -111,7 +113,7 @@ class Connection:
         transport = self._transport = Transport(sock, self.host)
         if self.security == "tls":
             transport.start_tls(self._tls_context(), left)
-        self._session.begin(secure=self.security == "tls", loopback=is_loopback(sock))
+        self.session.begin(secure=self.security == "tls", loopback=is_loopback(sock))
 
     def _tls_context(self) -> "ssl.SSLContext":
         if self._ssl_context is None:
@@ -122,7 +124,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket without QUIT: the server commits nothing. May be called again."""
-        self._session.protocol.poison("the connection was closed")
+        self.session.protocol.poison("the connection was closed")
         if self._transport is not None:
             self._transport.close()
 
@@ -135,7 +137,7 @@ class Connection:
         self.close()
 
     def __repr__(self) -> str:
-        state = "not open" if self._transport is None else (self._session.protocol.failure or "open")
+        state = "not open" if self._transport is None else (self.session.protocol.failure or "open")
         return f"<Connection to {self.host}:{self.port}, {state}>"
 
     def __reduce__(self) -> Any:
@@ -163,13 +165,17 @@ class Connection:
         if isinstance(step, Command):
             return self.execute(step)
         if isinstance(step, flows.Pipeline):
-            return list(self._results(self._session.batch(step.commands)))
+            return list(self._results(self.session.batch(step.commands)))
+        if isinstance(step, flows.Next):
+            return self.next_result(step.batch)
+        if isinstance(step, flows.Stream):
+            return self.execute(step.command, step.sink)
         if isinstance(step, flows.StartTLS):
             return self._start_tls()
         if isinstance(step, flows.Call):
             return step.function()
         self.close()
-        return self._connect()
+        return self.connect()
 
     def execute(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> T:
         """Send one command and return its result; a refusal is raised as `CommandError`.
@@ -177,7 +183,7 @@ class Connection:
         Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`.
         """
         with self._exclusively():
-            batch = self._session.single(command, sink)
+            batch = self.session.single(command, sink)
             self._advance(batch)
         result = batch.results.popleft()
         if isinstance(result, CommandError):
@@ -190,29 +196,36 @@ class Connection:
         A refusal is yielded as a `CommandError`, not raised. The window bounds what is in flight; a server that does
         not list PIPELINING (RFC 2449 §6.6) is asked one by one. `wanted` is taken from as there is room.
         """
-        if self._session.capabilities is None:
-            self.run(flows.known_capabilities(self._session))
-        yield from self._results(self._session.batch(wanted))
+        if self.session.capabilities is None:
+            self.run(flows.known_capabilities(self.session))
+        yield from self._results(self.session.batch(wanted))
 
     def _results(self, batch: Batch[T]) -> Iterator[T | CommandError]:
-        results = batch.results
-        failure: MailboxError | None = None
         try:
-            while True:
-                if not results:
-                    failure = failure or self._refill(batch)
-                    if failure is not None and not results:
-                        raise failure
-                    if not results:
-                        return
-                yield results.popleft()
+            while (result := self.next_result(batch)) is not None:
+                yield result
         finally:
             batch.abandoned = True
+
+    def next_result(self, batch: Batch[T]) -> T | CommandError | None:
+        """Return the next result of a batch, a refusal as a value; None when there are no more.
+
+        When the session dies, the results that came before are handed out first; then the failure is raised.
+        """
+        results = batch.results
+        if not results:
+            if batch.failure is None:
+                batch.failure = self._refill(batch)
+            if not results:
+                if batch.failure is not None:
+                    raise batch.failure
+                return None
+        return results.popleft()
 
     def _refill(self, batch: Batch[Any]) -> MailboxError | None:
         """Get at least one more result, none if the batch is done; return the failure that comes behind them."""
         with self._exclusively():
-            self._session.fill(batch)
+            self.session.fill(batch)
             if batch.done:
                 return None
             try:
@@ -223,7 +236,7 @@ class Connection:
 
     def _advance(self, batch: Batch[Any]) -> None:
         """Write and read until the batch has a result; on any failure close and raise."""
-        session = self._session
+        session = self.session
         protocol = session.protocol
         transport = self._transport
         if transport is None:
@@ -256,13 +269,13 @@ class Connection:
             raise
 
     def _left(self, patience: Patience) -> Callable[[], float | None]:
-        return lambda: patience.left(time.monotonic(), self._session.protocol.asked)
+        return lambda: patience.left(time.monotonic(), self.session.protocol.asked)
 
     def _receive(self, data: bytes | None) -> None:
         if data:
-            self._session.protocol.receive_data(data)
+            self.session.protocol.receive_data(data)
         elif data is not None:
-            self._session.protocol.receive_eof()
+            self.session.protocol.receive_eof()
 
     def _start_tls(self) -> None:
         transport = self._transport
@@ -283,31 +296,36 @@ class Connection:
     # --- facts --------------------------------------------------------------------------------------------
 
     @property
+    def opened(self) -> bool:
+        """Whether this connection was opened, be it closed by now or not; it can be opened once."""
+        return self._transport is not None
+
+    @property
     def greeting(self) -> str:
         """The text of the greeting."""
-        return self._session.greeting
+        return self.session.greeting
 
     @property
     def quirks(self) -> frozenset[str]:
         """The names of the quirks that the server has shown so far."""
-        return self._session.quirks
+        return self.session.quirks
 
     @property
     def limits(self) -> Limits:
         """The bounds of this connection."""
-        return self._session.limits
+        return self.session.limits
 
     # --- the commands, in the order of the RFCs -----------------------------------------------------------
 
     def capa(self) -> Capabilities:
         """CAPA: what the server says it can do now (RFC 2449 §5); `NotSupported` where it does not tell."""
-        return self.run(flows.discover(self._session))
+        return self.run(flows.discover(self.session))
 
     def stls(self, context: "ssl.SSLContext | None" = None) -> None:
         """STLS: start TLS on a connection opened with security="none" (RFC 2595 §4)."""
         if context is not None:
             self._ssl_context = context
-        self.run(flows.start_tls(self._session))
+        self.run(flows.start_tls(self.session))
 
     def user(self, name: str) -> str:
         """USER: name the mailbox; `pass_` follows (RFC 1939 §7)."""
@@ -315,11 +333,11 @@ class Connection:
 
     def pass_(self, password: str) -> str:
         """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
-        return self.run(flows.pass_(self._session, password))
+        return self.run(flows.pass_(self.session, password))
 
     def apop(self, user: str, secret: str) -> str:
         """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
-        return self.run(flows.apop(self._session, user, secret))
+        return self.run(flows.apop(self.session, user, secret))
 
     def rpop(self, user: str) -> str:
         """RPOP: log in as a trusted host (RFC 1081)."""
@@ -388,11 +406,11 @@ class Connection:
 
     def auth(self, mechanism: Any, user: str | None = None, password: str | None = None) -> None:
         """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034)."""
-        self.run(flows.authenticate(self._session, mechanism, user, password))
+        self.run(flows.authenticate(self.session, mechanism, user, password))
 
     def login(self, user: str, password: str) -> None:
         """Log in with the strongest mechanism that the server offers for a password."""
-        self.run(flows.login(self._session, user, password))
+        self.run(flows.login(self.session, user, password))
 
     def quit(self) -> str:
         """QUIT: commit the deletions and close (RFC 1939 §6); the socket is closed whatever is answered."""

@@ -7,6 +7,8 @@ it yields               it is sent
 ======================  ===================================================================================
 `Command[T]`            the `T`; a refusal is thrown in as `CommandError`
 `Pipeline(commands)`    a list with a `T` or a `CommandError` for each command, once all replies are in
+`Next(batch)`           the next result of a batch that stays open, a refusal as a value; None at its end
+`Stream(command, sink)` the octets; the chunks of the body go to `sink`
 `StartTLS()`            None, when the handshake is done; nothing may be buffered before it
 `Reconnect()`           None, on a fresh connection; asked for once at most, never with the caller's own socket
 `Call(function)`        what the caller's function returned (a driver may await it)
@@ -28,9 +30,22 @@ from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.sasl import Mechanism, Plain
-from pymailbox.pop3.session import Session
+from pymailbox.pop3.session import Batch, Session
 
-__all__ = ["Call", "Flow", "Pipeline", "Reconnect", "StartTLS", "Step", "ask", "ask_all", "call", "discover"]
+__all__ = [
+    "Call",
+    "Flow",
+    "Next",
+    "Pipeline",
+    "Reconnect",
+    "StartTLS",
+    "Step",
+    "Stream",
+    "ask",
+    "ask_all",
+    "call",
+    "discover",
+]
 
 T = TypeVar("T")
 
@@ -42,6 +57,21 @@ class Pipeline:
     """Several commands whose replies are awaited together."""
 
     commands: tuple[Command[Any], ...]
+
+
+@frozen(eq=False)
+class Next:
+    """The next result of a batch of `Session.batch`."""
+
+    batch: Batch[Any]
+
+
+@frozen(eq=False)
+class Stream:
+    """One command whose body is handed on in chunks."""
+
+    command: Command[int]
+    sink: Callable[[bytes], object]
 
 
 @frozen
@@ -61,7 +91,7 @@ class Call:
     function: Callable[[], Any]
 
 
-Step = Command[Any] | Pipeline | StartTLS | Reconnect | Call
+Step = Command[Any] | Pipeline | Next | Stream | StartTLS | Reconnect | Call
 Flow = Generator[Step, Any, T]
 
 
@@ -157,6 +187,15 @@ def start_over(session: Session, security: Security) -> Flow[None]:
     yield Reconnect()
     yield from greet(session, security)
     yield from known_capabilities(session)
+
+
+def ask_utf8(session: Session) -> Flow[None]:
+    """UTF8, where it is listed: without it some servers send a wrapper in place of the mail (RFC 6856)."""
+    if "UTF8" in (yield from known_capabilities(session)):
+        try:
+            yield from ask(commands.utf8())
+        except CommandError as refused:
+            session.protocol.note("UTF8_REFUSED", str(refused))
 
 
 # --- login ----------------------------------------------------------------------------------------------------

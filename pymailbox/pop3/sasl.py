@@ -1,41 +1,26 @@
-"""SASL mechanisms (RFC 4422, RFC 5034) as generators: responses out, challenges in."""
+"""SASL mechanisms (RFC 4422, RFC 5034): what to answer to a server's challenges.
 
-from collections.abc import Generator
+A mechanism is a value with a name. Its `exchange` is a generator, run by `login.authenticate`:
+
+- it yields responses; the first is the initial response, or None where the server speaks first;
+- it is sent the challenges, decoded from base64, and None for the server's +OK. A generator that still had something
+  to say when +OK came yields it; one that wanted a proof first raises `ProtocolError`;
+- a refusal (-ERR) is thrown in as `CommandError`, so that a mechanism can say more about it.
+
+Base64, `*`, the two forms of the first step and the number of rounds are no business of a mechanism. It does no I/O.
+Arguments are checked when the value is made: no C0, no DEL, before anything is sent.
+"""
+
+import json
+from collections.abc import Callable, Generator
+from typing import Any, ClassVar, NoReturn
 from typing import Protocol as Interface
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
-__all__ = ["Exchange", "Mechanism", "Plain"]
+from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError, printable
+from pymailbox.pop3.commands import text
+from pymailbox.pop3.kerberos import GSSAPI
+from pymailbox.pop3.scram import Scram
+from pymailbox.pop3.peer import Peer
 
-#: Yields responses (first the initial one, None where the server speaks first), is sent challenges.
-Exchange = Generator[bytes | None, bytes, None]
-
-
-class Mechanism(Interface):
-    """One way to log in."""
-
-    @property
-    def name(self) -> str:
-        """The registered name, such as `PLAIN`."""
-
-    @property
-    def plaintext(self) -> bool:
-        """Whether who listens without TLS learns the secret."""
-
-    def exchange(self) -> Exchange:
-        """Start one exchange."""
-
-
-@frozen
-class Plain:
-    """PLAIN: authorization identity, user and password in one message (RFC 4616)."""
-
-    user: str
-    password: str = field(repr=False)
-    authorization: str = ""
-    name: str = field(default="PLAIN", init=False)
-    plaintext: bool = field(default=True, init=False)
-
-    def exchange(self) -> Exchange:
-        """Start one exchange."""
-        yield f"{self.authorization}\0{self.user}\0{self.password}".encode()

@@ -28,6 +28,8 @@ class Batch(Generic[T]):
     commands: Iterator[Command[T]]
     #: Takes the chunks of a streamed body.
     sink: Callable[[bytes], object] | None = None
+    #: How many commands may be ahead of the results handed out; None: as many as the window lets out.
+    ahead: int | None = None
     #: Results not yet handed out; a refusal is a value here.
     results: deque[T | CommandError] = field(factory=deque, init=False)
     #: Replies still to come.
@@ -35,6 +37,8 @@ class Batch(Generic[T]):
     #: Set when nobody waits for the results any more: what still arrives is dropped.
     abandoned: bool = field(default=False, init=False)
     exhausted: bool = field(default=False, init=False)
+    #: What ended the session before all results were in; raised behind the last of them.
+    failure: MailboxError | None = field(default=None, init=False)
 
     @property
     def done(self) -> bool:
@@ -95,17 +99,19 @@ class Session:
         self._submit(batch, command)
         return batch
 
-    def batch(self, commands: Iterable[Command[T]]) -> Batch[T]:
+    def batch(self, commands: Iterable[Command[T]], *, ahead: int | None = None) -> Batch[T]:
         """Prepare a batch; nothing is taken from `commands` yet."""
-        return Batch(iter(commands))
+        return Batch(iter(commands), ahead=ahead)
 
     def fill(self, batch: Batch[Any]) -> None:
-        """Take commands from the batch's iterator while the window has room; at least one if nothing is owed.
+        """Take commands from the batch's iterator while the window has room; at least one if it has none in flight.
 
         What the caller's iterator raises passes through; nothing is lost by it.
         """
         protocol = self.protocol
-        while not batch.exhausted and protocol.room():
+        while not batch.exhausted and (not batch.owed or protocol.room()):
+            if batch.ahead is not None and batch.owed >= batch.ahead:
+                return
             command = next(batch.commands, None)
             if command is None:
                 batch.exhausted = True

@@ -1,0 +1,192 @@
+"""Snapshot: the pure state of one session, shared by both mailboxes.
+
+What the server said (count, sizes, uids), what was marked, which messages are alive and whose bodies are kept, and
+the plan of the read-ahead. It does no I/O; the flows that fill it are in `reading` and `transaction`.
+"""
+
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field
+
+from pymailbox.errors import CommandError
+from pymailbox.pop3.session import Batch, Session
+
+__all__ = ["FIRST_AHEAD", "Alive", "ReadAhead", "Snapshot"]
+
+M = TypeVar("M")
+
+FIRST_AHEAD = 64  # headers read ahead once two reads in a row show a pattern; doubles as they are used
+_MARGIN = 1000  # lines a listing may have beyond the count of STAT: mail may arrive in between (Q36)
+
+
+class _Ref(weakref.ref[M]):
+    """A weak reference that knows the number of its message, for the callback."""
+
+    __slots__ = ("number",)
+    number: int
+
+
+class Alive(Generic[M]):
+    """The messages somebody holds, by number, and which of their bodies are kept.
+
+    `inbox[3] is inbox[3]` while anyone holds it. Bodies belong to messages that are alive, are dropped least
+    recently used first beyond the limit, and the last one read is kept in any case.
+    """
+
+    __slots__ = ("__weakref__", "_bodies", "_forget", "_limit", "_octets", "_refs", "last")
+
+    def __init__(self, limit: int) -> None:
+        self._refs: dict[int, _Ref[M]] = {}
+        self._bodies: OrderedDict[int, int] = OrderedDict()  # octets by number, least recently used first
+        self._octets = 0
+        self._limit = limit
+        #: The message whose body was read last: held, so that reading on in it needs no second RETR.
+        self.last: M | None = None
+        itself = weakref.ref(self)
+
+        def forget(ref: weakref.ref[M]) -> None:
+            alive = itself()
+            if alive is not None and isinstance(ref, _Ref) and alive._refs.get(ref.number) is ref:
+                del alive._refs[ref.number]
+                alive._octets -= alive._bodies.pop(ref.number, 0)
+
+        self._forget: Callable[[weakref.ref[M]], None] = forget
+
+    def get(self, number: int) -> M | None:
+        """Return the message of that number if anybody holds it."""
+        ref = self._refs.get(number)
+        return ref() if ref is not None else None
+
+    def add(self, number: int, message: M) -> None:
+        """Register a message that was just made."""
+        ref = _Ref(message, self._forget)
+        ref.number = number
+        self._refs[number] = ref
+
+    def keep(self, number: int, octets: int) -> Iterator[M]:
+        """Count the body of a message as just used; yield the messages that must drop theirs."""
+        bodies = self._bodies
+        self._octets += octets - bodies.pop(number, 0)
+        bodies[number] = octets
+        while self._octets > self._limit and len(bodies) > 1:
+            oldest, dropped = bodies.popitem(last=False)
+            self._octets -= dropped
+            message = self.get(oldest)
+            if message is not None:
+                yield message
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+
+@define(eq=False)
+class ReadAhead:
+    """Guesses which headers will be asked for next, from the last two that were.
+
+    Any steady order will do: forward, reversed, every third. A break in the pattern ends it.
+    """
+
+    #: Results in flight or waiting, for `expected` and those behind it.
+    batch: Batch[bytes] | None = None
+    #: The numbers of the commands sent, in order.
+    numbers: deque[int] = field(factory=deque)
+    _last: int = 0
+    _step: int = 0
+
+    def asked(self, number: int) -> int:
+        """Take note that the headers of `number` are wanted; return the step of the pattern, 0 for none."""
+        step = number - self._last if self._last else 0
+        steady = step != 0 and (step == self._step or (self._step == 0 and abs(step) == 1))
+        self._last, self._step = number, step
+        return step if steady else 0
+
+    def used(self) -> None:
+        """Read further ahead: one more for each result that was of use, so that the depth doubles."""
+        if self.batch is not None and self.batch.ahead is not None:
+            self.batch.ahead += 1
+
+    def stop(self) -> None:
+        """Give up what is in flight; it is dropped as it arrives."""
+        if self.batch is not None:
+            self.batch.abandoned = True
+            self.batch.exhausted = True
+        self.batch = None
+        self.numbers.clear()
+
+
+@define(eq=False)
+class Snapshot(Generic[M]):
+    """What is known of one session's mailbox."""
+
+    session: Session
+    count: int
+    #: Octets by STAT; None where that was no number.
+    octets: int | None
+    read_only: bool = False
+
+    #: Octets by index; None until LIST was asked.
+    sizes: list[int | None] | None = field(default=None, init=False)
+    #: Uids by index; None until UIDL was asked.
+    uids: tuple[str | None, ...] | None = field(default=None, init=False)
+    #: Why there are no uids, where UIDL was refused.
+    no_uids: CommandError | None = field(default=None, init=False)
+    #: The numbers marked for deletion, in the order of their marking.
+    marks: dict[int, None] = field(factory=dict, init=False)
+    #: Whether RETR was asked for: some servers hide what was retrieved once QUIT is said.
+    retrieved: bool = field(default=False, init=False)
+    #: Whether TOP works: None until it was tried.
+    top_works: bool | None = field(default=None, init=False)
+    #: Whether TOP n 0 sends more than headers: then nothing is read ahead (Q55).
+    top_sends_body: bool = field(default=False, init=False)
+    ahead: ReadAhead = field(factory=ReadAhead, init=False)
+    alive: Alive[M] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.alive = Alive(self.session.limits.cache)
+
+    @property
+    def entries(self) -> int:
+        """How many lines a listing may have in this session."""
+        return min(self.count + _MARGIN, self.session.limits.listing_entries)
+
+    def position(self, index: int) -> int:
+        """Return the number of the message at a sequence index; IndexError outside."""
+        number = index + 1 if index >= 0 else self.count + index + 1
+        if not 1 <= number <= self.count:
+            raise IndexError(f"the mailbox has {self.count} messages; there is none at index {index}")
+        return number
+
+    def column(self, listing: dict[int, Any], what: str) -> list[Any]:
+        """Return a listing by index, None where it has nothing; numbers out of range are noted and skipped."""
+        if len(listing) == self.count and next(iter(listing), 1) == 1 and next(reversed(listing), 0) == self.count:
+            return list(listing.values()) if list(listing) == list(range(1, self.count + 1)) else self._pick(listing)
+        strangers = sum(1 for number in listing if number > self.count)
+        if strangers or len(listing) != self.count:
+            self.session.protocol.note(
+                "COUNTS_DIFFER", f"STAT counts {self.count} messages, {what} has {len(listing)} lines"
+            )
+        return self._pick(listing)
+
+    def _pick(self, listing: dict[int, Any]) -> list[Any]:
+        return [listing.get(number) for number in range(1, self.count + 1)]
+
+    def size_hint(self, number: int) -> int:
+        """How many octets the reply to RETR is expected to have, for the window."""
+        size = self.sizes[number - 1] if self.sizes is not None else None
+        if size is not None:
+            return size
+        return max(2048, (self.octets or 0) // max(1, self.count))
+
+    def plan(self, number: int, step: int, skip: Callable[[int], bool]) -> Iterator[int]:
+        """Yield the numbers to read ahead, from `number` on, without the deleted ones and those to skip."""
+        while 1 <= number <= self.count:
+            if number not in self.marks and not skip(number):
+                yield number
+            number += step
+
+    def unmarked(self) -> Iterable[int]:
+        """Yield the numbers of all messages that are not marked."""
+        return (number for number in range(1, self.count + 1) if number not in self.marks)

@@ -1,0 +1,148 @@
+"""Transaction: the flows that open, change and end a session. Pure, shared by both mailboxes.
+
+`delete` sends DELE at once, `undelete` is RSET and DELE again for the others, `commit` is QUIT, `roll_back` takes
+back the marks and leaves. Without QUIT a server deletes nothing: that is the safe side, and every doubt ends there
+(DESIGN.md, decisions 1, 2 and 5).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from pymailbox.account import Security
+from pymailbox.errors import CommandError, CommitError, LimitExceeded, MailboxError
+from pymailbox.pop3 import commands, flows
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Command
+from pymailbox.pop3.flows import Flow, ask, ask_all
+from pymailbox.pop3.session import Session
+from pymailbox.reading import learn_uids
+from pymailbox.snapshot import Snapshot
+
+__all__ = ["begin", "commit", "delete", "roll_back", "undelete"]
+
+M = TypeVar("M")
+
+
+def begin(
+    session: Session,
+    security: Security,
+    user: str | None,
+    password: str | Callable[[], str] | None,
+    auth: Any,
+    *,
+    utf8: bool,
+    read_only: bool,
+) -> Flow[Snapshot[Any]]:
+    """Greeting, TLS, capabilities, UTF8, login, capabilities again, STAT."""
+    yield from flows.establish(session, security)
+    if utf8:
+        yield from flows.ask_utf8(session)
+    if callable(password):
+        password = yield from flows.call(password)
+    yield from flows.login(session, user or "", password or "")
+    return (yield from survey(session, read_only=read_only))
+
+
+def survey(session: Session, *, read_only: bool) -> Flow[Snapshot[Any]]:
+    """Ask what the server can do now and what the mailbox holds; one round trip where it pipelines."""
+    if session.may_ask_capa:
+        both: tuple[Command[Any], ...] = (commands.capa(), commands.stat())
+        capabilities, stat = yield from ask_all(both)
+        if isinstance(capabilities, Capabilities):
+            session.learn(capabilities)
+        else:
+            session.protocol.note("NO_CAPA_AFTER_LOGIN", str(capabilities))  # Q14
+            session.learn(Capabilities())
+    else:
+        stat = yield from ask(commands.stat())
+        session.learn(Capabilities())
+    if isinstance(stat, CommandError):
+        raise stat
+    assert isinstance(stat, commands.Stat)
+    if stat.count > session.limits.listing_entries:
+        raise LimitExceeded(
+            f"the mailbox has {stat.count} messages, more than Limits.listing_entries", field="listing_entries"
+        )
+    return Snapshot(session, stat.count, stat.size, read_only)
+
+
+def delete(snapshot: Snapshot[M], numbers: Sequence[int]) -> Flow[None]:
+    """Mark messages: DELE for each that is not marked; the first time with UIDL beside it, so that marks have names.
+
+    All replies are read; then the first refusal is raised, with `.refused` by number.
+    """
+    if snapshot.read_only:
+        raise ValueError("this mailbox was opened with read_only=True: nothing can be deleted through it")
+    wanted = [number for number in dict.fromkeys(numbers) if number not in snapshot.marks]
+    if not wanted:
+        return
+    if snapshot.uids is None and snapshot.no_uids is None:
+        names: tuple[Any, ...] = (commands.uidl(entries=snapshot.entries),)
+    else:
+        names = ()
+    results = yield from ask_all((*names, *map(commands.dele, wanted)))
+    if names:
+        learn_uids(snapshot, results[0])
+    _mark(snapshot, wanted, results[len(names) :])
+
+
+def _mark(snapshot: Snapshot[M], wanted: Sequence[int], results: Sequence[Any]) -> None:
+    refused = {}
+    for number, result in zip(wanted, results, strict=True):
+        if isinstance(result, CommandError):
+            refused[number] = result
+        else:
+            snapshot.marks[number] = None
+    if refused:
+        first = next(iter(refused.values()))
+        first.refused = refused
+        raise first
+
+
+def undelete(snapshot: Snapshot[M], numbers: Sequence[int] | None) -> Flow[None]:
+    """Take back marks: RSET, and only after its +OK the DELEs of the others again; None takes back all.
+
+    A refused RSET leaves the marks in doubt: the session is over, without QUIT.
+    """
+    released = set(snapshot.marks if numbers is None else numbers) & snapshot.marks.keys()
+    if not released:
+        return
+    try:
+        yield from ask(commands.rset())
+    except CommandError as refused:
+        snapshot.session.protocol.poison("RSET was refused, so the marks are in doubt; nothing was deleted")
+        refused.usable = False
+        raise
+    others = [number for number in snapshot.marks if number not in released]
+    snapshot.marks.clear()
+    if others:
+        _mark(snapshot, others, (yield from ask_all(map(commands.dele, others))))
+
+
+def commit(snapshot: Snapshot[M]) -> Flow[None]:
+    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer (Q65)."""
+    try:
+        yield from ask(commands.quit())
+    except MailboxError as error:
+        if not snapshot.marks:
+            return
+        refused = isinstance(error, CommandError)
+        raise CommitError(
+            f"the server {'refused' if refused else 'did not answer'} QUIT with"
+            f" {len(snapshot.marks)} deletions pending; look in a new session which of them happened",
+            unconfirmed_numbers=snapshot.marks,
+            unconfirmed=[snapshot.uids[number - 1] if snapshot.uids else None for number in snapshot.marks],
+            response=error.response,
+            code=error.code,
+        ) from error
+
+
+def roll_back(snapshot: Snapshot[M]) -> Flow[None]:
+    """Take back the marks and leave; QUIT is said only where it can change nothing.
+
+    Not after a RETR: some servers hide, or delete, what was retrieved once QUIT is said (Q58, Q63).
+    """
+    if snapshot.marks:
+        yield from undelete(snapshot, None)
+    if not snapshot.retrieved:
+        yield from commit(snapshot)
