@@ -131,7 +131,8 @@ def test_mailbags_are_what_they_say(mailbags: dict[str, Mailbag]) -> None:
 
 def test_every_limit_has_a_figure() -> None:
     """Each limit finds its work and clients in the table of works: with all measured, all have a figure."""
-    one = Summary(Measurement(1.0, 1.0, 1.0, 1.0, 1, 1, 1, 1), 1.0, 1.0, 1)
+    measurement = Measurement(1.0, 1.0, 1.0, 1.0, 1, 1, 1, 1)
+    one = Summary(measurement, (measurement,))
     verdicts = judge({(work.key, client): one for work in WORKS for client in work.runs})
     assert len(verdicts) == len(LIMITS)
     assert all(verdict.value is not None for verdict in verdicts)

@@ -64,7 +64,12 @@ def main() -> int:
             "machine": about,
             "quick": options.quick,
             "results": [
-                {"work": work, "client": client, **summary.median._asdict(), **summary._asdict(), "median": None}
+                {
+                    "work": work,
+                    "client": client,
+                    "median": summary.median._asdict(),
+                    "samples": [sample._asdict() for sample in summary.samples],
+                }
                 for (work, client), summary in results.items()
             ],
             "failures": [{"work": work, "client": client, "why": why} for (work, client), why in failures.items()],

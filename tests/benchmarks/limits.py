@@ -52,28 +52,23 @@ def times(work: str, other: str, *, client: str = "pymailbox") -> Figure:
     """How many times as long as the other it takes."""
 
     def figure(results: Results) -> float | None:
-        ours, theirs = taken(results, work, client), taken(results, work, other)
-        return ours.seconds / theirs.seconds if ours and theirs else None
+        ours, theirs = results.get((work, client)), results.get((work, other))
+        return ours.ratio(theirs) if ours and theirs else None
 
     return figure
 
 
 def faster(work: str, other: str, *, client: str = "pymailbox") -> Figure:
     """How many times as fast as the other it is."""
-
-    def figure(results: Results) -> float | None:
-        ours, theirs = taken(results, work, client), taken(results, work, other)
-        return theirs.seconds / ours.seconds if ours and theirs else None
-
-    return figure
+    return times(work, client, client=other)
 
 
 def ahead(work: str, program: str) -> Figure:
     """How many times as fast as the program it is, both as whole processes."""
 
     def figure(results: Results) -> float | None:
-        ours, theirs = taken(results, work, "pymailbox"), taken(results, work, program)
-        return theirs.whole / ours.whole if ours and theirs else None
+        ours, theirs = results.get((work, "pymailbox")), results.get((work, program))
+        return theirs.ratio(ours, whole=True) if ours and theirs else None
 
     return figure
 

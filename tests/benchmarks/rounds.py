@@ -1,7 +1,8 @@
 """All measurements of one run: the servers, the rounds, and what they come to.
 
-The cases are interleaved: each round runs every client of every work once, in another order each time, so that a busy
-minute of the machine falls on all of them. Ratios are made of the medians of one run only.
+The cases are interleaved: each round runs every work once, in another order each time, and the clients of one work one
+behind the other, so that a busy minute of the machine falls on all of them. Ratios are made within a round; of them
+the median is taken.
 """
 
 from __future__ import annotations
@@ -62,12 +63,32 @@ class Failure(Exception):
 
 
 class Summary(NamedTuple):
-    """Medians over the rounds, and the spread of the seconds."""
+    """What one client took in every round, and the medians of it."""
 
     median: Measurement
-    fastest: float
-    slowest: float
-    rounds: int
+    samples: tuple[Measurement, ...]
+
+    @property
+    def fastest(self) -> float:
+        return min(sample.seconds for sample in self.samples)
+
+    @property
+    def slowest(self) -> float:
+        return max(sample.seconds for sample in self.samples)
+
+    def ratio(self, other: Summary, *, whole: bool = False) -> float:
+        """How many times as long as the other it takes: the median of the rounds' ratios.
+
+        Where one of the two ran in fewer rounds it is the ratio of the medians. `whole`: both as whole processes.
+        """
+        if len(self.samples) != len(other.samples):
+            return took(self.median, whole=whole) / took(other.median, whole=whole)
+        pairs = zip(self.samples, other.samples, strict=True)
+        return statistics.median(took(mine, whole=whole) / took(theirs, whole=whole) for mine, theirs in pairs)
+
+
+def took(measurement: Measurement, *, whole: bool) -> float:
+    return measurement.whole if whole else measurement.seconds
 
 
 Results = dict[tuple[str, str], Summary]
@@ -260,14 +281,18 @@ def run_rounds(
     stage: Stage, works: Iterable[Work], count: int, say: Callable[[str], object]
 ) -> tuple[Results, dict[tuple[str, str], str]]:
     """Run every client of every work `count` times, interleaved; give the summaries, and why others have none."""
-    cases = [(work, client, run) for work in works for client, run in work.runs.items()]
-    there = {run.target: available(run) for run in {run.target: run for _, _, run in cases}.values()}
+    works = list(works)
+    there = {run.target: available(run) for work in works for run in work.runs.values()}
     taken: dict[tuple[str, str], list[Measurement]] = {}
     failures: dict[tuple[str, str], str] = {}
     for number in range(count):
-        order = list(cases)
-        random.Random(number).shuffle(order)
-        for work, client, run in order:
+        order = random.Random(number)
+        cases = [
+            (work, client, run)
+            for work in order.sample(works, len(works))
+            for client, run in order.sample(list(work.runs.items()), len(work.runs))
+        ]
+        for work, client, run in cases:
             key = (work.key, client)
             if key in failures or (run.once and number):
                 continue
@@ -290,9 +315,7 @@ def run_rounds(
 def summarise(measurements: list[Measurement]) -> Summary:
     """Take the median of every figure."""
     columns = zip(*measurements, strict=True)
-    median = Measurement(*(statistics.median(column) for column in columns))
-    seconds = [measurement.seconds for measurement in measurements]
-    return Summary(median, min(seconds), max(seconds), len(measurements))
+    return Summary(Measurement(*(statistics.median(column) for column in columns)), tuple(measurements))
 
 
 def disagreements(results: Results) -> dict[tuple[str, str], str]:

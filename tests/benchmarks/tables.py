@@ -27,7 +27,7 @@ def machine(rounds: int) -> str:
         f"{datetime.datetime.now(datetime.UTC).date():%d %B %Y} · {os.cpu_count()} × {cpu} · "
         f"{platform.system()} {platform.release().partition('-')[0]} · Python {platform.python_version()} · "
         f"{ssl.OPENSSL_VERSION.rpartition('  ')[0] or ssl.OPENSSL_VERSION.partition(' (')[0]} · "
-        f"medians of {rounds} interleaved rounds"
+        f"medians of {rounds} interleaved round{'s' * (rounds > 1)}"
     )
 
 
@@ -80,9 +80,9 @@ def figures(results: Results, work: Work, summary: Summary) -> list[str]:
     poplib = results.get((work.key, "poplib")) or results.get((work.key, "poplib modern"))
     return [
         number(median.seconds),
-        f"{number(summary.fastest)}–{number(summary.slowest)}" if summary.rounds > 1 else "",
-        f"{median.seconds / floor.median.seconds:.2f}" if floor else "",
-        f"{poplib.median.seconds / median.seconds:.1f}" if poplib else "",
+        f"{number(summary.fastest)}–{number(summary.slowest)}" if len(summary.samples) > 1 else "",
+        f"{summary.ratio(floor):.2f}" if floor else "",
+        f"{poplib.ratio(summary):.1f}" if poplib else "",
         number(median.cpu),
         number(median.server_cpu) if median.server_cpu else "",
         number(median.whole),
