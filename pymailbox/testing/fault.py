@@ -1,0 +1,251 @@
+"""Faults to order: what is to go wrong, in which session, at which octet or command.
+
+A `Fault` is a value; `Server(..., faults=(...))` and `Proxy(..., faults=(...))` carry it out. Two families:
+
+- faults of the *wire*: `cut`, `stall`, `drip`, `split`. They begin when `after` octets have been sent towards the
+  client (greeting included; inside TLS, octets of the protocol), or, when a `command` is named, `after` octets of
+  the reply to it.
+- faults of the *conversation*: `refuse`, `drop`, `replace`, `duplicate`, `stray`, `endless`, `new_uids`. They name
+  a command and which one of them in the session: `nth=1` is the first, None all of them.
+
+Commands are POP3 verbs in any case, `"*"` for any command, `"GREETING"` for the greeting, `"RESPONSE"` for a line
+that continues AUTH. `session=2` limits a fault to the second session that the server accepts, counting from 1.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal
+
+from attrs import Factory, define, field, frozen
+
+__all__ = ["Fault", "Orders"]
+
+End = Literal["fin", "rst", "ragged"]
+Side = Literal["client", "server"]
+_WIRE = frozenset({"cut", "stall", "drip", "split"})
+
+
+def _upper(name: str | None) -> str | None:
+    return name.upper() if name else None
+
+
+@frozen(kw_only=True)
+class Fault:
+    """One thing that goes wrong. Made by the named constructors.
+
+    ```python
+    from pymailbox.testing import Fault, Server
+
+    with Server([b"Subject: 1\\r\\n\\r\\nHello\\r\\n"], faults=[Fault.cut(20, command="RETR")]) as server:
+        ...  # the line is lost after 20 octets of the first reply to RETR
+    ```
+    """
+
+    kind: str
+    command: str | None = field(default=None, converter=_upper)
+    nth: int | None = 1
+    session: int | None = None
+    after: int = 0
+    octets: int = 0
+    delay: float = 0.0
+    how: End = "fin"
+    toward: Side = "client"
+    data: bytes = b""
+    chunk: bytes = b""
+    before: bool = False
+    carried_out: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        for name, value, least in (("nth", self.nth, 1), ("session", self.session, 1), ("after", self.after, 0)):
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be {least} or more, not {value}")
+        if self.command and self.toward == "server":
+            raise ValueError("a fault towards the server counts octets; it cannot name a command")
+
+    @property
+    def of_wire(self) -> bool:
+        """True for the faults that a `Proxy` can carry out too, as long as they name no command."""
+        return self.kind in _WIRE
+
+    # --- the wire ---
+
+    @classmethod
+    def cut(
+        cls,
+        after: int = 0,
+        *,
+        how: End = "fin",
+        toward: Side = "client",
+        command: str | None = None,
+        nth: int | None = 1,
+        session: int | None = None,
+    ) -> "Fault":
+        """End the connection after that many octets.
+
+        `"fin"` closes in order (close_notify first, inside TLS), `"rst"` resets, `"ragged"` closes without
+        close_notify, as an attacker on the path would. With `toward="server"` the octets counted are the client's.
+        """
+        return cls(kind="cut", after=after, how=how, toward=toward, command=command, nth=nth, session=session)
+
+    @classmethod
+    def stall(
+        cls,
+        after: int = 0,
+        *,
+        toward: Side = "client",
+        command: str | None = None,
+        nth: int | None = 1,
+        session: int | None = None,
+    ) -> "Fault":
+        """Fall silent after that many octets; the connection stays open until the client or the whole server closes."""
+        return cls(kind="stall", after=after, toward=toward, command=command, nth=nth, session=session)
+
+    @classmethod
+    def drip(
+        cls,
+        octets: int = 1,
+        delay: float = 0.05,
+        *,
+        after: int = 0,
+        toward: Side = "client",
+        command: str | None = None,
+        nth: int | None = 1,
+        session: int | None = None,
+    ) -> "Fault":
+        """Send that many octets at a time, and wait `delay` seconds before the next."""
+        return cls(
+            kind="drip",
+            octets=octets,
+            delay=delay,
+            after=after,
+            toward=toward,
+            command=command,
+            nth=nth,
+            session=session,
+        )
+
+    @classmethod
+    def split(
+        cls,
+        size: int = 1,
+        *,
+        after: int = 0,
+        toward: Side = "client",
+        command: str | None = None,
+        nth: int | None = 1,
+        session: int | None = None,
+    ) -> "Fault":
+        """Send that many octets at a time, each in a segment (and TLS record) of its own, without waiting."""
+        return cls(kind="split", octets=size, after=after, toward=toward, command=command, nth=nth, session=session)
+
+    # --- the conversation ---
+
+    @classmethod
+    def refuse(
+        cls, command: str = "*", nth: int | None = 1, text: str = "refused", *, session: int | None = None
+    ) -> "Fault":
+        """Answer `-ERR text` and do nothing. A response code goes into the text: `"[SYS/TEMP] try later"`."""
+        reply = f"-ERR {text}\r\n".encode()
+        return cls(kind="replace", command=command, nth=nth, session=session, data=reply, carried_out=False)
+
+    @classmethod
+    def drop(
+        cls,
+        command: str = "*",
+        nth: int | None = 1,
+        *,
+        how: End = "fin",
+        carried_out: bool = False,
+        session: int | None = None,
+    ) -> "Fault":
+        """Close instead of answering. `drop("QUIT", carried_out=True)` has committed: only the client cannot know."""
+        return cls(kind="drop", command=command, nth=nth, how=how, carried_out=carried_out, session=session)
+
+    @classmethod
+    def replace(
+        cls,
+        command: str,
+        nth: int | None = 1,
+        *,
+        reply: bytes,
+        carried_out: bool = True,
+        session: int | None = None,
+    ) -> "Fault":
+        """Send these octets in place of the reply. The command takes effect all the same, unless told otherwise."""
+        return cls(kind="replace", command=command, nth=nth, data=reply, carried_out=carried_out, session=session)
+
+    @classmethod
+    def duplicate(cls, command: str = "RETR", nth: int | None = 1, *, session: int | None = None) -> "Fault":
+        """Send the reply twice."""
+        return cls(kind="duplicate", command=command, nth=nth, session=session)
+
+    @classmethod
+    def stray(
+        cls,
+        line: bytes = b"+OK stray\r\n",
+        *,
+        command: str = "*",
+        nth: int | None = 1,
+        before: bool = False,
+        session: int | None = None,
+    ) -> "Fault":
+        """Send octets nobody asked for behind a reply, or before it, in the same segment."""
+        return cls(kind="stray", command=command, nth=nth, data=line, before=before, session=session)
+
+    @classmethod
+    def endless(
+        cls,
+        command: str = "RETR",
+        nth: int | None = 1,
+        *,
+        start: bytes = b"+OK\r\n",
+        chunk: bytes = b"This line comes again and again, for ever and ever.\r\n",
+        session: int | None = None,
+    ) -> "Fault":
+        """Answer with `start` and then `chunk` without end, as fast as the client reads, until it closes.
+
+        An endless status line: `Fault.endless("GREETING", start=b"+OK ", chunk=b"x" * 1000)`.
+        """
+        return cls(kind="endless", command=command, nth=nth, data=start, chunk=chunk, session=session)
+
+    @classmethod
+    def new_uids(cls, session: int = 2) -> "Fault":
+        """Show unique-ids in that session which no other session has: what a server migration does."""
+        return cls(kind="new_uids", session=session)
+
+
+@define(eq=False)
+class Orders:
+    """The faults of one session: which are due at the next command."""
+
+    faults: tuple[Fault, ...]
+    _counts: Counter[str] = Factory(Counter)
+
+    @classmethod
+    def for_session(cls, faults: Iterable[Fault], number: int) -> "Orders":
+        return cls(tuple(fault for fault in faults if fault.session in (None, number)))
+
+    @property
+    def wire(self) -> tuple[Fault, ...]:
+        """Faults of the wire that count octets from the beginning."""
+        return tuple(fault for fault in self.faults if fault.of_wire and not fault.command)
+
+    @property
+    def by_command(self) -> bool:
+        """True if any fault waits for a command."""
+        return any(fault.command for fault in self.faults)
+
+    @property
+    def new_uids(self) -> bool:
+        """True if this session shows unique-ids of its own."""
+        return any(fault.kind == "new_uids" for fault in self.faults)
+
+    def due(self, command: str) -> list[Fault]:
+        """Count one more of this command, and give the faults it meets."""
+        names = ("GREETING",) if command == "GREETING" else (command, "*")
+        self._counts.update(names)
+        return [
+            fault
+            for fault in self.faults
+            if fault.command is not None and fault.command in names and fault.nth in (None, self._counts[fault.command])
+        ]

@@ -1,0 +1,101 @@
+"""One direction of a connection as a delay line: octets go in at one end and may leave at the other when they are
+due.
+
+Pure: it is told the time and does no I/O. It carries latency (every octet is late, none is held back by the one
+before it) and the faults of the wire. Whoever drives it asks `head` for what may leave now, tells `advance` what
+left, and looks at `ended`.
+"""
+
+from bisect import insort
+from collections import deque
+
+from attrs import Factory, define
+
+from pymailbox.testing.fault import End, Fault
+
+__all__ = ["Line"]
+
+_JOIN = 262_144  # octets up to which small pieces are joined, so that many replies leave in one send
+_SMALL = 65_536
+
+
+@define(eq=False)
+class Line:
+    """Octets on their way in one direction.
+
+    `backlog` is what has not left yet; `ended` says how the connection is to end now, once a cut was reached.
+    """
+
+    latency: float = 0.0
+    backlog: int = 0
+    ended: End | None = None
+    stalled: bool = False
+    _pushed: int = 0
+    _passed: int = 0
+    _queue: deque[tuple[float, bytes | memoryview]] = Factory(deque)
+    _marks: list[tuple[int, int, Fault]] = Factory(list)
+    _step: int = 0
+    _pause: float = 0.0
+    _not_before: float = 0.0
+
+    def arm(self, fault: Fault) -> None:
+        """Let a fault of the wire begin `fault.after` octets behind everything pushed so far."""
+        insort(self._marks, (self._pushed + fault.after, len(self._marks), fault))
+
+    def push(self, data: bytes, now: float) -> None:
+        """Put octets on the line at time `now`."""
+        if data and not self.stalled:
+            self._queue.append((now + self.latency, data))
+            self._pushed += len(data)
+            self.backlog += len(data)
+
+    def head(self, now: float) -> bytes | memoryview:
+        """Give the octets that may leave now, at most one segment of them; nothing when none may."""
+        while self._marks and self._marks[0][0] <= self._passed:
+            self._begin(self._marks.pop(0)[2])
+        if not self._queue or self.ended or self.stalled or now < self._not_before or self._queue[0][0] > now:
+            return b""
+        if not self._step and len(self._queue) > 1 and len(self._queue[0][1]) < _SMALL:
+            self._join(now)
+        data = self._queue[0][1]
+        room = self._step
+        if self._marks:
+            left = self._marks[0][0] - self._passed
+            room = min(room, left) if room else left
+        return memoryview(data)[:room] if room and room < len(data) else data
+
+    def advance(self, octets: int, now: float) -> None:
+        """Note that this many octets of the head left."""
+        due, data = self._queue[0]
+        if octets == len(data):
+            self._queue.popleft()
+        else:
+            self._queue[0] = due, memoryview(data)[octets:]
+        self._passed += octets
+        self.backlog -= octets
+        if self._pause:
+            self._not_before = now + self._pause
+
+    def due(self) -> float | None:
+        """Give the time at which something may leave; None when nothing will."""
+        if not self._queue or self.stalled:
+            return None
+        return max(self._queue[0][0], self._not_before)
+
+    def _begin(self, fault: Fault) -> None:
+        if fault.kind == "cut":
+            self.ended = fault.how
+        elif fault.kind == "stall":
+            self.stalled = True
+            self._queue.clear()
+            self.backlog = 0
+        else:
+            self._step, self._pause = fault.octets, fault.delay
+
+    def _join(self, now: float) -> None:
+        pieces: list[bytes | memoryview] = []
+        total = 0
+        while self._queue and self._queue[0][0] <= now and total + len(self._queue[0][1]) <= _JOIN:
+            pieces.append(self._queue.popleft()[1])
+            total += len(pieces[-1])
+        self._queue.appendleft((now, b"".join(pieces)))

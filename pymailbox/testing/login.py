@@ -1,0 +1,139 @@
+"""Ways in: what a server checks for USER, APOP and each SASL mechanism.
+
+A mechanism is a generator: it is started with the client's initial response (None when there was none), yields
+challenges, is sent the client's decoded responses, and returns the user's name, or None when the proof is wrong.
+Base64, `*` and the reply are the session's business.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Generator, Mapping
+from importlib import import_module
+from itertools import count
+
+from attrs import frozen
+
+__all__ = ["Doorkeeper", "Exchange"]
+
+Exchange = Generator[bytes, bytes, str | None]
+TokenCheck = str | Callable[[str, str], bool] | None
+_challenges = count(1)
+
+
+@frozen
+class Doorkeeper:
+    """Who may enter. `token` is the OAuth token that is right for everybody, or a callable `(user, token) -> bool`."""
+
+    users: Mapping[str, str]
+    token: TokenCheck = None
+
+    def password(self, user: str, password: str) -> str | None:
+        """Check a password; give the user, or None."""
+        known = self.users.get(user)
+        right = known is not None and hmac.compare_digest(_octets(known), _octets(password))
+        return user if right else None
+
+    def apop(self, user: str, digest: str, timestamp: str) -> str | None:
+        """Check an APOP digest (RFC 1939 §7)."""
+        known = self.users.get(user)
+        if known is None:
+            return None
+        right = hashlib.md5(_octets(timestamp + known), usedforsecurity=False).hexdigest()
+        return user if hmac.compare_digest(right.encode(), _octets(digest)) else None
+
+    def exchange(self, mechanism: str, initial: bytes | None) -> Exchange:
+        """Start a mechanism. ValueError for one that this server does not have."""
+        simple: dict[str, Callable[[bytes | None], Exchange]] = {
+            "PLAIN": self._plain,
+            "LOGIN": self._login,
+            "CRAM-MD5": self._cram_md5,
+            "XOAUTH2": self._xoauth2,
+            "OAUTHBEARER": self._oauthbearer,
+        }
+        if mechanism in simple:
+            return simple[mechanism](initial)
+        if mechanism.startswith("SCRAM-") and not mechanism.endswith("-PLUS"):
+            return self._scram(mechanism, initial)
+        raise ValueError(f"the test server has no mechanism {mechanism}")
+
+    def _plain(self, initial: bytes | None) -> Exchange:
+        """RFC 4616. Acting for somebody else is refused."""
+        message = (yield b"") if initial is None else initial
+        parts = message.split(b"\0")
+        if len(parts) != 3:
+            return None
+        acting, user, password = map(_text, parts)
+        return self.password(user, password) if acting in ("", user) else None
+
+    def _login(self, initial: bytes | None) -> Exchange:
+        user = (yield b"Username:") if initial is None else initial
+        password = yield b"Password:"
+        return self.password(_text(user), _text(password))
+
+    def _cram_md5(self, initial: bytes | None) -> Exchange:
+        """RFC 2195. The server speaks first: an initial response is an error."""
+        if initial is not None:
+            return None
+        challenge = b"<%d.pymailbox@localhost>" % next(_challenges)
+        user, _, digest = _text((yield challenge)).rpartition(" ")
+        known = self.users.get(user)
+        if known is None:
+            return None
+        right = hmac.new(_octets(known), challenge, "md5").hexdigest()
+        return user if hmac.compare_digest(right.encode(), _octets(digest)) else None
+
+    def _xoauth2(self, initial: bytes | None) -> Exchange:
+        """Google's and Microsoft's: `user=...^Aauth=Bearer ...^A^A`. A failure is told in JSON before it is one."""
+        message = (yield b"") if initial is None else initial
+        fields = dict(part.partition("=")[::2] for part in _text(message).split("\1") if part)
+        return (yield from self._bearer(fields.get("user", ""), fields.get("auth", "")))
+
+    def _oauthbearer(self, initial: bytes | None) -> Exchange:
+        """RFC 7628: a GS2 header with the user, then the same fields."""
+        message = (yield b"") if initial is None else initial
+        header, *rest = _text(message).split("\1")
+        fields = dict(part.partition("=")[::2] for part in rest if part)
+        names = [part[2:] for part in header.split(",") if part.startswith("a=")]
+        user = names[0].replace("=2C", ",").replace("=3D", "=") if names else ""
+        return (yield from self._bearer(user, fields.get("auth", "")))
+
+    def _bearer(self, user: str, credential: str) -> Exchange:
+        scheme, _, token = credential.partition(" ")
+        known = user in self.users and scheme.lower() == "bearer"
+        if known and (self.token(user, token) if callable(self.token) else token == self.token):
+            return user
+        yield json.dumps({"status": "401", "schemes": "bearer", "scope": "https://mail.example.com/"}).encode()
+        return None
+
+    def _scram(self, mechanism: str, initial: bytes | None) -> Exchange:
+        """RFC 5802, by the scramp library. RuntimeError without it."""
+        try:
+            scramp = import_module("scramp")  # it has no type information
+        except ImportError as error:
+            raise RuntimeError("the test server does SCRAM with scramp: pip install scramp") from error
+
+        asked: list[str] = []
+
+        def look_up(user: str) -> tuple[bytes, bytes, bytes, int]:
+            asked.append(user)
+            salt, stored, server_key, rounds = scram.make_auth_info(self.users[user])
+            return salt, stored, server_key, rounds
+
+        scram = scramp.ScramMechanism(mechanism)
+        server = scram.make_server(look_up)
+        try:
+            server.set_client_first(_text((yield b"") if initial is None else initial))
+            server.set_client_final(_text((yield server.get_server_first().encode())))
+        except (scramp.ScramException, KeyError):
+            return None
+        yield server.get_server_final().encode()  # the client answers with an empty line (RFC 5034 §4)
+        return asked[0]
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,266 @@
+"""The server: where it listens, whom it lets in, what it serves, and what it saw."""
+
+import os
+import selectors
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Literal, Self
+from urllib.parse import quote
+
+from attrs import define, field
+
+from pymailbox.testing.certificates import Certificates
+from pymailbox.testing.login import Doorkeeper
+from pymailbox.testing.maildrop import Maildrop
+from pymailbox.testing.record import SessionRecord
+from pymailbox.testing.session import Session
+from pymailbox.testing.stores import Source, open_store
+from pymailbox.testing.wire import Wire
+
+__all__ = ["Server"]
+
+Security = Literal["none", "starttls", "tls"]
+_SCHEMES = {"none": "pop", "starttls": "pop+starttls", "tls": "pops"}
+_CLOSING = 5.0  # seconds that close() waits for a session that is busy with the disk or a callable of yours
+
+
+def _upper(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.upper() for name in names)
+
+
+@define(eq=False)
+class Server:
+    """A POP3 server for tests: real sockets on a port the system chooses, one thread a session.
+
+    ```python
+    from pymailbox import Mailbox
+    from pymailbox.testing import Server
+
+    with Server([b"Subject: Hello\\r\\n\\r\\nA mail.\\r\\n"]) as server:
+        with Mailbox.from_url(server.url, "secret") as inbox:
+            assert inbox[0].subject == "Hello"
+            inbox[0].delete()
+        assert server.messages == ()
+        assert server.sessions[0].ended == "QUIT"
+    ```
+
+    `source`: mails as bytes, served octet for octet (a final CRLF is supplied where it is missing); or the path of
+    a Maildir, an mbox file or a folder of .eml files, which are served with CRLF line ends. Deletions are committed
+    at QUIT, in the files too, unless `read_only=True`: then they last as long as the server. With several `users`,
+    each has the same mail in a mailbox of its own (files then have to be `read_only`).
+
+    - `security`: `"none"`, `"starttls"` (STLS offered on a plain port) or `"tls"`. `ssl_context` is a context of
+      yours for the server's side; without it a CA and a certificate for localhost are made by trustme.
+    - `sasl`: the mechanisms offered: PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-256 (and the like, with scramp installed),
+      XOAUTH2 and OAUTHBEARER against `token`, a string or a callable `(user, token) -> bool`. `apop=True` puts a
+      timestamp into the greeting. `plaintext=False` refuses passwords in the clear, as careful servers do.
+    - `capabilities`: lines that CAPA lists in place of the true ones. `pipelining`, `uidl`, `top`, `utf8`, `lang`:
+      False (or an empty mapping) takes the capability away, and all but pipelining stop working too. `expire` is
+      CAPA's EXPIRE; `login_delay`, in seconds, is listed and enforced.
+    - `lock`: one session a mailbox at a time; the next one waits `lock_wait` seconds and gets `-ERR [IN-USE]`.
+    - `latency`: seconds that octets take each way, so that a round trip takes twice as long, however many commands
+      are on their way. Connecting and the TLS handshake are not delayed (see `Proxy`).
+    - `autologout`: seconds of silence after which the client is told to go.
+    """
+
+    source: Source = field(default=(), repr=False)
+    user: str = field(default="me", kw_only=True)
+    password: str = field(default="secret", kw_only=True, repr=False)
+    users: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False)
+    security: Security = field(default="none", kw_only=True)
+    host: str = field(default="127.0.0.1", kw_only=True)
+    port: int = field(default=0, kw_only=True)
+    ssl_context: ssl.SSLContext | None = field(default=None, kw_only=True)
+    read_only: bool = field(default=False, kw_only=True)
+    greeting: str = field(default="pymailbox test server ready", kw_only=True)
+    capabilities: Iterable[str] | None = field(default=None, kw_only=True)
+    pipelining: bool = field(default=True, kw_only=True)
+    uidl: bool = field(default=True, kw_only=True)
+    top: bool = field(default=True, kw_only=True)
+    utf8: bool = field(default=True, kw_only=True)
+    lang: Mapping[str, str] = field(factory=lambda: {"en": "English", "de": "Deutsch"}, kw_only=True)
+    expire: str = field(default="NEVER", kw_only=True)
+    login_delay: int = field(default=0, kw_only=True)
+    sasl: Iterable[str] = field(default=("PLAIN",), kw_only=True, converter=_upper)
+    token: str | Callable[[str, str], bool] | None = field(default=None, kw_only=True)
+    apop: bool = field(default=False, kw_only=True)
+    plaintext: bool = field(default=True, kw_only=True)
+    lock: bool = field(default=True, kw_only=True)
+    lock_wait: float = field(default=0.25, kw_only=True)
+    latency: float = field(default=0.0, kw_only=True)
+    autologout: float | None = field(default=None, kw_only=True)
+    log_secrets: bool = field(default=False, kw_only=True)
+    _drops: dict[str, Maildrop] = field(factory=dict, init=False, repr=False)
+    _certificates: Certificates | None = field(default=None, init=False, repr=False)
+    _listener: socket.socket | None = field(default=None, init=False, repr=False)
+    _stop: tuple[socket.socket, socket.socket] | None = field(default=None, init=False, repr=False)
+    _threads: list[threading.Thread] = field(factory=list, init=False, repr=False)
+    _records: list[SessionRecord] = field(factory=list, init=False, repr=False)
+    _acceptor: threading.Thread = field(factory=threading.Thread, init=False, repr=False)
+    door: Doorkeeper = field(factory=lambda: Doorkeeper({}), init=False, repr=False)
+
+    # --- life ---
+
+    def open(self) -> Self:
+        """Listen and serve. ValueError for a source that is none, OSError for a port that is taken."""
+        if self._listener is not None:
+            raise ValueError("this server is open already")
+        users = dict(self.users) if self.users is not None else {self.user: self.password}
+        source = self.source if isinstance(self.source, (str, os.PathLike)) else tuple(self.source)
+        if not isinstance(source, tuple) and len(users) > 1 and not self.read_only:
+            raise ValueError("several users cannot delete from the same files: use read_only=True")
+        self._drops = {user: Maildrop(open_store(source), self.read_only) for user in users}
+        self.door = Doorkeeper(users, self.token)
+        if self.security != "none" and self.ssl_context is None:
+            self._certificates = Certificates.make(self.host)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._listener = socket.create_server((self.host, self.port), family=family, backlog=256)
+        self.port = self._listener.getsockname()[1]
+        self._stop = socket.socketpair()
+        self._acceptor = threading.Thread(target=self._accept, name="pop3 server", daemon=True)
+        self._acceptor.start()
+        return self
+
+    def close(self) -> None:
+        """End every session, stuck ones too, and free the port. May be called again."""
+        if self._listener is None or self._stop is None:
+            return
+        deadline = monotonic() + _CLOSING
+        self._stop[1].close()
+        for thread in (self._acceptor, *self._threads):
+            thread.join(max(0.0, deadline - monotonic()))
+        self._stop[0].close()
+        self._listener.close()
+        if self._certificates is not None:
+            self._certificates.close()
+        self._listener = self._stop = None
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        assert self._stop is not None
+        self._listener.setblocking(False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._stop[0], selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self._stop[0]:
+                        return
+                    try:
+                        sock, _address = self._listener.accept()
+                    except OSError:  # the client gave up while it waited in the queue
+                        continue
+                    self._begin(sock, self._stop[0])
+
+    def _begin(self, sock: socket.socket, stop: socket.socket) -> None:
+        record = SessionRecord(len(self._records) + 1)
+        wire = Wire.over(sock, stop, latency=self.latency, patience=self.autologout)
+        thread = threading.Thread(target=Session(self, wire, record).run, name="pop3 session", daemon=True)
+        self._records.append(record)
+        self._threads = [old for old in self._threads if old.is_alive()] + [thread]
+        thread.start()
+
+    # --- where it is ---
+
+    @property
+    def url(self) -> str:
+        """The (first) user's mailbox as a POP URL, without the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        user = next(iter(self.users)) if self.users else self.user
+        return f"{_SCHEMES[self.security]}://{quote(user, safe='')}@{host}:{self.port}"
+
+    @property
+    def ca(self) -> Path:
+        """The PEM file of the CA that signed the server's certificate; removed when the server closes.
+
+        ValueError when there is none: no TLS, or a context of your own.
+        """
+        return self._made().ca
+
+    def client_context(self) -> ssl.SSLContext:
+        """Make a verifying context that trusts this server. ValueError as for `ca`."""
+        return self._made().client_context()
+
+    def _made(self) -> Certificates:
+        if self._certificates is None:
+            raise ValueError("no CA was made: the server is not open, has no TLS, or was given ssl_context")
+        return self._certificates
+
+    # --- what it has and what it saw ---
+
+    @property
+    def messages(self) -> tuple[bytes, ...]:
+        """The first user's mail as a client that comes now would read it."""
+        return self.mailbox()
+
+    def mailbox(self, user: str | None = None) -> tuple[bytes, ...]:
+        """A user's mail as a client that comes now would read it; the first user's when none is named."""
+        return tuple(letter.content for letter in self.maildrop(user).snapshot().letters)
+
+    def deliver(self, octets: bytes, user: str | None = None) -> None:
+        """Let a new mail arrive. The sessions that begin after this see it."""
+        self.maildrop(user).deliver(octets)
+
+    @property
+    def sessions(self) -> tuple[SessionRecord, ...]:
+        """Every session so far, in the order of connecting."""
+        return tuple(self._records)
+
+    @property
+    def log(self) -> tuple[str, ...]:
+        """The command lines of all sessions, one session after the other, secrets left out."""
+        return tuple(line for record in self._records for line in record.commands)
+
+    def wait(self, timeout: float = 5.0) -> None:
+        """Wait until no session is running, so that all have `ended`. TimeoutError when one still is."""
+        deadline = monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - monotonic()))
+            if thread.is_alive():
+                raise TimeoutError(f"a session is still running after {timeout} seconds")
+
+    # --- what a session asks ---
+
+    @property
+    def tls_context(self) -> ssl.SSLContext:
+        """The context for the server's side of TLS."""
+        return self.ssl_context or self._made().context
+
+    def maildrop(self, user: str | None = None) -> Maildrop:
+        """A user's mailbox; the first user's when none is named. KeyError for a stranger."""
+        if not self._drops:
+            raise ValueError("this server was never opened")
+        return self._drops[user if user is not None else next(iter(self._drops))]
+
+    def capability_lines(self, *, secured: bool, entered: bool) -> list[str]:
+        """List what CAPA shows, inside TLS or not, before or after login."""
+        if self.capabilities is not None:
+            return list(self.capabilities)
+        passwords = self.plaintext or secured
+        mechanisms = [name for name in self.sasl if passwords or name not in ("PLAIN", "LOGIN")]
+        shown = {
+            "TOP": self.top,
+            "UIDL": self.uidl,
+            "RESP-CODES": True,
+            "AUTH-RESP-CODE": True,
+            "PIPELINING": self.pipelining,
+            "USER": passwords,
+            f"SASL {' '.join(mechanisms)}": bool(mechanisms),
+            "STLS": self.security == "starttls" and not secured and not entered,
+            "UTF8": self.utf8,
+            "LANG": bool(self.lang),
+            f"EXPIRE {self.expire}": bool(self.expire),
+            f"LOGIN-DELAY {self.login_delay}": bool(self.login_delay),
+            "IMPLEMENTATION pymailbox.testing": True,
+        }
+        return [line for line, true in shown.items() if true]

@@ -1,0 +1,221 @@
+"""Where mail is kept: in memory, a Maildir, an mbox file, a folder of .eml files.
+
+A store lists its letters in order, removes some, adds one; it knows nothing of users, sessions and locks (see
+`maildrop`). The same mail keeps its letter, and so its unique-id, from one listing to the next. Nobody else is kept
+out of the files meanwhile: this is for tests and demonstrations, not for the mail spool of a machine.
+"""
+
+import os
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+from attrs import Factory, define
+
+from pymailbox.testing.letter import Letter, crlf, fingerprint
+
+__all__ = ["Source", "Store", "open_store"]
+
+Source = Iterable[bytes] | str | os.PathLike[str]
+
+_KEPT = 256 * 1024 * 1024  # octets of file content a store keeps in memory; beyond it files are read when asked for
+
+
+class Store(Protocol):
+    """A place that keeps mail."""
+
+    def letters(self) -> list[Letter]:
+        """List what is there now, oldest first."""
+
+    def remove(self, letters: Collection[Letter]) -> None:
+        """Delete these for good."""
+
+    def add(self, octets: bytes) -> None:
+        """Keep one more mail, the newest."""
+
+
+def open_store(source: Source) -> Store:
+    """Find out what a source is. ValueError for a path that is no Maildir, no folder and no mbox file."""
+    if not isinstance(source, (str, os.PathLike)):
+        return Memory.of(source)
+    path = Path(source)
+    if (path / "cur").is_dir() and (path / "new").is_dir():
+        return Maildir(path)
+    if path.is_dir():
+        return Folder(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: give a Maildir, an mbox file, a folder of .eml files, or bytes")
+    with path.open("rb") as file:
+        start = file.read(5)
+    if start not in (b"", b"From "):
+        raise ValueError(f"{path} is not an mbox file: it does not begin with 'From '. Put a single mail in a folder")
+    return Mbox(path)
+
+
+@define(eq=False)
+class Memory:
+    """Mail kept in memory, served octet for octet."""
+
+    _letters: list[Letter] = Factory(list)
+    _seen: Counter[bytes] = Factory(Counter)
+
+    @classmethod
+    def of(cls, mails: Iterable[bytes]) -> "Memory":
+        memory = cls()
+        for octets in mails:
+            memory.add(octets)
+        return memory
+
+    def letters(self) -> list[Letter]:
+        return self._letters.copy()
+
+    def remove(self, letters: Collection[Letter]) -> None:
+        gone = set(letters)
+        self._letters = [letter for letter in self._letters if letter not in gone]
+
+    def add(self, octets: bytes) -> None:
+        name = fingerprint(octets)
+        self._seen[name] += 1
+        uid = name if self._seen[name] == 1 else b"%s-%d" % (name, self._seen[name])
+        self._letters.append(Letter.verbatim(uid, bytes(octets)))
+
+
+@define(eq=False)
+class _Files:
+    """One file a mail: what a Maildir and a folder of .eml files have in common."""
+
+    root: Path
+    _known: dict[str, Letter] = Factory(dict)
+    _kept: int = 0
+
+    def remove(self, letters: Collection[Letter]) -> None:
+        for letter in letters:
+            assert letter.path is not None
+            letter.path.unlink(missing_ok=True)
+
+    def _list(self, found: Iterable[tuple[str, Path]]) -> list[Letter]:
+        known: dict[str, Letter] = {}
+        for name, path in found:
+            letter = self._known.get(name)
+            if letter is None:
+                letter = self._read(name, path)
+            letter.path = path
+            known[name] = letter
+        self._known = known
+        return list(known.values())
+
+    def _read(self, name: str, path: Path) -> Letter:
+        letter = Letter.verbatim(b"", crlf(path.read_bytes()))
+        letter.uid = self._uid(name, letter)
+        if self._kept + letter.size <= _KEPT:
+            self._kept += letter.size
+            return letter
+        return Letter(letter.uid, letter.size, path)
+
+    def _uid(self, name: str, _letter: Letter) -> bytes:
+        raise NotImplementedError
+
+
+_UID = re.compile(r"[!-~]{1,70}")  # RFC 1939 §7
+_deliveries = count(1)
+
+
+class Maildir(_Files):
+    """A Maildir: `new` and `cur`, in the order of the file names, which are the unique-ids too; no file is moved."""
+
+    def letters(self) -> list[Letter]:
+        found = [(name.partition(":")[0], path) for name, path in self._entries()]
+        return self._list(sorted(found, key=lambda entry: _chronological(entry[0])))
+
+    def _entries(self) -> Iterator[tuple[str, Path]]:
+        for part in ("cur", "new"):
+            for entry in os.scandir(self.root / part):
+                if not entry.name.startswith(".") and entry.is_file():
+                    yield entry.name, Path(entry.path)
+
+    def add(self, octets: bytes) -> None:
+        name = f"{time.time_ns() // 1000}.P{os.getpid()}Q{next(_deliveries)}.pymailbox"
+        temporary = self.root / "tmp" / name
+        temporary.parent.mkdir(exist_ok=True)
+        temporary.write_bytes(octets)
+        temporary.rename(self.root / "new" / name)
+
+    def _uid(self, name: str, _letter: Letter) -> bytes:
+        return name.encode() if _UID.fullmatch(name) else fingerprint(os.fsencode(name))
+
+
+def _chronological(name: str) -> tuple[int, str]:
+    digits = re.match(r"[0-9]{1,30}", name)
+    return int(digits[0]) if digits else 0, name
+
+
+class Folder(_Files):
+    """A folder of .eml files, in the order of their names."""
+
+    def letters(self) -> list[Letter]:
+        found = (entry for entry in os.scandir(self.root) if entry.name.lower().endswith(".eml") and entry.is_file())
+        return self._list(sorted((entry.name, Path(entry.path)) for entry in found))
+
+    def add(self, octets: bytes) -> None:
+        (self.root / f"zz-{time.time_ns()}-{next(_deliveries)}.eml").write_bytes(octets)
+
+    def _uid(self, name: str, _letter: Letter) -> bytes:
+        return fingerprint(os.fsencode(name), _letter.content)
+
+
+_SEPARATOR = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*(?:\n|\Z)")
+_QUOTED = re.compile(rb"(?m)^>(>*From )")
+_TO_QUOTE = re.compile(rb"(?m)^(>*From )")
+
+
+@define(eq=False)
+class Mbox:
+    """An mbox file, read whole, `>From ` unquoted (mboxrd). Deleting writes it anew beside and renames it."""
+
+    path: Path
+    _known: dict[bytes, Letter] = Factory(dict)
+    _gone: set[bytes] = Factory(set)
+
+    def letters(self) -> list[Letter]:
+        self._known = {uid: letter for uid, letter, _ in self._read()}
+        return list(self._known.values())
+
+    def remove(self, letters: Collection[Letter]) -> None:
+        gone = {letter.uid for letter in letters}
+        kept = b"".join(segment for uid, _, segment in self._read() if uid not in gone)
+        self._gone |= gone
+        handle, beside = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
+        os.close(handle)
+        Path(beside).write_bytes(kept)
+        Path(beside).replace(self.path)
+
+    def add(self, octets: bytes) -> None:
+        line = f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()
+        mail = _TO_QUOTE.sub(rb">\1", octets.replace(b"\r\n", b"\n"))
+        with self.path.open("ab") as file:
+            file.write(line + mail + (b"\n" if mail.endswith(b"\n") else b"\n\n"))
+
+    def _read(self) -> Iterator[tuple[bytes, Letter, bytes]]:
+        data = self.path.read_bytes()
+        separators = list(_SEPARATOR.finditer(data))
+        seen: Counter[bytes] = Counter()
+        for index, separator in enumerate(separators):
+            end = separators[index + 1].start() if index + 1 < len(separators) else len(data)
+            mail = crlf(_QUOTED.sub(rb"\1", data[separator.end() : end]))
+            if mail.endswith(b"\r\n\r\n") or mail == b"\r\n":
+                mail = mail[:-2]  # the blank line that belongs to the separator
+            uid = self._uid(fingerprint(mail), seen)
+            yield uid, self._known.get(uid) or Letter.verbatim(uid, mail), data[separator.start() : end]
+
+    def _uid(self, name: bytes, seen: Counter[bytes]) -> bytes:
+        """Tell copies apart by counting them, never giving the name of a deleted one to another."""
+        while True:
+            seen[name] += 1
+            uid = name if seen[name] == 1 else b"%s-%d" % (name, seen[name])
+            if uid not in self._gone:
+                return uid

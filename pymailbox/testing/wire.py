@@ -1,0 +1,290 @@
+"""A connection with one client: lines of commands in, octets of replies out, plain or TLS.
+
+The socket never blocks: while replies wait because the client does not read, commands are still taken in, and while
+a client sends thousands of commands, replies still go out, so that two full buffers cannot stop both sides for
+ever. Everything ends at once when the server's stop signal comes. How a connection ends is told by `Hangup`.
+"""
+
+import contextlib
+import selectors
+import socket
+import ssl
+import struct
+from time import monotonic
+
+from attrs import Factory, define
+
+from pymailbox.testing.fault import End, Fault
+from pymailbox.testing.line import Line
+
+__all__ = ["Hangup", "Idle", "Wire"]
+
+_CHUNK = 262_144  # octets asked for in one recv
+_UNREAD = 16 * 1024 * 1024  # octets of commands taken in while replies wait
+_HIGH, _LOW = 1_048_576, 65_536  # octets of replies waiting at which answering pauses, and goes on again
+_LONGEST = 65_536  # octets of a command line without an end
+_LINGER = 2.0  # seconds to wait for the client's own end after ours, so that no reset eats what it has not read yet
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Hangup(Exception):
+    """The connection is over: `reason` for the record, `how` to close what is left of it."""
+
+    def __init__(self, reason: str, how: End = "fin") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.how: End = how
+
+
+class Idle(Hangup):
+    """The client said nothing for too long."""
+
+
+@define(eq=False)
+class Wire:
+    """One connection. `stop` is a socket that becomes readable when the server closes."""
+
+    sock: socket.socket
+    stop: socket.socket
+    out: Line
+    into: Line | None
+    patience: float | None = None  # seconds of silence after which the client is told to go
+    reads_while_writing: bool = True
+    endless: bytes = b""
+    _selector: selectors.BaseSelector = Factory(selectors.DefaultSelector)
+    _buffer: bytearray = Factory(bytearray)
+    _watched: int = selectors.EVENT_READ
+    _blocked: int = 0
+    _eof: bool = False
+    _heard: float = 0.0
+
+    @classmethod
+    def over(
+        cls,
+        sock: socket.socket,
+        stop: socket.socket,
+        *,
+        latency: float = 0.0,
+        faults: tuple[Fault, ...] = (),
+        patience: float | None = None,
+        reads_while_writing: bool = True,
+    ) -> "Wire":
+        """Take over a connected socket; `latency` is seconds each way."""
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        out, into = Line(latency), Line(latency)
+        for fault in faults:
+            (out if fault.toward == "client" else into).arm(fault)
+        delayed = latency or any(fault.toward == "server" for fault in faults)
+        wire = cls(sock, stop, out, into if delayed else None, patience, reads_while_writing)
+        wire._selector.register(sock, selectors.EVENT_READ)
+        wire._selector.register(stop, selectors.EVENT_READ)
+        wire._heard = monotonic()
+        return wire
+
+    # --- replies ---
+
+    def send(self, pieces: list[bytes]) -> None:
+        """Queue replies; wait only while too much is queued already."""
+        now = monotonic()
+        if len(pieces) > 1 and sum(map(len, pieces)) <= _HIGH:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            self.out.push(piece, now)
+        if self.out.backlog > _HIGH:
+            while self.out.backlog > _LOW:
+                self._turn()
+
+    def flush(self) -> None:
+        """Wait until everything queued has left."""
+        self._write()
+        while self.out.backlog:
+            self._turn()
+        self._write()  # a cut may be due behind the last octet
+
+    # --- commands ---
+
+    def lines(self) -> list[bytes]:
+        """Wait for whole lines, and give all that are here, without their ends; none when the client is done.
+
+        A line ends at LF, with or without CR before it, as servers commonly have it. Replies leave meanwhile.
+        """
+        self._write()
+        while True:
+            end = self._buffer.rfind(b"\n") + 1
+            if end:
+                whole = bytes(self._buffer[:end])
+                del self._buffer[:end]
+                lines = whole.replace(b"\r\n", b"\n").split(b"\n")
+                lines.pop()
+                return lines
+            if self._eof and (self.into is None or not self.into.backlog):
+                return []
+            if len(self._buffer) > _LONGEST:
+                raise Hangup("the command line is too long")
+            self._turn()
+
+    def discard(self) -> None:
+        """Forget what the client sent and nobody has looked at."""
+        self._buffer.clear()
+
+    @property
+    def unread(self) -> bytes:
+        """What has come in and was not handed out."""
+        return bytes(self._buffer)
+
+    # --- TLS ---
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Let everything queued leave, then shake hands. ssl.SSLError when the client does not."""
+        self.flush()
+        self._watch(0)
+        self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
+        while True:
+            try:
+                self.sock.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                self._wait(selectors.EVENT_READ, None)
+            except ssl.SSLWantWriteError:
+                self._wait(selectors.EVENT_WRITE, None)
+
+    # --- the end ---
+
+    def close(self, how: End) -> None:
+        """End the connection: in order, by a reset, or ragged (no close_notify). May be called again."""
+        try:
+            if how == "rst":
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                if how == "fin" and isinstance(self.sock, ssl.SSLSocket):
+                    with contextlib.suppress(
+                        OSError, ValueError
+                    ):  # the peer may be gone, or never finished shaking hands
+                        self.sock.unwrap()
+                self.sock.shutdown(socket.SHUT_WR)
+                self._linger()
+        except (OSError, Hangup):
+            pass  # the client was faster, or the server is being closed
+        finally:
+            self._selector.close()
+            self.sock.close()
+
+    def _linger(self) -> None:
+        deadline = monotonic() + _LINGER
+        while monotonic() < deadline:
+            self._wait(selectors.EVENT_READ, deadline)
+            if self._receive() == b"":
+                return
+
+    # --- turning ---
+
+    def _turn(self) -> None:
+        """Do what can be done now, or wait for it: write, read, let time pass. `Hangup` where that is the end."""
+        if self._write() and not self.endless:
+            return
+        if self.into is not None and self._arrive():
+            return
+        room = not self._eof and len(self._buffer) + (self.into.backlog if self.into else 0) < _UNREAD
+        if self._blocked and not self.reads_while_writing:
+            room = False
+        if room and isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            self._take(self._receive())
+            return
+        deadline = self._deadline()
+        events = self._wait((selectors.EVENT_READ if room else 0) | self._blocked, deadline)
+        if events:
+            self._blocked = 0
+        if room and events & selectors.EVENT_READ:
+            self._take(self._receive())
+        elif self.patience is not None and not events and monotonic() >= self._heard + self.patience:
+            raise Idle("idle")
+
+    def _write(self) -> bool:
+        """Send what may leave. True if anything left."""
+        if self._blocked:
+            return False
+        sent = False
+        now = monotonic()
+        for _ in range(64):
+            if self.endless and not self.out.backlog:
+                self.out.push(self.endless, now)
+            data = self.out.head(now)
+            if self.out.ended:
+                raise Hangup("cut", self.out.ended)
+            if not data:
+                break
+            try:
+                octets = self.sock.send(data)
+            except ssl.SSLWantReadError:
+                self._blocked = selectors.EVENT_READ
+                break
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._blocked = selectors.EVENT_WRITE
+                break
+            self.out.advance(octets, now)
+            sent = True
+        return sent
+
+    def _receive(self) -> bytes | None:
+        """Read once: octets, b"" at the end, None when there is nothing yet."""
+        try:
+            return self.sock.recv(_CHUNK)
+        except _LATER:
+            return None
+
+    def _take(self, data: bytes | None) -> None:
+        now = monotonic()
+        if data:
+            self._heard = now
+            if self.into is None:
+                self._buffer += data
+            else:
+                self.into.push(data, now)
+        elif data is not None:
+            self._eof = True
+            if self.out.stalled or self.endless:
+                raise Hangup("EOF")
+
+    def _arrive(self) -> bool:
+        """Move what is due from the delay line into the buffer. True if anything was."""
+        assert self.into is not None
+        now = monotonic()
+        came = False
+        while data := self.into.head(now):
+            self._buffer += data
+            self.into.advance(len(data), now)
+            came = True
+        if self.into.ended:
+            raise Hangup("cut", self.into.ended)
+        return came
+
+    def _deadline(self) -> float | None:
+        times = [self.out.due() if not self._blocked else None, self.into.due() if self.into else None]
+        if self.patience is not None:
+            times.append(self._heard + self.patience)
+        if self.endless and not self._blocked:
+            times.append(0.0)
+        return min((time for time in times if time is not None), default=None)
+
+    def _wait(self, events: int, deadline: float | None) -> int:
+        """Wait for the socket, the stop signal or the deadline; give the socket's events."""
+        self._watch(events)
+        timeout = None if deadline is None else max(0.0, deadline - monotonic())
+        happened = 0
+        for key, mask in self._selector.select(timeout):
+            if key.fileobj is self.stop:
+                raise Hangup("the server closed")
+            happened |= mask
+        return happened
+
+    def _watch(self, events: int) -> None:
+        if events == self._watched:
+            return
+        if self._watched and events:
+            self._selector.modify(self.sock, events)
+        elif events:
+            self._selector.register(self.sock, events)
+        else:
+            self._selector.unregister(self.sock)
+        self._watched = events
