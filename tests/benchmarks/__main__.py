@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks import chart, tables
 from tests.benchmarks.limits import judge
-from tests.benchmarks.rounds import Failure, Stage, run_rounds
+from tests.benchmarks.rounds import NOT_INSTALLED, Failure, Stage, run_rounds
 from tests.benchmarks.works import WORKS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -90,7 +90,7 @@ def main() -> int:
         tables.write_between(page, "limits", f"{about}\n\n{required}")
         tables.write_between(page, "measured", f"{about}\n\n{measured}\n\n{busy}")
         (DOCS / "performance.svg").write_text(chart.draw(results, works), encoding="utf-8")
-    return 1 if any(why != "not installed" for why in failures.values()) else 0
+    return 1 if any(why != NOT_INSTALLED for why in failures.values()) else 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tests.benchmarks.works import Work
 __all__ = ["draw"]
 
 CLIENTS = ("floor", "pymailbox", "poplib", "poplib modern", "poplib compat32", "mpop", "curl")
-WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 860, 320, 70, 13, 14, 58
+WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 900, 320, 150, 13, 14, 58
 STYLE = """\
   .paper { fill: #ffffff; } text { font: 12px system-ui, sans-serif; fill: #24292f; } .quiet { fill: #57606a; }
   .title { font-size: 15px; font-weight: 600; } .grid { stroke: #d0d7de; stroke-width: 1; }

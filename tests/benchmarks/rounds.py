@@ -32,12 +32,13 @@ from tests.benchmarks.service import Service
 from tests.benchmarks.works import DELAYED, DOVECOT, LOCKSTEP, MEMORY, TLS, WORKS, Run, Work
 from tests.servers import Login, Mail, ServerFailedError, ServerMissingError, dovecot
 
-__all__ = ["Failure", "Measurement", "Results", "Stage", "Summary", "available", "run_rounds"]
+__all__ = ["NOT_INSTALLED", "Failure", "Measurement", "Results", "Stage", "Summary", "run_rounds"]
 
 HOST = "127.0.0.1"
 DELAY = 0.025  # seconds each way
 PATIENCE = 180.0  # seconds one measurement may take
 IMPORTS = 7  # fresh interpreters a round
+NOT_INSTALLED = "not installed"
 HEAVY = ("ssl", "email", "asyncio", "sqlite3")
 
 
@@ -259,11 +260,14 @@ def measure_import(statement: str) -> Measurement:
     return Measurement(seconds, seconds, seconds, 0.0, 0, 0, 0, heavy)
 
 
-def available(run: Run) -> bool:
-    """Say whether the client of a run is there: a program installed, a name of pymailbox importable."""
+def absence(run: Run) -> str:
+    """Say why the client of a run cannot run here; empty where it can.
+
+    `NOT_INSTALLED` for a program or a name of pymailbox that does not exist; what went wrong for one that fails.
+    """
     kind, _, name = run.target.partition(":")
     if kind == "program":
-        return shutil.which(name.partition("_")[0]) is not None
+        return "" if shutil.which(name.partition("_")[0]) else NOT_INSTALLED
     statement = {
         "ours": "from pymailbox import Mailbox",
         "ours_connection": "from pymailbox.pop3 import Connection",
@@ -271,10 +275,12 @@ def available(run: Run) -> bool:
         "import": name,
     }.get(kind)
     if statement is None:
-        return True
-    command = [sys.executable, "-c", statement]
-    found = subprocess.run(command, capture_output=True, check=False, cwd=Path(__file__).parents[2])
-    return found.returncode == 0
+        return ""
+    try:
+        finish([sys.executable, "-c", statement])
+    except Failure as exc:
+        return NOT_INSTALLED if "ImportError: cannot import name" in str(exc) else str(exc)
+    return ""
 
 
 def run_rounds(
@@ -282,7 +288,7 @@ def run_rounds(
 ) -> tuple[Results, dict[tuple[str, str], str]]:
     """Run every client of every work `count` times, interleaved; give the summaries, and why others have none."""
     works = list(works)
-    there = {run.target: available(run) for work in works for run in work.runs.values()}
+    missing = {run.target: absence(run) for work in works for run in work.runs.values()}
     taken: dict[tuple[str, str], list[Measurement]] = {}
     failures: dict[tuple[str, str], str] = {}
     for number in range(count):
@@ -296,8 +302,8 @@ def run_rounds(
             key = (work.key, client)
             if key in failures or (run.once and number):
                 continue
-            if not there[run.target]:
-                failures[key] = "not installed"
+            if missing[run.target]:
+                failures[key] = missing[run.target]
                 continue
             try:
                 measurement = stage.measure(work, run)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.benchmarks.limits import Verdict
-from tests.benchmarks.rounds import Results, Summary
+from tests.benchmarks.rounds import NOT_INSTALLED, Results, Summary
 from tests.benchmarks.works import MEMORY, TLS, Work
 
 __all__ = ["bottleneck", "limits_table", "machine", "results_table", "write_between"]
@@ -43,7 +43,7 @@ def results_table(results: Results, failures: dict[tuple[str, str], str], works:
             summary = results.get((work.key, client))
             failure = failures.get((work.key, client))
             if summary is None:
-                if failure != "not installed":
+                if failure != NOT_INSTALLED:
                     lines.append(f"| {title} | {client} | {failure or 'not run'} |" + " |" * 8)
                     title = ""
                 continue
