@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 from pymailbox import reading, transaction
 from pymailbox.account import Account, Security, default_port
-from pymailbox.content import Headers
-from pymailbox.errors import CommandError, MailboxError
+from pymailbox.desk import Desk
+from pymailbox.errors import MailboxError
 from pymailbox.message import Message
 from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
@@ -91,7 +91,7 @@ class Mailbox(Sequence[Message]):
             "sock": sock,
         }
         self._connection = self._new_connection()
-        self._desk: _Desk | None = None
+        self._desk: Desk | None = None
 
     @classmethod
     def from_url(cls, url: str, password: str | Callable[[], str] | None = None, **options: Any) -> Self:
@@ -141,7 +141,7 @@ class Mailbox(Sequence[Message]):
         except BaseException:
             connection.close()
             raise
-        self._desk = _Desk(connection, snapshot)
+        self._desk = Desk(connection, snapshot)
         return self
 
     def _new_connection(self) -> Connection:
@@ -202,7 +202,7 @@ class Mailbox(Sequence[Message]):
         self._desk = None
         self.open()
 
-    def _open_desk(self) -> "_Desk":
+    def _open_desk(self) -> "Desk":
         desk = self._desk
         if desk is None:
             raise ValueError("the mailbox is not open; use `with` or call open()")
@@ -322,109 +322,3 @@ class Mailbox(Sequence[Message]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Mailbox cannot be pickled or copied: it is one session; make a new one from its account")
-
-
-class _Desk:
-    """One session: where its messages are made and read. Messages outlive the mailbox's next session with it."""
-
-    __slots__ = ("connection", "snapshot")
-
-    def __init__(self, connection: Connection, snapshot: Snapshot[Message]) -> None:
-        self.connection = connection
-        self.snapshot = snapshot
-
-    def run(self, flow: Flow[T]) -> T:
-        return self.connection.run(flow)
-
-    @property
-    def alive(self) -> bool:
-        return self.connection.session.protocol.failure is None
-
-    def message(self, number: int) -> Message:
-        alive = self.snapshot.alive
-        message = alive.get(number)
-        if message is None:
-            message = Message(self, number)
-            alive.add(number, message)
-        return message
-
-    def owns(self, value: object) -> bool:
-        return isinstance(value, Message) and value._source is self
-
-    def numbers(self, messages: Message | Iterable[Message]) -> list[int]:
-        """Return the numbers of messages of this session; anything else is misuse."""
-        chosen = [messages] if isinstance(messages, Message) else list(messages)
-        for message in chosen:
-            if not isinstance(message, Message):
-                raise TypeError(f"a Message or an iterable of them is needed, not {type(message).__name__}")
-            if message._source is not self:
-                raise ValueError(f"{message!r} belongs to another session")
-        return [message.number for message in chosen]
-
-    def headers_of(self, message: Message) -> Headers:
-        if message._raw is not None:
-            return Headers.from_bytes(message._raw)
-        block = self.run(reading.headers(self.snapshot, message.number, self._has_headers))
-        return Headers.from_bytes(block)
-
-    def _has_headers(self, number: int) -> bool:
-        message = self.snapshot.alive.get(number)
-        return message is not None and (message._headers is not None or message._raw is not None)
-
-    def _has_body(self, number: int) -> bool:
-        message = self.snapshot.alive.get(number)
-        return message is not None and message._raw is not None
-
-    def raw_of(self, message: Message) -> bytes:
-        raw = message._raw
-        if raw is None:
-            refusal, message._refusal = message._refusal, None
-            if refusal is not None:
-                raise refusal
-            raw = self.run(reading.body(self.snapshot, message.number))
-        self.keep(message, raw)
-        return raw
-
-    def keep(self, message: Message, raw: bytes) -> None:
-        alive = self.snapshot.alive
-        message._raw = raw
-        alive.last = message
-        for other in alive.keep(message.number, len(raw)):
-            other._raw = other._content = None
-
-    def stream_of(self, message: Message, sink: Callable[[bytes], object]) -> int:
-        return self.run(reading.stream(self.snapshot, message.number, sink))
-
-    def top_of(self, message: Message, lines: int) -> bytes:
-        return self.run(reading.top(self.snapshot, message.number, lines))
-
-    def size_of(self, message: Message) -> int | None:
-        return self.run(reading.sizes(self.snapshot))[message.number - 1]
-
-    def uid_of(self, message: Message) -> str | None:
-        return self.run(reading.uids(self.snapshot))[message.number - 1]
-
-    def is_deleted(self, message: Message) -> bool:
-        return message.number in self.snapshot.marks
-
-    def delete(self, message: Message) -> None:
-        self.run(transaction.delete(self.snapshot, (message.number,)))
-
-    def undelete(self, message: Message) -> None:
-        self.run(transaction.undelete(self.snapshot, (message.number,)))
-
-    def fetch(self, numbers: Iterable[int]) -> Iterator[Message]:
-        self.run(reading.sizes(self.snapshot))
-        plan = reading.Fetch(self.snapshot, numbers, self._has_body)
-        order = plan.order
-        for result in self.connection.pipeline(plan.commands()):
-            while not order[0][1]:
-                yield self.message(order.popleft()[0])
-            message = self.message(order.popleft()[0])
-            if isinstance(result, CommandError):
-                message._refusal = result
-            else:
-                self.keep(message, result)
-            yield message
-        for number, _ in order:
-            yield self.message(number)
