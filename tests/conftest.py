@@ -5,13 +5,14 @@ environment it fails them.
 """
 
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from tests import servers
-from tests.servers import RealServer, ServerMissingError
+from tests.servers import RealServer, ServerFailedError, ServerMissingError
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,17 +32,19 @@ class Servers:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._running: dict[str, RealServer | ServerMissingError] = {}
+        self._running: dict[bytes, RealServer | ServerMissingError | ServerFailedError] = {}
 
     def get(self, name: str, **options: object) -> RealServer:
         """Return that server with those options; skip or fail the test that asks where it is missing."""
-        key = f"{name} {sorted(options.items())!r}"
+        key = pickle.dumps((name, sorted(options.items())))
         if key not in self._running:
             try:
                 self._running[key] = self._stack.enter_context(servers.SERVERS[name](**options))
-            except ServerMissingError as missing:
-                self._running[key] = missing
+            except (ServerMissingError, ServerFailedError) as error:
+                self._running[key] = error  # once is enough: a start that fails takes a while
         found = self._running[key]
+        if isinstance(found, ServerFailedError):
+            raise found
         if isinstance(found, ServerMissingError):
             if os.environ.get("PYMAILBOX_REQUIRE_SERVERS") == "1":
                 pytest.fail(str(found), pytrace=False)

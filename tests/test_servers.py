@@ -7,7 +7,11 @@ a line of pymailbox.
 import base64
 import hashlib
 import poplib
+import shutil
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +20,7 @@ import pytest
 from tests.conftest import Servers
 from tests.servers import MASTER, RealServer, ServerFailedError, jwt, mails, trusting
 from tests.servers.cyrus import taken
+from tests.servers.processes import alive
 
 
 @pytest.fixture(autouse=True)
@@ -294,3 +299,25 @@ def test_dovecot_no_plaintext_without_tls(dovecot_with: Callable[..., RealServer
         assert frozenset(pop.capa()["SASL"]) == server.tls_mechanisms
         enter(pop, server.user, server.password)
         pop.quit()
+
+
+@pytest.mark.parametrize("name", ["dovecot", "popa3d"])
+def test_servers_die_with_the_tests(real_servers: Servers, name: str) -> None:
+    """When the tests are killed, nothing they started stays behind."""
+    real_servers.get(name)  # or skip
+    script = (
+        "import os, sys; from tests.servers import SERVERS; from tests.servers.processes import descendants\n"
+        "with SERVERS[sys.argv[1]]() as server:\n"
+        "    print(server.log.parent, *descendants(os.getpid()), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tests:
+        assert tests.stdout is not None
+        directory, *family = tests.stdout.readline().split()
+        assert family
+        tests.kill()
+    deadline = time.monotonic() + 10
+    while (left := [pid for pid in family if alive(int(pid))]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    shutil.rmtree(directory)
+    assert not left

@@ -121,12 +121,13 @@ def _apt(*arguments: str) -> None:
 @contextmanager
 def _nothing_starts() -> Iterator[None]:
     """Keep packages from starting what they install: port 110 is none of ours."""
-    if POLICY.exists():
-        yield
-        return
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    before = POLICY.read_bytes() if POLICY.exists() else None
+    POLICY.write_bytes(b"#!/bin/sh\nexit 101\n")
     POLICY.chmod(0o755)
     try:
         yield
     finally:
-        POLICY.unlink()
+        if before is None:
+            POLICY.unlink()
+        else:
+            POLICY.write_bytes(before)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .server import ServerFailedError
 
-__all__ = ["descendants", "free_ports", "serving", "workplace"]
+__all__ = ["alive", "descendants", "free_ports", "serving", "workplace"]
 
 ATTEMPTS = 5  # another program may take a port between our look and the server's
 
@@ -132,7 +132,7 @@ def _stop(process: subprocess.Popen[bytes], *, contained: bool) -> None:
         process.kill()
         process.wait(5.0)
     deadline = time.monotonic() + 5.0
-    while any(map(_alive, family)) and time.monotonic() < deadline:
+    while any(map(alive, family)) and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
@@ -141,7 +141,8 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not waited for does not."""
     try:
         return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")
     except OSError:
