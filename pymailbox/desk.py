@@ -60,7 +60,10 @@ class Desk:
     def headers_of(self, message: Message) -> Headers:
         if message._raw is not None:
             return Headers.from_bytes(message._raw)
-        block = self.run(reading.headers(self.snapshot, message.number, self._has_headers))
+        snapshot, number = self.snapshot, message.number
+        block = snapshot.ahead.take(number) if number not in snapshot.marks else None
+        if block is None:
+            block = self.run(reading.headers(snapshot, number, self._has_headers))
         return Headers.from_bytes(block)
 
     def _has_headers(self, number: int) -> bool:

@@ -108,6 +108,20 @@ class ReadAhead:
         if self.batch is not None and self.batch.ahead is not None:
             self.batch.ahead += 1
 
+    def take(self, number: int) -> bytes | None:
+        """Return the header block of `number` if it is the next one and has arrived; the short way of a steady order."""
+        batch = self.batch
+        if batch is None or not batch.results or self.numbers[0] != number:
+            return None
+        block = batch.results[0]
+        if isinstance(block, CommandError):
+            return None
+        batch.results.popleft()
+        self.numbers.popleft()
+        self._last = number
+        self.used()
+        return block
+
     def stop(self) -> None:
         """Give up what is in flight; it is dropped as it arrives."""
         if self.batch is not None:

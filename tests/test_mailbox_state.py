@@ -1,0 +1,104 @@
+"""delete, undelete, rollback and commit against a model: a list of mails and a set of marks."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pymailbox import Mailbox
+from pymailbox.testing import Server
+
+MAILS = [b"Subject: %d\r\n\r\n.%d\r\n" % (number, number) for number in range(8)]
+
+
+class Transactions(RuleBasedStateMachine):
+    """Whatever is done in whatever order, the server holds what the model holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server = Server(MAILS).open()
+        self.stored = list(MAILS)
+        self.marks: set[int] = set()
+        self.inbox = Mailbox.from_url(self.server.url, "secret").open()
+
+    def teardown(self) -> None:
+        self.inbox.rollback()
+        self.server.close()
+
+    def some(self, indexes: set[int]) -> list[int]:
+        return sorted(index for index in indexes if index < len(self.stored))
+
+    @rule(indexes=st.sets(st.integers(0, 7), max_size=4))
+    def delete(self, indexes: set[int]) -> None:
+        """Marks are added."""
+        chosen = self.some(indexes)
+        self.inbox.delete([self.inbox[index] for index in chosen])
+        self.marks |= set(chosen)
+
+    @rule(indexes=st.sets(st.integers(0, 7), max_size=4))
+    def undelete(self, indexes: set[int]) -> None:
+        """Marks are taken back, the others stay."""
+        chosen = self.some(indexes)
+        self.inbox.undelete([self.inbox[index] for index in chosen])
+        self.marks -= set(chosen)
+
+    @rule()
+    def undelete_all(self) -> None:
+        """All marks are taken back."""
+        self.inbox.undelete()
+        self.marks.clear()
+
+    @precondition(lambda self: set(range(len(self.stored))) - self.marks)
+    @rule(data=st.data())
+    def read(self, data: st.DataObject) -> None:
+        """Reading changes no mark."""
+        index = data.draw(st.sampled_from(sorted(set(range(len(self.stored))) - self.marks)))
+        assert self.inbox[index].raw == self.stored[index]
+
+    @rule()
+    def read_some_of_a_pipeline(self) -> None:
+        """Leaving an iteration early changes nothing."""
+        for message in self.inbox.fetch():
+            assert message.raw == self.stored[message.number - 1]
+            break
+
+    @rule()
+    def commit(self) -> None:
+        """What was marked is gone in the next session."""
+        self.inbox.reopen()
+        self.stored = [raw for index, raw in enumerate(self.stored) if index not in self.marks]
+        self.marks.clear()
+
+    @rule()
+    def rollback(self) -> None:
+        """Nothing is gone in the next session."""
+        self.inbox.rollback()
+        self.inbox.open()
+        self.marks.clear()
+
+    @rule()
+    def fail(self) -> None:
+        """An exception in a block takes everything back."""
+        try:
+            with self.inbox:
+                raise LookupError
+        except LookupError:
+            pass
+        self.inbox.open()
+        self.marks.clear()
+
+    @rule()
+    def die(self) -> None:
+        """A connection that is closed commits nothing, and reopen() goes on."""
+        self.inbox.connection.close()
+        self.inbox.reopen()
+        self.marks.clear()
+
+    @invariant()
+    def agrees(self) -> None:
+        """Count and marks are those of the model."""
+        assert len(self.inbox) == len(self.stored)
+        assert {message.number - 1 for message in self.inbox.deleted} == self.marks
+
+
+Transactions.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestTransactions = Transactions.TestCase
