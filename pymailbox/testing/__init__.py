@@ -13,7 +13,9 @@ both sides could have wrong alike.
 """
 
 from pymailbox.testing.fault import Fault
+from pymailbox.testing.proxy import Proxy
+from pymailbox.testing.quirk import Quirk
 from pymailbox.testing.record import SessionRecord
 from pymailbox.testing.server import Server
 
-__all__ = ["Fault", "Server", "SessionRecord"]
+__all__ = ["Fault", "Proxy", "Quirk", "Server", "SessionRecord"]

@@ -22,13 +22,13 @@ def crlf(stored: bytes) -> bytes:
     return _BARE_LF.sub(b"\r\n", stored)
 
 
-def stuffed(content: bytes) -> bytes:
+def stuffed(content: bytes, newline: bytes = b"\r\n") -> bytes:
     """Put a second dot before every line that begins with one (RFC 1939 §3).
 
-    A line begins after a CRLF and nowhere else: a bare LF is an octet like others. Content without such a line is
-    returned as it is, uncopied.
+    A line begins after a CRLF (or another `newline`) and nowhere else: a bare LF is an octet like others. Content
+    without such a line is returned as it is, uncopied.
     """
-    doubled = content.replace(b"\r\n.", b"\r\n..")
+    doubled = content.replace(newline + b".", newline + b"..")
     return b"." + doubled if doubled.startswith(b".") else doubled
 
 

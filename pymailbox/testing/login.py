@@ -8,9 +8,10 @@ Base64, `*` and the reply are the session's business.
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from importlib import import_module
 from itertools import count
+from typing import Any
 
 from attrs import frozen
 
@@ -28,6 +29,14 @@ class Doorkeeper:
     users: Mapping[str, str]
     token: TokenCheck = None
 
+    def check(self, mechanisms: Iterable[str]) -> None:
+        """Find out whether these can be offered. ValueError for an unknown one, RuntimeError when scramp is missing."""
+        for mechanism in mechanisms:
+            if mechanism in _SIMPLE:
+                continue
+            if mechanism not in _scramp().core.MECHS or mechanism.endswith("-PLUS"):
+                raise ValueError(f"the test server has no mechanism {mechanism}")
+
     def password(self, user: str, password: str) -> str | None:
         """Check a password; give the user, or None."""
         known = self.users.get(user)
@@ -43,19 +52,10 @@ class Doorkeeper:
         return user if hmac.compare_digest(right.encode(), _octets(digest)) else None
 
     def exchange(self, mechanism: str, initial: bytes | None) -> Exchange:
-        """Start a mechanism. ValueError for one that this server does not have."""
-        simple: dict[str, Callable[[bytes | None], Exchange]] = {
-            "PLAIN": self._plain,
-            "LOGIN": self._login,
-            "CRAM-MD5": self._cram_md5,
-            "XOAUTH2": self._xoauth2,
-            "OAUTHBEARER": self._oauthbearer,
-        }
-        if mechanism in simple:
-            return simple[mechanism](initial)
-        if mechanism.startswith("SCRAM-") and not mechanism.endswith("-PLUS"):
-            return self._scram(mechanism, initial)
-        raise ValueError(f"the test server has no mechanism {mechanism}")
+        """Start a mechanism that was checked."""
+        if mechanism in _SIMPLE:
+            return _SIMPLE[mechanism](self, initial)
+        return self._scram(mechanism, initial)
 
     def _plain(self, initial: bytes | None) -> Exchange:
         """RFC 4616. Acting for somebody else is refused."""
@@ -107,12 +107,8 @@ class Doorkeeper:
         return None
 
     def _scram(self, mechanism: str, initial: bytes | None) -> Exchange:
-        """RFC 5802, by the scramp library. RuntimeError without it."""
-        try:
-            scramp = import_module("scramp")  # it has no type information
-        except ImportError as error:
-            raise RuntimeError("the test server does SCRAM with scramp: pip install scramp") from error
-
+        """RFC 5802, by the scramp library, without channel binding."""
+        scramp = _scramp()
         asked: list[str] = []
 
         def look_up(user: str) -> tuple[bytes, bytes, bytes, int]:
@@ -129,6 +125,22 @@ class Doorkeeper:
             return None
         yield server.get_server_final().encode()  # the client answers with an empty line (RFC 5034 §4)
         return asked[0]
+
+
+_SIMPLE: dict[str, Callable[[Doorkeeper, bytes | None], Exchange]] = {
+    "PLAIN": Doorkeeper._plain,
+    "LOGIN": Doorkeeper._login,
+    "CRAM-MD5": Doorkeeper._cram_md5,
+    "XOAUTH2": Doorkeeper._xoauth2,
+    "OAUTHBEARER": Doorkeeper._oauthbearer,
+}
+
+
+def _scramp() -> Any:
+    try:
+        return import_module("scramp")  # it has no type information
+    except ImportError as error:
+        raise RuntimeError("the test server does SCRAM with scramp: pip install scramp") from error
 
 
 def _text(octets: bytes) -> str:

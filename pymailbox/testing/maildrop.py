@@ -49,6 +49,7 @@ class Maildrop:
     read_only: bool = False
     lock: threading.Lock = Factory(threading.Lock)
     last_login: float | None = None
+    read: set[Letter] = Factory(set)
     _guard: threading.Lock = Factory(threading.Lock)
     _hidden: set[Letter] = Factory(set)
     _arrived: Memory = Factory(Memory)

@@ -1,21 +1,23 @@
 """The server: where it listens, whom it lets in, what it serves, and what it saw."""
 
 import os
-import selectors
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from time import monotonic
 from typing import Literal, Self
 from urllib.parse import quote
 
 from attrs import define, field
 
 from pymailbox.testing.certificates import Certificates
+from pymailbox.testing.fault import Fault, Orders
+from pymailbox.testing.listener import Listener
 from pymailbox.testing.login import Doorkeeper
 from pymailbox.testing.maildrop import Maildrop
+from pymailbox.testing.odd import OddSession
+from pymailbox.testing.ordered import OrderedSession
+from pymailbox.testing.quirk import Quirk
 from pymailbox.testing.record import SessionRecord
 from pymailbox.testing.session import Session
 from pymailbox.testing.stores import Source, open_store
@@ -25,11 +27,18 @@ __all__ = ["Server"]
 
 Security = Literal["none", "starttls", "tls"]
 _SCHEMES = {"none": "pop", "starttls": "pop+starttls", "tls": "pops"}
-_CLOSING = 5.0  # seconds that close() waits for a session that is busy with the disk or a callable of yours
 
 
 def _upper(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.upper() for name in names)
+
+
+def _apart(quirks: Quirk | Iterable[Quirk]) -> frozenset[Quirk]:
+    return Quirk.together(quirks)
+
+
+def _faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(faults)
 
 
 @define(eq=False)
@@ -64,6 +73,7 @@ class Server:
     - `lock`: one session a mailbox at a time; the next one waits `lock_wait` seconds and gets `-ERR [IN-USE]`.
     - `latency`: seconds that octets take each way, so that a round trip takes twice as long, however many commands
       are on their way. Connecting and the TLS handshake are not delayed (see `Proxy`).
+    - `quirks`: members of `Quirk`, combined or in a set. `faults`: what is to go wrong, and when (see `Fault`).
     - `autologout`: seconds of silence after which the client is told to go.
     """
 
@@ -93,51 +103,47 @@ class Server:
     lock_wait: float = field(default=0.25, kw_only=True)
     latency: float = field(default=0.0, kw_only=True)
     autologout: float | None = field(default=None, kw_only=True)
+    quirks: frozenset[Quirk] = field(default=frozenset(), kw_only=True, converter=_apart)
+    faults: tuple[Fault, ...] = field(default=(), kw_only=True, converter=_faults)
     log_secrets: bool = field(default=False, kw_only=True)
     _drops: dict[str, Maildrop] = field(factory=dict, init=False, repr=False)
     _certificates: Certificates | None = field(default=None, init=False, repr=False)
-    _listener: socket.socket | None = field(default=None, init=False, repr=False)
-    _stop: tuple[socket.socket, socket.socket] | None = field(default=None, init=False, repr=False)
-    _threads: list[threading.Thread] = field(factory=list, init=False, repr=False)
+    _listener: Listener | None = field(default=None, init=False, repr=False)
     _records: list[SessionRecord] = field(factory=list, init=False, repr=False)
-    _acceptor: threading.Thread = field(factory=threading.Thread, init=False, repr=False)
     door: Doorkeeper = field(factory=lambda: Doorkeeper({}), init=False, repr=False)
 
     # --- life ---
 
     def open(self) -> Self:
-        """Listen and serve. ValueError for a source that is none, OSError for a port that is taken."""
+        """Listen and serve.
+
+        ValueError for a source that is none or a mechanism that is unknown, OSError for a port that is taken,
+        RuntimeError where trustme or scramp is needed and missing.
+        """
         if self._listener is not None:
             raise ValueError("this server is open already")
         users = dict(self.users) if self.users is not None else {self.user: self.password}
         source = self.source if isinstance(self.source, (str, os.PathLike)) else tuple(self.source)
         if not isinstance(source, tuple) and len(users) > 1 and not self.read_only:
             raise ValueError("several users cannot delete from the same files: use read_only=True")
-        self._drops = {user: Maildrop(open_store(source), self.read_only) for user in users}
         self.door = Doorkeeper(users, self.token)
+        self.door.check(self.sasl)
+        self._drops = {user: Maildrop(open_store(source), self.read_only) for user in users}
         if self.security != "none" and self.ssl_context is None:
             self._certificates = Certificates.make(self.host)
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._listener = socket.create_server((self.host, self.port), family=family, backlog=256)
-        self.port = self._listener.getsockname()[1]
-        self._stop = socket.socketpair()
-        self._acceptor = threading.Thread(target=self._accept, name="pop3 server", daemon=True)
-        self._acceptor.start()
+        self._listener = Listener.open(self.host, self.port, self._begin, "pop3 server")
+        self.port = self._listener.port
         return self
 
     def close(self) -> None:
         """End every session, stuck ones too, and free the port. May be called again."""
-        if self._listener is None or self._stop is None:
+        if self._listener is None:
             return
-        deadline = monotonic() + _CLOSING
-        self._stop[1].close()
-        for thread in (self._acceptor, *self._threads):
-            thread.join(max(0.0, deadline - monotonic()))
-        self._stop[0].close()
         self._listener.close()
+        self._listener = None
         if self._certificates is not None:
             self._certificates.close()
-        self._listener = self._stop = None
+            self._certificates = None
 
     def __enter__(self) -> Self:
         return self.open()
@@ -145,30 +151,17 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        assert self._stop is not None
-        self._listener.setblocking(False)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._stop[0], selectors.EVENT_READ)
-            while True:
-                for key, _ in selector.select():
-                    if key.fileobj is self._stop[0]:
-                        return
-                    try:
-                        sock, _address = self._listener.accept()
-                    except OSError:  # the client gave up while it waited in the queue
-                        continue
-                    self._begin(sock, self._stop[0])
-
-    def _begin(self, sock: socket.socket, stop: socket.socket) -> None:
+    def _begin(self, sock: socket.socket, stop: socket.socket) -> Callable[[], None]:
         record = SessionRecord(len(self._records) + 1)
-        wire = Wire.over(sock, stop, latency=self.latency, patience=self.autologout)
-        thread = threading.Thread(target=Session(self, wire, record).run, name="pop3 session", daemon=True)
         self._records.append(record)
-        self._threads = [old for old in self._threads if old.is_alive()] + [thread]
-        thread.start()
+        orders = Orders.for_session(self.faults, record.number)
+        wire = Wire.over(sock, stop, latency=self.latency, faults=orders.wire, patience=self.autologout)
+        if orders.by_command:
+            ordered = OrderedSession(self, wire, record, quirks=self.quirks, new_uids=orders.new_uids, orders=orders)
+            return ordered.run
+        if self.quirks or orders.new_uids:
+            return OddSession(self, wire, record, quirks=self.quirks, new_uids=orders.new_uids).run
+        return Session(self, wire, record).run
 
     # --- where it is ---
 
@@ -223,11 +216,8 @@ class Server:
 
     def wait(self, timeout: float = 5.0) -> None:
         """Wait until no session is running, so that all have `ended`. TimeoutError when one still is."""
-        deadline = monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - monotonic()))
-            if thread.is_alive():
-                raise TimeoutError(f"a session is still running after {timeout} seconds")
+        if self._listener is not None:
+            self._listener.wait(timeout)
 
     # --- what a session asks ---
 

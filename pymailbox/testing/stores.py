@@ -197,7 +197,9 @@ class Mbox:
     def add(self, octets: bytes) -> None:
         line = f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()
         mail = _TO_QUOTE.sub(rb">\1", octets.replace(b"\r\n", b"\n"))
-        with self.path.open("ab") as file:
+        with self.path.open("r+b") as file:
+            end = file.read()[-2:]
+            file.write(b"" if end in (b"", b"\n\n") else b"\n" if end.endswith(b"\n") else b"\n\n")
             file.write(line + mail + (b"\n" if mail.endswith(b"\n") else b"\n\n"))
 
     def _read(self) -> Iterator[tuple[bytes, Letter, bytes]]:

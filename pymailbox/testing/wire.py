@@ -50,6 +50,8 @@ class Wire:
     into: Line | None
     patience: float | None = None  # seconds of silence after which the client is told to go
     reads_while_writing: bool = True
+    strict: bool = False  # only CRLF ends a line
+    torn: bool = False  # the lines just given came in pieces
     endless: bytes = b""
     _selector: selectors.BaseSelector = Factory(selectors.DefaultSelector)
     _buffer: bytearray = Factory(bytearray)
@@ -102,22 +104,45 @@ class Wire:
             self._turn()
         self._write()  # a cut may be due behind the last octet
 
+    def pour(self, chunk: bytes) -> None:
+        """Send this again and again until the client closes. Always ends in `Hangup` or OSError."""
+        self.endless = chunk * max(1, _LOW // len(chunk))
+        while True:
+            self._turn()
+
+    def hang(self) -> None:
+        """Say nothing more, until the client closes."""
+        self.flush()
+        self.out.stalled = True
+        while self.lines():
+            pass
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass, without the client, unless the server closes."""
+        with contextlib.suppress(Hangup):
+            self._wait(0, monotonic() + seconds)
+
     # --- commands ---
 
     def lines(self) -> list[bytes]:
         """Wait for whole lines, and give all that are here, without their ends; none when the client is done.
 
-        A line ends at LF, with or without CR before it, as servers commonly have it. Replies leave meanwhile.
+        A line ends at LF, with or without CR before it, as servers commonly have it, unless `strict`. Replies leave
+        meanwhile.
         """
         self._write()
+        mark = b"\r\n" if self.strict else b"\n"
+        self.torn = False
         while True:
-            end = self._buffer.rfind(b"\n") + 1
-            if end:
+            end = self._buffer.rfind(mark)
+            if end >= 0:
+                end += len(mark)
                 whole = bytes(self._buffer[:end])
                 del self._buffer[:end]
-                lines = whole.replace(b"\r\n", b"\n").split(b"\n")
+                lines = (whole if self.strict else whole.replace(b"\r\n", b"\n")).split(mark)
                 lines.pop()
                 return lines
+            self.torn = self.torn or bool(self._buffer)
             if self._eof and (self.into is None or not self.into.backlog):
                 return []
             if len(self._buffer) > _LONGEST:
@@ -127,11 +152,6 @@ class Wire:
     def discard(self) -> None:
         """Forget what the client sent and nobody has looked at."""
         self._buffer.clear()
-
-    @property
-    def unread(self) -> bytes:
-        """What has come in and was not handed out."""
-        return bytes(self._buffer)
 
     # --- TLS ---
 

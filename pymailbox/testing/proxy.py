@@ -1,0 +1,180 @@
+"""A proxy that spoils the line between a client and any real server: cuts, stalls, drips, splits, latency.
+
+It moves octets and understands none of them, so it works for every server and inside TLS, where what it counts are
+octets of ciphertext.
+"""
+
+import selectors
+import socket
+import struct
+from collections.abc import Iterable
+from time import monotonic
+from typing import Self
+
+from attrs import define, field
+
+from pymailbox.testing.fault import End, Fault, Orders
+from pymailbox.testing.line import Line
+from pymailbox.testing.listener import Listener
+
+__all__ = ["Proxy"]
+
+_CHUNK = 262_144  # octets asked for in one recv
+_MOST = 16 * 1024 * 1024  # octets on the way in one direction; a sender waits while there are more
+
+
+@define(eq=False)
+class Proxy:
+    """A fault-injecting proxy in front of a real server: connect to its `host` and `port`.
+
+    ```python
+    from pymailbox.testing import Fault, Proxy
+
+    with Proxy("pop.example.com", 995, latency=0.025, faults=[Fault.cut(after=5000, how="rst", session=1)]) as proxy:
+        ...  # the client connects to proxy.host, proxy.port; the first connection breaks, the second works
+    ```
+
+    `latency` is seconds each way, connecting not included. Faults are those of the wire: `cut`, `stall`, `drip`,
+    `split`, in either direction, without a command (ValueError otherwise); `session` counts connections from 1.
+    Inside TLS every `cut` is ragged, because only the ends of the connection can send close_notify.
+    """
+
+    _target_host: str = field(alias="host")
+    _target_port: int = field(alias="port")
+    faults: Iterable[Fault] = field(default=(), kw_only=True, converter=tuple)
+    latency: float = field(default=0.0, kw_only=True)
+    host: str = field(default="127.0.0.1", kw_only=True, alias="listen")
+    connections: int = field(default=0, init=False)
+    _listener: Listener | None = field(default=None, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        for fault in self.faults:
+            if not fault.of_wire or fault.command:
+                raise ValueError(f"a proxy cannot carry out {fault.kind!r} at a command: it understands only octets")
+
+    @property
+    def port(self) -> int:
+        """The port to connect to. ValueError while the proxy is not open."""
+        if self._listener is None:
+            raise ValueError("this proxy is not open")
+        return self._listener.port
+
+    def open(self) -> Self:
+        """Listen on a port that the system chooses."""
+        if self._listener is not None:
+            raise ValueError("this proxy is open already")
+        self._listener = Listener.open(self.host, 0, self._begin, "pop3 proxy")
+        return self
+
+    def close(self) -> None:
+        """End every connection and free the port. May be called again."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self, client: socket.socket, stop: socket.socket) -> "_Relay":
+        self.connections += 1
+        to_client, to_server = Line(self.latency), Line(self.latency)
+        for fault in Orders.for_session(self.faults, self.connections).wire:
+            (to_client if fault.toward == "client" else to_server).arm(fault)
+        return _Relay((self._target_host, self._target_port), client, stop, to_client, to_server)
+
+
+@define(eq=False)
+class _Way:
+    """One direction: from a socket, over a line, to a socket."""
+
+    source: socket.socket
+    line: Line
+    sink: socket.socket
+    finished: bool = False  # the source has ended
+    closed: bool = False  # and the sink was told
+    blocked: bool = False
+
+    def read(self) -> None:
+        data = self.source.recv(_CHUNK)
+        if data:
+            self.line.push(data, monotonic())
+        else:
+            self.finished = True
+
+    def write(self) -> None:
+        self.blocked = False
+        now = monotonic()
+        while data := self.line.head(now):
+            try:
+                self.line.advance(self.sink.send(data), now)
+            except BlockingIOError:
+                self.blocked = True
+                return
+        if self.finished and not self.closed and not self.line.backlog and not self.line.ended:
+            self.closed = True
+            self.sink.shutdown(socket.SHUT_WR)
+
+
+@define(eq=False)
+class _Relay:
+    """One connection through the proxy."""
+
+    target: tuple[str, int]
+    client: socket.socket
+    stop: socket.socket
+    to_client: Line
+    to_server: Line
+
+    def __call__(self) -> None:
+        """Relay until both sides have ended, one fails, or the proxy closes."""
+        how: End = "rst"
+        try:
+            with socket.create_connection(self.target, timeout=10) as server, self.client:
+                try:
+                    how = self._relay(server)
+                finally:
+                    if how == "rst":
+                        for sock in (self.client, server):
+                            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            # A side that breaks off, or a server that cannot be reached, ends the connection for both.
+            self.client.close()
+
+    def _relay(self, server: socket.socket) -> End:
+        ways = (_Way(server, self.to_client, self.client), _Way(self.client, self.to_server, server))
+        for sock in (self.client, server):
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while True:
+            for way in ways:
+                way.write()
+                if way.line.ended:
+                    return way.line.ended
+            if all(way.closed for way in ways) or (ways[1].finished and self.to_client.stalled):
+                return "fin"
+            if self._wait(ways):
+                return "fin"
+
+    def _wait(self, ways: tuple["_Way", "_Way"]) -> bool:
+        """Wait until something can be done, and read what has come. True when the proxy closes."""
+        events = {self.client: 0, ways[0].source: 0}
+        for way in ways:
+            if not way.finished and way.line.backlog < _MOST:
+                events[way.source] |= selectors.EVENT_READ
+            if way.blocked:
+                events[way.sink] |= selectors.EVENT_WRITE
+        due = [time for way in ways if not way.blocked and (time := way.line.due()) is not None]
+        timeout = max(0.0, min(due) - monotonic()) if due else None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.stop, selectors.EVENT_READ)
+            for sock, wanted in events.items():
+                if wanted:
+                    selector.register(sock, wanted)
+            happened = {key.fileobj: mask for key, mask in selector.select(timeout)}
+        for way in ways:
+            if happened.get(way.source, 0) & selectors.EVENT_READ:
+                way.read()
+        return self.stop in happened
