@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pymailbox.account import Account
+    from pymailbox.account import Account, OAuth2
     from pymailbox.content import Address, Attachment, Content, Headers
     from pymailbox.errors import (
         AuthenticationError,
@@ -58,6 +58,7 @@ _HOMES = {
     "Message": "message",
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
+    "OAuth2": "account",
     "PermanentFailure": "errors",
     "ProtocolError": "errors",
     "TLSError": "errors",
@@ -85,6 +86,7 @@ __all__ = [
     "Message",
     "MessageUnavailable",
     "NotSupported",
+    "OAuth2",
     "PermanentFailure",
     "ProtocolError",
     "TLSError",

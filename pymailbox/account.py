@@ -2,17 +2,26 @@
 
 Pure: nothing here connects. A POP URL (RFC 2384) names host, port and user; `pop://` is without TLS, `pops://` is
 TLS from the first octet, `pop+starttls://` asks for TLS before anything else is said.
+
+A password is shown by no `repr` and left out of pickles; where it can come from later (a keyring, a command) it is a
+callable, asked at each login and not kept.
 """
 
+import os
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
-__all__ = ["Account", "Security", "default_port"]
+from pymailbox.errors import NotSupported
+from pymailbox.secrets import Secret, secret
+
+__all__ = ["Account", "OAuth2", "Security", "default_port", "password_command"]
 
 Security = Literal["tls", "starttls", "none"]
+Password = str | Callable[[], str]
 
 _SCHEMES: dict[str, Security] = {"pop": "none", "pops": "tls", "pop+starttls": "starttls"}
 
@@ -20,6 +29,10 @@ _SCHEMES: dict[str, Security] = {"pop": "none", "pops": "tls", "pop+starttls": "
 def default_port(security: Security) -> int:
     """Return 995 for implicit TLS (RFC 8314 §3.2), else 110 (RFC 1939 §3)."""
     return 995 if security == "tls" else 110
+
+
+def _hidden(value: Password | None) -> Password | None:
+    return secret(value)
 
 
 def _check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
@@ -41,6 +54,29 @@ def _check_security(_: object, attribute: "Attribute[Any]", value: object) -> No
         raise ValueError(f'{attribute.name} must be "tls", "starttls" or "none", not {value!r}')
 
 
+def _check_text(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    """Refuse control characters where they come in: from a URL, a file, the environment. The value is not shown."""
+    if isinstance(value, str):
+        if any(c < " " or c == "\x7f" for c in value):
+            raise ValueError(f"{attribute.name} must not contain control characters (C0 or DEL)")
+    elif value is not None and not (callable(value) and attribute.name != "user"):
+        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
+
+
+@frozen
+class OAuth2:
+    """An access token in the place of a password: OAUTHBEARER (RFC 7628) or XOAUTH2, whichever the server lists.
+
+    A callable is asked at each login, so that it can refresh the token; under asyncio it may be a coroutine function.
+
+    >>> from pymailbox import Account, OAuth2
+    >>> Account("outlook.office365.com", "me@example.com", auth=OAuth2(lambda: "a fresh token"))
+    Account(host='outlook.office365.com', user='me@example.com', security='tls', port=995)
+    """
+
+    token: str | Callable[[], str | Awaitable[str]] = field(repr=False, converter=secret, validator=_check_text)
+
+
 @frozen
 class Account:
     """Where a mailbox is and how to get in.
@@ -51,9 +87,9 @@ class Account:
     """
 
     host: str = field(validator=_check_host)
-    user: str | None = None
-    #: A string, or a callable without arguments that returns one when it is needed. Never shown.
-    password: str | Callable[[], str] | None = field(default=None, repr=False)
+    user: str | None = field(default=None, validator=_check_text)
+    #: A string, or a callable without arguments that returns one when it is needed. Never shown, never pickled.
+    password: str | Callable[[], str] | None = field(default=None, repr=False, converter=_hidden, validator=_check_text)
     security: Security = field(default="tls", validator=_check_security, kw_only=True)
     port: int = field(validator=_check_port, kw_only=True)
     #: A mechanism, `OAuth2(...)`, or a mechanism's name; None picks the strongest.
@@ -63,17 +99,30 @@ class Account:
     def _default_port(self) -> int:
         return default_port(self.security)
 
+    # --- where an account can come from -------------------------------------------------------------------
+
     @classmethod
-    def from_url(cls, url: str, password: str | Callable[[], str] | None = None) -> Self:
-        """Read a POP URL (RFC 2384): `pops://user;auth=PLAIN@host:port`; `password` wins over one in the URL."""
-        parts = urllib.parse.urlsplit(url)
+    def from_url(
+        cls, url: str, password: str | Callable[[], str] | None = None, *, refuse_password: bool = False
+    ) -> Self:
+        """Read a POP URL (RFC 2384): `pops://user;auth=PLAIN@host:port`; `password` wins over one in the URL.
+
+        A password in a URL ends in process lists and histories: where the URL was typed, say `refuse_password=True`,
+        and it is ValueError.
+        """
+        url = secret(url)
+        parts = _split(url)
+        if parts is None:
+            raise ValueError("this is no POP URL; one looks like pops://user@host:port")
         if parts.scheme not in _SCHEMES:
             raise ValueError(f"a POP URL begins with pops://, pop+starttls:// or pop://, not {parts.scheme!r}")
         if not parts.hostname:
             raise ValueError("the POP URL names no host")
+        if parts.password is not None and refuse_password:
+            raise ValueError("a password in a URL can be read by others: give it in another way")
         security = _SCHEMES[parts.scheme]
         name, _, options = (parts.username or "").partition(";")
-        auth = options[5:] if options.upper().startswith("AUTH=") else None
+        auth = urllib.parse.unquote(options[5:]).lstrip("+") if options.upper().startswith("AUTH=") else "*"
         if password is None and parts.password is not None:
             password = urllib.parse.unquote(parts.password)
         return cls(
@@ -82,8 +131,92 @@ class Account:
             password,
             port=default_port(security) if parts.port is None else parts.port,
             security=security,
-            auth=None if auth in (None, "*") else urllib.parse.unquote(auth or "").lstrip("+"),
+            auth=None if auth == "*" else auth,
         )
+
+    @classmethod
+    def from_env(cls, prefix: str = "PYMAILBOX_", environment: Mapping[str, str] | None = None) -> Self:
+        """Read an account from the environment: `PYMAILBOX_URL`, or `_HOST`, `_USER`, `_SECURITY`, `_PORT`, `_AUTH`.
+
+        Also `_PASSWORD`, or `_TOKEN` for OAuth2. What is named singly wins over the URL. ValueError names what is
+        missing or wrong.
+        """
+        values = os.environ if environment is None else environment
+
+        def value(name: str) -> str | None:
+            return values.get(prefix + name) or None
+
+        url, host = value("URL"), value("HOST")
+        if url is None and host is None:
+            raise ValueError(f"the environment has neither {prefix}URL nor {prefix}HOST")
+        changes: dict[str, Any] = {
+            "host": host,
+            "user": value("USER"),
+            "password": secret(value("PASSWORD")),
+            "security": value("SECURITY"),
+            "auth": value("AUTH"),
+        }
+        if token := secret(value("TOKEN")):
+            changes["auth"] = OAuth2(token)
+        if port := value("PORT"):
+            if not (port.isascii() and port.isdigit()):
+                raise ValueError(f"{prefix}PORT must be a number, not {port!r}")
+            changes["port"] = int(port)
+        changes = {name: given for name, given in changes.items() if given is not None}
+        if url is None:
+            return cls(**changes)
+        account = cls.from_url(url)
+        if "security" in changes and "port" not in changes and account.port == default_port(account.security):
+            changes["port"] = default_port(changes["security"])
+        return evolve(account, **changes)
+
+    @classmethod
+    def from_netrc(
+        cls, host: str, user: str | None = None, *, path: "str | os.PathLike[str] | None" = None, **options: Any
+    ) -> Self:
+        """Take user and password for `host` from `~/.netrc` or the file at `path`; `options` are the other fields.
+
+        KeyError where the file has no entry for it; ValueError for a file that is no netrc, or that others can read.
+        """
+        import netrc
+
+        where = Path.home() / ".netrc" if path is None else Path(path)
+        if os.name == "posix" and where.stat().st_mode & 0o077:
+            raise ValueError(f"{where} can be read by others; chmod 600 it first")
+        problem = ""
+        try:
+            found = netrc.netrc(str(where)).authenticators(host)
+        except netrc.NetrcParseError as error:
+            found, problem = None, f"{where}, line {error.lineno}: this is no netrc"
+        if problem:
+            raise ValueError(problem)
+        if found is None or user not in (None, found[0]):
+            raise KeyError(host)
+        login, _, password = found
+        return cls(host, login, password, **options)
+
+    @classmethod
+    def from_keyring(cls, host: str, user: str, *, service: str | None = None, **options: Any) -> Self:
+        """Take the password from the system's keyring, at each login; it is stored under `service`, by default `host`.
+
+        `NotSupported` without the library keyring (the extra `keyring`). At login: ValueError where the keyring has
+        no such password. Store one with `keyring set pop.example.com me@example.com`.
+        """
+        try:
+            import keyring
+        except ImportError as error:
+            raise NotSupported("this needs the library keyring: pip install 'pymailbox[keyring]'") from error
+        name = service or host
+
+        def password() -> str:
+            found = keyring.get_password(name, user)
+            if found is None:
+                raise ValueError(f"the keyring has no password for {user!r} at {name!r}; `keyring set` stores one")
+            return found
+
+        return cls(host, user, password, **options)
+
+    # --- the account as a value ---------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -92,3 +225,64 @@ class Account:
         host = f"[{self.host}]" if ":" in self.host else self.host
         user = urllib.parse.quote(self.user, safe="") + "@" if self.user else ""
         return f"{scheme}://{user}{host}:{self.port}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # How to get in stays in this process.
+        return _unpickled, (type(self), self.host, self.user, self.security, self.port)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+
+def _unpickled(kind: type[Account], host: str, user: str | None, security: Security, port: int) -> Account:
+    return kind(host, user, security=security, port=port)
+
+
+def _split(url: str) -> urllib.parse.SplitResult | None:
+    """Split a URL that has a port in range; what urllib says of one that is none would show the password."""
+    if any(c <= " " or c == "\x7f" for c in url):  # urllib drops some of these without a word
+        return None
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
+
+
+def password_command(command: Sequence[str], *, timeout: float = 60.0) -> Callable[[], str]:
+    """Return a callable that runs a command and returns the first line of what it prints, for `password=`.
+
+    `command` is a program and its arguments; no shell reads them. It may ask at the terminal. At login: ValueError
+    for a command that fails, prints nothing, or takes longer than `timeout` seconds; only its name is shown.
+
+    >>> from pymailbox.account import Account, password_command
+    >>> account = Account("pop.example.com", "me", password_command(["printf", "s3cret"]))
+    """
+    if isinstance(command, str) or not command or not all(isinstance(word, str) for word in command):
+        raise TypeError("a password command is a list: the program and its arguments")
+    words = tuple(command)
+
+    def password() -> str:
+        import subprocess
+
+        problem = ""
+        printed = b""
+        try:
+            done = subprocess.run(words, stdout=subprocess.PIPE, timeout=timeout, check=False)  # noqa: S603 - no shell
+            printed = done.stdout
+            if done.returncode:
+                problem = f"ended with status {done.returncode}"
+        except subprocess.TimeoutExpired:
+            problem = f"did not end within {timeout} s"
+        except OSError as error:
+            problem = f"cannot be run ({error.strerror})"
+        found = Secret(printed.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "surrogateescape"))
+        del printed
+        if problem or not found:
+            raise ValueError(f"the password command {words[0]!r} {problem or 'printed nothing'}")
+        return found
+
+    return password

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pymailbox.account import Security
 from pymailbox.errors import CommandError, CommitError, LimitExceeded, MailboxError
-from pymailbox.pop3 import commands, flows
+from pymailbox.pop3 import commands, flows, login
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.flows import Flow, ask, ask_all
@@ -37,9 +37,7 @@ def begin(
     yield from flows.establish(session, security)
     if utf8:
         yield from flows.ask_utf8(session)
-    if callable(password):
-        password = yield from flows.call(password)
-    yield from flows.login(session, user or "", password or "")
+    yield from login.login(session, user, password, auth)
     return (yield from survey(session, read_only=read_only))
 
 

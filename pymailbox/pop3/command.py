@@ -84,7 +84,7 @@ class Verb(Generic[T]):
     problem: str = "the server refused the command"
 
 
-@frozen
+@frozen(repr=False)
 class Command(Generic[T]):
     """One command, ready to be sent in any session."""
 
@@ -93,7 +93,7 @@ class Command(Generic[T]):
     arguments: bytes = b""
     #: How many octets the reply is expected to have; a hint for the window.
     expected: int = 64
-    #: For a listing: more lines than this are refused.
+    #: For a listing: more lines than this are refused; for STAT: more messages.
     entries: int | None = None
 
     @property
@@ -110,7 +110,16 @@ class Command(Generic[T]):
         name = self.verb.name.decode() or ("SASL response" if self.verb.challenged else "greeting")
         if not self.arguments:
             return name
-        return f"{name} ***" if self.verb.secret else f"{name} {self.arguments.decode('utf-8', 'replace')}"
+        shown = self.arguments.decode("utf-8", "replace")
+        if not self.verb.secret:
+            return f"{name} {shown}"
+        mechanism, blank, _ = shown.partition(" ")
+        if name == "AUTH":
+            return f"AUTH {mechanism} ***" if blank else f"AUTH {mechanism}"
+        return f"{name} ***"
+
+    def __repr__(self) -> str:
+        return f"<Command {self.redacted}>"
 
     def read(self, reply: Reply, note: Note) -> T | CommandError:
         """Return the value that `reply` gives, or its refusal as a value."""

@@ -9,19 +9,20 @@ The greeting and a SASL response are commands too: one sends nothing, the other 
 import base64
 import binascii
 import builtins
-import hashlib
 import operator
 from typing import Any, overload
 
-from attrs import frozen
+from attrs import field, frozen
 
-from pymailbox.errors import AuthenticationError, MessageUnavailable, ProtocolError, TemporaryFailure
+from pymailbox.errors import AuthenticationError, LimitExceeded, MessageUnavailable, ProtocolError, TemporaryFailure
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Body, Chunk, Command, Note, Reply, Verb
 from pymailbox.pop3.listings import number_of, read_sizes, read_uids
+from pymailbox.secrets import Secret, SecretOctets, secret
 
 __all__ = [
     "Body",
+    "Challenge",
     "Chunk",
     "Command",
     "Reply",
@@ -59,7 +60,20 @@ class Stat:
     size: int | None
 
 
+@frozen
+class Challenge:
+    """What the server says in a SASL exchange."""
+
+    #: Decoded from base64; None where it was none.
+    data: bytes | None = field(repr=False)
+    #: Whether it was +OK.
+    final: bool
+
+
 # --- arguments ------------------------------------------------------------------------------------------------
+
+
+_LARGEST = 10**18 - 1  # what `number_of` reads back; no server counts so far
 
 
 def _number(value: int, name: str = "message number", least: int = 1) -> bytes:
@@ -68,6 +82,8 @@ def _number(value: int, name: str = "message number", least: int = 1) -> bytes:
     value = operator.index(value)
     if value < least:
         raise ValueError(f"{name} must be {least} or more, not {value}")
+    if value > _LARGEST:
+        raise ValueError(f"{name} must be {_LARGEST} or less")
     return b"%d" % value
 
 
@@ -75,10 +91,10 @@ def text(value: str, name: str) -> bytes:
     """Encode an argument as UTF-8; control characters in the octets are ValueError (the value is not shown)."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    try:
-        octets = value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{name} cannot be encoded as UTF-8: it has a lone surrogate") from None
+    value = Secret(value)
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{name} cannot be encoded as UTF-8: it has a lone surrogate")
+    octets = SecretOctets(value.encode())
     if any(octet < 0x20 or octet == 0x7F for octet in octets):
         raise ValueError(f"{name} must not contain control characters (C0 or DEL)")
     return octets
@@ -103,9 +119,15 @@ def _stat(reply: Reply, note: Note) -> Stat:
     count = number_of(words[0]) if words else None
     if count is None:
         raise ProtocolError("STAT gave no count of messages", command=reply.command.redacted, response=reply.message)
+    most = reply.command.entries
+    if most is not None and count > most:
+        problem = f"STAT counts {count} messages; raise Limits.listing_entries if this server can be trusted"
+        raise LimitExceeded(problem, field="listing_entries", command=reply.command.redacted)
     size = number_of(words[1]) if len(words) > 1 else None
-    if size is None:
-        note("STAT_WITHOUT_SIZE", reply.message)  # Q31, Q32
+    if size is None:  # Q31, Q32
+        given = words[1] if len(words) > 1 else b""
+        quirk = "NEGATIVE_STAT_SIZE" if given[:1] == b"-" else "STAT_SIZE_IN_WORDS" if given else "STAT_WITHOUT_SIZE"
+        note(quirk, reply.message)
     return Stat(count, size)
 
 
@@ -119,21 +141,21 @@ def _uids(reply: Reply, note: Note) -> dict[int, str | None]:
 
 def _one(reply: Reply) -> bytes:
     """Return what follows the number in the single form of LIST and UIDL; another number is a ProtocolError."""
-    number, _, rest = reply.text.strip().partition(b" ")
-    if number_of(number) != int(reply.command.arguments):
+    words = reply.text.split(None, 1)
+    if not words or number_of(words[0]) != int(reply.command.arguments):
         raise ProtocolError(
             "the answer is about another message than the one asked for",
             command=reply.command.redacted,
             response=reply.message,
         )
-    return rest.strip()
+    return words[1].strip() if len(words) > 1 else b""
 
 
 def _one_size(reply: Reply, note: Note) -> int | None:
     words = _one(reply).split(None, 1)
     size = number_of(words[0]) if words else None
     if size is None:
-        note("LIST_WITHOUT_SIZE", reply.message)
+        note("LIST_JUNK_SIZE" if words else "LIST_WITHOUT_SIZE", reply.message)  # Q34
     return size
 
 
@@ -165,15 +187,12 @@ def _languages(reply: Reply, _: Note) -> dict[str, str]:
     return {tag: description.strip() for tag, _, description in pairs if tag}
 
 
-def _challenge(reply: Reply, _: Note) -> bytes | None:
-    """The challenge of `+ base64`, or None when the exchange ended with +OK."""
-    if reply.status == b"+OK":
-        return None
+def _challenge(reply: Reply, _: Note) -> Challenge:
     try:
-        return base64.b64decode(reply.text.strip(), validate=True)
+        data: bytes | None = base64.b64decode(reply.text.strip(), validate=True)
     except binascii.Error:
-        # What it says is not shown: it may hold what a mechanism sent before.
-        raise ProtocolError("the challenge is not base64 (RFC 5034 §4)", command=reply.command.redacted) from None
+        data = None
+    return Challenge(data, reply.status == b"+OK")
 
 
 # --- the verbs ------------------------------------------------------------------------------------------------
@@ -222,9 +241,12 @@ def greeting() -> Command[str]:
     return Command(_GREETING)
 
 
-def stat() -> Command[Stat]:
-    """STAT: the count and the octets of the maildrop (RFC 1939 §5)."""
-    return Command(_STAT)
+def stat(*, entries: int | None = None) -> Command[Stat]:
+    """STAT: the count and the octets of the maildrop (RFC 1939 §5).
+
+    A count of more than `entries` is `LimitExceeded`.
+    """
+    return Command(_STAT, entries=entries)
 
 
 @overload
@@ -293,12 +315,16 @@ def user(name: str) -> Command[str]:
 
 def pass_(password: str) -> Command[str]:
     """PASS: the rest of the line is the password, blanks included (RFC 1939 §7)."""
+    password = secret(password)
     return Command(_PASS, text(password, "password"))
 
 
-def apop(name: str, secret: str, timestamp: bytes) -> Command[str]:
+def apop(name: str, password: str, timestamp: bytes) -> Command[str]:
     """APOP: the MD5 of the greeting's timestamp and the secret (RFC 1939 §7)."""
-    digest = hashlib.md5(timestamp + text(secret, "secret"), usedforsecurity=False).hexdigest()
+    import hashlib  # costs OpenSSL, and few log in this way
+
+    password = secret(password)
+    digest = hashlib.md5(timestamp + text(password, "secret"), usedforsecurity=False).hexdigest()
     return Command(_APOP, _word(name, "user") + b" " + digest.encode())
 
 
@@ -307,18 +333,15 @@ def rpop(name: str) -> Command[str]:
     return Command(_RPOP, text(name, "user"))
 
 
-def auth(mechanism: str, initial: bytes | None = None) -> Command[bytes | None]:
-    """AUTH: start a SASL exchange, with the initial response if there is one (RFC 5034 §4).
-
-    The result is the first challenge, or None when the server said +OK.
-    """
+def auth(mechanism: str, initial: bytes | None = None) -> Command[Challenge]:
+    """AUTH: start a SASL exchange, with the initial response if there is one (RFC 5034 §4)."""
     line = _word(mechanism, "mechanism")
     if initial is not None:
         line += b" " + (base64.b64encode(initial) or b"=")
     return Command(_AUTH, line)
 
 
-def respond(response: bytes | None) -> Command[bytes | None]:
+def respond(response: bytes | None) -> Command[Challenge]:
     """Answer a SASL challenge; None cancels with `*` (RFC 5034 §4)."""
     return Command(_RESPONSE, b"*" if response is None else base64.b64encode(response))
 

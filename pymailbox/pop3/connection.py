@@ -9,28 +9,32 @@ A session is for one thread at a time. Any failure but a refusal (`CommandError`
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pymailbox.account import Security, default_port
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError
-from pymailbox.pop3 import commands, flows
+from pymailbox.pop3 import commands, flows, login
 from pymailbox.pop3.capabilities import Capabilities
-from pymailbox.pop3.command import Command
+from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.commands import Stat
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.patience import Patience, checked_timeout
 from pymailbox.pop3.session import Batch, Session
 from pymailbox.pop3.transport import Transport, connect, is_loopback, until
+from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     import socket
     import ssl
 
+    from pymailbox.account import OAuth2
+    from pymailbox.pop3.mechanism import Mechanism
+
 __all__ = ["Connection"]
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class Connection:
@@ -79,9 +83,10 @@ class Connection:
             may_ask_capa=capa,
             allow_plaintext=allow_plaintext,
             may_reconnect=sock is None,
+            security=security,
         )
         self._transport: Transport | None = None
-        self._lock = Lock()
+        self._turns: dict[str, object] = {}  # who uses the session now; `setdefault` is atomic
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -110,10 +115,11 @@ class Connection:
         what = f"{self.host}:{self.port} did not take the connection within {seconds} s; check host, port and security"
         left = until(None if seconds is None else time.monotonic() + seconds, what)
         sock = self._sock or connect(self.host, self.port, left, self._source_address)
+        loopback = is_loopback(sock)
         transport = self._transport = Transport(sock, self.host)
         if self.security == "tls":
             transport.start_tls(self._tls_context(), left)
-        self.session.begin(secure=self.security == "tls", loopback=is_loopback(sock))
+        self.session.begin(secure=transport.secure, loopback=loopback, tls=transport.tls)
 
     def _tls_context(self) -> "ssl.SSLContext":
         if self._ssl_context is None:
@@ -146,7 +152,18 @@ class Connection:
     # --- the driver ---------------------------------------------------------------------------------------
 
     def run(self, flow: flows.Flow[T]) -> T:
-        """Run a flow to its end and return its result (the contract is in `flows`)."""
+        """Run a flow to its end and return its result (the contract is in `flows`).
+
+        An interruption at any point (Ctrl-C) closes the connection: the flow cannot say how far it came.
+        """
+        try:
+            return self._run(flow)
+        except BaseException as error:
+            if self.session.protocol.failure is not None or not isinstance(error, Exception):
+                self._fail(error)
+            raise
+
+    def _run(self, flow: flows.Flow[T]) -> T:
         result: Any = None
         failure: MailboxError | None = None
         while True:
@@ -173,7 +190,7 @@ class Connection:
         if isinstance(step, flows.StartTLS):
             return self._start_tls()
         if isinstance(step, flows.Call):
-            return step.function()
+            return secret(step.function())
         self.close()
         return self.connect()
 
@@ -182,20 +199,33 @@ class Connection:
 
         Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`.
         """
-        with self._exclusively():
-            batch = self.session.single(command, sink)
-            self._advance(batch)
-        result = batch.results.popleft()
-        if isinstance(result, CommandError):
-            raise result
-        return result
+        self._transport_in_use()
+        try:
+            result = self._exclusively(self._ask, command, sink)
+            if isinstance(result, CommandError):
+                raise result
+            value: T = result
+            return value
+        except Exception:
+            raise
+        except BaseException as error:  # interrupted, and be it behind the last octet
+            self._fail(error)
+            raise
+
+    def _ask(self, command: Command[T], sink: Callable[[bytes], object] | None) -> T | CommandError:
+        batch = self.session.single(command, sink)
+        self._advance(batch)
+        return batch.results.popleft()
 
     def pipeline(self, wanted: Iterable[Command[T]]) -> Iterator[T | CommandError]:
         """Send commands while earlier ones are unanswered, and yield their results in order.
 
         A refusal is yielded as a `CommandError`, not raised. The window bounds what is in flight; a server that does
-        not list PIPELINING (RFC 2449 §6.6) is asked one by one. `wanted` is taken from as there is room.
+        not list PIPELINING (RFC 2449 §6.6) is asked one by one. `wanted` is taken from as there is room, and may use
+        this connection itself. Leaving early costs what is in flight: the next command takes it in, or closes the
+        session where that is more than `Limits.window`.
         """
+        self._transport_in_use()
         if self.session.capabilities is None:
             self.run(flows.known_capabilities(self.session))
         yield from self._results(self.session.batch(wanted))
@@ -224,58 +254,97 @@ class Connection:
 
     def _refill(self, batch: Batch[Any]) -> MailboxError | None:
         """Get at least one more result, none if the batch is done; return the failure that comes behind them."""
-        with self._exclusively():
-            self.session.fill(batch)
-            if batch.done:
-                return None
-            try:
+        self.session.take(batch)  # before the turn: the caller's iterator runs here, and may ask something itself
+        return self._exclusively(self._refilled, batch)
+
+    def _refilled(self, batch: Batch[Any]) -> MailboxError | None:
+        try:
+            self.session.submit(batch)
+            if not batch.done:
                 self._advance(batch)
-            except MailboxError as error:
-                return error
+        except MailboxError as error:
+            self._fail(error)
+            return error
         return None
 
     def _advance(self, batch: Batch[Any]) -> None:
-        """Write and read until the batch has a result; on any failure close and raise."""
+        """Write and read until the batch has a result."""
         session = self.session
         protocol = session.protocol
-        transport = self._transport
-        if transport is None:
-            raise ValueError("the connection is not open; use `with` or call open()")
+        transport = self._transport_in_use()
         patience: Patience | None = None
-        try:
-            if transport.foreign:
-                raise ConnectionLost("this session belongs to another process; open one in this process")
-            if protocol.idle:
-                self._receive(transport.waiting())
-            while True:
-                arrived = session.next_chunk()
-                if arrived is not None:
-                    owner, chunk = arrived
-                    if owner.sink is not None:
-                        owner.sink(chunk.data)
-                    patience = None
-                    continue
-                if batch.results:
-                    return
-                now = time.monotonic()
-                if patience is None:
-                    patience = Patience(self.timeout, session.limits.minimum_rate, now)
-                data = transport.exchange(protocol.data_to_send(), self._left(patience))
-                patience.received(len(data), time.monotonic())
-                self._receive(data)
-        except BaseException as error:
-            protocol.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
-            transport.close()
-            raise
+        answered = session.answered
+        if transport.foreign:
+            raise ConnectionLost("this session belongs to another process; open one in this process")
+        if protocol.idle:
+            self._receive(transport.waiting())
+        while True:
+            arrived = session.next_chunk(batch)
+            if arrived is not None:
+                self._hand_on(*arrived, patience)
+                continue
+            if batch.results:
+                return
+            if patience is None or answered != session.answered:
+                answered = session.answered
+                patience = Patience(self.timeout, session.limits.minimum_rate, time.monotonic())
+            data = transport.exchange(protocol.data_to_send(), self._left(patience))
+            patience.received(len(data), time.monotonic())
+            self._receive(data)
+
+    def _hand_on(self, batch: Batch[Any], chunk: Chunk, patience: Patience | None) -> None:
+        """Give a chunk to the sink; the clock stands still meanwhile."""
+        if batch.sink is None:
+            return
+        began = time.monotonic()
+        batch.sink(chunk.data)
+        if patience is not None:
+            patience.pause(time.monotonic() - began)
 
     def _left(self, patience: Patience) -> Callable[[], float | None]:
-        return lambda: patience.left(time.monotonic(), self.session.protocol.asked)
+        protocol = self.session.protocol
+        return lambda: patience.left(time.monotonic(), protocol.asked, midway=protocol.midway)
 
     def _receive(self, data: bytes | None) -> None:
         if data:
             self.session.protocol.receive_data(data)
         elif data is not None:
             self.session.protocol.receive_eof()
+
+    def _exclusively(self, work: Callable[..., V], *arguments: Any) -> V:
+        """Do one piece of work as the only user of the session; whatever it raises ends the session.
+
+        A second thread is refused, not kept waiting, and so is a sink that calls back.
+        """
+        turns, mine = self._turns, object()
+        try:
+            try:
+                if turns.setdefault("session", mine) is not mine:
+                    raise ConcurrentUse(
+                        "this session is in use by another thread, or by the sink that it is calling;"
+                        " give each its own session"
+                    )
+                return work(*arguments)
+            finally:
+                if turns.get("session") is mine:
+                    del turns["session"]
+                    mine = None
+        except BaseException as error:
+            if mine is None or not isinstance(error, ConcurrentUse):
+                self._fail(error)
+                turns.clear()  # an interruption may have come between taking the turn and giving it back
+            raise
+
+    def _fail(self, error: BaseException) -> None:
+        """Give the session up and close the socket; nothing is sent."""
+        self.session.end(error)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _transport_in_use(self) -> Transport:
+        if self._transport is None:
+            raise ValueError("the connection is not open; use `with` or call open()")
+        return self._transport
 
     def _start_tls(self) -> None:
         transport = self._transport
@@ -286,12 +355,10 @@ class Connection:
             transport.start_tls(
                 self._tls_context(), until(deadline, f"the TLS handshake did not end within {seconds} s")
             )
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self._fail(error)
             raise
-
-    def _exclusively(self) -> "_Exclusive":
-        return _Exclusive(self._lock)
+        self.session.tls = transport.tls
 
     # --- facts --------------------------------------------------------------------------------------------
 
@@ -323,6 +390,8 @@ class Connection:
 
     def stls(self, context: "ssl.SSLContext | None" = None) -> None:
         """STLS: start TLS on a connection opened with security="none" (RFC 2595 §4)."""
+        if self.session.secure:
+            raise ValueError("TLS is on already")
         if context is not None:
             self._ssl_context = context
         self.run(flows.start_tls(self.session))
@@ -333,11 +402,11 @@ class Connection:
 
     def pass_(self, password: str) -> str:
         """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
-        return self.run(flows.pass_(self.session, password))
+        return self.run(login.pass_(self.session, secret(password)))
 
-    def apop(self, user: str, secret: str) -> str:
+    def apop(self, user: str, password: str) -> str:
         """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
-        return self.run(flows.apop(self.session, user, secret))
+        return self.run(login.apop(self.session, user, secret(password)))
 
     def rpop(self, user: str) -> str:
         """RPOP: log in as a trusted host (RFC 1081)."""
@@ -345,7 +414,7 @@ class Connection:
 
     def stat(self) -> Stat:
         """STAT: how many messages, and their octets (RFC 1939 §5)."""
-        return self.execute(commands.stat())
+        return self.execute(commands.stat(entries=self.limits.listing_entries))
 
     @overload
     def list(self, number: None = None) -> dict[int, int | None]: ...
@@ -404,37 +473,33 @@ class Connection:
         """LANG: the languages of the server's texts by tag, or choose one (RFC 6856 §3)."""
         return self.execute(commands.languages()) if tag is None else self.execute(commands.lang(tag))
 
-    def auth(self, mechanism: Any, user: str | None = None, password: str | None = None) -> None:
-        """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034)."""
-        self.run(flows.authenticate(self.session, mechanism, user, password))
+    def auth(self, mechanism: "str | Mechanism", user: str | None = None, password: str | None = None) -> None:
+        """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034).
 
-    def login(self, user: str, password: str) -> None:
-        """Log in with the strongest mechanism that the server offers for a password."""
-        self.run(flows.login(self.session, user, password))
+        For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never connects anew.
+        """
+        if isinstance(mechanism, str):
+            mechanism = login.named(mechanism, user, secret(password))
+        self.run(login.authenticate(self.session, mechanism))
+
+    def login(
+        self,
+        user: str | None,
+        password: str | Callable[[], str] | None = None,
+        auth: "str | Mechanism | OAuth2 | None" = None,
+    ) -> None:
+        """Log in with the strongest mechanism that the server offers, or as `auth` says (`login.login` has the rules).
+
+        Raises `AuthenticationError` and the other refusals of a login, `NotSupported`, `ProtocolError`.
+        """
+        self.run(login.login(self.session, user, secret(password), auth))
 
     def quit(self) -> str:
         """QUIT: commit the deletions and close (RFC 1939 §6); the socket is closed whatever is answered."""
         try:
             return self.execute(commands.quit())
+        except CommandError as refused:
+            refused.usable = False
+            raise
         finally:
             self.close()
-
-
-class _Exclusive:
-    """Holds the session for one thread; a second one is refused, not kept waiting."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self, lock: Lock) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise ConcurrentUse(
-                "this session is in use by another thread, or by the sink that it is calling; give each its own session"
-            )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()

@@ -11,14 +11,13 @@ it yields               it is sent
 `Stream(command, sink)` the octets; the chunks of the body go to `sink`
 `StartTLS()`            None, when the handshake is done; nothing may be buffered before it
 `Reconnect()`           None, on a fresh connection; asked for once at most, never with the caller's own socket
-`Call(function)`        what the caller's function returned (a driver may await it)
+`Call(function)`        what the caller's function returned (a driver may await it), through `secrets.secret`
 ======================  ===================================================================================
 
 Every other `MailboxError` is thrown in too, so that a flow can react; the session is poisoned by then. A flow does
 no I/O, knows no clock and keeps no state but what it notes in the `Session`.
 """
 
-import re
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
@@ -29,7 +28,6 @@ from pymailbox.errors import CommandError, ConnectionLost, NotSupported
 from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
-from pymailbox.pop3.sasl import Mechanism, Plain
 from pymailbox.pop3.session import Batch, Session
 
 __all__ = [
@@ -48,8 +46,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-_TIMESTAMP = re.compile(r"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>", re.ASCII)
 
 
 @frozen(eq=False)
@@ -139,6 +135,7 @@ def start_tls(session: Session) -> Flow[None]:
     session.protocol.restart()
     yield StartTLS()
     session.secure = True
+    session.security = "starttls"  # what was secure stays so on a fresh connection
     session.learn(None)
 
 
@@ -194,66 +191,6 @@ def ask_utf8(session: Session) -> Flow[None]:
     if "UTF8" in (yield from known_capabilities(session)):
         try:
             yield from ask(commands.utf8())
+            session.utf8 = True
         except CommandError as refused:
             session.protocol.note("UTF8_REFUSED", str(refused))
-
-
-# --- login ----------------------------------------------------------------------------------------------------
-
-
-def pass_(session: Session, password: str) -> Flow[str]:
-    """PASS, where a password may be sent at all."""
-    _plaintext_allowed(session)
-    said = yield from ask(commands.pass_(password))
-    _logged_in(session)
-    return said
-
-
-def apop(session: Session, user: str, secret: str) -> Flow[str]:
-    """APOP with the greeting's timestamp, which must be a message id of RFC 822 (CVE-2007-1558)."""
-    stamps = _TIMESTAMP.findall(session.greeting)
-    if len(stamps) != 1:
-        raise NotSupported("the greeting has no timestamp for APOP (RFC 1939 §7); use another login")
-    said = yield from ask(commands.apop(user, secret, stamps[0].encode("ascii")))
-    _logged_in(session)
-    return said
-
-
-def authenticate(session: Session, mechanism: Any, user: str | None, password: str | None) -> Flow[None]:
-    """Log in with one SASL mechanism (RFC 5034 §4)."""
-    if isinstance(mechanism, str):
-        if mechanism.upper() != "PLAIN":
-            raise NotSupported(f"the mechanism {mechanism!r} is not known here")
-        mechanism = Plain(user or "", password or "")
-    chosen: Mechanism = mechanism
-    if chosen.plaintext:
-        _plaintext_allowed(session)
-    exchange = chosen.exchange()
-    challenge = yield from ask(commands.auth(chosen.name, next(exchange)))
-    if challenge is not None:
-        yield from ask(commands.respond(None))
-    _logged_in(session)
-
-
-def login(session: Session, user: str, password: str) -> Flow[None]:
-    """Log in with the strongest mechanism offered for a password."""
-    capabilities = yield from known_capabilities(session)
-    if "PLAIN" in capabilities.sasl:
-        yield from authenticate(session, "PLAIN", user, password)
-    else:
-        _plaintext_allowed(session)
-        yield from ask(commands.user(user))
-        yield from pass_(session, password)
-
-
-def _plaintext_allowed(session: Session) -> None:
-    if not (session.secure or session.loopback or session.allow_plaintext):
-        raise NotSupported(
-            f"a password would go to {session.host} in clear text;"
-            ' use security="tls" or "starttls", or say allow_plaintext=True'
-        )
-
-
-def _logged_in(session: Session) -> None:
-    session.logged_in = True
-    session.capabilities = None  # asked again: they change at login (Q13); pipelining is as listed until then

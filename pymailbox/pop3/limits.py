@@ -33,10 +33,11 @@ class Limits:
     1000000000
     """
 
-    #: Octets of one status or listing line. RFC 2449 §4 allows 512; some servers send several thousand.
+    #: Octets of one status line, or of one line of a listing. RFC 2449 §4 allows 512; some servers send several
+    #: thousand.
     status_line: int = field(default=8192, validator=_positive)
     #: Lines of a LIST or UIDL, and messages of a STAT. The largest account reported so far held 14.6 million.
-    #: A Mailbox also bounds both listings by the count that STAT gave.
+    #: A Mailbox also bounds both listings by the count that STAT gave. An entry costs some 150 octets of memory.
     listing_entries: int = field(default=20_000_000, validator=_positive)
     #: Octets of one message, or one listing, kept in memory. At its end a message is there twice for a moment
     #: (the pieces and the whole), so a process needs twice this.
@@ -52,7 +53,7 @@ class Limits:
     #: 100 is a tenth of the slowest modem that ever carried POP3.
     minimum_rate: int = field(default=100, validator=_positive)
     #: Octets in flight while pipelining: commands sent plus replies expected. At 50 ms of round trip 4 MiB
-    #: sustain 80 MB/s. What is in flight may have to be kept in memory, so this bounds that too.
+    #: sustain 80 MB/s. What is left in flight by an iteration that ends early is taken in and dropped up to this.
     window: int = field(default=4 * MEBI, validator=_positive)
     #: Octets of message bodies that a mailbox keeps for reading again; the last one is always kept.
     cache: int = field(default=64 * MEBI, validator=_positive)

@@ -91,18 +91,28 @@ def _regular_uids(cells: list[str]) -> list[str] | None:
 
 
 def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None], result: dict[int, V | None]) -> None:
-    for line in slab.split(b"\n"):
+    last = next(reversed(result), 0)
+    lines = slab.split(b"\n")
+    if not lines[-1]:
+        lines.pop()  # what is behind the last line end
+    for line in lines:
         words = line.split(None, 1)
         if words and words[0].upper() == b"+OK":
-            note("OK_PREFIX_IN_LISTING", _shown(line))  # Q41
+            note("OK_PREFIX_ON_UIDL", _shown(line))  # Q41
             words = words[1].split(None, 1) if len(words) > 1 else []
         if not words:
+            note("BLANK_LINE_IN_LISTING", _shown(line))  # Q46
             continue
         number = number_of(words[0])
         if not number:
-            note("STRANGER_IN_LISTING", _shown(line))
+            note("STRANGER_IN_UIDL" if odd is _odd_uid else "STRANGER_IN_LIST", _shown(line))  # Q36
             continue
+        if number < last:
+            note("UNORDERED_UIDL" if odd is _odd_uid else "UNORDERED_LIST", _shown(line))  # Q47
+        last = number
         value = odd(words[1].rstrip(b"\r") if len(words) > 1 else b"", note)
+        if len(words) > 1 and words[0] + b" " + words[1] not in line:
+            note("SPACES_BEFORE_UID" if odd is _odd_uid else "LIST_BLANKS", _shown(line))  # Q34, Q40
         if number in result and result[number] != value:
             note("NUMBER_TWICE_IN_LISTING", _shown(line))
             value = None
@@ -113,7 +123,9 @@ def _odd_size(rest: bytes, note: Note) -> int | None:
     words = rest.split(None, 1)
     size = number_of(words[0]) if words else None
     if size is None:
-        note("LIST_WITHOUT_SIZE", _shown(rest))
+        note("LIST_JUNK_SIZE" if words else "LIST_WITHOUT_SIZE", _shown(rest))
+    elif len(words) > 1:
+        note("LIST_EXTRA_FIELDS", _shown(rest))
     return size
 
 

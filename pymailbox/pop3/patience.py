@@ -40,13 +40,21 @@ class Patience:
         self._octets += octets
         self._silent_since = now
 
-    def left(self, now: float, command: str | None) -> float | None:
-        """Return the seconds that may still be waited (None: no bound), or raise `Timeout`."""
+    def pause(self, seconds: float) -> None:
+        """Leave out seconds in which nobody waited: the caller worked."""
+        self.now += seconds
+        self._silent_since += seconds
+
+    def left(self, now: float, command: str | None, *, midway: bool = False) -> float | None:
+        """Return the seconds that may still be waited (None: no bound), or raise `Timeout`.
+
+        `midway` says that a body has begun and its end has not come.
+        """
         timeout = self.timeout
         if timeout is None:
             return None
         if now - self._silent_since >= timeout:
-            what = "the greeting" if command == "greeting" else "a reply"
+            what = "the greeting" if command == "greeting" else "the end of a body" if midway else "a reply"
             hint = "; a port that expects TLS or another protocol is silent too" if command == "greeting" else ""
             raise Timeout(f"the server was silent for {timeout:g} s while {what} was due{hint}", command=command)
         if now - self.now >= timeout:

@@ -9,47 +9,25 @@ window, the limits, and the poisoned state: after any doubt every later use rais
 """
 
 import logging
-import re
 from collections import deque
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError, printable
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
+from pymailbox.pop3.framing import CRLF, LF, Framing, longest_line
+from pymailbox.pop3.impostors import guess
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.refusal import response_code
+from pymailbox.secrets import Secrets
 
 __all__ = ["Protocol"]
 
 _log = logging.getLogger("pymailbox.quirks")
 
 _FIRST_WINDOW = 64  # commands in flight at the start; doubles with each round trip of clean replies
-_COMMAND_OCTETS = 1 << 16  # of unanswered commands; drivers read while they write, so this is no deadlock
-
-
-@frozen
-class _Framing:
-    """How lines end on this connection, fixed by the first status line (DESIGN.md, decision 6)."""
-
-    newline: bytes
-    #: A line end and the dot of the next line: either the end of the body or a stuffed dot.
-    dot: "re.Pattern[bytes]"
-    end: "re.Pattern[bytes]"
-    #: What the end of a chunk may be the beginning of `end`, longest first.
-    partial: tuple[bytes, ...]
-
-    def undecided(self, data: bytes) -> int:
-        """Return how many octets at the end of `data` may belong to an end of body that is not all there."""
-        if data[-1:] in (b"\r", b"\n", b"."):
-            for prefix in self.partial:
-                if data.endswith(prefix):
-                    return len(prefix)
-        return 0
-
-
-_CRLF = _Framing(b"\r\n", re.compile(rb"\r\n\."), re.compile(rb"\r\n\.\r\n"), (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r"))
-_LF = _Framing(b"\n", re.compile(rb"\n\."), re.compile(rb"\n\.\r?\n"), (b"\n.\r", b"\n.", b"\n"))
+_LAST_WINDOW = 4096  # some 50 KB of unanswered commands; drivers read while they write, so this is no deadlock
 
 
 @define(eq=False)
@@ -61,24 +39,30 @@ class Protocol:
     pipelining: bool = False
     #: Quirks seen so far, by name, each with the first thing seen.
     quirks: dict[str, str] = field(factory=dict)
+    #: What no error and no log may show.
+    secrets: Secrets = field(factory=Secrets)
+    #: Set while nobody wants the reply at the head of the queue: its body comes as chunks and is not kept.
+    discarding: bool = field(default=False, init=False)
 
     _queued: deque[Command[Any]] = field(factory=deque, init=False)
     _owed: deque[Command[Any]] = field(factory=deque, init=False)
     _window: int = field(default=_FIRST_WINDOW, init=False)
-    _flight: int = field(default=0, init=False)  # octets: commands sent and replies expected
+    _expected: int = field(default=0, init=False)  # octets of the replies to all commands, queued and sent
+    _flight: int = field(default=0, init=False)  # of those sent
 
     _data: bytes = field(default=b"", init=False)
     _at: int = field(default=0, init=False)  # what is before it has been dealt with
-    _searched: int = field(default=0, init=False)  # no line end before it
+    _searched: int = field(default=0, init=False)  # no end of a status line before it
     _ended: bool = field(default=False, init=False)
-    _framing: _Framing | None = field(default=None, init=False)
+    _framing: Framing | None = field(default=None, init=False)
 
     # The reply whose body is arriving.
     _text: bytes | None = field(default=None, init=False)
     _skip: int = field(default=0, init=False)  # octets of the status line that the body's first piece begins with
     _pieces: list[bytes] = field(factory=list, init=False)
     _octets: int = field(default=0, init=False)
-    _lines: int = field(default=0, init=False)
+    _lines: int = field(default=0, init=False)  # of a listing
+    _line: int = field(default=0, init=False)  # octets of the listing's last line, which has not ended
     _complete: bool = field(default=False, init=False)
 
     _failure: str | None = field(default=None, init=False)
@@ -89,13 +73,21 @@ class Protocol:
         """Queue a command; `data_to_send()` lets it out when its turn has come."""
         if self._failure is not None:
             raise ConnectionLost(self._failure, command=command.redacted)
-        # The greeting is owed without being asked for.
-        (self._queued if command.line else self._owed).append(command)
+        if command.verb.secret:
+            self.secrets.note(command)
+        self._expected += command.expected
+        if command.line:
+            self._queued.append(command)
+        else:  # the greeting is owed without being asked for
+            self._flight += command.expected
+            self._owed.append(command)
 
     def data_to_send(self) -> bytes:
         """Return the octets that may be sent now; each is returned once."""
-        lines = []
         queued, owed = self._queued, self._owed
+        if not queued:
+            return b""
+        lines = []
         while queued and self._may_send(queued[0]):
             command = queued.popleft()
             owed.append(command)
@@ -107,23 +99,45 @@ class Protocol:
         owed = self._owed
         if not owed:
             return True
-        return self.pipelining and not command.verb.alone and not owed[-1].verb.alone and self.room(command.expected)
-
-    def room(self, expected: int = 0) -> bool:
-        """Whether the window has room for one more command with a reply of `expected` octets."""
-        if not self._owed and not self._queued:
-            return True
-        if not self.pipelining:
-            return False
-        waiting = len(self._owed) + len(self._queued)
         return (
-            waiting < self._window and self._flight + expected <= self.limits.window and waiting * 16 <= _COMMAND_OCTETS
+            self.pipelining
+            and len(owed) < self._window
+            and self._flight + command.expected <= self.limits.window
+            and not command.verb.alone
+            and not owed[-1].verb.alone
         )
+
+    def room(self) -> tuple[int, int]:
+        """Return how many more commands could be sent at once, and how many octets their replies may have.
+
+        A single command with a larger reply may be sent when nothing is in flight.
+        """
+        waiting = len(self._owed) + len(self._queued)
+        if not waiting:
+            return (self._window if self.pipelining else 1), self.limits.window
+        if not self.pipelining or (self._queued or self._owed)[-1].verb.alone:
+            return 0, 0
+        return self._window - waiting, self.limits.window - self._expected
 
     @property
     def owed(self) -> int:
         """How many replies the server owes, or will owe once everything queued is sent."""
         return len(self._owed) + len(self._queued)
+
+    @property
+    def in_flight(self) -> int:
+        """How many replies the server owes to what was sent."""
+        return len(self._owed)
+
+    @property
+    def untried(self) -> bool:
+        """Whether so few commands were pipelined that the server may not be able to."""
+        return self._window < 2 * _FIRST_WINDOW
+
+    @property
+    def midway(self) -> bool:
+        """Whether a body has begun and not ended."""
+        return self._text is not None
 
     @property
     def idle(self) -> bool:
@@ -132,20 +146,19 @@ class Protocol:
 
     @property
     def asked(self) -> str | None:
-        """The command whose reply is awaited, as it may be shown."""
-        return self._owed[0].redacted if self._owed else None
+        """The command whose reply is awaited, or that would be sent next, as it may be shown."""
+        waiting = self._owed or self._queued
+        return waiting[0].redacted if waiting else None
 
     # --- in -----------------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:
         """Take octets from the server."""
-        if self._at == len(self._data):
-            self._data = data
-        else:
-            self._data = self._data[self._at :] + data
-        self._searched -= self._at
-        if self._searched < 0 or self._data is data:
-            self._searched = 0
+        if self._failure is not None:
+            return
+        left = len(self._data) - self._at
+        self._searched = max(0, self._searched - self._at)
+        self._data = self._data[self._at :] + data if left else data
         self._at = 0
 
     def receive_eof(self) -> None:
@@ -167,8 +180,8 @@ class Protocol:
             raise ConnectionLost(self._failure)
         try:
             return self._next_event()
-        except MailboxError as error:
-            self.poison(error.problem)
+        except BaseException as error:
+            self.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
             raise
 
     def _next_event(self) -> Reply | Chunk | None:
@@ -176,7 +189,7 @@ class Protocol:
             if self._at < len(self._data):
                 raise self._unasked()
             if self._ended:
-                raise ConnectionLost("the server closed the connection")
+                raise ConnectionLost("the server closed the connection", command=self.asked)
             return None
         event = self._next_chunk() if self._text is not None else self._next_status()
         if event is None and self._ended:
@@ -197,13 +210,13 @@ class Protocol:
         if data[end - 1 : end] == b"\r" and end > at:
             line = data[at : end - 1]
             if framing is None:
-                framing = self._framing = _CRLF
+                framing = self._framing = CRLF
         else:
             line = data[at:end]
             if framing is None:
-                framing = self._framing = _LF
+                framing = self._framing = LF
                 self.note("LF_LINES", "the greeting ends in a bare LF")
-            elif framing is _CRLF:
+            elif framing is CRLF:
                 raise self._strange("a status line ends in a bare LF, unlike those before", line)
         command = self._owed[0]
         status, text = self._status(line, command)
@@ -218,6 +231,7 @@ class Protocol:
             whole = self._whole(data, end + 1, found.start(), framing)
             if whole is not None:
                 self._bound(command, len(whole), whole)
+                self._lines = self._line = 0
                 return self._finish(Reply(command, status, text, whole, len(whole)))
         self._text, self._at, self._skip = text, start, len(framing.newline)
         return self._next_chunk()
@@ -233,9 +247,9 @@ class Protocol:
             return upper, text
         if command.verb.challenged and token == b"+":
             return token, text
-        raise self._strange(_guess(line), line)
+        raise self._strange(guess(line), line)
 
-    def _whole(self, data: bytes, start: int, dot: int, framing: _Framing) -> bytes | None:
+    def _whole(self, data: bytes, start: int, dot: int, framing: Framing) -> bytes | None:
         """Return the body that begins at `start` if its end is in `data`; `dot` is the first dotted line."""
         newline = len(framing.newline)
         end = framing.end.match(data, dot)
@@ -254,20 +268,28 @@ class Protocol:
         """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""
         command, text = self._owed[0], self._text
         assert text is not None
+        streamed = self.discarding or command.verb.body is Body.STREAMED
         if not self._complete:
             piece = self._piece()
             if piece:
-                self._bound(command, self._octets + len(piece), piece)
                 self._octets += len(piece)
-                if command.verb.body is Body.STREAMED:
+                if not self.discarding:
+                    self._bound(command, self._octets, piece)
+                if streamed:
+                    self._pieces.clear()
                     return Chunk(command, piece)
                 self._pieces.append(piece)
             if not self._complete:
                 return None
-        octets, pieces = self._octets, self._pieces
-        body = None if command.verb.body is Body.STREAMED else b"".join(pieces)
-        self._text, self._pieces, self._octets, self._lines, self._complete = None, [], 0, 0, False
+        octets = self._octets
+        body = None if streamed else b"".join(self._pieces)
+        self._forget()
         return self._finish(Reply(command, b"+OK", text, body, octets))
+
+    def _forget(self) -> None:
+        """Have no body arriving."""
+        self._text, self._pieces, self._complete = None, [], False
+        self._octets = self._lines = self._line = 0
 
     def _piece(self) -> bytes:
         framing = self._framing
@@ -297,9 +319,10 @@ class Protocol:
         """Take the command of `reply` from the queue; octets behind the last reply owed make it worthless."""
         command = self._owed.popleft()
         self._flight -= command.expected
+        self._expected -= command.expected
         if not self._owed and self._at < len(self._data):
             raise self._unasked(command)
-        if self._window < 1 << 20:
+        if self._window < _LAST_WINDOW and self.pipelining:
             self._window += 1  # one for each clean reply: doubles with each round trip
         return reply
 
@@ -311,17 +334,23 @@ class Protocol:
             if limits.stream is not None and octets > limits.stream:
                 raise self._exceeded("stream", "a message")
             return
+        if body is Body.KEPT:
+            if octets > limits.message:
+                raise self._exceeded("message", "a message")
+            return
         if body is Body.TEXT:
             if octets > limits.header:
                 raise self._exceeded("header", "a listing")
-            return
-        if octets > limits.message:
-            raise self._exceeded("message", "a listing" if body is Body.LISTING else "a message")
-        if body is Body.LISTING:
+        elif octets > limits.message:
+            raise self._exceeded("message", "a listing")
+        else:
             self._lines += piece.count(b"\n")
             most = limits.listing_entries if command.entries is None else command.entries
             if self._lines > most:
                 raise self._exceeded("listing_entries", f"more than {most} lines of a listing")
+        self._line = longest_line(piece, self._line, limits.status_line)
+        if self._line > limits.status_line:
+            raise self._exceeded("status_line", "a line of a listing")
 
     def _exceeded(self, name: str, what: str) -> LimitExceeded:
         return LimitExceeded(
@@ -340,7 +369,8 @@ class Protocol:
         code = response_code(line[4:]) if line[:4].upper() == "-ERR" else None
         temporary = code in ("SYS/TEMP", "IN-USE", "LOGIN-DELAY")
         if command is None and line[:4].upper() == "-ERR":
-            return ConnectionLost("the server ended the session on its own account", response=line, code=code)
+            problem = "the server ended the session on its own account"
+            return ConnectionLost(problem, command=self.asked, response=line, code=code)
         return ProtocolError(
             "the server sent more than it was asked for, so no reply can be believed; open a new session",
             command=command.redacted if command else None,
@@ -350,14 +380,17 @@ class Protocol:
         )
 
     def _truncated(self) -> ConnectionLost:
+        left = b"" if self._text is not None else self._data[self._at : self._at + 500]
         if self._text is not None:
             what = "the server closed the connection in the middle of a message or listing; nothing of it is kept"
-        elif self._framing is None:
-            what = "the server closed the connection instead of greeting; check host, port and security"
-        else:
+        elif self._framing is not None:
             what = "the server closed the connection instead of answering"
-        left = self._data[self._at : self._at + 500].decode("latin-1") if self._text is None else ""
-        return ConnectionLost(what, command=self.asked, response=left or None, code=response_code(left[4:]))
+        elif left and not b"+OK".startswith(left[:3].upper()):
+            what = guess(left)
+        else:
+            what = "the server closed the connection instead of greeting; check host, port and security"
+        said = left.decode("latin-1")
+        return ConnectionLost(what, command=self.asked, response=said or None, code=response_code(said[4:]))
 
     # --- state --------------------------------------------------------------------------------------------
 
@@ -372,8 +405,8 @@ class Protocol:
             self._failure = reason
         self._queued.clear()
         self._owed.clear()
-        self._pieces.clear()
-        self._data, self._at, self._text = b"", 0, None
+        self._forget()
+        self._data, self._at, self._searched, self._skip = b"", 0, 0, 0
 
     def restart(self) -> None:
         """Start anew inside TLS: line ends are fixed again by the next status line (RFC 2595 §4)."""
@@ -386,20 +419,5 @@ class Protocol:
     def note(self, quirk: str, seen: str) -> None:
         """Remember a quirk of the server and report it once to the log `pymailbox.quirks`."""
         if quirk not in self.quirks:
-            self.quirks[quirk] = printable(seen)
-            _log.info("the server shows %s: %s", quirk, printable(seen))
-
-
-def _guess(line: bytes) -> str:
-    """Say what seems to be at the other end, from a line that is no POP3 status."""
-    if line[:2] in (b"\x15\x03", b"\x16\x03") or b"\x15\x03" in line[:8]:
-        return 'this looks like a TLS server; use security="tls" (usually port 995)'
-    if line.startswith((b"* ", b"* OK")):
-        return "this looks like an IMAP server; POP3 is usually on port 995 (TLS) or 110"
-    if line.startswith(b"HTTP/") or line[:1] == b"<":
-        return "this looks like an HTTP server; check host and port"
-    if line[:3].isdigit():
-        return "this looks like an SMTP or FTP server; POP3 is usually on port 995 (TLS) or 110"
-    if line.startswith(b"SSH-"):
-        return "this looks like an SSH server; POP3 is usually on port 995 (TLS) or 110"
-    return "the server's line is no POP3 status (+OK or -ERR)"
+            shown = self.quirks[quirk] = printable(self.secrets.redact(seen))
+            _log.info("the server shows %s: %s", quirk, shown)

@@ -1,26 +1,221 @@
 """SASL mechanisms (RFC 4422, RFC 5034): what to answer to a server's challenges.
 
-A mechanism is a value with a name. Its `exchange` is a generator, run by `login.authenticate`:
+Each is a value with a name; `mechanism.Exchange` says how it is run, `login` runs it. Base64, `*`, the two forms of
+the first step and the number of rounds are no business of a mechanism. None does I/O.
 
-- it yields responses; the first is the initial response, or None where the server speaks first;
-- it is sent the challenges, decoded from base64, and None for the server's +OK. A generator that still had something
-  to say when +OK came yields it; one that wanted a proof first raises `ProtocolError`;
-- a refusal (-ERR) is thrown in as `CommandError`, so that a mechanism can say more about it.
-
-Base64, `*`, the two forms of the first step and the number of rounds are no business of a mechanism. It does no I/O.
-Arguments are checked when the value is made: no C0, no DEL, before anything is sent.
+Fields are checked when the value is made: no C0 and no DEL in their octets, before anything is sent. Secrets are not
+in the `repr`.
 """
 
 import json
-from collections.abc import Callable, Generator
-from typing import Any, ClassVar, NoReturn
-from typing import Protocol as Interface
+from typing import Any, ClassVar
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError, printable
-from pymailbox.pop3.commands import text
 from pymailbox.pop3.kerberos import GSSAPI
+from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, clean
 from pymailbox.pop3.scram import Scram
-from pymailbox.pop3.peer import Peer
+from pymailbox.secrets import SecretOctets
 
+__all__ = [
+    "GSSAPI",
+    "Anonymous",
+    "CramMD5",
+    "Exchange",
+    "External",
+    "Login",
+    "Mechanism",
+    "OAuthBearer",
+    "Peer",
+    "Plain",
+    "Scram",
+    "XOAuth2",
+    "mechanism",
+]
+
+
+@frozen
+class Plain:
+    """PLAIN: user and password in one message (RFC 4616); `authorization` is whose mailbox, where not the user's.
+
+    >>> from pymailbox.pop3 import sasl
+    >>> sasl.Plain("boss", "secret", authorization="me@example.com")
+    Plain(user='boss', authorization='me@example.com')
+    """
+
+    user: str = field(validator=clean)
+    password: str = field(repr=False, validator=clean)
+    authorization: str = field(default="", validator=clean)
+
+    name: ClassVar[str] = "PLAIN"
+    plaintext: ClassVar[bool] = True
+    initial: ClassVar[bool] = True
+
+    def exchange(self, _: Peer, /) -> Exchange:
+        """Start one exchange."""
+        yield f"{self.authorization}\0{self.user}\0{self.password}".encode()
+
+
+@frozen
+class Login:
+    """LOGIN: user, then password, whatever the server calls its questions. Never standardized, widely spoken."""
+
+    user: str = field(validator=clean)
+    password: str = field(repr=False, validator=clean)
+
+    name: ClassVar[str] = "LOGIN"
+    plaintext: ClassVar[bool] = True
+    initial: ClassVar[None] = None
+
+    def exchange(self, _: Peer, /) -> Exchange:
+        """Start one exchange."""
+        yield None
+        yield self.user.encode()
+        yield self.password.encode()
+
+
+@frozen
+class CramMD5:
+    """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). Who listens can guess passwords at leisure."""
+
+    user: str = field(validator=clean)
+    password: str = field(repr=False, validator=clean)
+
+    name: ClassVar[str] = "CRAM-MD5"
+    plaintext: ClassVar[bool] = False
+    initial: ClassVar[None] = None
+
+    def exchange(self, _: Peer, /) -> Exchange:
+        """Start one exchange."""
+        challenge = yield None
+        if not challenge:
+            raise ProtocolError("the server gave no challenge for CRAM-MD5 (RFC 2195)")
+        yield self.user.encode() + b" " + self._digest(challenge)
+
+    def _digest(self, challenge: bytes) -> bytes:
+        import hmac
+
+        try:
+            return hmac.new(self.password.encode(), challenge, "md5").hexdigest().encode()
+        except ValueError as error:  # a build of OpenSSL that follows FIPS
+            raise NotSupported("this Python has no MD5, which CRAM-MD5 needs; use another login") from error
+
+
+@frozen
+class External:
+    """EXTERNAL: the client certificate of the TLS channel says who it is (RFC 4422 §A); `user` is whose mailbox."""
+
+    user: str = field(default="", validator=clean)
+
+    name: ClassVar[str] = "EXTERNAL"
+    plaintext: ClassVar[bool] = False
+    initial: ClassVar[bool] = True
+
+    def exchange(self, peer: Peer, /) -> Exchange:
+        """Start one exchange."""
+        if peer.tls is None:
+            raise NotSupported("EXTERNAL needs TLS with a client certificate (pymailbox.pop3.tls.client_certificate)")
+        yield self.user.encode()
+
+
+@frozen
+class Anonymous:
+    """ANONYMOUS: no credentials (RFC 4505); `trace` is shown to the server's operator."""
+
+    trace: str = field(default="anonymous", validator=clean)
+
+    name: ClassVar[str] = "ANONYMOUS"
+    plaintext: ClassVar[bool] = False
+    initial: ClassVar[bool] = True
+
+    def exchange(self, _: Peer, /) -> Exchange:
+        """Start one exchange."""
+        yield self.trace.encode()
+
+
+@frozen
+class XOAuth2:
+    """XOAUTH2: an access token, as Google and Microsoft take it.
+
+    The token goes in a line of its own: Microsoft 365 answers "Protocol error" to the shorter form (`initial=True`).
+    """
+
+    user: str = field(validator=clean)
+    token: str = field(repr=False, validator=clean)
+    initial: bool = field(default=False, kw_only=True)
+
+    name: ClassVar[str] = "XOAUTH2"
+    plaintext: ClassVar[bool] = True
+
+    def exchange(self, _: Peer, /) -> Exchange:
+        """Start one exchange."""
+        yield from _bearer(SecretOctets(f"user={self.user}\1auth=Bearer {self.token}\1\1".encode()), b"")
+
+
+@frozen
+class OAuthBearer:
+    """OAUTHBEARER: an access token (RFC 7628)."""
+
+    user: str = field(validator=clean)
+    token: str = field(repr=False, validator=clean)
+
+    name: ClassVar[str] = "OAUTHBEARER"
+    plaintext: ClassVar[bool] = True
+    initial: ClassVar[bool] = True
+
+    def exchange(self, peer: Peer, /) -> Exchange:
+        """Start one exchange."""
+        user = self.user.replace("=", "=3D").replace(",", "=2C")  # a saslname (RFC 5801 §4)
+        yield from _bearer(SecretOctets(f"n,a={user},\1host={peer.host}\1auth=Bearer {self.token}\1\1".encode()), b"\1")
+
+
+def _bearer(message: SecretOctets, acknowledgement: bytes) -> Exchange:
+    """Send a token; a challenge after it is the reason of a failure, which wants an answer before -ERR comes."""
+    failure = yield message
+    if failure is None:
+        return
+    try:
+        yield acknowledgement
+    except CommandError as refused:
+        problem = f"the access token was refused ({_reason(failure)}); get a fresh one and check its scope"
+        raise AuthenticationError(
+            problem, command=refused.command, response=refused.response, code=refused.code
+        ) from refused
+    raise ProtocolError("the server gave a reason for refusing the token, and then took it")
+
+
+def _reason(failure: bytes) -> str:
+    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is none is shown as it is."""
+    said = failure[:2000].decode("utf-8", "replace")
+    try:
+        facts: Any = json.loads(said)
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        return printable(said.strip()) or "no reason given"
+    return printable(", ".join(f"{name} {facts[name]}" for name in sorted(facts, key=str) if facts[name]))
+
+
+def mechanism(name: str, user: str, password: str) -> Mechanism:
+    """Return the mechanism of that name; for the OAuth mechanisms `password` is the access token.
+
+    `NotSupported` for a name that is not known here, or that needs a library which is not installed.
+    """
+    name = name.upper()
+    if name.startswith("SCRAM-"):
+        return Scram(user, password, name)
+    simple = {"PLAIN": Plain, "LOGIN": Login, "CRAM-MD5": CramMD5, "XOAUTH2": XOAuth2, "OAUTHBEARER": OAuthBearer}
+    if name in simple:
+        made: Mechanism = simple[name](user, password)
+        return made
+    if name == "EXTERNAL":
+        return External(user)
+    if name == "ANONYMOUS":
+        return Anonymous(user or "anonymous")
+    if name == "GSSAPI":
+        return GSSAPI(user)
+    raise NotSupported(
+        f"the mechanism {printable(name)!r} is not known here; known are {', '.join(simple)}, SCRAM-*, EXTERNAL,"
+        " ANONYMOUS and GSSAPI"
+    )

@@ -6,15 +6,20 @@ gather: greeting, capabilities, whether TLS is on. A driver only moves octets in
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import define, field
 
-from pymailbox.errors import CommandError, ConnectionLost, MailboxError
+from pymailbox.account import Security
+from pymailbox.errors import CommandError, ConnectionLost, LimitExceeded, MailboxError, Timeout
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
+from pymailbox.secrets import Secrets
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Batch", "Session"]
 
@@ -30,6 +35,8 @@ class Batch(Generic[T]):
     sink: Callable[[bytes], object] | None = None
     #: How many commands may be ahead of the results handed out; None: as many as the window lets out.
     ahead: int | None = None
+    #: Commands taken from the iterator and not yet sent, because the window had no room for them.
+    taken: deque[Command[T]] = field(factory=deque, init=False)
     #: Results not yet handed out; a refusal is a value here.
     results: deque[T | CommandError] = field(factory=deque, init=False)
     #: Replies still to come.
@@ -43,7 +50,7 @@ class Batch(Generic[T]):
     @property
     def done(self) -> bool:
         """Whether no more results will come."""
-        return self.exhausted and not self.owed
+        return self.exhausted and not self.owed and not self.taken
 
 
 @define(eq=False)
@@ -60,6 +67,10 @@ class Session:
     allow_plaintext: bool = False
     #: Whether `Reconnect` can be asked for: not with the caller's own socket, and once at most.
     may_reconnect: bool = False
+    #: How a fresh connection is made secure before anything is said on it.
+    security: Security = "tls"
+    #: What is never shown, whatever the server says.
+    secrets: Secrets = field(factory=Secrets)
 
     protocol: Protocol = field(init=False)
     greeting: str = field(default="", init=False)
@@ -69,20 +80,31 @@ class Session:
     secure: bool = field(default=False, init=False)
     #: Whether the peer is this machine.
     loopback: bool = field(default=False, init=False)
+    #: The TLS channel, for what a login binds to it.
+    tls: "ssl.SSLSocket | ssl.SSLObject | None" = field(default=None, init=False)
     logged_in: bool = field(default=False, init=False)
+    #: Whether the server has agreed to UTF8 (RFC 6856).
+    utf8: bool = field(default=False, init=False)
 
     _batches: deque[Batch[Any]] = field(factory=deque, init=False)
-    _dropped: int = field(default=0, init=False)  # octets that arrived for abandoned batches since the last wanted
+    #: Replies received so far.
+    answered: int = field(default=0, init=False)
+    # Octets that arrived for other batches since the batch that is waited for got something.
+    _aside: int = field(default=0, init=False)
+    _dropped: int = field(default=0, init=False)  # of those, for abandoned ones
 
     def __attrs_post_init__(self) -> None:
-        self.protocol = Protocol(self.limits)
+        self.protocol = Protocol(self.limits, secrets=self.secrets)
 
-    def begin(self, *, secure: bool, loopback: bool) -> None:
+    def begin(
+        self, *, secure: bool, loopback: bool, tls: "ssl.SSLSocket | ssl.SSLObject | None" = None
+    ) -> None:
         """Start over on a fresh connection; the quirks seen so far stay known."""
-        self.protocol = Protocol(self.limits, quirks=self.protocol.quirks)
+        self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
         self._batches.clear()
-        self.greeting, self.capabilities, self.logged_in = "", None, False
-        self.secure, self.loopback = secure, loopback
+        self._aside = self._dropped = 0
+        self.greeting, self.capabilities, self.logged_in, self.utf8 = "", None, False, False
+        self.secure, self.loopback, self.tls = secure, loopback, tls
 
     def learn(self, capabilities: Capabilities | None) -> None:
         """Take what CAPA said, or forget it (None) when TLS or login may have changed it."""
@@ -96,61 +118,118 @@ class Session:
         """Queue one command."""
         batch: Batch[T] = Batch(iter(()), sink)
         batch.exhausted = True
-        self._submit(batch, command)
+        batch.taken.append(command)
+        self.submit(batch)
         return batch
 
     def batch(self, commands: Iterable[Command[T]], *, ahead: int | None = None) -> Batch[T]:
         """Prepare a batch; nothing is taken from `commands` yet."""
         return Batch(iter(commands), ahead=ahead)
 
-    def fill(self, batch: Batch[Any]) -> None:
-        """Take commands from the batch's iterator while the window has room; at least one if it has none in flight.
+    def take(self, batch: Batch[Any]) -> None:
+        """Take commands from the batch's iterator while the window has room; at least one if none is in flight.
 
-        What the caller's iterator raises passes through; nothing is lost by it.
+        What the caller's iterator raises passes through; nothing is lost by it. The iterator may use the session.
         """
-        protocol = self.protocol
-        while not batch.exhausted and (not batch.owed or protocol.room()):
-            if batch.ahead is not None and batch.owed >= batch.ahead:
-                return
-            command = next(batch.commands, None)
+        count, octets = self.protocol.room()
+        if batch.ahead is not None:
+            count = min(count, batch.ahead - batch.owed)
+        if not batch.owed:
+            count = max(count, 1)
+        taken, commands = batch.taken, batch.commands
+        octets -= sum(waiting.expected for waiting in taken)
+        while len(taken) < count and not batch.exhausted and (octets > 0 or not (taken or batch.owed)):
+            command: Command[Any] | None = next(commands, None)
             if command is None:
                 batch.exhausted = True
             else:
-                self._submit(batch, command)
+                taken.append(command)
+                octets -= command.expected
 
-    def _submit(self, batch: Batch[Any], command: Command[Any]) -> None:
-        self.protocol.send(command)
-        batch.owed += 1
-        self._batches.append(batch)
+    def submit(self, batch: Batch[Any]) -> None:
+        """Queue what was taken, as far as the window can let it out at once; the first in any case if none is owed."""
+        protocol, batches, taken = self.protocol, self._batches, batch.taken
+        count, octets = protocol.room()
+        while taken:
+            command = taken[0]
+            if batch.owed and (count < 1 or command.expected > octets or command.verb.alone):
+                return
+            protocol.send(command)
+            batches.append(batch)
+            batch.owed += 1
+            taken.popleft()
+            count, octets = count - 1, octets - command.expected
+            if command.verb.alone:
+                return
 
-    def next_chunk(self) -> tuple[Batch[Any], Chunk] | None:
+    def next_chunk(self, wanted: Batch[Any]) -> tuple[Batch[Any], Chunk] | None:
         """Hand every complete reply to the batch that waits for it; stop at the first chunk of a streamed body.
 
-        Errors are those of `Protocol.next_event`, and `ProtocolError` for a reply that does not parse.
+        `wanted` is the batch that the driver waits for. Errors are those of `Protocol.next_event`, `ProtocolError`
+        for a reply that does not parse, and `ConnectionLost` or `LimitExceeded` when too much comes for others.
         """
         protocol, batches = self.protocol, self._batches
-        while (event := protocol.next_event()) is not None:
+        while True:
+            batch = batches[0] if batches else wanted
+            protocol.discarding = batch.abandoned
+            event = protocol.next_event()
+            if event is None:
+                return None
             if isinstance(event, Chunk):
-                return batches[0], event
-            batch = batches.popleft()
-            batch.owed -= 1
-            if batch.abandoned:
-                self._drop(event.octets)
+                if not batch.abandoned:
+                    return batch, event
+                self._set_aside(batch, len(event.data))
                 continue
-            self._dropped = 0
+            batches.popleft()
+            batch.owed -= 1
+            self.answered += 1
+            if batch is wanted:
+                self._aside = self._dropped = 0
+            else:
+                self._set_aside(batch, len(event.body or b""))
+                if batch.abandoned:
+                    continue
             try:
-                batch.results.append(event.command.read(event, protocol.note))
+                result = event.command.read(event, protocol.note)
+                if isinstance(result, CommandError):
+                    self.secrets.clean(result)
+                batch.results.append(result)
             except MailboxError as error:
+                self.secrets.clean(error)
                 protocol.poison(error.problem)
                 raise
-        return None
 
-    def _drop(self, octets: int) -> None:
-        self._dropped += octets
-        if self._dropped > 2 * self.limits.window:
-            problem = "an iteration was left early and more was in flight than Limits.window; the session was closed"
+    def _set_aside(self, batch: Batch[Any], octets: int) -> None:
+        """Bound what is taken in for others: the window where it is dropped, a message where it is kept."""
+        limits = self.limits
+        self._aside += octets
+        if batch.abandoned:
+            self._dropped += octets
+            if self._dropped > limits.window:
+                problem = "what was in flight when an iteration was left is larger than Limits.window"
+                self.protocol.poison(problem)
+                raise ConnectionLost(problem)
+        elif self._aside > limits.message:
+            problem = "the replies in flight before this command are together larger than Limits.message"
             self.protocol.poison(problem)
-            raise ConnectionLost(problem)
+            raise LimitExceeded(problem, field="message")
+
+    def end(self, error: BaseException) -> None:
+        """Give the session up because of `error`; what ends it with several commands in flight may be pipelining.
+
+        Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it (Q14). From then
+        on this object goes one by one: whoever makes the next session passes `may_pipeline` on.
+        """
+        protocol = self.protocol
+        if protocol.in_flight > 1:
+            seen = f"{protocol.in_flight} replies owed"
+            if isinstance(error, Timeout):
+                protocol.note("DROPS_PIPELINED", seen)
+                self.may_pipeline = False
+            elif isinstance(error, ConnectionLost) and protocol.untried:
+                protocol.note("HANGS_UP_ON_PIPELINE", seen)
+                self.may_pipeline = False
+        protocol.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
 
     @property
     def quirks(self) -> frozenset[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Transport", "connect"]
 
 _PLAIN_READ = 1 << 18  # octets; one system call takes in some hundred small replies
+_LONGEST_WAIT = 86400.0  # seconds; poll() takes no more than 24 days, and waiting again costs nothing
 _TLS_READ = 1 << 14  # what one TLS record holds (RFC 8446 §5.1)
 
 #: Gives the seconds that are left (None: no bound) or raises `Timeout`.
@@ -43,7 +44,11 @@ def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | 
     failure: OSError | None = None
     for position, (family, kind, number, _, address) in enumerate(found):
         seconds = left()
-        sock = socket.socket(family, kind, number)
+        try:
+            sock = socket.socket(family, kind, number)
+        except OSError as error:  # an address family that this machine does not have
+            failure = failure or error
+            continue
         try:
             # An address that swallows everything may not use up the time of those behind it.
             sock.settimeout(None if seconds is None else seconds / (len(found) - position))
@@ -86,7 +91,10 @@ class Transport:
     _process: int = field(factory=os.getpid, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.sock.setblocking(False)
+        try:
+            self.sock.setblocking(False)
+        except OSError as error:
+            raise ConnectionLost(f"the socket cannot be used ({error})") from error
         with contextlib.suppress(OSError):  # a Unix socket has no such option
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._adapt()
@@ -97,6 +105,17 @@ class Transport:
         if ssl is not None and isinstance(self.sock, ssl.SSLSocket):
             self._wants = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
             self._size = _TLS_READ
+
+    @property
+    def secure(self) -> bool:
+        """Whether octets travel inside TLS."""
+        return self._size == _TLS_READ
+
+    @property
+    def tls(self) -> "ssl.SSLSocket | None":
+        """The socket where it speaks TLS."""
+        ssl = sys.modules.get("ssl")
+        return self.sock if ssl is not None and isinstance(self.sock, ssl.SSLSocket) else None
 
     def waiting(self) -> bytes | None:
         """Return what has arrived unasked: None for nothing, empty at the end of the stream. Never waits."""
@@ -146,12 +165,16 @@ class Transport:
 
     def _wait(self, write: bool, seconds: float | None) -> None:
         """Wait until there is something to read, or room to write where `write`, or the seconds are over."""
-        if sys.platform == "win32":
-            select.select([self.sock], [self.sock] if write else [], [], seconds)
-            return
-        poll = select.poll()
-        poll.register(self.sock, select.POLLIN | select.POLLOUT if write else select.POLLIN)
-        poll.poll(None if seconds is None else seconds * 1000 + 1)
+        seconds = _LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT)
+        try:
+            if sys.platform == "win32":
+                select.select([self.sock], [self.sock] if write else [], [], seconds)
+                return
+            poll = select.poll()
+            poll.register(self.sock, select.POLLIN | select.POLLOUT if write else select.POLLIN)
+            poll.poll(seconds * 1000 + 1)
+        except ValueError as error:  # no descriptor any more
+            raise ConnectionLost("the connection was closed while a reply was due") from error
 
     def start_tls(self, context: "ssl.SSLContext", left: Left) -> None:
         """Do the TLS handshake within the deadline; the certificate is checked against `host`."""

@@ -9,13 +9,18 @@ Nothing here is written to a disk, and nothing is sent.
 
 import base64
 import re
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from attrs import define, field
 
 from pymailbox.errors import MailboxError
 
+if TYPE_CHECKING:
+    from pymailbox.pop3.command import Command
+
 __all__ = ["Secret", "SecretOctets", "Secrets", "secret"]
+
+T = TypeVar("T")
 
 _SHOWN = "***"
 
@@ -42,7 +47,11 @@ class SecretOctets(bytes):
         raise TypeError("a secret cannot be pickled")
 
 
-def secret(value: object) -> object:
+@overload
+def secret(value: str) -> Secret: ...
+@overload
+def secret(value: T) -> T: ...
+def secret(value: Any) -> Any:
     """Return a string as a `Secret`, anything else as it is."""
     return Secret(value) if isinstance(value, str) else value
 
@@ -67,6 +76,15 @@ class Secrets:
         if not forms <= self._forms:
             self._forms |= forms
             self._pattern = None
+
+    def note(self, command: "Command[Any]") -> None:
+        """Remember what a secret command is about to send, so that an echo of it is not shown either."""
+        words = command.arguments.split(b" ") if command.verb.name != b"PASS" else [command.arguments]
+        hidden = words[1:] if command.verb.name in (b"AUTH", b"APOP") else words
+        for word in hidden:
+            if len(word) > 3:  # `*` and `=` are answers too
+                self._forms.add(word.decode("utf-8", "replace"))
+        self._pattern = None
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` for every secret in it."""

@@ -1,0 +1,368 @@
+"""Login: USER and PASS, APOP, SASL, and the choice among them, as flows (the contract is in `flows`).
+
+What was asked for by name or object is a requirement: nothing else is tried. Otherwise `ranking` decides among what
+the server lists. A refusal with [AUTH] is final; so is any refusal that may have judged the credentials, as a second
+try may lock the account. What may go to a server without TLS is decided here and nowhere else.
+"""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pymailbox.account import OAuth2
+from pymailbox.errors import (
+    AuthenticationError,
+    CommandError,
+    ConnectionLost,
+    LimitExceeded,
+    LoginDelay,
+    MailboxError,
+    NotSupported,
+    ProtocolError,
+)
+from pymailbox.pop3 import commands, scram
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Command
+from pymailbox.pop3.commands import Challenge
+from pymailbox.pop3.flows import Flow, ask, ask_utf8, call, known_capabilities, start_over
+from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer
+from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
+from pymailbox.pop3.session import Session
+from pymailbox.secrets import SecretOctets, secret
+
+__all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
+
+#: A message id of RFC 822 in ASCII; anything freer lets a man in the middle collide MD5s (CVE-2007-1558).
+_ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}"
+_TIMESTAMP = re.compile(rf"<{_ATOMS}@(?:{_ATOMS}|\[[A-Za-z0-9.:-]{{1,60}}\])>", re.ASCII)
+
+_LINE = 255  # octets of an AUTH line with its CRLF (RFC 5034 §4)
+
+#: A refusal of AUTH that is about the mechanism, and one that is about the form of the line.
+_UNKNOWN = re.compile(
+    r"unsupported|not supported|unknown|unrecogni[sz]ed|not implemented|invalid mech|not enabled", re.I
+)
+_FORM = re.compile(r"syntax|protocol error|argument|parameter|bad command|invalid command|too long|too many", re.I)
+
+_SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
+_PLAINTEXT = ("PLAIN", "LOGIN", "USER")
+
+
+# --- the ways in ----------------------------------------------------------------------------------------------
+
+
+def pass_(session: Session, password: str) -> Flow[str]:
+    """PASS, where a password may be sent at all."""
+    _refuse_plaintext(session)
+    session.secrets.add(password)
+    said = yield from ask(commands.pass_(password))
+    _logged_in(session)
+    return session.secrets.redact(said)
+
+
+def apop(session: Session, user: str, password: str) -> Flow[str]:
+    """APOP with the greeting's timestamp, which must be a message id of RFC 822 (CVE-2007-1558)."""
+    stamps = _TIMESTAMP.findall(session.greeting)
+    if len(stamps) != 1 or session.greeting.count("<") != 1:
+        raise NotSupported("the greeting has no timestamp for APOP (RFC 1939 §7); use another login")
+    session.secrets.add(password)
+    said = yield from ask(commands.apop(user, password, stamps[0].encode("ascii")))
+    _logged_in(session)
+    return session.secrets.redact(said)
+
+
+def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = None) -> Flow[None]:
+    """Log in with one SASL mechanism (RFC 5034 §4).
+
+    `initial` says whether its first response goes in the line of AUTH; None: where the mechanism has it so and it
+    fits. Raises `AuthenticationError` and its kin for a refusal, `ProtocolError` for a server that breaks the
+    exchange, `LimitExceeded` beyond `Limits.sasl_rounds`; behind the last two the session is over.
+    """
+    if chosen.plaintext:
+        _refuse_plaintext(session)
+    listed = session.capabilities.sasl if session.capabilities is not None else ()
+    exchange = chosen.exchange(Peer(session.host, listed, session.tls))
+    try:
+        yield from _converse(session, chosen, exchange, initial)
+    except MailboxError as error:
+        session.secrets.clean(error)
+        if not error.usable:
+            session.protocol.poison(error.problem)
+        raise
+    except BaseException:  # of a mechanism of the caller's own: the server may still wait for an answer
+        session.protocol.poison("the login was interrupted")
+        raise
+    finally:
+        exchange.close()
+    _logged_in(session)
+
+
+def _converse(session: Session, chosen: Mechanism, exchange: Exchange, initial: bool | None) -> Flow[None]:
+    first = next(exchange)
+    response: bytes | None = None if first is None else SecretOctets(first)
+    del first
+    if response is None:
+        reply = yield from _ask(exchange, commands.auth(chosen.name))
+        begun = False
+    else:
+        begun = True
+        at_once = commands.auth(chosen.name, response)
+        if initial or (initial is None and chosen.initial and len(at_once.line) <= _LINE):
+            reply = yield from _ask(exchange, at_once)
+        else:
+            # What the server says now is an invitation, whatever its words (Q24).
+            yield from _ask(exchange, commands.auth(chosen.name))
+            reply = yield from _ask(exchange, commands.respond(response))
+    for _ in range(session.limits.sasl_rounds):
+        try:
+            response = _next_response(chosen, exchange, reply, begun)
+        except MailboxError:
+            if not reply.final:
+                yield from _cancel()
+            raise
+        if response is None:
+            return
+        begun = True
+        reply = yield from _ask(exchange, commands.respond(response))
+    if not reply.final or _next_response(chosen, exchange, reply, begun) is not None:
+        if not reply.final:
+            yield from _cancel()
+        raise LimitExceeded(
+            "the server did not end the login within Limits.sasl_rounds challenges", field="sasl_rounds"
+        )
+
+
+def _next_response(chosen: Mechanism, exchange: Exchange, reply: Challenge, begun: bool) -> bytes | None:
+    """Return what the mechanism answers, None when it is content with the server's +OK."""
+    if reply.data is None and not reply.final:
+        raise ProtocolError(f"the server's challenge for {chosen.name} is not base64 (RFC 5034 §4)")
+    # "+OK" in the place of "+" before the first response is a challenge (Q24).
+    given = None if reply.final and begun else reply.data or b""
+    try:
+        return SecretOctets(exchange.send(given) or b"")
+    except StopIteration:
+        pass
+    if not reply.final:
+        raise ProtocolError(f"the server asks for more than {chosen.name} has to say")
+    return None
+
+
+def _cancel() -> Flow[None]:
+    with suppress(MailboxError):  # it is answered -ERR; what went wrong before is what to know of
+        yield from ask(commands.respond(None))
+
+
+def _ask(exchange: Exchange, command: Command[Challenge]) -> Flow[Challenge]:
+    """Ask, and let the mechanism say more about a refusal."""
+    try:
+        return (yield from ask(command))
+    except CommandError as refused:
+        with suppress(StopIteration):
+            exchange.throw(refused)
+        raise
+
+
+# --- the choice -----------------------------------------------------------------------------------------------
+
+
+def login(session: Session, user: str | None, password: str | Callable[[], Any] | None, auth: Any = None) -> Flow[None]:
+    """Log in: with `auth` where it says how, else with the strongest that the server lists for the credential.
+
+    `auth` is a mechanism, its name (also `APOP` and `USER`), or `OAuth2`. A callable password or token is asked once.
+    A server that wants the other form of AUTH, or hangs up on the one, is asked again on a fresh connection, once.
+    Raises `AuthenticationError`, `MailboxLocked`, `LoginDelay`, `TemporaryFailure`, `PermanentFailure`,
+    `NotSupported`; `ValueError` where a credential is missing or has control characters.
+    """
+    password = secret(password)
+    capabilities = yield from known_capabilities(session)
+    given = yield from _given(session, password, "password")
+    if isinstance(auth, OAuth2):
+        token = yield from _given(session, auth.token, "token")
+        ways = [_bearer(capabilities, user, token)]
+    elif isinstance(auth, str):
+        ways = [_way(auth, user, given)]
+    elif auth is not None:
+        ways = [auth]
+    else:
+        ways = [_way(name, user, given) for name in ranking(session, capabilities, given is not None)]
+    while True:
+        way = ways.pop(0)
+        try:
+            yield from _enter(session, way)
+        except LoginDelay as error:
+            if error.retry_after is None:
+                error.retry_after = capabilities.login_delay
+            raise
+        except AuthenticationError as error:
+            # What the server does not have after all has judged no credentials.
+            if ways and error.code is None and _at_the_door(error) and _UNKNOWN.search(error.response or ""):
+                continue
+            if auth is None:
+                _advise(error, way)
+            raise
+        return
+
+
+def ranking(session: Session, capabilities: Capabilities, password: bool) -> list[str]:
+    """Return the names of what the server offers for a password, or without one, the strongest first.
+
+    Raises `NotSupported` where there is nothing to use, saying why, and ValueError where a password is needed.
+    """
+    offered = capabilities.sasl
+    if not password:
+        if "EXTERNAL" in offered and session.secure:
+            return ["EXTERNAL"]
+        raise ValueError("a password is needed: give one, or `auth=` for another way to log in")
+    strong = [name + "-PLUS" for name in _SCRAM] if _bindable(session) else []
+    strong = [name for name in (*strong, *_SCRAM) if name in offered] if scram.available() else []
+    # Who lists neither SASL nor USER has told too little to be believed (Q13): USER is tried.
+    plain = [name for name in _PLAINTEXT if name in (offered if name != "USER" else capabilities)]
+    if not plain and not offered:
+        plain = ["USER"]
+    digest = [name for name in ("CRAM-MD5",) if name in offered]
+    if session.secure:
+        names = strong + plain + digest
+    elif _plaintext_allowed(session):
+        names = strong + digest + plain
+    else:
+        names = strong
+        if not names:
+            _refuse_plaintext(session)
+    if not names:
+        raise NotSupported(
+            f"the server offers no login for a password that is known here; it lists {', '.join(offered)}"
+            + (" (OAuth2: auth=OAuth2(token))" if {"XOAUTH2", "OAUTHBEARER"} & set(offered) else "")
+        )
+    return names
+
+
+def _bindable(session: Session) -> bool:
+    if session.tls is None:
+        return False
+    from pymailbox.pop3.tls import channel_binding
+
+    return channel_binding(session.tls) is not None
+
+
+def named(name: str, user: str | None, password: str | None) -> Mechanism:
+    """Return the mechanism of that name; ValueError where it needs a user or a password that is not there."""
+    _require(name.upper(), user, password)
+    return mechanism(name, user or "", password or "")
+
+
+def _way(name: str, user: str | None, password: str | None) -> Any:
+    """Return what `_enter` takes: a mechanism, or (verb, user, password)."""
+    name = name.upper()
+    if name in ("APOP", "USER"):
+        _require(name, user, password)
+        return name, user, password
+    return named(name, user, password)
+
+
+def _require(name: str, user: str | None, password: str | None) -> None:
+    if name in ("EXTERNAL", "ANONYMOUS", "GSSAPI"):
+        return
+    if user is None:
+        raise ValueError(f"{name} needs a user")
+    if password is None:
+        raise ValueError(f"{name} needs a password (or a token)")
+
+
+def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> Mechanism:
+    if user is None or token is None:
+        raise ValueError("OAuth2 needs a user and a token")
+    offered = capabilities.sasl
+    if "OAUTHBEARER" in offered:
+        return OAuthBearer(user, token)
+    if offered and "XOAUTH2" not in offered:
+        raise NotSupported(
+            f"the server lists no login for OAuth2 tokens; it lists {', '.join(offered)}"
+            " (auth='XOAUTH2' with the token as password would try all the same)"
+        )
+    return XOAuth2(user, token)
+
+
+def _given(session: Session, value: Any, what: str) -> Flow[Any]:
+    """Return a credential, calling for it where it is callable; from here on the session knows it as a secret."""
+    if callable(value):
+        value = secret((yield from call(value)))
+    if hasattr(value, "close") and hasattr(value, "__await__"):
+        value.close()
+        raise TypeError(f"the callable for the {what} is a coroutine function; that is for AsyncMailbox")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"the {what} must be a str, not {type(value).__name__}")
+    session.secrets.add(value)
+    return secret(value)
+
+
+def _enter(session: Session, way: Any) -> Flow[None]:
+    if isinstance(way, tuple):
+        verb, user, password = way
+        if verb == "APOP":
+            yield from apop(session, user, password)
+        else:
+            _refuse_plaintext(session)
+            yield from ask(commands.user(user))
+            yield from pass_(session, password)
+        return
+    try:
+        yield from authenticate(session, way)
+    except (AuthenticationError, ConnectionLost) as error:
+        other = _other_form(session, way, error)
+        if other is None:
+            raise
+        session.protocol.note("OTHER_AUTH_FORM", f"{way.name}: {error}")
+        utf8 = session.utf8
+        yield from start_over(session, session.security)
+        if utf8:
+            yield from ask_utf8(session)
+        yield from authenticate(session, way, initial=other)
+
+
+def _at_the_door(error: MailboxError) -> bool:
+    """Whether it was the line of AUTH itself that failed."""
+    return (error.command or "").startswith("AUTH")
+
+
+def _other_form(session: Session, way: Mechanism, error: MailboxError) -> bool | None:
+    """Return the form of AUTH to try instead; None where the credentials may have been judged already."""
+    if way.initial is None or not session.may_reconnect or error.code is not None or not _at_the_door(error):
+        return None
+    said = error.response or ""
+    listed = session.capabilities or Capabilities()
+    if _UNKNOWN.search(said) or error.command == f"AUTH {way.name}":
+        # Two steps, and no secret was sent yet.
+        return None if _UNKNOWN.search(said) else True
+    judged = isinstance(error, CommandError) and not _FORM.search(said) and "AUTH-RESP-CODE" not in listed
+    return None if judged else False
+
+
+def _advise(error: AuthenticationError, way: Any) -> None:
+    """Say what else could be wrong where a proof was refused that some accounts cannot give."""
+    name = way[0] if isinstance(way, tuple) else way.name
+    if name.startswith(("SCRAM", "CRAM")):
+        error.problem += f' (it was {name}, the strongest that is offered; auth="PLAIN" sends the password itself)'
+        error.args = (error.problem,)
+
+
+# --- what all have in common ----------------------------------------------------------------------------------
+
+
+def _plaintext_allowed(session: Session) -> bool:
+    return session.secure or session.loopback or session.allow_plaintext
+
+
+def _refuse_plaintext(session: Session) -> None:
+    if not _plaintext_allowed(session):
+        raise NotSupported(
+            f"a password would go to {session.host} in clear text;"
+            ' use security="tls" or "starttls", or say allow_plaintext=True'
+        )
+
+
+def _logged_in(session: Session) -> None:
+    session.logged_in = True
+    session.capabilities = None  # asked again: they change at login (Q13); pipelining is as listed until then

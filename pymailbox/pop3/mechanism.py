@@ -1,0 +1,58 @@
+"""Mechanism: what a way to log in by SASL (RFC 4422) has to be, and what it may know of the other end.
+
+Write your own by giving a class these names; pass an instance as `auth=`.
+"""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Interface
+
+from attrs import Attribute, frozen
+
+from pymailbox.pop3.commands import text
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Exchange", "Mechanism", "Peer", "clean"]
+
+#: One run of a mechanism. It yields responses: first the initial one (None where the server speaks first). It is sent
+#: challenges, decoded from base64, and None for the server's +OK: to end then is to be content, to yield is to have
+#: something more to say, and a mechanism that is owed a proof raises `ProtocolError`. A refusal is thrown in.
+Exchange = Generator[bytes | None, bytes | None, None]
+
+
+@frozen
+class Peer:
+    """What a mechanism may know of the server."""
+
+    #: The host as it was asked for.
+    host: str
+    #: The mechanisms that it lists; empty where it lists none.
+    mechanisms: tuple[str, ...] = ()
+    #: The TLS channel, None without TLS.
+    tls: "ssl.SSLSocket | ssl.SSLObject | None" = None
+
+
+class Mechanism(Interface):
+    """One way to log in."""
+
+    @property
+    def name(self) -> str:
+        """The registered name, such as `PLAIN`."""
+
+    @property
+    def plaintext(self) -> bool:
+        """Whether who listens without TLS learns something to log in with."""
+
+    @property
+    def initial(self) -> bool | None:
+        """Whether the initial response goes in the line of AUTH, where it fits (RFC 5034 §4); None: there is none."""
+
+    def exchange(self, peer: Peer, /) -> Exchange:
+        """Start one exchange."""
+
+
+def clean(_: object, attribute: "Attribute[Any]", value: str) -> None:
+    """Refuse control characters in the octets of a field, without showing it (an attrs validator)."""
+    text(value, attribute.name)

@@ -1,0 +1,108 @@
+"""SCRAM (RFC 5802, RFC 7677): a login that proves the password both ways and never sends it.
+
+The cryptography is scramp's (the extra `scram`), imported when the first exchange starts. Its guards hold: at least
+4096 and at most ten million iterations, the client's nonce in the server's, the server's signature verified.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from attrs import Attribute, field, frozen
+
+from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError
+from pymailbox.pop3.mechanism import Exchange, Peer, clean
+
+__all__ = ["Scram", "available"]
+
+T = TypeVar("T")
+
+_HASHES = ("SHA-512", "SHA-256", "SHA-1")
+
+
+def available() -> bool:
+    """Whether the library is installed; it is not imported for that."""
+    return importlib.util.find_spec("scramp") is not None
+
+
+def _upper(name: str) -> str:
+    return name.upper()
+
+
+def _known(_: object, __: "Attribute[Any]", value: str) -> None:
+    if value.removeprefix("SCRAM-").removesuffix("-PLUS") not in _HASHES:
+        raise NotSupported(f"SCRAM is known here with {', '.join(_HASHES)}, not as {value!r}")
+    if not available():
+        raise NotSupported(f"{value} needs the library scramp: pip install 'pymailbox[scram]'")
+
+
+@frozen
+class Scram:
+    """SCRAM with one hash; a name that ends in `-PLUS` binds the login to the TLS channel.
+
+    The binding is `tls-unique` up to TLS 1.2, `tls-exporter` above it where Python has it, else
+    `tls-server-end-point` (RFC 5929, RFC 9266).
+    """
+
+    user: str = field(validator=clean)
+    password: str = field(repr=False, validator=clean)
+    name: str = field(default="SCRAM-SHA-256", converter=_upper, validator=_known)
+
+    plaintext: ClassVar[bool] = False
+    initial: ClassVar[bool] = True
+
+    def exchange(self, peer: Peer, /) -> Exchange:
+        """Start one exchange."""
+        client = _client(self, peer)
+        challenge = yield client.get_client_first().encode()
+        first = _text(challenge)
+        _check(lambda: client.set_server_first(first), "the server's part of SCRAM is not as RFC 5802 has it")
+        challenge = yield _check(client.get_client_final, "the server's part of SCRAM cannot be used").encode()
+        final = _text(challenge)
+        if final.startswith("e="):
+            raise AuthenticationError(
+                "the server refused the proof of the password; check user and password", response=final
+            )
+        _check(
+            lambda: client.set_server_final(final),
+            "the server could not prove that it knows the password; somebody may be in between",
+        )
+        yield b""
+
+
+def _client(mechanism: Scram, peer: Peer) -> Any:
+    import scramp
+
+    binding = None
+    if peer.tls is not None:
+        from pymailbox.pop3.tls import channel_binding
+
+        binding = channel_binding(peer.tls)
+    bound = mechanism.name.endswith("-PLUS")
+    if bound and binding is None:
+        raise NotSupported(f"{mechanism.name} needs TLS with a certificate that it can be bound to")
+    if not bound and (not peer.mechanisms or any(name.endswith("-PLUS") for name in peer.mechanisms)):
+        # "We could bind, you cannot" (RFC 5802 §5.1) is said only where the server's list says so.
+        binding = None
+    try:
+        return scramp.ScramClient([mechanism.name], mechanism.user, mechanism.password, channel_binding=binding)
+    except scramp.ScramException:
+        pass
+    # Behind the except clause: what scramp's frames hold is no part of this error.
+    raise ValueError("user or password has characters that SCRAM does not allow (RFC 4013)")
+
+
+def _text(challenge: bytes | None) -> str:
+    if challenge is None:
+        raise ProtocolError("the server let us in before it proved itself; nothing it says can be believed")
+    return challenge.decode("utf-8", "replace")
+
+
+def _check(step: Callable[[], T], problem: str) -> T:
+    import scramp
+
+    try:
+        return step()
+    except scramp.ScramException as error:
+        why = str(error)
+    raise ProtocolError(f"{problem} ({why})")
