@@ -142,7 +142,7 @@ class POP3:
 
     def _putcmd(self, line: str) -> None:
         octets = bytes(line, self.encoding)
-        if _CONTROL.search(octets):
+        if not line.isprintable() and _CONTROL.search(octets):
             raise ValueError("Control characters not allowed in commands")
         if self._debugging:
             print("*cmd*", repr(_redacted(octets).decode(self.encoding, "replace")))
@@ -178,12 +178,8 @@ class POP3:
         resp = self._getresp()
         if getattr(self._getline, "__func__", None) is not POP3._getline:
             return (resp, *self._getlines())
-        body = self._open().body()
-        lines = body.split(CRLF)
-        if body.count(LF) != len(lines) - 1:  # bare LFs too: part it at every LF, as `readline` does
-            lines = [line.removesuffix(CR) for line in body.split(LF)]
-        lines.pop()
-        return resp, lines, len(body)
+        lines, octets = self._open().lines()
+        return resp, lines, octets
 
     def _getlines(self) -> tuple[_list[bytes], int]:
         """Read a body line by line, for a subclass with a `_getline` of its own."""

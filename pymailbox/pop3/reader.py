@@ -19,7 +19,7 @@ from typing import BinaryIO, TypeVar
 from attrs import define
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
-from pymailbox.pop3.command import Body, Command, Note, Reply, Verb
+from pymailbox.pop3.command import Body, Chunk, Command, Note, Reply, Verb
 from pymailbox.pop3.framing import CRLF, LF
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.patience import Patience
@@ -33,12 +33,12 @@ _FIRST_READ = 1 << 14  # octets; most replies, and one TLS record (RFC 8446 §5.
 _NEXT_READ = 1 << 18
 
 
-def _body(reply: Reply, _: Note) -> bytes:
-    return reply.body or b""
+def _octets(reply: Reply, _: Note) -> int:
+    return reply.octets
 
 
 #: Stands in the queue for a command of which only this is known: that one reply is owed for it.
-_ANY = Command(Verb(b"a command", _body, Body.KEPT), expected=0)
+_ANY = Command(Verb(b"a command", _octets, Body.STREAMED), expected=0)
 
 
 @define(eq=False)
@@ -46,17 +46,19 @@ class LineProtocol(Protocol):
     """A conversation whose caller knows the shape of each reply, and says so when it reads."""
 
     def expect(self) -> None:
-        """Take note that a command was sent: one more reply is owed."""
+        """Take note that a command is about to be sent: one more reply is owed.
+
+        Raises `ProtocolError`, or `ConnectionLost`, where anything has arrived that nobody asked for.
+        """
         self._alive()
+        if not self._owed and (self._at < len(self._data) or self._ended):
+            raise self._unasked() if self.pending else self._truncated()
         self._owed.append(_ANY)
 
-    def check_idle(self) -> None:
-        """Raise `ProtocolError`, or `ConnectionLost`, where anything has arrived that nobody asked for."""
-        self._alive()
-        if not self._owed and (self.pending or self._ended):
-            error = self._unasked() if self.pending else self._truncated()
-            self.poison(error.problem)
-            raise error
+    @property
+    def quiet(self) -> bool:
+        """Whether all is well, nothing is owed and nothing is there."""
+        return self._failure is None and not self._owed and self._at == len(self._data)
 
     def next_line(self, longest: int) -> bytes | None:
         """Take one line with its end, cut at `longest` octets; at the end of the stream what is left.
@@ -84,28 +86,29 @@ class LineProtocol(Protocol):
         if self._framing is None:
             self._framing = found
         elif found is LF and self._framing is CRLF:
-            error = self._strange("a status line ends in a bare LF, unlike those before", line[:-1])
-            self.poison(error.problem)
-            raise error
+            raise self._strange("a status line ends in a bare LF, unlike those before", line[:-1])
 
-    def next_body(self) -> bytes | None:
-        """Take what follows the status line just taken as the body of that reply; None when more octets are needed."""
-        if self._text is None:
-            self._alive()
-            self._begin_body()
-        event = self.next_event()
-        return event.body if isinstance(event, Reply) else None
+    def begin_body(self) -> bytes | None:
+        """Take what follows the status line just taken as the body of that reply, if it has all arrived.
 
-    def _begin_body(self) -> None:
+        Otherwise None, and `next_event` gives it in chunks, then a `Reply`.
+        """
+        self._alive()
         framing = self._framing or CRLF
         newline, at = framing.newline, self._at
         # A body may begin with its end: the framing looks for it from the status line's own end.
-        if self._data.endswith(newline, 0, at):
-            at -= len(newline)
-        else:
-            self._data, at, self._searched = newline + self._data[at:], 0, 0
-        self._framing, self._text, self._at, self._skip = framing, b"", at, len(newline)
-        self._owed.appendleft(_ANY)
+        start = at - len(newline)
+        if not self._data.endswith(newline, 0, at):
+            self._data, start, self._searched = newline + self._data[at:], 0, 0
+            at = len(newline)
+        found = framing.dot.search(self._data, start)
+        whole = self._whole(self._data, at, found.start(), framing) if found is not None else None
+        if whole is None:
+            self._framing, self._text, self._at, self._skip = framing, b"", start, len(newline)
+            self._owed.appendleft(_ANY)
+        elif not self._owed and self._at < len(self._data):
+            raise self._unasked(_ANY)
+        return whole
 
     def take(self, size: int) -> bytes | None:
         """Take up to `size` octets as they are, none at the end of the stream; None when nothing is there yet."""
@@ -135,7 +138,7 @@ class Reader(io.BufferedIOBase):
         self._receive = _receiver(source)
         # SSLSocket.recv gives one record at most, whatever is asked for.
         self._next_read = _FIRST_READ if hasattr(source, "pending") else _NEXT_READ
-        self._poll: select.poll | None = None
+        self._readable = _readiness(self._socket)
 
     # --- for the drop-in ----------------------------------------------------------------------------------
 
@@ -146,24 +149,49 @@ class Reader(io.BufferedIOBase):
         command goes out.
         """
         protocol = self.protocol
-        if protocol.idle and not protocol.pending and protocol.failure is None and self._readable():
+        if protocol.quiet and self._readable():
             self._receive_now()
         try:
-            protocol.check_idle()
             protocol.expect()
         except MailboxError as error:
-            raise _as_error_proto(error) from error
+            raise self._broken(error) from error
 
-    def body(self) -> bytes:
-        """Return the body that follows the status line just read, dots unstuffed (RFC 1939 §3)."""
-        return self._until(self.protocol.next_body)
+    def lines(self) -> tuple[list[bytes], int]:
+        """Return the lines of the body that follows the status line just read, and its octets (RFC 1939 §3).
+
+        Lines are parted at each LF, a CR before it is no part of them, and dots are unstuffed. Memory is that of the
+        lines and a chunk.
+        """
+        protocol = self.protocol
+        try:
+            body = protocol.begin_body()
+        except MailboxError as error:
+            raise self._broken(error) from error
+        if body is not None:
+            return _parted(body), len(body)
+        lines: list[bytes] = []
+        begun: list[bytes] = []  # the pieces of a line whose end has not arrived
+        octets = 0
+        while isinstance(event := self._until(protocol.next_event), Chunk):
+            chunk: bytes = event.data
+            octets += len(chunk)
+            if octets > protocol.limits.message:
+                self.give_up("the server sent a message or listing beyond POP3.limits.message")
+                raise error_proto("-ERR the server sent a message or listing beyond POP3.limits.message")
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                begun.append(chunk[:end])
+                lines += _parted(b"".join(begun))
+                begun.clear()
+            begun.append(chunk[end:])
+        return lines, octets
 
     def restart(self) -> None:
         """Make sure that nothing was sent in clear text behind the response to STLS."""
         try:
             self.protocol.restart()
         except MailboxError as error:
-            raise _as_error_proto(error) from error
+            raise self._broken(error) from error
 
     def give_up(self, reason: str) -> None:
         """End the session: whatever is asked from now on is `error_proto` with the first reason given."""
@@ -184,51 +212,49 @@ class Reader(io.BufferedIOBase):
         """Seconds that a read may block, as the socket has it now."""
         return (self._socket.gettimeout() or None) if self._socket is not None else None
 
-    def _until(self, step: Callable[[], T | None]) -> T:
+    def _until(self, step: Callable[..., T | None], *arguments: object) -> T:
         """Read until `step` gives something; whatever else ends the reading ends the session."""
         try:
-            result = step()
-            return self._wait(step) if result is None else result
+            result = step(*arguments)
+            if result is not None:
+                return result
+            began = time.monotonic()
+            octets = self._feed(_FIRST_READ)
+            result = step(*arguments)
+            if result is not None:
+                return result
+            protocol = self.protocol
+            patience = Patience(self.timeout, protocol.limits.minimum_rate, began)
+            while result is None:
+                now = time.monotonic()
+                patience.received(octets, now)
+                patience.left(now, None)
+                octets = self._feed(self._next_read)
+                result = step(*arguments)
         except Timeout:  # a TimeoutError, as the socket's own
             self.give_up("the server was too slow")
             raise
         except MailboxError as error:
-            self.give_up(error.problem)
-            raise _as_error_proto(error) from error
+            raise self._broken(error) from error
         except BaseException as error:
             self.give_up(f"the session broke off: {error!r}")
             raise
-
-    def _wait(self, step: Callable[[], T | None]) -> T:
-        protocol, size = self.protocol, _FIRST_READ
-        patience = Patience(self.timeout, protocol.limits.minimum_rate, time.monotonic())
-        result = None
-        while result is None:
-            patience.left(time.monotonic(), None)
-            data = self._receive(size)
-            if data:
-                protocol.receive_data(data)
-                patience.received(len(data), time.monotonic())
-            else:
-                protocol.receive_eof()
-            size = self._next_read
-            result = step()
         return result
 
-    def _readable(self) -> bool:
-        """Whether a read would not block: octets, or the end of the stream."""
-        sock = self._socket
-        if sock is None or sock.fileno() < 0:
-            return False
-        pending = getattr(sock, "pending", None)
-        if pending is not None and pending():
-            return True
-        if sys.platform == "win32":
-            return bool(select.select([sock], [], [], 0)[0])
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(sock, select.POLLIN)
-        return bool(self._poll.poll(0))
+    def _feed(self, size: int) -> int:
+        data = self._receive(size)
+        if data:
+            self.protocol.receive_data(data)
+        else:
+            self.protocol.receive_eof()
+        return len(data)
+
+    def _broken(self, error: MailboxError) -> error_proto:
+        """End the session; return what the server said last, as octets, or else our words behind `-ERR`."""
+        self.give_up(error.problem)
+        if isinstance(error, ConnectionLost) and error.response:
+            return error_proto(error.response.encode("latin-1"))
+        return error_proto(f"-ERR {error.problem}")
 
     def _receive_now(self) -> None:
         sock = self._socket
@@ -238,11 +264,7 @@ class Reader(io.BufferedIOBase):
         try:
             # An error will be met again, and raised, by the command that is about to be sent.
             with contextlib.suppress(OSError):
-                data = sock.recv(_FIRST_READ)
-                if data:
-                    self.protocol.receive_data(data)
-                else:
-                    self.protocol.receive_eof()
+                self._feed(_FIRST_READ)
         finally:
             sock.settimeout(timeout)
 
@@ -255,7 +277,7 @@ class Reader(io.BufferedIOBase):
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line with its end as the server sent it, cut at `size` octets; empty at the end."""
         longest = self.protocol.limits.message if size is None or size < 0 else size
-        return self._until(lambda: self.protocol.next_line(longest))
+        return self._until(self.protocol.next_line, longest)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return `size` octets as the server sent them, fewer at the end of the stream only; all by default."""
@@ -270,19 +292,19 @@ class Reader(io.BufferedIOBase):
 
     def read1(self, size: int = -1, /) -> bytes:
         """Return up to `size` octets with one read of the socket at most; empty at the end of the stream."""
-        return self._until(lambda: self.protocol.take(_NEXT_READ if size < 0 else size))
+        return self._until(self.protocol.take, _NEXT_READ if size < 0 else size)
 
     def close(self) -> None:
         """Close this file, and the one that the caller brought; a socket stays open."""
         if not self.closed:
-            self.protocol.poison("the connection was closed")
+            self.give_up("the connection is closed")
             if self._file is not None:
                 self._file.close()
         super().close()
 
 
 def _receiver(source: socket.socket | BinaryIO) -> Callable[[int], bytes]:
-    """Return what reads some octets: a file's `readline` will do where it has nothing better."""
+    """Return what reads some octets; a file's `readline` will do where it has nothing better."""
     for name in ("recv", "read1", "readline"):
         method: Callable[[int], bytes] | None = getattr(source, name, None)
         if method is not None:
@@ -290,8 +312,24 @@ def _receiver(source: socket.socket | BinaryIO) -> Callable[[int], bytes]:
     raise TypeError(f"neither a socket nor a binary file: {source!r}")
 
 
-def _as_error_proto(error: MailboxError) -> error_proto:
-    """Return it with what the server said last, as octets, or else with our words behind `-ERR`."""
-    if isinstance(error, ConnectionLost) and error.response:
-        return error_proto(error.response.encode("latin-1"))
-    return error_proto(f"-ERR {error.problem}")
+def _readiness(sock: socket.socket | None) -> Callable[[], bool]:
+    """Return what says whether a read would not block: there are octets, or the end of the stream."""
+    if sock is None or sock.fileno() < 0:
+        return lambda: False
+    if sys.platform == "win32":
+        return lambda: bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    pending: Callable[[], int] | None = getattr(sock, "pending", None)  # octets that TLS has decrypted
+    if pending is None:
+        return lambda: bool(poll.poll(0))
+    return lambda: bool(pending() or poll.poll(0))
+
+
+def _parted(body: bytes) -> list[bytes]:
+    """Part whole lines at each LF, without the CR before it."""
+    lines = body.splitlines()
+    if len(body) - sum(map(len, lines)) != 2 * len(lines):  # not CRLF everywhere; a CR alone ends no line
+        lines = [line.removesuffix(b"\r") for line in body.split(b"\n")]
+        lines.pop()
+    return lines
