@@ -36,7 +36,7 @@ __all__ = ["NOT_INSTALLED", "Failure", "Measurement", "Results", "Stage", "Summa
 
 HOST = "127.0.0.1"
 DELAY = 0.025  # seconds each way
-PATIENCE = 180.0  # seconds one measurement may take
+PATIENCE = 90.0  # seconds one measurement may take
 IMPORTS = 7  # fresh interpreters a round
 NOT_INSTALLED = "not installed"
 HEAVY = ("ssl", "email", "asyncio", "sqlite3")
@@ -235,6 +235,8 @@ def finish(command: list[str]) -> tuple[float, float, bytes]:
         process.stdout.close()
     whole = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
+    if whole > PATIENCE:
+        raise Failure(f"did not finish within {PATIENCE:.0f} s")
     if process.returncode:
         lines = output.decode(errors="replace").strip().splitlines() or ["nothing said"]
         raise Failure(f"exit status {process.returncode}: {lines[-1]}")
