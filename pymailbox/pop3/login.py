@@ -242,7 +242,9 @@ def _bindable(session: Session) -> bool:
         return False
     from pymailbox.pop3.tls import channel_binding
 
-    return channel_binding(session.tls) is not None
+    # The hash of a certificate binds to a server, not to a channel: dovecot and cyrus do not take it.
+    binding = channel_binding(session.tls)
+    return binding is not None and binding[0] != "tls-server-end-point"
 
 
 def named(name: str, user: str | None, password: str | None) -> Mechanism:

@@ -4,22 +4,32 @@ Write your own by giving a class these names; pass an instance as `auth=`.
 """
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from typing import Protocol as Interface
 
 from attrs import Attribute, frozen
 
 from pymailbox.pop3.commands import text
 
-if TYPE_CHECKING:
-    import ssl
-
-__all__ = ["Exchange", "Mechanism", "Peer", "clean"]
+__all__ = ["Channel", "Exchange", "Mechanism", "Peer", "clean"]
 
 #: One run of a mechanism. It yields responses: first the initial one (None where the server speaks first). It is sent
 #: challenges, decoded from base64, and None for the server's +OK: to end then is to be content, to yield is to have
 #: something more to say, and a mechanism that is owed a proof raises `ProtocolError`. A refusal is thrown in.
 Exchange = Generator[bytes | None, bytes | None, None]
+
+
+class Channel(Interface):
+    """A TLS channel, as far as a login needs it: `ssl.SSLSocket` or `ssl.SSLObject`."""
+
+    def version(self) -> str | None:
+        """Return the version of TLS."""
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """Return the server's certificate."""
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
+        """Return the octets that identify the channel."""
 
 
 @frozen
@@ -31,7 +41,7 @@ class Peer:
     #: The mechanisms that it lists; empty where it lists none.
     mechanisms: tuple[str, ...] = ()
     #: The TLS channel, None without TLS.
-    tls: "ssl.SSLSocket | ssl.SSLObject | None" = None
+    tls: Channel | None = None
 
 
 class Mechanism(Interface):

@@ -19,7 +19,7 @@ from pymailbox.pop3.protocol import Protocol
 from pymailbox.secrets import Secrets
 
 if TYPE_CHECKING:
-    import ssl
+    from pymailbox.pop3.mechanism import Channel
 
 __all__ = ["Batch", "Session"]
 
@@ -81,7 +81,7 @@ class Session:
     #: Whether the peer is this machine.
     loopback: bool = field(default=False, init=False)
     #: The TLS channel, for what a login binds to it.
-    tls: "ssl.SSLSocket | ssl.SSLObject | None" = field(default=None, init=False)
+    tls: "Channel | None" = field(default=None, init=False)
     logged_in: bool = field(default=False, init=False)
     #: Whether the server has agreed to UTF8 (RFC 6856).
     utf8: bool = field(default=False, init=False)
@@ -96,9 +96,7 @@ class Session:
     def __attrs_post_init__(self) -> None:
         self.protocol = Protocol(self.limits, secrets=self.secrets)
 
-    def begin(
-        self, *, secure: bool, loopback: bool, tls: "ssl.SSLSocket | ssl.SSLObject | None" = None
-    ) -> None:
+    def begin(self, *, secure: bool, loopback: bool, tls: "Channel | None" = None) -> None:
         """Start over on a fresh connection; the quirks seen so far stay known."""
         self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
         self._batches.clear()

@@ -17,6 +17,8 @@ from pymailbox.errors import TLSError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pymailbox.pop3.mechanism import Channel
+
 __all__ = [
     "UnverifiedWarning",
     "channel_binding",
@@ -138,7 +140,7 @@ def _fingerprint(given: str) -> bytes:
 # --- facts of a channel ---------------------------------------------------------------------------------------
 
 
-def channel_binding(channel: ssl.SSLSocket | ssl.SSLObject) -> tuple[str, bytes] | None:
+def channel_binding(channel: "Channel") -> tuple[str, bytes] | None:
     """Return the type and the octets that bind a login to this TLS channel, or None where there are none.
 
     `tls-unique` up to TLS 1.2 (it is not defined above), else `tls-exporter` where Python has it, else
