@@ -26,17 +26,17 @@ class Capabilities(Mapping[str, tuple[str, ...]]):
     @classmethod
     def from_lines(cls, lines: list[str]) -> "Capabilities":
         """Read the lines of a CAPA listing; a name given twice has the parameters of both."""
-        entries: dict[str, tuple[str, ...]] = {}
+        entries: dict[str, dict[str, None]] = {}  # parameters in order, each once
         for line in lines:
             words = line.split()
             if not words:
                 continue
-            name, equals, value = words[0].partition("=")
-            values = ([value] if equals and value else []) + words[1:]
-            name = name.upper()
-            known = entries.get(name, ())
-            entries[name] = known + tuple(v for v in values if v not in known)
-        return cls(entries)
+            name, _, value = words[0].partition("=")
+            known = entries.setdefault(name.upper(), {})
+            if value:
+                known[value] = None
+            known.update(dict.fromkeys(words[1:]))
+        return cls({name: tuple(values) for name, values in entries.items()})
 
     def __getitem__(self, name: str) -> tuple[str, ...]:
         return self._entries[name.upper()]

@@ -230,8 +230,9 @@ class Protocol:
         if found is not None and body is not Body.STREAMED:
             whole = self._whole(data, end + 1, found.start(), framing)
             if whole is not None:
-                self._bound(command, len(whole), whole)
-                self._lines = self._line = 0
+                if not self.discarding:
+                    self._bound(command, len(whole), whole)
+                    self._lines = self._line = 0
                 return self._finish(Reply(command, status, text, whole, len(whole)))
         self._text, self._at, self._skip = text, start, len(framing.newline)
         return self._next_chunk()

@@ -1,0 +1,664 @@
+"""Protocol: octets in, replies out, without a socket.
+
+The rules: RFC 1939 §3 (status lines, stuffed dots, the end mark), RFC 2449 §6.6 (pipelining), and DESIGN.md,
+decisions 4, 5, 6, 9 and 11.
+"""
+
+import io
+import poplib
+import random
+import time
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError
+from pymailbox.pop3 import commands
+from pymailbox.pop3.command import Chunk, Command, Reply
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.protocol import Protocol
+from tests.conversations import Exchange, awkward_body, events, outcome, ready, results, stuffed, transcript
+
+BODIES = [
+    b"",
+    b"\r\n",
+    b".\r\n",
+    b"..\r\n",
+    b".first\r\nsecond\r\n",
+    b"Subject: x\r\n\r\n.\r\n..\r\n...\r\nlast\r\n",
+    b"\n.\n\r.\r\r\n",
+    b"\r\r\n.\r.\r\n",
+    b"\r\n\r\n\r\n",
+    b"\0\xff\r\n",
+    b"a" * 3000 + b"\r\n",
+]
+
+CHUNKS = st.lists(st.integers(0, 60), max_size=60)
+
+
+def cut(wire: bytes, sizes: list[int]) -> list[bytes]:
+    """Part `wire` into pieces of these sizes, over and over."""
+    pieces, at, turn = [], 0, 0
+    while at < len(wire):
+        size = sizes[turn % len(sizes)] + 1 if sizes else len(wire)
+        pieces.append(wire[at : at + size])
+        at, turn = at + size, turn + 1
+    return pieces
+
+
+def wire_of(exchanges: list[Exchange]) -> bytes:
+    return b"".join(exchange.wire for exchange in exchanges)
+
+
+def asked(exchanges: list[Exchange]) -> list[Command[Any]]:
+    return [exchange.command for exchange in exchanges]
+
+
+def expected(exchanges: list[Exchange]) -> list[Any]:
+    return [exchange.result for exchange in exchanges]
+
+
+# --- any split of the octets gives the same replies -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("make", [commands.retr, commands.stream], ids=["kept", "streamed"])
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+def test_reply_cut_at_every_octet(body: bytes, make: Any, newline: bytes) -> None:
+    """A multi-line reply gives the same body wherever one cut, or two, part it; the greeting before it settles the mode."""
+    body = body.replace(b"\r\n", newline)
+    wire = b"+OK\r\n".replace(b"\r\n", newline) + stuffed(body, newline)
+    if len(wire) < 100:
+        places = [(i, j) for i in range(len(wire)) for j in range(i, len(wire))]
+    else:
+        places = [(i, i) for i in range(len(wire))]
+    for first, second in places:
+        protocol = ready([commands.greeting(), make(1)])
+        pieces = [b"+OK" + newline, wire[:first], wire[first:second], wire[second:]]
+        found = events(protocol, pieces)
+        chunks = b"".join(event.data for event in found if isinstance(event, Chunk))
+        reply = found[-1]
+        assert isinstance(reply, Reply)
+        assert (reply.body if make is commands.retr else chunks) == body, (first, second)
+        assert reply.octets == len(body)
+        assert protocol.idle
+        assert not protocol.pending
+
+
+@given(st.integers(0, 2**32), CHUNKS)
+def test_any_split_gives_the_same_results(seed: int, sizes: list[int]) -> None:
+    """A transcript in pieces of any sizes gives what the whole gives."""
+    exchanges = transcript(seed)
+    assert results(ready(asked(exchanges)), cut(wire_of(exchanges), sizes), eof=False) == expected(exchanges)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_octet_by_octet(seed: int) -> None:
+    """A transcript one octet at a time gives the same results."""
+    exchanges = transcript(seed)
+    wire = wire_of(exchanges)
+    assert results(ready(asked(exchanges)), (wire[i : i + 1] for i in range(len(wire)))) == expected(exchanges)
+
+
+@given(st.binary(max_size=400), CHUNKS)
+def test_stuffing_and_unstuffing_is_the_identity(body: bytes, sizes: list[int]) -> None:
+    """Whatever octets a mail has, what was stuffed comes back byte for byte (RFC 1939 §3)."""
+    body = body + b"\r\n" if body else b""
+    wire = b"+OK\r\n" + stuffed(body)
+    assert results(ready([commands.retr(1)]), cut(wire, sizes)) == [body]
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"x", b"\r\n"]), max_size=40), CHUNKS)
+def test_line_ends_and_dots_in_any_order(parts: list[bytes], sizes: list[int]) -> None:
+    """Nothing but CRLF . CRLF ends a body, whatever is made of CR, LF and dots."""
+    body = b"".join(parts) + b"\r\n"
+    assert results(ready([commands.retr(1)]), cut(b"+OK\r\n" + stuffed(body), sizes)) == [body]
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"x", b"\n."]), max_size=40), CHUNKS, st.booleans())
+def test_lf_mode_line_ends_and_dots_in_any_order(parts: list[bytes], sizes: list[int], carriage: bool) -> None:
+    """In LF mode a line of one dot, with or without a CR behind it, ends a body; the rest is as sent."""
+    lines = (b"".join(parts)).split(b"\n")
+    lines = [line if line != b"\r" else b"y\r" for line in lines]  # ".\r" would be stuffed to "..\r": see below
+    body = b"\n".join(lines) + b"\n"
+    wire = stuffed(body, b"\n")
+    if carriage:
+        wire = wire[:-1] + b"\r\n"
+    protocol = ready([commands.greeting(), commands.retr(1)])
+    assert results(protocol, cut(b"+OK\n+OK\n" + wire, sizes)) == ["", body]
+
+
+def test_end_mark_behind_the_status_line_after_a_refill() -> None:
+    """The trap: the buffer is used up by the status line, and the next octets are the end mark of an empty body."""
+    for make in (commands.retr, commands.stream):
+        for first in (b"+OK\r\n", b"+OK\r", b"+OK"):
+            protocol = ready([commands.greeting(), make(1), commands.noop()])
+            rest = b"+OK\r\n.\r\n"[len(first) :]
+            assert results(protocol, [b"+OK\r\n", first, rest, b"+OK done\r\n"])[2:] == ["done"]
+
+
+def test_dotted_first_line() -> None:
+    """A dot is stripped from the first line too: the status line's end stands before it."""
+    assert results(ready([commands.retr(1)]), [b"+OK\r\n..\r\n..x\r\n.\r\n"]) == [b".\r\n.x\r\n"]
+
+
+def test_unstuffed_dot_loses_one() -> None:
+    """A line that begins with one dot and more is a stuffed line, whoever sent it (RFC 1939 §3; Q53)."""
+    assert results(ready([commands.retr(1)]), [b"+OK\r\n.hidden\r\n.\r\n"]) == [b"hidden\r\n"]
+
+
+def test_long_body_in_small_pieces_is_linear() -> None:
+    """Half a megabyte one octet at a time takes no longer than its octets: nothing is searched or copied again."""
+    for body in (b"x" * 500_000 + b"\r\n", b"\r\n" * 100_000, b".\r\n" * 100_000):
+        wire = b"+OK\r\n" + stuffed(body)
+        began = time.monotonic()
+        assert results(ready([commands.retr(1)]), (wire[i : i + 1] for i in range(len(wire)))) == [body]
+        assert time.monotonic() - began < 20
+
+
+# --- nothing that is cut is a reply -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_truncated_at_every_octet(seed: int) -> None:
+    """The end of the stream at any octet raises `ConnectionLost`, behind the replies that were whole."""
+    exchanges = transcript(seed, 4)
+    wire = wire_of(exchanges)
+    for end in range(len(wire)):
+        protocol = ready(asked(exchanges))
+        found = results(protocol, [wire[:end]])
+        assert found == expected(exchanges)[: len(found)]
+        assert len(found) < len(exchanges)
+        protocol.receive_eof()
+        with pytest.raises(ConnectionLost) as caught:
+            while protocol.next_event() is not None:
+                pass
+        assert caught.value.command == exchanges[len(found)].command.redacted
+        assert not caught.value.usable
+
+
+# --- random octets -----------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32), st.lists(st.binary(max_size=60), max_size=20), st.booleans())
+@settings(max_examples=300)
+def test_random_octets_raise_only_mailbox_errors(seed: int, pieces: list[bytes], eof: bool) -> None:
+    """Whatever arrives, what leaves is a result or a `MailboxError`."""
+    outcome(ready(asked(transcript(seed))), pieces, eof=eof)
+
+
+@given(st.integers(0, 2**32), st.data())
+@settings(max_examples=300)
+def test_damaged_transcripts_raise_only_mailbox_errors(seed: int, data: st.DataObject) -> None:
+    """A transcript with octets changed, lost or put in gives results or a `MailboxError`."""
+    exchanges = transcript(seed)
+    wire = bytearray(wire_of(exchanges))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(wire) - 1))
+        wire[at : at + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from([b"", b"\r", b"\n", b".", b"\r\n", b"\r\n.\r\n", b"+OK\r\n", b"-ERR", b" ", b"\xff", b"9"])
+        )
+    outcome(ready(asked(exchanges)), cut(bytes(wire), data.draw(CHUNKS)))
+
+
+# --- status lines ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"+",
+        b"+ERR no",
+        b"+OKLAHOMA",
+        b"OK",
+        b"-ERROR",
+        b"+ OK",
+        b"",
+        b" +OK",
+        b"HTTP/1.1 200 OK",
+        b"* OK IMAP",
+        b"\0",
+        b"+OK\tx",
+    ],
+)
+def test_only_ok_and_err_are_statuses(line: bytes) -> None:
+    """The token is `+OK` or `-ERR`, ended by a blank or the line's end; anything else is a `ProtocolError`."""
+    protocol = ready([commands.pass_("x")])
+    with pytest.raises(ProtocolError) as caught:
+        results(protocol, [line + b"\r\n"])
+    assert caught.value.command == "PASS ***"
+    assert protocol.failure
+
+
+def test_plus_is_a_challenge_only_where_one_may_come() -> None:
+    """`+ ...` answers AUTH and its responses, and nothing else (RFC 5034 §4)."""
+    reply = events(ready([commands.auth("PLAIN")]), [b"+ \r\n"])[0]
+    assert isinstance(reply, Reply)
+    assert reply.status == b"+"
+    with pytest.raises(ProtocolError):
+        results(ready([commands.noop()]), [b"+ \r\n"])
+
+
+def test_status_texts() -> None:
+    """A bare status has an empty text; everything behind one blank is text, octet for octet."""
+    found = events(ready([commands.noop()] * 4), [b"+OK\r\n+OK \r\n-ERR\r\n+OK  a\0b\r \r\n"])
+    assert [event.text for event in found if isinstance(event, Reply)] == [b"", b"", b"", b" a\0b\r "]
+
+
+def test_crlf_mode_refuses_a_bare_lf_status() -> None:
+    """Once status lines end in CRLF, one that ends in a bare LF is a `ProtocolError` (decision 6)."""
+    with pytest.raises(ProtocolError):
+        results(ready([commands.noop(), commands.noop()]), [b"+OK\r\n+OK\n"])
+
+
+def test_lf_mode_takes_both() -> None:
+    """In LF mode a CR before the LF may be there or not."""
+    assert results(ready([commands.noop()] * 3), [b"+OK a\n+OK b\r\n+OK c\n"]) == ["a", "b", "c"]
+
+
+def test_crlf_mode_keeps_lf_dots_in_bodies() -> None:
+    """A dot between bare LFs is content in CRLF mode."""
+    body = b"a\n.\nb\r.\rc\n.\r\nd\r\n"
+    assert results(ready([commands.retr(1)]), [b"+OK\r\n" + body + b".\r\n"]) == [body]
+
+
+def test_restart_settles_line_ends_anew() -> None:
+    """Inside TLS the first status line decides again, and pipelining waits for a new CAPA."""
+    protocol = ready([commands.stls()])
+    events(protocol, [b"+OK\r\n"])
+    protocol.restart()
+    assert not protocol.pipelining
+    protocol.send(commands.noop())
+    protocol.data_to_send()
+    assert results(protocol, [b"+OK x\n"]) == ["x"]
+
+
+@pytest.mark.parametrize("late", [b"+OK\r\n", b"x"])
+def test_restart_refuses_octets_in_clear_text(late: bytes) -> None:
+    """Octets that came before the handshake are never read as if they came through it (RFC 2595 §4)."""
+    protocol = ready([commands.stls()])
+    events(protocol, [b"+OK\r\n"])
+    protocol.receive_data(late)
+    with pytest.raises(ProtocolError):
+        protocol.restart()
+    with pytest.raises(ConnectionLost):
+        protocol.send(commands.noop())
+
+
+# --- first in, first out -------------------------------------------------------------------------------------------
+
+
+class Interleaving(RuleBasedStateMachine):
+    """Commands and replies in any interleaving: the k-th reply belongs to the k-th command, and to no other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.protocol = Protocol(Limits(window=3000))
+        self.sent: list[int] = []  # numbers of the commands that are out
+        self.on_the_wire = b""
+        self.got: list[int] = []
+        self.next_number = 1
+        self.answered = 0
+
+    @rule(count=st.integers(1, 90))
+    def queue(self, count: int) -> None:
+        for _ in range(count):
+            self.protocol.send(evolve(commands.retr(self.next_number), expected=40))
+            self.next_number += 1
+
+    @rule(listed=st.booleans())
+    def list_pipelining(self, listed: bool) -> None:
+        self.protocol.pipelining = listed
+
+    @rule()
+    def transmit(self) -> None:
+        lines = self.protocol.data_to_send().split(b"\r\n")[:-1]
+        self.sent += [int(line.split()[1]) for line in lines]
+
+    @precondition(lambda self: self.answered < len(self.sent))
+    @rule(count=st.integers(1, 40))
+    def answer(self, count: int) -> None:
+        for number in self.sent[self.answered :][:count]:
+            self.on_the_wire += b"+OK\r\n..%d\r\n.\r\n" % number if number % 3 else b"-ERR %d\r\n" % number
+            self.answered += 1
+
+    @rule(size=st.integers(0, 200))
+    def deliver(self, size: int) -> None:
+        self.protocol.receive_data(self.on_the_wire[:size])
+        self.on_the_wire = self.on_the_wire[size:]
+        while (event := self.protocol.next_event()) is not None:
+            assert isinstance(event, Reply)
+            number = int((event.body or event.text).strip(b".\r\n"))
+            assert event.command.arguments == b"%d" % number
+            self.got.append(number)
+
+    @invariant()
+    def in_order(self) -> None:
+        assert self.sent == sorted(self.sent)
+        assert self.got == self.sent[: len(self.got)]
+        assert self.protocol.in_flight == len(self.sent) - len(self.got)
+
+    @invariant()
+    def within_the_window(self) -> None:
+        assert self.protocol._flight <= max(40, 3000)
+        assert self.protocol._flight == 40 * self.protocol.in_flight
+        assert self.protocol._expected == 40 * self.protocol.owed
+
+
+TestInterleaving = Interleaving.TestCase
+TestInterleaving.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+
+# --- nothing is owed, and yet something comes ----------------------------------------------------------------------
+
+
+def test_octets_when_nothing_is_owed_end_the_session() -> None:
+    """A stray line is never kept for the next command (decision 5)."""
+    protocol = ready([commands.noop()])
+    assert results(protocol, [b"+OK\r\n"]) == [""]
+    with pytest.raises(ProtocolError):
+        results(protocol, [b"+OK deleted\r\n"])
+    with pytest.raises(ConnectionLost):
+        protocol.send(commands.dele(1))
+
+
+def test_octets_behind_the_last_reply_owed_make_it_worthless() -> None:
+    """A reply that came together with more than was asked for is not believed."""
+    for extra in (b"+", b"+OK\r\n", b"x" * 10):
+        with pytest.raises(ProtocolError):
+            results(ready([commands.dele(1)]), [b"+OK\r\n" + extra])
+
+
+def test_parting_words() -> None:
+    """-ERR when nothing is owed is the server's leave-taking: `ConnectionLost` with what it said."""
+    protocol = ready([])
+    with pytest.raises(ConnectionLost, match="own account") as caught:
+        results(protocol, [b"-ERR [SYS/TEMP] idle for too long\r\n"])
+    assert caught.value.code == "SYS/TEMP"
+
+
+def test_extra_lines_behind_err() -> None:
+    """-ERR with more lines poisons: the second line is no reply to anything (THREATS 51)."""
+    with pytest.raises(ProtocolError):
+        results(ready([commands.retr(1)]), [b"-ERR no such message\r\nreally not\r\n"])
+    with pytest.raises(ProtocolError):
+        results(ready([commands.retr(1), commands.retr(2)]), [b"-ERR no such message\r\nreally not\r\n"])
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+SMALL = Limits(status_line=100, listing_entries=50, message=2000, stream=3000, header=500)
+
+
+@pytest.mark.parametrize(
+    ("command", "wire", "name"),
+    [
+        (commands.noop(), b"x" * 101, "status_line"),
+        (commands.noop(), b"+OK " + b"x" * 100 + b"\r\n", "status_line"),
+        (commands.retr(1), b"+OK\r\n" + b"x" * 2001, "message"),
+        (commands.retr(1), b"+OK\r\n" + b"x\r\n" * 700 + b".\r\n", "message"),
+        (commands.stream(1), b"+OK\r\n" + b"x" * 3001, "stream"),
+        (commands.capa(), b"+OK\r\n" + b"UIDL\r\n" * 100, "header"),
+        (commands.capa(), b"+OK\r\n" + b"X" * 101, "status_line"),
+        (commands.list(), b"+OK\r\n" + b"1 1\r\n" * 52, "listing_entries"),
+        (commands.list(entries=5), b"+OK\r\n" + b"1 1\r\n" * 6 + b".\r\n", "listing_entries"),
+        (commands.list(), b"+OK\r\n" + b"1" * 101, "status_line"),
+        (commands.uidl(), b"+OK\r\n1 a\r\n2 " + b"x" * 99 + b"\r\n.\r\n", "status_line"),
+        (commands.uidl(), b"+OK\r\n" + (b"1 " + b"x" * 80 + b"\r\n") * 40, "message"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_limits(command: Command[Any], wire: bytes, name: str, size: int) -> None:
+    """What goes beyond a limit is `LimitExceeded` naming the field, in whatever pieces it comes, and ends the session."""
+    protocol = ready([command], SMALL)
+    with pytest.raises(LimitExceeded) as caught:
+        results(protocol, [wire[i : i + size] for i in range(0, len(wire), size)])
+    assert caught.value.field == name
+    assert f"Limits.{name}" in str(caught.value)
+    with pytest.raises(ConnectionLost):
+        protocol.send(commands.noop())
+
+
+@pytest.mark.parametrize(
+    ("command", "wire"),
+    [
+        (commands.noop(), b"+OK " + b"x" * 95 + b"\r\n"),
+        (commands.retr(1), b"+OK\r\n" + b"x" * 1998 + b"\r\n.\r\n"),
+        (commands.stream(1), b"+OK\r\n" + b"x" * 2998 + b"\r\n.\r\n"),
+        (commands.list(), b"+OK\r\n" + b"1 1\r\n" * 50 + b".\r\n"),
+        (commands.uidl(), b"+OK\r\n1 " + b"x" * 97 + b"\r\n.\r\n"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_limits_are_reached_without_harm(command: Command[Any], wire: bytes, size: int) -> None:
+    """What just keeps within a limit is let through."""
+    assert len(results(ready([command], SMALL), [wire[i : i + size] for i in range(0, len(wire), size)])) == 1
+
+
+@given(st.lists(st.integers(0, 30), max_size=30), st.integers(1, 25), CHUNKS)
+def test_the_longest_line_of_a_listing_is_bounded_exactly(lengths: list[int], most: int, sizes: list[int]) -> None:
+    """A listing is refused if and only if a line, its CR included, has more octets than `Limits.status_line`."""
+    body = b"".join(b"x" * length + b"\r\n" for length in lengths)
+    protocol = ready([commands.list()], Limits(status_line=most + 4))
+    answer = outcome(protocol, cut(b"+OK\r\n" + stuffed(body), sizes), eof=False)
+    assert isinstance(answer, LimitExceeded) == any(length + 1 > most + 4 for length in lengths)
+
+
+def test_memory_of_an_endless_listing_line_is_bounded() -> None:
+    """A listing that never ends its line is stopped after `Limits.status_line` octets, not after `Limits.message`."""
+    protocol = ready([commands.uidl()])
+    fed = 0
+    with pytest.raises(LimitExceeded):
+        events(protocol, [b"+OK\r\n1 "])
+        for _ in range(1000):
+            events(protocol, [b"x" * 100])
+            fed += 100
+    assert fed <= 8192
+
+
+# --- discarding --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 13, 100_000])
+def test_discarding_keeps_nothing(size: int) -> None:
+    """While nobody wants the reply at the head, its body comes in chunks, and its end is found all the same."""
+    body = awkward_body(random.Random(1), 20_000)
+    wire = b"+OK\r\n" + stuffed(body)
+    protocol = ready([commands.retr(1), commands.noop()], Limits(message=10))
+    protocol.discarding = True
+    found = events(protocol, [wire[i : i + size] for i in range(0, len(wire), size)])
+    assert isinstance(found[-1], Reply)
+    assert found[-1].octets == len(body)
+    assert not protocol._pieces
+    protocol.discarding = False
+    assert results(protocol, [b"+OK x\r\n"]) == ["x"]
+
+
+def test_discarding_begins_in_the_middle_of_a_body() -> None:
+    """What was kept so far of a body is let go when nobody wants it any more."""
+    protocol = ready([commands.retr(1)])
+    events(protocol, [b"+OK\r\nfirst half\r\n", b"more\r\n"])
+    assert protocol._pieces
+    protocol.discarding = True
+    found = events(protocol, [b"second half\r\n.\r\n"])
+    assert not protocol._pieces
+    assert isinstance(found[-1], Reply)
+    assert found[-1].octets == len(b"first half\r\nmore\r\nsecond half\r\n")
+
+
+# --- the window ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_by_one_without_pipelining() -> None:
+    """Where PIPELINING is not listed a command waits until the one before it is answered."""
+    protocol = Protocol()
+    for number in (1, 2, 3):
+        protocol.send(commands.retr(number))
+    for number in (1, 2, 3):
+        assert protocol.data_to_send() == b"RETR %d\r\n" % number
+        assert protocol.data_to_send() == b""
+        results(protocol, [b"-ERR\r\n"])
+
+
+def test_window_begins_small_and_doubles() -> None:
+    """The window starts at 64 commands and doubles with each round trip of clean replies, up to 4096."""
+    protocol = Protocol(pipelining=True)
+    for number in range(1, 40_000):
+        protocol.send(commands.dele(number))
+    trips = []
+    for _ in range(10):
+        count = protocol.data_to_send().count(b"\r\n")
+        trips.append(count)
+        results(protocol, [b"+OK\r\n" * count])
+    assert trips == [64, 128, 256, 512, 1024, 2048, 4096, 4096, 4096, 4096]
+
+
+def test_window_is_bounded_in_octets() -> None:
+    """Replies in flight are expected to have at most `Limits.window` octets, but one reply alone may have more."""
+    protocol = Protocol(Limits(window=10_000), pipelining=True)
+    for expected in (4000, 4000, 4000, 50_000, 10):
+        protocol.send(commands.retr(1, expected=expected))
+    sent = []
+    while protocol.owed:
+        count = protocol.data_to_send().count(b"\r\n")
+        sent.append(count)
+        results(protocol, [b"-ERR\r\n" * count])
+    assert sent == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "alone",
+    [commands.pass_("x"), commands.apop("me", "x", b"<a@b>"), commands.auth("PLAIN"), commands.stls(), commands.quit()],
+)
+def test_what_travels_alone(alone: Command[Any]) -> None:
+    """Nothing is in flight before PASS, APOP, AUTH, STLS and QUIT, and nothing is sent behind them."""
+    protocol = Protocol(pipelining=True)
+    for command in (commands.noop(), commands.noop(), alone, commands.noop(), commands.noop()):
+        protocol.send(command)
+    sent = []
+    while protocol.owed:
+        count = protocol.data_to_send().count(b"\r\n")
+        sent.append(count)
+        results(protocol, [b"+OK\r\n" * count])
+    assert sent == [2, 1, 2]
+
+
+def test_room_is_what_can_be_sent_at_once() -> None:
+    """`room()` tells how many commands and octets `data_to_send` would let out."""
+    protocol = Protocol(Limits(window=10_000))
+    assert protocol.room() == (1, 10_000)
+    protocol.send(commands.noop())
+    assert protocol.room()[0] == 0
+    protocol.pipelining = True
+    assert protocol.room() == (63, 10_000 - commands.noop().expected)
+    protocol.send(commands.quit())
+    assert protocol.room()[0] == 0
+
+
+# --- the poisoned state --------------------------------------------------------------------------------------------------
+
+
+def test_poison() -> None:
+    """After `poison` every use raises `ConnectionLost` with the first reason, and nothing more goes out or comes in."""
+    protocol = ready([commands.retr(1)])
+    protocol.receive_data(b"+OK\r\nhalf a")
+    protocol.poison("first")
+    protocol.poison("second")
+    protocol.receive_data(b"+OK\r\n")
+    assert not protocol.pending
+    assert protocol.data_to_send() == b""
+    assert protocol.owed == 0
+    for use in (lambda: protocol.send(commands.noop()), protocol.next_event):
+        with pytest.raises(ConnectionLost, match="first"):
+            use()
+
+
+def test_an_interruption_inside_poisons() -> None:
+    """What is not ours (KeyboardInterrupt, MemoryError) poisons too and passes through."""
+
+    class Interrupted(dict[str, str]):
+        def __contains__(self, name: object) -> bool:
+            raise KeyboardInterrupt
+
+    protocol = ready([commands.noop()], quirks=Interrupted())
+    protocol.receive_data(b"+ok\r\n")
+    with pytest.raises(KeyboardInterrupt):
+        protocol.next_event()
+    with pytest.raises(ConnectionLost):
+        protocol.next_event()
+
+
+def test_quirks_are_noted_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A quirk is reported once, to the log `pymailbox.quirks`, with what was seen made printable."""
+    protocol = ready([commands.noop()] * 2)
+    with caplog.at_level("INFO", "pymailbox.quirks"):
+        results(protocol, [b"+ok \x1b[31m\r\n+ok again\r\n"])
+    assert protocol.quirks == {"LOWERCASE_STATUS": "+ok \\x1b[31m"}
+    assert len(caplog.records) == 1
+    assert "\x1b" not in caplog.text
+
+
+# --- the standard library as an oracle --------------------------------------------------------------------------------------
+
+
+class Silent:
+    """A socket that takes everything and says nothing."""
+
+    def sendall(self, data: bytes) -> None:
+        pass
+
+
+def standard(wire: bytes) -> poplib.POP3:
+    """Return a `poplib.POP3` that reads `wire`."""
+    client = poplib.POP3.__new__(poplib.POP3)
+    client.sock = Silent()  # type: ignore[assignment]
+    client.file = io.BytesIO(wire)  # type: ignore[assignment]
+    client._debugging = 0  # type: ignore[attr-defined]
+    return client
+
+
+LINE = st.one_of(
+    st.binary(max_size=80).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b"")),
+    st.sampled_from([b"", b"..", b"...x", b"Subject: x", b". ", b"..."]),
+)
+
+
+@given(st.lists(LINE, max_size=20), CHUNKS)
+def test_same_as_poplib_where_poplib_is_right(lines: list[bytes], sizes: list[int]) -> None:
+    """Bodies of lines below 2,048 octets without stray CR or LF read as poplib reads them."""
+    wire = b"+OK follows\r\n" + stuffed(b"".join(line + b"\r\n" for line in lines))
+    for verb, command in (("retr", commands.retr(1)), ("uidl", commands.retr(1))):
+        client = standard(wire)
+        _, theirs, _ = client.retr(1) if verb == "retr" else client.uidl()
+        assert results(ready([command]), cut(wire, sizes)) == [b"".join(line + b"\r\n" for line in theirs)]
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**12))
+def test_same_stat_as_poplib(count: int, size: int) -> None:
+    """STAT reads as poplib reads it."""
+    wire = b"+OK %d %d\r\n" % (count, size)
+    assert results(ready([commands.stat()]), [wire]) == [commands.Stat(*standard(wire).stat())]
+
+
+# --- who else may be there -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wire", "name"),
+    [
+        (b"* OK IMAP4rev1 ready\r\n", "IMAP"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "HTTP"),
+        (b"220 smtp ready\r\n", "SMTP"),
+        (b"SSH-2.0-OpenSSH\r\n", "SSH"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "TLS"),
+    ],
+)
+def test_another_service_is_named(wire: bytes, name: str) -> None:
+    """What answers in another protocol is named, so that the user knows what to change (Q9)."""
+    error = outcome(ready([commands.greeting()]), [wire])
+    assert isinstance(error, MailboxError)
+    assert name in str(error)
