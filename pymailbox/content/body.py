@@ -14,6 +14,7 @@ from .tree import Part
 
 __all__ = ["decode_leaf", "leaves", "read_attachment", "read_body", "read_text"]
 
+MAX_FLOWED_LINES = 500_000
 _MAX_RECURSION = 40  # multiparts in each other; what is deeper is read flat
 _STUB = 300  # characters: a shorter plain alternative may only say "your reader cannot show HTML"
 
@@ -80,7 +81,7 @@ def _read(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
     kind = part.kind
     if kind == "plain":
         text = read_text(raw, part, hints, [])
-        if part.parameters.get("format", "").lower() == "flowed":
+        if part.parameters.get("format", "").lower() == "flowed" and text.count("\n") <= MAX_FLOWED_LINES:
             return unflow(text, delete_blank=part.parameters.get("delsp", "").lower() == "yes")
         return text
     if kind == "html":

@@ -76,6 +76,8 @@ _CODECS = {
 _BY_LABEL = {label: codec for codec, labels in _CODECS.items() for label in labels.split()}
 del _BY_LABEL["viscii"]  # a common label without a codec: read as unlabelled
 
+MAX_MENDED = 1_048_576  # octets of ISO-2022-JP that are mended sign by sign
+
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 _SHIFT = re.compile(rb"\x1b(\$[@ABC]|\$\([A-Z]|\([A-Z]|&@)|[\x0e\x0f]")
 
@@ -178,7 +180,9 @@ def _decode_jis(data: bytes) -> tuple[str, bool]:
     except UnicodeDecodeError:
         pass
     if not data.isascii():
-        return guess_without_escapes(data), False
+        return _guess_japanese(data), False
+    if len(data) > MAX_MENDED:
+        return data.decode("iso2022_jp_2", "replace"), False
     pieces: list[str] = []
     position = 0
     kanji = kana = False
@@ -192,7 +196,7 @@ def _decode_jis(data: bytes) -> tuple[str, bool]:
     return "".join(pieces), False
 
 
-def guess_without_escapes(data: bytes) -> str:
+def _guess_japanese(data: bytes) -> str:
     """Read text that says it is ISO-2022-JP and has eighth bits: UTF-8, else Shift_JIS, the common confusion."""
     text = _as_utf8(data)
     if text is not None:

@@ -145,12 +145,13 @@ class Content:
     def defects(self) -> tuple[str, ...]:
         """What had to be mended or passed over to read the whole mail, in plain words; decodes every part."""
         root = self._parts()
+        hints = self._charsets(root)
         found = list(self._structure_defects)
         for part in leaves(root):
             if part.kind == "attachment":
                 decode_leaf(self._octets, part, found)
             else:
-                read_text(self._octets, part, self._charsets(root), found)
+                read_text(self._octets, part, hints, found)
         return tuple(dict.fromkeys(found))
 
     def _parts(self) -> Part:

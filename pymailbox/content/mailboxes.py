@@ -178,9 +178,10 @@ class _Reader:
                 self._add(shown, "")
             return
         emails = [word for word in words.split(" ") if "@" in word]
-        others = _show(" ".join([word for word in words.split(" ") if "@" not in word]))
-        for email in emails:
-            self._add(name or others, _email(email))
+        if len(emails) == 1:
+            name = name or _show(" ".join([word for word in words.split(" ") if "@" not in word]))
+        for email in emails[: self.limit]:
+            self._add(name if len(emails) == 1 else "", _email(email))
 
     def _release(self) -> None:
         held, self.held = self.held, []

@@ -7,7 +7,8 @@ import re
 
 __all__ = ["declared_charset", "readable"]
 
-MAX_CHARACTERS = 8_388_608  # of one HTML part that are turned into text
+MAX_CHARACTERS = 4_194_304  # of one HTML part that are turned into text
+MAX_TAGS = 200_000  # of one HTML part: behind them the text is left out
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
 _ALT = re.compile(r"""\balt=(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
@@ -35,7 +36,7 @@ def readable(html: str) -> str:
     page = _Page()
     unclosed: set[str] = set()  # what is known not to occur any more: keeps the pass linear
     position = 0
-    while True:
+    for _ in range(MAX_TAGS):
         start = html.find("<", position)
         text = html[position:start] if start >= 0 else html[position:]
         if text:

@@ -9,11 +9,14 @@ from binascii import Error, a2b_base64, a2b_qp, a2b_uu
 __all__ = ["decode_base64", "decode_quoted_printable", "decode_transfer"]
 
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
-_SOFT_BREAK_WITH_BLANKS = re.compile(rb"=[ \t]{1,200}(?=\r?\n)")
-_HEX_OR_BREAK = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
+_BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t")  # behind a soft line break, on the way (RFC 2045 §6.7, rule 3)
+_UU_BEGIN = re.compile(rb"(?:\A|\n)begin [^\n]{0,1000}\n")
+_STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
 
 # Base64 that goes on after its padding (parts pasted together) is read on; more pieces than this is no mail.
 MAX_PIECES = 1000
+MAX_STRAYS = 100_000
+MAX_UU_LINES = 1_200_000  # of 45 octets: 54 MB
 
 
 def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
@@ -54,34 +57,35 @@ def _decode_piece(data: bytes) -> bytes:
 def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
     """Decode quoted-printable; a `=` that escapes nothing stands for itself."""
     if b"= " in data or b"=\t" in data:
-        data = _SOFT_BREAK_WITH_BLANKS.sub(b"=", data)
+        for blanks in _BLANKS_ADDED:
+            data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
     defect = None
-    if _HEX_OR_BREAK.search(data):
+    if _STRAY.search(data):
         defect = "quoted-printable with a stray ="
-        data = _HEX_OR_BREAK.sub(b"=3D", data)
+        data = _STRAY.sub(b"=3D", data, count=MAX_STRAYS)
     return a2b_qp(data), defect
 
 
 def _decode_uu(data: bytes) -> tuple[bytes, str | None]:
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines):
-        if line.startswith(b"begin "):
-            lines = lines[number + 1 :]
-            break
-    else:
+    begin = _UU_BEGIN.search(data)
+    if begin is None:
         return data, "uuencoded part without a begin line"
     decoded: list[bytes] = []
-    for line in lines:
+    broken = 0
+    for line in data[begin.end() :].split(b"\n", MAX_UU_LINES)[:MAX_UU_LINES]:
         row = line.rstrip(b"\r")
         if not row or row == b"end":
             break
         try:
             decoded.append(a2b_uu(row))
         except Error:
-            # Some encoders miscount the last group or lose trailing blanks: as many octets as the first one says.
-            wanted = ((row[0] - 32) & 63) * 4 // 3 + 4
+            # Some encoders append a check character: as many octets as the first character says.
+            length = ((row[0] - 32) & 63) * 4 // 3 + 3
+            broken += 1
             try:
-                decoded.append(a2b_uu(row[: 1 + wanted - wanted % 4].ljust(1 + wanted - wanted % 4)))
+                decoded.append(a2b_uu(row[: 1 + length // 4 * 4]))
             except Error:
-                return b"".join(decoded), "broken uuencoding"
-    return b"".join(decoded), None
+                break
+        if broken > MAX_PIECES:
+            break
+    return b"".join(decoded), "broken uuencoding" if broken else None

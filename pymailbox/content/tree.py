@@ -14,6 +14,7 @@ __all__ = ["MAX_DEPTH", "MAX_PARTS", "Part", "parse"]
 
 MAX_DEPTH = 200  # multiparts in multiparts: real mail has less than ten, other parsers' tests have 105
 MAX_PARTS = 10_000
+MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; behind so many, nothing is looked for
 
 _DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r?\n)")
 _NO_TYPE = "application/octet-stream"  # what a part is given whose type cannot be read
@@ -88,14 +89,16 @@ class _Walk:
     places: dict[bytes, int] = field(factory=dict)  # their boundaries -> where they stand on the stack
     current: Part | None = None  # the part that goes on now; None behind a closed multipart
     count: int = 1
+    misses: int = 0  # lines that looked like delimiters
 
     def run(self) -> None:
         raw = self.raw
         self._enter(self.root)
-        position = self.root.start - 1
+        position = max(self.root.start - 1, 0)
         while self.stack:
-            position = raw.find(b"\n--", position)
-            if position < 0:
+            # With one multipart open its boundary is searched for in C; with more, every line that may be one is read.
+            position = raw.find(b"\n--" if len(self.stack) > 1 else b"\n--" + self.stack[0][0], position)
+            if position < 0 or self.misses > MAX_MISSES:
                 break
             place, closing, line_end = self._delimiter(position + 3)
             if place < 0:
@@ -113,6 +116,8 @@ class _Walk:
             position = self._begin_part(self.stack[place][1], line_end)
         if self.stack:
             self.defects.append("multipart without its end")
+        if self.misses > MAX_MISSES:
+            self.defects.append(f"more than {MAX_MISSES} lines that look like delimiters")
         if not self.root.children and self.root.content_type.startswith("multipart/"):
             self.defects.append("multipart without parts")
 
@@ -125,9 +130,11 @@ class _Walk:
         line = raw[start:end].removesuffix(b"\r")
         trimmed = line.rstrip()  # blanks may have been added on the way (RFC 2046 §5.1.1)
         place = self.places.get(line, self.places.get(trimmed, -1))
-        if place >= 0 or not trimmed.endswith(b"--"):
+        if place >= 0:
             return place, False, end
-        return self.places.get(trimmed[:-2], -1), True, end
+        place = self.places.get(trimmed[:-2], -1) if trimmed.endswith(b"--") else -1
+        self.misses += place < 0
+        return place, True, end
 
     def _end_parts(self, place: int, position: int) -> None:
         """End what is open inside the multipart at `place` before the line end at `position`."""
@@ -153,6 +160,8 @@ class _Walk:
                 break
             if self._delimiter(match.end())[0] >= 0:  # a header that is cut off by the next part
                 end, body = match.start(), match.start() + 1
+                break
+            if self.misses > MAX_MISSES:
                 break
             position = match.end()
         default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
