@@ -5,7 +5,6 @@ its mailbox only as a `Source`.
 """
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -217,6 +216,8 @@ class Message:
         It is written beside its place, forced to disk and renamed: a failure leaves nothing, and a `delete()` that
         follows cannot outrun the copy.
         """
+        import tempfile
+
         path = Path(path)
         descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         try:

@@ -109,7 +109,7 @@ class ReadAhead:
             self.batch.ahead += 1
 
     def take(self, number: int) -> bytes | None:
-        """Return the header block of `number` if it is the next one and has arrived; the short way of a steady order."""
+        """Return the header block of `number` if it is the next and has arrived: the short way of a steady order."""
         batch = self.batch
         if batch is None or not batch.results or self.numbers[0] != number:
             return None

@@ -10,6 +10,8 @@ from datetime import datetime
 
 from pymailbox.errors import printable
 
+_WIDEST = 28  # of a column that is not the last
+
 __all__ = ["columns", "inert", "local_time", "octets", "table"]
 
 
@@ -46,6 +48,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iter
     """Print a table; the columns in `right` are aligned to the right, the last one is cut to the window."""
     cells = [[printable(cell) for cell in row] for row in rows]
     try:
+        from rich.cells import cell_len
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
@@ -55,12 +58,15 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iter
     rich_table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, heading in enumerate(headings):
         last = index == len(headings) - 1
+        widest = max(map(cell_len, [heading, *(row[index] for row in cells)]))
         rich_table.add_column(
             heading,
             justify="right" if index in right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            ratio=1 if last else None,
+            # Only the last column gives way in a narrow window.
+            min_width=None if last else min(widest, _WIDEST),
+            max_width=None if last else _WIDEST,
         )
     for row in cells:
         rich_table.add_row(*map(Text, row))

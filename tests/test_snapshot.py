@@ -108,7 +108,7 @@ def test_the_plan_leaves_out_what_is_deleted_or_at_hand() -> None:
     state = snapshot(10)
     state.marks.update({3: None, 5: None})
     assert list(state.plan(2, 1, lambda number: number == 7)) == [2, 4, 6, 8, 9, 10]
-    assert list(state.plan(9, -3, lambda number: False)) == [9, 6]
+    assert list(state.plan(9, -3, lambda _: False)) == [9, 6]
 
 
 def test_a_listing_is_bounded_by_the_count() -> None:

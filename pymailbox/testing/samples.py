@@ -1,7 +1,8 @@
 """A sample mailbox: small mails that show what mail is like, written for pymailbox.
 
-Plain text, HTML with an inline picture, attachments, several charsets, encoded words, a line that begins with a dot,
-flowed text, a mail without a body, and one that is empty. `SAMPLES` holds them as they travel, with CRLF line ends.
+Plain text, HTML with an inline picture, attachments, several charsets, encoded words, a line that begins with a
+dot, flowed text, a mail without a body, and one that is empty. `SAMPLES` holds them as they travel, with CRLF line
+ends.
 """
 
 import base64
@@ -74,7 +75,7 @@ _ATTACHMENT = _mail(
         "invoice",
         _part(b"Please find the invoice and the figures attached.", "Content-Type: text/plain; charset=utf-8"),
         _part(
-            base64.encodebytes("month;euro\nMay;1 204,50\nJune;998,00\n".encode()),
+            base64.encodebytes(b"month;euro\nMay;1 204,50\nJune;998,00\n"),
             "Content-Type: text/csv; charset=utf-8",
             "Content-Disposition: attachment; filename*=utf-8''figures%20%E2%82%AC.csv",
             "Content-Transfer-Encoding: base64",
@@ -109,7 +110,7 @@ _CYRILLIC = _mail(
 _JAPANESE = _mail(
     5,
     "=?iso-2022-jp?b?GyRCOzNFRBsoQg==?= <yamada@example.jp>",
-    "=?iso-2022-jp?b?GyRCJCo/NiQqGyhC?=",
+    "=?iso-2022-jp?b?GyRCJCo4NTUkJEckOSQrGyhC?=",
     "Content-Type: text/plain; charset=iso-2022-jp",
     "Content-Transfer-Encoding: 7bit",
     body="お元気ですか。\n".encode("iso-2022-jp"),
