@@ -1,7 +1,7 @@
 """The POP3 protocol, usable alone: commands, framing, flows and connections.
 
-`Connection` is the protocol over a blocking socket; `commands` has one function for each command; `sasl` the login
-mechanisms; `tls` the contexts. Everything is imported when it is first asked for.
+`Connection` is the protocol over a blocking socket, `AsyncConnection` over asyncio; `commands` has one function for
+each command; `sasl` the login mechanisms; `tls` the contexts. Everything is imported when it is first asked for.
 """
 
 import importlib
@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymailbox.pop3 import commands, sasl, tls
+    from pymailbox.pop3.aio import AsyncConnection
     from pymailbox.pop3.capabilities import Capabilities
     from pymailbox.pop3.commands import Stat
     from pymailbox.pop3.connection import Connection
 
-__all__ = ["Capabilities", "Connection", "Stat", "commands", "sasl", "tls"]
+__all__ = ["AsyncConnection", "Capabilities", "Connection", "Stat", "commands", "sasl", "tls"]
 
-_HOMES = {"Capabilities": "capabilities", "Connection": "connection", "Stat": "commands"}
+_HOMES = {
+    "AsyncConnection": "aio",
+    "Capabilities": "capabilities",
+    "Connection": "connection",
+    "Stat": "commands",
+}
 
 
 def __getattr__(name: str) -> Any:
