@@ -4,7 +4,7 @@ Write your own by giving a class these names; pass an instance as `auth=`.
 """
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Literal
 from typing import Protocol as Interface
 
 from attrs import Attribute, frozen
@@ -25,7 +25,7 @@ class Channel(Interface):
     def version(self) -> str | None:
         """Return the version of TLS."""
 
-    def getpeercert(self, binary_form: bool = False) -> Any:
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None:
         """Return the server's certificate."""
 
     def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:

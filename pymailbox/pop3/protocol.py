@@ -15,6 +15,7 @@ from typing import Any
 from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError, printable
+from pymailbox.pop3 import wire
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.framing import CRLF, LF, Framing, longest_line
 from pymailbox.pop3.impostors import guess
@@ -66,6 +67,7 @@ class Protocol:
     _complete: bool = field(default=False, init=False)
 
     _failure: str | None = field(default=None, init=False)
+    _logged: bool = field(factory=wire.listening, init=False)  # asked once for each round trip
 
     # --- out ----------------------------------------------------------------------------------------------
 
@@ -88,11 +90,14 @@ class Protocol:
         if not queued:
             return b""
         lines = []
+        self._logged = wire.listening()
         while queued and self._may_send(queued[0]):
             command = queued.popleft()
             owed.append(command)
             self._flight += command.expected
             lines.append(command.line)
+            if self._logged:
+                wire.sent(command)
         return b"".join(lines)
 
     def _may_send(self, command: Command[Any]) -> bool:
@@ -181,6 +186,8 @@ class Protocol:
         try:
             return self._next_event()
         except BaseException as error:
+            if isinstance(error, MailboxError):
+                self.secrets.clean(error)
             self.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
             raise
 
@@ -319,6 +326,8 @@ class Protocol:
     def _finish(self, reply: Reply) -> Reply:
         """Take the command of `reply` from the queue; octets behind the last reply owed make it worthless."""
         command = self._owed.popleft()
+        if self._logged:
+            wire.received(reply, self.secrets)
         self._flight -= command.expected
         self._expected -= command.expected
         if not self._owed and self._at < len(self._data):

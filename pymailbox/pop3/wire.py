@@ -1,0 +1,35 @@
+"""Wire: the log `pymailbox.wire`, one line for each command and reply, fit to be pasted into a bug report.
+
+At level DEBUG. Secrets are `***`, also where a server echoes them; of challenges and bodies only the length is there,
+so no mail is. User names and what servers say of themselves are there: read it before you paste it.
+"""
+
+import logging
+
+from pymailbox.errors import printable
+from pymailbox.pop3.command import Command, Reply
+from pymailbox.secrets import Secrets
+
+__all__ = ["listening", "received", "sent"]
+
+_log = logging.getLogger("pymailbox.wire")
+
+
+def listening() -> bool:
+    """Whether anybody reads this log."""
+    return _log.isEnabledFor(logging.DEBUG)
+
+
+def sent(command: Command[object]) -> None:
+    """Note that a command goes out."""
+    _log.debug("C: %s", printable(command.redacted))
+
+
+def received(reply: Reply, secrets: Secrets) -> None:
+    """Note that a reply has come in, whole."""
+    status = reply.status.decode("ascii")
+    if status == "+":
+        _log.debug("S: + (%d characters)", len(reply.text))
+        return
+    said = printable(secrets.redact(reply.message))
+    _log.debug("S: %s%s%s", status, said and f" {said}", f" (and {reply.octets} octets)" if reply.octets else "")
