@@ -6,7 +6,6 @@ standard library has a defect that no caller can want this module does the right
 each difference. It never sends QUIT on its own account, and never sends a command that the caller did not ask for.
 """
 
-import base64
 import binascii
 import re
 import socket
@@ -20,7 +19,8 @@ from types import TracebackType
 from typing import BinaryIO, NoReturn, Self, cast, overload
 
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.reader import Reader
+from pymailbox.pop3.outgoing import checked, redacted
+from pymailbox.pop3.reader import Reader, lines_by
 
 try:
     import ssl
@@ -35,24 +35,14 @@ except ImportError:
 
 __all__ = ["POP3", "error_proto"]
 
-POP3_PORT = 110
-POP3_SSL_PORT = 995
-
-CR = b"\r"
-LF = b"\n"
-CRLF = CR + LF
+POP3_PORT, POP3_SSL_PORT = 110, 995
+CR, LF, CRLF = b"\r", b"\n", b"\r\n"
 
 #: Octets of a status line, its end included; read at each call, because programs assign to it. Lines of a mail or of a
 #: listing are not bound by it.
 _MAXLINE = 2048
 
 _DEFAULT_TIMEOUT: float | None = vars(socket)["_GLOBAL_DEFAULT_TIMEOUT"]
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_HARMLESS = frozenset(
-    b"CAPA DELE LANG LIST NOOP QUIT RETR RPOP RSET STAT STLS TOP UIDL USER UTF8".split()  # what debugging shows whole
-)
-_SECRET = frozenset(b"APOP AUTH PASS".split())
-
 _LongResp = tuple[bytes, _list[bytes], int]
 
 
@@ -61,8 +51,7 @@ class POP3:
 
     Results are bytes; a message is a tuple of the response, the list of its lines, and its octets. Refusals and
     everything wrong with a reply are `error_proto`; the socket's own errors (`OSError`) pass through.
-
-    In a `with` block the connection is closed at the end, without QUIT: say `quit()` to commit the deletions.
+    A `with` block closes the connection at its end, without QUIT: say `quit()` to commit the deletions.
 
     >>> from pymailbox import poplib
     >>> from pymailbox.testing import Server
@@ -121,16 +110,14 @@ class POP3:
 
     @file.setter
     def file(self, file: BinaryIO) -> None:
-        mine = file is None or isinstance(file, Reader)
-        self._reader = cast(Reader | None, file) if mine else Reader(file, self.limits)
+        self._reader = file if file is None or isinstance(file, Reader) else Reader(file, self.limits)
 
     # --- out and in ---------------------------------------------------------------------------------------
 
     def _putline(self, line: bytes) -> None:
-        if _CONTROL.search(line):
-            raise ValueError("Control characters not allowed in commands")
+        checked(line)
         if self._debugging > 1:
-            print("*put*", repr(_redacted(line)))
+            print("*put*", repr(redacted(line)))
         sys.audit("poplib.putline", self, line)
         reader = self._open()
         reader.ready()
@@ -141,18 +128,16 @@ class POP3:
             raise
 
     def _putcmd(self, line: str) -> None:
-        octets = bytes(line, self.encoding)
-        if not line.isprintable() and _CONTROL.search(octets):
-            raise ValueError("Control characters not allowed in commands")
+        octets = checked(bytes(line, self.encoding))
         if self._debugging:
-            print("*cmd*", repr(_redacted(octets).decode(self.encoding, "replace")))
+            print("*cmd*", repr(redacted(octets).decode(self.encoding, "replace")))
         self._putline(octets)
 
     def _getline(self) -> tuple[bytes, int]:
         """Return one line without its end, and its octets with it."""
         reader = self._open()
         # Where no reply is owed this is a line of a listing or a mail, as programs read that want no list of them.
-        longest = self.limits.message if reader.idle else _MAXLINE
+        longest = _MAXLINE if reader.at_status else self.limits.message
         line = reader.readline(longest + 1)
         if len(line) > longest:
             reader.give_up("line too long")
@@ -177,21 +162,8 @@ class POP3:
     def _getlongresp(self) -> _LongResp:
         resp = self._getresp()
         if getattr(self._getline, "__func__", None) is not POP3._getline:
-            return (resp, *self._getlines())
-        lines, octets = self._open().lines()
-        return resp, lines, octets
-
-    def _getlines(self) -> tuple[_list[bytes], int]:
-        """Read a body line by line, for a subclass with a `_getline` of its own."""
-        lines, octets = [], 0
-        line, size = self._getline()
-        while line != b".":
-            if line[:1] == b".":
-                line, size = line[1:], size - 1
-            octets += size
-            lines.append(line)
-            line, size = self._getline()
-        return lines, octets
+            return (resp, *lines_by(self._getline))
+        return (resp, *self._open().lines())
 
     def _shortcmd(self, line: str) -> bytes:
         self._putcmd(line)
@@ -237,23 +209,31 @@ class POP3:
         """
         if authobject is not None and initial_response is not None:
             raise ValueError("authobject and initial_response are mutually exclusive")
+        command = f"AUTH {mechanism}"
         if initial_response is not None:
-            return self._shortcmd(f"AUTH {mechanism} {self._base64(initial_response) or '='}")
-        resp = self._shortcmd(f"AUTH {mechanism}")
+            command += " " + (self._base64(initial_response) or "=")
+        resp = self._shortcmd(command)
         if authobject is None:
             return resp
+        rounds = 0
         while resp.partition(b" ")[0] == b"+":
+            rounds += 1
             try:
-                challenge = binascii.a2b_base64(resp[1:].strip(), strict_mode=True)
-            except binascii.Error as error:
-                self._putcmd("*")
-                raise error_proto("-ERR the challenge is not base64") from error
-            answer = authobject(challenge)
+                if rounds > self.limits.sasl_rounds:
+                    raise error_proto("-ERR the server's challenges do not end")
+                answer = authobject(binascii.a2b_base64(resp[1:].strip(), strict_mode=True))
+            except BaseException as error:
+                self._open().give_up("a login was broken off")  # the server takes what comes next for the answer
+                if isinstance(error, binascii.Error):
+                    raise error_proto(resp) from error
+                raise
             resp = self._shortcmd("*" if answer in (b"*", "*") else self._base64(answer or b""))
         return resp
 
     def _base64(self, text: bytes | str) -> str:
-        return base64.b64encode(text.encode(self.encoding) if isinstance(text, str) else text).decode("ascii")
+        return binascii.b2a_base64(
+            text.encode(self.encoding) if isinstance(text, str) else text, newline=False
+        ).decode()
 
     def stat(self) -> tuple[int, int]:
         """STAT: how many messages, and their octets together (RFC 1939 §5)."""
@@ -380,14 +360,6 @@ class POP3:
         return resp
 
 
-def _redacted(line: bytes) -> bytes:
-    """Return a command as it may be shown: an answer in a SASL exchange looks like a command that nobody knows."""
-    verb, blank, arguments = line.partition(b" ")
-    if verb.upper() in _HARMLESS or (verb.upper() in _SECRET and not arguments):
-        return line
-    return verb + b" ***" if blank else b"***"
-
-
 if HAVE_SSL:
 
     class POP3_SSL(POP3):  # noqa: N801 - the standard library's name
@@ -409,10 +381,6 @@ if HAVE_SSL:
                 self.context = default_context() if context is None else context
                 POP3.__init__(self, host, port, timeout)
 
-            def stls(self, context: object = None) -> NoReturn:  # noqa: ARG002 - the standard library's
-                """Raise `error_proto`: TLS is on already."""
-                raise error_proto("-ERR TLS session already established")
-
         else:
 
             def __init__(
@@ -424,9 +392,9 @@ if HAVE_SSL:
                 timeout: float | None = _DEFAULT_TIMEOUT,
                 context: ssl.SSLContext | None = None,
             ) -> None:
-                if context is not None and (keyfile is not None or certfile is not None):
-                    raise ValueError("context and keyfile or certfile arguments are mutually exclusive")
                 if keyfile is not None or certfile is not None:
+                    if context is not None:
+                        raise ValueError("context and keyfile or certfile arguments are mutually exclusive")
                     problem = "keyfile and certfile are deprecated, use a custom context instead"
                     warnings.warn(problem, DeprecationWarning, 2)
                 self.keyfile = keyfile
@@ -434,14 +402,9 @@ if HAVE_SSL:
                 self.context = default_context(certfile, keyfile) if context is None else context
                 POP3.__init__(self, host, port, timeout)
 
-            def stls(  # the arguments are the standard library's
-                self,
-                context: object = None,  # noqa: ARG002
-                keyfile: object = None,  # noqa: ARG002
-                certfile: object = None,  # noqa: ARG002
-            ) -> NoReturn:
-                """Raise `error_proto`: TLS is on already."""
-                raise error_proto("-ERR TLS session already established")
+        def stls(self, context: object = None, keyfile: object = None, certfile: object = None) -> NoReturn:  # noqa: ARG002
+            """Raise `error_proto`: TLS is on already. The arguments are the standard library's, and not used there."""
+            raise error_proto("-ERR TLS session already established")
 
         def _create_socket(self, timeout: float | None) -> socket.socket:
             sock = POP3._create_socket(self, timeout)

@@ -25,7 +25,7 @@ from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.patience import Patience
 from pymailbox.pop3.protocol import Protocol
 
-__all__ = ["LineProtocol", "Reader"]
+__all__ = ["LineProtocol", "Reader", "lines_by"]
 
 T = TypeVar("T")
 
@@ -60,11 +60,16 @@ class LineProtocol(Protocol):
         """Whether all is well, nothing is owed and nothing is there."""
         return self._failure is None and not self._owed and self._at == len(self._data)
 
+    @property
+    def at_status(self) -> bool:
+        """Whether a status line is due: a reply is owed, or the greeting, which nobody asks for."""
+        return bool(self._owed) or self._framing is None
+
     def next_line(self, longest: int) -> bytes | None:
         """Take one line with its end, cut at `longest` octets; at the end of the stream what is left.
 
-        None when more octets are needed. If a reply is owed this is its status line: the first one fixes the line ends,
-        and a bare LF where they are CRLF is a `ProtocolError`.
+        None when more octets are needed. The first status line fixes the line ends, and one that ends in a bare LF
+        where they are CRLF is a `ProtocolError`.
         """
         self._alive()
         data, at = self._data, self._at
@@ -75,9 +80,10 @@ class LineProtocol(Protocol):
                 return None
             end = min(len(data), at + longest)
         line = data[at:end]
-        if self._owed and line[-1:] == b"\n":
+        if line[-1:] == b"\n" and self.at_status:
             self._fix_line_ends(line)
-            self._owed.popleft()
+            if self._owed:
+                self._owed.popleft()
         self._at = end
         return line
 
@@ -203,9 +209,9 @@ class Reader(io.BufferedIOBase):
         return self.protocol.failure is not None
 
     @property
-    def idle(self) -> bool:
-        """Whether a status line was read for every command sent."""
-        return self.protocol.idle
+    def at_status(self) -> bool:
+        """Whether the next line is a status line, as far as that can be known."""
+        return self.protocol.at_status
 
     @property
     def timeout(self) -> float | None:
@@ -324,6 +330,19 @@ def _readiness(sock: socket.socket | None) -> Callable[[], bool]:
     if pending is None:
         return lambda: bool(poll.poll(0))
     return lambda: bool(pending() or poll.poll(0))
+
+
+def lines_by(getline: Callable[[], tuple[bytes, int]]) -> tuple[list[bytes], int]:
+    """Return the lines of a body, and its octets, from what gives one line at a time without its end."""
+    lines, octets = [], 0
+    line, size = getline()
+    while line != b".":
+        if line[:1] == b".":
+            line, size = line[1:], size - 1
+        octets += size
+        lines.append(line)
+        line, size = getline()
+    return lines, octets
 
 
 def _parted(body: bytes) -> list[bytes]:
