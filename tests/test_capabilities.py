@@ -1,0 +1,82 @@
+"""Capabilities: a tolerant reader of CAPA (RFC 2449 §5)."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.pop3 import Capabilities, commands
+from tests.conversations import ready, results, stuffed
+
+
+def read(*lines: bytes) -> Capabilities:
+    body = b"".join(line + b"\r\n" for line in lines)
+    found: Capabilities = results(ready([commands.capa()]), [b"+OK\r\n" + stuffed(body)])[0]
+    return found
+
+
+def test_a_usual_listing() -> None:
+    """Names are case-blind; parameters are a tuple in the server's order."""
+    caps = read(
+        b"TOP",
+        b"SASL PLAIN xoauth2",
+        b"EXPIRE 60",
+        b"LOGIN-DELAY 900 USER",
+        b"IMPLEMENTATION A Server 1.0",
+        b"PIPELINING",
+    )
+    assert "top" in caps
+    assert "Top" in caps
+    assert caps["sasl"] == ("PLAIN", "xoauth2")
+    assert caps.sasl == ("PLAIN", "XOAUTH2")
+    assert caps.expire == 60
+    assert caps.login_delay == 900
+    assert caps.implementation == "A Server 1.0"
+    assert list(caps) == ["TOP", "SASL", "EXPIRE", "LOGIN-DELAY", "IMPLEMENTATION", "PIPELINING"]
+    assert len(caps) == 6
+    assert "UIDL" not in caps
+    assert 7 not in caps
+
+
+def test_nothing_is_said() -> None:
+    """An empty listing is no capabilities, and every question has an answer."""
+    caps = read()
+    assert not caps
+    assert caps.sasl == ()
+    assert caps.expire is None
+    assert caps.login_delay is None
+    assert caps.implementation is None
+
+
+@pytest.mark.parametrize("value", [b"NEVER", b"-1", b"", b"\xb2", b"9" * 50])
+def test_days_are_ascii_digits(value: bytes) -> None:
+    """EXPIRE that is no number of days is unknown."""
+    assert read(b"EXPIRE " + value).expire is None
+
+
+def test_odd_listing() -> None:
+    """Blank lines, octets that are no ASCII, unknown names, `NAME=value` and names given twice are read (Q17)."""
+    caps = read(
+        b"", b"  ", b"RESP-CODE", b"x-\xfcmlaut \xff", b"UTF8=USER", b"SASL PLAIN", b"sasl LOGIN PLAIN", b"=", b"=x"
+    )
+    assert "RESP-CODE" in caps
+    assert caps["UTF8"] == ("USER",)
+    assert caps.sasl == ("PLAIN", "LOGIN")
+
+
+@given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line and b"\r" not in line), max_size=10))
+def test_any_lines_are_read(lines: list[bytes]) -> None:
+    """No listing raises."""
+    caps = read(*lines)
+    repr(caps)
+    assert all(caps[name] is not None for name in caps)
+    assert (caps.expire, caps.login_delay, caps.implementation, caps.sasl) is not None
+
+
+def test_the_largest_listing_is_read_in_linear_time() -> None:
+    """A listing that fills `Limits.header` with parameters of one name costs no more than its octets."""
+    lines = [b"SASL X%d" % n for n in range(75_000)]
+    began = time.monotonic()
+    assert len(read(*lines).sasl) == 75_000
+    assert time.monotonic() - began < 5

@@ -1,0 +1,186 @@
+"""Listings: LIST and UIDL bodies as dictionaries, fast where regular, tolerant line by line where not (decision 9)."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pymailbox.pop3 import listings
+from pymailbox.pop3.listings import number_of, read_sizes, read_uids
+
+
+class Notes(dict[str, str]):
+    """Collects the quirks noted, each with what was first seen."""
+
+    def __call__(self, quirk: str, seen: str) -> None:
+        self.setdefault(quirk, seen)
+
+
+def slowly(body: bytes, *, sizes: bool) -> dict[int, object]:
+    """Read a listing line by line, in the plainest way the rules can be said."""
+    found: dict[int, object] = {}
+    for line in body.split(b"\n"):
+        line = line.removesuffix(b"\r")
+        if line.lstrip()[:3].upper() == b"+OK" and line.split()[0].upper() == b"+OK":
+            line = line.lstrip()[3:]
+        words = line.split(None, 1)
+        if not words or not words[0].isdigit() or len(words[0]) > 18 or int(words[0]) == 0:
+            continue
+        value: object = None
+        if len(words) > 1 and sizes:
+            first = words[1].split()[0]
+            value = int(first) if first.isdigit() and len(first) <= 18 else None
+        elif len(words) > 1:
+            value = words[1].rstrip(b" \t").decode("utf-8", "surrogateescape") or None
+        number = int(words[0])
+        found[number] = value if number not in found or found[number] == value else None
+    return found
+
+
+WORD = st.sampled_from(
+    [
+        b"1",
+        b"2",
+        b"3",
+        b"07",
+        b"0",
+        b"-1",
+        b"abc",
+        b"",
+        b" ",
+        b"\t",
+        b"+OK",
+        b"\xff",
+        b"\xc2\x85",
+        b"1e3",
+        b"9" * 19,
+        b"\x0b",
+    ]
+)
+ODD_LINE = st.lists(WORD, max_size=4).map(b" ".join)
+LINES = st.lists(st.one_of(ODD_LINE, st.integers(0, 30).map(lambda n: b"%d %d" % (n, n * 7))), max_size=12)
+
+
+@given(LINES, st.sampled_from([b"\r\n", b"\n"]), st.booleans(), st.integers(1, 40))
+@settings(max_examples=400)
+def test_any_listing_reads_as_line_by_line(lines: list[bytes], newline: bytes, regular: bool, slab: int) -> None:
+    """The fast way and the slow way agree on every listing, in slabs of any size."""
+    if regular:
+        lines = [b"%d %d" % (number, len(line)) for number, line in enumerate(lines, 1)]
+    body = b"".join(line + newline for line in lines)
+    kept, listings._SLAB = listings._SLAB, slab
+    try:
+        assert read_sizes(body, Notes()) == slowly(body, sizes=True)
+        assert read_uids(body, Notes()) == slowly(body, sizes=False)
+    finally:
+        listings._SLAB = kept
+
+
+def test_regular_listings() -> None:
+    """A regular listing notes no quirk."""
+    notes = Notes()
+    assert read_sizes(b"1 120\r\n2 200\r\n", notes) == {1: 120, 2: 200}
+    assert read_uids(b"1 whqtswO00WBw418f9t5JxYwZ\r\n2 QhdPYR:00WBw1Ph7x7\r\n", notes) == {
+        1: "whqtswO00WBw418f9t5JxYwZ",
+        2: "QhdPYR:00WBw1Ph7x7",
+    }
+    assert read_sizes(b"", notes) == {}
+    assert not notes
+
+
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+@pytest.mark.parametrize(
+    ("body", "found", "noted"),
+    [
+        (b"1\n2 200\n", {1: None, 2: 200}, "LIST_WITHOUT_SIZE"),
+        (b"1 %!d(float64=5461)\n2 200\n", {1: None, 2: 200}, "LIST_JUNK_SIZE"),
+        (b"1 -5\n2 200\n", {1: None, 2: 200}, "LIST_JUNK_SIZE"),
+        (b"1 1_0\n2 200\n", {1: None, 2: 200}, "LIST_JUNK_SIZE"),
+        (b"1 120 seen 0\n2 200\n", {1: 120, 2: 200}, "LIST_EXTRA_FIELDS"),
+        (b"1  \t 120\n2\t200\n", {1: 120, 2: 200}, "LIST_BLANKS"),
+        (b"\n1 120\n", {1: 120}, "BLANK_LINE_IN_LISTING"),
+        (b"0 5\n-1 5\nx 5\n1 120\n", {1: 120}, "STRANGER_IN_LIST"),
+        (b"2 200\n1 120\n", {2: 200, 1: 120}, "UNORDERED_LIST"),
+        (b"1 120\n1 121\n2 200\n1 120\n", {1: None, 2: 200}, "NUMBER_TWICE_IN_LISTING"),
+        (b"1 " + b"9" * 5000 + b"\n2 200\n", {1: None, 2: 200}, "LIST_JUNK_SIZE"),
+    ],
+)
+def test_an_odd_line_costs_that_line(body: bytes, found: dict[int, int | None], noted: str, newline: bytes) -> None:
+    """An odd line of LIST is skipped, or its size unknown, and noted; the rest is read (Q34, Q36, Q46, Q47)."""
+    notes = Notes()
+    assert read_sizes(body.replace(b"\n", newline), notes) == found
+    assert noted in notes
+
+
+@pytest.mark.parametrize(
+    ("body", "found", "noted"),
+    [
+        (b"1   abc\r\n2   def\r\n", {1: "abc", 2: "def"}, "SPACES_BEFORE_UID"),
+        (b"+OK 1 abc\r\n+OK 2 def\r\n", {1: "abc", 2: "def"}, "OK_PREFIX_ON_UIDL"),
+        (b"1 \r\n2 def\r\n3\r\n", {1: None, 2: "def", 3: None}, "BLANK_UID"),
+        (b"0 stranger\r\n1 abc\r\n", {1: "abc"}, "STRANGER_IN_UIDL"),
+        (b"2 def\r\n1 abc\r\n", {1: "abc", 2: "def"}, "UNORDERED_UIDL"),
+    ],
+)
+def test_odd_uids(body: bytes, found: dict[int, str | None], noted: str) -> None:
+    """An odd line of UIDL costs that line at most, and is noted (Q40, Q41, Q42, Q47)."""
+    notes = Notes()
+    assert read_uids(body, notes) == found
+    assert noted in notes
+
+
+def test_uids_keep_every_octet() -> None:
+    """Blanks inside, 8-bit octets, NUL, ESC and 200 characters are part of a uid, and come back as the same octets."""
+    uids = {
+        1: b"two words",
+        2: b"\xfcber",
+        3: "ü".encode(),
+        4: b"a\0b\x1bc",
+        5: b"x" * 200,
+        6: b"../../etc",
+        7: b"a\xc2\x85b",
+    }
+    body = b"".join(b"%d %s\r\n" % pair for pair in uids.items())
+    found = read_uids(body, Notes())
+    assert {number: uid.encode("utf-8", "surrogateescape") for number, uid in found.items() if uid} == uids
+
+
+def test_equal_uids_are_kept_apart_by_number() -> None:
+    """The same uid twice is two messages (RFC 1939 §7; Q43)."""
+    assert read_uids(b"1 a\r\n2 a\r\n", Notes()) == {1: "a", 2: "a"}
+
+
+def test_merged_lines() -> None:
+    """Where a server loses a line end between two lines, the second number is unknown, and the rest is read (Q46)."""
+    assert read_uids(b"1 abc2 def\r\n3 ghi\r\n", Notes()) == {1: "abc2 def", 3: "ghi"}
+
+
+@pytest.mark.parametrize(
+    ("token", "number"),
+    [
+        (b"7", 7),
+        (b"007", 7),
+        (b"9" * 18, 10**18 - 1),
+        (b"9" * 19, None),
+        (b"", None),
+        (b"+7", None),
+        (b"-7", None),
+        (b"1_0", None),
+        ("٣".encode(), None),
+        (b" 7", None),
+    ],
+)
+def test_numbers_are_ascii_digits(token: bytes, number: int | None) -> None:
+    """A number is 18 ASCII digits at most and nothing else."""
+    assert number_of(token) == number
+
+
+def test_large_listings_are_fast() -> None:
+    """Two listings of 100,000 lines take a fraction of a second where they are regular, and seconds at most where not."""
+    regular = b"".join(b"%d %d\r\n" % (n, n * 3) for n in range(1, 100_001))
+    odd = b"".join(b"%d  x%d\r\n" % (n, n) for n in range(1, 100_001))
+    began = time.monotonic()
+    assert len(read_sizes(regular, Notes())) == 100_000
+    assert len(read_uids(odd, Notes())) == 100_000
+    assert time.monotonic() - began < 5

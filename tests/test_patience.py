@@ -1,0 +1,108 @@
+"""Patience: `timeout` bounds silence, the minimum rate bounds dripping (decision 4). No clock is read here."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.errors import Timeout
+from pymailbox.pop3.patience import Patience, checked_timeout
+
+
+def test_silence() -> None:
+    """Silence of one timeout ends the wait, and not a moment earlier."""
+    patience = Patience(10.0, 100, 1000.0)
+    assert patience.left(1000.0, "NOOP") == 10.0
+    assert patience.left(1009.5, "NOOP") == 0.5
+    with pytest.raises(Timeout, match="silent for 10 s") as caught:
+        patience.left(1010.0, "NOOP")
+    assert caught.value.command == "NOOP"
+    assert caught.value.retryable
+    assert not caught.value.usable
+
+
+def test_octets_begin_the_silence_anew() -> None:
+    """Each octet restarts the clock of silence."""
+    patience = Patience(10.0, 100, 0.0)
+    patience.received(5000, 9.0)
+    assert patience.left(12.0, None) == 7.0
+    with pytest.raises(Timeout):
+        patience.left(19.0, None)
+
+
+def test_dripping() -> None:
+    """Fewer octets than the minimum rate, averaged over one timeout, end the wait although none was silent."""
+    patience = Patience(10.0, 100, 0.0)
+    for second in range(1, 10):
+        patience.received(99, float(second))
+        patience.left(float(second), None)
+    with pytest.raises(Timeout, match=r"Limits\.minimum_rate"):
+        patience.left(10.0, "RETR 1")
+
+
+def test_a_slow_line_is_served() -> None:
+    """At the minimum rate a reply may take as long as it likes."""
+    patience = Patience(10.0, 100, 0.0)
+    for second in range(1, 1000):
+        patience.received(100, float(second))
+        assert patience.left(float(second), None) is not None
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 3.0), st.integers(1, 200)), min_size=60, max_size=60))
+def test_never_longer_than_two_timeouts_below_the_rate(steps: list[tuple[float, int]]) -> None:
+    """Whatever the rhythm: once fewer octets than the rate come, the wait ends within two timeouts."""
+    patience, now = Patience(5.0, 1000, 0.0), 0.0
+    ended = None
+    for pause, octets in steps:
+        now += pause
+        try:
+            left = patience.left(now, None)
+        except Timeout:
+            ended = now
+            break
+        assert left is not None
+        assert left <= 5.0
+        patience.received(octets, now)
+    assert now < 10.0 + 3.0 or ended is not None
+
+
+def test_pauses_do_not_count() -> None:
+    """While the caller works the clocks stand still."""
+    patience = Patience(10.0, 100, 0.0)
+    patience.received(1, 5.0)
+    patience.pause(1000.0)
+    assert patience.left(1006.0, None) == 4.0
+
+
+def test_no_timeout_is_no_bound() -> None:
+    """`timeout=None` waits for ever, and has no rate."""
+    assert Patience(None, 100, 0.0).left(1e9, None) is None
+
+
+def test_what_was_due_is_said() -> None:
+    """The error says whether a greeting, a reply or the end of a body was due (Q21, Q51)."""
+    for command, midway, said in (
+        ("greeting", False, "the greeting"),
+        ("RETR 1", True, "the end of a body"),
+        ("NOOP", False, "a reply"),
+    ):
+        with pytest.raises(Timeout, match=said):
+            Patience(1.0, 1, 0.0).left(5.0, command, midway=midway)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(0, ValueError), (-1.0, ValueError), (float("nan"), ValueError), ("3", TypeError), (True, TypeError)],
+)
+def test_bad_timeouts(value: Any, kind: type[Exception]) -> None:
+    """A timeout is a number of seconds above 0, or None."""
+    with pytest.raises(kind):
+        checked_timeout(value)
+
+
+def test_good_timeouts() -> None:
+    """Any number above 0 will do; None is no bound."""
+    assert checked_timeout(3) == 3.0
+    assert checked_timeout(float("inf")) == float("inf")
+    assert checked_timeout(None) is None
