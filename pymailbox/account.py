@@ -18,10 +18,11 @@ from attrs import Attribute, evolve, field, frozen
 from pymailbox.errors import NotSupported
 from pymailbox.secrets import Secret, secret
 
-__all__ = ["Account", "OAuth2", "Security", "default_port", "password_command"]
+__all__ = ["Account", "OAuth2", "Password", "Security", "default_port", "password_command"]
 
 Security = Literal["tls", "starttls", "none"]
-Password = str | Callable[[], str]
+#: A callable may be a coroutine function under asyncio.
+Password = str | Callable[[], str | Awaitable[str]]
 
 _SCHEMES: dict[str, Security] = {"pop": "none", "pops": "tls", "pop+starttls": "starttls"}
 
@@ -89,7 +90,7 @@ class Account:
     host: str = field(validator=_check_host)
     user: str | None = field(default=None, validator=_check_text)
     #: A string, or a callable without arguments that returns one when it is needed. Never shown, never pickled.
-    password: str | Callable[[], str] | None = field(default=None, repr=False, converter=_hidden, validator=_check_text)
+    password: Password | None = field(default=None, repr=False, converter=_hidden, validator=_check_text)
     security: Security = field(default="tls", validator=_check_security, kw_only=True)
     port: int = field(validator=_check_port, kw_only=True)
     #: A mechanism, `OAuth2(...)`, or a mechanism's name; None picks the strongest.
@@ -102,9 +103,7 @@ class Account:
     # --- where an account can come from -------------------------------------------------------------------
 
     @classmethod
-    def from_url(
-        cls, url: str, password: str | Callable[[], str] | None = None, *, refuse_password: bool = False
-    ) -> Self:
+    def from_url(cls, url: str, password: Password | None = None, *, refuse_password: bool = False) -> Self:
         """Read a POP URL (RFC 2384): `pops://user;auth=PLAIN@host:port`; `password` wins over one in the URL.
 
         A password in a URL ends in process lists and histories: where the URL was typed, say `refuse_password=True`,

@@ -5,10 +5,10 @@ back the marks and leaves. Without QUIT a server deletes nothing: that is the sa
 (DESIGN.md, decisions 1, 2 and 5).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from pymailbox.account import Security
+from pymailbox.account import Password, Security
 from pymailbox.errors import CommandError, CommitError, LimitExceeded, MailboxError
 from pymailbox.pop3 import commands, flows, login
 from pymailbox.pop3.capabilities import Capabilities
@@ -27,7 +27,7 @@ def begin(
     session: Session,
     security: Security,
     user: str | None,
-    password: str | Callable[[], str] | None,
+    password: Password | None,
     auth: Any,
     *,
     utf8: bool,

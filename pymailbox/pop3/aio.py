@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from pymailbox.account import Security, default_port
 from pymailbox.errors import CommandError, MailboxError
 from pymailbox.pop3 import commands, flows, login
+from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.aio_driver import AsyncDriver
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.commands import Stat
@@ -61,6 +62,7 @@ class AsyncConnection(AsyncDriver):
         pipelining: bool | None = None,
         capa: bool = True,
         allow_plaintext: bool = False,
+        proxy: str | None = None,
         source_address: tuple[str, int] | None = None,
         sock: "socket.socket | None" = None,
     ) -> None:
@@ -69,6 +71,7 @@ class AsyncConnection(AsyncDriver):
         self.security = security
         self.timeout = checked_timeout(timeout)
         self._ssl_context = ssl_context
+        self._proxy = None if proxy is None else proxies.checked(proxy, security)
         self._source_address = source_address
         self._sock = sock
         #: What is known of this connection; for the flows of the floor above.

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3 import flows
+from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.aio_transport import AsyncTransport, connect
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.patience import Patience
 from pymailbox.pop3.session import Batch, Session
 from pymailbox.pop3.transport import is_loopback, until
+from pymailbox.secrets import Secret, secret
 
 if TYPE_CHECKING:
     import socket
@@ -40,6 +42,7 @@ class AsyncDriver:
     timeout: float | None
     session: Session
     _ssl_context: "ssl.SSLContext | None"
+    _proxy: Secret | None
     _source_address: tuple[str, int] | None
     _sock: "socket.socket | None"
     _transport: AsyncTransport | None = None
@@ -56,8 +59,12 @@ class AsyncDriver:
             context = self._tls_context() if self.security == "tls" else None
             try:
                 async with asyncio.timeout(seconds):
-                    sock = self._sock or await connect(self.host, self.port, left, self._source_address)
-                    loopback = is_loopback(sock)
+                    where = self.host, self.port, left, self._source_address
+                    if self._proxy is not None and self._sock is None:
+                        sock = await proxies.connect_async(self._proxy, *where)
+                    else:
+                        sock = self._sock or await connect(*where)
+                    loopback = self._proxy is None and is_loopback(sock)
                     self._transport = AsyncTransport(self.host)
                     await self._transport.start(sock, context)
             except MailboxError:
@@ -143,7 +150,7 @@ class AsyncDriver:
             return await self._start_tls()
         if isinstance(step, flows.Call):
             result = step.function()
-            return await result if inspect.isawaitable(result) else result
+            return secret(await result if inspect.isawaitable(result) else result)
         self.abort()
         return await self.connect()
 

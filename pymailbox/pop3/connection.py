@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from pymailbox.account import Security, default_port
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.pop3 import commands, flows, login
+from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.commands import Stat
@@ -65,6 +66,7 @@ class Connection:
         pipelining: bool | None = None,
         capa: bool = True,
         allow_plaintext: bool = False,
+        proxy: str | None = None,
         source_address: tuple[str, int] | None = None,
         sock: "socket.socket | None" = None,
     ) -> None:
@@ -73,6 +75,7 @@ class Connection:
         self.security = security
         self.timeout = checked_timeout(timeout)
         self._ssl_context = ssl_context
+        self._proxy = None if proxy is None else proxies.checked(proxy, security)
         self._source_address = source_address
         self._sock = sock
         #: What is known of this connection; for the flows of the floor above.
@@ -114,8 +117,11 @@ class Connection:
         seconds = self.timeout
         what = f"{self.host}:{self.port} did not take the connection within {seconds} s; check host, port and security"
         left = until(None if seconds is None else time.monotonic() + seconds, what)
-        sock = self._sock or connect(self.host, self.port, left, self._source_address)
-        loopback = is_loopback(sock)
+        if self._proxy is not None and self._sock is None:
+            sock = proxies.connect(self._proxy, self.host, self.port, left, self._source_address)
+        else:
+            sock = self._sock or connect(self.host, self.port, left, self._source_address)
+        loopback = self._proxy is None and is_loopback(sock)
         transport = self._transport = Transport(sock, self.host)
         if self.security == "tls":
             transport.start_tls(self._tls_context(), left)

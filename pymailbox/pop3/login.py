@@ -6,11 +6,10 @@ try may lock the account. What may go to a server without TLS is decided here an
 """
 
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from pymailbox.account import OAuth2
+from pymailbox.account import OAuth2, Password
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
@@ -166,7 +165,7 @@ def _ask(exchange: Exchange, command: Command[Challenge]) -> Flow[Challenge]:
 # --- the choice -----------------------------------------------------------------------------------------------
 
 
-def login(session: Session, user: str | None, password: str | Callable[[], Any] | None, auth: Any = None) -> Flow[None]:
+def login(session: Session, user: str | None, password: Password | None, auth: Any = None) -> Flow[None]:
     """Log in: with `auth` where it says how, else with the strongest that the server lists for the credential.
 
     `auth` is a mechanism, its name (also `APOP` and `USER`), or `OAuth2`. A callable password or token is asked once.
