@@ -57,12 +57,10 @@ def main() -> None:
         CLEAR_REFS.write_text("5")
     cpu = time.process_time()
     begin = time.perf_counter()
-    tally = 0
-    for item in islice(results, max(1, service.count // 10)):
-        tally += weight(item)
+    # map lets go of each item before the next is asked for: a message held here would count as the client's memory
+    tally = sum(map(weight, islice(results, max(1, service.count // 10))))
     at_tenth = resident("VmRSS")
-    for item in results:
-        tally += weight(item)
+    tally += sum(map(weight, results))
     working = time.perf_counter() - begin
     print(
         json.dumps(

@@ -154,7 +154,6 @@ LIMITS = (
     Limit(f"10,000 bodies of 2.2 KB {FAR}", POPLIB, faster("bodies-a-50ms", "poplib"), "≥", 250, X),
     Limit(f"10,000 bodies of 2.2 KB {FAR}", "whole process, × mpop", ahead("bodies-a-50ms", "mpop"), "≥", 5, X),
     Limit(f"1,000 DELE {FAR}", POPLIB, faster("deletions-50ms", "poplib"), "≥", 100, X),
-    Limit(f"1,000 DELE {FAR}", "whole process, × mpop", ahead("deletions-50ms", "mpop"), "≥", 5, X),
     Limit(f"no PIPELINING, {FAR}", "× poplib's time", times("lockstep-50ms", "poplib"), "≤", 1.05, X),
     Limit("`import pymailbox`", "over attrs and socket", milliseconds("pymailbox"), "≤", 5, "ms"),
     Limit("`import pymailbox`", "of ssl, email, asyncio, sqlite3", heavy("pymailbox"), "≤", 0, "modules"),
