@@ -113,7 +113,8 @@ class _Way:
             except BlockingIOError:
                 self.blocked = True
                 return
-        if self.finished and not self.closed and not self.line.backlog and not self.line.ended:
+        over = not (self.line.backlog or self.line.ended or self.line.stalled)
+        if self.finished and not self.closed and over:
             self.closed = True
             self.sink.shutdown(socket.SHUT_WR)
 

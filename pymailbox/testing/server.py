@@ -96,7 +96,7 @@ class Server:
     expire: str = field(default="NEVER", kw_only=True)
     login_delay: int = field(default=0, kw_only=True)
     sasl: Iterable[str] = field(default=("PLAIN",), kw_only=True, converter=_upper)
-    token: str | Callable[[str, str], bool] | None = field(default=None, kw_only=True)
+    token: str | Callable[[str, str], bool] | None = field(default=None, kw_only=True, repr=False)
     apop: bool = field(default=False, kw_only=True)
     plaintext: bool = field(default=True, kw_only=True)
     lock: bool = field(default=True, kw_only=True)

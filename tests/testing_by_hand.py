@@ -1,0 +1,102 @@
+"""POP3 by hand: a plain socket, so that the test server is seen through nobody's protocol code but this page's."""
+
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+LOGIN = (b"USER me", b"PASS secret")
+MAILS = (
+    b"Subject: first\r\nMessage-ID: <1@x>\r\n\r\n.dotted\r\nline 2\r\nline 3\r\n",
+    b"Subject: second\r\n\r\nbody\r\n",
+    b"Subject: third\r\n\r\n",
+)
+
+
+class Listening(Protocol):
+    """Anything with an address."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
+class Hand:
+    """One connection."""
+
+    def __init__(self, server: Listening, context: ssl.SSLContext | None = None, timeout: float = 5.0) -> None:
+        self.sock = socket.create_connection((server.host, server.port), timeout=timeout)
+        self.octets = b""
+        if context is not None:
+            self.start_tls(context)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sock.close()
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        try:
+            self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def send(self, *lines: bytes) -> None:
+        self.sock.sendall(b"".join(line + b"\r\n" for line in lines))
+
+    def until(self, end: bytes = b"\r\n") -> bytes:
+        """Read up to and including this, or everything if the connection ends first."""
+        while end not in self.octets:
+            data = self.sock.recv(65536)
+            if not data:
+                end = self.octets
+                break
+            self.octets += data
+        head, found, self.octets = self.octets.partition(end)
+        return head + found
+
+    def ask(self, line: bytes, end: bytes = b"\r\n") -> bytes:
+        self.send(line)
+        return self.until(end)
+
+    def listing(self, line: bytes) -> bytes:
+        """Ask for a reply of many lines."""
+        return self.ask(line, b"\r\n.\r\n")
+
+    def login(self) -> Self:
+        self.until()
+        assert self.ask(b"USER me").startswith(b"+OK")
+        assert self.ask(b"PASS secret").startswith(b"+OK")
+        return self
+
+    def rest(self) -> bytes:
+        """Read until the server closes."""
+        octets, self.octets = self.octets, b""
+        while data := self.sock.recv(65536):
+            octets += data
+        return octets
+
+    def silent(self, seconds: float = 0.15) -> bool:
+        """True if nothing comes for a while."""
+        if self.octets:
+            return False
+        self.sock.settimeout(seconds)
+        try:
+            self.octets = self.sock.recv(1)
+        except TimeoutError:
+            return True
+        finally:
+            self.sock.settimeout(5.0)
+        return False
+
+
+def talk(server: Listening, *lines: bytes, login: Sequence[bytes] = LOGIN) -> bytes:
+    """Say all this at once, after the greeting, and give everything that comes back until the server closes."""
+    with Hand(server) as hand:
+        greeting = hand.until()
+        hand.send(*login, *lines)
+        return greeting + hand.rest()
