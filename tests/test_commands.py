@@ -1,0 +1,275 @@
+"""Commands: arguments checked before an octet is sent, replies read as values."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.errors import (
+    AuthenticationError,
+    CommandError,
+    LimitExceeded,
+    MailboxError,
+    MessageUnavailable,
+    ProtocolError,
+    TemporaryFailure,
+)
+from pymailbox.pop3 import commands
+from pymailbox.pop3.command import Body, Command
+from pymailbox.pop3.limits import Limits
+from tests.conversations import outcome, ready, results
+
+NUMBERED: list[Any] = [commands.list, commands.uidl, commands.retr, commands.stream, commands.top, commands.dele]
+TEXTUAL: list[Any] = [
+    commands.user,
+    commands.pass_,
+    commands.rpop,
+    commands.lang,
+    lambda value: commands.auth(value),
+    lambda value: commands.apop(value, "secret", b"<a@b>"),
+    lambda value: commands.apop("me", value, b"<a@b>"),
+]
+
+
+def read(command: Command[Any], wire: bytes) -> Any:
+    return outcome(ready([command]), [wire], eof=False)
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (commands.stat(), b"STAT\r\n"),
+        (commands.list(), b"LIST\r\n"),
+        (commands.list(3), b"LIST 3\r\n"),
+        (commands.uidl(), b"UIDL\r\n"),
+        (commands.uidl(10**17), b"UIDL 100000000000000000\r\n"),
+        (commands.retr(7), b"RETR 7\r\n"),
+        (commands.stream(7), b"RETR 7\r\n"),
+        (commands.top(7), b"TOP 7 0\r\n"),
+        (commands.top(7, 10), b"TOP 7 10\r\n"),
+        (commands.dele(7), b"DELE 7\r\n"),
+        (commands.rset(), b"RSET\r\n"),
+        (commands.noop(), b"NOOP\r\n"),
+        (commands.quit(), b"QUIT\r\n"),
+        (commands.capa(), b"CAPA\r\n"),
+        (commands.stls(), b"STLS\r\n"),
+        (commands.utf8(), b"UTF8\r\n"),
+        (commands.lang("de"), b"LANG de\r\n"),
+        (commands.lang("*"), b"LANG *\r\n"),
+        (commands.languages(), b"LANG\r\n"),
+        (commands.user("mé"), b"USER m\xc3\xa9\r\n"),
+        (commands.pass_(" two  words "), b"PASS  two  words \r\n"),
+        (commands.rpop("me"), b"RPOP me\r\n"),
+        # RFC 1939 §7, the example
+        (
+            commands.apop("mrose", "tanstaaf", b"<1896.697170952@dbc.mtview.ca.us>"),
+            b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n",
+        ),
+        (commands.auth("PLAIN"), b"AUTH PLAIN\r\n"),
+        (commands.auth("PLAIN", b"\0me\0secret"), b"AUTH PLAIN AG1lAHNlY3JldA==\r\n"),
+        (commands.auth("EXTERNAL", b""), b"AUTH EXTERNAL =\r\n"),
+        (commands.respond(b"\0me\0secret"), b"AG1lAHNlY3JldA==\r\n"),
+        (commands.respond(b""), b"\r\n"),
+        (commands.respond(None), b"*\r\n"),
+        (commands.greeting(), b""),
+    ],
+)
+def test_octets(command: Command[Any], line: bytes) -> None:
+    """A command is one line that ends in CRLF, without a blank at the end where there is no argument (Q11)."""
+    assert command.line == line
+
+
+@pytest.mark.parametrize("make", NUMBERED)
+@pytest.mark.parametrize(
+    "bad", [0, -1, 10**18, 10**5000, -(10**5000)], ids=["0", "-1", "19 digits", "5000 digits", "-5000 digits"]
+)
+def test_numbers_out_of_range(make: Any, bad: int) -> None:
+    """Message numbers begin at 1 and have 18 digits at most; anything else is ValueError at once."""
+    with pytest.raises(ValueError):
+        make(bad)
+
+
+@pytest.mark.parametrize("make", NUMBERED)
+@pytest.mark.parametrize("bad", ["1", 1.0, True, b"1", "１"])
+def test_what_is_no_number(make: Any, bad: Any) -> None:
+    """What is no whole number is TypeError at once."""
+    with pytest.raises(TypeError):
+        make(bad)
+
+
+def test_lines_of_top() -> None:
+    """TOP takes 0 lines and more, not fewer."""
+    with pytest.raises(ValueError):
+        commands.top(1, -1)
+
+
+@pytest.mark.parametrize("make", TEXTUAL)
+@pytest.mark.parametrize("octet", [*range(32), 127])
+def test_no_argument_can_add_a_command(make: Any, octet: int) -> None:
+    """Every control character (C0 and DEL) in every textual argument is ValueError; the value is not shown."""
+    with pytest.raises(ValueError) as caught:
+        make(f"hidden{chr(octet)}DELE 1")
+    assert "hidden" not in str(caught.value)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_one_line_or_refused(value: str) -> None:
+    """Whatever the text: one line with its octets as UTF-8, or ValueError."""
+    for make in TEXTUAL[:3]:
+        try:
+            line = make(value).line
+        except ValueError:
+            continue
+        assert line.count(b"\r") == line.count(b"\n") == 1
+        assert line.endswith(value.encode() + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (commands.pass_("hunter2"), "PASS ***"),
+        (commands.auth("PLAIN", b"hunter2"), "AUTH PLAIN ***"),
+        (commands.respond(b"hunter2"), "SASL response ***"),
+        (commands.apop("me", "hunter2", b"<a@b>"), "APOP ***"),
+        (commands.retr(7), "RETR 7"),
+        (commands.greeting(), "greeting"),
+    ],
+)
+def test_secrets_are_not_shown(command: Command[Any], shown: str) -> None:
+    """What a command shows of itself holds no secret."""
+    assert command.redacted == shown
+    assert "hunter2" not in repr(command)
+
+
+# --- replies -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wire", "count", "size"),
+    [
+        (b"+OK 2 320\r\n", 2, 320),
+        (b"+OK 2 320 and more\r\n", 2, 320),
+        (b"+OK  2\t320\r\n", 2, 320),
+        (b"+OK 2\r\n", 2, None),
+        (b"+OK 2 octets\r\n", 2, None),
+        (b"+OK 2 -2147483648\r\n", 2, None),
+        (b"+OK 2 1_0\r\n", 2, None),
+        (b"+OK 0 0\r\n", 0, 0),
+    ],
+)
+def test_stat(wire: bytes, count: int, size: int | None) -> None:
+    """The count has to be a number; a size that is none is unknown (Q31, Q32)."""
+    assert read(commands.stat(), wire) == [commands.Stat(count, size)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b" ", b" two 320", b" -1 320", b" 1_0 320", b" 1.0 3", b" " + b"9" * 5000, "  ٣ 1".encode(), b" 0x2 1"],
+)
+def test_stat_without_a_count(said: bytes) -> None:
+    """A count that is no number is a `ProtocolError` with what the server said."""
+    error = read(commands.stat(), b"+OK" + said + b"\r\n")
+    assert isinstance(error, ProtocolError)
+    assert error.command == "STAT"
+
+
+def test_stat_beyond_the_limit() -> None:
+    """A count beyond the limit that was asked for is `LimitExceeded`: nothing is allocated by it (THREATS 67)."""
+    error = read(commands.stat(entries=Limits().listing_entries), b"+OK 99999999999999999 1\r\n")
+    assert isinstance(error, LimitExceeded)
+    assert error.field == "listing_entries"
+
+
+@pytest.mark.parametrize(
+    ("command", "wire", "value"),
+    [
+        (commands.list(3), b"+OK 3 120\r\n", 120),
+        (commands.list(3), b"+OK 3\t120 octets\r\n", 120),
+        (commands.list(3), b"+OK 3\r\n", None),
+        (commands.list(3), b"+OK 3 %!d(float64=1)\r\n", None),
+        (commands.uidl(3), b"+OK 3 abc\r\n", "abc"),
+        (commands.uidl(3), b"+OK 3   two words \r\n", "two words"),
+        (commands.uidl(3), b"+OK 3 \xfc\r\n", "\udcfc"),
+        (commands.uidl(3), b"+OK 3\r\n", None),
+    ],
+)
+def test_one_line_forms(command: Command[Any], wire: bytes, value: object) -> None:
+    """`LIST n` and `UIDL n` give the size or the uid of that message, None where it is missing (Q34, Q42)."""
+    assert read(command, wire) == [value]
+
+
+@pytest.mark.parametrize("command", [commands.list(3), commands.uidl(3)])
+@pytest.mark.parametrize("said", [b"", b" ", b" 4 120", b" 120", b" three 120", b" follows"])
+def test_an_answer_about_another_message(command: Command[Any], said: bytes) -> None:
+    """An answer that is not about the message asked for is a `ProtocolError`: replies may be out of step (Q38)."""
+    assert isinstance(read(command, b"+OK" + said + b"\r\n"), ProtocolError)
+
+
+def test_texts_are_decoded() -> None:
+    """The text of a reply is UTF-8, or Latin-1 where it is not valid UTF-8."""
+    assert results(ready([commands.noop()] * 2), ["+OK grüß\r\n".encode() + b"+OK gr\xfc\xdf\r\n"]) == ["grüß", "grüß"]
+
+
+def test_languages() -> None:
+    """LANG lists tags with descriptions; blank lines are skipped (RFC 6856 §3)."""
+    found = read(commands.languages(), b"+OK\r\nen English\r\n\r\nde  Deutsch \r\nx\r\n.\r\n")
+    assert found == [{"en": "English", "de": "Deutsch", "x": ""}]
+
+
+def test_challenges() -> None:
+    """A challenge is decoded, a final +OK told apart, and what is no base64 is None, not an error (Q24)."""
+    for wire, data, final in (
+        (b"+ aGVsbG8=\r\n", b"hello", False),
+        (b"+ \r\n", b"", False),
+        (b"+\r\n", b"", False),
+        (b"+ go ahead\r\n", None, False),
+        (b"+OK welcome!\r\n", None, True),
+    ):
+        assert read(commands.auth("PLAIN"), wire) == [commands.Challenge(data, final)]
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (commands.greeting(), TemporaryFailure),
+        (commands.pass_("x"), AuthenticationError),
+        (commands.retr(1), MessageUnavailable),
+        (commands.top(1), MessageUnavailable),
+        (commands.dele(1), MessageUnavailable),
+        (commands.noop(), CommandError),
+        (commands.uidl(), CommandError),
+    ],
+)
+def test_refusals(command: Command[Any], kind: type[CommandError]) -> None:
+    """-ERR is a value of the error that fits the command, with what the server said; multi-line commands get no body."""
+    protocol = ready([command])
+    protocol.receive_data(b"-ERR no\r\n")
+    reply: Any = protocol.next_event()
+    error = command.read(reply, protocol.note)
+    assert type(error) is kind
+    assert error.response == "no"
+    assert error.usable
+    assert reply.body is None
+
+
+@given(st.binary(max_size=60).filter(lambda said: b"\n" not in said), st.binary(max_size=60))
+def test_any_reply_is_read_or_refused(said: bytes, body: bytes) -> None:
+    """No reply to any command raises anything but `MailboxError`."""
+    for make in (
+        commands.stat,
+        commands.list,
+        commands.uidl,
+        commands.capa,
+        commands.languages,
+        commands.noop,
+        lambda: commands.list(3),
+        lambda: commands.uidl(3),
+        lambda: commands.auth("X"),
+    ):
+        command: Command[Any] = make()  # type: ignore[operator]
+        wire = b"+OK " + said + b"\r\n"
+        if command.verb.body is not Body.NONE:
+            wire += body.replace(b".", b"..") + b"\r\n.\r\n"
+        answer = read(command, wire)
+        assert isinstance(answer, list | MailboxError)

@@ -1,0 +1,399 @@
+"""Session: who waits for which reply, in what window, and what is dropped (decisions 7 and 11). No I/O."""
+
+import random
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pymailbox.errors import CommandError, ConnectionLost, LimitExceeded, ProtocolError, Timeout
+from pymailbox.pop3 import commands
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Command
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.session import Batch, Session
+from tests.conversations import stuffed
+
+
+def greeted(limits: Limits | None = None, *, pipelining: bool = True, **options: Any) -> Session:
+    """Return a session that has had its greeting."""
+    session = Session("host", limits or Limits(), **options)
+    greeting = session.single(commands.greeting())
+    feed(session, greeting, b"+OK\r\n")
+    session.learn(Capabilities({"PIPELINING": ()} if pipelining else {}))
+    return session
+
+
+def feed(session: Session, wanted: Batch[Any], *pieces: bytes) -> None:
+    for piece in pieces:
+        session.protocol.receive_data(piece)
+        while (arrived := session.next_chunk(wanted)) is not None:
+            owner, chunk = arrived
+            if owner.sink is not None:
+                owner.sink(chunk.data)
+
+
+def fill(session: Session, batch: Batch[Any]) -> list[bytes]:
+    """Let the batch send what it can; return the lines."""
+    session.take(batch)
+    session.submit(batch)
+    return session.protocol.data_to_send().split(b"\r\n")[:-1]
+
+
+def retrs(numbers: Iterable[int], expected: int = 10) -> Iterator[Command[bytes]]:
+    return (commands.retr(number, expected=expected) for number in numbers)
+
+
+def test_a_single_command() -> None:
+    """One command, its result, nothing more."""
+    session = greeted()
+    batch = session.single(commands.noop())
+    assert session.protocol.data_to_send() == b"NOOP\r\n"
+    feed(session, batch, b"+OK done\r\n")
+    assert list(batch.results) == ["done"]
+    assert batch.done
+
+
+def test_results_in_order_with_refusals_as_values() -> None:
+    """The k-th result belongs to the k-th command; a refusal is a value and costs only its command (THREATS 54)."""
+    session = greeted()
+    batch = session.batch(retrs((1, 2, 3)))
+    assert fill(session, batch) == [b"RETR 1", b"RETR 2", b"RETR 3"]
+    feed(session, batch, b"+OK\r\none\r\n.\r\n-ERR no\r\n+OK\r\nth", b"ree\r\n.\r\n")
+    first, second, third = batch.results
+    assert (first, third) == (b"one\r\n", b"three\r\n")
+    assert isinstance(second, CommandError)
+    assert batch.done
+
+
+def test_the_window_is_filled_in_one_go() -> None:
+    """As many commands go out at once as the window has room for: they are not sent one by one."""
+    session = greeted()
+    batch = session.batch(retrs(range(1, 1000)))
+    assert len(fill(session, batch)) == 64
+    assert fill(session, batch) == []
+    feed(session, batch, b"-ERR\r\n" * 10)
+    assert len(fill(session, batch)) == 20  # ten came free, and the window grew by ten
+    assert session.protocol.in_flight == 74
+
+
+def test_the_window_is_bounded_in_octets() -> None:
+    """What is expected in flight stays below `Limits.window`; a command that does not fit waits, and none is lost."""
+    session = greeted(Limits(window=1000))
+    batch = session.batch(retrs(range(1, 100), expected=300))
+    sent = fill(session, batch)
+    assert len(sent) == 3
+    while not batch.done:
+        feed(session, batch, b"-ERR\r\n")
+        sent += fill(session, batch)
+        assert session.protocol._flight <= 1000
+    assert sent == [b"RETR %d" % number for number in range(1, 100)]
+    assert len(batch.results) == 99
+
+
+def test_a_reply_larger_than_the_window_goes_alone() -> None:
+    """A message that is larger than the window is asked for when nothing else is in flight."""
+    session = greeted(Limits(window=1000))
+    batch = session.batch(commands.retr(n, expected=size) for n, size in ((1, 10), (2, 5000), (3, 10)))
+    assert fill(session, batch) == [b"RETR 1"]
+    feed(session, batch, b"-ERR\r\n")
+    assert fill(session, batch) == [b"RETR 2"]
+    feed(session, batch, b"-ERR\r\n")
+    assert fill(session, batch) == [b"RETR 3"]
+
+
+def test_one_by_one_without_pipelining() -> None:
+    """Where PIPELINING is not listed, the next command is taken when the one before is answered."""
+    session = greeted(pipelining=False)
+    taken: list[int] = []
+
+    def wanted() -> Iterator[Command[bytes]]:
+        for number in (1, 2, 3):
+            taken.append(number)
+            yield commands.retr(number)
+
+    batch = session.batch(wanted())
+    for number in (1, 2, 3):
+        assert fill(session, batch) == [b"RETR %d" % number]
+        assert fill(session, batch) == []
+        assert taken[-1] == number
+        feed(session, batch, b"-ERR\r\n")
+    assert fill(session, batch) == []
+    assert batch.done
+
+
+def test_pipelining_may_be_forbidden() -> None:
+    """`may_pipeline=False` goes one by one whatever is listed; what is not listed is never used."""
+    assert not greeted(may_pipeline=False).protocol.pipelining
+    assert not greeted(pipelining=False, may_pipeline=True).protocol.pipelining
+    assert greeted(may_pipeline=True).protocol.pipelining
+
+
+def test_alone_commands_are_not_taken_with_others() -> None:
+    """PASS waits until USER is answered, and STAT until PASS is."""
+    session = greeted()
+    batch = session.batch([commands.user("me"), commands.pass_("x"), commands.stat(), commands.noop()])
+    for lines, replies in (
+        ([b"USER me"], b"+OK\r\n"),
+        ([b"PASS x"], b"+OK\r\n"),
+        ([b"STAT", b"NOOP"], b"+OK 0 0\r\n+OK\r\n"),
+    ):
+        assert fill(session, batch) == lines
+        feed(session, batch, replies)
+    assert list(batch.results) == ["", "", commands.Stat(0, 0), ""]
+
+
+def test_ahead_bounds_what_is_in_flight() -> None:
+    """`ahead` holds a batch to that many commands in flight, and can be raised."""
+    session = greeted()
+    batch = session.batch(retrs(range(1, 100)), ahead=5)
+    assert len(fill(session, batch)) == 5
+    assert batch.ahead
+    batch.ahead += 2
+    assert len(fill(session, batch)) == 2
+
+
+def test_a_command_behind_a_batch() -> None:
+    """A command asked for while a batch is in flight waits behind it; both get what is theirs."""
+    session = greeted()
+    batch = session.batch(retrs((1, 2)))
+    fill(session, batch)
+    single = session.single(commands.noop())
+    session.protocol.data_to_send()
+    feed(session, single, b"+OK\r\none\r\n.\r\n+OK\r\ntwo\r\n.\r\n+OK mine\r\n")
+    assert list(single.results) == ["mine"]
+    assert list(batch.results) == [b"one\r\n", b"two\r\n"]
+
+
+def test_a_batch_always_gets_one_in() -> None:
+    """A batch with nothing in flight may queue one command, however full the window is: it would wait for ever."""
+    session = greeted(Limits(window=100))
+    first, second = session.batch(retrs(range(1, 9), expected=100)), session.batch(retrs(range(20, 29), expected=100))
+    assert fill(session, first) == [b"RETR 1"]
+    assert fill(session, second) == []
+    feed(session, second, b"-ERR\r\n")
+    assert session.protocol.data_to_send() == b"RETR 20\r\n"
+
+
+def test_the_callers_iterator_may_raise() -> None:
+    """What the iterator raises passes through; what was taken before is sent later."""
+
+    def wanted() -> Iterator[Command[bytes]]:
+        yield commands.retr(1)
+        raise KeyError("of the caller's")
+
+    session = greeted()
+    batch = session.batch(wanted())
+    with pytest.raises(KeyError):
+        session.take(batch)
+    assert fill(session, batch) == [b"RETR 1"]
+
+
+# --- what nobody waits for -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 50, 10_000])
+def test_what_is_left_is_taken_in_and_dropped(size: int) -> None:
+    """After a batch is abandoned the next command takes in what is in flight, keeps none of it, and gets its reply."""
+    session = greeted()
+    batch = session.batch(retrs(range(1, 1000)))
+    sent = len(fill(session, batch))
+    batch.abandoned = True
+    single = session.single(commands.noop())
+    wire = (b"+OK\r\n" + stuffed(b".body\r\n" * 20)) * (sent - 1) + b"-ERR\r\n+O"
+    assert session.protocol.data_to_send() == b""  # the window is full
+    feed(session, single, wire[:200])
+    assert session.protocol.data_to_send() == b"NOOP\r\n"
+    feed(session, single, *(wire[i : i + size] for i in range(200, len(wire), size)), b"K mine\r\n")
+    assert list(single.results) == ["mine"]
+    assert not batch.results
+
+
+def test_what_is_left_is_dropped_up_to_the_window() -> None:
+    """More than `Limits.window` for an abandoned batch ends the session, and is not kept in memory before."""
+    session = greeted(Limits(window=10_000))
+    batch = session.batch(retrs((1, 2, 3)))
+    fill(session, batch)
+    batch.abandoned = True
+    single = session.single(commands.noop())
+    feed(session, single, b"+OK\r\n", *[b"x" * 1000] * 9)
+    assert not session.protocol._pieces
+    with pytest.raises(ConnectionLost, match=r"Limits\.window"):
+        feed(session, single, *[b"x" * 1000] * 2)
+    with pytest.raises(ConnectionLost):
+        session.single(commands.noop())
+
+
+def test_abandoned_in_the_middle_of_a_body() -> None:
+    """A body half received when its batch is left is dropped too."""
+    session = greeted(Limits(window=10_000))
+    batch = session.batch(retrs((1,)))
+    fill(session, batch)
+    feed(session, batch, b"+OK\r\nfirst half\r\n")
+    batch.abandoned = True
+    single = session.single(commands.noop())
+    session.protocol.data_to_send()
+    feed(session, single, b"second half\r\n.\r\n+OK mine\r\n")
+    assert list(single.results) == ["mine"]
+    assert not batch.results
+
+
+def test_replies_kept_for_another_batch_are_bounded() -> None:
+    """Replies taken in for a batch that is still wanted are kept, up to `Limits.message` together."""
+    session = greeted(Limits(message=10_000))
+    batch = session.batch(retrs(range(1, 6)))
+    fill(session, batch)
+    single = session.single(commands.noop())
+    reply = b"+OK\r\n" + b"x" * 4000 + b"\r\n.\r\n"
+    feed(session, single, reply, reply)
+    assert len(batch.results) == 2
+    with pytest.raises(LimitExceeded) as caught:
+        feed(session, single, reply)
+    assert caught.value.field == "message"
+
+
+def test_commands_of_an_abandoned_batch_are_not_sent() -> None:
+    """What was taken and not sent when the batch is left never goes out: RETR and DELE leave traces."""
+    session = greeted(Limits(window=1000))
+    batch = session.batch(commands.dele(number) for number in range(1, 100))
+    session.take(batch)
+    session.submit(batch)
+    sent = session.protocol.data_to_send().count(b"\r\n")
+    batch.abandoned = True
+    single = session.single(commands.noop())
+    out = session.protocol.data_to_send()
+    for _ in range(sent):
+        feed(session, single, b"+OK\r\n")
+        out += session.protocol.data_to_send()
+    assert out == b"NOOP\r\n"
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_reply_that_does_not_parse_ends_the_session() -> None:
+    """A reply that fits no command poisons (decision 5)."""
+    session = greeted()
+    batch = session.single(commands.stat())
+    session.protocol.data_to_send()
+    with pytest.raises(ProtocolError):
+        feed(session, batch, b"+OK many\r\n")
+    with pytest.raises(ConnectionLost):
+        session.single(commands.noop())
+
+
+def test_a_stall_with_several_in_flight_is_held_against_pipelining() -> None:
+    """A listed PIPELINING that stalls is given up for good: after `begin` the same object goes one by one (decision 7)."""
+    session = greeted()
+    fill(session, session.batch(retrs(range(1, 10))))
+    session.end(Timeout("silence"))
+    assert "DROPS_PIPELINED" in session.quirks
+    session.begin(secure=False, loopback=True)
+    assert "DROPS_PIPELINED" in session.quirks
+    greeting = session.single(commands.greeting())
+    feed(session, greeting, b"+OK\r\n")
+    session.learn(Capabilities({"PIPELINING": ()}))
+    assert not session.protocol.pipelining
+
+
+def test_a_stall_with_one_in_flight_is_not() -> None:
+    """Silence after a single command says nothing of pipelining."""
+    session = greeted()
+    session.single(commands.noop())
+    session.protocol.data_to_send()
+    session.end(Timeout("silence"))
+    assert session.may_pipeline is None
+    assert not session.quirks
+
+
+def test_hanging_up_on_the_first_pipeline() -> None:
+    """A server that hangs up on its first pipeline is asked one by one from then on; later it is just a lost line (Q14)."""
+    session = greeted()
+    batch = session.batch(retrs(range(1, 200)))
+    fill(session, batch)
+    feed(session, batch, b"-ERR\r\n")
+    session.end(ConnectionLost("the server closed the connection"))
+    assert "HANGS_UP_ON_PIPELINE" in session.quirks
+    assert session.may_pipeline is False
+
+    session = greeted()
+    batch = session.batch(retrs(range(1, 2000)))
+    fill(session, batch)
+    feed(session, batch, b"-ERR\r\n" * 64)
+    fill(session, batch)
+    session.end(ConnectionLost("the server closed the connection"))
+    assert session.may_pipeline is None
+
+
+def test_begin_forgets_the_conversation() -> None:
+    """A fresh connection owes nothing and knows nothing but the quirks."""
+    session = greeted()
+    session.logged_in = True
+    fill(session, session.batch(retrs(range(1, 10))))
+    session.end(ConnectionLost("gone"))
+    session.begin(secure=True, loopback=False)
+    assert session.protocol.owed == 0
+    assert session.protocol.failure is None
+    assert (session.capabilities, session.logged_in, session.secure, session.loopback) == (None, False, True, False)
+
+
+# --- any order of use ---------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_any_order_of_batches_and_commands(seed: int) -> None:
+    """However batches, single commands, abandonment and the server's segments interleave: everyone gets only what is theirs."""
+    rng = random.Random(seed)
+    session = greeted(Limits(window=5000))
+    unanswered: list[bytes] = []
+    wire = b""
+    batches: list[Batch[Any]] = []
+    nobody: Batch[Any] = session.batch(())
+    number = 0
+
+    def reply(line: bytes) -> bytes:
+        tag = line.split()[1]
+        return rng.choice([b"+OK\r\n..%s\r\n.\r\n" % tag, b"-ERR %s\r\n" % tag])
+
+    def check(batch: Batch[Any]) -> None:
+        for result in batch.results:
+            tag = result.response if isinstance(result, CommandError) else result.strip(b".\r\n").decode()
+            assert int(tag) == batch.first + batch.count  # type: ignore[attr-defined]
+            batch.count += 1  # type: ignore[attr-defined]
+        batch.results.clear()
+
+    class Counted(Batch[Any]):
+        first = 0
+        count = 0
+
+    for _ in range(60):
+        action = rng.randrange(6)
+        if action == 0:
+            size = rng.randrange(1, 80)
+            batch = Counted(iter([evolve(commands.retr(n), expected=50) for n in range(number + 1, number + size + 1)]))
+            batch.first, number = number + 1, number + size
+            batches.append(batch)
+        elif action == 1 and batches:
+            chosen = rng.choice(batches)
+            if not chosen.abandoned:
+                session.take(chosen)
+                session.submit(chosen)
+        elif action == 2 and batches and rng.random() < 0.2:
+            rng.choice(batches).abandoned = True
+        elif action == 3:
+            unanswered += session.protocol.data_to_send().split(b"\r\n")[:-1]
+        elif action == 4 and unanswered:
+            count = rng.randrange(1, len(unanswered) + 1)
+            wire += b"".join(map(reply, unanswered[:count]))
+            del unanswered[:count]
+        elif wire:
+            size = rng.randrange(1, len(wire) + 1)
+            feed(session, rng.choice([*batches, nobody]), wire[:size])
+            wire = wire[size:]
+        for batch in batches:
+            if not batch.abandoned:
+                check(batch)
