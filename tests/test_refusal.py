@@ -1,0 +1,137 @@
+"""What a refusal means: the code first, then the words of servers that send none, then what the command was for."""
+
+import pytest
+
+from pymailbox.errors import (
+    AuthenticationError,
+    CommandError,
+    LoginDelay,
+    MailboxLocked,
+    MessageUnavailable,
+    PermanentFailure,
+    TemporaryFailure,
+)
+from pymailbox.pop3.refusal import refusal, response_code
+
+
+def refused(text: str, command: str = "PASS ***", default: type[CommandError] = AuthenticationError) -> CommandError:
+    """Return the error for a refusal."""
+    return refusal(text, command=command, default=default, problem="what the command is for")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("[IN-USE] do you have another session?", "IN-USE"),
+        ("[sys/temp] later", "SYS/TEMP"),
+        ("[AUTH]", "AUTH"),
+        ("[LOGIN-DELAY 300] slowly", "LOGIN-DELAY"),
+        ("no code [AUTH] here", None),
+        ("[]", None),
+        ("[unended", None),
+        ("", None),
+    ],
+)
+def test_the_code_stands_at_the_start_in_brackets(text: str, code: str | None) -> None:
+    """RFC 2449 §8: only there; in upper case here."""
+    assert response_code(text) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "retryable"),
+    [
+        ("[AUTH] wrong", AuthenticationError, False),
+        ("[IN-USE] locked", MailboxLocked, True),
+        ("[LOGIN-DELAY] minimum time between mail checks violation", LoginDelay, True),
+        ("[SYS/TEMP] Temporary authentication failure", TemporaryFailure, True),
+        ("[SYS/TEMP/DISK] full", TemporaryFailure, True),
+        ("[SYS/PERM] your mailbox is gone", PermanentFailure, False),
+        ("[X-OWN] whatever", AuthenticationError, False),
+    ],
+)
+def test_codes_decide(text: str, kind: type[CommandError], retryable: bool) -> None:
+    """RFC 2449 §8 and RFC 3206: a code that is known decides; codes are hierarchical; an unknown one decides nothing."""
+    error = refused(text)
+    assert (type(error), error.retryable, error.usable) == (kind, retryable, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("maildrop already locked", MailboxLocked),
+        ("mailbox in use", MailboxLocked),
+        ("Unable to lock maildrop: is another session active?", MailboxLocked),
+        ("There is another POP session", MailboxLocked),
+        ("can't get LOCK on mailbox", MailboxLocked),
+        ("login allowed only every 15 minutes", LoginDelay),
+        ("Exceeded the login limit for a 15 minute period. Reduce the frequency of requests", LoginDelay),
+        ("too many logins", LoginDelay),
+        ("Service unavailable", TemporaryFailure),
+        ("Server busy, try again later", TemporaryFailure),
+        ("please wait", TemporaryFailure),
+        ("Too many connections", TemporaryFailure),
+        ("POP access is disabled", PermanentFailure),
+        ("Your account is not enabled for POP access", PermanentFailure),
+        ("Authentication failed.", AuthenticationError),
+        ("authorization failed", AuthenticationError),
+        ("", AuthenticationError),
+    ],
+)
+def test_words_of_servers_without_codes(text: str, kind: type[CommandError]) -> None:
+    """Q27-Q29: the same things said in prose are the same errors."""
+    assert type(refused(text)) is kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Password incorrect, please wait before you try again later",
+        "invalid login; your account is locked",
+        "You are locked out after too many wrong passwords",
+        "Authentication failure, server busy",
+        "Logon failure: unknown user name or bad password.",
+    ],
+)
+def test_a_wrong_password_is_never_worth_trying_again(text: str) -> None:
+    """Taken for a lock or a fault of the server, a wrong password would be tried until the account is locked."""
+    error = refused(text)
+    assert type(error) is AuthenticationError
+    assert not error.retryable
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("login allowed only every 15 minutes", 900.0),
+        ("[LOGIN-DELAY] try again in 60 seconds", 60.0),
+        ("[SYS/TEMP] back in 2 hours", 7200.0),
+        ("[LOGIN-DELAY] wait 300s", 300.0),
+        ("[LOGIN-DELAY] later", None),
+        ("[AUTH] wrong, wait 60 seconds", None),
+    ],
+)
+def test_retry_after_is_read_from_the_words(text: str, seconds: float | None) -> None:
+    """A span of time in a refusal that passes is `retry_after`, in seconds."""
+    assert refused(text).retry_after == seconds
+
+
+def test_a_message_that_is_refused_is_not_a_locked_mailbox() -> None:
+    """The words are looked at for logins, greetings and STAT; a message that cannot be had is just that."""
+    error = refused("message is locked", "RETR 3", MessageUnavailable)
+    assert type(error) is MessageUnavailable
+    assert type(refused("mailbox locked", "STAT", CommandError)) is MailboxLocked
+    assert type(refused("login allowed only every 15 minutes", "STAT", CommandError)) is LoginDelay
+    assert type(refused("Exceeded the login limit", "RETR 3", MessageUnavailable)) is LoginDelay
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("[AUTH] Application-specific password required: https://support.google.com/x", "app password"),
+        ("AuthFailed:LogonDenied-BasicAuthBlocked", "OAuth2"),
+        ("[SYS/PERM] POP access is disabled for your domain", "switch it on"),
+    ],
+)
+def test_advice_for_the_common_causes(text: str, advice: str) -> None:
+    """The providers' own words for "make an app password", "use OAuth2" and "switch POP on" become advice."""
+    assert advice in str(refused(text))
