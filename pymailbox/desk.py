@@ -1,70 +1,134 @@
-"""Desk: one session of a mailbox, where its messages are made and read.
+"""Desk: one session of a mailbox, where its messages are made, and what is at hand of each. Shared by both mailboxes.
 
-A message keeps its desk, not its mailbox: when the mailbox has gone on to another session, the messages of the old one
-still give what they have, and asking for more is `ConnectionLost`.
+Pure: what must be asked of the server is a flow, and whoever wants it runs it over the desk's connection. A message
+keeps its desk, not its mailbox: when the mailbox has gone on to another session, the messages of the old one still
+give what they have, and asking for more is `ConnectionLost`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, Generic, NoReturn, TypeVar
 
 from pymailbox import reading, transaction
-from pymailbox.content import Headers
+from pymailbox.content import Content, Headers
 from pymailbox.errors import CommandError
-from pymailbox.message import Message
-from pymailbox.pop3.connection import Connection
-from pymailbox.pop3.flows import Flow
+from pymailbox.pop3 import commands
+from pymailbox.pop3.flows import Flow, ask
 from pymailbox.snapshot import Snapshot
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "Entry"]
 
-T = TypeVar("T")
+C = TypeVar("C")
+E = TypeVar("E", bound="Entry[Any]")
 
 
-class Desk:
+class Entry(Generic[C]):
+    """What is known of one message of a session: its number and what was read of it."""
+
+    __slots__ = ("__weakref__", "_content", "_desk", "_headers", "_raw", "_refusal", "number")
+
+    def __init__(self, desk: "Desk[Any, C]", number: int) -> None:
+        self._desk = desk
+        #: The server's number in this session, from 1.
+        self.number = number
+        self._headers: Headers | None = None
+        self._raw: bytes | None = None
+        self._content: Content | None = None
+        self._refusal: CommandError | None = None
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the message is marked; it goes when the session is committed."""
+        return self.number in self._desk.snapshot.marks
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.number}>"
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"{name} cannot be pickled or copied: it is bound to a session; use its content")
+
+
+class Desk(Generic[E, C]):
     """One session and its messages."""
 
-    __slots__ = ("connection", "snapshot")
+    __slots__ = ("connection", "kind", "snapshot")
 
-    def __init__(self, connection: Connection, snapshot: Snapshot[Message]) -> None:
+    def __init__(self, connection: C, snapshot: Snapshot[E], kind: type[E]) -> None:
         self.connection = connection
         self.snapshot = snapshot
-
-    def run(self, flow: Flow[T]) -> T:
-        return self.connection.run(flow)
+        #: The class of the messages.
+        self.kind = kind
 
     @property
     def alive(self) -> bool:
-        return self.connection.session.protocol.failure is None
+        """Whether the session can still be used."""
+        return self.snapshot.session.protocol.failure is None
 
-    def message(self, number: int) -> Message:
+    # --- messages -----------------------------------------------------------------------------------------
+
+    def message(self, number: int) -> E:
+        """Return the message of that number: the same one while anybody holds it."""
         alive = self.snapshot.alive
         message = alive.get(number)
         if message is None:
-            message = Message(self, number)
+            message = self.kind(self, number)
             alive.add(number, message)
         return message
 
     def owns(self, value: object) -> bool:
-        return isinstance(value, Message) and value._source is self
+        """Whether this is a message of this session."""
+        return isinstance(value, self.kind) and value._desk is self
 
-    def numbers(self, messages: Message | Iterable[Message]) -> list[int]:
+    def numbers(self, messages: E | Iterable[E]) -> list[int]:
         """Return the numbers of messages of this session; anything else is misuse."""
-        chosen = [messages] if isinstance(messages, Message) else list(messages)
+        kind = self.kind
+        chosen: list[E] = [messages] if isinstance(messages, kind) else list(messages)  # type: ignore[arg-type]
         for message in chosen:
-            if not isinstance(message, Message):
-                raise TypeError(f"a Message or an iterable of them is needed, not {type(message).__name__}")
-            if message._source is not self:
+            if not isinstance(message, kind):
+                name = kind.__name__
+                raise TypeError(f"one {name} or an iterable of them is needed, not {type(message).__name__}")
+            if message._desk is not self:
                 raise ValueError(f"{message!r} belongs to another session")
         return [message.number for message in chosen]
 
-    def headers_of(self, message: Message) -> Headers:
-        if message._raw is not None:
-            return Headers.from_bytes(message._raw)
-        snapshot, number = self.snapshot, message.number
-        block = snapshot.ahead.take(number) if number not in snapshot.marks else None
-        if block is None:
-            block = self.run(reading.headers(snapshot, number, self._has_headers))
-        return Headers.from_bytes(block)
+    # --- what is at hand ----------------------------------------------------------------------------------
+
+    def headers_at_hand(self, message: E) -> Headers | None:
+        """Return the headers where nothing need be asked for them."""
+        if message._headers is None:
+            snapshot, number = self.snapshot, message.number
+            block = message._raw
+            if block is None and number not in snapshot.marks:
+                block = snapshot.ahead.take(number)
+            if block is not None:
+                message._headers = Headers.from_bytes(block)
+        return message._headers
+
+    def raw_at_hand(self, message: E) -> bytes | None:
+        """Return the whole message where nothing need be asked for it, and count it as used."""
+        raw = message._raw
+        if raw is not None:
+            self.keep(message, raw)
+        return raw
+
+    def keep(self, message: E, raw: bytes) -> None:
+        """Keep a body, and drop those used least recently beyond `Limits.cache`."""
+        alive = self.snapshot.alive
+        if message._raw is None:
+            message._raw = raw
+            if message._headers is not None:
+                message._headers = Headers.from_bytes(raw)  # what TOP gave may differ (Q56)
+        alive.last = message
+        for other in alive.keep(message.number, len(raw)):
+            other._raw = other._content = None
+
+    def content_of(self, message: E, raw: bytes) -> Content:
+        """Return the content of a message whose octets are at hand."""
+        content = message._content
+        if content is None:
+            content = message._content = Content.from_bytes(raw)
+            message._headers = content.headers
+        return content
 
     def _has_headers(self, number: int) -> bool:
         message = self.snapshot.alive.get(number)
@@ -74,56 +138,68 @@ class Desk:
         message = self.snapshot.alive.get(number)
         return message is not None and message._raw is not None
 
-    def raw_of(self, message: Message) -> bytes:
-        raw = message._raw
-        if raw is None:
-            refusal, message._refusal = message._refusal, None
-            if refusal is not None:
-                raise refusal
-            raw = self.run(reading.body(self.snapshot, message.number))
+    # --- flows --------------------------------------------------------------------------------------------
+
+    def ask_headers(self, message: E) -> Flow[Headers]:
+        """Ask for the headers of a message."""
+        block = yield from reading.headers(self.snapshot, message.number, self._has_headers)
+        headers = message._headers = Headers.from_bytes(block)
+        return headers
+
+    def ask_raw(self, message: E) -> Flow[bytes]:
+        """Ask for the whole message; a refusal that `fetch()` met is raised once instead."""
+        refusal, message._refusal = message._refusal, None
+        if refusal is not None:
+            raise refusal
+        raw = yield from reading.body(self.snapshot, message.number)
         self.keep(message, raw)
         return raw
 
-    def keep(self, message: Message, raw: bytes) -> None:
-        alive = self.snapshot.alive
-        message._raw = raw
-        alive.last = message
-        for other in alive.keep(message.number, len(raw)):
-            other._raw = other._content = None
+    def by_uid(self, uid: str) -> Flow[E]:
+        """Return the first message with that uid; KeyError if there is none."""
+        uids = yield from reading.uids(self.snapshot)
+        if uid not in uids:
+            raise KeyError(uid)
+        return self.message(uids.index(uid) + 1)
 
-    def stream_of(self, message: Message, sink: Callable[[bytes], object]) -> int:
-        return self.run(reading.stream(self.snapshot, message.number, sink))
+    def new(self, seen: Collection[str | None]) -> Flow[tuple[E, ...]]:
+        """Return the messages whose uid is not in `seen`, in order; a blank uid is never seen."""
+        if isinstance(seen, str):
+            raise TypeError("seen must be a collection of uids, not one str")
+        known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
+        uids = yield from reading.uids(self.snapshot)
+        return tuple(self.message(number) for number, uid in enumerate(uids, 1) if uid is None or uid not in known)
 
-    def top_of(self, message: Message, lines: int) -> bytes:
-        return self.run(reading.top(self.snapshot, message.number, lines))
+    def leave(self, ending: Callable[[Snapshot[E]], Flow[None]]) -> Flow[None]:
+        """End the session by `transaction.commit` or `roll_back`; a dead one has committed nothing, and says so."""
+        if self.alive:
+            yield from ending(self.snapshot)
+        elif ending is transaction.commit and self.snapshot.marks:
+            yield from ask(commands.quit())
 
-    def size_of(self, message: Message) -> int | None:
-        return self.run(reading.sizes(self.snapshot))[message.number - 1]
+    # --- fetch --------------------------------------------------------------------------------------------
 
-    def uid_of(self, message: Message) -> str | None:
-        return self.run(reading.uids(self.snapshot))[message.number - 1]
+    def plan(self, messages: E | Iterable[E] | None) -> reading.Fetch:
+        """Plan a `fetch()` of these messages; None: all that are not marked."""
+        numbers = self.snapshot.unmarked() if messages is None else self.numbers(messages)
+        return reading.Fetch(self.snapshot, numbers, self._has_body)
 
-    def is_deleted(self, message: Message) -> bool:
-        return message.number in self.snapshot.marks
-
-    def delete(self, message: Message) -> None:
-        self.run(transaction.delete(self.snapshot, (message.number,)))
-
-    def undelete(self, message: Message) -> None:
-        self.run(transaction.undelete(self.snapshot, (message.number,)))
-
-    def fetch(self, numbers: Iterable[int]) -> Iterator[Message]:
-        self.run(reading.sizes(self.snapshot))
-        plan = reading.Fetch(self.snapshot, numbers, self._has_body)
+    def fetched(self, plan: reading.Fetch, result: bytes | CommandError) -> Sequence[E]:
+        """Take the next result of a plan; return its message behind those that come without one."""
         order = plan.order
-        for result in self.connection.pipeline(plan.commands()):
-            while not order[0][1]:
-                yield self.message(order.popleft()[0])
-            message = self.message(order.popleft()[0])
-            if isinstance(result, CommandError):
-                message._refusal = result
-            else:
-                self.keep(message, result)
-            yield message
-        for number, _ in order:
-            yield self.message(number)
+        messages = []
+        while not order[0][1]:
+            messages.append(self.message(order.popleft()[0]))
+        message = self.message(order.popleft()[0])
+        if isinstance(result, CommandError):
+            message._refusal = result
+        else:
+            self.keep(message, result)
+        messages.append(message)
+        return messages
+
+    def unfetched(self, plan: reading.Fetch) -> Iterator[E]:
+        """Yield the messages behind the last result."""
+        order = plan.order
+        while order:
+            yield self.message(order.popleft()[0])

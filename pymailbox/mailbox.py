@@ -7,30 +7,23 @@ end says QUIT, which commits the deletions; an exception takes them back. What t
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
+from typing import Self
 
 from pymailbox import reading, transaction
-from pymailbox.account import Account, Security, default_port
 from pymailbox.desk import Desk
 from pymailbox.errors import MailboxError
 from pymailbox.message import Message
 from pymailbox.pop3 import commands
-from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow, ask
-from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.session import Session
+from pymailbox.sequence import MessageSequence
 from pymailbox.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    import socket
-    import ssl
 
 __all__ = ["Mailbox"]
 
-T = TypeVar("T")
 
-
-class Mailbox(Sequence[Message]):
+class Mailbox(MessageSequence[Message, Connection], Sequence[Message]):
     """A POP3 account as a lazy sequence of messages.
 
     Nothing is connected until `with` or `open()`. Deleted messages keep their place and are counted; a session is a
@@ -48,65 +41,13 @@ class Mailbox(Sequence[Message]):
     1 two
     """
 
-    def __init__(
-        self,
-        host: str,
-        user: str | None = None,
-        password: str | Callable[[], str] | None = None,
-        *,
-        port: int | None = None,
-        security: Security = "tls",
-        auth: Any = None,
-        ssl_context: "ssl.SSLContext | None" = None,
-        timeout: float | None = 30.0,
-        limits: Limits | None = None,
-        read_only: bool = False,
-        allow_plaintext: bool = False,
-        utf8: bool = True,
-        capa: bool = True,
-        pipelining: bool | None = None,
-        source_address: tuple[str, int] | None = None,
-        sock: "socket.socket | None" = None,
-    ) -> None:
-        #: Where the mailbox is and how to get in.
-        self.account = Account(
-            host,
-            user,
-            password,
-            port=default_port(security) if port is None else port,
-            security=security,
-            auth=auth,
-        )
-        self._utf8 = utf8
-        self._read_only = read_only
-        self._sock = sock
-        self._options: dict[str, Any] = {
-            "ssl_context": ssl_context,
-            "timeout": timeout,
-            "limits": limits,
-            "pipelining": pipelining,
-            "capa": capa,
-            "allow_plaintext": allow_plaintext,
-            "source_address": source_address,
-            "sock": sock,
-        }
-        self._connection = self._new_connection()
-        self._desk: Desk | None = None
+    def _new_connection(self) -> Connection:
+        account = self.account
+        return Connection(account.host, account.port, security=account.security, **self._options)
 
-    @classmethod
-    def from_url(cls, url: str, password: str | Callable[[], str] | None = None, **options: Any) -> Self:
-        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`."""
-        return cls.from_account(Account.from_url(url, password), **options)
-
-    @classmethod
-    def from_account(cls, account: Account, **options: Any) -> Self:
-        """Make a mailbox from an account; `options` are those of the constructor."""
-        settings: dict[str, Any] = {
-            "port": account.port,
-            "security": account.security,
-            "auth": account.auth,
-        }
-        return cls(account.host, account.user, account.password, **(settings | options))
+    @property
+    def _session(self) -> Session:
+        return self._connection.session
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -120,20 +61,10 @@ class Mailbox(Sequence[Message]):
             raise ValueError("this mailbox is open already")
         if self._connection.opened:
             self._connection = self._new_connection()
-        account, connection = self.account, self._connection
+        connection = self._connection
         try:
             connection.connect()
-            snapshot = connection.run(
-                transaction.begin(
-                    connection.session,
-                    account.security,
-                    account.user,
-                    account.password,
-                    account.auth,
-                    utf8=self._utf8,
-                    read_only=self._read_only,
-                )
-            )
+            snapshot = connection.run(self._begin())
         except MailboxError as error:
             connection.close()
             error.usable = False
@@ -141,12 +72,8 @@ class Mailbox(Sequence[Message]):
         except BaseException:
             connection.close()
             raise
-        self._desk = Desk(connection, snapshot)
+        self._desk = Desk(connection, snapshot, Message)
         return self
-
-    def _new_connection(self) -> Connection:
-        account = self.account
-        return Connection(account.host, account.port, security=account.security, **self._options)
 
     def close(self) -> None:
         """Say QUIT, which commits the deletions, and close. May be called again.
@@ -165,10 +92,7 @@ class Mailbox(Sequence[Message]):
         if desk is None:
             return
         try:
-            if desk.alive:
-                desk.run(ending(desk.snapshot))
-            elif ending is transaction.commit and desk.snapshot.marks:
-                desk.run(ask(commands.quit()))  # raises: the session is dead
+            desk.connection.run(desk.leave(ending))
         finally:
             desk.connection.close()
 
@@ -188,7 +112,7 @@ class Mailbox(Sequence[Message]):
 
     def keep_alive(self) -> None:
         """Say NOOP, so that the server does not end an idle session."""
-        self._open_desk().run(ask(commands.noop()))
+        self._open_desk().connection.run(ask(commands.noop()))
 
     def reopen(self) -> None:
         """Commit, and begin a fresh session with what has arrived since; messages of the old one stay readable.
@@ -202,63 +126,13 @@ class Mailbox(Sequence[Message]):
         self._desk = None
         self.open()
 
-    def _open_desk(self) -> "Desk":
-        desk = self._desk
-        if desk is None:
-            raise ValueError("the mailbox is not open; use `with` or call open()")
-        return desk
-
     # --- facts --------------------------------------------------------------------------------------------
-
-    @property
-    def greeting(self) -> str:
-        """The text of the server's greeting."""
-        return self._connection.greeting
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the server says it can do, by the last CAPA."""
-        return self._connection.session.capabilities or Capabilities()
-
-    @property
-    def connection(self) -> Connection:
-        """The connection below this mailbox."""
-        return self._connection
 
     @property
     def size(self) -> int:
         """Octets of all messages together, by STAT."""
         desk = self._open_desk()
-        return desk.run(reading.total(desk.snapshot))
-
-    # --- the sequence -------------------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        return self._open_desk().snapshot.count
-
-    def __bool__(self) -> bool:
-        return len(self) > 0
-
-    @overload
-    def __getitem__(self, index: int) -> Message: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Message, ...]: ...
-    def __getitem__(self, index: int | slice) -> Message | tuple[Message, ...]:
-        desk = self._open_desk()
-        if isinstance(index, slice):
-            return tuple(desk.message(number) for number in range(1, desk.snapshot.count + 1)[index])
-        return desk.message(desk.snapshot.position(index))
-
-    def __iter__(self) -> Iterator[Message]:
-        desk = self._open_desk()
-        return map(desk.message, range(1, desk.snapshot.count + 1))
-
-    def __reversed__(self) -> Iterator[Message]:
-        desk = self._open_desk()
-        return map(desk.message, range(desk.snapshot.count, 0, -1))
-
-    def __contains__(self, value: object) -> bool:
-        return self._open_desk().owns(value)
+        return desk.connection.run(reading.total(desk.snapshot))
 
     @property
     def uids(self) -> tuple[str | None, ...]:
@@ -267,22 +141,17 @@ class Mailbox(Sequence[Message]):
         Raises `NotSupported` where the server has no UIDL.
         """
         desk = self._open_desk()
-        return desk.run(reading.uids(desk.snapshot))
+        return desk.connection.run(reading.uids(desk.snapshot))
 
     def by_uid(self, uid: str) -> Message:
         """Return the first message with that uid; KeyError if there is none."""
-        try:
-            return self[self.uids.index(uid)]
-        except ValueError:
-            raise KeyError(uid) from None
+        desk = self._open_desk()
+        return desk.connection.run(desk.by_uid(uid))
 
     def new(self, seen: Collection[str | None]) -> tuple[Message, ...]:
         """Return the messages whose uid is not in `seen`, in order; a blank uid is never seen."""
-        if isinstance(seen, str):
-            raise TypeError("seen must be a collection of uids, not one str")
-        known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
         desk = self._open_desk()
-        return tuple(desk.message(number) for number, uid in enumerate(self.uids, 1) if uid is None or uid not in known)
+        return desk.connection.run(desk.new(seen))
 
     def fetch(self, messages: Message | Iterable[Message] | None = None) -> Iterator[Message]:
         """Yield every message in order, bodies arriving in a pipeline; None: all that are not deleted.
@@ -291,16 +160,9 @@ class Mailbox(Sequence[Message]):
         its body, so that `save` can stream it. Leaving early costs at most what is in flight.
         """
         desk = self._open_desk()
-        numbers = desk.snapshot.unmarked() if messages is None else desk.numbers(messages)
-        return desk.fetch(numbers)
+        return _fetch(desk, desk.plan(messages))
 
     # --- the transaction ----------------------------------------------------------------------------------
-
-    @property
-    def deleted(self) -> tuple[Message, ...]:
-        """The messages marked now, in the order of the mailbox."""
-        desk = self._open_desk()
-        return tuple(map(desk.message, sorted(desk.snapshot.marks)))
 
     def delete(self, messages: Message | Iterable[Message]) -> None:
         """Mark messages (DELE, pipelined); they go when the session is committed.
@@ -308,17 +170,17 @@ class Mailbox(Sequence[Message]):
         All replies are read; then the first refusal is raised, with `.refused` by message number.
         """
         desk = self._open_desk()
-        desk.run(transaction.delete(desk.snapshot, desk.numbers(messages)))
+        desk.connection.run(transaction.delete(desk.snapshot, desk.numbers(messages)))
 
     def undelete(self, messages: Message | Iterable[Message] | None = None) -> None:
         """Take back the marks of messages, or all: RSET, and DELE again for the others."""
         desk = self._open_desk()
         numbers = None if messages is None else desk.numbers(messages)
-        desk.run(transaction.undelete(desk.snapshot, numbers))
+        desk.connection.run(transaction.undelete(desk.snapshot, numbers))
 
-    def __repr__(self) -> str:
-        state = "not open" if self._desk is None else f"{self._desk.snapshot.count} messages"
-        return f"<Mailbox {self.account.url!r}, {state}>"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Mailbox cannot be pickled or copied: it is one session; make a new one from its account")
+def _fetch(desk: Desk[Message, Connection], plan: reading.Fetch) -> Iterator[Message]:
+    desk.connection.run(reading.sizes(desk.snapshot))
+    for result in desk.connection.pipeline(plan.commands()):
+        yield from desk.fetched(plan, result)
+    yield from desk.unfetched(plan)

@@ -1,57 +1,27 @@
 """Message: one message of a session, fetched as it is read.
 
-A thing with identity, bound to one session; what it gave once it still gives after the session has ended. It knows
-its mailbox only as a `Source`.
+A thing with identity, bound to one session; what it gave once it still gives after the session has ended. What it has
+and how to ask for the rest is its `Desk`'s; this module asks over a blocking `Connection`.
 """
 
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING
 
+from pymailbox import reading, transaction
 from pymailbox.content import Address, Attachment, Content, Headers
-from pymailbox.errors import CommandError
+from pymailbox.desk import Entry
+from pymailbox.draft import Draft, write_all
+from pymailbox.pop3.connection import Connection
 
 if TYPE_CHECKING:
     from datetime import datetime
     from email.message import EmailMessage
     from typing import BinaryIO
 
-__all__ = ["Message", "Source"]
+__all__ = ["Message"]
 
 
-class Source(Protocol):
-    """What a message needs of its session; each costs what DESIGN.md says."""
-
-    def headers_of(self, message: "Message") -> Headers:
-        """Return the headers, by TOP, or from the body where that is here."""
-
-    def raw_of(self, message: "Message") -> bytes:
-        """Return the whole message by RETR, and count it as used."""
-
-    def stream_of(self, message: "Message", sink: Callable[[bytes], object]) -> int:
-        """Hand the whole message to `sink`; return the octets."""
-
-    def top_of(self, message: "Message", lines: int) -> bytes:
-        """Return headers and the first lines of the body."""
-
-    def size_of(self, message: "Message") -> int | None:
-        """Return the octets by LIST."""
-
-    def uid_of(self, message: "Message") -> str | None:
-        """Return the uid by UIDL."""
-
-    def is_deleted(self, message: "Message") -> bool:
-        """Whether the message is marked."""
-
-    def delete(self, messages: "Message") -> None:
-        """Mark the message."""
-
-    def undelete(self, messages: "Message") -> None:
-        """Take back the mark."""
-
-
-class Message:
+class Message(Entry[Connection]):
     """One message, fetched as it is read: headers by TOP, the rest by RETR.
 
     Messages come from a mailbox: `inbox[0]`, `for message in inbox`. Reading never raises on a strange mail; what it
@@ -66,38 +36,36 @@ class Message:
     1 Lunch Ann <ann@example.com> 'At noon?\\n'
     """
 
-    __slots__ = ("__weakref__", "_content", "_headers", "_raw", "_refusal", "_source", "number")
-
-    def __init__(self, source: Source, number: int) -> None:
-        self._source = source
-        #: The server's number in this session, from 1.
-        self.number = number
-        self._headers: Headers | None = None
-        self._raw: bytes | None = None
-        self._content: Content | None = None
-        self._refusal: CommandError | None = None
+    __slots__ = ()
 
     # --- what the listings say ----------------------------------------------------------------------------
 
     @property
     def size(self) -> int | None:
         """Octets by LIST, a hint: many servers count otherwise. One LIST for the whole mailbox, once."""
-        return self._source.size_of(self)
+        desk = self._desk
+        sizes = desk.snapshot.sizes
+        if sizes is None:
+            sizes = desk.connection.run(reading.sizes(desk.snapshot))
+        return sizes[self.number - 1]
 
     @property
     def uid(self) -> str | None:
         """The name that lasts beyond the session (RFC 1939 §7); None where it is blank. One UIDL, once."""
-        return self._source.uid_of(self)
+        desk = self._desk
+        uids = desk.snapshot.uids
+        if uids is None:
+            uids = desk.connection.run(reading.uids(desk.snapshot))
+        return uids[self.number - 1]
 
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
     @property
     def headers(self) -> Headers:
         """All header fields; from the body once that is here (Q56)."""
-        headers = self._headers
-        if headers is None:
-            headers = self._headers = self._source.headers_of(self)
-        return headers
+        desk = self._desk
+        headers = desk.headers_at_hand(self)
+        return headers if headers is not None else desk.connection.run(desk.ask_headers(self))
 
     @property
     def subject(self) -> str:
@@ -149,20 +117,14 @@ class Message:
     @property
     def raw(self) -> bytes:
         """The message exactly as it was sent, dots unstuffed."""
-        raw = self._source.raw_of(self)
-        if self._headers is not None and self._content is None:
-            self._headers = Headers.from_bytes(raw)
-        return raw
+        desk = self._desk
+        raw = desk.raw_at_hand(self)
+        return raw if raw is not None else desk.connection.run(desk.ask_raw(self))
 
     @property
     def content(self) -> Content:
         """The whole message as a pure value, usable offline; pickles."""
-        raw = self.raw
-        content = self._content
-        if content is None:
-            content = self._content = Content.from_bytes(raw)
-            self._headers = content.headers
-        return content
+        return self._desk.content_of(self, self.raw)
 
     @property
     def body(self) -> str:
@@ -191,11 +153,8 @@ class Message:
 
     def preview(self, lines: int = 10) -> str:
         """Return what a person would read of the first `lines` lines of the body, by TOP; no RETR."""
-        if isinstance(lines, bool) or not isinstance(lines, int):
-            raise TypeError(f"lines must be a whole number, not {lines!r}")
-        if lines < 0:
-            raise ValueError(f"lines must be 0 or more, not {lines}")
-        return Content.from_bytes(self._source.top_of(self, lines)).body
+        desk = self._desk
+        return Content.from_bytes(desk.connection.run(reading.top(desk.snapshot, self.number, lines))).body
 
     # --- to disk ------------------------------------------------------------------------------------------
 
@@ -204,11 +163,12 @@ class Message:
 
         A failure leaves what was written so far; what the file raises passes through and ends the session.
         """
-        if self._raw is not None:
-            raw = self.raw
-            _write_all(file, raw)
+        desk = self._desk
+        raw = desk.raw_at_hand(self)
+        if raw is not None:
+            write_all(file, raw)
             return len(raw)
-        return self._source.stream_of(self, lambda chunk: _write_all(file, chunk))
+        return desk.connection.run(reading.stream(desk.snapshot, self.number, lambda chunk: write_all(file, chunk)))
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Save the raw message as a file; return the octets. An existing file is replaced.
@@ -216,57 +176,23 @@ class Message:
         It is written beside its place, forced to disk and renamed: a failure leaves nothing, and a `delete()` that
         follows cannot outrun the copy.
         """
-        import tempfile
-
-        path = Path(path)
-        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+        draft = Draft(path)
         try:
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
-                octets = self.write_to(file)
-                os.fsync(descriptor)
-            Path(name).replace(path)
+            octets = self.write_to(draft.file)
+            draft.commit()
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            draft.discard()
             raise
-        _force_directory(path.parent)
         return octets
 
     # --- deletion -----------------------------------------------------------------------------------------
 
-    @property
-    def deleted(self) -> bool:
-        """Whether the message is marked; it goes when the session is committed."""
-        return self._source.is_deleted(self)
-
     def delete(self) -> None:
         """Mark the message (DELE); doing it twice changes nothing."""
-        self._source.delete(self)
+        desk = self._desk
+        desk.connection.run(transaction.delete(desk.snapshot, (self.number,)))
 
     def undelete(self) -> None:
         """Take back the mark: RSET, and DELE again for all others; prefer `inbox.undelete()` for many."""
-        self._source.undelete(self)
-
-    def __repr__(self) -> str:
-        return f"<Message {self.number}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Message cannot be pickled or copied: it is bound to a session; use its .content")
-
-
-def _write_all(file: Any, data: bytes) -> None:
-    """Write all of `data`: an unbuffered file may take less at a time."""
-    written = file.write(data)
-    while isinstance(written, int) and written < len(data):
-        data = data[written:]
-        written = file.write(data)
-
-
-def _force_directory(directory: Path) -> None:
-    """Force a directory entry to disk where the system can."""
-    if os.name == "nt":
-        return  # Windows opens no directories
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        desk = self._desk
+        desk.connection.run(transaction.undelete(desk.snapshot, (self.number,)))

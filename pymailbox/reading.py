@@ -146,6 +146,10 @@ def _has_body(block: bytes) -> bool:
 
 def top(snapshot: Snapshot[M], number: int, lines: int) -> Flow[bytes]:
     """Return the headers and the first lines of the body; the whole message where TOP does not work."""
+    if isinstance(lines, bool) or not isinstance(lines, int):
+        raise TypeError(f"lines must be a whole number, not {lines!r}")
+    if lines < 0:
+        raise ValueError(f"lines must be 0 or more, not {lines}")
     if number in snapshot.marks:
         raise _deleted(number)
     if snapshot.top_works is False:

@@ -1,0 +1,179 @@
+"""MessageSequence: what a mailbox is without I/O, in both colours: its account, its messages by position."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
+
+from pymailbox import transaction
+from pymailbox.account import Account, Security, default_port
+from pymailbox.desk import Desk, Entry
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.flows import Flow
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.session import Session
+from pymailbox.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+__all__ = ["MessageSequence"]
+
+E = TypeVar("E", bound=Entry[Any])
+C = TypeVar("C")
+
+#: A password, or a callable that returns one; under asyncio it may be a coroutine function.
+Password = str | Callable[[], str | Awaitable[str]]
+
+
+class MessageSequence(ABC, Generic[E, C]):
+    """A session as a lazy sequence of messages: nothing here asks the server."""
+
+    def __init__(
+        self,
+        host: str,
+        user: str | None = None,
+        password: Password | None = None,
+        *,
+        port: int | None = None,
+        security: Security = "tls",
+        auth: Any = None,
+        ssl_context: "ssl.SSLContext | None" = None,
+        timeout: float | None = 30.0,
+        limits: Limits | None = None,
+        read_only: bool = False,
+        allow_plaintext: bool = False,
+        utf8: bool = True,
+        capa: bool = True,
+        pipelining: bool | None = None,
+        proxy: str | None = None,
+        source_address: tuple[str, int] | None = None,
+        sock: "socket.socket | None" = None,
+    ) -> None:
+        #: Where the mailbox is and how to get in.
+        self.account = Account(
+            host,
+            user,
+            password,
+            port=default_port(security) if port is None else port,
+            security=security,
+            auth=auth,
+        )
+        self._utf8 = utf8
+        self._read_only = read_only
+        self._options: dict[str, Any] = {
+            "ssl_context": ssl_context,
+            "timeout": timeout,
+            "limits": limits,
+            "pipelining": pipelining,
+            "capa": capa,
+            "allow_plaintext": allow_plaintext,
+            "proxy": proxy,
+            "source_address": source_address,
+            "sock": sock,
+        }
+        self._connection = self._new_connection()
+        self._desk: Desk[E, C] | None = None
+
+    @classmethod
+    def from_url(cls, url: str, password: Password | None = None, **options: Any) -> Self:
+        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`."""
+        return cls.from_account(Account.from_url(url, password), **options)
+
+    @classmethod
+    def from_account(cls, account: Account, **options: Any) -> Self:
+        """Make a mailbox from an account; `options` are those of the constructor."""
+        settings: dict[str, Any] = {
+            "port": account.port,
+            "security": account.security,
+            "auth": account.auth,
+        }
+        return cls(account.host, account.user, account.password, **(settings | options))
+
+    @abstractmethod
+    def _new_connection(self) -> C:
+        """Make a connection that is not open yet."""
+
+    @property
+    @abstractmethod
+    def _session(self) -> Session:
+        """The session of the connection."""
+
+    def _begin(self) -> Flow[Snapshot[E]]:
+        """Log in and ask how much there is: what runs over a connection that was just made."""
+        account = self.account
+        return transaction.begin(
+            self._session,
+            account.security,
+            account.user,
+            account.password,
+            account.auth,
+            utf8=self._utf8,
+            read_only=self._read_only,
+        )
+
+    def _open_desk(self) -> Desk[E, C]:
+        desk = self._desk
+        if desk is None:
+            raise ValueError("the mailbox is not open; use `with` or call open()")
+        return desk
+
+    # --- facts --------------------------------------------------------------------------------------------
+
+    @property
+    def greeting(self) -> str:
+        """The text of the server's greeting."""
+        return self._session.greeting
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server says it can do, by the last CAPA."""
+        return self._session.capabilities or Capabilities()
+
+    @property
+    def connection(self) -> C:
+        """The connection below this mailbox."""
+        return self._connection
+
+    # --- the sequence -------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self._open_desk().snapshot.count
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+    @overload
+    def __getitem__(self, index: int) -> E: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[E, ...]: ...
+    def __getitem__(self, index: int | slice) -> E | tuple[E, ...]:
+        desk = self._open_desk()
+        if isinstance(index, slice):
+            return tuple(desk.message(number) for number in range(1, desk.snapshot.count + 1)[index])
+        return desk.message(desk.snapshot.position(index))
+
+    def __iter__(self) -> Iterator[E]:
+        desk = self._open_desk()
+        return map(desk.message, range(1, desk.snapshot.count + 1))
+
+    def __reversed__(self) -> Iterator[E]:
+        desk = self._open_desk()
+        return map(desk.message, range(desk.snapshot.count, 0, -1))
+
+    def __contains__(self, value: object) -> bool:
+        return self._open_desk().owns(value)
+
+    @property
+    def deleted(self) -> tuple[E, ...]:
+        """The messages marked now, in the order of the mailbox."""
+        desk = self._open_desk()
+        return tuple(map(desk.message, sorted(desk.snapshot.marks)))
+
+    def __repr__(self) -> str:
+        state = "not open" if self._desk is None else f"{self._desk.snapshot.count} messages"
+        return f"<{type(self).__name__} {self.account.url!r}, {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"{name} cannot be pickled or copied: it is one session; make a new one from its account")
