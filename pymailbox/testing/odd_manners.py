@@ -47,6 +47,7 @@ class OddManners(Session):
     def _answer_all(self, lines: list[bytes]) -> None:
         if self.wire.torn and Quirk.NEEDS_WHOLE_COMMANDS in self.quirks:
             self.wire.send([b"-ERR commands come whole\r\n"])
+            self.wire.flush()
             raise Hangup("closed")
         if Quirk.LOSES_WHAT_FOLLOWS_PASS in self.quirks:
             for number, line in enumerate(lines, 1):
