@@ -1,0 +1,152 @@
+"""A scripted server at the other end of a socket: for each command expected, the octets to send.
+
+It knows nothing of POP3. What it was told in the script is all it does, at the octet where it was told.
+"""
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, Self
+
+from attrs import define, field
+
+from pymailbox.pop3 import Connection
+
+__all__ = ["Replay", "connected", "reset"]
+
+End = Literal["fin", "rst", "stay"]
+
+#: A command line expected (None: send without waiting), and what to send then: octets, or a function of the socket.
+Step = tuple[bytes | None, "bytes | Callable[[socket.socket], object]"]
+
+
+def reset(sock: socket.socket) -> None:
+    """Close with RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def pair(tcp: bool) -> tuple[socket.socket, socket.socket]:
+    """Return two connected sockets."""
+    if not tcp:
+        return socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+        return client, server
+
+
+@define(eq=False)
+class Replay:
+    """One conversation, played by a thread; `received` is what the client sent, `problem` what it did not expect.
+
+    `ending`: what comes behind the last step: the end of the stream, a reset, or silence until the client closes.
+    `segment`: the most octets sent at once. `context`: a server's TLS context to begin with.
+    """
+
+    steps: Iterable[Step]
+    ending: End = field(default="fin", kw_only=True)
+    segment: int | None = field(default=None, kw_only=True)
+    context: ssl.SSLContext | None = field(default=None, kw_only=True)
+    tcp: bool = field(default=False, kw_only=True)
+    received: bytes = field(default=b"", init=False)
+    problem: str = field(default="", init=False)
+    #: The client's end.
+    client: socket.socket = field(init=False)
+    _server: socket.socket = field(init=False)
+    _thread: threading.Thread = field(init=False)
+    _buffer: bytes = field(default=b"", init=False)
+
+    def __enter__(self) -> Self:
+        self.client, self._server = pair(self.tcp)
+        self._thread = threading.Thread(target=self._play, name="replay", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        self._server.close()
+        self.client.close()
+        assert not self._thread.is_alive(), "the scripted server did not end"
+
+    def _play(self) -> None:
+        sock = self._server
+        try:
+            if self.context is not None:
+                sock = self._server = self.context.wrap_socket(sock, server_side=True)
+            for line, reply in self.steps:
+                if line is not None and not self._expect(sock, line):
+                    return
+                if callable(reply):
+                    reply(sock)
+                else:
+                    self._send(sock, reply)
+            self._end(sock)
+        except OSError:
+            return  # the client has gone, which is for the test to judge
+
+    def _expect(self, sock: socket.socket, line: bytes) -> bool:
+        while b"\n" not in self._buffer:
+            data = sock.recv(65536)
+            self.received += data
+            self._buffer += data
+            if not data:
+                return False
+        got, _, self._buffer = self._buffer.partition(b"\n")
+        if got + b"\n" != line:
+            self.problem = f"{got!r} came instead of {line!r}"
+            return False
+        return True
+
+    def _send(self, sock: socket.socket, octets: bytes) -> None:
+        size = self.segment or len(octets) or 1
+        for at in range(0, len(octets), size):
+            sock.sendall(octets[at : at + size])
+
+    def _end(self, sock: socket.socket) -> None:
+        if self.ending == "rst":
+            reset(sock)
+        elif self.ending == "fin":
+            sock.shutdown(socket.SHUT_WR)
+        while data := sock.recv(65536):  # until the client closes
+            self.received += data
+
+
+@contextlib.contextmanager
+def connected(*steps: Step, greeting: bytes = b"+OK ready\r\n", **options: Any) -> Iterator[tuple[Connection, Replay]]:
+    """Open a connection to a scripted server; options are those of `Replay`, and those of `Connection`."""
+    played = {name: options.pop(name) for name in ("ending", "segment", "context", "tcp") if name in options}
+    options = {"security": "none", "timeout": 5.0} | options
+    with Replay([(None, greeting), *steps], **played) as replay:
+        with Connection("localhost", sock=replay.client, **options) as connection:
+            yield connection, replay
+        assert not replay.problem, replay.problem
+
+
+def drip(octets: bytes, delay: float) -> Callable[[socket.socket], None]:
+    """Return a step that sends one octet at a time, with a pause behind each."""
+
+    def send(sock: socket.socket) -> None:
+        for at in range(len(octets)):
+            sock.sendall(octets[at : at + 1])
+            time.sleep(delay)
+
+    return send
+
+
+def endless(start: bytes, chunk: bytes) -> Callable[[socket.socket], None]:
+    """Return a step that sends `start`, and then `chunk` until the client closes."""
+
+    def send(sock: socket.socket) -> None:
+        sock.sendall(start)
+        block = chunk * (65536 // len(chunk) + 1)
+        while True:
+            sock.sendall(block)
+
+    return send

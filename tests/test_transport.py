@@ -1,0 +1,286 @@
+"""Transport: a blocking socket with deadlines; no other error than ours leaves it."""
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pymailbox.errors import ConnectionLost, MailboxError, Timeout, TLSError
+from pymailbox.pop3 import transport as module
+from pymailbox.pop3.transport import Transport, connect, is_loopback, until
+from pymailbox.testing.certificates import Certificates
+from tests.replay import pair, reset
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Iterator[Certificates]:
+    made = Certificates.make("localhost")
+    yield made
+    made.close()
+
+
+def soon(seconds: float = 5.0) -> module.Left:
+    return until(time.monotonic() + seconds, "too late")
+
+
+def addresses(*found: tuple[str, int]) -> list[tuple[object, ...]]:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in found]
+
+
+# --- connecting ----------------------------------------------------------------------------------------------------
+
+
+def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses are tried in order until one answers; an address family that is missing here is one that does not."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        missing = (12345, socket.SOCK_STREAM, 6, "", ("::1", 110, 0, 0))
+        found = [missing, *addresses(closed.getsockname(), listener.getsockname())]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with connect("pop.example.com", 110, soon()) as sock:
+            assert sock.getpeername() == listener.getsockname()
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty addresses that refuse are `ConnectionLost` with what to check, and the first error as its cause."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*[closed.getsockname()] * 20))
+        with pytest.raises(ConnectionLost, match="check host, port") as caught:
+            connect("pop.example.com", 110, soon())
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+
+
+def test_one_deadline_covers_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty addresses that swallow everything take one timeout together, not twenty (THREATS 12)."""
+    with socket.socket() as listener, socket.socket() as filler:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        filler.setblocking(False)
+        filler.connect_ex(listener.getsockname())  # the queue is full: further connections are not answered
+        others = [socket.socket() for _ in range(3)]
+        for other in others:
+            other.setblocking(False)
+            other.connect_ex(listener.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*[listener.getsockname()] * 20))
+        began = time.monotonic()
+        with pytest.raises(Timeout):
+            connect("pop.example.com", 110, soon(0.5))
+        assert time.monotonic() - began < 1.0
+        for other in others:
+            other.close()
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "x" * 70 + ".example", "a..b"])
+def test_a_host_that_is_not_found(host: str) -> None:
+    """A name that does not resolve, or cannot, is `ConnectionLost` naming it."""
+    with pytest.raises(ConnectionLost, match="cannot find the host"):
+        connect(host, 110, soon())
+
+
+def test_loopback_is_told_by_the_address() -> None:
+    """The peer's address decides what is this machine, not its name."""
+    client, server = pair(tcp=True)
+    with client, server:
+        assert is_loopback(client)
+    assert not is_loopback(client)  # closed: nobody knows
+    left, right = socket.socketpair()
+    with left, right:
+        assert is_loopback(left)
+
+
+# --- moving octets ---------------------------------------------------------------------------------------------------
+
+
+def test_reading_goes_on_while_writing() -> None:
+    """A peer that does not read before it is read from is no deadlock (RFC 2449 §6.8, THREATS 56)."""
+    client, server = pair(tcp=True)
+    outgoing, incoming = b"c" * 4_000_000, b"s" * 4_000_000
+
+    def serve() -> None:
+        with server:
+            server.sendall(incoming)  # blocks until the client reads
+            got = 0
+            while got < len(outgoing):
+                got += len(server.recv(1 << 20))
+            server.sendall(b"end")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    transport = Transport(client, "localhost")
+    got, pending = b"", outgoing
+    while len(got) < len(incoming) + 3:
+        got += transport.exchange(pending, soon(20))
+        pending = b""
+    assert got == incoming + b"end"
+    transport.close()
+    thread.join(10)
+
+
+def test_waiting_never_waits() -> None:
+    """`waiting()` gives None for nothing, what has come, or the end of the stream."""
+    client, server = socket.socketpair()
+    with server:
+        transport = Transport(client, "localhost")
+        assert transport.waiting() is None
+        server.sendall(b"stray")
+        assert transport.waiting() == b"stray"
+        server.shutdown(socket.SHUT_WR)
+        assert transport.waiting() == b""
+        transport.close()
+
+
+@pytest.mark.parametrize("timeout", [0.1, None])
+def test_no_octets_in_time(timeout: float | None) -> None:
+    """The wait ends at its deadline; without one it ends when octets come."""
+    client, server = socket.socketpair()
+    with server:
+        transport = Transport(client, "localhost")
+        if timeout is None:
+            threading.Timer(0.3, server.sendall, [b"x"]).start()
+            assert transport.exchange(b"", until(None, "")) == b"x"
+        else:
+            began = time.monotonic()
+            with pytest.raises(Timeout):
+                transport.exchange(b"x", soon(timeout))
+            assert 0.1 <= time.monotonic() - began < 0.6
+        transport.close()
+
+
+def test_a_very_long_timeout() -> None:
+    """A timeout beyond what poll() takes waits all the same."""
+    client, server = socket.socketpair()
+    with server:
+        transport = Transport(client, "localhost")
+        threading.Timer(0.1, server.sendall, [b"x"]).start()
+        assert transport.exchange(b"", lambda: 1e18) == b"x"
+        transport.close()
+
+
+def test_what_was_sent_before_the_end_is_read() -> None:
+    """A server that says why before it closes is heard, although nothing can be sent to it any more."""
+    client, server = socket.socketpair()
+    server.sendall(b"-ERR bye\r\n")
+    server.close()
+    transport = Transport(client, "localhost")
+    assert transport.exchange(b"NOOP\r\n", soon()) == b"-ERR bye\r\n"
+    assert transport.exchange(b"", soon()) == b""
+    transport.close()
+
+
+def test_reset() -> None:
+    """RST is `ConnectionLost` with the system's error as its cause."""
+    client, server = pair(tcp=True)
+    transport = Transport(client, "localhost")
+    reset(server)
+    time.sleep(0.05)
+    with pytest.raises(ConnectionLost) as caught:
+        transport.exchange(b"", soon())
+    assert isinstance(caught.value.__cause__, OSError)
+    transport.close()
+
+
+def test_closed_by_another_thread() -> None:
+    """A socket that is closed under the wait is `ConnectionLost`, not ValueError."""
+    client, server = socket.socketpair()
+    with server:
+        transport = Transport(client, "localhost")
+        transport.close()
+        with pytest.raises(ConnectionLost):
+            transport.exchange(b"x", soon())
+        with pytest.raises(ConnectionLost):
+            transport._wait(False, 1.0)
+        transport.close()
+
+
+def test_a_socket_that_is_closed() -> None:
+    """The caller's own socket, closed, is `ConnectionLost` at once."""
+    client, server = socket.socketpair()
+    client.close()
+    server.close()
+    with pytest.raises(ConnectionLost):
+        Transport(client, "localhost")
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+
+def serve_tls(
+    server: socket.socket, certificates: Certificates, octets: bytes, *, polite: bool = True
+) -> threading.Thread:
+    def serve() -> None:
+        with certificates.context.wrap_socket(server, server_side=True) as secured:
+            secured.sendall(octets)
+            if polite:
+                with contextlib.suppress(OSError):  # our end closes without an answer
+                    secured.unwrap()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("polite", [True, False], ids=["close_notify", "ragged"])
+def test_tls(certificates: Certificates, polite: bool) -> None:
+    """Inside TLS the octets come as they were sent, and the end as an end, with close_notify or without (THREATS 45)."""
+    client, server = pair(tcp=True)
+    octets = bytes(range(256)) * 1000
+    thread = serve_tls(server, certificates, octets, polite=polite)
+    transport = Transport(client, "localhost")
+    assert not transport.secure
+    transport.start_tls(certificates.client_context(), soon())
+    assert transport.secure
+    got = b""
+    while data := transport.exchange(b"", soon()):
+        got += data
+    assert got == octets
+    transport.close()
+    thread.join(10)
+
+
+def test_no_handshake_in_time(certificates: Certificates) -> None:
+    """A handshake that never ends is `Timeout` (THREATS 20)."""
+    client, server = pair(tcp=True)
+    with server:
+        transport = Transport(client, "localhost")
+        began = time.monotonic()
+        with pytest.raises(Timeout):
+            transport.start_tls(certificates.client_context(), soon(0.2))
+        assert time.monotonic() - began < 0.7
+        transport.close()
+
+
+@pytest.mark.parametrize("answer", [b"+OK POP3 ready\r\n", b"", b"\x15\x03\x03\x00\x02\x02\x28"])
+def test_no_tls_at_the_other_end(certificates: Certificates, answer: bytes) -> None:
+    """What is no TLS is `TLSError`, caused by the error of the `ssl` module."""
+    client, server = pair(tcp=True)
+    server.sendall(answer)
+    server.shutdown(socket.SHUT_WR)
+    transport = Transport(client, "localhost")
+    with pytest.raises(MailboxError) as caught:
+        transport.start_tls(certificates.client_context(), soon())
+    assert isinstance(caught.value, TLSError)
+    assert isinstance(caught.value.__cause__, OSError)
+    transport.close()
+    server.close()
+
+
+def test_the_wrong_name(certificates: Certificates) -> None:
+    """The certificate is checked against the host."""
+    client, server = pair(tcp=True)
+
+    def serve() -> None:
+        with server, pytest.raises(ssl.SSLError):
+            certificates.context.wrap_socket(server, server_side=True)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    transport = Transport(client, "pop.example.com")
+    with pytest.raises(TLSError):
+        transport.start_tls(certificates.client_context(), soon())
+    transport.close()
+    thread.join(10)
