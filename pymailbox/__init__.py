@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymailbox.account import Account, OAuth2
+    from pymailbox.aio import AsyncMailbox, AsyncMessage, Result, gather_accounts
     from pymailbox.content import Address, Attachment, Content, Headers
     from pymailbox.errors import (
         AuthenticationError,
@@ -41,6 +42,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Account": "account",
     "Address": "content",
+    "AsyncMailbox": "aio",
+    "AsyncMessage": "aio_message",
     "Attachment": "content",
     "AuthenticationError": "errors",
     "CommandError": "errors",
@@ -61,14 +64,18 @@ _HOMES = {
     "OAuth2": "account",
     "PermanentFailure": "errors",
     "ProtocolError": "errors",
+    "Result": "aio",
     "TLSError": "errors",
     "TemporaryFailure": "errors",
     "Timeout": "errors",
+    "gather_accounts": "aio",
 }
 
 __all__ = [
     "Account",
     "Address",
+    "AsyncMailbox",
+    "AsyncMessage",
     "Attachment",
     "AuthenticationError",
     "CommandError",
@@ -89,9 +96,11 @@ __all__ = [
     "OAuth2",
     "PermanentFailure",
     "ProtocolError",
+    "Result",
     "TLSError",
     "TemporaryFailure",
     "Timeout",
+    "gather_accounts",
 ]
 
 

@@ -17,6 +17,7 @@ FLOORS = [
     "terminal",
     "diagnose",
     "aio",
+    "aio_message",
     "mailbox",
     "sequence",
     "message",

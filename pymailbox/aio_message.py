@@ -1,0 +1,221 @@
+"""AsyncMessage: one message of a session over asyncio, fetched as it is read.
+
+The twin of `Message`: what may have to ask the server is a coroutine of the same name without arguments.
+"""
+
+import asyncio
+import inspect
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from pymailbox import reading, transaction
+from pymailbox.content import Address, Attachment, Content, Headers
+from pymailbox.desk import Entry
+from pymailbox.draft import Draft
+from pymailbox.pop3.aio import AsyncConnection
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from email.message import EmailMessage
+
+__all__ = ["AsyncMessage", "Writable"]
+
+
+class Writable(Protocol):
+    """A file to write to; what `write` returns is awaited where that can be."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write some octets."""
+
+
+class AsyncMessage(Entry[AsyncConnection]):
+    """One message, fetched as it is read: headers by TOP, the rest by RETR.
+
+    Messages come from a mailbox: `inbox[0]`, `async for message in inbox`. Reading never raises on a strange mail;
+    what it can raise is `MessageUnavailable` (the server does not give it, or it is marked) and `ConnectionLost`.
+
+    >>> import asyncio
+    >>> from pymailbox import AsyncMailbox
+    >>> from pymailbox.testing import Server
+    >>> async def main():
+    ...     with Server([b"From: Ann <ann@example.com>\\r\\nSubject: Lunch\\r\\n\\r\\nAt noon?\\r\\n"]) as server:
+    ...         async with AsyncMailbox.from_url(server.url, "secret") as inbox:
+    ...             message = inbox[0]
+    ...             print(message.number, await message.subject(), await message.from_(), repr(await message.text()))
+    >>> asyncio.run(main())
+    1 Lunch Ann <ann@example.com> 'At noon?\\n'
+    """
+
+    __slots__ = ()
+
+    # --- what the listings say ----------------------------------------------------------------------------
+
+    async def size(self) -> int | None:
+        """Octets by LIST, a hint: many servers count otherwise. One LIST for the whole mailbox, once."""
+        desk = self._desk
+        sizes = desk.snapshot.sizes
+        if sizes is None:
+            sizes = await desk.connection.run(reading.sizes(desk.snapshot))
+        return sizes[self.number - 1]
+
+    async def uid(self) -> str | None:
+        """The name that lasts beyond the session (RFC 1939 §7); None where it is blank. One UIDL, once."""
+        desk = self._desk
+        uids = desk.snapshot.uids
+        if uids is None:
+            uids = await desk.connection.run(reading.uids(desk.snapshot))
+        return uids[self.number - 1]
+
+    # --- headers: TOP n 0 ---------------------------------------------------------------------------------
+
+    async def headers(self) -> Headers:
+        """All header fields; from the body once that is here (Q56)."""
+        desk = self._desk
+        headers = desk.headers_at_hand(self)
+        return headers if headers is not None else await desk.connection.run(desk.ask_headers(self))
+
+    async def subject(self) -> str:
+        """The subject, decoded; "" if absent."""
+        return (await self.headers()).subject
+
+    async def from_(self) -> Address | None:
+        """The first address of From."""
+        return (await self.headers()).from_
+
+    async def to(self) -> tuple[Address, ...]:
+        """The addresses of To."""
+        return (await self.headers()).to
+
+    async def cc(self) -> tuple[Address, ...]:
+        """The addresses of Cc."""
+        return (await self.headers()).cc
+
+    async def bcc(self) -> tuple[Address, ...]:
+        """The addresses of Bcc."""
+        return (await self.headers()).bcc
+
+    async def reply_to(self) -> tuple[Address, ...]:
+        """The addresses of Reply-To."""
+        return (await self.headers()).reply_to
+
+    async def date(self) -> "datetime | None":
+        """The Date as an aware datetime; None if absent or unreadable."""
+        return (await self.headers()).date
+
+    async def date_str(self) -> str:
+        """The Date as it was written; "" if absent."""
+        return (await self.headers()).date_str
+
+    async def message_id(self) -> str | None:
+        """The Message-ID with its angle brackets; None if absent."""
+        return (await self.headers()).message_id
+
+    # --- the whole message: RETR --------------------------------------------------------------------------
+
+    async def raw(self) -> bytes:
+        """The message exactly as it was sent, dots unstuffed."""
+        desk = self._desk
+        raw = desk.raw_at_hand(self)
+        return raw if raw is not None else await desk.connection.run(desk.ask_raw(self))
+
+    async def content(self) -> Content:
+        """The whole message as a pure value, usable offline; pickles."""
+        return self._desk.content_of(self, await self.raw())
+
+    async def body(self) -> str:
+        """What a person would read: the text, or the HTML as text."""
+        return (await self.content()).body
+
+    async def text(self) -> str | None:
+        """The inline text/plain parts; None if there is none."""
+        return (await self.content()).text
+
+    async def html(self) -> str | None:
+        """The inline text/html parts; None if there is none."""
+        return (await self.content()).html
+
+    async def attachments(self) -> tuple[Attachment, ...]:
+        """Every other part."""
+        return (await self.content()).attachments
+
+    async def email(self) -> "EmailMessage":
+        """The message in the standard library's form; may raise on mail that the standard library cannot parse."""
+        return (await self.content()).email
+
+    async def preview(self, lines: int = 10) -> str:
+        """Return what a person would read of the first `lines` lines of the body, by TOP; no RETR."""
+        desk = self._desk
+        return Content.from_bytes(await desk.connection.run(reading.top(desk.snapshot, self.number, lines))).body
+
+    # --- to disk ------------------------------------------------------------------------------------------
+
+    async def write_to(self, file: Writable) -> int:
+        """Write the raw message to a binary file; return the octets. Memory is bounded by some chunks.
+
+        `write` may be a coroutine function. A failure leaves what was written so far; what the file raises passes
+        through and ends the session. A file of the system's blocks the event loop for as long as a write takes.
+        """
+        desk = self._desk
+        raw = desk.raw_at_hand(self)
+        if raw is not None:
+            await _write_all(file, raw)
+            return len(raw)
+        return await desk.connection.run(
+            reading.stream(desk.snapshot, self.number, lambda chunk: _write_all(file, chunk))
+        )
+
+    async def save(self, path: str | os.PathLike[str]) -> int:
+        """Save the raw message as a file; return the octets. An existing file is replaced.
+
+        It is written beside its place, forced to disk (in a thread) and renamed: a failure leaves nothing, and a
+        `delete()` that follows cannot outrun the copy. A cancellation meanwhile waits for the disk; then there is
+        the whole file or nothing.
+        """
+        draft = Draft(path)
+        try:
+            octets = await self.write_to(draft.file)
+            await _in_thread(draft.commit)
+        except BaseException:
+            draft.discard()
+            raise
+        return octets
+
+    # --- deletion -----------------------------------------------------------------------------------------
+
+    async def delete(self) -> None:
+        """Mark the message (DELE); doing it twice changes nothing."""
+        desk = self._desk
+        await desk.connection.run(transaction.delete(desk.snapshot, (self.number,)))
+
+    async def undelete(self) -> None:
+        """Take back the mark: RSET, and DELE again for all others; prefer `inbox.undelete()` for many."""
+        desk = self._desk
+        await desk.connection.run(transaction.undelete(desk.snapshot, (self.number,)))
+
+
+async def _write_all(file: Writable, data: bytes) -> None:
+    """Write all of `data`: an unbuffered file may take less at a time."""
+    while True:
+        written = file.write(data)
+        if inspect.isawaitable(written):
+            written = await written
+        if not isinstance(written, int) or written >= len(data):
+            return
+        data = data[written:]
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Run `work` in a thread to its end; a cancellation is raised behind it, as a thread cannot be stopped."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failure = task.exception()
+    if cancelled is not None:
+        raise cancelled
+    if failure is not None:
+        raise failure
