@@ -1,0 +1,299 @@
+"""The mechanisms: the octets that the RFCs' own examples show, and what a server must not get away with."""
+
+import base64
+import sys
+from typing import Any
+
+import pytest
+import scramp
+
+from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
+from pymailbox.pop3 import sasl
+from pymailbox.pop3.mechanism import Exchange, Peer
+
+PEER = Peer("server.example.com")
+
+
+class Channel:
+    """A TLS channel as a mechanism sees it."""
+
+    def version(self) -> str | None:
+        """Return the version."""
+        return "TLSv1.2"
+
+    def getpeercert(self, binary_form: bool = False) -> bytes | None:
+        """Return no certificate."""
+        return None
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
+        """Return what is bound to."""
+        return b"bound to this" if cb_type == "tls-unique" else None
+
+
+def finish(exchange: Exchange) -> None:
+    """Say +OK; a content mechanism ends."""
+    with pytest.raises(StopIteration):
+        exchange.send(None)
+
+
+# --- the simple ones ------------------------------------------------------------------------------------------
+
+
+def test_plain_is_three_fields() -> None:
+    """RFC 4616 §2: authorization identity, user and password, with NUL between them."""
+    exchange = sasl.Plain("tim", "tanstaaftanstaaf").exchange(PEER)
+    assert next(exchange) == b"\0tim\0tanstaaftanstaaf"
+    finish(exchange)
+    assert next(sasl.Plain("Kurt", "xipj3plmq", "Ursel").exchange(PEER)) == b"Ursel\0Kurt\0xipj3plmq"
+
+
+def test_login_answers_whatever_it_is_asked() -> None:
+    """User, then password; the server speaks first, in words of its own."""
+    exchange = sasl.Login("tim", "tänst").exchange(PEER)
+    assert next(exchange) is None
+    assert exchange.send(b"Username:") == b"tim"
+    assert exchange.send(b"Enter your thing") == "tänst".encode()
+    finish(exchange)
+
+
+def test_cram_md5_of_rfc_2195() -> None:
+    """RFC 2195 §2, its example."""
+    exchange = sasl.CramMD5("tim", "tanstaaftanstaaf").exchange(PEER)
+    assert next(exchange) is None
+    digest = exchange.send(b"<1896.697170952@postoffice.reston.mci.net>")
+    assert digest == b"tim b913a602c7eda7a495b4e6e7334d3890"
+    finish(exchange)
+
+
+@pytest.mark.parametrize("challenge", [b"", None])
+def test_cram_md5_wants_a_challenge(challenge: bytes | None) -> None:
+    """A digest of nothing would be the same for everybody who asks."""
+    exchange = sasl.CramMD5("tim", "tanstaaftanstaaf").exchange(PEER)
+    next(exchange)
+    with pytest.raises(ProtocolError):
+        exchange.send(challenge)
+
+
+def test_anonymous_and_external() -> None:
+    """RFC 4505 §2 and RFC 4422 §A: the trace, the authorization identity (empty: the certificate's own)."""
+    assert next(sasl.Anonymous("sirhc").exchange(PEER)) == b"sirhc"
+    inside = Peer("server.example.com", tls=Channel())
+    assert next(sasl.External().exchange(inside)) == b""
+    assert next(sasl.External("fred@example.com").exchange(inside)) == b"fred@example.com"
+    with pytest.raises(NotSupported, match="client certificate"):
+        next(sasl.External().exchange(PEER))
+
+
+# --- OAuth2 ---------------------------------------------------------------------------------------------------
+
+
+def test_xoauth2_as_google_shows_it() -> None:
+    """Google's documentation of XOAUTH2, its example."""
+    token = "ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg"
+    expected = "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ=="
+    exchange = sasl.XOAuth2("someuser@example.com", token).exchange(PEER)
+    assert base64.b64encode(next(exchange) or b"").decode() == expected
+    finish(exchange)
+
+
+def test_oauthbearer_of_rfc_7628() -> None:
+    """RFC 7628 §4.1, with the host and a name that needs its blanks and commas coded."""
+    exchange = sasl.OAuthBearer("us,er=@example.com", "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==").exchange(PEER)
+    assert next(exchange) == (
+        b"n,a=us=2Cer=3D@example.com,\1host=server.example.com\1"
+        b"auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\1\1"
+    )
+    finish(exchange)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "acknowledged"), [(sasl.XOAuth2("me", "token"), b""), (sasl.OAuthBearer("me", "token"), b"\1")]
+)
+def test_the_reason_of_an_oauth_failure_is_in_the_error(mechanism: Any, acknowledged: bytes) -> None:
+    """RFC 7628 §3.2.3: the failure is a challenge with JSON, acknowledged, and only then -ERR."""
+    exchange = mechanism.exchange(PEER)
+    next(exchange)
+    assert exchange.send(b'{"status":"invalid_token","scope":"pop\x1b[0m"}') == acknowledged
+    with pytest.raises(AuthenticationError) as caught:
+        exchange.throw(CommandError("refused", response="[AUTH] no", code="AUTH"))
+    assert "status invalid_token" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert caught.value.code == "AUTH"
+
+
+@pytest.mark.parametrize("said", [b"", b"not JSON", b"[" * 3000, b'["status"]', b"\xff\xfe", b'{"a":' * 500])
+def test_a_reason_that_is_no_json_is_shown_as_it_is(said: bytes) -> None:
+    """Whatever comes as a reason, the error is an AuthenticationError."""
+    exchange = sasl.XOAuth2("me", "token").exchange(PEER)
+    next(exchange)
+    exchange.send(said)
+    with pytest.raises(AuthenticationError):
+        exchange.throw(CommandError("refused"))
+
+
+def test_a_token_refused_and_then_taken_is_a_broken_server() -> None:
+    """+OK behind the reason of a failure is no login."""
+    exchange = sasl.OAuthBearer("me", "token").exchange(PEER)
+    next(exchange)
+    exchange.send(b'{"status":"401"}')
+    with pytest.raises(ProtocolError):
+        exchange.send(None)
+
+
+# --- SCRAM ----------------------------------------------------------------------------------------------------
+
+SCRAMS = ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
+def server(name: str, password: str = "pencil", binding: tuple[str, bytes] | None = None) -> Any:
+    """Return the server's side, by scramp."""
+    mechanism = scramp.ScramMechanism(name)
+    info = mechanism.make_auth_info("pencil" if password is None else password)
+    return mechanism.make_server(lambda user: info, channel_binding=binding)
+
+
+def converse(name: str, peer: Peer, binding: tuple[str, bytes] | None = None) -> Exchange:
+    """Run SCRAM with the right password up to the server's last message, which is verified."""
+    exchange = sasl.Scram("user", "pencil", name).exchange(peer)
+    other = server(name, binding=binding)
+    other.set_client_first((next(exchange) or b"").decode())
+    other.set_client_final((exchange.send(other.get_server_first().encode()) or b"").decode())
+    assert exchange.send(other.get_server_final().encode()) == b""
+    return exchange
+
+
+@pytest.mark.parametrize("name", SCRAMS)
+def test_scram_proves_both_sides(name: str) -> None:
+    """RFC 5802 §3: the server's signature is verified before the login counts."""
+    finish(converse(name, PEER))
+
+
+@pytest.mark.parametrize("name", SCRAMS)
+def test_scram_plus_binds_to_the_channel(name: str) -> None:
+    """RFC 5802 §6: the server accepts the proof only for the same TLS channel."""
+    peer = Peer("server.example.com", (f"{name}-PLUS", name), Channel())
+    finish(converse(f"{name}-PLUS", peer, ("tls-unique", b"bound to this")))
+    with pytest.raises(scramp.ScramException):
+        converse(f"{name}-PLUS", peer, ("tls-unique", b"another channel"))
+
+
+def test_scram_plus_needs_tls() -> None:
+    """Without a channel there is nothing to bind to."""
+    with pytest.raises(NotSupported, match="needs TLS"):
+        next(sasl.Scram("user", "pencil", "SCRAM-SHA-256-PLUS").exchange(PEER))
+
+
+@pytest.mark.parametrize(
+    ("listed", "flag"),
+    [
+        ((), b"n,,"),
+        (("SCRAM-SHA-256",), b"y,,"),
+        (("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"), b"n,,"),
+    ],
+)
+def test_a_downgrade_of_scram_plus_is_told_to_the_server(listed: tuple[str, ...], flag: bytes) -> None:
+    """RFC 5802 §6: "y" where we could bind and the list has no -PLUS; the server knows if somebody cut it out."""
+    exchange = sasl.Scram("user", "pencil").exchange(Peer("server.example.com", listed, Channel()))
+    assert (next(exchange) or b"").startswith(flag)
+
+
+def first(exchange: Exchange) -> str:
+    """Return the client's nonce."""
+    return (next(exchange) or b"").decode().rpartition("r=")[2]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=1",
+        "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=99999999999",
+        "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=-4096",
+        "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=４０９６",
+        "r=another,s=c2FsdHNhbHRzYWx0,i=4096",
+        "r={nonce}x,s=!!!,i=4096",
+        "m=ext,r={nonce}x,s=c2FsdHNhbHRzYWx0,i=4096",
+        "s=c2FsdHNhbHRzYWx0,i=4096",
+        "\0\xff",
+    ],
+)
+def test_scram_refuses_a_bad_first_message(answer: str) -> None:
+    """Too few iterations help who guesses, too many are a denial of service; a nonce of another's is a replay."""
+    exchange = sasl.Scram("user", "pencil").exchange(PEER)
+    with pytest.raises(ProtocolError):
+        exchange.send(answer.format(nonce=first(exchange)).encode("latin-1", "replace"))
+
+
+def test_scram_does_not_believe_an_unproved_server() -> None:
+    """RFC 5802 §5: a server that does not know the password has not let us in, whatever it says."""
+    exchange = sasl.Scram("user", "pencil").exchange(PEER)
+    other = server("SCRAM-SHA-256")
+    other.set_client_first((next(exchange) or b"").decode())
+    exchange.send(other.get_server_first().encode())
+    with pytest.raises(ProtocolError, match="could not prove"):
+        exchange.send(b"v=" + base64.b64encode(bytes(32)))
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_scram_takes_no_ok_without_proof(after: int) -> None:
+    """+OK before the server's signature is somebody else's."""
+    exchange = sasl.Scram("user", "pencil").exchange(PEER)
+    other = server("SCRAM-SHA-256")
+    other.set_client_first((next(exchange) or b"").decode())
+    if after == 2:
+        exchange.send(other.get_server_first().encode())
+    with pytest.raises(ProtocolError, match="before it proved itself"):
+        exchange.send(None)
+
+
+def test_scram_error_of_the_server_is_a_refused_password() -> None:
+    """RFC 5802 §5.1: `e=` in the place of `v=`."""
+    exchange = sasl.Scram("user", "pencil").exchange(PEER)
+    other = server("SCRAM-SHA-256")
+    other.set_client_first((next(exchange) or b"").decode())
+    exchange.send(other.get_server_first().encode())
+    with pytest.raises(AuthenticationError):
+        exchange.send(b"e=invalid-proof")
+
+
+def test_scram_without_the_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed is NotSupported and says what to install."""
+    monkeypatch.setitem(sys.modules, "scramp", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(NotSupported, match=r"pymailbox\[scram\]"):
+        sasl.Scram("user", "pencil")
+
+
+def test_scram_refuses_what_stringprep_refuses_without_showing_it() -> None:
+    """RFC 4013: a private use character in a password; the error does not hold the password."""
+    with pytest.raises(ValueError, match="SCRAM does not allow") as caught:
+        next(sasl.Scram("user", "pencil\ue000").exchange(PEER))
+    assert caught.value.__context__ is None
+
+
+# --- all of them ----------------------------------------------------------------------------------------------
+
+NAMES = ["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER", *SCRAMS, *(name + "-PLUS" for name in SCRAMS)]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "EXTERNAL", "ANONYMOUS", "GSSAPI"])
+def test_every_mechanism_has_its_name(name: str) -> None:
+    """A mechanism is found by its registered name in any case, and shows no secret."""
+    made = sasl.mechanism(name.lower(), "me", "hunter2")
+    assert made.name == name
+    assert "hunter2" not in repr(made)
+
+
+@pytest.mark.parametrize("name", ["NTLM", "DIGEST-MD5", "KERBEROS_V4", "SCRAM-MD5", "X\x1b[0m", ""])
+def test_an_unknown_mechanism_is_not_supported(name: str) -> None:
+    """NotSupported, printable, with the names that are known."""
+    with pytest.raises(NotSupported) as caught:
+        sasl.mechanism(name, "me", "hunter2")
+    assert str(caught.value).isprintable()
+
+
+def test_gssapi_without_the_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed is NotSupported and says what to install."""
+    monkeypatch.setitem(sys.modules, "gssapi", None)
+    with pytest.raises(NotSupported, match=r"pymailbox\[gssapi\]"):
+        next(sasl.GSSAPI().exchange(PEER))
