@@ -41,6 +41,7 @@ CR, LF, CRLF = b"\r", b"\n", b"\r\n"
 #: Octets of a status line, its end included; read at each call, because programs assign to it. Lines of a mail or of a
 #: listing are not bound by it.
 _MAXLINE = 2048
+_LINE_OF_MAIL = 1 << 24  # octets of one that is read by itself; the longest honest ones are some megabytes
 
 _DEFAULT_TIMEOUT: float | None = vars(socket)["_GLOBAL_DEFAULT_TIMEOUT"]
 _LongResp = tuple[bytes, _list[bytes], int]
@@ -137,7 +138,7 @@ class POP3:
         """Return one line without its end, and its octets with it."""
         reader = self._open()
         # Where no reply is owed this is a line of a listing or a mail, as programs read that want no list of them.
-        longest = _MAXLINE if reader.at_status else self.limits.message
+        longest = _MAXLINE if reader.at_status else max(_MAXLINE, _LINE_OF_MAIL)
         line = reader.readline(longest + 1)
         if len(line) > longest:
             reader.give_up("line too long")

@@ -1,0 +1,89 @@
+"""A scripted server for both poplibs: a socket pair whose other end answers each command with the next canned reply.
+
+Everything happens in one thread. What arrives is handed out in pieces of the sizes asked for, so that no test depends
+on how the operating system cuts a stream.
+"""
+
+import itertools
+import socket
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+__all__ = ["Scripted", "client", "outcome", "outcomes"]
+
+
+class Scripted(socket.socket):
+    """The client's end; it records what is sent, and makes the server answer."""
+
+    def __init__(self, replies: Iterable[bytes], sizes: Iterable[int] = (1 << 20,)) -> None:
+        mine, self.server = socket.socketpair()
+        super().__init__(fileno=mine.detach())
+        self.settimeout(5)
+        self.sent: list[bytes] = []
+        self._replies = list(replies)
+        self._sizes = itertools.cycle(sizes)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Send the next reply; the last one is followed by the end of the stream."""
+        if self._replies:
+            self.server.sendall(self._replies.pop(0))
+        if not self._replies:
+            self.server.close()
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self.sent.append(bytes(data))
+        self._answer()
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        return super().recv(min(size, next(self._sizes)), flags)
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        return super().recv_into(buffer, min(size or len(buffer), next(self._sizes)), flags)
+
+    def close(self) -> None:
+        self.server.close()
+        super().close()
+
+
+def client(module: ModuleType, replies: Iterable[bytes], sizes: Iterable[int] = (1 << 20,)) -> Any:
+    """Return a POP3 of `module` over a scripted socket, at `.scripted`."""
+    scripted = Scripted(replies, sizes)
+
+    class Client(module.POP3):
+        def _create_socket(self, timeout: object) -> socket.socket:
+            self.scripted = scripted
+            return scripted
+
+    try:
+        return Client("pop.example.com")
+    except BaseException:
+        scripted.close()
+        raise
+
+
+def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
+    """Return what a call gives or raises, in a form that can be compared."""
+    try:
+        return "value", call()
+    except Exception as error:
+        return type(error).__name__, error.args
+
+
+def outcomes(
+    module: ModuleType, replies: Iterable[bytes], calls: Iterable[tuple[Any, ...]], sizes: Iterable[int] = (1 << 20,)
+) -> list[tuple[str, Any]]:
+    """Return the greeting and the outcome of each call, a tuple of a method's name and its arguments."""
+    try:
+        pop = client(module, replies, sizes)
+    except Exception as error:
+        return [(type(error).__name__, error.args)]
+    try:
+        found = [("value", pop.welcome)]
+        for name, *arguments in calls:
+            found.append(outcome(lambda name=name, arguments=arguments: getattr(pop, name)(*arguments)))
+        return found
+    finally:
+        pop.close()
+        pop.scripted.close()

@@ -1,0 +1,40 @@
+"""What goes out: no line can hold a second command, and none is shown with a secret in it."""
+
+import pytest
+
+from pymailbox.pop3.outgoing import checked, redacted
+
+
+@pytest.mark.parametrize("octet", [*range(0x20), 0x7F])
+def test_control_characters_are_refused(octet: int) -> None:
+    """Every C0 character and DEL is ValueError, wherever it stands; the line is not shown."""
+    for line in (b"%cUSER me", b"PASS se%ccret", b"RETR 1%c"):
+        with pytest.raises(ValueError, match="^Control characters not allowed in commands$"):
+            checked(line % octet)
+
+
+def test_everything_else_passes() -> None:
+    """All other octets are the caller's business."""
+    line = bytes(octet for octet in range(256) if octet >= 0x20 and octet != 0x7F)
+    assert checked(line) is line
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (b"RETR 7", b"RETR 7"),
+        (b"user me@example.com", b"user me@example.com"),
+        (b"QUIT", b"QUIT"),
+        (b"PASS secret", b"PASS ***"),
+        (b"pass se cret", b"pass ***"),
+        (b"APOP me c4c9334bac560ecc979e58001b3e22fb", b"APOP ***"),
+        (b"AUTH PLAIN AG1lAHNlY3JldA==", b"AUTH ***"),
+        (b"AUTH", b"AUTH"),
+        (b"AG1lAHNlY3JldA==", b"***"),
+        (b"XTND secret", b"***"),
+        (b"", b"***"),
+    ],
+)
+def test_secrets_are_not_shown(line: bytes, shown: bytes) -> None:
+    """Only what is known to be harmless is shown with its arguments."""
+    assert redacted(line) == shown
