@@ -16,7 +16,7 @@ from pymailbox.errors import AuthenticationError, CommandError, NotSupported, Pr
 from pymailbox.pop3.kerberos import GSSAPI
 from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, clean
 from pymailbox.pop3.scram import Scram
-from pymailbox.secrets import SecretOctets
+from pymailbox.secrets import Secret, SecretOctets
 
 __all__ = [
     "GSSAPI",
@@ -150,7 +150,8 @@ class XOAuth2:
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
-        yield from _bearer(SecretOctets(f"user={self.user}\1auth=Bearer {self.token}\1\1".encode()), b"")
+        message = SecretOctets(f"user={self.user}\1auth=Bearer {self.token}\1\1".encode())
+        yield from _bearer(message, self.token, b"")
 
 
 @frozen
@@ -167,34 +168,36 @@ class OAuthBearer:
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
         user = self.user.replace("=", "=3D").replace(",", "=2C")  # a saslname (RFC 5801 §4)
-        yield from _bearer(SecretOctets(f"n,a={user},\1host={peer.host}\1auth=Bearer {self.token}\1\1".encode()), b"\1")
+        message = SecretOctets(f"n,a={user},\1host={peer.host}\1auth=Bearer {self.token}\1\1".encode())
+        yield from _bearer(message, self.token, b"\1")
 
 
-def _bearer(message: SecretOctets, acknowledgement: bytes) -> Exchange:
+def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchange:
     """Send a token; a challenge after it is the reason of a failure, which wants an answer before -ERR comes."""
+    token = Secret(token)
     failure = yield message
     if failure is None:
         return
     try:
         yield acknowledgement
     except CommandError as refused:
-        problem = f"the access token was refused ({_reason(failure)}); get a fresh one and check its scope"
+        reason = _reason(failure.decode("utf-8", "replace").replace(token, "***"))
+        problem = f"the access token was refused ({reason}); get a fresh one and check its scope"
         raise AuthenticationError(
             problem, command=refused.command, response=refused.response, code=refused.code
         ) from refused
     raise ProtocolError("the server gave a reason for refusing the token, and then took it")
 
 
-def _reason(failure: bytes) -> str:
+def _reason(said: str) -> str:
     """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is none is shown as it is."""
-    said = failure[:2000].decode("utf-8", "replace")
     try:
         facts: Any = json.loads(said)
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
         return printable(said.strip()) or "no reason given"
-    return printable(", ".join(f"{name} {facts[name]}" for name in sorted(facts, key=str) if facts[name]))
+    return printable(", ".join(f"{name} {facts[name]}" for name in sorted(facts) if facts[name]))
 
 
 def mechanism(name: str, user: str, password: str) -> Mechanism:
