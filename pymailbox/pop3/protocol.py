@@ -9,6 +9,7 @@ window, the limits, and the poisoned state: after any doubt every later use rais
 """
 
 import logging
+import re
 from collections import deque
 from typing import Any
 
@@ -242,6 +243,9 @@ class Protocol:
                     self._lines = self._line = 0
                 return self._finish(Reply(command, status, text, whole, len(whole)))
         self._text, self._at, self._skip = text, start, len(framing.newline)
+        if body is not Body.STREAMED and not self.discarding:  # the whole was searched already: what is here is body, and there is no end
+            self._keep(self._take(framing, found, None))
+            return None
         return self._next_chunk()
 
     def _status(self, line: bytes, command: Command[Any]) -> tuple[bytes, bytes]:
@@ -270,7 +274,7 @@ class Protocol:
         self._at = end.end()
         # From the status line's end, so that a dot on the first line is behind a line end as all others are.
         body = data[start - newline : end.start() + newline]
-        return body.replace(framing.newline + b".", framing.newline)[newline:]
+        return framing.unstuff(body)[newline:]
 
     def _next_chunk(self) -> Reply | Chunk | None:
         """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""
@@ -279,20 +283,25 @@ class Protocol:
         streamed = self.discarding or command.verb.body is Body.STREAMED
         if not self._complete:
             piece = self._piece()
-            if piece:
+            if piece and streamed:
                 self._octets += len(piece)
                 if not self.discarding:
                     self._bound(command, self._octets, piece)
-                if streamed:
-                    self._pieces.clear()
-                    return Chunk(command, piece)
-                self._pieces.append(piece)
+                self._pieces.clear()
+                return Chunk(command, piece)
+            self._keep(piece)
             if not self._complete:
                 return None
         octets = self._octets
         body = None if streamed else b"".join(self._pieces)
         self._forget()
         return self._finish(Reply(command, b"+OK", text, body, octets))
+
+    def _keep(self, piece: bytes) -> None:
+        if piece:
+            self._octets += len(piece)
+            self._bound(self._owed[0], self._octets, piece)
+            self._pieces.append(piece)
 
     def _forget(self) -> None:
         """Have no body arriving."""
@@ -302,9 +311,12 @@ class Protocol:
     def _piece(self) -> bytes:
         framing = self._framing
         assert framing is not None
+        found = framing.dot.search(self._data, self._at)
+        return self._take(framing, found, framing.end.search(self._data, found.start()) if found is not None else None)
+
+    def _take(self, framing: Framing, found: "re.Match[bytes] | None", end: "re.Match[bytes] | None") -> bytes:
+        """Take what is certainly body, given the first dotted line and the end of the body, where they are here."""
         data, at = self._data, self._at
-        found = framing.dot.search(data, at)
-        end = framing.end.search(data, found.start()) if found is not None else None
         if end is not None:
             cut = end.start() + len(framing.newline)
             self._at, self._complete = end.end(), True
@@ -320,7 +332,7 @@ class Protocol:
             skip = 0
         piece = data[at:cut]
         if found is not None and found.start() < cut:
-            piece = piece.replace(framing.newline + b".", framing.newline)
+            piece = framing.unstuff(piece)
         return piece[skip:] if skip else piece
 
     def _finish(self, reply: Reply) -> Reply:
