@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests import servers
+from tests.drivers import DRIVERS, Driver
 from tests.servers import RealServer, ServerFailedError, ServerMissingError
 
 
@@ -97,3 +98,10 @@ def dovecot_with(real_servers: Servers) -> Callable[..., RealServer]:
 def real_server(request: pytest.FixtureRequest, real_servers: Servers) -> RealServer:
     """Each real server in turn."""
     return real_servers.get(request.param)
+
+
+@pytest.fixture(params=sorted(DRIVERS, reverse=True))
+def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    """Each driver in turn, behind the same names (`tests.drivers`)."""
+    with DRIVERS[request.param]() as one:
+        yield one

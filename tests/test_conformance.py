@@ -1,4 +1,4 @@
-"""One suite over every server and every way in: what a mailbox owes its user wherever it is."""
+"""One suite over both drivers, every server and every way in: what a mailbox owes its user wherever it is."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from attrs import frozen
 from pymailbox import CommandError, Mailbox, MailboxLocked, MessageUnavailable
 from pymailbox.testing import Server
 from tests.conftest import Servers
+from tests.drivers import Driver
 from tests.servers import Login, mails, trusting
 from tests.servers.seed import crlf
 
@@ -35,11 +36,12 @@ class Place:
     stored: tuple[bytes, ...]
     features: frozenset[str]
     context: ssl.SSLContext | None
+    driver: Driver
 
     def open(self, **options: Any) -> Mailbox:
         """Return a mailbox, not yet open."""
         settings = {"port": self.port, "security": self.security, "ssl_context": self.context, "timeout": 10.0}
-        return Mailbox(self.host, *self.login, **(settings | options))
+        return self.driver.Mailbox(self.host, *self.login, **(settings | options))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def embedded() -> Iterator[Callable[[str], Server]]:
         server.close()
 
 
-def find(way: tuple[str, str], request: pytest.FixtureRequest, *, fresh: bool) -> Place:
+def find(way: tuple[str, str], request: pytest.FixtureRequest, driver: Driver, *, fresh: bool) -> Place:
     """Return a mailbox on that server by that way in: the test's own if `fresh`, else one that it may only read."""
     name, security = way
     if name == "embedded":
@@ -66,26 +68,27 @@ def find(way: tuple[str, str], request: pytest.FixtureRequest, *, fresh: bool) -
         login = Login(f"user{1 + len(server.sessions) % 39 if fresh else 0}", "s3cret")
         features = frozenset({"capa", "pipelining", "top", "uidl", "unique-uids", "in-use", "resp-codes"})
         context = None if security == "none" else server.client_context()
-        return Place(name, server.host, server.port, security, login, server.mailbox(login.user), features, context)
+        stored = server.mailbox(login.user)
+        return Place(name, server.host, server.port, security, login, stored, features, context, driver)
     servers: Servers = request.getfixturevalue("real_servers")
     real = servers.get(name)
     port = real.tls_port if security == "tls" else real.port
     assert port is not None
     login = real.fresh_user() if fresh else Login(real.user, real.password)
     context = None if security == "none" or real.ca is None else trusting(real.ca)
-    return Place(name, real.host, port, security, login, real.stored, real.features, context)
+    return Place(name, real.host, port, security, login, real.stored, real.features, context, driver)
 
 
 @pytest.fixture(params=WAYS, ids="-".join)
-def place(request: pytest.FixtureRequest) -> Place:
+def place(request: pytest.FixtureRequest, driver: Driver) -> Place:
     """A mailbox to be read on each server by each way in."""
-    return find(request.param, request, fresh=False)
+    return find(request.param, request, driver, fresh=False)
 
 
 @pytest.fixture(params=WAYS, ids="-".join)
-def own(request: pytest.FixtureRequest) -> Place:
+def own(request: pytest.FixtureRequest, driver: Driver) -> Place:
     """A mailbox of the test's own on each server by each way in."""
-    return find(request.param, request, fresh=True)
+    return find(request.param, request, driver, fresh=True)
 
 
 def test_counts_and_lists_without_downloading(place: Place) -> None:
