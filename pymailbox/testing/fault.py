@@ -59,6 +59,10 @@ class Fault:
         for name, value, least in (("nth", self.nth, 1), ("session", self.session, 1), ("after", self.after, 0)):
             if value is not None and value < least:
                 raise ValueError(f"{name} must be {least} or more, not {value}")
+        if self.kind in ("drip", "split") and (self.octets < 1 or self.delay < 0):
+            raise ValueError("octets must be 1 or more, and delay no less than 0")
+        if self.kind == "endless" and not self.chunk:
+            raise ValueError("an endless reply needs a chunk to repeat")
         if self.command and self.toward == "server":
             raise ValueError("a fault towards the server counts octets; it cannot name a command")
 

@@ -154,7 +154,7 @@ class _Relay:
                 way.write()
                 if way.line.ended:
                     return way.line.ended
-            if all(way.closed for way in ways) or (ways[1].finished and self.to_client.stalled):
+            if all(way.closed for way in ways) or (ways[1].finished and any(way.line.stalled for way in ways)):
                 return "fin"
             if self._wait(ways):
                 return "fin"

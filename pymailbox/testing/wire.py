@@ -157,7 +157,8 @@ class Wire:
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Let everything queued leave, then shake hands. ssl.SSLError when the client does not."""
-        self.flush()
+        if self.out.backlog:
+            self.flush()
         self._watch(0)
         self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
         while True:
