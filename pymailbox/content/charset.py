@@ -70,11 +70,9 @@ _CODECS = {
     "cp932": "shiftjis sjis xsjis mskanji csshiftjis windows31j ms932 cp932 932 xmscp932 shiftjisx0213 windows932",
     "euc_jp": "eucjp xeucjp xeuc cseucpkdfmtjapanese eucjpms ujis cp51932",
     "iso2022_jp": "iso2022jp csiso2022jp iso2022jp1 iso2022jp2 iso2022jp3 iso2022jpms cp50220 cp50221 cp50222 jis",
-    "viscii": "viscii",
     "ptcp154": "ptcp154 csptcp154 pt154 cp154",
 }
 _BY_LABEL = {label: codec for codec, labels in _CODECS.items() for label in labels.split()}
-del _BY_LABEL["viscii"]  # a common label without a codec: read as unlabelled
 
 MAX_MENDED = 1_048_576  # octets of ISO-2022-JP that are mended sign by sign
 

@@ -61,8 +61,13 @@ def find_end(raw: bytes, start: int) -> tuple[int, int]:
         if not match[1] or (
             _FIELD_LINE.match(raw, match.end()) is None and not raw.startswith((b" ", b"\t"), match.end())
         ):
-            return match.span()
-    return len(raw), len(raw)
+            end, body = match.span()
+            break
+    else:
+        end = body = len(raw)
+    if _FIELD_LINE.match(raw, start) is None and _FIELD.search(raw, start, min(end, start + MAX_OCTETS)) is None:
+        return start, start  # no field at all: this is a body without a header
+    return end, body
 
 
 @lru_cache(maxsize=256)

@@ -120,8 +120,10 @@ class _Reader:
 
     def _angle(self, start: int) -> int:
         text = self.text
-        if self.angle is not None:  # a second one without a comma between
+        if self.angle is not None:  # a second one without a comma between: the words between are its name
+            name, self.pieces = self.pieces, []
             self._end_mailbox(separator=False)
+            self.pieces = name
         end = text.find(">", start) if "<" not in self.exhausted else -1
         if end < 0:
             self.exhausted.add("<")

@@ -46,7 +46,11 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
             continue
         index = int(section[2] or 0)
         sections.setdefault(section[1], {}).setdefault(index, (section[3] is not None, content))
-    parameters = {name: inert(decode_words(content) if "=?" in content else content) for name, content in plain.items()}
+    # A boundary may look like an encoded word; it is compared with octets of the mail.
+    parameters = {
+        name: inert(decode_words(content) if "=?" in content and name != "boundary" else content)
+        for name, content in plain.items()
+    }
     for name, found in sections.items():
         parameters[name] = inert(_join_sections(found))
     return value.lower(), parameters
@@ -59,11 +63,11 @@ def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
         if equals < 0:
             return None, "", len(text)
         # What has no `=` before the next `;` is no parameter.
-        name = text[position:equals].rpartition(";")[2].strip(_BLANKS)
+        words = text[position:equals].rpartition(";")[2].split()
         position = equals + 1
-        if name:
+        if words:
             break
-    name = name.split()[-1].lower()
+    name = words[-1].lower()
     while text.startswith((" ", "\t"), position):
         position += 1
     if not text.startswith('"', position):

@@ -8,7 +8,9 @@ from binascii import Error, a2b_base64, a2b_qp, a2b_uu
 
 __all__ = ["decode_base64", "decode_quoted_printable", "decode_transfer"]
 
-_NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
+_LINE_ENDS_AND_PADDING = b"= \t\r\n"
 _BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t")  # behind a soft line break, on the way (RFC 2045 §6.7, rule 3)
 _UU_BEGIN = re.compile(rb"(?:\A|\n)begin [^\n]{0,1000}\n")
 _STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
@@ -16,6 +18,7 @@ _STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
 # Base64 that goes on after its padding (parts pasted together) is read on; more pieces than this is no mail.
 MAX_PIECES = 1000
 MAX_STRAYS = 100_000
+MAX_MENDED = 16_777_216  # octets of quoted-printable that are searched for blanks added on the way
 MAX_UU_LINES = 1_200_000  # of 45 octets: 54 MB
 
 
@@ -38,9 +41,11 @@ def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
 def decode_base64(data: bytes) -> tuple[bytes, str | None]:
     """Decode base64, skipping what is not of its alphabet, with padding missing, wrong, or in the middle."""
     padding = data.find(b"=")
-    if padding >= 0 and data[padding:].translate(None, _NOT_BASE64):
+    if padding >= 0 and (rest := data[padding:].translate(None, _LINE_ENDS_AND_PADDING)):
+        if rest.translate(None, _BASE64):  # plain words behind the end: a mailing list's footer
+            return _decode_piece(data[:padding]), "text behind the end of base64"
         pieces = data.split(b"=", MAX_PIECES)[:MAX_PIECES]
-        return b"".join(_decode_piece(piece) for piece in pieces), "base64 with padding in the middle"
+        return b"".join([_decode_piece(piece) for piece in pieces]), "base64 with padding in the middle"
     try:
         return a2b_base64(data), None
     except Error:
@@ -56,7 +61,7 @@ def _decode_piece(data: bytes) -> bytes:
 
 def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
     """Decode quoted-printable; a `=` that escapes nothing stands for itself."""
-    if b"= " in data or b"=\t" in data:
+    if len(data) <= MAX_MENDED and (b"= " in data or b"=\t" in data):
         for blanks in _BLANKS_ADDED:
             data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
     defect = None

@@ -16,6 +16,7 @@ MAX_DEPTH = 200  # multiparts in multiparts: real mail has less than ten, other 
 MAX_PARTS = 10_000
 MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; behind so many, nothing is looked for
 
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r?\n)")
 _NO_TYPE = "application/octet-stream"  # what a part is given whose type cannot be read
 _CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+\-]+/[a-z0-9!#$&^_.+\-]+\Z")
@@ -63,6 +64,8 @@ def parse(raw: bytes, defects: list[str]) -> Part:
     end, body = find_end(raw, start)
     if end - start > MAX_OCTETS:
         defects.append(f"header longer than {MAX_OCTETS} octets")
+        if (empty := _EMPTY_LINE.search(raw, start + MAX_OCTETS)) is not None:
+            body = empty.end()
     root = _part(Headers.between(raw, start, end), body, "text/plain")
     root.end = len(raw)
     _Walk(raw, root, defects).run()

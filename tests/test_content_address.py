@@ -1,0 +1,127 @@
+"""Addresses as mail programs write them, and that no list takes long."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.content import Address, Headers
+from pymailbox.content.address import parse_addresses
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"ann@example.com", [("", "ann@example.com")]),
+        (b"<ann@example.com>", [("", "ann@example.com")]),
+        (b"Ann Lee <ann@example.com>", [("Ann Lee", "ann@example.com")]),
+        (b'"Lee, Ann" <ann@example.com>', [("Lee, Ann", "ann@example.com")]),
+        (b'"Ann \\"A\\" Lee" <ann@example.com>', [('Ann "A" Lee', "ann@example.com")]),
+        (b'First "M." Last <a@b>', [("First M. Last", "a@b")]),
+        (b"ann@example.com (Ann Lee)", [("Ann Lee", "ann@example.com")]),
+        (b"(Ann (A.) Lee) ann@example.com", [("Ann (A.) Lee", "ann@example.com")]),
+        (b"Ann Lee ann@example.com", [("Ann Lee", "ann@example.com")]),
+        (b"Lee, Ann <ann@example.com>", [("Lee, Ann", "ann@example.com")]),
+        (b"Lee, Ann <a@b>, Ray, Bob <c@d>", [("Lee, Ann", "a@b"), ("Ray, Bob", "c@d")]),
+        (b"a@b, c@d", [("", "a@b"), ("", "c@d")]),
+        (b"a@b; c@d;", [("", "a@b"), ("", "c@d")]),
+        (b"a@b c@d", [("", "a@b"), ("", "c@d")]),
+        (b"A <a@b> C <c@d>", [("A", "a@b"), ("C", "c@d")]),
+        (b",, a@b ,,", [("", "a@b")]),
+        (b"Friends: Ann <a@b>, c@d;, e@f", [("Ann", "a@b"), ("", "c@d"), ("", "e@f")]),
+        (b"undisclosed-recipients:;", []),
+        (b"Undisclosed recipients: ;", []),
+        (b"", []),
+        (b"<>", []),
+        (b"foo", [("", "foo")]),
+        (b"To whom it may concern", []),
+        (b"<@relay,@other:ann@example.com>", [("", "ann@example.com")]),
+        (b"mailto:ann@example.com", [("", "ann@example.com")]),
+        (b"<<ann@example.com>>", [("", "ann@example.com")]),
+        (b"Ann <ann@example.com", [("Ann", "ann@example.com")]),
+        (b"ann @ example.com", [("", "ann@example.com")]),
+        (b"Pete <pete(his account)@silly.test(his host)>", [("Pete", "pete@silly.test")]),
+        (b'"ann lee"@example.com', [("", '"ann lee"@example.com')]),
+        (b"ann@[192.0.2.1]", [("", "ann@[192.0.2.1]")]),
+        (b'"ann@example.com" <ann@example.com>', [("", "ann@example.com")]),
+        (b"=?utf-8?q?Caf=C3=A9=2C_Ann?= <a@b>", [("Café, Ann", "a@b")]),
+        (b"=?utf-8?q?Lee, Ann (A)?= <a@b>", [("Lee, Ann (A)", "a@b")]),
+        (b'"=?utf-8?q?Caf=C3=A9?=" <a@b>', [("Café", "a@b")]),
+        (b"=?utf-8?q?A?= =?utf-8?q?B?= <a@b>", [("AB", "a@b")]),
+        ("Café <café@example.com>".encode(), [("Café", "café@example.com")]),
+        (b"Ann\r\n Lee <a@b>,\r\n\tc@d", [("Ann Lee", "a@b"), ("", "c@d")]),
+        (b'"Ann <a@b>', [("Ann", "a@b")]),
+        (b"Ann (A <a@b>", [("Ann (A", "a@b")]),
+    ],
+)
+def test_addresses_read_as_meant(raw: bytes, expected: list[tuple[str, str]]) -> None:
+    """Groups, comments, routes, odd separators, missing marks, and encoded words in every place."""
+    assert [(address.name, address.email) for address in parse_addresses(raw)] == expected
+
+
+def test_from_may_be_a_name_alone() -> None:
+    """`from_` shows the name where there is no address; lists of recipients leave such words out."""
+    headers = Headers.from_bytes(b"From: The Management\r\nTo: All of you\r\n\r\n")
+    assert headers.from_ == Address("The Management", "")
+    assert headers.to == ()
+
+
+def test_str_is_name_and_address() -> None:
+    """`str()` is `Name <email>`, or the one there is."""
+    assert str(Address("Ann", "a@b")) == "Ann <a@b>"
+    assert str(Address("", "a@b")) == "a@b"
+    assert str(Address("Ann", "")) == "Ann"
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [",", ";", "(", ")", "<", ">", '"', "\\", ":", "@", "[", " ", "a@b,", '"a\\" (', "(a)<", " @", "a b@c ", "=?a?q?"],
+)
+def test_threat_107_floods_of_marks_are_read_in_time(flood: str) -> None:
+    """A megabyte of any mark of the address syntax is read within a second, bounded in addresses."""
+    raw = (flood * (1_000_000 // len(flood))).encode()
+    start = time.perf_counter()
+    found = parse_addresses(raw)
+    assert time.perf_counter() - start < 1
+    assert len(found) <= 10_000
+
+
+def test_threat_109_a_name_that_looks_like_an_address_is_a_name() -> None:
+    """What is quoted, commented or encoded never becomes the address (CVE-2023-27043)."""
+    assert parse_addresses(b'"boss@bank.example" <evil@x.example>') == (Address("boss@bank.example", "evil@x.example"),)
+    assert parse_addresses(b"=?utf-8?q?boss=40bank.example=2C?= <evil@x.example>")[0].email == "evil@x.example"
+    assert parse_addresses(b"alice@example.org)bob@example.net")[0].email != "alice@example.org"
+
+
+@given(st.binary(max_size=200))
+def test_any_octets_read(raw: bytes) -> None:
+    """Nothing raises, and nothing shown holds a control character."""
+    for address in parse_addresses(raw):
+        assert address.name or address.email
+        assert (address.name + address.email).replace("\xa0", "").isprintable() or all(
+            ord(character) > 0x9F for character in address.name + address.email if not character.isprintable()
+        )
+
+
+@given(
+    st.lists(
+        st.sampled_from(['"', "(", ")", "<", ">", ",", ";", ":", "@", "a", " ", "\\", "[", "]", "=?utf-8?q?", "?="])
+    )
+)
+def test_lists_built_of_their_own_marks_read(parts: list[str]) -> None:
+    """Every order of the marks an address list is made of reads."""
+    parse_addresses("".join(parts).encode())
+
+
+@given(
+    st.lists(
+        st.tuples(st.text('abc, ()<>@"', max_size=8), st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.test", fullmatch=True)),
+        max_size=6,
+    )
+)
+def test_a_well_written_list_is_read_back(pairs: list[tuple[str, str]]) -> None:
+    """Quoting each name as RFC 5322 says and reading the list gives the names and addresses again."""
+    written = ", ".join('"' + name.replace('"', '\\"') + f'" <{email}>' for name, email in pairs)
+    read = [(address.name, address.email) for address in parse_addresses(written.encode())]
+    assert read == [(" ".join(name.split()) if name.lower() != email else "", email) for name, email in pairs]

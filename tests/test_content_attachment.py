@@ -1,0 +1,137 @@
+"""Attachments: what they say they are, and that saving one does no harm."""
+
+import os
+import stat
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.content import Attachment, Content
+from pymailbox.content.attachment import safe_name
+
+PART = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%s\r\n\r\nYWJj\r\n--b--\r\n"
+
+
+def attached(header: bytes) -> Attachment:
+    """Give the attachment of a mail whose part has this header."""
+    (attachment,) = Content.from_bytes(PART % header).attachments
+    return attachment
+
+
+def test_what_an_attachment_says() -> None:
+    """Name, type, octets, id and place are read from the part's header."""
+    attachment = attached(
+        b"Content-Type: Image/PNG; name=old.png\r\nContent-Transfer-Encoding: base64\r\nContent-ID: <1@x>\r\n"
+        b"Content-Disposition: inline; filename*=utf-8''Caf%C3%A9.png"
+    )
+    assert attachment == Attachment("Café.png", "image/png", b"abc", "1@x", inline=True)
+    assert attachment.size == 3
+    assert "abc" not in repr(attachment)
+
+
+@pytest.mark.parametrize(
+    ("header", "filename"),
+    [
+        (b"Content-Type: text/plain; name=a.txt", "a.txt"),
+        (b"Content-Disposition: attachment", ""),
+        (b"Content-Disposition: attachment; filename=my summer.txt", "my summer.txt"),
+        (b'Content-Disposition: attachment; filename="=?utf-8?b?Q2Fmw6kudHh0?="', "Café.txt"),
+        (b'Content-Disposition: attachment; filename="a\xe2\x80\xaetxt.exe"', "atxt.exe"),
+        (b'Content-Disposition: attachment; filename="a\x1b[31m.txt"', "a [31m.txt"),
+        (b"Content-Type: text/calendar", ""),
+    ],
+)
+def test_names_are_safe_to_show(header: bytes, filename: str) -> None:
+    """Names are decoded, and hold no control or bidirectional characters."""
+    assert attached(header).filename == filename
+
+
+NAMES = [
+    "../../etc/passwd", "/etc/passwd", "..", ".", "", "...", "C:\\Windows\\win.ini", "\\\\host\\share\\x", "C:x", "a/b\\c",
+    "CON", "con.txt", "NUL.tar.gz", "COM1", "lpt9.doc", "CON .txt", "CONIN$", ".bashrc", "-rf", "--help", "~", "~root",
+    "a\x00b.txt", "a\nb", "a\x1b[31mb", "\u202egnp.exe", "x" * 400 + ".pdf", "ж" * 300 + ".txt", "a." + "y" * 300,
+    "name.", "name ", "a:stream", 'a"b<c>d|e?f*g', "\ud800", "\ufeff", "e\u0301.txt", "   ", "____", "a\u200b.txt", "%2e%2e%2fx",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_threat_112_names_do_no_harm(name: str, tmp_path: Path) -> None:
+    """No name leaves the directory, is hidden, reserved, too long, or an option; each is one plain file."""
+    inside = tmp_path / "in"
+    inside.mkdir()
+    path = Attachment(name, "application/pdf", b"x").save(inside)
+    assert path.parent == inside
+    assert path.read_bytes() == b"x"
+    assert os.listdir(tmp_path) == ["in"]
+    assert os.listdir(inside) == [path.name]
+    assert len(os.fsencode(path.name)) <= 200
+    assert not path.name.startswith((".", "-", "~"))
+    assert not path.name.endswith((".", " "))
+    assert path.stem.split(".")[0].strip().lower() not in {"con", "nul", "com1", "lpt9", "conin$"}
+    assert not set(path.name) & set('/\\:<>"|?*\0')
+    assert path.name == unicodedata.normalize("NFC", path.name)
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_threat_112_nothing_is_overwritten_or_followed(tmp_path: Path) -> None:
+    """A taken name gets a number, also when it is a link to elsewhere."""
+    outside = tmp_path / "outside"
+    inside = tmp_path / "in"
+    inside.mkdir()
+    (inside / "a.txt").symlink_to(outside)
+    first = Attachment("a.txt", "text/plain", b"1").save(inside)
+    second = Attachment("a.txt", "text/plain", b"2").save(str(inside))
+    assert (first.name, second.name) == ("a (2).txt", "a (3).txt")
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+    assert not outside.exists()
+
+
+def test_a_name_is_made_where_there_is_none(tmp_path: Path) -> None:
+    """A nameless attachment is named after its type."""
+    assert Attachment("", "image/png", b"").save(tmp_path).name == "attachment.png"
+    assert Attachment("", "x/y", b"").save(tmp_path).name == "attachment.bin"
+
+
+def test_a_failing_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk is full the half-written file is taken away, and the caller is told."""
+
+    class Full:
+        def __init__(self, handle: int, mode: str) -> None:
+            self.handle = handle
+
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *exc: object) -> None:
+            os.close(self.handle)
+
+        def write(self, data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", Full)
+    with pytest.raises(OSError, match="No space"):
+        Attachment("a.txt", "text/plain", b"1").save(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_missing_directory_is_the_callers(tmp_path: Path) -> None:
+    """Directories are not made."""
+    with pytest.raises(FileNotFoundError):
+        Attachment("a.txt", "text/plain", b"1").save(tmp_path / "none")
+
+
+@given(st.text(max_size=300))
+def test_threat_112_any_name_is_one_plain_name(name: str) -> None:
+    """No text makes a path, a hidden file or an empty name."""
+    made = safe_name(name)
+    assert made
+    assert len(made.encode()) <= 200
+    assert Path(made).name == made
+    assert not made.startswith((".", "-", "~", " "))
+    assert not made.endswith((".", " "))
+    assert safe_name(made) == made

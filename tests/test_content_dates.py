@@ -1,0 +1,104 @@
+"""Dates as mail programs write them: aware, or None."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.content.dates import parse_date
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mon, 2 Jun 2025 10:00:00 +0200", "2025-06-02T08:00:00"),
+        ("2 Jun 2025 10:00 +0200", "2025-06-02T08:00:00"),
+        ("Mon, 02 June 2025 10:00:00 GMT", "2025-06-02T10:00:00"),
+        ("Mon,2 Jun 2025 10:00:00 -0000", "2025-06-02T10:00:00"),
+        ("Mon, 2 Jun 2025 10:00:00", "2025-06-02T10:00:00"),
+        ("Mon, 2 Jun 2025 10:00:00 (EDT) -0400", "2025-06-02T14:00:00"),
+        ("Mon, 2 Jun 2025 10:00:00 -0400 (EDT)", "2025-06-02T14:00:00"),
+        ("Mon, 2 Jun 2025 10:00:00 EDT", "2025-06-02T14:00:00"),
+        ("Mon, 2 Jun 2025 10:00:00 GMT+1", "2025-06-02T09:00:00"),
+        ("Mon, 2 Jun 2025 10:00:00 +02:00", "2025-06-02T08:00:00"),
+        ("Mon, 2 Jun 2025 10:00:00 PM +0000", "2025-06-02T22:00:00"),
+        ("Mon, 2 Jun 2025 12:00:00 am +0000", "2025-06-02T00:00:00"),
+        ("Mon, 2 Jun 25 10:00:00 +0000", "2025-06-02T10:00:00"),
+        ("Mon, 2 Jun 99 10:00:00 +0000", "1999-06-02T10:00:00"),
+        ("Mon, 2 Jun 102 10:00:00 +0000", "2002-06-02T10:00:00"),
+        ("02-Jun-2025 10:00:00 +0000", "2025-06-02T10:00:00"),
+        ("Mon Jun  2 10:00:00 2025", "2025-06-02T10:00:00"),
+        ("Mon Jun  2 10:00:00 EDT 2025", "2025-06-02T14:00:00"),
+        ("2025-06-02T10:00:00Z", "2025-06-02T10:00:00"),
+        ("2025-06-02 10:00:00.123 +0200", "2025-06-02T08:00:00"),
+        ("Mon, 2 Jun 2025 10:00:60 +0000", "2025-06-02T10:00:59"),
+        ("Thu, 13 Feb 1969 23:32 -0330 (Newfoundland Time)", "1969-02-14T03:02:00"),
+    ],
+)
+def test_dates_read_as_meant(text: str, expected: str) -> None:
+    """Every form seen in mail gives the instant it means; without a usable zone, UTC."""
+    read = parse_date(text)
+    assert read is not None
+    assert read.tzinfo is not None
+    assert read == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "Mon, 31 Feb 2025 10:00:00 +0000",
+        "Mon, 2 Jun 2025 25:00:00 +0000",
+        "Mon, 2 Foo 2025 10:00:00 +0000",
+        "2 Jun 2025",
+        "0 Jun 0 0:0:0",
+        "2025-13-02 10:00:00",
+        "Mon Jun  2 10:00:00",
+    ],
+)
+def test_what_is_no_date_is_none(text: str) -> None:
+    """No date is invented for impossible days, hours and words."""
+    assert parse_date(text) is None
+
+
+def test_the_offset_is_kept() -> None:
+    """The zone of the sender stays in the value."""
+    read = parse_date("Mon, 2 Jun 2025 10:00:00 -0330")
+    assert read is not None
+    assert read.utcoffset() == -timedelta(hours=3, minutes=30)
+
+
+@given(
+    st.datetimes(datetime(1900, 1, 1), datetime(9998, 12, 31)),
+    st.integers(-14 * 60, 14 * 60),
+)
+def test_a_well_written_date_is_read_back(instant: datetime, offset: int) -> None:
+    """What RFC 5322 says to write is read as the same instant and offset."""
+    written = instant.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=offset)))
+    sign, minutes = ("-", -offset) if offset < 0 else ("+", offset)
+    text = f"{written:%d} {['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'][written.month - 1]} {written.year:04} "
+    text += f"{written:%H:%M:%S} {sign}{minutes // 60:02}{minutes % 60:02}"
+    read = parse_date(text)
+    assert read == written
+    assert read is not None
+    assert read.utcoffset() == written.utcoffset()
+
+
+@given(st.text(max_size=80))
+def test_any_text_reads(text: str) -> None:
+    """Any text gives an aware value or None."""
+    read = parse_date(text)
+    assert read is None or read.utcoffset() is not None
+
+
+@given(
+    st.lists(
+        st.sampled_from(["Mon,", " ", "2", "Jun", "2025", "10:00", ":99", "+9999", "-", "GMT", "AM", "0", "/", "."])
+    )
+)
+def test_dates_built_of_their_own_parts_read(parts: list[str]) -> None:
+    """Every order of the parts of a date gives an aware value or None."""
+    read = parse_date("".join(parts))
+    assert read is None or read.utcoffset() is not None

@@ -1,0 +1,155 @@
+"""The MIME structure: which parts a mail has, also when it is broken, and what bounds hold."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.content import Content
+
+HEAD = b'Subject: x\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
+
+
+def test_parts_in_order_without_preamble_and_epilogue() -> None:
+    """What stands before the first delimiter and behind the last is no part; the line end before one is its own."""
+    content = Content.from_bytes(HEAD + b"pre\r\n--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n\r\n--b--\r\npost\r\n")
+    assert content.text == "one\n\ntwo"
+    assert content.defects == ()
+    single = Content.from_bytes(HEAD + b"--b\r\n\r\none\r\n\r\n--b--\r\n")
+    assert single.text == "one\n"
+
+
+def test_nested_multiparts_end_with_the_one_around_them() -> None:
+    """A delimiter of an outer multipart ends an inner one that forgot to end."""
+    content = Content.from_bytes(
+        HEAD
+        + b"--b\r\nContent-Type: multipart/alternative; boundary=inner\r\n\r\n--inner\r\n\r\none\r\n"
+        + b"--b\r\n\r\ntwo\r\n--b--\r\n"
+    )
+    assert content.text == "one\n\ntwo"
+    assert "multipart without its end" in content.defects
+
+
+@pytest.mark.parametrize("line", [b"--b \r\n", b"--b\t\r\n", b"--b\n"])
+def test_blanks_behind_a_delimiter(line: bytes) -> None:
+    """Blanks added behind a delimiter on the way do not hide it (RFC 2046 §5.1.1)."""
+    assert Content.from_bytes(HEAD + line + b"\r\none\r\n" + b"--b--\r\n").text == "one"
+
+
+@pytest.mark.parametrize("line", [b"--bb\r\n", b"--b-\r\n", b" --b\r\n", b"-- b\r\n", b"x--b\r\n", b"--B\r\n"])
+def test_lines_that_are_no_delimiters(line: bytes) -> None:
+    """Only the whole boundary at the start of a line delimits, in its own case."""
+    text = Content.from_bytes(HEAD + b"--b\r\n\r\none\r\n" + line + b"two\r\n--b--\r\n").text
+    assert text == "one\n" + line.decode().replace("\r\n", "\n") + "two"
+
+
+def test_a_mail_cut_off_anywhere_reads_what_is_there() -> None:
+    """TOP n gives the start of a mail; no cut raises, and text grows with what has arrived."""
+    mail = (
+        HEAD
+        + b"--b\r\nContent-Type: text/plain\r\n\r\nfirst line\r\nsecond line\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x\r\n--b--\r\n"
+    )
+    for end in range(len(mail)):
+        content = Content.from_bytes(mail[:end])
+        assert isinstance(content.body, str)
+        assert end < len(HEAD) or "".join((content.text or "").split()).rstrip("-b") in "firstlinesecondline"
+    assert Content.from_bytes(mail[: mail.index(b"second")]).body == "first line"
+
+
+def test_a_header_cut_off_by_the_next_delimiter() -> None:
+    """A part without an empty line has a header and no body."""
+    content = Content.from_bytes(HEAD + b"--b\r\nContent-Type: image/png\r\n--b\r\n\r\none\r\n--b--\r\n")
+    assert content.text == "one"
+    assert [attachment.size for attachment in content.attachments] == [0]
+
+
+def test_a_multipart_without_parts_is_no_attachment_and_still_read() -> None:
+    """When no delimiter is found, there are no parts; `body` shows what is there."""
+    content = Content.from_bytes(HEAD + b"--c\r\n\r\nhello\r\n--c--\r\n")
+    assert content.text is None
+    assert content.attachments == ()
+    assert "hello" in content.body
+    assert "multipart without parts" in content.defects
+
+
+def test_a_digest_holds_mails() -> None:
+    """Parts of multipart/digest are mails unless they say otherwise (RFC 2046 §5.1.5)."""
+    head = b"Content-Type: multipart/digest; boundary=b\r\n\r\n"
+    content = Content.from_bytes(head + b"--b\r\n\r\nSubject: a\r\n\r\nbody\r\n--b--\r\n")
+    assert content.text is None
+    assert [(a.content_type, a.payload) for a in content.attachments] == [("message/rfc822", b"Subject: a\r\n\r\nbody")]
+
+
+def test_a_mail_in_a_mail_is_one_attachment() -> None:
+    """Text inside message/rfc822 is that mail's."""
+    inner = b'Subject: in\r\nContent-Type: multipart/mixed; boundary="c"\r\n\r\n--c\r\n\r\ninside\r\n--c--\r\n'
+    content = Content.from_bytes(
+        HEAD + b"--b\r\n\r\noutside\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n" + inner + b"\r\n--b--\r\n"
+    )
+    assert content.text == "outside"
+    (attached,) = content.attachments
+    assert attached.content_type == "message/rfc822"
+    assert Content.from_bytes(attached.payload).text == "inside"
+
+
+def test_a_type_that_cannot_be_read() -> None:
+    """`Content-Type: text` is an attachment of unknown type, which `body` shows when there is nothing else."""
+    content = Content.from_bytes(b"Content-Type: text\r\n\r\nhello\r\n")
+    assert [attachment.payload for attachment in content.attachments] == [b"hello\r\n"]
+    assert content.body == "hello"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Content-Type:\r\n",
+        b"",
+        b"Content-Type: ; charset=utf-8\r\n",
+        b'Content-Type: "text/plain"\r\n',
+        b"Content-Type: image/png\r\nContent-Type: text/plain\r\n",
+    ],
+)
+def test_types_missing_or_mended(header: bytes) -> None:
+    """No type is text/plain; of two Content-Type fields the last one rules."""
+    assert Content.from_bytes(b"Subject: x\r\n" + header + b"\r\nhello").text == "hello"
+
+
+def test_a_mail_without_a_header_is_a_body() -> None:
+    """Where no line is a field, nothing is lost to a header that is none."""
+    assert Content.from_bytes(b"Hello there\r\n\r\nbye\r\n").text == "Hello there\n\nbye\n"
+
+
+def test_cr_alone_ends_lines() -> None:
+    """A mail with line ends of old Macintoshes has parts, too."""
+    mail = (HEAD + b"--b\r\n\r\none\r\n--b--\r\n").replace(b"\r\n", b"\r")
+    assert Content.from_bytes(mail).text == "one"
+    assert Content.from_bytes(mail).raw == mail
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"--b",
+                b"--c",
+                b"--",
+                b"\r\n",
+                b"\n",
+                b"Content-Type: ",
+                b"multipart/mixed; boundary=c",
+                b"multipart/mixed; boundary=b",
+                b"text/html",
+                b"x",
+                b" ",
+                b":",
+            ]
+        ),
+        max_size=40,
+    )
+)
+def test_structures_built_of_their_own_marks_read(parts: list[bytes]) -> None:
+    """Every order of the marks a structure is made of reads."""
+    content = Content.from_bytes(HEAD + b"".join(parts))
+    assert isinstance(content.body, str)
+    assert content.text is None or isinstance(content.text, str)
+    assert isinstance(content.attachments, tuple)
+    assert isinstance(content.defects, tuple)
