@@ -97,7 +97,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code: str, unwanted: set[
     """A list of subjects loads neither `email` nor `html` nor `ssl`."""
     script = f"import sys; before = set(sys.modules); {code}; print(*(set(sys.modules) - before))"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", "import sys; sys.path[:0] = %r; import attrs; %s" % (sys.path, script)],
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; import attrs; {script}"],
         capture_output=True,
         text=True,
         check=True,

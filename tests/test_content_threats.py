@@ -196,16 +196,16 @@ FLOODS = [b"=", b"=A", b"= ", b"AA==", b"A", b"\n", b"\xff", b"\x1b$B", b"> ", b
 
 @pytest.mark.parametrize("mark", MARKUP)
 def test_threat_111_floods_of_markup(mark: str) -> None:
-    """HTML of twenty megabytes of one mark."""
-    read_in_time(b"Content-Type: text/html\n\n" + mark.encode() * (20_000_000 // len(mark)))
+    """HTML of ten megabytes of one mark."""
+    read_in_time(b"Content-Type: text/html\n\n" + mark.encode() * (10_000_000 // len(mark)))
 
 
 @pytest.mark.parametrize("encoding", [b"base64", b"quoted-printable", b"x-uuencode", b"7bit"])
 def test_threat_111_floods_of_escapes(encoding: bytes) -> None:
-    """Bodies of twenty megabytes of one escape under each transfer encoding."""
+    """Bodies of ten megabytes of one escape under each transfer encoding."""
     head = b"Content-Type: text/plain; format=flowed\nContent-Transfer-Encoding: %s\n\n" % encoding
     for mark in FLOODS:
-        read_in_time(head + (b"begin 644 x\n" if encoding == b"x-uuencode" else b"") + mark * (20_000_000 // len(mark)))
+        read_in_time(head + (b"begin 644 x\n" if encoding == b"x-uuencode" else b"") + mark * (10_000_000 // len(mark)))
 
 
 def test_promise_13_fifty_megabytes() -> None:

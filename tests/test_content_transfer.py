@@ -133,6 +133,13 @@ def test_every_codec_of_the_table_exists_and_never_raises(codec: str) -> None:
     assert isinstance(charset.decode(bytes(range(256)), label)[0], str)
 
 
+def test_half_a_surrogate_pair_in_utf_7_is_replaced() -> None:
+    """Text can always be encoded again, also from the one codec that lets surrogates through."""
+    assert charset.decode(b"a+2os-b", "utf-7")[0] == "a\ufffdb"
+    assert charset.decode("\U0001f4a2".encode("utf-7"), "utf-7") == ("\U0001f4a2", True)
+    charset.decode(b"a+2os-b\xff", None, ["utf-7"])[0].encode()
+
+
 @given(st.binary(max_size=100), st.one_of(st.none(), st.text(max_size=20), st.sampled_from(sorted(charset._BY_LABEL))))
 def test_threat_111_any_octets_under_any_label_decode(data: bytes, label: str | None) -> None:
     """No octets under any label raise."""

@@ -106,6 +106,8 @@ def decode(data: bytes, label: str | None = None, hints: Iterable[str] = ()) -> 
         return guess(data, hints), data.isascii() and b"\x1b" not in data
     if codec == "iso2022_jp":
         return _decode_jis(data)
+    if codec == "utf-7":
+        return _decode_utf7(data)
     if codec == "utf-8":
         if data.startswith(b"\xef\xbb\xbf"):
             data = data[3:]
@@ -134,7 +136,7 @@ def guess(data: bytes, hints: Iterable[str] = ()) -> str:
         if codec is None or codec in ("ascii", "utf-8"):
             continue
         try:
-            return data.decode(codec)
+            return data.decode(codec) if codec != "utf-7" else _decode_utf7(data)[0]
         except ValueError:
             continue
     text = data.decode("utf-8", "replace")
@@ -169,6 +171,13 @@ def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
         except ValueError:
             pass
     return data.decode(codec, "replace")
+
+
+def _decode_utf7(data: bytes) -> tuple[str, bool]:
+    # The only codec here that lets half a pair of surrogates through, which no other codec could write.
+    text = data.decode("utf-7", "replace")
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole, "\ufffd" not in whole
 
 
 def _decode_jis(data: bytes) -> tuple[str, bool]:
