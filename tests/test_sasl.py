@@ -107,7 +107,7 @@ def test_oauthbearer_of_rfc_7628() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mechanism", "acknowledged"), [(sasl.XOAuth2("me", "token"), b""), (sasl.OAuthBearer("me", "token"), b"\1")]
+    ("mechanism", "acknowledged"), [(sasl.XOAuth2("me", "ya29.x"), b""), (sasl.OAuthBearer("me", "ya29.x"), b"\1")]
 )
 def test_the_reason_of_an_oauth_failure_is_in_the_error(mechanism: Any, acknowledged: bytes) -> None:
     """RFC 7628 §3.2.3: the failure is a challenge with JSON, acknowledged, and only then -ERR."""
