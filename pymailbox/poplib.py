@@ -138,7 +138,7 @@ class POP3:
         """Return one line without its end, and its octets with it."""
         reader = self._open()
         # Where no reply is owed this is a line of a listing or a mail, as programs read that want no list of them.
-        longest = _MAXLINE if reader.at_status else max(_MAXLINE, _LINE_OF_MAIL)
+        longest = _MAXLINE if reader.protocol.at_status else max(_MAXLINE, _LINE_OF_MAIL)
         line = reader.readline(longest + 1)
         if len(line) > longest:
             reader.give_up("line too long")

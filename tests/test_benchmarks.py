@@ -54,6 +54,14 @@ def test_bodies_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: st
     assert results(client, "bodies", stage.service(work(name, wire))) == everything(mailbags[name])
 
 
+@pytest.mark.parametrize("case", ["retr_standard", "retr"])
+def test_the_drop_in_counts_every_octet(stage: Stage, mailbags: dict[str, Mailbag], case: str) -> None:
+    """`poplib.retr` gives the octets of each message, in the standard library and in the drop-in."""
+    for name in "ac":
+        expected = [mailbags[name].size(number) for number in range(1, len(mailbags[name]) + 1)]
+        assert results("drop_in", case, stage.service(work(name, MEMORY))) == expected
+
+
 @pytest.mark.parametrize("wire", [MEMORY, TLS])
 @pytest.mark.parametrize("client", CLIENTS)
 def test_streams_are_exact(stage: Stage, mailbags: dict[str, Mailbag], tmp_path: Path, client: str, wire: str) -> None:

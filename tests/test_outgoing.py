@@ -9,7 +9,7 @@ from pymailbox.pop3.outgoing import checked, redacted
 def test_control_characters_are_refused(octet: int) -> None:
     """Every C0 character and DEL is ValueError, wherever it stands; the line is not shown."""
     for line in (b"%cUSER me", b"PASS se%ccret", b"RETR 1%c"):
-        with pytest.raises(ValueError, match="^Control characters not allowed in commands$"):
+        with pytest.raises(ValueError, match=r"^Control characters not allowed in commands$"):
             checked(line % octet)
 
 

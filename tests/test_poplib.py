@@ -105,7 +105,7 @@ def test_maxline_is_read_at_each_call(scripted: Callable[..., Any], monkeypatch:
     monkeypatch.setattr(poplib, "_MAXLINE", 65536)
     assert len(pop.noop()) == 5004
     monkeypatch.setattr(poplib, "_MAXLINE", 5005)
-    with pytest.raises(poplib.error_proto, match="^line too long$"):
+    with pytest.raises(poplib.error_proto, match=r"^line too long$"):
         pop.noop()
 
 
@@ -224,12 +224,12 @@ def test_no_argument_adds_a_command(scripted: Callable[..., Any], octet: str) ->
     pop = scripted(OK)
     bad = f"1{octet}DELE 1"
     for name in ("user", "pass_", "rpop", "dele", "retr", "list", "uidl", "_shortcmd", "_longcmd", "_putcmd", "auth"):
-        with pytest.raises(ValueError, match="^Control characters not allowed in commands$"):
+        with pytest.raises(ValueError, match=r"^Control characters not allowed in commands$"):
             getattr(pop, name)(bad)
     for name in ("top", "apop"):
-        with pytest.raises(ValueError, match="^Control characters not allowed in commands$"):
+        with pytest.raises(ValueError, match=r"^Control characters not allowed in commands$"):
             getattr(pop, name)(bad, "1")
-    with pytest.raises(ValueError, match="^Control characters not allowed in commands$"):
+    with pytest.raises(ValueError, match=r"^Control characters not allowed in commands$"):
         pop._putline(bad.encode())
     assert pop.scripted.sent == []
     assert pop.noop() == b"+OK"
@@ -257,7 +257,7 @@ def test_a_closed_session(scripted: Callable[..., Any]) -> None:
     pop.close()
     assert pop.scripted.sent == []
     for call in (pop.noop, pop.quit, pop.capa, pop._getline):
-        with pytest.raises(poplib.error_proto, match="^-ERR the connection is closed$"):
+        with pytest.raises(poplib.error_proto, match=r"^-ERR the connection is closed$"):
             call()
 
 
@@ -285,7 +285,7 @@ def test_parting_words(scripted: Callable[..., Any]) -> None:
         pop.dele(1)
     assert caught.value.args == (b"-ERR autologout",)
     assert pop.scripted.sent == [b"STAT\r\n"]
-    with pytest.raises(poplib.error_proto, match="^-ERR the server ended the session on its own account$"):
+    with pytest.raises(poplib.error_proto, match=r"^-ERR the server ended the session on its own account$"):
         pop.quit()
 
 
@@ -299,7 +299,7 @@ def test_an_interruption_ends_the_session(scripted: Callable[..., Any], monkeypa
     pop.file._receive = interrupt
     with pytest.raises(KeyboardInterrupt):
         pop.dele(1)
-    with pytest.raises(poplib.error_proto, match="^-ERR the session broke off"):
+    with pytest.raises(poplib.error_proto, match=r"^-ERR the session broke off"):
         pop.quit()
     assert pop.scripted.sent == [b"DELE 1\r\n"]
 
@@ -341,7 +341,7 @@ def test_a_message_is_bounded() -> None:
     pop = client(poplib, [HELLO, OK + b"x" * 3000 + b"\r\n.\r\n", OK], [500])
     with closing(pop), closing(pop.scripted):
         pop.file.protocol.limits = Limits(message=2000)
-        with pytest.raises(poplib.error_proto, match="POP3.limits.message"):
+        with pytest.raises(poplib.error_proto, match=r"POP3.limits.message"):
             pop.retr(1)
 
 
@@ -422,7 +422,7 @@ def test_a_broken_login_is_not_gone_on_with(scripted: Callable[..., Any], challe
     pop = scripted(b"+ \r\n", OK)
     with pytest.raises(LookupError):
         pop.auth("X", fail)
-    with pytest.raises(poplib.error_proto, match="^-ERR a login was broken off$"):
+    with pytest.raises(poplib.error_proto, match=r"^-ERR a login was broken off$"):
         pop.quit()
 
 

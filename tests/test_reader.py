@@ -67,9 +67,9 @@ def test_a_body_cut_anywhere_is_an_error(mail: bytes, sizes: list[int]) -> None:
     for cut in range(len(whole)):
         with reader(b"+OK\r\n" + whole[:cut], sizes) as file:
             file.readline()
-            with pytest.raises(error_proto, match="^-ERR EOF$"):
+            with pytest.raises(error_proto, match=r"^-ERR EOF$"):
                 file.lines()
-            with pytest.raises(error_proto, match="^-ERR EOF$"):
+            with pytest.raises(error_proto, match=r"^-ERR EOF$"):
                 file.readline()
 
 

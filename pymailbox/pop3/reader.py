@@ -139,9 +139,11 @@ class Reader(io.BufferedIOBase):
     def __init__(self, source: socket.socket | BinaryIO, limits: Limits) -> None:
         super().__init__()
         self.protocol = LineProtocol(limits)
-        self._file = None if hasattr(source, "recv") else source
-        self._socket = source if isinstance(source, socket.socket) else None
+        self._file: BinaryIO | None = None
         self._receive = _receiver(source)
+        self._socket = source if isinstance(source, socket.socket) else None
+        if not hasattr(source, "recv"):
+            self._file = source
         # SSLSocket.recv gives one record at most, whatever is asked for.
         self._next_read = _FIRST_READ if hasattr(source, "pending") else _NEXT_READ
         self._readable = _readiness(self._socket)
@@ -209,11 +211,6 @@ class Reader(io.BufferedIOBase):
         return self.protocol.failure is not None
 
     @property
-    def at_status(self) -> bool:
-        """Whether the next line is a status line, as far as that can be known."""
-        return self.protocol.at_status
-
-    @property
     def timeout(self) -> float | None:
         """Seconds that a read may block, as the socket has it now."""
         return (self._socket.gettimeout() or None) if self._socket is not None else None
@@ -224,18 +221,15 @@ class Reader(io.BufferedIOBase):
             result = step(*arguments)
             if result is not None:
                 return result
-            began = time.monotonic()
-            octets = self._feed(_FIRST_READ)
+            self._feed(_FIRST_READ)
             result = step(*arguments)
             if result is not None:
                 return result
-            protocol = self.protocol
-            patience = Patience(self.timeout, protocol.limits.minimum_rate, began)
+            patience = Patience(self.timeout, self.protocol.limits.minimum_rate, time.monotonic())
             while result is None:
-                now = time.monotonic()
-                patience.received(octets, now)
-                patience.left(now, None)
+                patience.left(time.monotonic(), None)
                 octets = self._feed(self._next_read)
+                patience.received(octets, time.monotonic())
                 result = step(*arguments)
         except Timeout:  # a TimeoutError, as the socket's own
             self.give_up("the server was too slow")

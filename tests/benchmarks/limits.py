@@ -150,6 +150,8 @@ LIMITS = (
     Limit(LISTINGS, FLOOR, times("listings", "floor"), "≤", 1.3, X),
     Limit(LISTINGS, POPLIB, faster("listings", "poplib"), "≥", 1.9, X),
     Limit(LISTINGS, "peak over idle", memory("listings", "over_idle"), "≤", 40, "MB"),
+    Limit("`poplib.retr` of 1,000 × 75 KB", POPLIB, faster("retr-b", "poplib", client="drop in"), "≥", 2, X),
+    Limit("`poplib.retr` of 25 MB", POPLIB, faster("retr-c", "poplib", client="drop in"), "≥", 2, X),
     Limit(f"the same list {FAR}", POPLIB, faster("triples-50ms", "poplib modern"), "≥", 600, X),
     Limit(f"10,000 bodies of 2.2 KB {FAR}", POPLIB, faster("bodies-a-50ms", "poplib"), "≥", 250, X),
     Limit(f"10,000 bodies of 2.2 KB {FAR}", "whole process, × mpop", ahead("bodies-a-50ms", "mpop"), "≥", 5, X),

@@ -60,6 +60,7 @@ STREAM = runs(
     curl="program:curl",
     mpop="program:mpop",
 )
+RETR = runs(poplib="drop_in:retr_standard", drop_in="drop_in:retr")
 
 WORKS = (
     Work(
@@ -125,6 +126,10 @@ WORKS = (
             pymailbox_every_size="ours:sizes",
         ),
     ),
+    Work("retr-a", "`poplib.retr` of 1,000 × 2.2 KB", "a", MEMORY, 1000, RETR),
+    Work("retr-b", "`poplib.retr` of 1,000 × 75 KB", "b", MEMORY, None, RETR),
+    Work("retr-c", "`poplib.retr` of 20 × 25 MB", "c", MEMORY, None, RETR),
+    Work("retr-c-tls", "`poplib.retr` of 20 × 25 MB over TLS", "c", TLS, None, RETR),
     Work(
         "flat",
         "RETR of 100,000 × 1 KB",
