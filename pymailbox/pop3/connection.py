@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from pymailbox.account import Security, default_port
+from pymailbox.account import Account, Security, default_port
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.pop3 import commands, flows, login
 from pymailbox.pop3 import proxy as proxies
@@ -70,8 +70,9 @@ class Connection:
         source_address: tuple[str, int] | None = None,
         sock: "socket.socket | None" = None,
     ) -> None:
+        # Checked as an account's are: ValueError or TypeError before anything is connected.
+        self.port = Account(host, security=security, port=default_port(security) if port is None else port).port
         self.host = host
-        self.port = default_port(security) if port is None else port
         self.security = security
         self.timeout = checked_timeout(timeout)
         self._ssl_context = ssl_context

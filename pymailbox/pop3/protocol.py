@@ -32,7 +32,7 @@ _FIRST_WINDOW = 64  # commands in flight at the start; doubles with each round t
 _LAST_WINDOW = 4096  # some 50 KB of unanswered commands; drivers read while they write, so this is no deadlock
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Protocol:
     """One side of a POP3 conversation: commands in, octets out; octets in, replies out."""
 
@@ -185,68 +185,83 @@ class Protocol:
         if self._failure is not None:
             raise ConnectionLost(self._failure)
         try:
-            return self._next_event()
+            if self._owed:
+                event = self._next_status() if self._text is None else self._next_chunk()
+                if event is None and self._ended:
+                    raise self._truncated()
+                return event
+            if self._at < len(self._data):
+                raise self._unasked()
+            if self._ended:
+                raise ConnectionLost("the server closed the connection", command=self.asked)
+            return None
         except BaseException as error:
             if isinstance(error, MailboxError):
                 self.secrets.clean(error)
             self.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
             raise
 
-    def _next_event(self) -> Reply | Chunk | None:
-        if not self._owed:
-            if self._at < len(self._data):
-                raise self._unasked()
-            if self._ended:
-                raise ConnectionLost("the server closed the connection", command=self.asked)
-            return None
-        event = self._next_chunk() if self._text is not None else self._next_status()
-        if event is None and self._ended:
-            raise self._truncated()
-        return event
-
     def _next_status(self) -> Reply | Chunk | None:
-        data, at = self._data, self._at
+        data, at, framing = self._data, self._at, self._framing
         end = data.find(b"\n", max(at, self._searched))
-        if end < 0:
-            self._searched = len(data)
-            if len(data) - at > self.limits.status_line:
-                raise self._exceeded("status_line", "a status line")
-            return None
-        if end - at > self.limits.status_line:
-            raise self._exceeded("status_line", "a status line")
-        framing = self._framing
-        if data[end - 1 : end] == b"\r" and end > at:
+        if not 0 <= end - at <= self.limits.status_line:
+            return self._no_status(end)
+        if framing is CRLF and data[end - 1] == 13 and end > at:
             line = data[at : end - 1]
-            if framing is None:
-                framing = self._framing = CRLF
         else:
-            line = data[at:end]
-            if framing is None:
-                framing = self._framing = LF
-                self.note("LF_LINES", "the greeting ends in a bare LF")
-            elif framing is CRLF:
-                raise self._strange("a status line ends in a bare LF, unlike those before", line)
+            line, framing = self._odd_line(data[at:end])
         command = self._owed[0]
-        status, text = self._status(line, command)
-        self._at = end + 1
+        if line[:4] == b"+OK ":
+            status, text = b"+OK", line[4:]
+        else:
+            status, text = self._status(line, command)
+        self._at = start = end + 1
         body = command.verb.body
         if body is Body.NONE or status == b"-ERR":
             return self._finish(Reply(command, status, text))
         # The status line's own end may be the beginning of the end of the body: search from there.
-        start = end + 1 - len(framing.newline)
-        found = framing.dot.search(data, start)
-        if found is not None and body is not Body.STREAMED:
-            whole = self._whole(data, end + 1, found.start(), framing)
-            if whole is not None:
-                if not self.discarding:
-                    self._bound(command, len(whole), whole)
+        newline = len(framing.newline)
+        found = framing.dot.search(data, start - newline)
+        streamed = body is Body.STREAMED
+        if found is not None and not streamed:
+            dot = found.start()
+            last = framing.end.match(data, dot)
+            if last is not None:
+                whole = data[start : dot + newline]
+            elif (last := framing.end.search(data, dot)) is not None:
+                # From the status line's end, so that a dot on the first line is behind a line end as all others are.
+                whole = framing.unstuff(data[start - newline : last.start() + newline])[newline:]
+            if last is not None:
+                self._at = last.end()
+                octets = len(whole)
+                if not self.discarding and (body is not Body.KEPT or octets > self.limits.message):
+                    self._bound(command, octets, whole)
                     self._lines = self._line = 0
-                return self._finish(Reply(command, status, text, whole, len(whole)))
-        self._text, self._at, self._skip = text, start, len(framing.newline)
-        if body is not Body.STREAMED and not self.discarding:  # the whole was searched already: what is here is body, and there is no end
-            self._keep(self._take(framing, found, None))
-            return None
-        return self._next_chunk()
+                return self._finish(Reply(command, status, text, whole, octets))
+        self._text, self._at, self._skip = text, start - newline, newline
+        if streamed or self.discarding:
+            return self._next_chunk()
+        # All of it was searched already: what is here is body, and there is no end.
+        self._keep(self._take(framing, found, None))
+        return None
+
+    def _no_status(self, end: int) -> None:
+        """Wait for the end of a status line that is not here yet, unless the line is too long already."""
+        self._searched = len(self._data)
+        if end >= 0 or len(self._data) - self._at > self.limits.status_line:
+            raise self._exceeded("status_line", "a status line")
+
+    def _odd_line(self, line: bytes) -> tuple[bytes, Framing]:
+        """Return a status line that ends in a bare LF or is the first of all, and the framing that follows from it."""
+        framing = self._framing
+        crlf = line.endswith(b"\r")
+        if framing is None:
+            framing = self._framing = CRLF if crlf else LF
+            if not crlf:
+                self.note("LF_LINES", "the greeting ends in a bare LF")
+        elif framing is CRLF and not crlf:
+            raise self._strange("a status line ends in a bare LF, unlike those before", line)
+        return (line[:-1] if crlf else line), framing
 
     def _status(self, line: bytes, command: Command[Any]) -> tuple[bytes, bytes]:
         """Part a status line into its token and its text; anything else is a ProtocolError."""
@@ -260,21 +275,6 @@ class Protocol:
         if command.verb.challenged and token == b"+":
             return token, text
         raise self._strange(guess(line), line)
-
-    def _whole(self, data: bytes, start: int, dot: int, framing: Framing) -> bytes | None:
-        """Return the body that begins at `start` if its end is in `data`; `dot` is the first dotted line."""
-        newline = len(framing.newline)
-        end = framing.end.match(data, dot)
-        if end is not None:
-            self._at = end.end()
-            return data[start : dot + newline]
-        end = framing.end.search(data, dot)
-        if end is None:
-            return None
-        self._at = end.end()
-        # From the status line's end, so that a dot on the first line is behind a line end as all others are.
-        body = data[start - newline : end.start() + newline]
-        return framing.unstuff(body)[newline:]
 
     def _next_chunk(self) -> Reply | Chunk | None:
         """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""

@@ -26,7 +26,7 @@ __all__ = ["Batch", "Session"]
 T = TypeVar("T")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Batch(Generic[T]):
     """Commands taken from an iterator as the window has room, and their results in the same order."""
 
@@ -53,7 +53,7 @@ class Batch(Generic[T]):
         return self.exhausted and not self.owed and not self.taken
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Session:
     """The state of one POP3 session below the mailbox."""
 

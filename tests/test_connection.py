@@ -1,0 +1,722 @@
+"""Connection: POP3 over a blocking socket, driven to its edges by a scripted server.
+
+The rules: DESIGN.md, decisions 1, 4, 5, 7, 10 and 11; every error is a `MailboxError` or misuse, and whatever went
+wrong between two octets leaves a session that is plainly dead and a socket that is closed.
+"""
+
+import gc
+import os
+import pickle
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import pymailbox.pop3
+from pymailbox.errors import (
+    CommandError,
+    ConcurrentUse,
+    ConnectionLost,
+    LimitExceeded,
+    MailboxError,
+    MessageUnavailable,
+    NotSupported,
+    ProtocolError,
+    TemporaryFailure,
+    Timeout,
+)
+from pymailbox.pop3 import Connection, Stat, commands
+from pymailbox.pop3.command import Command
+from pymailbox.pop3.limits import Limits
+from tests.conversations import stuffed
+from tests.replay import Replay, connected, drip
+
+CAPA = (b"CAPA\r\n", b"+OK\r\nPIPELINING\r\nUIDL\r\nTOP\r\n.\r\n")
+MAIL = b"Subject: x\r\n\r\n.\r\nbody\r\n"
+RETR = (b"RETR 1\r\n", b"+OK\r\n" + stuffed(MAIL))
+
+
+def dead(connection: Connection) -> bool:
+    """Whether the session is plainly dead: the next use raises at once, and the socket is closed."""
+    with pytest.raises(ConnectionLost):
+        connection.noop()
+    assert connection._transport is not None
+    return connection._transport.sock.fileno() == -1
+
+
+# --- each command ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("segment", [None, 1], ids=["whole", "octet by octet"])
+def test_each_command(segment: int | None) -> None:
+    """One method a command, with its octets out and its value back."""
+    script = [
+        CAPA,
+        (b"USER me\r\n", b"+OK\r\n"),
+        (b"PASS two  words\r\n", b"+OK in\r\n"),
+        (b"STAT\r\n", b"+OK 2 320\r\n"),
+        (b"LIST\r\n", b"+OK\r\n1 120\r\n2 200\r\n.\r\n"),
+        (b"LIST 2\r\n", b"+OK 2 200\r\n"),
+        (b"UIDL\r\n", b"+OK\r\n1 a\r\n2 b\r\n.\r\n"),
+        (b"UIDL 2\r\n", b"+OK 2 b\r\n"),
+        RETR,
+        RETR,
+        (b"TOP 1 0\r\n", b"+OK\r\nSubject: x\r\n\r\n.\r\n"),
+        (b"DELE 1\r\n", b"+OK marked\r\n"),
+        (b"RSET\r\n", b"+OK none\r\n"),
+        (b"NOOP\r\n", b"+OK\r\n"),
+        (b"UTF8\r\n", b"+OK utf8\r\n"),
+        (b"LANG\r\n", b"+OK\r\nde Deutsch\r\n.\r\n"),
+        (b"LANG de\r\n", b"+OK de jetzt\r\n"),
+        (b"RPOP me\r\n", b"+OK\r\n"),
+        (b"QUIT\r\n", b"+OK bye\r\n"),
+    ]
+    with connected(*script, segment=segment) as (pop, replay):
+        assert pop.greeting == "ready"
+        assert "UIDL" in pop.capa()
+        assert pop.user("me") == ""
+        assert pop.pass_("two  words") == "in"
+        assert pop.stat() == Stat(2, 320)
+        assert pop.list() == {1: 120, 2: 200}
+        assert pop.list(2) == 200
+        assert pop.uidl() == {1: "a", 2: "b"}
+        assert pop.uidl(2) == "b"
+        assert pop.retr(1) == MAIL
+        chunks: list[bytes] = []
+        assert pop.retr(1, sink=chunks.append) == len(MAIL)
+        assert b"".join(chunks) == MAIL
+        assert pop.top(1, 0) == b"Subject: x\r\n\r\n"
+        assert pop.dele(1) == "marked"
+        assert pop.rset() == "none"
+        assert pop.noop() == ""
+        assert pop.utf8() == "utf8"
+        assert pop.lang() == {"de": "Deutsch"}
+        assert pop.lang("de") == "de jetzt"
+        assert pop.rpop("me") == ""
+        assert pop.quit() == "bye"
+        assert dead(pop)
+    assert replay.received.endswith(b"QUIT\r\n")
+
+
+def test_refusals_leave_the_session_usable() -> None:
+    """-ERR costs its command and no other; without CAPA, `capa()` is `NotSupported`."""
+    script = [(b"RETR 9\r\n", b"-ERR no such message\r\n"), (b"CAPA\r\n", b"-ERR what?\r\n"), (b"NOOP\r\n", b"+OK\r\n")]
+    with connected(*script) as (pop, _):
+        with pytest.raises(MessageUnavailable) as caught:
+            pop.retr(9)
+        assert caught.value.usable
+        assert caught.value.response == "no such message"
+        with pytest.raises(NotSupported):
+            pop.capa()
+        pop.noop()
+
+
+def test_misuse_is_told_before_an_octet_is_sent() -> None:
+    """ValueError and TypeError come at once, and the session does not mind."""
+    with connected((b"NOOP\r\n", b"+OK\r\n")) as (pop, replay):
+        misuses: list[Callable[[], object]] = [
+            lambda: pop.retr(0),
+            lambda: pop.dele(-1),
+            lambda: pop.top(1, -1),
+            lambda: pop.user("a\r\nDELE 1"),
+            lambda: pop.retr("1"),  # type: ignore[call-overload]
+            lambda: pop.lang("two words"),
+        ]
+        for misuse in misuses:
+            with pytest.raises((ValueError, TypeError)):
+                misuse()
+        assert replay.received == b""
+        pop.noop()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"port": 0},
+        {"port": 65536},
+        {"timeout": 0},
+        {"timeout": -1},
+        {"security": "ssl"},
+        {"host": ""},
+        {"host": "a b"},
+        {"host": "a\n"},
+    ],
+)
+def test_bad_options(options: dict[str, Any]) -> None:
+    """An option that makes no sense is ValueError when the connection is made, before anything is connected."""
+    with pytest.raises(ValueError):
+        Connection(**({"host": "localhost"} | options))
+
+
+# --- life --------------------------------------------------------------------------------------------------------------
+
+
+def test_before_open_and_after_close() -> None:
+    """Nothing is connected by the constructor; use before `open()` is ValueError, after `close()` `ConnectionLost`."""
+    pop = Connection("localhost", security="none")
+    with pytest.raises(ValueError, match="not open"):
+        pop.noop()
+    with pytest.raises(ValueError, match="not open"):
+        next(pop.pipeline([commands.noop()]))
+    assert "not open" in repr(pop)
+    pop.close()
+    with connected() as (pop, replay):
+        with pytest.raises(ValueError, match="opened before"):
+            pop.open()
+        pop.close()
+        pop.close()
+        assert dead(pop)
+    assert replay.received == b""
+
+
+def test_leaving_the_block_says_no_quit() -> None:
+    """Leaving the block without `quit()` closes the socket and commits nothing, with an exception and without."""
+    with connected((b"DELE 1\r\n", b"+OK\r\n")) as (pop, replay):
+        pop.dele(1)
+    assert replay.received == b"DELE 1\r\n"
+    with connected((b"DELE 1\r\n", b"+OK\r\n")) as (pop, replay):
+        pop.dele(1)
+        pop.__exit__(KeyError, KeyError(), None)
+        assert dead(pop)
+    assert replay.received == b"DELE 1\r\n"
+
+
+def test_quit_closes_whatever_is_answered() -> None:
+    """After QUIT the session is over: +OK, -ERR or nothing."""
+    for reply, kind in ((b"-ERR some messages were not removed\r\n", CommandError), (b"", ConnectionLost)):
+        with connected((b"QUIT\r\n", reply)) as (pop, _):
+            with pytest.raises(kind) as caught:
+                pop.quit()
+            assert not caught.value.usable
+            assert dead(pop)
+
+
+def test_a_greeting_that_refuses() -> None:
+    """-ERR as greeting is a `CommandError` with its code, not usable, and nothing is sent (THREATS 8)."""
+    with Replay([(None, b"-ERR [SYS/TEMP] too busy\r\n")]) as replay:
+        pop = Connection("localhost", security="none", sock=replay.client)
+        with pytest.raises(TemporaryFailure) as caught:
+            pop.open()
+        assert caught.value.code == "SYS/TEMP"
+        assert caught.value.retryable
+        assert not caught.value.usable
+        assert dead(pop)
+    assert replay.received == b""
+
+
+def test_no_pickles() -> None:
+    """A connection is one conversation: it is not pickled and not copied."""
+    with pytest.raises(TypeError):
+        pickle.dumps(Connection("localhost"))
+
+
+def test_garbage_collection_sends_nothing() -> None:
+    """A connection that is forgotten says no QUIT; the socket's own warning tells of it."""
+    with Replay([(None, b"+OK\r\n"), (b"DELE 1\r\n", b"+OK\r\n")]) as replay:
+        pop = Connection("localhost", security="none", sock=replay.client).open()
+        pop.dele(1)
+        replay.client = socket.socket()
+        alive = [pop]
+        del pop
+        with pytest.warns(ResourceWarning):
+            alive.clear()
+        replay._thread.join(5)
+    assert replay.received == b"DELE 1\r\n"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_fork() -> None:
+    """Another process's copy sends nothing, raises `ConnectionLost`, and closes its own descriptor only (THREATS 65)."""
+    with connected((b"DELE 1\r\n", b"+OK\r\n"), (b"NOOP\r\n", b"+OK\r\n")) as (pop, replay):
+        pop.dele(1)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                try:
+                    pop.quit()
+                except ConnectionLost:
+                    code = 0
+                pop.close()
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert pop.noop() == ""
+    assert replay.received == b"DELE 1\r\nNOOP\r\n"
+
+
+# --- one session, one thread ------------------------------------------------------------------------------------------
+
+
+def test_two_threads() -> None:
+    """A second thread is refused at once, and the first gets its reply: replies are never crossed (THREATS 63)."""
+    go = threading.Event()
+
+    def later(sock: socket.socket) -> None:
+        assert go.wait(5)
+        sock.sendall(b"+OK 2 320\r\n")
+
+    with connected((b"STAT\r\n", later), (b"NOOP\r\n", b"+OK\r\n")) as (pop, _):
+        found: list[Stat] = []
+        thread = threading.Thread(target=lambda: found.append(pop.stat()))
+        thread.start()
+        while not pop._turns:
+            time.sleep(0.001)
+        for use in (
+            pop.noop,
+            pop.rset,
+            lambda: list(pop.pipeline([commands.noop()])),
+        ):
+            with pytest.raises(ConcurrentUse) as caught:
+                use()
+            assert caught.value.usable
+        go.set()
+        thread.join(5)
+        assert found == [Stat(2, 320)]
+        pop.session.learn(None)
+        pop.noop()
+
+
+def test_many_threads_at_once() -> None:
+    """However many threads try: each call gives its own reply or `ConcurrentUse`, and none is left hanging."""
+
+    def echo(sock: socket.socket) -> None:
+        file = sock.makefile("rb")
+        while line := file.readline():
+            number = line.split()[1]
+            sock.sendall(b"+OK %s %s\r\n" % (number, number))
+
+    with connected((None, echo)) as (pop, _):
+        outcomes: list[bool] = []
+
+        def use(number: int) -> None:
+            for _ in range(50):
+                try:
+                    outcomes.append(pop.list(number) == number)
+                except ConcurrentUse:
+                    outcomes.append(True)
+
+        threads = [threading.Thread(target=use, args=(number,)) for number in range(1, 9)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert len(outcomes) == 400
+        assert all(outcomes)
+        assert pop.list(7) == 7
+
+
+# --- sinks ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sink_that_raises() -> None:
+    """What a sink raises passes through unchanged and ends the session: the rest of the body is not read as replies."""
+
+    def full(_: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with connected(RETR) as (pop, _):
+        with pytest.raises(OSError, match="No space left") as caught:
+            pop.retr(1, full)
+        assert not isinstance(caught.value, MailboxError)
+        assert dead(pop)
+
+
+def test_a_sink_that_calls_back() -> None:
+    """A sink that uses the connection it is fed by is refused, and what it raises ends the session."""
+    with connected(RETR) as (pop, _):
+        with pytest.raises(ConcurrentUse):
+            pop.retr(1, lambda _: pop.noop())
+        assert dead(pop)
+
+
+def test_a_sink_that_closes() -> None:
+    """A sink may close the connection; the download is then over."""
+    body = b"x" * 1_000_000 + b"\r\n"
+    with connected((b"RETR 1\r\n", b"+OK\r\n" + stuffed(body))) as (pop, _):
+        with pytest.raises(ConnectionLost):
+            pop.retr(1, lambda _: pop.close())
+        assert dead(pop)
+
+
+def test_time_in_the_sink_does_not_count() -> None:
+    """A sink slower than the timeout is waited for: the clocks run only while we wait for the server (decision 4)."""
+    body = b"x" * 300_000 + b"\r\n"
+    with connected((b"RETR 1\r\n", b"+OK\r\n" + stuffed(body)), timeout=0.2) as (pop, _):
+        assert pop.retr(1, lambda _: time.sleep(0.25)) == len(body)
+
+
+# --- time ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("begun", [b"", b"+OK", b"+OK\r\n", b"+OK\r\nhalf a mail\r\n"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_silence(begun: bytes, stream: bool) -> None:
+    """Silence at any point of a reply is `Timeout` within the deadline and half a second."""
+    with connected((b"RETR 1\r\n", begun), ending="stay", timeout=0.3) as (pop, _):
+        started = time.monotonic()
+        with pytest.raises(Timeout) as caught:
+            pop.retr(1, sink=bytearray().extend) if stream else pop.retr(1)
+        assert 0.25 < time.monotonic() - started < 0.8
+        assert caught.value.command == "RETR 1"
+        assert dead(pop)
+
+
+@pytest.mark.parametrize("reply", [b"x" * 500, b"+OK\r\n" + b"line\r\n" * 100], ids=["line", "body"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_dripping(reply: bytes, stream: bool) -> None:
+    """An octet now and then is `Timeout` within the deadline and half a second, kept or streamed (THREATS 3)."""
+    with connected((b"RETR 1\r\n", drip(reply, 0.02)), timeout=0.5) as (pop, _):
+        started = time.monotonic()
+        with pytest.raises(Timeout, match="minimum_rate"):
+            pop.retr(1, sink=bytearray().extend) if stream else pop.retr(1)
+        assert 0.45 < time.monotonic() - started < 1.0
+        assert dead(pop)
+
+
+def test_each_reply_has_its_own_time() -> None:
+    """Many small replies, each in time, are not dripping, although together they are slower than the minimum rate."""
+
+    def slowly(sock: socket.socket) -> None:
+        for _ in range(20):
+            time.sleep(0.05)
+            sock.sendall(b"+OK\r\n")
+
+    with connected(CAPA, (None, slowly), timeout=0.4) as (pop, _):
+        assert list(pop.pipeline(commands.noop() for _ in range(20))) == [""] * 20
+    with connected(CAPA, (None, slowly), timeout=0.4) as (pop, _):
+        abandoned = pop.pipeline(commands.noop() for _ in range(19))
+        next(abandoned)
+        abandoned.close()
+        assert pop.noop() == ""
+
+
+def test_no_timeout() -> None:
+    """`timeout=None` waits as long as it takes."""
+
+    def slowly(sock: socket.socket) -> None:
+        time.sleep(0.3)
+        sock.sendall(b"+OK\r\n")
+
+    with connected((b"NOOP\r\n", slowly), timeout=None) as (pop, _):
+        assert pop.noop() == ""
+
+
+# --- the end of the stream ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["fin", "rst"])
+@pytest.mark.parametrize("begun", [b"", b"+OK", b"+OK\r\n", b"+OK\r\nhalf a mail\r\n.", b"+OK\r\nhalf a mail\r\n.\r"])
+def test_the_end_in_a_reply(ending: Any, begun: bytes) -> None:
+    """FIN and RST at any point of a reply are `ConnectionLost`, and the socket is closed (THREATS 11, 43, 46)."""
+    with connected((b"RETR 1\r\n", begun), ending=ending, tcp=True) as (pop, _):
+        with pytest.raises(ConnectionLost) as caught:
+            pop.retr(1)
+        assert caught.value.command == "RETR 1" or ending == "rst"
+        assert dead(pop)
+
+
+def test_a_late_reply_answers_nothing() -> None:
+    """What comes after a timeout is never read: the session is over (THREATS 58)."""
+
+    def late(sock: socket.socket) -> None:
+        time.sleep(0.4)
+        sock.sendall(b"+OK 2 320\r\n")
+
+    with connected((b"STAT\r\n", late), timeout=0.2) as (pop, _):
+        with pytest.raises(Timeout):
+            pop.stat()
+        time.sleep(0.3)
+        with pytest.raises(ConnectionLost):
+            pop.dele(1)
+
+
+@pytest.mark.parametrize("stray", [b"+OK deleted\r\n", b"-ERR no\r\n", b"x", b"+OK\r\n"])
+def test_octets_between_two_commands(stray: bytes) -> None:
+    """Octets that came while nothing was owed are found before the next command is sent (THREATS 4, 59)."""
+    with connected((b"NOOP\r\n", b"+OK\r\n"), (None, lambda sock: (time.sleep(0.05), sock.sendall(stray)))) as (
+        pop,
+        replay,
+    ):
+        pop.noop()
+        select.select([replay.client], [], [], 5)
+        with pytest.raises((ProtocolError, ConnectionLost)):
+            pop.dele(1)
+        assert dead(pop)
+    assert replay.received == b"NOOP\r\n"
+
+
+# --- pipelines --------------------------------------------------------------------------------------------------------------
+
+
+def test_pipeline() -> None:
+    """Commands go out together, results come in order, a refusal is a value and not the end."""
+    script = [
+        CAPA,
+        (b"RETR 1\r\n", b"+OK\r\none\r\n.\r\n"),
+        (b"RETR 2\r\n", b"-ERR no\r\n"),
+        (b"RETR 3\r\n", b"+OK\r\n.\r\n"),
+    ]
+    with connected(*script) as (pop, replay):
+        first, second, third = pop.pipeline(commands.retr(n) for n in (1, 2, 3))
+        assert (first, third) == (b"one\r\n", b"")
+        assert isinstance(second, MessageUnavailable)
+    assert replay.received == b"CAPA\r\nRETR 1\r\nRETR 2\r\nRETR 3\r\n"
+
+
+def test_pipeline_one_by_one() -> None:
+    """Where PIPELINING is not listed, each command waits for the reply before it."""
+    gaps: list[bool] = []
+
+    def answer(sock: socket.socket) -> None:
+        gaps.append(not select.select([sock], [], [], 0.02)[0])
+        sock.sendall(b"-ERR\r\n")
+
+    script = [(b"CAPA\r\n", b"+OK\r\nTOP\r\n.\r\n"), *((b"RETR %d\r\n" % n, answer) for n in (1, 2, 3))]
+    with connected(*script) as (pop, _):
+        assert len(list(pop.pipeline(commands.retr(n) for n in (1, 2, 3)))) == 3
+    assert gaps == [True] * 3
+
+
+def test_results_before_a_failure_are_handed_out() -> None:
+    """When the line breaks in a pipeline, the replies that came are handed out; then the failure is raised (THREATS 57)."""
+    script = [
+        CAPA,
+        (b"RETR 1\r\n", b""),
+        (b"RETR 2\r\n", b""),
+        (b"RETR 3\r\n", b"+OK\r\none\r\n.\r\n+OK\r\ntwo\r\n.\r\n+OK\r\nth"),
+    ]
+    with connected(*script) as (pop, _):
+        results = pop.pipeline(commands.retr(n) for n in (1, 2, 3))
+        assert next(results) == b"one\r\n"
+        assert next(results) == b"two\r\n"
+        with pytest.raises(ConnectionLost):
+            next(results)
+        assert dead(pop)
+
+
+def test_the_callers_iterator_may_use_the_connection() -> None:
+    """A generator of commands may ask something itself, as `if pop.list(n) < 1000` does."""
+    script = [
+        CAPA,
+        (b"LIST 1\r\n", b"+OK 1 10\r\n"),
+        (b"LIST 2\r\n", b"+OK 2 99999\r\n"),
+        (b"LIST 3\r\n", b"+OK 3 30\r\n"),
+        (b"RETR 1\r\n", b"+OK\r\none\r\n.\r\n"),
+        (b"RETR 3\r\n", b"+OK\r\nthree\r\n.\r\n"),
+    ]
+    with connected(*script) as (pop, _):
+        small = (commands.retr(n) for n in (1, 2, 3) if (pop.list(n) or 0) < 1000)
+        assert list(pop.pipeline(small)) == [b"one\r\n", b"three\r\n"]
+
+
+def test_leaving_a_pipeline_early() -> None:
+    """The next command takes in what is in flight and drops it (decision 11, THREATS 53)."""
+    script = [
+        CAPA,
+        *((b"RETR %d\r\n" % n, b"+OK\r\nbody %d\r\n.\r\n" % n) for n in range(1, 6)),
+        (b"STAT\r\n", b"+OK 5 50\r\n"),
+    ]
+    with connected(*script) as (pop, _):
+        for body in pop.pipeline(commands.retr(n) for n in range(1, 6)):
+            assert body == b"body 1\r\n"
+            break
+        assert pop.stat() == Stat(5, 50)
+
+
+def test_leaving_a_pipeline_early_with_too_much_in_flight() -> None:
+    """More than the window is not taken in: the session closes, and memory stays small."""
+    script = [CAPA, (b"RETR 1\r\n", b"+OK\r\n.\r\n"), (b"RETR 2\r\n", b"+OK\r\n" + b"x" * 5_000_000)]
+    with connected(*script, limits=Limits(window=100_000)) as (pop, _):
+        results = pop.pipeline(commands.retr(n, expected=100) for n in (1, 2))
+        assert next(results) == b""
+        results.close()  # type: ignore[attr-defined]
+        with pytest.raises(ConnectionLost, match=r"Limits\.window"):
+            pop.stat()
+        assert dead(pop)
+
+
+def test_a_pipeline_that_is_never_read_sends_nothing() -> None:
+    """Commands go out when results are asked for."""
+    with connected((b"NOOP\r\n", b"+OK\r\n")) as (pop, replay):
+        pop.pipeline([commands.dele(1)])
+        pop.noop()
+    assert replay.received == b"NOOP\r\n"
+
+
+def test_a_stalled_pipeline_is_remembered() -> None:
+    """A listed PIPELINING that swallows commands is `Timeout`, and a note for whoever opens the next (THREATS 55)."""
+    script = [CAPA, (b"RETR 1\r\n", b"+OK\r\n.\r\n")]
+    with connected(*script, ending="stay", timeout=0.2) as (pop, _):
+        results = pop.pipeline(commands.retr(n) for n in (1, 2, 3))
+        assert next(results) == b""
+        with pytest.raises(Timeout):
+            next(results)
+        assert "DROPS_PIPELINED" in pop.quirks
+        assert pop.session.may_pipeline is False
+        assert dead(pop)
+
+
+def test_two_pipelines_in_turn() -> None:
+    """Two pipelines read in turn each get their own results."""
+
+    def echo(sock: socket.socket) -> None:
+        file = sock.makefile("rb")
+        while line := file.readline():
+            sock.sendall(b"+OK\r\n%s\r\n.\r\n" % line.split()[1])
+
+    with connected(CAPA, (None, echo)) as (pop, _):
+        low, high = (pop.pipeline(map(commands.retr, numbers)) for numbers in (range(1, 301), range(1001, 1301)))
+        for number, (one, other) in enumerate(zip(low, high, strict=True), 1):
+            assert (one, other) == (b"%d\r\n" % number, b"%d\r\n" % (1000 + number))
+        assert number == 300
+
+
+# --- interrupted --------------------------------------------------------------------------------------------------------------
+
+PACKAGE = str(Path(pymailbox.pop3.__file__).parent)
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at the n-th line that is run in `pymailbox.pop3`, in this thread."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __enter__(self) -> "Interrupt":
+        self._kept = sys.gettrace()
+        sys.settrace(self._enter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._kept)
+
+    def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
+        return self._line if frame.f_code.co_filename.startswith(PACKAGE) else None
+
+    def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "line" and self.left:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+        return self._line
+
+
+USES: dict[str, tuple[Callable[[Connection], object], bytes, bytes]] = {
+    "DELE": (lambda pop: pop.dele(1), b"DELE 1\r\n", b"+OK\r\n"),
+    "RETR": (lambda pop: pop.retr(1), b"RETR 1\r\n", RETR[1]),
+    "streamed": (lambda pop: pop.retr(1, sink=bytearray().extend), b"RETR 1\r\n", RETR[1]),
+    "STAT": (lambda pop: pop.stat(), b"STAT\r\n", b"+OK 2 320\r\n"),
+    "flow": (lambda pop: pop.capa(), b"CAPA\r\n", CAPA[1]),
+}
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces this run")
+@pytest.mark.parametrize("use", list(USES))
+def test_interrupted_at_every_line(use: str) -> None:
+    """Ctrl-C at any line, inside or around a command, leaves a dead session; or one in which nothing had been sent."""
+    call, line, reply = USES[use]
+    number, finished, died = 0, False, 0
+    while not finished:
+        number += 1
+        with connected((line, reply), (b"NOOP\r\n", b"+OK\r\n")) as (pop, replay):
+            interrupt = Interrupt(number)
+            try:
+                with interrupt:
+                    call(pop)
+                finished = True
+            except KeyboardInterrupt:
+                if pop.session.protocol.failure is not None:
+                    assert dead(pop)
+                    died += 1
+                else:
+                    assert replay.received == b""
+                    replay.steps = ()
+                    assert pop.session.protocol.owed == 0
+                    assert not pop._turns
+                    pop.close()
+            replay.problem = ""
+    assert number > 30
+    assert died > 25
+
+
+def test_interrupted_inside_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while we wait for the server passes through unchanged; nothing more is sent, and the socket is closed."""
+    with connected((b"DELE 1\r\n", b""), ending="stay") as (pop, replay):
+        assert pop._transport is not None
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(type(pop._transport), "_wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pop.dele(1)
+        assert dead(pop)
+        with pytest.raises(ConnectionLost):
+            pop.quit()
+    assert replay.received in (b"DELE 1\r\n", b"")
+
+
+def test_abandoned_generators_are_collected() -> None:
+    """A pipeline that is dropped in the middle leaves a session that goes on."""
+    script = [CAPA, *((b"RETR %d\r\n" % n, b"-ERR %d\r\n" % n) for n in range(1, 4)), (b"NOOP\r\n", b"+OK x\r\n")]
+
+    def look(pop: Connection) -> None:
+        next(pop.pipeline(map(commands.retr, (1, 2, 3))))
+
+    with connected(*script) as (pop, _):
+        look(pop)
+        gc.collect()
+        assert pop.noop() == "x"
+
+
+# --- nothing leaks ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open descriptors cannot be counted here")
+def test_two_hundred_failing_sessions_leave_no_descriptor() -> None:
+    """Sessions that fail in every way leave the number of open file descriptors as it was."""
+
+    def ways() -> Iterator[tuple[bytes, Any, float]]:
+        while True:
+            yield b"", "fin", 5.0
+            yield b"", "rst", 5.0
+            yield b"+OK\r\nhalf", "fin", 5.0
+            yield b"* IMAP\r\n", "fin", 5.0
+            yield b"+OK\r\n1 1\r\n", "stay", 0.01
+            yield b"x" * 9000, "fin", 5.0
+            yield b"+OK\r\n.\r\n+OK\r\n", "fin", 5.0
+
+    gc.collect()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for (reply, ending, timeout), _ in zip(ways(), range(200), strict=False):
+        with connected((b"LIST\r\n", reply), ending=ending, timeout=timeout) as (pop, _replay):
+            with pytest.raises(MailboxError):
+                pop.list()
+            assert dead(pop)
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_listing_beyond_the_count() -> None:
+    """STAT beyond `Limits.listing_entries` is refused before anything is allocated by it."""
+    with connected((b"STAT\r\n", b"+OK 99999999999 1\r\n")) as (pop, _):
+        with pytest.raises(LimitExceeded):
+            pop.stat()
+        assert dead(pop)
+
+
+def test_values_of_a_command_do_not_outlive_it() -> None:
+    """A command is a value: the same one may be sent twice."""
+    noop: Command[str] = commands.noop()
+    with connected((b"NOOP\r\n", b"+OK a\r\n"), (b"NOOP\r\n", b"+OK b\r\n")) as (pop, _):
+        assert (pop.execute(noop), pop.execute(noop)) == ("a", "b")
