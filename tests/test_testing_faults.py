@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymailbox.testing import Fault, Server
-from tests.testing_by_hand import LOGIN, MAILS, Hand, talk
+from tests.testing_by_hand import LOGIN, MAILS, Hand, talk, trust
 
 WHOLE = (
     b"+OK pymailbox test server ready\r\n+OK now the password\r\n+OK 3 messages\r\n"
@@ -49,8 +49,8 @@ def test_cut_at_any_octet(security: str, how: str) -> None:
     """Exactly that many octets come, then the end in the manner that was ordered."""
     end = {"fin": "fin", "rst": "reset", "ragged": "ragged" if security == "tls" else "fin"}[how]
     for after in (0, 1, 33, 34, 100, len(WHOLE) - 1, len(WHOLE)):
-        with Server(MAILS, security=security, faults=[Fault.cut(after, how=how)]) as server:  # type: ignore[arg-type]
-            got, ended = heard(server, context=server.client_context() if security == "tls" else None)
+        with Server(MAILS, security=security, faults=[Fault.cut(after, how=how)]) as server:
+            got, ended = heard(server, context=trust(server))
             # ssl tells a reset that it meets while writing as an end of file.
             assert ended == end or (how == "rst" and security == "tls" and ended == "ragged")
             assert got == WHOLE[:after] or (how == "rst" and WHOLE[:after].startswith(got))
@@ -109,8 +109,8 @@ def test_drip() -> None:
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_split(security: str) -> None:
     """Every octet leaves in a segment of its own, and all arrive; inside TLS in records of their own."""
-    with Server(MAILS, security=security, faults=[Fault.split()]) as server:  # type: ignore[arg-type]
-        assert heard(server, context=server.client_context() if security == "tls" else None) == (WHOLE, "fin")
+    with Server(MAILS, security=security, faults=[Fault.split()]) as server:
+        assert heard(server, context=trust(server)) == (WHOLE, "fin")
         if security == "tls":
             with Hand(server, server.client_context()) as hand:
                 assert [hand.sock.recv(100) for _ in range(6)] == [b"+", b"O", b"K", b" ", b"p", b"y"]
@@ -126,18 +126,19 @@ def test_duplicate() -> None:
 @pytest.mark.parametrize("nth", range(1, 5))
 def test_stray(nth: int, before: bool) -> None:
     """A line nobody asked for, beside the nth reply, in the same segment."""
-    with Server(MAILS, faults=[Fault.stray(b"+OK forged\r\n", nth=nth, before=before)]) as server:
-        with Hand(server) as hand:
-            hand.until()
-            for number, line in enumerate(LINES, 1):
-                end = b"\r\n.\r\n" if line.startswith(b"RETR") else b"\r\n"
-                first = hand.ask(line, b"+OK forged\r\n" if number == nth and before else end)
-                assert (first == b"+OK forged\r\n") == (number == nth and before)
-                if number == nth and before:
-                    assert hand.until(end).startswith(b"+OK")
-                elif number == nth:
-                    assert hand.octets == b"+OK forged\r\n"
-                    hand.octets = b""
+    fault = Fault.stray(b"+OK forged\r\n", nth=nth, before=before)
+    with Server(MAILS, faults=[fault]) as server, Hand(server) as hand:
+        hand.until()
+        for number, line in enumerate(LINES, 1):
+            end = b"\r\n.\r\n" if line.startswith(b"RETR") else b"\r\n"
+            if number == nth and before:
+                assert hand.ask(line) == b"+OK forged\r\n"
+                assert hand.until(end).startswith(b"+OK")
+                continue
+            assert hand.ask(line, end).startswith(b"+OK")
+            if number == nth:
+                assert hand.octets == b"+OK forged\r\n"
+                hand.octets = b""
 
 
 def test_stray_beside_the_greeting() -> None:
@@ -149,7 +150,9 @@ def test_stray_beside_the_greeting() -> None:
 
 def test_refuse() -> None:
     """-ERR with the text, and nothing is done."""
-    with Server(MAILS, faults=[Fault.refuse("DELE", nth=2, text="[SYS/TEMP] later"), Fault.refuse("*", nth=5)]) as server:
+    with Server(
+        MAILS, faults=[Fault.refuse("DELE", nth=2, text="[SYS/TEMP] later"), Fault.refuse("*", nth=5)]
+    ) as server:
         got = talk(server, b"DELE 1", b"DELE 2", b"DELE 3", b"QUIT")
         assert got.endswith(b"+OK marked\r\n-ERR [SYS/TEMP] later\r\n-ERR refused\r\n+OK bye\r\n")
         assert server.messages == MAILS[1:]
@@ -163,7 +166,7 @@ def test_drop() -> None:
     """The connection ends in place of the answer; whether the command took effect is as ordered."""
     for carried_out, left in ((False, MAILS), (True, MAILS[1:])):
         for how, ended in (("fin", "fin"), ("rst", "reset")):
-            fault = Fault.drop("QUIT", how=how, carried_out=carried_out)  # type: ignore[arg-type]
+            fault = Fault.drop("QUIT", how=how, carried_out=carried_out)
             with Server(MAILS, faults=[fault]) as server:
                 got = heard(server, *LOGIN, b"DELE 1", b"QUIT")
                 assert got[1] == ended
@@ -175,7 +178,10 @@ def test_drop() -> None:
 
 def test_replace() -> None:
     """These octets come in place of the reply, be they what they may; the command still counts, unless told otherwise."""
-    with Server(MAILS, faults=[Fault.replace("GREETING", reply=b"HTTP/1.0 400\r\n"), Fault.replace("DELE", None, reply=b"\0\xff\r\n")]) as server:
+    with Server(
+        MAILS,
+        faults=[Fault.replace("GREETING", reply=b"HTTP/1.0 400\r\n"), Fault.replace("DELE", None, reply=b"\0\xff\r\n")],
+    ) as server:
         got = talk(server, b"DELE 1", b"DELE 2", b"QUIT")
         assert got.startswith(b"HTTP/1.0 400\r\n+OK now")
         assert got.endswith(b"\0\xff\r\n\0\xff\r\n+OK bye\r\n")
@@ -195,14 +201,19 @@ def test_replace_a_response() -> None:
 
 @pytest.mark.parametrize(
     ("command", "start", "chunk"),
-    [("RETR", b"+OK\r\n", b"line\r\n"), ("GREETING", b"+OK ", b"x"), ("CAPA", b"+OK\r\n", b"X\r\n"), ("NOOP", b"", b"+OK\r\n")],
+    [
+        ("RETR", b"+OK\r\n", b"line\r\n"),
+        ("GREETING", b"+OK ", b"x"),
+        ("CAPA", b"+OK\r\n", b"X\r\n"),
+        ("NOOP", b"", b"+OK\r\n"),
+    ],
 )
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_endless(security: str, command: str, start: bytes, chunk: bytes) -> None:
     """The start, then the chunk without end, at full speed, until the client goes; and the server can always close."""
     fault = Fault.endless(command, start=start, chunk=chunk)
-    with Server(MAILS, security=security, faults=[fault]) as server:  # type: ignore[arg-type]
-        with Hand(server, server.client_context() if security == "tls" else None) as hand:
+    with Server(MAILS, security=security, faults=[fault]) as server:
+        with Hand(server, trust(server)) as hand:
             if command != "GREETING":
                 hand.login()
                 hand.send(f"{command} 1".encode())
@@ -214,7 +225,7 @@ def test_endless(security: str, command: str, start: bytes, chunk: bytes) -> Non
             while total < 20_000_000:
                 total += len(hand.sock.recv(1 << 20))
         server.wait()
-        unread = Hand(server, server.client_context() if security == "tls" else None)
+        unread = Hand(server, trust(server))
         unread.send(*LOGIN, f"{command} 1".encode())
         started = time.monotonic()
     assert time.monotonic() - started < 1

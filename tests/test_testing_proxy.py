@@ -7,12 +7,12 @@ import time
 import pytest
 
 from pymailbox.testing import Fault, Proxy, Server
-from tests.testing_by_hand import LOGIN, MAILS, Hand, talk
 from tests.test_testing_faults import LINES, WHOLE, heard
+from tests.testing_by_hand import LOGIN, MAILS, Hand, talk
 
 
 def through(server: Server, **options: object) -> Proxy:
-    return Proxy(server.host, server.port, **options)  # type: ignore[arg-type]
+    return Proxy(server.host, server.port, **options)
 
 
 def test_it_changes_nothing() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymailbox.testing import Server
-from tests.testing_by_hand import LOGIN, MAILS, Hand, talk
+from tests.testing_by_hand import MAILS, Hand, talk, trust
 
 
 def test_it_imports_nothing_else_of_pymailbox() -> None:
@@ -46,7 +46,12 @@ def test_poplib_reads_and_deletes() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.binary(max_size=200) | st.lists(st.sampled_from([b".", b"\r\n", b"\n", b"\r", b"x"])).map(b"".join), max_size=4))
+@given(
+    st.lists(
+        st.binary(max_size=200) | st.lists(st.sampled_from([b".", b"\r\n", b"\n", b"\r", b"x"])).map(b"".join),
+        max_size=4,
+    )
+)
 def test_bytes_are_served_octet_for_octet(mails: list[bytes]) -> None:
     """RFC 1939 §3: after taking one dot from lines that begin with one, what is left is what was stored; a missing final CRLF is supplied."""
     with Server(mails) as server, Hand(server) as hand:
@@ -92,9 +97,9 @@ def test_deletions_and_rset() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [b"RETR", b"RETR 0", b"RETR 4", b"RETR -1", b"RETR x", b"RETR 1 2", b"TOP 1", b"TOP 1 x", b"TOP 9 0", b"LIST 0"]
-    + [b"UIDL 0", b"DELE 0", b"DELE", b"STAT 1", b"RSET 1", b"NOOP 1", b"CAPA x", b"QUIT now", b"USER me", b"XYZZY", b""]
-    + [b"RETR 99999999999999999999999999999999999", b"UTF8", b"STLS", b"LANG xx", b"RETR \xb2"],
+    b"RETR|RETR 0|RETR 4|RETR -1|RETR x|RETR 1 2|RETR \xb2|RETR 99999999999999999999999999999999999999|"
+    b"TOP 1|TOP 1 x|TOP 9 0|LIST 0|UIDL 0|DELE 0|DELE|STAT 1|RSET 1|NOOP 1|CAPA x|QUIT now|USER me|"
+    b"UTF8|STLS|LANG xx|XYZZY|".split(b"|"),
 )
 def test_wrong_commands_are_refused(command: bytes) -> None:
     """A wrong argument or an unknown verb gets -ERR, and the session goes on."""
@@ -121,7 +126,11 @@ def test_top_cuts_after_the_lines_asked_for() -> None:
         head = b"+OK\r\nSubject: first\r\nMessage-ID: <1@x>\r\n\r\n"
         assert hand.listing(b"TOP 1 0") == head + b".\r\n"
         assert hand.listing(b"TOP 1 1") == head + b"..dotted\r\n.\r\n"
-        assert hand.listing(b"TOP 1 3") == hand.listing(b"TOP 1 999999999999") == head + b"..dotted\r\nline 2\r\nline 3\r\n.\r\n"
+        assert (
+            hand.listing(b"TOP 1 3")
+            == hand.listing(b"TOP 1 999999999999")
+            == head + b"..dotted\r\nline 2\r\nline 3\r\n.\r\n"
+        )
         assert hand.listing(b"TOP 4 0") == b"+OK\r\n\r\n.\r\n"
         assert hand.listing(b"TOP 5 0") == b"+OK\r\nNo: body\r\n.\r\n"
 
@@ -155,15 +164,14 @@ def test_a_session_is_a_snapshot() -> None:
 
 def test_one_session_a_mailbox() -> None:
     """The second one gets [IN-USE] (RFC 2449 §8.1.1), and may come once the first has gone."""
-    with Server(MAILS, lock_wait=0.05) as server:
-        with Hand(server) as first, Hand(server) as second:
-            first.login()
-            second.until()
-            second.ask(b"USER me")
-            assert second.ask(b"PASS secret").startswith(b"-ERR [IN-USE] ")
-            assert first.ask(b"QUIT") == b"+OK bye\r\n"
-            second.ask(b"USER me")
-            assert second.ask(b"PASS secret").startswith(b"+OK")
+    with Server(MAILS, lock_wait=0.05) as server, Hand(server) as first, Hand(server) as second:
+        first.login()
+        second.until()
+        second.ask(b"USER me")
+        assert second.ask(b"PASS secret").startswith(b"-ERR [IN-USE] ")
+        assert first.ask(b"QUIT") == b"+OK bye\r\n"
+        second.ask(b"USER me")
+        assert second.ask(b"PASS secret").startswith(b"+OK")
     with Server(MAILS, lock=False) as server, Hand(server) as first, Hand(server) as second:
         first.login()
         second.login()
@@ -185,7 +193,9 @@ def test_users_have_mailboxes_of_their_own() -> None:
 
 def test_capabilities_follow_the_options() -> None:
     """CAPA lists what works, and what is switched off does not work."""
-    with Server(pipelining=False, uidl=False, top=False, utf8=False, lang={}, expire="", sasl=(), login_delay=60) as server:
+    with Server(
+        pipelining=False, uidl=False, top=False, utf8=False, lang={}, expire="", sasl=(), login_delay=60
+    ) as server:
         with Hand(server) as hand:
             hand.login()
             assert hand.listing(b"CAPA").split(b"\r\n")[1:-2] == [
@@ -218,9 +228,42 @@ def test_the_log_keeps_no_secrets() -> None:
     """Commands are kept in order, passwords and proofs are not, unless asked for."""
     for shown in (False, True):
         with Server(MAILS, log_secrets=shown, apop=True) as server:
-            talk(server, b"RETR 1", b"QUIT", login=(b"USER me", b"APOP me 0123", b"AUTH PLAIN AGZvbwBiYXI=", b"AUTH PLAIN", b"AGZvbwBiYXI=", b"USER me", b"PASS secret"))
-            hidden = ("USER me", "APOP me ***", "AUTH PLAIN ***", "AUTH PLAIN", "***", "USER me", "PASS ***", "RETR 1", "QUIT")
-            plain = ("USER me", "APOP me 0123", "AUTH PLAIN AGZvbwBiYXI=", "AUTH PLAIN", "AGZvbwBiYXI=", "USER me", "PASS secret", "RETR 1", "QUIT")
+            talk(
+                server,
+                b"RETR 1",
+                b"QUIT",
+                login=(
+                    b"USER me",
+                    b"APOP me 0123",
+                    b"AUTH PLAIN AGZvbwBiYXI=",
+                    b"AUTH PLAIN",
+                    b"AGZvbwBiYXI=",
+                    b"USER me",
+                    b"PASS secret",
+                ),
+            )
+            hidden = (
+                "USER me",
+                "APOP me ***",
+                "AUTH PLAIN ***",
+                "AUTH PLAIN",
+                "***",
+                "USER me",
+                "PASS ***",
+                "RETR 1",
+                "QUIT",
+            )
+            plain = (
+                "USER me",
+                "APOP me 0123",
+                "AUTH PLAIN AGZvbwBiYXI=",
+                "AUTH PLAIN",
+                "AGZvbwBiYXI=",
+                "USER me",
+                "PASS secret",
+                "RETR 1",
+                "QUIT",
+            )
             assert server.log == server.sessions[0].commands == (plain if shown else hidden)
             assert server.sessions[0].user == "me"
     assert "hunter2" not in repr(Server(password="hunter2", users={"me": "hunter2"}, token="hunter2"))
@@ -262,16 +305,14 @@ def test_a_thousand_commands_in_one_write() -> None:
 def test_two_full_buffers_are_no_deadlock(security: str) -> None:
     """RFC 2449 §6.8: a client that writes everything before it reads anything is served, however much waits on both sides."""
     mails = [b"x" * 1000 + b"\r\n"] * 20
-    with Server(mails, security=security) as server:  # type: ignore[arg-type]
-        with Hand(server, server.client_context() if security == "tls" else None, timeout=30) as hand:
-            hand.login()
-            commands = b"RETR 7\r\n" * 100_000
-            hand.sock.sendall(commands)  # 900 kB of commands while 100 MB of replies wait
-            got = 0
-            want = 100_000 * (len(b"+OK 1002 octets\r\n") + 1002 + 3)
-            while got < 5_000_000:
-                got += len(hand.sock.recv(1 << 20))
-            assert got < want
+    with Server(mails, security=security) as server, Hand(server, trust(server), timeout=30) as hand:
+        hand.login()
+        hand.sock.sendall(b"RETR 7\r\n" * 100_000)  # 800 kB of commands while 100 MB of replies wait
+        got = 0
+        while got < 5_000_000:
+            octets = len(hand.sock.recv(1 << 20))
+            assert octets
+            got += octets
 
 
 def test_stuck_clients_do_not_keep_the_server() -> None:
@@ -281,7 +322,7 @@ def test_stuck_clients_do_not_keep_the_server() -> None:
     hands = []
     started = time.monotonic()
     for security in ("none", "tls"):
-        with Server(mails, security=security) as server:  # type: ignore[arg-type]
+        with Server(mails, security=security) as server:
             silent = Hand(server)
             hands.append(silent)
             if security == "none":
@@ -298,16 +339,15 @@ def test_stuck_clients_do_not_keep_the_server() -> None:
 def test_latency_delays_without_slowing() -> None:
     """Octets are late by the latency each way; a thousand commands in one write cost one round trip, not a thousand."""
     mails = [b"Subject: %d\r\n\r\nbody\r\n" % n for n in range(1000)]
-    with Server(mails, latency=0.05) as server:
-        with Hand(server) as hand:
-            hand.login()
-            started = time.monotonic()
-            hand.ask(b"NOOP")
-            assert 0.1 <= time.monotonic() - started < 0.2
-            started = time.monotonic()
-            hand.send(*(b"TOP %d 0" % n for n in range(1, 1001)), b"QUIT")
-            assert hand.rest().count(b"Subject: ") == 1000
-            assert 0.1 <= time.monotonic() - started < 0.6
+    with Server(mails, latency=0.05) as server, Hand(server) as hand:
+        hand.login()
+        started = time.monotonic()
+        hand.ask(b"NOOP")
+        assert 0.1 <= time.monotonic() - started < 0.2
+        started = time.monotonic()
+        hand.send(*(b"TOP %d 0" % n for n in range(1, 1001)), b"QUIT")
+        assert hand.rest().count(b"Subject: ") == 1000
+        assert 0.1 <= time.monotonic() - started < 0.6
 
 
 def test_autologout() -> None:
@@ -343,7 +383,9 @@ def test_many_clients_at_once() -> None:
         done: Counter[bool] = Counter()
 
         def read(user: str) -> None:
-            done[talk(server, b"RETR 1", b"QUIT", login=(f"USER {user}".encode(), b"PASS x")).endswith(b"+OK bye\r\n")] += 1
+            done[
+                talk(server, b"RETR 1", b"QUIT", login=(f"USER {user}".encode(), b"PASS x")).endswith(b"+OK bye\r\n")
+            ] += 1
 
         threads = [threading.Thread(target=read, args=(user,)) for user in users]
         for thread in threads:
@@ -370,4 +412,3 @@ def test_misuse_is_told() -> None:
     assert server.messages == MAILS
     with pytest.raises(ValueError, match="no mechanism"):
         Server(sasl=("GUESSING",)).open()
-    assert LOGIN

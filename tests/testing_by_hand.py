@@ -5,6 +5,8 @@ import ssl
 from collections.abc import Sequence
 from typing import Protocol, Self
 
+from pymailbox.testing import Server
+
 LOGIN = (b"USER me", b"PASS secret")
 MAILS = (
     b"Subject: first\r\nMessage-ID: <1@x>\r\n\r\n.dotted\r\nline 2\r\nline 3\r\n",
@@ -75,10 +77,10 @@ class Hand:
 
     def rest(self) -> bytes:
         """Read until the server closes."""
-        octets, self.octets = self.octets, b""
-        while data := self.sock.recv(65536):
-            octets += data
-        return octets
+        pieces, self.octets = [self.octets], b""
+        while data := self.sock.recv(1 << 20):
+            pieces.append(data)
+        return b"".join(pieces)
 
     def silent(self, seconds: float = 0.15) -> bool:
         """True if nothing comes for a while."""
@@ -92,6 +94,11 @@ class Hand:
         finally:
             self.sock.settimeout(5.0)
         return False
+
+
+def trust(server: Server) -> ssl.SSLContext | None:
+    """The context for a client of this server; None where it has no TLS from the start."""
+    return server.client_context() if server.security == "tls" else None
 
 
 def talk(server: Listening, *lines: bytes, login: Sequence[bytes] = LOGIN) -> bytes:

@@ -1,0 +1,83 @@
+"""The delay line: what goes in comes out in order, when it is due, and as far as the faults let it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.testing.fault import Fault
+from pymailbox.testing.line import Line
+
+pieces = st.lists(st.binary(max_size=20), max_size=20)
+
+
+def drain(line: Line, now: float, least: int = 1 << 30) -> list[bytes]:
+    """Take everything that may leave now, at most `least` octets at a time."""
+    out = []
+    while head := line.head(now):
+        out.append(bytes(head[:least]))
+        line.advance(len(out[-1]), now)
+    return out
+
+
+@given(pieces, st.integers(1, 7))
+def test_order_is_kept(pushed: list[bytes], least: int) -> None:
+    """However little leaves at a time, the octets come out as they went in."""
+    line = Line()
+    for piece in pushed:
+        line.push(piece, 0.0)
+    assert line.backlog == sum(map(len, pushed))
+    assert b"".join(drain(line, 0.0, least)) == b"".join(pushed)
+    assert line.backlog == 0
+    assert line.due() is None
+
+
+@given(pieces)
+def test_latency_is_per_piece(pushed: list[bytes]) -> None:
+    """Each piece leaves its latency after it came: none waits for the one before it."""
+    line = Line(5.0)
+    for number, piece in enumerate(pushed):
+        line.push(piece, float(number))
+    for number, piece in enumerate(pushed):
+        assert b"".join(drain(line, number + 4.9)) == b""
+        assert line.due() == (number + 5.0 if any(pushed[number:]) and piece else line.due())
+        assert b"".join(drain(line, number + 5.0)) == piece
+
+
+@given(pieces, st.integers(0, 200), st.sampled_from(["cut", "stall"]))
+def test_nothing_passes_a_cut(pushed: list[bytes], after: int, kind: str) -> None:
+    """Exactly the octets before the mark come out, however they were pushed."""
+    line = Line()
+    line.arm(Fault.cut(after) if kind == "cut" else Fault.stall(after))
+    for piece in pushed:
+        line.push(piece, 0.0)
+        line.head(0.0)
+    whole = b"".join(pushed)
+    assert b"".join(drain(line, 0.0)) == whole[:after]
+    reached = len(whole) >= after
+    assert (line.ended == "fin") == (reached and kind == "cut")
+    assert line.stalled == (reached and kind == "stall")
+
+
+@given(pieces, st.integers(0, 50), st.integers(1, 5))
+def test_split_and_drip(pushed: list[bytes], after: int, size: int) -> None:
+    """From the mark on no segment is larger than ordered; a drip waits between two."""
+    line, slow = Line(), Line()
+    line.arm(Fault.split(size, after=after))
+    slow.arm(Fault.drip(size, 1.0, after=after))
+    whole = b"".join(pushed)
+    for piece in pushed:
+        line.push(piece, 0.0)
+        slow.push(piece, 0.0)
+    out = drain(line, 0.0)
+    assert b"".join(out) == whole
+    position = 0
+    for piece in out:
+        assert position + len(piece) <= after or len(piece) <= size
+        position += len(piece)
+    now, got = 0.0, b"".join(drain(slow, 0.0))
+    assert whole.startswith(got)
+    assert len(whole[:after]) <= len(got) <= after + size
+    while (due := slow.due()) is not None:
+        assert due == now + 1.0
+        now = due
+        got += b"".join(drain(slow, now))
+    assert got == whole
