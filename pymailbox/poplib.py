@@ -72,7 +72,7 @@ class POP3:
     host: str
     port: int
     welcome: bytes
-    sock: socket.socket = cast("socket.socket", None)
+    sock: socket.socket
     _reader: Reader | None = None
     _debugging = 0
     _tls_established = False
@@ -280,7 +280,7 @@ class POP3:
     def close(self) -> None:
         """Close the connection without QUIT: nothing is committed. May be called again."""
         reader, self._reader = self._reader, None
-        sock, self.sock = self.sock, cast("socket.socket", None)
+        sock, self.sock = getattr(self, "sock", None), cast("socket.socket", None)
         try:
             if reader is not None:
                 reader.close()

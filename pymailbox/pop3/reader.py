@@ -107,14 +107,18 @@ class LineProtocol(Protocol):
         if not self._data.endswith(newline, 0, at):
             self._data, start, self._searched = newline + self._data[at:], 0, 0
             at = len(newline)
-        found = framing.dot.search(self._data, start)
-        whole = self._whole(self._data, at, found.start(), framing) if found is not None else None
-        if whole is None:
+        data = self._data
+        dot = framing.dot.search(data, start)
+        end = framing.end.search(data, dot.start()) if dot is not None else None
+        if dot is None or end is None:
             self._framing, self._text, self._at, self._skip = framing, b"", start, len(newline)
             self._owed.appendleft(_ANY)
-        elif not self._owed and self._at < len(self._data):
+            return None
+        self._at = end.end()
+        if not self._owed and self._at < len(data):
             raise self._unasked(_ANY)
-        return whole
+        last = end.start() + len(newline)
+        return data[at:last] if dot.start() == end.start() else framing.unstuff(data[start:last])[len(newline) :]
 
     def take(self, size: int) -> bytes | None:
         """Take up to `size` octets as they are, none at the end of the stream; None when nothing is there yet."""
