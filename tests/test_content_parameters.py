@@ -14,6 +14,7 @@ from pymailbox.content.parameters import MAX_PARAMETERS, parse_parameters
     [
         (b"", "", {}),
         (b"Text/Plain", "text/plain", {}),
+        (b"text / plain ; x=y", "text/plain", {"x": "y"}),
         (b"text/plain; charset=UTF-8", "text/plain", {"charset": "UTF-8"}),
         (b"text/plain;charset=utf-8;format=flowed;", "text/plain", {"charset": "utf-8", "format": "flowed"}),
         (b'text/plain; Name="a \\"b\\".txt"', "text/plain", {"name": 'a "b".txt'}),

@@ -15,7 +15,7 @@ MAX_OCTETS = 65_536
 MAX_PARAMETERS = 200  # continuations are counted too
 
 _BLANKS = " \t\r\n"
-_VALUE = re.compile(r"[^\s;(]*")
+_VALUE = re.compile(r"[^\s;(/]*(?:[ \t]*/[ \t]*[^\s;(]*)?")
 _UNQUOTED = re.compile(r"[^;\"]*")
 _FOLLOWER = re.compile(r"[ \t][A-Za-z][A-Za-z0-9*\-]{0,40}=(?!\?)")
 _QUOTE_OR_ESCAPE = re.compile(r'"|\\.')
@@ -31,11 +31,12 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
     value = match[0] if match is not None else ""
     if "=" in value:  # parameters without a value before them
         value = ""
-    if len(value) == len(text):
-        return value.lower(), {}
+    position = len(value)
+    value = value.replace(" ", "").replace("\t", "").lower()
+    if position == len(text):
+        return value, {}
     plain: dict[str, str] = {}
     sections: dict[str, dict[int, tuple[bool, str]]] = {}
-    position = len(value)
     for _ in range(MAX_PARAMETERS):
         name, content, position = _next_parameter(text, position)
         if name is None:
@@ -53,7 +54,7 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
     }
     for name, found in sections.items():
         parameters[name] = inert(_join_sections(found))
-    return value.lower(), parameters
+    return value, parameters
 
 
 def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
