@@ -183,6 +183,7 @@ class Transport:
         from pymailbox.pop3.tls import explain
 
         try:
+            self.sock.getpeername()  # where the server has gone, wrap_socket would leave the descriptor open
             sock = context.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
         except OSError as error:
             raise explain(error, self.host) from error

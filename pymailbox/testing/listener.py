@@ -67,8 +67,8 @@ class Listener:
     def _start(self, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=self._name, daemon=True)
         # The first is the one that accepts; of the others only the living are kept.
+        thread.start()  # first, so that whoever waits meets no thread that has not begun
         self._threads = [*self._threads[:1], *(old for old in self._threads[1:] if old.is_alive()), thread]
-        thread.start()
 
     def _accept(self) -> None:
         with selectors.DefaultSelector() as selector:

@@ -160,6 +160,7 @@ class Wire:
         if self.out.backlog:
             self.flush()
         self._watch(0)
+        self.sock.getpeername()  # OSError where the client has gone: wrap_socket would leave the descriptor open
         self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
         while True:
             try:
