@@ -1,0 +1,211 @@
+"""Every mechanism on real servers, by every way in: two SASL implementations and a third that has little of it."""
+
+import ssl
+from collections.abc import Callable
+
+import pytest
+
+from pymailbox import Mailbox, OAuth2
+from pymailbox.account import Security
+from pymailbox.errors import AuthenticationError, MailboxError, NotSupported
+from pymailbox.pop3 import Connection, tls
+from tests.conftest import Servers
+from tests.servers import MASTER, RealServer, jwt, trusting
+
+SECURITY: list[Security] = ["none", "starttls", "tls"]
+PASSWORDS = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+BOUND = [f"SCRAM-SHA-{hash}-PLUS" for hash in (1, 256, 512)]
+SERVERS = ["dovecot", "cyrus", "courier"]
+#: An address of this machine that dovecot does not take for itself.
+ELSEWHERE = "127.0.0.2", 0
+
+
+def connect(server: RealServer, security: Security, *, context: ssl.SSLContext | None = None) -> Connection:
+    """Return a connection to that server by that way in, not yet open."""
+    if security != "none" and context is None:
+        assert server.ca is not None
+        context = trusting(server.ca)
+    port = server.tls_port if security == "tls" else server.port
+    assert port is not None
+    return Connection(server.host, port, security=security, ssl_context=context, timeout=15.0)
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, real_servers: Servers) -> RealServer:
+    """Each server that has SASL."""
+    return real_servers.get(request.param)
+
+
+# --- the matrix -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("security", SECURITY)
+@pytest.mark.parametrize("mechanism", PASSWORDS)
+def test_mechanisms_for_a_password(server: RealServer, mechanism: str, security: Security) -> None:
+    """Where the server offers it, the login succeeds and a wrong password is refused as such; else it is refused."""
+    with connect(server, security) as pop:
+        offered = mechanism in pop.capa().sasl
+        assert offered == (mechanism in (server.mechanisms if security == "none" else server.tls_mechanisms))
+        if offered:
+            pop.login(server.user, server.password, mechanism)
+            assert pop.stat().count == len(server.mails)
+    if server.name == "courier" and (mechanism, security) != ("PLAIN", "tls"):
+        return  # each refusal costs 5 s there
+    with connect(server, security) as pop, pytest.raises(MailboxError) as caught:
+        pop.login(server.user, "wrong" if offered else server.password, mechanism)
+    if offered:
+        assert type(caught.value) is AuthenticationError
+        assert caught.value.usable
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+@pytest.mark.parametrize("mechanism", BOUND)
+def test_scram_bound_to_the_channel(cyrus: RealServer, mechanism: str, security: Security) -> None:
+    """-PLUS under TLS 1.2, where Python and the servers have a binding in common (tls-unique)."""
+    assert cyrus.ca is not None
+    context = trusting(cyrus.ca)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with connect(cyrus, security, context=context) as pop:
+        assert mechanism in pop.capa().sasl
+        pop.auth(mechanism, cyrus.user, cyrus.password)
+        assert pop.stat().count == len(cyrus.mails)
+
+
+@pytest.fixture
+def cyrus(real_servers: Servers) -> RealServer:
+    """cyrus, the one that binds."""
+    return real_servers.get("cyrus")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
+def test_the_choice_works_where_a_binding_is_offered(cyrus: RealServer, version: ssl.TLSVersion) -> None:
+    """Bound where a binding is in common, unbound where not; nobody has to know."""
+    assert cyrus.ca is not None
+    context = trusting(cyrus.ca)
+    context.maximum_version = version
+    with connect(cyrus, "tls", context=context) as pop:
+        pop.login(cyrus.user, cyrus.password)
+
+
+@pytest.mark.parametrize("security", SECURITY)
+def test_the_strongest_is_chosen(real_server: RealServer, security: Security) -> None:
+    """Without being told how, every server lets us in by every way in that it has, popa3d included."""
+    if security != "none" and real_server.ca is None:
+        with pytest.raises(NotSupported), Connection(real_server.host, real_server.port, security="starttls") as pop:
+            pop.stat()
+        return
+    with connect(real_server, security) as pop:
+        pop.login(real_server.user, real_server.password)
+        assert pop.stat().count == len(real_server.mails)
+
+
+@pytest.mark.parametrize("security", SECURITY)
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+def test_tokens(dovecot: RealServer, mechanism: str, security: Security) -> None:
+    """OAuth2 by name, against dovecot's own validation; an expired token tells what the server said of it."""
+    with connect(dovecot, security) as pop:
+        pop.auth(mechanism, dovecot.user, jwt(dovecot.user))
+        assert pop.stat().count == len(dovecot.mails)
+    with connect(dovecot, security) as pop, pytest.raises(AuthenticationError) as caught:
+        pop.auth(mechanism, dovecot.user, jwt(dovecot.user, lifetime=-10.0))
+    assert "the access token was refused (" in str(caught.value)
+    assert "status" in str(caught.value)
+    assert caught.value.code == "AUTH"
+
+
+@pytest.mark.parametrize(
+    "mechanisms", [("XOAUTH2",), ("OAUTHBEARER",), ("PLAIN", "XOAUTH2", "OAUTHBEARER")], ids=" ".join
+)
+@pytest.mark.parametrize("long", [False, True])
+def test_oauth2_takes_what_is_offered(
+    dovecot_with: Callable[..., RealServer], mechanisms: tuple[str, ...], long: bool
+) -> None:
+    """`OAuth2` picks the mechanism, asks its callable, and sends tokens of any length."""
+    server = dovecot_with(mechanisms=mechanisms)
+    token = jwt(server.user, padding="x" * 2000) if long else jwt(server.user)
+    with Mailbox(
+        server.host, server.user, port=server.port, security="none", auth=OAuth2(lambda: token), timeout=15.0
+    ) as inbox:
+        assert len(inbox) == len(server.mails)
+
+
+def test_oauth2_where_no_token_is_taken(real_servers: Servers) -> None:
+    """NotSupported, and the token stays here."""
+    server = real_servers.get("courier")
+    with connect(server, "tls") as pop, pytest.raises(NotSupported, match="lists no login for OAuth2"):
+        pop.login(server.user, auth=OAuth2("never-sent"))
+    assert b"never-sent" not in server.log.read_bytes()
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_external_by_client_certificate(dovecot: RealServer, security: Security) -> None:
+    """RFC 4422 §A: the certificate is the credential; without one it is refused, without TLS not even tried."""
+    assert dovecot.ca is not None
+    assert dovecot.client_certificate is not None
+    context = tls.client_certificate(dovecot.client_certificate, context=tls.private_ca(dovecot.ca))
+    with connect(dovecot, security, context=context) as pop:
+        pop.auth("EXTERNAL")
+        assert pop.stat().count == len(dovecot.mails)
+    with connect(dovecot, security, context=context) as pop:
+        pop.login(dovecot.user)  # no password: the certificate is what is at hand
+        assert pop.stat().count == len(dovecot.mails)
+    with connect(dovecot, security) as pop, pytest.raises(AuthenticationError):
+        pop.auth("EXTERNAL", dovecot.user)
+
+
+def test_external_needs_tls(dovecot: RealServer) -> None:
+    """Nothing is sent."""
+    with connect(dovecot, "none") as pop:
+        with pytest.raises(NotSupported, match="EXTERNAL needs TLS"):
+            pop.auth("EXTERNAL", dovecot.user)
+        assert pop.capa().sasl  # and the session goes on
+
+
+def test_apop(dovecot: RealServer) -> None:
+    """By name, with the timestamp of a real greeting; a wrong secret is refused."""
+    with connect(dovecot, "tls") as pop:
+        pop.login(dovecot.user, dovecot.password, "APOP")
+        assert pop.stat().count == len(dovecot.mails)
+    with connect(dovecot, "tls") as pop, pytest.raises(AuthenticationError):
+        pop.apop(dovecot.user, "wrong")
+
+
+def test_user_and_pass_by_name(server: RealServer) -> None:
+    """`auth="USER"` is the oldest way."""
+    with connect(server, "tls") as pop:
+        pop.login(server.user, server.password, "USER")
+        assert pop.stat().count == len(server.mails)
+
+
+def test_another_ones_mailbox(dovecot: RealServer) -> None:
+    """RFC 4616: PLAIN with an authorization identity, here of a master user."""
+    from pymailbox.pop3 import sasl
+
+    with connect(dovecot, "tls") as pop:
+        pop.auth(sasl.Plain(MASTER.user, MASTER.password, authorization=dovecot.user))
+        assert pop.stat().count == len(dovecot.mails)
+
+
+def test_a_refused_login_may_be_followed_by_a_right_one(server: RealServer) -> None:
+    """The session is usable, by hand; nothing does it by itself."""
+    with connect(server, "tls") as pop:
+        with pytest.raises(AuthenticationError) as caught:
+            pop.auth("PLAIN", server.user, "wrong")
+        assert caught.value.usable
+        pop.auth("PLAIN", server.user, server.password)
+        assert pop.stat().count == len(server.mails)
+
+
+def test_a_server_that_wants_tls_first(dovecot_with: Callable[..., RealServer]) -> None:
+    """`SASL` without names and USER refused in clear: the error says so, inside TLS all is well."""
+    server = dovecot_with(disable_plaintext_auth=True, ssl="required", mechanisms=("PLAIN", "LOGIN"))
+    with (
+        Connection(server.host, server.port, security="none", source_address=ELSEWHERE) as pop,
+        pytest.raises(MailboxError),
+    ):
+        pop.login(server.user, server.password)
+    assert server.ca is not None
+    with Connection(
+        server.host, server.port, security="starttls", source_address=ELSEWHERE, ssl_context=trusting(server.ca)
+    ) as pop:
+        pop.login(server.user, server.password)
