@@ -9,7 +9,6 @@ window, the limits, and the poisoned state: after any doubt every later use rais
 """
 
 import logging
-import re
 from collections import deque
 from typing import Any
 
@@ -205,7 +204,8 @@ class Protocol:
         data, at, framing = self._data, self._at, self._framing
         end = data.find(b"\n", max(at, self._searched))
         if not 0 <= end - at <= self.limits.status_line:
-            return self._no_status(end)
+            self._no_status(end)
+            return None
         if framing is CRLF and data[end - 1] == 13 and end > at:
             line = data[at : end - 1]
         else:
@@ -219,31 +219,21 @@ class Protocol:
         body = command.verb.body
         if body is Body.NONE or status == b"-ERR":
             return self._finish(Reply(command, status, text))
-        # The status line's own end may be the beginning of the end of the body: search from there.
+        # The status line's own end may be the beginning of the end of the body.
         newline = len(framing.newline)
-        found = framing.dot.search(data, start - newline)
-        streamed = body is Body.STREAMED
-        if found is not None and not streamed:
-            dot = found.start()
-            last = framing.end.match(data, dot)
-            if last is not None:
-                whole = data[start : dot + newline]
-            elif (last := framing.end.search(data, dot)) is not None:
-                # From the status line's end, so that a dot on the first line is behind a line end as all others are.
-                whole = framing.unstuff(data[start - newline : last.start() + newline])[newline:]
-            if last is not None:
-                self._at = last.end()
-                octets = len(whole)
-                if not self.discarding and (body is not Body.KEPT or octets > self.limits.message):
-                    self._bound(command, octets, whole)
-                    self._lines = self._line = 0
-                return self._finish(Reply(command, status, text, whole, octets))
-        self._text, self._at, self._skip = text, start - newline, newline
-        if streamed or self.discarding:
+        if body is Body.STREAMED or self.discarding:
+            self._text, self._at, self._skip = text, start - newline, newline
             return self._next_chunk()
-        # All of it was searched already: what is here is body, and there is no end.
-        self._keep(self._take(framing, found, None))
-        return None
+        piece, self._at, ended = framing.take(data, start, newline)
+        if not ended:
+            self._text, self._skip = text, max(0, start - self._at)
+            self._keep(piece)
+            return None
+        octets = len(piece)
+        if body is not Body.KEPT or octets > self.limits.message:
+            self._bound(command, octets, piece)
+            self._lines = self._line = 0
+        return self._finish(Reply(command, status, text, piece, octets))
 
     def _no_status(self, end: int) -> None:
         """Wait for the end of a status line that is not here yet, unless the line is too long already."""
@@ -282,7 +272,10 @@ class Protocol:
         assert text is not None
         streamed = self.discarding or command.verb.body is Body.STREAMED
         if not self._complete:
-            piece = self._piece()
+            framing, at = self._framing, self._at + self._skip
+            assert framing is not None
+            piece, self._at, self._complete = framing.take(self._data, at, self._skip)
+            self._skip = max(0, at - self._at)
             if piece and streamed:
                 self._octets += len(piece)
                 if not self.discarding:
@@ -307,33 +300,6 @@ class Protocol:
         """Have no body arriving."""
         self._text, self._pieces, self._complete = None, [], False
         self._octets = self._lines = self._line = 0
-
-    def _piece(self) -> bytes:
-        framing = self._framing
-        assert framing is not None
-        found = framing.dot.search(self._data, self._at)
-        return self._take(framing, found, framing.end.search(self._data, found.start()) if found is not None else None)
-
-    def _take(self, framing: Framing, found: "re.Match[bytes] | None", end: "re.Match[bytes] | None") -> bytes:
-        """Take what is certainly body, given the first dotted line and the end of the body, where they are here."""
-        data, at = self._data, self._at
-        if end is not None:
-            cut = end.start() + len(framing.newline)
-            self._at, self._complete = end.end(), True
-        else:
-            # The longest partial end begins inside what is left, never before it.
-            cut = self._at = max(at, len(data) - framing.undecided(data[max(at, len(data) - 4) :]))
-        if self._skip and cut - at >= self._skip:
-            skip, self._skip = self._skip, 0
-        elif self._skip:
-            self._at = at
-            return b""
-        else:
-            skip = 0
-        piece = data[at:cut]
-        if found is not None and found.start() < cut:
-            piece = framing.unstuff(piece)
-        return piece[skip:] if skip else piece
 
     def _finish(self, reply: Reply) -> Reply:
         """Take the command of `reply` from the queue; octets behind the last reply owed make it worthless."""
