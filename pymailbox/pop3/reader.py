@@ -16,10 +16,10 @@ from collections.abc import Callable
 from poplib import error_proto
 from typing import BinaryIO, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
-from pymailbox.pop3.command import Body, Chunk, Command, Note, Reply, Verb
+from pymailbox.pop3.command import Command, Note, Reply, Verb
 from pymailbox.pop3.framing import CRLF, LF
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.patience import Patience
@@ -38,12 +38,14 @@ def _octets(reply: Reply, _: Note) -> int:
 
 
 #: Stands in the queue for a command of which only this is known: that one reply is owed for it.
-_ANY = Command(Verb(b"a command", _octets, Body.STREAMED), expected=0)
+_ANY = Command(Verb(b"a command", _octets), expected=0)
 
 
 @define(eq=False)
 class LineProtocol(Protocol):
     """A conversation whose caller knows the shape of each reply, and says so when it reads."""
+
+    _behind: int = field(default=0, init=False)  # octets before the next piece of a body that are not part of it
 
     def expect(self) -> None:
         """Take note that a command is about to be sent: one more reply is owed.
@@ -94,31 +96,31 @@ class LineProtocol(Protocol):
         elif found is LF and self._framing is CRLF:
             raise self._strange("a status line ends in a bare LF, unlike those before", line[:-1])
 
-    def begin_body(self) -> bytes | None:
-        """Take what follows the status line just taken as the body of that reply, if it has all arrived.
-
-        Otherwise None, and `next_event` gives it in chunks, then a `Reply`.
-        """
+    def begin_body(self) -> None:
+        """Have what follows the status line just taken be the body of that reply."""
         self._alive()
-        framing = self._framing or CRLF
-        newline, at = framing.newline, self._at
+        framing = self._framing = self._framing or CRLF
+        newline = framing.newline
         # A body may begin with its end: the framing looks for it from the status line's own end.
-        start = at - len(newline)
-        if not self._data.endswith(newline, 0, at):
-            self._data, start, self._searched = newline + self._data[at:], 0, 0
-            at = len(newline)
-        data = self._data
-        dot = framing.dot.search(data, start)
-        end = framing.end.search(data, dot.start()) if dot is not None else None
-        if dot is None or end is None:
-            self._framing, self._text, self._at, self._skip = framing, b"", start, len(newline)
-            self._owed.appendleft(_ANY)
-            return None
-        self._at = end.end()
-        if not self._owed and self._at < len(data):
+        if not self._data.endswith(newline, 0, self._at):
+            self._data, self._at, self._searched = newline + self._data[self._at :], len(newline), 0
+        self._behind = len(newline)
+        self._at -= self._behind
+
+    def next_piece(self) -> tuple[bytes, bool] | None:
+        """Take what has arrived of the body, dots unstuffed, and whether that was the end of it; None for nothing."""
+        self._alive()
+        framing, at = self._framing, self._at + self._behind
+        assert framing is not None
+        piece, self._at, complete = framing.take(self._data, at, self._behind)
+        self._behind = max(0, at - self._at)
+        if complete and not self._owed and self._at < len(self._data):
             raise self._unasked(_ANY)
-        last = end.start() + len(newline)
-        return data[at:last] if dot.start() == end.start() else framing.unstuff(data[start:last])[len(newline) :]
+        if piece or complete:
+            return piece, complete
+        if self._ended:
+            raise self._truncated()
+        return None
 
     def take(self, size: int) -> bytes | None:
         """Take up to `size` octets as they are, none at the end of the stream; None when nothing is there yet."""
@@ -176,27 +178,29 @@ class Reader(io.BufferedIOBase):
         """
         protocol = self.protocol
         try:
-            body = protocol.begin_body()
+            protocol.begin_body()
         except MailboxError as error:
             raise self._broken(error) from error
-        if body is not None:
-            return _parted(body), len(body)
+        piece, complete = self._until(protocol.next_piece)
+        octets = len(piece)
+        if complete:
+            return _parted(piece), octets
         lines: list[bytes] = []
         begun: list[bytes] = []  # the pieces of a line whose end has not arrived
-        octets = 0
-        while isinstance(event := self._until(protocol.next_event), Chunk):
-            chunk: bytes = event.data
-            octets += len(chunk)
+        while True:
+            end = piece.rfind(b"\n") + 1
+            if end:
+                begun.append(piece[:end])
+                lines += _parted(b"".join(begun))
+                begun.clear()
+            begun.append(piece[end:])
+            if complete:
+                return lines, octets
+            piece, complete = self._until(protocol.next_piece)
+            octets += len(piece)
             if octets > protocol.limits.message:
                 self.give_up("the server sent a message or listing beyond POP3.limits.message")
                 raise error_proto("-ERR the server sent a message or listing beyond POP3.limits.message")
-            end = chunk.rfind(b"\n") + 1
-            if end:
-                begun.append(chunk[:end])
-                lines += _parted(b"".join(begun))
-                begun.clear()
-            begun.append(chunk[end:])
-        return lines, octets
 
     def restart(self) -> None:
         """Make sure that nothing was sent in clear text behind the response to STLS."""
