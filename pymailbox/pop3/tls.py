@@ -39,8 +39,8 @@ class UnverifiedWarning(UserWarning):
 
 
 def verified() -> ssl.SSLContext:
-    """Return a context that verifies certificate and host name, TLS 1.2 or newer."""
-    return _at_least_1_2(ssl.create_default_context())
+    """Return a context that verifies certificate and host name (never its CN), TLS 1.2 or newer."""
+    return _strict(ssl.create_default_context())
 
 
 def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
@@ -50,8 +50,8 @@ def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
     """
     where = Path(path)
     if where.is_dir():
-        return _at_least_1_2(ssl.create_default_context(capath=fspath(where)))
-    return _at_least_1_2(ssl.create_default_context(cafile=fspath(where)))
+        return _strict(ssl.create_default_context(capath=fspath(where)))
+    return _strict(ssl.create_default_context(cafile=fspath(where)))
 
 
 def client_certificate(
@@ -119,6 +119,12 @@ def unverified() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
+    # Python still takes a host name from the subject where there is no other (RFC 9525 §2 forbids it).
+    context.hostname_checks_common_name = False
+    return _at_least_1_2(context)
 
 
 def _at_least_1_2(context: ssl.SSLContext) -> ssl.SSLContext:

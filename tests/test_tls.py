@@ -1,0 +1,413 @@
+"""TLS: what does not convince is refused on both paths before a secret is sent, and the error says why."""
+
+import asyncio
+import base64
+import hashlib
+import socket
+import ssl
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pymailbox import Mailbox
+from pymailbox.account import Security
+from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, ProtocolError, Timeout, TLSError
+from pymailbox.pop3 import AsyncConnection, Connection, tls
+from pymailbox.testing import Fault, Server
+from tests.authority import DAY, Authority, server_context
+
+PATHS: list[Security] = ["tls", "starttls"]
+SECRET = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that the client trusts."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+# --- bad certificates -----------------------------------------------------------------------------------------
+
+
+def crl(authority: Authority, file: Path) -> ssl.SSLContext:
+    """Return a context that looks at revocations: a caller's own is used as it is."""
+    context = tls.private_ca(authority.pem)
+    context.load_verify_locations(file)
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+    return context
+
+
+def bad(case: str, authority: Authority, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the contexts of a server with that fault and of a client that trusts the authority."""
+    client = tls.private_ca(authority.pem)
+    if case == "revoked":
+        file = authority.issue("localhost")
+        return server_context(file), crl(authority, authority.revoke(file))
+    if case == "too old a protocol":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return server_context(authority.issue("localhost"), most=ssl.TLSVersion.TLSv1_1), client
+    file = {
+        "expired": lambda: authority.issue("localhost", since=-3 * DAY, until=-DAY),
+        "not yet valid": lambda: authority.issue("localhost", since=DAY, until=3 * DAY),
+        "another host": lambda: authority.issue("pop.example.com"),
+        "name in CN only": lambda: authority.issue(common="localhost"),
+        "unknown authority": lambda: Authority(folder, "another authority").issue("localhost"),
+        "self-signed": lambda: authority.issue("localhost", own=True),
+    }[case]()
+    return server_context(file), client
+
+
+BAD = {
+    "expired": "has expired",
+    "not yet valid": "not valid yet; check the clock",
+    "another host": "for another host name",
+    "name in CN only": "for another host name",
+    "unknown authority": "not known here",
+    "self-signed": "self-signed",
+    "too old a protocol": "older than 1.2",
+    "revoked": "has been revoked",
+}
+
+
+@pytest.mark.parametrize("security", PATHS)
+@pytest.mark.parametrize("case", BAD)
+def test_bad_certificates(case: str, security: Security, authority: Authority, tmp_path: Path) -> None:
+    """Rows 22 and 26: refused by both drivers on both paths; the server's log has no secret, and the cause is named."""
+    theirs, ours = bad(case, authority, tmp_path)
+    with Server(security=security, ssl_context=theirs, password=SECRET, log_secrets=True) as server:
+        with pytest.raises(TLSError) as caught:
+            Mailbox("localhost", "me", SECRET, port=server.port, security=security, ssl_context=ours, timeout=5).open()
+
+        async def attempt() -> None:
+            pop = AsyncConnection("localhost", server.port, security=security, ssl_context=ours, timeout=5)
+            async with pop:
+                await pop.login("me", SECRET)
+
+        with pytest.raises(TLSError) as caught_async:
+            asyncio.run(attempt())
+        server_log = " ".join(line for record in server.sessions for line in record.commands)
+    assert BAD[case] in str(caught.value)
+    assert str(caught_async.value) == str(caught.value)
+    assert isinstance(caught.value.__cause__, ssl.SSLError)
+    assert not caught.value.usable
+    assert not caught.value.retryable
+    assert SECRET not in server_log
+    assert base64.b64encode(SECRET.encode()).decode()[:16] not in server_log
+    assert "USER" not in server_log
+    assert "AUTH" not in server_log
+
+
+@pytest.mark.parametrize("security", PATHS)
+def test_a_good_certificate(security: Security, authority: Authority) -> None:
+    """The same with nothing wrong: the refusals above are about what is wrong."""
+    context = server_context(authority.issue("localhost"))
+    with (
+        Server([b"Subject: x\r\n\r\n"], security=security, ssl_context=context, password=SECRET) as server,
+        Mailbox(
+            "localhost",
+            "me",
+            SECRET,
+            port=server.port,
+            security=security,
+            ssl_context=tls.private_ca(authority.pem),
+        ) as inbox,
+    ):
+        assert len(inbox) == 1
+
+
+def test_the_default_verifies() -> None:
+    """Decision 8: the system's authorities, the host name, TLS 1.2."""
+    context = tls.verified()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    with Server(security="tls") as server, pytest.raises(TLSError, match="not known here"):
+        Connection("localhost", server.port).open()
+
+
+def test_a_nul_in_the_name_of_a_certificate() -> None:
+    """Row 23, CVE-2009-2666: names are matched by OpenSSL alone; nothing here reads them."""
+    source = Path(tls.__file__).read_text()
+    assert "subjectAltName" not in source
+    assert "match_hostname" not in source
+
+
+# --- helpers --------------------------------------------------------------------------------------------------
+
+
+def fingerprint(file: Path) -> str:
+    """Return the SHA-256 fingerprint as openssl shows it."""
+    certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest().upper()
+
+
+@pytest.mark.parametrize("security", PATHS)
+def test_a_pinned_certificate(security: Security, authority: Authority) -> None:
+    """Exactly that certificate, whoever signed it and for whatever name; any other is refused before a secret."""
+    mine, another = (authority.issue("elsewhere", own=True, until=-DAY / 2) for _ in range(2))
+    digits = fingerprint(mine)
+    shown = ":".join(digits[i : i + 2] for i in range(0, 64, 2))
+    with Server(security=security, ssl_context=server_context(mine), log_secrets=True) as server:
+
+        async def attempt(context: ssl.SSLContext) -> None:
+            pop = AsyncConnection("localhost", server.port, security=security, ssl_context=context, timeout=5)
+            async with pop:
+                await pop.login("me", "secret")
+
+        for given in (digits, digits.lower(), shown):
+            context = tls.pinned(fingerprint(another), given)
+            with Connection("localhost", server.port, security=security, ssl_context=context) as pop:
+                pop.login("me", "secret")
+            asyncio.run(attempt(context))
+        wrong = tls.pinned(fingerprint(another))
+        before = len(server.sessions)
+        with pytest.raises(TLSError, match=f"fingerprint is {digits[:2].lower()}"):
+            Connection("localhost", server.port, security=security, ssl_context=wrong).open()
+        with pytest.raises(TLSError, match="fingerprint is"):
+            asyncio.run(attempt(wrong))
+        said = [line for record in server.sessions[before:] for line in record.commands]
+        assert set(said) <= {"STLS"}
+
+
+@pytest.mark.parametrize("given", ["", "abc", "zz" * 32, "ab" * 31, "ab" * 33])
+def test_a_fingerprint_is_checked(given: str) -> None:
+    """ValueError at once for what can match nothing."""
+    with pytest.raises(ValueError, match="no SHA-256 fingerprint"):
+        tls.pinned(given)
+    with pytest.raises(ValueError, match="at least one"):
+        tls.pinned()
+
+
+def test_unverified_is_explicit_and_warns() -> None:
+    """Row 24: by its own name, which can be searched for, and with a warning of its own category."""
+    with pytest.warns(tls.UnverifiedWarning, match="anybody on the way") as caught:
+        context = tls.unverified()
+    assert caught[0].filename == __file__
+    with Server(security="tls") as server, Connection("localhost", server.port, ssl_context=context) as pop:
+        pop.login("me", "secret")
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_private_ca_takes_a_file_and_trusts_nobody_else(authority: Authority, tmp_path: Path) -> None:
+    """An OSError for a file that is not there is the caller's."""
+    context = tls.private_ca(authority.pem)
+    assert [found["subject"] for found in context.get_ca_certs()] == [((("commonName", authority.common),),)]
+    assert tls.private_ca(authority.folder).verify_mode is ssl.CERT_REQUIRED
+    with pytest.raises(FileNotFoundError):
+        tls.private_ca(tmp_path / "none.pem")
+
+
+def test_a_client_certificate_is_added(authority: Authority) -> None:
+    """To a context that is given, or to one that verifies."""
+    file = authority.issue("me@example.com")
+    context = tls.private_ca(authority.pem)
+    assert tls.client_certificate(file, context=context) is context
+    assert tls.client_certificate(file, file).verify_mode is ssl.CERT_REQUIRED
+
+
+def test_a_locked_key_does_not_ask_at_the_terminal(authority: Authority, tmp_path: Path) -> None:
+    """Without a password for the key the error comes at once."""
+    from cryptography.hazmat.primitives.serialization import (
+        BestAvailableEncryption,
+        PrivateFormat,
+        load_pem_private_key,
+    )
+
+    plain = authority.issue("me@example.com")
+    key = load_pem_private_key(plain.read_bytes(), None)
+    locked = tmp_path / "locked.pem"
+    certificate = x509.load_pem_x509_certificate(plain.read_bytes()).public_bytes(Encoding.PEM)
+    locked.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open")) + certificate
+    )
+    with pytest.raises(ssl.SSLError):
+        tls.client_certificate(locked)
+    tls.client_certificate(locked, password="open")
+    tls.client_certificate(locked, password=lambda: "open")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_channel_bindings(version: ssl.TLSVersion, authority: Authority) -> None:
+    """RFC 5929: `tls-unique` where it is defined, else the hash of the certificate; the same octets at the server."""
+    file = authority.issue("localhost")
+    context = tls.private_ca(authority.pem)
+    context.maximum_version = version
+    with (
+        Server(security="tls", ssl_context=server_context(file)) as server,
+        Connection("localhost", server.port, ssl_context=context) as pop,
+    ):
+        channel = pop.session.tls
+        assert channel is not None
+        binding = tls.channel_binding(channel)
+    assert binding is not None
+    if version is ssl.TLSVersion.TLSv1_2:
+        assert binding[0] == "tls-unique"
+    elif "tls-exporter" not in ssl.CHANNEL_BINDING_TYPES:
+        assert binding == ("tls-server-end-point", bytes.fromhex(fingerprint(file)))
+
+
+# --- the handshake --------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Run a server for one connection, and return its port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        listening.settimeout(10)
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        with connection:
+            connection.settimeout(10)
+            try:
+                talk(connection)
+            except OSError:
+                return
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.close()
+        thread.join(15)
+
+
+def line(connection: socket.socket) -> bytes:
+    """Read one line."""
+    read = b""
+    while not read.endswith(b"\n") and (octet := connection.recv(1)):
+        read += octet
+    return read
+
+
+@pytest.mark.parametrize("security", PATHS)
+def test_the_deadline_covers_the_handshake(security: Security) -> None:
+    """Row 20, CVE-2011-1947: a server that accepts and then says nothing inside TLS."""
+
+    def talk(connection: socket.socket) -> None:
+        if security == "starttls":
+            connection.sendall(b"+OK\r\n")
+            line(connection)
+            connection.sendall(b"+OK\r\n")
+        while connection.recv(4096):
+            pass
+
+    with talking(talk) as port:
+        started = time.monotonic()
+        with pytest.raises(Timeout):
+            Connection("127.0.0.1", port, security=security, timeout=0.5).open()
+        assert time.monotonic() - started < 3
+
+
+def test_plaintext_behind_the_stls_ok(authority: Authority) -> None:
+    """Row 21: what is no TLS is a TLSError, and no way back to plaintext."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"+OK\r\n")
+        line(connection)
+        connection.sendall(b"+OK\r\n")
+        connection.recv(1)
+        connection.sendall(b"+OK welcome, no TLS needed\r\n" * 20)
+        while connection.recv(4096):
+            pass
+
+    with talking(talk) as port, pytest.raises(TLSError, match="does not speak TLS here"):
+        Connection("localhost", port, security="starttls", timeout=5, ssl_context=tls.private_ca(authority.pem)).open()
+
+
+def test_tls_to_a_plaintext_port() -> None:
+    """Row 25: the likely cause is named."""
+    with Server() as server, pytest.raises(TLSError, match='a port without TLS \\(110\\) wants security="starttls"'):
+        Connection("localhost", server.port, timeout=5).open()
+
+
+@pytest.mark.parametrize("security", ["none", "starttls"])
+def test_plaintext_to_a_tls_port(security: Security) -> None:
+    """Row 25 and Q21: the server waits for TLS, we wait for a greeting; the error says what to try."""
+    with Server(security="tls") as server, pytest.raises(MailboxError, match="expects TLS"):
+        Connection("localhost", server.port, security=security, timeout=0.7).open()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"-ERR no TLS today\r\n", b"-ERR\r\n+OK\r\n+OK\r\n+OK\r\n", b"+OK\r\n+OK injected\r\n", b"+OK\r\n+"]
+)
+def test_stls_is_a_requirement(answer: bytes) -> None:
+    """Rows 16, 17, 18: refused, or answered with more than an answer: over, before anything else is said."""
+    said = []
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"+OK\r\n")
+        said.append(line(connection))
+        connection.sendall(answer)
+        said.append(line(connection))
+
+    with talking(talk) as port, pytest.raises((NotSupported, ProtocolError)) as caught:
+        Mailbox("127.0.0.1", "me", SECRET, port=port, security="starttls", timeout=5).open()
+    assert said == [b"STLS\r\n", b""]
+    assert not caught.value.usable
+
+
+def test_stls_that_is_not_listed_is_asked_for_all_the_same(authority: Authority) -> None:
+    """Row 16: who cuts STLS out of CAPA gains nothing, for nobody looks there."""
+    context = server_context(authority.issue("localhost"))
+    server = Server(security="starttls", ssl_context=context, capabilities=["USER"])
+    with (
+        server,
+        Connection("localhost", server.port, security="starttls", ssl_context=tls.private_ca(authority.pem)) as pop,
+    ):
+        assert pop.session.secure
+        assert server.sessions[0].commands[0] == "STLS"
+
+
+def test_what_was_said_in_clear_is_forgotten(authority: Authority) -> None:
+    """Row 19, RFC 2595 §4: capabilities are asked again inside TLS."""
+    context = server_context(authority.issue("localhost"))
+    with Server(security="starttls", ssl_context=context) as server:
+        ours = tls.private_ca(authority.pem)
+        with Connection("localhost", server.port, security="none", ssl_context=ours) as pop:
+            assert "STLS" in pop.capa()
+            pop.stls()
+            assert pop.session.capabilities is None
+            assert "STLS" not in pop.capa()
+            pop.login("me", "secret")
+
+
+@pytest.mark.parametrize("security", PATHS)
+def test_a_server_that_hangs_up_in_the_handshake(security: Security, authority: Authority) -> None:
+    """A typed error that names port and security."""
+    context = server_context(authority.issue("localhost"))
+    if security == "starttls":
+        faults = [Fault.drop("STLS")]
+        with (
+            Server(security=security, ssl_context=context, faults=faults) as server,
+            pytest.raises(ConnectionLost),
+        ):
+            Connection("localhost", server.port, security=security, timeout=5).open()
+        return
+    with talking(lambda _: None) as port, pytest.raises(TLSError, match="port and security"):
+        Connection("localhost", port, timeout=5).open()
+
+
+def test_a_context_of_the_callers_own_is_used_as_it_is(authority: Authority) -> None:
+    """Also where it is weaker than ours: it is the caller's to decide."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with (
+        Server(security="tls", ssl_context=server_context(authority.issue("elsewhere"))) as server,
+        Connection("localhost", server.port, ssl_context=context) as pop,
+    ):
+        pop.login("me", "secret")
+    assert context.verify_mode is ssl.CERT_NONE
