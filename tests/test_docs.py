@@ -1,0 +1,100 @@
+"""The documentation tells the truth: its examples run, its links lead somewhere, its pages are in the site."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pymailbox
+from pymailbox.testing import Server
+from pymailbox.testing.samples import SAMPLES
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+#: Pages whose examples run here, with an embedded server as `server`; others have tests of their own.
+PAGES = ["guide.md", "errors.md", "protocol.md", "testing.md"]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server with the sample mailbox."""
+    with Server(SAMPLES, user="robin", password="secret") as running:
+        yield running
+
+
+def examples(page: Path) -> str:
+    """Return the interactive examples of a page, one behind the other."""
+    return "\n".join(block for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S) if ">>>" in block)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_examples_of_a_page_run(name: str, server: Server, tmp_path: Path) -> None:
+    """What a page shows is what happens."""
+    with Server(SAMPLES, user="robin", password="secret") as other:
+        names: dict[str, Any] = {"server": server, "other": other, "directory": tmp_path}
+        test = doctest.DocTestParser().get_doctest(examples(ROOT / "docs" / name), names, name, name, 0)
+        assert test.examples, "the page has no examples"
+        runner = doctest.DocTestRunner(optionflags=FLAGS)
+        output: list[str] = []
+        runner.run(test, out=output.append)
+        assert runner.failures == 0, "".join(output)
+
+
+def modules() -> list[str]:
+    """Return the names of all modules of the package."""
+    found = pkgutil.walk_packages(pymailbox.__path__, "pymailbox.")
+    return ["pymailbox", *(module.name for module in found if not module.name.endswith("__main__"))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_in_docstrings_run(name: str) -> None:
+    """What a docstring shows is what happens."""
+    module = importlib.import_module(name)
+    assert doctest.testmod(module, optionflags=FLAGS).failed == 0
+
+
+def test_every_public_name_can_be_had() -> None:
+    """Whatever `__all__` promises is there, and documented."""
+    for package in ("pymailbox", "pymailbox.pop3", "pymailbox.testing", "pymailbox.content", "pymailbox.errors"):
+        module = importlib.import_module(package)
+        for name in module.__all__:
+            value = getattr(module, name)
+            assert value.__doc__, f"{package}.{name}"
+        assert set(module.__all__) <= set(dir(module))
+
+
+def test_public_classes_have_a_runnable_example() -> None:
+    """Every public class shows how it is used."""
+    for package in ("pymailbox", "pymailbox.pop3", "pymailbox.testing"):
+        module = importlib.import_module(package)
+        for name in module.__all__:
+            value = getattr(module, name)
+            if isinstance(value, type) and not issubclass(value, BaseException):
+                assert ">>>" in (value.__doc__ or ""), f"{package}.{name} has no example"
+
+
+def test_pages_are_in_the_site_and_links_lead_somewhere() -> None:
+    """Every page is in the navigation, and every relative link is to a file that exists."""
+    nav = (ROOT / "mkdocs.yml").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name in nav, f"{page.name} is not in mkdocs.yml"
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_opens_with_the_design() -> None:
+    """README and start page show the same ten lines, and README has the two commands."""
+    readme = (ROOT / "README.md").read_text()
+    block = re.search(r"```python\n.*?```", readme, re.S)
+    assert block is not None
+    assert block[0] in (ROOT / "docs" / "index.md").read_text()
+    assert "python -m pip install '.[cli]' && python -m pymailbox demo" in readme
+    assert "python -m pip install '.[test]' && python -m pytest" in readme
