@@ -1,0 +1,384 @@
+"""Account: where it can come from, what it refuses, and what of it is never shown."""
+
+import copy
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox import Account, Mailbox, NotSupported, OAuth2
+from pymailbox.account import password_command
+
+SECRET = "correct horse battery staple"
+
+# --- URLs -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "security", "user", "auth"),
+    [
+        ("pop://pop.example.com", "pop.example.com", 110, "none", None, None),
+        ("pops://me@pop.example.com", "pop.example.com", 995, "tls", "me", None),
+        (
+            "pop+starttls://me%40example.com@pop.example.com:1100",
+            "pop.example.com",
+            1100,
+            "starttls",
+            "me@example.com",
+            None,
+        ),
+        ("pops://me;AUTH=*@pop.example.com", "pop.example.com", 995, "tls", "me", None),
+        ("pops://me;auth=SCRAM-SHA-256@pop.example.com", "pop.example.com", 995, "tls", "me", "SCRAM-SHA-256"),
+        ("pops://me;AUTH=+APOP@pop.example.com", "pop.example.com", 995, "tls", "me", "APOP"),
+        ("POPS://me@POP.example.com", "pop.example.com", 995, "tls", "me", None),
+        ("pops://me@[::1]:995", "::1", 995, "tls", "me", None),
+        ("pops://%C3%A4@pop.example.com", "pop.example.com", 995, "tls", "ä", None),
+    ],
+)
+def test_pop_urls(url: str, host: str, port: int, security: str, user: str | None, auth: str | None) -> None:
+    """RFC 2384: user, mechanism, host and port; APOP is written `+APOP`, any mechanism `*`."""
+    account = Account.from_url(url)
+    found = (account.host, account.port, account.security, account.user, account.auth, account.password)
+    assert found == (host, port, security, user, auth, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "pop.example.com",
+        "imap://pop.example.com",
+        "pops://",
+        "pops://:995",
+        "pops://pop.example.com:0",
+        "pops://pop.example.com:65536",
+        "pops://pop.example.com:x",
+        "pops://[::1",
+        "pops://a b.example.com",
+        "pops://pop.example.com\r\n",
+        "pops://pop.exa\tmple.com",
+        f"pops://me:{SECRET}\n@pop.example.com",
+        "pops://me%0d%0aDELE%201@pop.example.com",
+        "pops://me:x%0d%0aDELE%201@pop.example.com",
+        "pops://me:x%00@pop.example.com",
+        "pops://me:x%7f@pop.example.com",
+    ],
+)
+def test_what_is_no_pop_url(url: str) -> None:
+    """ValueError, row 14 included; what urllib would drop in silence is refused, and a password is not shown."""
+    with pytest.raises(ValueError) as caught:
+        Account.from_url(url)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_password_in_a_url() -> None:
+    """The API takes it; where URLs are typed it can be refused; one given beside it wins."""
+    url = "pops://me:s%20cret@pop.example.com"
+    assert Account.from_url(url).password == "s cret"
+    assert Account.from_url(url, "another").password == "another"
+    with pytest.raises(ValueError, match="can be read by others") as caught:
+        Account.from_url(url, refuse_password=True)
+    assert "cret" not in str(caught.value)
+    assert "cret" not in Account.from_url(url).url
+
+
+@given(
+    user=st.none() | st.text(st.characters(min_codepoint=33, exclude_categories=["Cs", "Cc"]), min_size=1),
+    port=st.integers(1, 65535),
+    security=st.sampled_from(["tls", "starttls", "none"]),
+)
+def test_the_url_of_an_account_gives_the_account(user: str | None, port: int, security: Any) -> None:
+    """`url` and `from_url` undo each other."""
+    account = Account("pop.example.com", user, port=port, security=security)
+    assert Account.from_url(account.url) == account
+
+
+# --- fields ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"host": ""}, ValueError),
+        ({"host": "a b"}, ValueError),
+        ({"host": "a\r\nb"}, ValueError),
+        ({"host": b"host"}, TypeError),
+        ({"port": 0}, ValueError),
+        ({"port": 65536}, ValueError),
+        ({"port": True}, TypeError),
+        ({"port": "995"}, TypeError),
+        ({"security": "ssl"}, ValueError),
+        ({"user": "a\nb"}, ValueError),
+        ({"user": 7}, TypeError),
+        ({"user": str}, TypeError),
+        ({"password": "a\0b"}, ValueError),
+        ({"password": b"bytes"}, TypeError),
+    ],
+)
+def test_misuse_is_known_at_once(fields: dict[str, Any], error: type[Exception]) -> None:
+    """ValueError or TypeError from the constructor, before anything is connected."""
+    with pytest.raises(error):
+        Account(**({"host": "pop.example.com"} | fields))
+
+
+def test_default_ports() -> None:
+    """995 for TLS from the first octet, else 110."""
+    ports = [Account("h", security=security).port for security in ("tls", "starttls", "none")]
+    assert ports == [995, 110, 110]
+
+
+# --- nothing is shown -----------------------------------------------------------------------------------------
+
+
+def test_secrets_are_not_shown_nor_pickled() -> None:
+    """Row 33: no repr and no pickle has them; a copy is the account itself."""
+    account = Account("h", "me", SECRET, auth=OAuth2(SECRET))
+    for text in (repr(account), repr(account.password), repr(account.auth), str(account), f"{account!r}"):
+        assert SECRET not in text
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        octets = pickle.dumps(account, protocol)
+        assert SECRET.encode() not in octets
+        assert pickle.loads(octets) == Account("h", "me")
+    assert copy.copy(account) is account
+    assert copy.deepcopy([account])[0] is account
+    with pytest.raises(TypeError):
+        pickle.dumps(account.password)
+
+
+def test_a_password_is_still_the_string() -> None:
+    """Hidden, but equal, and of type str."""
+    account = Account("h", "me", SECRET)
+    assert account.password == SECRET
+    assert isinstance(account.password, str)
+
+
+# --- the environment ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"URL": "pops://me@h"}, Account("h", "me")),
+        ({"HOST": "h"}, Account("h")),
+        ({"HOST": "h", "USER": "me", "SECURITY": "starttls"}, Account("h", "me", security="starttls")),
+        ({"HOST": "h", "PORT": "1995", "AUTH": "PLAIN"}, Account("h", port=1995, auth="PLAIN")),
+        ({"URL": "pops://me@h", "PASSWORD": SECRET}, Account("h", "me", SECRET)),
+        ({"URL": "pops://me@h", "USER": "you"}, Account("h", "you")),
+        ({"URL": "pops://me@h", "SECURITY": "none"}, Account("h", "me", security="none")),
+        ({"URL": "pops://me@h:1995", "SECURITY": "none"}, Account("h", "me", security="none", port=1995)),
+        ({"HOST": "h", "USER": "me", "TOKEN": SECRET}, Account("h", "me", auth=OAuth2(SECRET))),
+        ({"HOST": "h", "PASSWORD": ""}, Account("h")),
+    ],
+)
+def test_from_the_environment(environment: dict[str, str], expected: Account) -> None:
+    """What is named singly wins over the URL; what is empty is not there."""
+    found = Account.from_env(environment={f"PYMAILBOX_{name}": value for name, value in environment.items()})
+    assert found == expected
+    assert found.password == expected.password
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"USER": "me"},
+        {"HOST": "h", "PORT": "x"},
+        {"HOST": "h", "PORT": "９９５"},
+        {"HOST": "h", "PASSWORD": f"{SECRET}\r\nDELE 1"},
+        {"HOST": "h", "SECURITY": "ssl"},
+        {"URL": "imap://h"},
+    ],
+)
+def test_a_wrong_environment(environment: dict[str, str]) -> None:
+    """ValueError that shows no secret."""
+    with pytest.raises(ValueError) as caught:
+        Account.from_env(environment={f"PYMAILBOX_{name}": value for name, value in environment.items()})
+    assert SECRET not in str(caught.value)
+
+
+def test_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a prefix of one's own."""
+    monkeypatch.setenv("WORK_HOST", "pop.example.com")
+    assert Account.from_env("WORK_").host == "pop.example.com"
+
+
+# --- netrc ----------------------------------------------------------------------------------------------------
+
+
+def netrc(folder: Path, text: str, mode: int = 0o600) -> Path:
+    """Write a netrc."""
+    file = folder / "netrc"
+    file.write_text(text)
+    file.chmod(mode)
+    return file
+
+
+def test_from_netrc(tmp_path: Path) -> None:
+    """User and password of the machine; the other fields are given."""
+    file = netrc(tmp_path, f'machine pop.example.com login me password "{SECRET}"\n')
+    account = Account.from_netrc("pop.example.com", path=file, security="starttls")
+    assert (account.user, account.password, account.port) == ("me", SECRET, 110)
+    with pytest.raises(KeyError):
+        Account.from_netrc("another.example.com", path=file)
+    with pytest.raises(KeyError):
+        Account.from_netrc("pop.example.com", "you", path=file)
+
+
+def test_the_netrc_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~/.netrc` where none is named."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    netrc(tmp_path, "machine h login me password x\n").rename(tmp_path / ".netrc")
+    assert Account.from_netrc("h").password == "x"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_netrc_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    """Row 34: a file of secrets is for its owner alone."""
+    file = netrc(tmp_path, "machine h login me password x\n", mode)
+    with pytest.raises(ValueError, match="chmod 600"):
+        Account.from_netrc("h", path=file)
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize(
+    "text", [f"machine h password {SECRET} nonsense {SECRET}\n", f'machine h login me password "{SECRET}\n']
+)
+def test_a_broken_netrc_does_not_show_what_is_in_it(tmp_path: Path, text: str) -> None:
+    """ValueError with file and line."""
+    file = netrc(tmp_path, text)
+    with pytest.raises((ValueError, KeyError)) as caught:
+        Account.from_netrc("pop.example.com", path=file)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_control_characters_in_a_netrc(tmp_path: Path) -> None:
+    """Row 14: whatever the file holds."""
+    with pytest.raises(ValueError, match="control characters"):
+        Account.from_netrc("h", path=netrc(tmp_path, 'machine h login me password "a\x01b"\n'))
+
+
+# --- keyring --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
+    """A keyring in memory, in the place of the library's module."""
+    stored: dict[tuple[str, str], str] = {}
+    module = ModuleType("keyring")
+    module.get_password = lambda service, user: stored.get((service, user))  # type: ignore[attr-defined] # a module of our own
+    monkeypatch.setitem(sys.modules, "keyring", module)
+    return stored
+
+
+def test_from_the_keyring(keyring: dict[tuple[str, str], str]) -> None:
+    """Asked at each login, not kept; ValueError where there is none."""
+    account = Account.from_keyring("pop.example.com", "me")
+    assert callable(account.password)
+    with pytest.raises(ValueError, match="keyring set"):
+        account.password()
+    keyring["pop.example.com", "me"] = SECRET
+    assert account.password() == SECRET
+    keyring["work", "me"] = "another"
+    other = Account.from_keyring("pop.example.com", "me", service="work", security="starttls").password
+    assert callable(other)
+    assert other() == "another"
+
+
+def test_without_keyring_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NotSupported."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(NotSupported, match=r"pymailbox\[keyring\]"):
+        Account.from_keyring("h", "me")
+
+
+# --- commands -------------------------------------------------------------------------------------------------
+
+
+def printing(text: str) -> list[str]:
+    """Return a command that prints `text`."""
+    return [sys.executable, "-c", f"import sys; sys.stdout.write({text!r})"]
+
+
+@pytest.mark.parametrize("text", [SECRET, f"{SECRET}\n", f"{SECRET}\r\n", f"{SECRET}\nlogin: me\n"])
+def test_the_first_line_is_the_password(text: str) -> None:
+    """As `pass show` prints it: the password, then what else there is to know."""
+    assert password_command(printing(text))() == SECRET
+
+
+def test_no_shell_reads_a_password_command(tmp_path: Path) -> None:
+    """Row 36: what a shell would act on is just an argument."""
+    marker = tmp_path / "injected"
+    code = "import sys; print(sys.argv[1])"
+    command = password_command([sys.executable, "-c", code, f"$(touch {marker}); touch {marker}; `touch {marker}`"])
+    assert "touch" in command()
+    assert not marker.exists()
+    for wrong in ("pass show mail", [], ["pass", 7]):
+        with pytest.raises(TypeError):
+            password_command(wrong)  # type: ignore[arg-type] # misuse
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ([sys.executable, "-c", f"print({SECRET!r}); raise SystemExit(3)"], "status 3"),
+        ([sys.executable, "-c", ""], "printed nothing"),
+        (["/no/such/program", SECRET], "cannot be run"),
+    ],
+)
+def test_a_password_command_that_fails(command: list[str], says: str) -> None:
+    """ValueError with its name and nothing that it printed or was given."""
+    with pytest.raises(ValueError, match=says) as caught:
+        password_command(command)()
+    assert SECRET not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_password_command_is_bounded_in_time() -> None:
+    """ValueError after `timeout` seconds."""
+    started = time.monotonic()
+    with pytest.raises(ValueError, match=r"within 0\.3 s"):
+        password_command([sys.executable, "-c", "import time; time.sleep(30)"], timeout=0.3)()
+    assert time.monotonic() - started < 10
+
+
+# --- OAuth2 ---------------------------------------------------------------------------------------------------
+
+
+def test_oauth2_takes_a_string_or_a_callable() -> None:
+    """Control characters and other types are misuse; nothing is shown."""
+    assert OAuth2("t").token == "t"
+    assert callable(OAuth2(lambda: "t").token)
+    for wrong, error in (("a\nb", ValueError), (7, TypeError), (b"t", TypeError)):
+        with pytest.raises(error):
+            OAuth2(wrong)  # type: ignore[arg-type] # misuse
+
+
+def test_a_mailbox_of_an_account() -> None:
+    """What the account says is what the mailbox has."""
+    account = Account("h", "me", SECRET, security="starttls", auth="PLAIN")
+    assert Mailbox.from_account(account).account == account
+
+
+def test_importing_accounts_is_cheap() -> None:
+    """No ssl, hashlib, subprocess, netrc or email for a program that only names an account."""
+    code = (
+        "import sys; from pymailbox import Account, OAuth2; Account('h', 'me', 'x');"
+        "print([m for m in ('ssl', '_hashlib', 'subprocess', 'netrc', 'email', 'asyncio', 'scramp') if m in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert printed.strip() == "[]"
