@@ -7,22 +7,16 @@ due closes the connection at once, and nothing is committed.
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Self, overload
 
-from pymailbox.account import Security, default_port
 from pymailbox.errors import CommandError, MailboxError
 from pymailbox.pop3 import commands, flows, login
-from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.aio_driver import AsyncDriver
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.commands import Stat
-from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.patience import checked_timeout
-from pymailbox.pop3.session import Session
 from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
-    import socket
     import ssl
 
     from pymailbox.account import OAuth2
@@ -49,41 +43,6 @@ class AsyncConnection(AsyncDriver):
     >>> asyncio.run(main())
     Stat(count=1, size=25) b'Subject: hello\\r\\n\\r\\nworld\\r\\n'
     """
-
-    def __init__(
-        self,
-        host: str,
-        port: int | None = None,
-        *,
-        security: Security = "tls",
-        ssl_context: "ssl.SSLContext | None" = None,
-        timeout: float | None = 30.0,
-        limits: Limits | None = None,
-        pipelining: bool | None = None,
-        capa: bool = True,
-        allow_plaintext: bool = False,
-        proxy: str | None = None,
-        source_address: tuple[str, int] | None = None,
-        sock: "socket.socket | None" = None,
-    ) -> None:
-        self.host = host
-        self.port = default_port(security) if port is None else port
-        self.security = security
-        self.timeout = checked_timeout(timeout)
-        self._ssl_context = ssl_context
-        self._proxy = None if proxy is None else proxies.checked(proxy, security)
-        self._source_address = source_address
-        self._sock = sock
-        #: What is known of this connection; for the flows of the floor above.
-        self.session = Session(
-            host,
-            limits or Limits(),
-            may_pipeline=pipelining,
-            may_ask_capa=capa,
-            allow_plaintext=allow_plaintext,
-            may_reconnect=sock is None,
-            security=security,
-        )
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -116,35 +75,6 @@ class AsyncConnection(AsyncDriver):
             await self.close()
         else:
             self.abort()  # cancelled: nothing is waited for any more
-
-    def __repr__(self) -> str:
-        state = "not open" if self._transport is None else (self.session.protocol.failure or "open")
-        return f"<AsyncConnection to {self.host}:{self.port}, {state}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("an AsyncConnection cannot be pickled or copied: it is one conversation over one transport")
-
-    # --- facts --------------------------------------------------------------------------------------------
-
-    @property
-    def opened(self) -> bool:
-        """Whether this connection was opened, be it closed by now or not; it can be opened once."""
-        return self._transport is not None
-
-    @property
-    def greeting(self) -> str:
-        """The text of the greeting."""
-        return self.session.greeting
-
-    @property
-    def quirks(self) -> frozenset[str]:
-        """The names of the quirks that the server has shown so far."""
-        return self.session.quirks
-
-    @property
-    def limits(self) -> Limits:
-        """The bounds of this connection."""
-        return self.session.limits
 
     # --- the commands, in the order of the RFCs -----------------------------------------------------------
 

@@ -10,41 +10,27 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.aio_transport import AsyncTransport, connect
 from pymailbox.pop3.command import Chunk, Command
+from pymailbox.pop3.endpoint import Endpoint
 from pymailbox.pop3.patience import Patience
-from pymailbox.pop3.session import Batch, Session
+from pymailbox.pop3.session import Batch
 from pymailbox.pop3.transport import is_loopback, until
-from pymailbox.secrets import Secret, secret
-
-if TYPE_CHECKING:
-    import socket
-    import ssl
-
-    from pymailbox.account import Security
+from pymailbox.secrets import secret
 
 __all__ = ["AsyncDriver", "Results"]
 
 T = TypeVar("T")
 
 
-class AsyncDriver:
+class AsyncDriver(Endpoint):
     """One session over one asyncio transport; `AsyncConnection` gives it names."""
 
-    host: str
-    port: int
-    security: "Security"
-    timeout: float | None
-    session: Session
-    _ssl_context: "ssl.SSLContext | None"
-    _proxy: Secret | None
-    _source_address: tuple[str, int] | None
-    _sock: "socket.socket | None"
     _transport: AsyncTransport | None = None
 
     # --- connecting ---------------------------------------------------------------------------------------
@@ -89,13 +75,6 @@ class AsyncDriver:
             except TimeoutError as error:
                 raise Timeout(f"the TLS handshake did not end within {seconds} s") from error
             self.session.tls = transport.tls
-
-    def _tls_context(self) -> "ssl.SSLContext":
-        if self._ssl_context is None:
-            from pymailbox.pop3.tls import verified
-
-            self._ssl_context = verified()
-        return self._ssl_context
 
     def abort(self) -> None:
         """Close at once without QUIT and without waiting: the server commits nothing. May be called again."""
@@ -253,15 +232,6 @@ class AsyncDriver:
         if patience is not None:
             patience.pause(time.monotonic() - began)
 
-    def _left(self, patience: Patience) -> Callable[[], float | None]:
-        return lambda: patience.left(time.monotonic(), self.session.protocol.asked)
-
-    def _receive(self, data: bytes | None) -> None:
-        if data:
-            self.session.protocol.receive_data(data)
-        elif data is not None:
-            self.session.protocol.receive_eof()
-
     def _fail(self, error: BaseException) -> None:
         """Give the session up and close the transport; nothing is sent."""
         self.session.end(error)
@@ -273,8 +243,6 @@ class AsyncDriver:
             raise ValueError("the connection is not open; use `async with` or call open()")
         return self._transport
 
-    _turn: "_Turn | None" = None
-
 
 class _Turn:
     """One task's use of a session. Another is refused, not kept waiting; whatever it raises ends the session."""
@@ -285,16 +253,15 @@ class _Turn:
         self._driver = driver
 
     def __enter__(self) -> None:
-        if self._driver._turn is not None:
+        if self._driver._turns.setdefault("session", self) is not self:
             raise ConcurrentUse(
                 "this session is in use by another task, or by the sink that it is calling; give each its own session"
             )
-        self._driver._turn = self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._driver._turn = None
+        self._driver._turns.clear()
         if error is not None:
             self._driver._fail(error)
 
