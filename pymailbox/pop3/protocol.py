@@ -67,6 +67,7 @@ class Protocol:
     _complete: bool = field(default=False, init=False)
 
     _failure: str | None = field(default=None, init=False)
+    _lost: int = field(default=0, init=False)  # replies that were owed then
     _logged: bool = field(factory=wire.listening, init=False)  # asked once for each round trip
 
     # --- out ----------------------------------------------------------------------------------------------
@@ -131,8 +132,8 @@ class Protocol:
 
     @property
     def in_flight(self) -> int:
-        """How many replies the server owes to what was sent."""
-        return len(self._owed)
+        """How many replies the server owes to what was sent, or owed when the conversation ended."""
+        return len(self._owed) if self._failure is None else self._lost
 
     @property
     def untried(self) -> bool:
@@ -390,7 +391,7 @@ class Protocol:
     def poison(self, reason: str) -> None:
         """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
         if self._failure is None:
-            self._failure = reason
+            self._failure, self._lost = reason, len(self._owed)
         self._queued.clear()
         self._owed.clear()
         self._forget()

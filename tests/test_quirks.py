@@ -1,0 +1,586 @@
+"""QUIRKS: what real servers do, one test for each quirk that the protocol can meet, by its number.
+
+The embedded server shows most of them. A quirk that is noticed is in `connection.quirks` under the name of its
+`Quirk`. What only the mailbox, the login or the content can meet is tested with them.
+"""
+
+import contextlib
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pymailbox.errors import (
+    AuthenticationError,
+    CommandError,
+    ConnectionLost,
+    MailboxError,
+    MessageUnavailable,
+    NotSupported,
+    ProtocolError,
+    TemporaryFailure,
+    Timeout,
+)
+from pymailbox.pop3 import Capabilities, Connection, Stat, commands
+from pymailbox.testing import Quirk, Server
+from tests.replay import connected
+
+MAILS = [b"Subject: %d\r\n\r\n.dotted\r\nbody\r\n" % number for number in range(1, 5)]
+
+
+@contextlib.contextmanager
+def opened(quirks: Quirk, mails: list[bytes] | None = None, **options: Any) -> Iterator[Connection]:
+    """Open a connection to a server with quirks, before login."""
+    server = Server(MAILS if mails is None else mails, quirks=quirks)
+    with server, Connection(server.host, server.port, **({"security": "none", "timeout": 5.0} | options)) as pop:
+        yield pop
+
+
+@contextlib.contextmanager
+def entered(quirks: Quirk, mails: list[bytes] | None = None, **options: Any) -> Iterator[Connection]:
+    """Open a connection to a server with quirks, and log in."""
+    with opened(quirks, mails, **options) as pop:
+        pop.user("me")
+        pop.pass_("secret")
+        yield pop
+
+
+def read_all(pop: Connection) -> None:
+    """Read everything in every way, and compare."""
+    assert pop.stat().count == 4
+    assert pop.list() == {number: len(mail) for number, mail in enumerate(MAILS, 1)}
+    assert len(pop.uidl()) == 4
+    for number, mail in enumerate(MAILS, 1):
+        assert pop.retr(number) == mail
+        assert pop.top(number, 0) == mail.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    assert list(pop.pipeline(map(commands.retr, range(1, 5)))) == MAILS
+    pop.dele(1)
+    pop.rset()
+    pop.quit()
+
+
+# --- status lines and greeting ---------------------------------------------------------------------------------------
+
+
+def test_quirk_q01_bare_status() -> None:
+    """`+OK` and `-ERR` without a text are taken."""
+    with entered(Quirk.BARE_STATUS) as pop:
+        with pytest.raises(MessageUnavailable) as caught:
+            pop.retr(99)
+        assert caught.value.response is None
+        read_all(pop)
+
+
+def test_quirk_q02_glued_status() -> None:
+    """`+OKready` is no +OK."""
+    with pytest.raises(ProtocolError), opened(Quirk.GLUED_STATUS):
+        pass
+
+
+def test_quirk_q03_lowercase_status() -> None:
+    """`+ok` and `-err` are taken, and noted."""
+    with entered(Quirk.LOWERCASE_STATUS) as pop:
+        assert "LOWERCASE_STATUS" in pop.quirks
+        read_all(pop)
+
+
+def test_quirk_q04_plus_err_on_pass() -> None:
+    """`+ERR` is not a success: the session ends, and nothing of ours is sent after it."""
+    with opened(Quirk.PLUS_ERR_ON_PASS) as pop:
+        pop.user("me")
+        with pytest.raises(ProtocolError) as caught:
+            pop.pass_("wrong")
+        assert caught.value.command == "PASS ***"
+        with pytest.raises(ConnectionLost):
+            pop.stat()
+
+
+def test_quirk_q05_empty_line_for_a_status() -> None:
+    """An empty line where a status is due is a `ProtocolError` that names the command."""
+    with entered(Quirk.EMPTY_LINE_FOR_DELE) as pop, pytest.raises(ProtocolError) as caught:
+        pop.dele(1)
+    assert caught.value.command == "DELE 1"
+
+
+def test_quirk_q06_two_status_lines() -> None:
+    """A second `+OK` line lands in the body, and no later reply shifts."""
+    with entered(Quirk.TWO_STATUS_LINES_FOR_TOP) as pop:
+        assert pop.top(1, 0) == b"+OK top follows\r\nSubject: 1\r\n\r\n"
+        assert pop.stat().count == 4
+
+
+def test_quirk_q07_q08_no_timestamp_for_apop() -> None:
+    """APOP is asked for only with a timestamp that is one; refused, it is an `AuthenticationError`."""
+    with opened(Quirk.FAKE_TIMESTAMP) as pop, pytest.raises(NotSupported):
+        pop.apop("me", "secret")
+    with opened(Quirk.REFUSES_APOP) as pop, pytest.raises(AuthenticationError):
+        pop.apop("me", "secret")
+
+
+@pytest.mark.parametrize(("quirk", "name"), [(Quirk.GREETS_AS_IMAP, "IMAP"), (Quirk.GREETS_WITH_TLS, "TLS")])
+def test_quirk_q09_another_service(quirk: Quirk, name: str) -> None:
+    """A service that is no POP3 is named."""
+    with pytest.raises(MailboxError, match=name), opened(quirk):
+        pass
+
+
+def test_quirk_q10_greeting_of_err() -> None:
+    """A greeting of -ERR is typed, and worth another try."""
+    with pytest.raises(TemporaryFailure) as caught, opened(Quirk.REFUSES_SERVICE):
+        pass
+    assert caught.value.code == "SYS/TEMP"
+    assert caught.value.retryable
+
+
+def test_quirk_q11_whole_commands() -> None:
+    """Each command goes out in one piece, ends in CRLF, and has no blank at its end."""
+    with entered(Quirk.NEEDS_WHOLE_COMMANDS | Quirk.NEEDS_CRLF | Quirk.REFUSES_TRAILING_SPACE) as pop:
+        read_all(pop)
+
+
+# --- CAPA and STLS -----------------------------------------------------------------------------------------------------
+
+
+def test_quirk_q12_no_capa() -> None:
+    """A server without CAPA is used without it."""
+    with entered(Quirk.NO_CAPA) as pop:
+        with pytest.raises(NotSupported):
+            pop.capa()
+        read_all(pop)
+
+
+def test_quirk_q12_capa_that_closes_or_hangs() -> None:
+    """A server that hangs up on CAPA, or hangs, is a typed error in time; with `capa=False` it is never asked."""
+    with opened(Quirk.CLOSES_ON_CAPA) as pop, pytest.raises(ConnectionLost):
+        pop.capa()
+    with opened(Quirk.HANGS_ON_CAPA, timeout=0.2) as pop, pytest.raises(Timeout):
+        pop.capa()
+    with entered(Quirk.CLOSES_ON_CAPA, capa=False) as pop:
+        read_all(pop)
+
+
+def test_quirk_q13_capabilities_change_at_login() -> None:
+    """What CAPA shows is asked again after login."""
+    with opened(Quirk.SHORT_CAPA_BEFORE_LOGIN) as pop:
+        assert "UIDL" not in pop.capa()
+        pop.user("me")
+        pop.pass_("secret")
+        assert "UIDL" in pop.capa()
+
+
+def test_quirk_q14_no_capa_after_login() -> None:
+    """CAPA that is refused after login takes PIPELINING away: such servers hang up on pipelines."""
+    with opened(Quirk.NO_CAPA_AFTER_LOGIN | Quirk.HANGS_UP_ON_PIPELINE) as pop:
+        pop.capa()
+        assert pop.session.protocol.pipelining
+        pop.user("me")
+        pop.pass_("secret")
+        assert list(pop.pipeline(map(commands.retr, range(1, 5)))) == MAILS
+
+
+def test_quirk_q14_hangs_up_on_a_pipeline() -> None:
+    """A server that lists PIPELINING and hangs up on it is noticed, and remembered for the next session."""
+    with entered(Quirk.HANGS_UP_ON_PIPELINE) as pop:
+        pipeline = pop.pipeline(map(commands.retr, range(1, 5)))
+        assert next(pipeline) == MAILS[0]
+        with pytest.raises(ConnectionLost):
+            next(pipeline)
+        assert "HANGS_UP_ON_PIPELINE" in pop.quirks
+        assert pop.session.may_pipeline is False
+
+
+@pytest.mark.parametrize("quirk", [Quirk.UIDL_UNLISTED, Quirk.TOP_UNLISTED])
+def test_quirk_q15_q16_works_unlisted(quirk: Quirk) -> None:
+    """UIDL and TOP are tried although they are not listed."""
+    with entered(quirk) as pop:
+        assert quirk.name
+        assert quirk.name.partition("_")[0] not in pop.capa()
+        read_all(pop)
+
+
+def test_quirk_q15_q16_listed_and_refused() -> None:
+    """UIDL and TOP that are listed and refused cost themselves only."""
+    with entered(Quirk.UIDL_REFUSED | Quirk.TOP_REFUSED) as pop:
+        for ask in (pop.uidl, lambda: pop.top(1, 0)):
+            with pytest.raises(CommandError):
+                ask()
+        assert pop.retr(1) == MAILS[0]
+
+
+def test_quirk_q17_odd_capabilities() -> None:
+    """Blank lines, octets that are no ASCII and unknown names are read."""
+    with opened(Quirk.ODD_CAPA) as pop:
+        caps = pop.capa()
+        assert caps["UTF8"] == ("USER",)
+        assert caps.implementation
+        assert "RESP-CODE" in caps
+        assert "LAST" in caps
+
+
+def test_quirk_q18_endless_capa() -> None:
+    """A listing of capabilities without end is cut off by `Limits.header`."""
+    with opened(Quirk.ENDLESS_CAPA) as pop, pytest.raises(MailboxError, match=r"Limits\.header"):
+        pop.capa()
+
+
+@pytest.mark.parametrize(
+    "quirk", [Quirk.STLS_REFUSED, Quirk.STLS_HANDSHAKE_FAILS, Quirk.PLAINTEXT_BEHIND_STLS], ids=lambda quirk: quirk.name
+)
+def test_quirk_q19_q20_stls_that_fails(quirk: Quirk) -> None:
+    """With security="starttls" TLS is required: nothing is said without it, and plaintext behind the +OK is refused."""
+    with Server(MAILS, security="starttls", quirks=quirk) as server:
+        context = server.client_context()
+        pop = Connection("localhost", server.port, security="starttls", ssl_context=context, timeout=5)
+        with pytest.raises(MailboxError) as caught:
+            pop.open()
+        assert not caught.value.usable
+        server.wait()
+        assert all(line == "STLS" for line in server.log)
+
+
+def test_quirk_answers_plaintext_in_tls() -> None:
+    """Nothing is sent behind STLS, so that nothing of it can be answered inside TLS."""
+    with Server(MAILS, security="starttls", quirks=Quirk.ANSWERS_PLAINTEXT_IN_TLS) as server:
+        context = server.client_context()
+        with Connection("localhost", server.port, security="starttls", ssl_context=context, timeout=5) as pop:
+            pop.user("me")
+            pop.pass_("secret")
+            read_all(pop)
+
+
+def test_quirk_q21_tls_at_the_wrong_port() -> None:
+    """STARTTLS where TLS is spoken from the start, and the other way round, are errors in time that say what to try."""
+    with Server(MAILS, security="tls") as server, pytest.raises(MailboxError) as silent:
+        Connection("localhost", server.port, security="none", timeout=0.3).open()
+    assert "TLS" in str(silent.value)
+    with Server(MAILS) as server, pytest.raises(MailboxError) as refused:
+        Connection("localhost", server.port, security="tls", ssl_context=ssl.create_default_context(), timeout=2).open()
+    assert "TLS" in str(refused.value)
+
+
+# --- login: the rest of PASS -------------------------------------------------------------------------------------------
+
+
+def test_quirk_q30_passwords_are_the_rest_of_the_line() -> None:
+    """Blanks and letters beyond ASCII are part of the password."""
+    password = " two  blanks and ümlaut "
+    with Server(MAILS, password=password) as server, Connection(server.host, server.port, security="none") as pop:
+        pop.user("me")
+        pop.pass_(password)
+        read_all(pop)
+
+
+def test_quirk_loses_what_follows_pass() -> None:
+    """Nothing is sent behind PASS until it is answered."""
+    with opened(Quirk.LOSES_WHAT_FOLLOWS_PASS) as pop:
+        script = [commands.user("me"), commands.pass_("secret"), commands.stat(), commands.noop()]
+        results = list(pop.pipeline(script))
+    assert isinstance(results[2], Stat)
+
+
+# --- STAT and LIST ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "quirk", [Quirk.NEGATIVE_STAT_SIZE, Quirk.STAT_WITHOUT_SIZE, Quirk.STAT_SIZE_IN_WORDS], ids=lambda quirk: quirk.name
+)
+def test_quirk_q31_q32_stat_without_a_size(quirk: Quirk) -> None:
+    """A size that is no number is unknown; the count is used."""
+    with entered(quirk) as pop:
+        assert pop.stat() == Stat(4, None)
+        assert pop.quirks == {quirk.name}
+
+
+def test_quirk_q33_empty_list_refused() -> None:
+    """LIST and UIDL that are refused on an empty mailbox cost nothing but themselves."""
+    with entered(Quirk.EMPTY_LIST_REFUSED, []) as pop:
+        with pytest.raises(CommandError):
+            pop.list()
+        assert pop.stat() == Stat(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("quirk", "known"),
+    [
+        (Quirk.LIST_WITHOUT_SIZE, {2, 4}),
+        (Quirk.LIST_JUNK_SIZE, {2, 4}),
+        (Quirk.LIST_EXTRA_FIELDS, {1, 2, 3, 4}),
+        (Quirk.LIST_BLANKS, {1, 2, 3, 4}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_quirk_q34_odd_sizes(quirk: Quirk, known: set[int]) -> None:
+    """An odd line of LIST costs the size of that message at most."""
+    with entered(quirk) as pop:
+        sizes = pop.list()
+        assert set(sizes) == {1, 2, 3, 4}
+        assert {number for number, size in sizes.items() if size == len(MAILS[number - 1])} == known
+        assert all(size is None for number, size in sizes.items() if number not in known)
+        assert quirk.name in pop.quirks
+
+
+def test_quirk_q35_sizes_lie() -> None:
+    """A size is a hint: the message ends at its end mark and nowhere else."""
+    with entered(Quirk.ROUNDED_SIZES) as pop:
+        assert pop.list(1) == 1024
+        assert pop.retr(1) == MAILS[0]
+
+
+def test_quirk_q36_counts_differ() -> None:
+    """LIST and UIDL may show more than STAT counts."""
+    with entered(Quirk.STAT_COUNTS_LESS) as pop:
+        assert (pop.stat().count, len(pop.list()), len(pop.uidl())) == (3, 4, 4)
+
+
+def test_quirk_q37_gaps_in_numbers() -> None:
+    """Deleted messages leave gaps in the listings of the same session."""
+    with entered(Quirk(0)) as pop:
+        pop.dele(2)
+        assert list(pop.list()) == [1, 3, 4]
+        assert list(pop.uidl()) == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "quirk", [Quirk.SINGLE_LISTING_MULTILINE, Quirk.SINGLE_LISTING_WITHOUT_NUMBER], ids=lambda quirk: quirk.name
+)
+def test_quirk_q38_odd_single_listings(quirk: Quirk) -> None:
+    """`LIST n` that is not about message n is a `ProtocolError`; the whole listing works."""
+    with entered(quirk) as pop, pytest.raises(ProtocolError):
+        pop.list(3)
+    with entered(quirk) as pop:
+        assert len(pop.list()) == len(pop.uidl()) == 4
+
+
+def test_quirk_q39_huge_mailbox() -> None:
+    """A listing of 300,000 lines is read whole."""
+    body = b"".join(b"%d %d\r\n" % (number, number) for number in range(1, 300_001))
+    with connected((b"LIST\r\n", b"+OK\r\n" + body + b".\r\n")) as (pop, _):
+        assert len(pop.list()) == 300_000
+
+
+# --- UIDL ---------------------------------------------------------------------------------------------------------------
+
+
+def uids(quirk: Quirk) -> tuple[dict[int, str | None], frozenset[str]]:
+    with entered(quirk) as pop:
+        found = pop.uidl()
+        assert pop.noop()
+        return found, pop.quirks
+
+
+def honest() -> dict[int, str | None]:
+    return uids(Quirk(0))[0]
+
+
+def test_quirk_q40_spaces_before_uid() -> None:
+    """Several blanks between number and uid are one."""
+    found, noted = uids(Quirk.SPACES_BEFORE_UID)
+    assert found == honest()
+    assert noted == {"SPACES_BEFORE_UID"}
+
+
+def test_quirk_q41_ok_prefix_on_uidl() -> None:
+    """`+OK` before each line of UIDL is stripped."""
+    found, noted = uids(Quirk.OK_PREFIX_ON_UIDL)
+    assert found == honest()
+    assert noted == {"OK_PREFIX_ON_UIDL"}
+
+
+def test_quirk_q42_blank_uid() -> None:
+    """A blank uid is None for that message."""
+    found, noted = uids(Quirk.BLANK_UID)
+    assert [number for number, uid in found.items() if uid is None] == [1, 3]
+    assert noted == {"BLANK_UID"}
+
+
+def test_quirk_q43_duplicate_uids() -> None:
+    """Messages with one uid are all there."""
+    found, _ = uids(Quirk.DUPLICATE_UIDS)
+    assert len(found) == 4
+    assert len(set(found.values())) == 1
+
+
+def test_quirk_q44_odd_uids() -> None:
+    """Long uids, blanks inside and octets that are no ASCII are kept."""
+    found, _ = uids(Quirk.ODD_UIDS)
+    assert len(found) == 4
+    assert any(uid and " " in uid for uid in found.values())
+    assert any(uid and len(uid) == 200 for uid in found.values())
+    assert any(uid and "\udcfc" in uid for uid in found.values())
+
+
+def test_quirk_q45_uids_as_paths() -> None:
+    """A uid that looks like a path is a uid."""
+    assert uids(Quirk.UIDS_AS_PATHS)[0][1] == "../../1/etc"
+
+
+def test_quirk_q46_lines_lost_and_blank() -> None:
+    """A lost line end costs one message its uid, a blank line nothing."""
+    found, _ = uids(Quirk.MERGED_UIDL_LINES)
+    assert set(found) == {1, 3, 4}
+    found, noted = uids(Quirk.BLANK_LINE_IN_LISTING)
+    assert found == honest()
+    assert noted == {"BLANK_LINE_IN_LISTING"}
+
+
+def test_quirk_q47_unordered_uidl() -> None:
+    """The order of the lines does not matter: the number names the message."""
+    found, noted = uids(Quirk.UNORDERED_UIDL)
+    assert found == honest()
+    assert noted == {"UNORDERED_UIDL"}
+
+
+def test_quirk_q36_strangers_in_uidl() -> None:
+    """Message 0 is skipped and noted; a number beyond the count is for the mailbox to leave out."""
+    found, noted = uids(Quirk.STRANGER_IN_UIDL)
+    assert set(found) == {1, 2, 3, 4, 11}
+    assert noted == {"STRANGER_IN_UIDL"}
+
+
+# --- RETR and TOP ---------------------------------------------------------------------------------------------------------
+
+
+def test_quirk_q50_lf_lines() -> None:
+    """A server whose lines all end in LF is read; its mail is what was sent."""
+    with entered(Quirk.LF_LINES) as pop:
+        assert pop.retr(1) == MAILS[0].replace(b"\r\n", b"\n")
+        assert list(pop.list()) == [1, 2, 3, 4]
+        assert pop.quirks == {"LF_LINES"}
+
+
+@pytest.mark.parametrize("quirk", [Quirk.LF_END, Quirk.NO_NEWLINE_BEFORE_END], ids=lambda quirk: quirk.name)
+def test_quirk_q50_q51_no_end_mark(quirk: Quirk) -> None:
+    """Where CRLF . CRLF never comes only the timeout helps, and says that the end of a body was due."""
+    with entered(quirk, timeout=0.3) as pop, pytest.raises(Timeout, match="the end of a body"):
+        pop.retr(1)
+
+
+def test_quirk_q52_unstuffed_dot_alone() -> None:
+    """A line of one unstuffed dot ends the message early; what follows fits no reply, and the session is over."""
+    with (
+        entered(Quirk.UNSTUFFED_DOTS, [b"Subject: x\r\n\r\nbefore\r\n.\r\nafter\r\n"]) as pop,
+        pytest.raises(ProtocolError),
+    ):
+        pop.retr(1)
+
+
+def test_quirk_q53_unstuffed_dots() -> None:
+    """A line with one dot before its text loses it, as RFC 1939 §3 says."""
+    with entered(Quirk.UNSTUFFED_DOTS) as pop:
+        assert pop.retr(1) == MAILS[0].replace(b".dotted", b"dotted")
+
+
+@pytest.mark.parametrize(
+    ("quirk", "top"),
+    [
+        (Quirk.TOP_TEN_LINES, MAILS[0]),
+        (Quirk.TOP_ONE_LINE, b"Subject: 1\r\n"),
+        (Quirk.TOP_IGNORES_COUNT, MAILS[0]),
+        (Quirk.TOP_TRUNCATED, b"Subject: 1\r\n\r\n"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_quirk_q55_odd_top(quirk: Quirk, top: bytes) -> None:
+    """TOP gives what the server gives."""
+    with entered(quirk) as pop:
+        assert pop.top(1, 0) == top
+        assert pop.retr(1) == MAILS[0]
+
+
+def test_quirk_q59_one_message_refused() -> None:
+    """-ERR for one message costs that message."""
+    with entered(Quirk.ONE_UNREADABLE) as pop:
+        first, *others = pop.pipeline(map(commands.retr, range(1, 5)))
+        assert isinstance(first, MessageUnavailable)
+        assert others == MAILS[1:]
+
+
+def test_quirk_q60_extra_blank_line() -> None:
+    """Octets are never mended: a blank line too many is part of the message."""
+    with entered(Quirk.EXTRA_BLANK_LINE) as pop:
+        assert pop.retr(1) == MAILS[0] + b"\r\n"
+
+
+def test_quirk_q62_long_lines() -> None:
+    """A line of 100 kB and more is a line."""
+    mail = b"Subject: " + b"x" * 300_000 + b"\r\n\r\n"
+    with entered(Quirk(0), [mail]) as pop:
+        assert pop.retr(1) == mail
+
+
+def test_quirk_q64_closed_at_dele() -> None:
+    """A server that hangs up on DELE after a large message: `ConnectionLost`, and nothing is taken for deleted."""
+    with entered(Quirk.CLOSES_ON_DELE_AFTER_LARGE_RETR, [b"x" * 1_100_000 + b"\r\n"]) as pop:
+        pop.retr(1)
+        with pytest.raises(ConnectionLost) as caught:
+            pop.dele(1)
+        assert caught.value.command == "DELE 1"
+
+
+# --- QUIT ----------------------------------------------------------------------------------------------------------------
+
+
+def test_quirk_q65_quit_without_a_reply() -> None:
+    """QUIT that is not answered is told; the socket is closed all the same."""
+    with entered(Quirk.QUIT_WITHOUT_REPLY) as pop, pytest.raises(ConnectionLost):
+        pop.quit()
+
+
+def test_quirk_q65_quit_without_close_notify() -> None:
+    """TLS that ends without close_notify behind the +OK to QUIT is an end like any other."""
+    with Server(MAILS, security="tls", quirks=Quirk.QUIT_WITHOUT_CLOSE_NOTIFY) as server:
+        context = server.client_context()
+        with Connection("localhost", server.port, ssl_context=context, timeout=5) as pop:
+            pop.user("me")
+            pop.pass_("secret")
+            assert pop.quit()
+
+
+# --- all that do no harm, together ------------------------------------------------------------------------------------------
+
+
+def test_quirks_together() -> None:
+    """Quirks that cost nothing cost nothing together either."""
+    quirks = (
+        Quirk.BARE_STATUS
+        | Quirk.LOWERCASE_STATUS
+        | Quirk.NEEDS_WHOLE_COMMANDS
+        | Quirk.NEEDS_CRLF
+        | Quirk.REFUSES_TRAILING_SPACE
+        | Quirk.ODD_CAPA
+        | Quirk.LIST_EXTRA_FIELDS
+        | Quirk.SPACES_BEFORE_UID
+        | Quirk.OK_PREFIX_ON_UIDL
+        | Quirk.BLANK_LINE_IN_LISTING
+        | Quirk.UNORDERED_UIDL
+        | Quirk.STOPS_READING
+    )
+    with entered(quirks) as pop:
+        assert isinstance(pop.capa(), Capabilities)
+        read_all(pop)
+        assert pop.quirks >= {"LOWERCASE_STATUS", "SPACES_BEFORE_UID", "OK_PREFIX_ON_UIDL", "LIST_EXTRA_FIELDS"}
+
+
+def test_names_of_quirks() -> None:
+    """What both sides know has one name: a quirk that is noted by the client and shown by the server."""
+    ours = {
+        "LF_LINES",
+        "LOWERCASE_STATUS",
+        "NEGATIVE_STAT_SIZE",
+        "STAT_WITHOUT_SIZE",
+        "STAT_SIZE_IN_WORDS",
+        "LIST_WITHOUT_SIZE",
+        "LIST_JUNK_SIZE",
+        "LIST_EXTRA_FIELDS",
+        "LIST_BLANKS",
+        "BLANK_LINE_IN_LISTING",
+        "OK_PREFIX_ON_UIDL",
+        "SPACES_BEFORE_UID",
+        "BLANK_UID",
+        "UNORDERED_UIDL",
+        "STRANGER_IN_UIDL",
+        "DROPS_PIPELINED",
+        "HANGS_UP_ON_PIPELINE",
+    }
+    assert ours <= set(Quirk.__members__)
