@@ -80,8 +80,6 @@ class POP3:
     def __init__(self, host: str, port: int = POP3_PORT, timeout: float | None = _DEFAULT_TIMEOUT) -> None:
         self.host = host
         self.port = port
-        self._tls_established = False
-        self._debugging = 0
         sys.audit("poplib.connect", self, host, port)
         self.sock = self._create_socket(timeout)
         try:
@@ -382,6 +380,10 @@ if HAVE_SSL:
                 self.context = default_context() if context is None else context
                 POP3.__init__(self, host, port, timeout)
 
+            def stls(self, context: object = None) -> NoReturn:  # noqa: ARG002 - not used there either
+                """Raise `error_proto`: TLS is on already."""
+                raise error_proto("-ERR TLS session already established")
+
         else:
 
             def __init__(
@@ -398,14 +400,13 @@ if HAVE_SSL:
                         raise ValueError("context and keyfile or certfile arguments are mutually exclusive")
                     problem = "keyfile and certfile are deprecated, use a custom context instead"
                     warnings.warn(problem, DeprecationWarning, 2)
-                self.keyfile = keyfile
-                self.certfile = certfile
+                self.keyfile, self.certfile = keyfile, certfile
                 self.context = default_context(certfile, keyfile) if context is None else context
                 POP3.__init__(self, host, port, timeout)
 
-        def stls(self, context: object = None, keyfile: object = None, certfile: object = None) -> NoReturn:  # noqa: ARG002
-            """Raise `error_proto`: TLS is on already. The arguments are the standard library's, and not used there."""
-            raise error_proto("-ERR TLS session already established")
+            def stls(self, context: object = None, keyfile: object = None, certfile: object = None) -> NoReturn:  # noqa: ARG002
+                """Raise `error_proto`: TLS is on already."""
+                raise error_proto("-ERR TLS session already established")
 
         def _create_socket(self, timeout: float | None) -> socket.socket:
             sock = POP3._create_socket(self, timeout)
