@@ -102,3 +102,15 @@ def test_dates_built_of_their_own_parts_read(parts: list[str]) -> None:
     """Every order of the parts of a date gives an aware value or None."""
     read = parse_date("".join(parts))
     assert read is None or read.utcoffset() is not None
+
+
+@given(
+    st.integers(0, 40), st.sampled_from(["Jan", "Feb", "Jun", "Sep", "Dec", "Foo"]), st.integers(1900, 2099),
+    st.integers(0, 25), st.integers(0, 61), st.integers(0, 61), st.sampled_from(["+0000", "-0000", "+0530", "-1130", "+9999"]),
+)  # fmt: skip
+def test_the_short_way_is_the_long_way(
+    day: int, month: str, year: int, hour: int, minute: int, second: int, zone: str
+) -> None:
+    """A date as the RFC wants it reads the same with an odd blank in it, which sends it the long way."""
+    text = f"Mon, {day} {month} {year} {hour:02}:{minute:02}:{second:02} {zone}"
+    assert parse_date(text) == parse_date(text.replace(" ", "  ", 1))

@@ -18,6 +18,11 @@ _ZONES = {
     "sast": 2, "hkt": 8, "sgt": 8, "aest": 10, "aedt": 11, "nzst": 12, "nzdt": 13,
 }  # fmt: skip
 
+# As RFC 5322 §3.3 wants it; most dates are so, and need no more than this.
+_STRICT = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?([0-9]{1,2}) ([A-Z][a-z]{2}) ((?:19|20)[0-9]{2})"
+    r" ([0-9]{2}):([0-9]{2}):([0-9]{2})( [+-][0-9]{4})(?: \([A-Z]{1,5}\))?"
+)
 _TIME = r"(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2})(?:[.,]\d{1,9})?)?"
 _USUAL = re.compile(
     r"(?:[^\W\d]{2,12}\.?,?[ ,]*)?(\d{1,2})(?:st|nd|rd|th)?[ .\-/]{1,3}([^\W\d]{3})[^\W\d]{0,8}[ .,\-/]{1,3}"
@@ -41,6 +46,9 @@ def parse_date(text: str) -> datetime | None:
 
     A time without a zone, or with `-0000` or an unknown zone, is taken as UTC (RFC 5322 §4.3).
     """
+    if (match := _STRICT.fullmatch(text)) is not None and match[2].lower() in _MONTHS:
+        day, month_name, year, hour, minute, second, zone = match.groups()
+        return _moment(int(year), _MONTHS[month_name.lower()], int(day), int(hour), int(minute), int(second), zone)
     text = " ".join(text[:MAX_CHARACTERS].split())
     if (match := _USUAL.match(text)) is not None:
         day, month_name, year, hour, minute, second = match.groups()
@@ -69,10 +77,12 @@ def _combine(year: int, month: int, day: int, hour: int, minute: int, second: in
         year += 2000
     elif year < 1000:
         year += 1900  # RFC 5322 §4.3: two digits from 50 on, and three
-    if hour == 24 and minute == 0:
-        return None
+    return _moment(year, month, day, hour, minute, second, rest[:40])
+
+
+def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int, zone: str) -> datetime | None:
     try:
-        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=_zone(rest[:40]))
+        return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=_zone(zone))
     except (ValueError, OverflowError):
         return None
 

@@ -89,6 +89,11 @@ class Headers:
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Take the header of a mail, or a header alone; of a body nothing is copied and little is looked at."""
+        if _FIELD_LINE.match(raw) is not None and not raw.startswith(_JUNK_START):
+            # A header as it should be, with an empty line behind it; all others go the long way.
+            empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)
+            if empty is not None and not empty[1]:
+                return cls(b"\n" + raw[: empty.start()])
         if raw.find(b"\n", 0, MAX_OCTETS) < 0:
             raw = raw[:MAX_OCTETS].replace(b"\r", b"\n")
         start = find_start(raw)
