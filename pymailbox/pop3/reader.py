@@ -350,7 +350,8 @@ def lines_by(getline: Callable[[], tuple[bytes, int]]) -> tuple[list[bytes], int
 def _parted(body: bytes) -> list[bytes]:
     """Part whole lines at each LF, without the CR before it."""
     lines = body.splitlines()
-    if len(body) - sum(map(len, lines)) != 2 * len(lines):  # not CRLF everywhere; a CR alone ends no line
+    # Did every line end in CRLF? A CR alone ends none. Joining is the fastest way to add up their lengths.
+    if len(body) - len(b"".join(lines)) != 2 * len(lines):
         lines = [line.removesuffix(b"\r") for line in body.split(b"\n")]
         lines.pop()
     return lines
