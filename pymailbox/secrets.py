@@ -79,9 +79,11 @@ class Secrets:
 
     def note(self, command: "Command[Any]") -> None:
         """Remember what a secret command is about to send, so that an echo of it is not shown either."""
-        words = command.arguments.split(b" ") if command.verb.name != b"PASS" else [command.arguments]
-        hidden = words[1:] if command.verb.name in (b"AUTH", b"APOP") else words
-        for word in hidden:
+        if command.verb.name == b"PASS":
+            self.add(command.arguments)
+            return
+        words = command.arguments.split(b" ")
+        for word in words[1:] if command.verb.name in (b"AUTH", b"APOP") else words:
             if len(word) > 3:  # `*` and `=` are answers too
                 self._forms.add(word.decode("utf-8", "replace"))
         self._pattern = None
@@ -113,6 +115,7 @@ def _forms(octets: bytes) -> set[str]:
         octets.decode("latin-1"),
         urllib.parse.quote_from_bytes(octets, safe=""),
         urllib.parse.quote_plus(octets),
+        base64.b64encode(octets).decode("ascii").rstrip("="),
     }
     for before in range(3):
         # What stands before and behind in the same base64 changes the characters at its ends only.

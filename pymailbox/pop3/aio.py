@@ -96,11 +96,13 @@ class AsyncConnection(AsyncDriver):
 
     async def pass_(self, password: str) -> str:
         """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
-        return await self.run(login.pass_(self.session, secret(password)))
+        password = secret(password)
+        return await self.run(login.pass_(self.session, password))
 
     async def apop(self, user: str, password: str) -> str:
         """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
-        return await self.run(login.apop(self.session, user, secret(password)))
+        password = secret(password)
+        return await self.run(login.apop(self.session, user, password))
 
     async def rpop(self, user: str) -> str:
         """RPOP: log in as a trusted host (RFC 1081)."""
@@ -178,8 +180,9 @@ class AsyncConnection(AsyncDriver):
 
         For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never connects anew.
         """
+        password = secret(password)
         if isinstance(mechanism, str):
-            mechanism = login.named(mechanism, user, secret(password))
+            mechanism = login.named(mechanism, user, password)
         await self.run(login.authenticate(self.session, mechanism))
 
     async def login(
@@ -192,7 +195,8 @@ class AsyncConnection(AsyncDriver):
 
         Raises `AuthenticationError` and the other refusals of a login, `NotSupported`, `ProtocolError`.
         """
-        await self.run(login.login(self.session, user, secret(password), auth))
+        password = secret(password)
+        await self.run(login.login(self.session, user, password, auth))
 
     async def quit(self) -> str:
         """QUIT: commit the deletions and close (RFC 1939 §6); the socket is closed whatever is answered."""

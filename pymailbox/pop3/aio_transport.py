@@ -164,6 +164,7 @@ class AsyncTransport(asyncio.Protocol):
         """Send `outgoing` while reading; return the first octets received, empty at the end of the stream."""
         if outgoing and not self._ended and self._transport is not None:
             self._transport.write(outgoing)
+        del outgoing  # it may be a password: a traceback that shows variables does not show it
         while (data := self.take()) is None:
             await self._wait(left())
         if not data and self._failure is not None:

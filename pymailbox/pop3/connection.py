@@ -92,11 +92,13 @@ class Connection(Driver):
 
     def pass_(self, password: str) -> str:
         """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
-        return self.run(login.pass_(self.session, secret(password)))
+        password = secret(password)
+        return self.run(login.pass_(self.session, password))
 
     def apop(self, user: str, password: str) -> str:
         """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
-        return self.run(login.apop(self.session, user, secret(password)))
+        password = secret(password)
+        return self.run(login.apop(self.session, user, password))
 
     def rpop(self, user: str) -> str:
         """RPOP: log in as a trusted host (RFC 1081)."""
@@ -168,8 +170,9 @@ class Connection(Driver):
 
         For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never connects anew.
         """
+        password = secret(password)
         if isinstance(mechanism, str):
-            mechanism = login.named(mechanism, user, secret(password))
+            mechanism = login.named(mechanism, user, password)
         self.run(login.authenticate(self.session, mechanism))
 
     def login(
@@ -182,7 +185,8 @@ class Connection(Driver):
 
         Raises `AuthenticationError` and the other refusals of a login, `NotSupported`, `ProtocolError`.
         """
-        self.run(login.login(self.session, user, secret(password), auth))
+        password = secret(password)
+        self.run(login.login(self.session, user, password, auth))
 
     def quit(self) -> str:
         """QUIT: commit the deletions and close (RFC 1939 §6); the socket is closed whatever is answered."""

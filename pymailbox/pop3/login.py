@@ -7,6 +7,7 @@ try may lock the account. What may go to a server without TLS is decided here an
 
 import re
 from contextlib import suppress
+from traceback import clear_frames
 from typing import Any
 
 from pymailbox.account import OAuth2, Password
@@ -54,10 +55,7 @@ _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
 def pass_(session: Session, password: str) -> Flow[str]:
     """PASS, where a password may be sent at all."""
     _refuse_plaintext(session)
-    session.secrets.add(password)
-    said = yield from ask(commands.pass_(password))
-    _logged_in(session)
-    return session.secrets.redact(said)
+    return (yield from _say(session, password, commands.pass_(password)))
 
 
 def apop(session: Session, user: str, password: str) -> Flow[str]:
@@ -65,8 +63,16 @@ def apop(session: Session, user: str, password: str) -> Flow[str]:
     stamps = _TIMESTAMP.findall(session.greeting)
     if len(stamps) != 1 or session.greeting.count("<") != 1:
         raise NotSupported("the greeting has no timestamp for APOP (RFC 1939 §7); use another login")
+    return (yield from _say(session, password, commands.apop(user, password, stamps[0].encode("ascii"))))
+
+
+def _say(session: Session, password: str, command: Command[str]) -> Flow[str]:
     session.secrets.add(password)
-    said = yield from ask(commands.apop(user, password, stamps[0].encode("ascii")))
+    try:
+        said = yield from ask(command)
+    except MailboxError as error:
+        _forget(error)
+        raise
     _logged_in(session)
     return session.secrets.redact(said)
 
@@ -80,12 +86,16 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
     """
     if chosen.plaintext:
         _refuse_plaintext(session)
+    for held in (getattr(chosen, name, None) for name in ("password", "token")):
+        if isinstance(held, str):
+            session.secrets.add(held)
     listed = session.capabilities.sasl if session.capabilities is not None else ()
     exchange = chosen.exchange(Peer(session.host, listed, session.tls))
     try:
         yield from _converse(session, chosen, exchange, initial)
     except MailboxError as error:
         session.secrets.clean(error)
+        _forget(error)
         if not error.usable:
             session.protocol.poison(error.problem)
         raise
@@ -362,6 +372,14 @@ def _refuse_plaintext(session: Session) -> None:
             f"a password would go to {session.host} in clear text;"
             ' use security="tls" or "starttls", or say allow_plaintext=True'
         )
+
+
+def _forget(error: MailboxError) -> None:
+    """Empty the variables of the frames behind an error: what a server says of a login may echo a secret."""
+    clear_frames(error.__traceback__)
+    for earlier in (error.__cause__, error.__context__):
+        if earlier is not None:
+            clear_frames(earlier.__traceback__)
 
 
 def _logged_in(session: Session) -> None:

@@ -79,7 +79,7 @@ def is_loopback(sock: socket.socket) -> bool:
         return False
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Transport:
     """A connected socket; `sock` is replaced by its TLS form when TLS starts."""
 
@@ -132,6 +132,7 @@ class Transport:
         want_read, want_write = self._wants
         if outgoing:
             self._unsent += outgoing
+            del outgoing  # it may be a password: a traceback that shows variables does not show it
         while True:
             write = bool(self._unsent)
             if write:

@@ -1,0 +1,286 @@
+"""Secrets stay secret: no output of a login that fails has the password, the token, or their base64."""
+
+import base64
+import logging
+import pickle
+import traceback
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import pymailbox
+from pymailbox import Mailbox, MailboxError, OAuth2
+from pymailbox.pop3 import Connection, commands
+from pymailbox.secrets import Secret, SecretOctets, Secrets, secret
+from pymailbox.testing import Fault, Server
+
+SECRET = "correct-Horse-battery-staple"
+HOME = str(Path(pymailbox.__file__).parent)
+
+
+# --- the values -----------------------------------------------------------------------------------------------
+
+
+def test_a_secret_is_its_value_and_does_not_show_it() -> None:
+    """Equal, usable, not shown by repr in whatever holds it, and not to be pickled."""
+    held = Secret("x y"), SecretOctets(b"x y")
+    assert held == ("x y", b"x y")
+    assert "x y" not in repr(held)
+    for one in held:
+        with pytest.raises(TypeError):
+            pickle.dumps(one)
+    assert secret(7) == 7
+    assert isinstance(secret("x"), Secret)
+
+
+# --- taking them out of texts ---------------------------------------------------------------------------------
+
+
+def known(*values: str | bytes) -> Secrets:
+    """Return what knows these."""
+    secrets = Secrets()
+    for value in values:
+        secrets.add(value)
+    return secrets
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"bad password {SECRET}",
+        f"bad password '{SECRET.upper()}'",
+        f"AUTH PLAIN {base64.b64encode(f'{chr(0)}me{chr(0)}{SECRET}'.encode()).decode()}",
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.b64encode(b"x" + SECRET.encode() + b"yz").decode(),
+        base64.b64encode(b"xy" + SECRET.encode() + b"z").decode(),
+        urllib.parse.quote(SECRET),
+        f"{SECRET}{SECRET}",
+    ],
+)
+def test_every_form_is_taken_out(said: str) -> None:
+    """Plain, in any case, in base64 at any place of a triple, percent-encoded."""
+    shown = known(SECRET).redact(said)
+    assert SECRET.lower() not in shown.lower()
+    assert not any(fragment in shown for fragment in fragments(SECRET))
+
+
+def fragments(value: str) -> list[str]:
+    """Return what base64 makes of the middle of a value, wherever it stands."""
+    found = []
+    for before in range(3):
+        coded = base64.b64encode(b"\0" * before + value.encode()).decode().rstrip("=")
+        found.append(coded[4:-4])
+    return found
+
+
+@given(
+    value=st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=40),
+    before=st.text(max_size=10),
+    after=st.text(max_size=10),
+)
+def test_no_text_shows_a_secret(value: str, before: str, after: str) -> None:
+    """Whatever is around it."""
+    assume(value not in "***")
+    octets = [text.encode("utf-8", "surrogatepass") for text in (before, value, after)]
+    secrets = known(value)
+    assert value not in secrets.redact(before + value + after)
+    coded = base64.b64encode(b"".join(octets)).decode()
+    inner = coded[-(-len(octets[0]) * 8 // 6) : (len(octets[0]) + len(octets[1])) * 8 // 6]
+    assert inner not in secrets.redact(coded)
+
+
+@given(st.text(max_size=60))
+def test_nothing_else_is_taken_out(text: str) -> None:
+    """Without secrets, and with the empty one, a text stays as it is."""
+    assert known().redact(text) == known("").redact(text) == text
+
+
+def test_octets_that_are_no_utf8() -> None:
+    """A text that was read as Latin-1 hides what was UTF-8."""
+    assert "pÃ¤ss" not in known("päss").redact("no pÃ¤ss here")
+
+
+# --- every output of a login that fails -----------------------------------------------------------------------
+
+
+def outputs(error: BaseException, log: str, *things: object) -> dict[str, str]:
+    """Return everything that a program, a log or a bug tracker could show of a failure."""
+    found = {"log": log, "traceback": "".join(traceback.format_exception(error))}
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or following.__context__
+    for number, one in enumerate(chain):
+        found[f"str {number}"] = str(one)
+        found[f"repr {number}"] = repr(one)
+        found[f"args {number}"] = repr(one.args)
+        found[f"dict {number}"] = repr(vars(one))
+        found[f"notes {number}"] = repr(getattr(one, "__notes__", None))
+        # What Sentry or rich would show of our frames; those of the test itself hold the secret, of course.
+        for frame in traceback.TracebackException.from_exception(one, capture_locals=True).stack:
+            if frame.filename.startswith(HOME):
+                found[f"locals {number} {frame.name}:{frame.lineno}"] = repr(frame.locals)
+        if isinstance(one, MailboxError):
+            found[f"pickle {number}"] = pickle.dumps(one).decode("latin-1")
+    for thing in things:
+        found[f"repr of {type(thing).__name__}"] = repr(thing)
+    return found
+
+
+def search(found: dict[str, str], *secrets: str) -> list[str]:
+    """Return where a secret shows, in plain or in base64."""
+    forms = [form.lower() for value in secrets for form in (value, urllib.parse.quote(value), *fragments(value))]
+    return [where for where, text in found.items() if any(form in text.lower() for form in forms)]
+
+
+ECHO = f"no {SECRET}, {base64.b64encode(SECRET.encode()).decode()}, {base64.b64encode(f'xy{SECRET}'.encode()).decode()}"
+CODED = base64.b64encode(ECHO.encode()).decode()
+
+FAULTS: dict[str, list[Fault]] = {
+    "echoed by PASS": [Fault.refuse("PASS", text=f"[AUTH] {ECHO}")],
+    "echoed by USER": [Fault.refuse("USER", text=ECHO)],
+    "echoed by AUTH": [Fault.refuse("AUTH", text=ECHO)],
+    "echoed by the response": [Fault.refuse("RESPONSE", text=ECHO)],
+    "a lock that echoes": [Fault.refuse(verb, text=f"[IN-USE] {ECHO}") for verb in ("PASS", "AUTH", "RESPONSE", "APOP")],
+    "no status": [Fault.replace("AUTH", carried_out=False, reply=ECHO.encode() + b"\r\n"), Fault.replace("PASS", carried_out=False, reply=ECHO.encode() + b"\r\n")],
+    "+ERR": [Fault.replace("AUTH", carried_out=False, reply=b"+ERR " + ECHO.encode() + b"\r\n"), Fault.replace("PASS", carried_out=False, reply=b"+ERR " + ECHO.encode())],
+    "a challenge that echoes": [Fault.replace("AUTH", carried_out=False, reply=b"+ " + CODED.encode() + b"\r\n")],
+    "no base64": [Fault.replace("AUTH", carried_out=False, reply=b"+ " + ECHO.encode() + b"\r\n")],
+    "too much": [
+        Fault.replace("AUTH", carried_out=False, reply=b"-ERR x\r\n" + ECHO.encode() + b"\r\n"),
+        Fault.replace("PASS", carried_out=False, reply=b"-ERR x\r\n" + ECHO.encode() + b"\r\n"),
+    ],
+    "the connection ends": [Fault.drop("AUTH"), Fault.drop("PASS"), Fault.drop("RESPONSE")],
+    "half a line": [Fault.cut(len(ECHO), command="AUTH"), Fault.cut(3, command="PASS")],
+    "silence": [Fault.stall(0, command="AUTH"), Fault.stall(0, command="PASS"), Fault.stall(0, command="RESPONSE")],
+    "CAPA fails": [Fault.cut(0, command="CAPA", session=None)],
+    "lowercase": [Fault.replace("AUTH", carried_out=False, reply=b"-err " + ECHO.encode() + b"\r\n"), Fault.replace("PASS", carried_out=False, reply=b"-err " + ECHO.encode() + b"\r\n")],
+    "just wrong": [],
+}  # fmt: skip
+WAYS = ["USER", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER", "APOP", None]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_failing_login_shows_no_secret(case: str, way: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Row 33: 0 finds in str, repr, args, attributes, tracebacks with locals, pickles, and all logs at DEBUG."""
+    caplog.set_level(logging.DEBUG)
+    sasl = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
+    with Server([b"x\r\n"], password="another", token="another", sasl=sasl, apop=True, faults=FAULTS[case]) as server:
+        mailbox = Mailbox(
+            server.host, "me", SECRET, port=server.port, security="none", auth=way, timeout=0.4, utf8=False
+        )
+        with pytest.raises((MailboxError, ValueError)) as caught:
+            mailbox.open()
+    found = outputs(caught.value, caplog.text, mailbox, mailbox.account, mailbox.account.auth)
+    assert search(found, SECRET) == []
+    assert "C: " in caplog.text
+
+
+@pytest.mark.parametrize("case", [case for case in FAULTS if case != "echoed by USER"])  # nobody knows it by then
+def test_a_failing_login_by_hand_shows_no_secret(case: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The same for one command at a time."""
+    caplog.set_level(logging.DEBUG)
+    attempts: list[Callable[[Connection], object]] = [
+        lambda pop: (pop.user("me"), pop.pass_(SECRET)),
+        lambda pop: pop.auth("PLAIN", "me", SECRET),
+        lambda pop: pop.login("me", auth=OAuth2(SECRET)),
+        lambda pop: pop.login("me", lambda: SECRET),
+    ]
+    with Server([b"x\r\n"], password="another", sasl=("PLAIN", "OAUTHBEARER"), faults=FAULTS[case]) as server:
+        for attempt in attempts:
+            with Connection(server.host, server.port, security="none", timeout=0.4) as pop:
+                try:
+                    attempt(pop)
+                except MailboxError as error:
+                    found = outputs(error, caplog.text, pop, pop.session, pop.session.protocol, pop.quirks)
+                    assert search(found, SECRET) == []
+                else:
+                    assert search({"log": caplog.text, "session": repr(pop.session)}, SECRET) == []
+
+
+def test_a_bare_command_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """The lowest floor knows a secret when it sends it."""
+    caplog.set_level(logging.DEBUG)
+    faults = [Fault.refuse("PASS", text=ECHO)]
+    with Server(faults=faults) as server, Connection(server.host, server.port, security="none") as pop:
+        pop.user("me")
+        with pytest.raises(MailboxError) as caught:
+            pop.execute(commands.pass_(SECRET))
+    assert search(outputs(caught.value, caplog.text), SECRET) == []
+
+
+@pytest.mark.parametrize("bad", [SECRET + "\r\n", SECRET + "\0", SECRET + "\ud800", "\x7f" + SECRET])
+@pytest.mark.parametrize("way", ["USER", "PLAIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2"])
+def test_a_refused_argument_shows_no_secret(bad: str, way: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Misuse is reported without the value, in our frames' variables too."""
+    caplog.set_level(logging.DEBUG)
+    with Server(sasl=("PLAIN", "CRAM-MD5", "XOAUTH2")) as server:
+        for given_as in (bad, lambda: bad):
+            with (
+                Connection(server.host, server.port, security="none", timeout=2) as pop,
+                pytest.raises(ValueError) as caught,
+            ):
+                pop.login("me", given_as, way)
+            assert search(outputs(caught.value, caplog.text, pop), SECRET) == []
+
+
+def test_an_echo_in_a_good_reply_is_redacted() -> None:
+    """`pass_` returns what the server said, without the password in it."""
+    faults = [Fault.replace("PASS", carried_out=False, reply=f"+OK welcome {SECRET}\r\n".encode())]
+    with Server(password=SECRET, faults=faults) as server, Connection(server.host, server.port, security="none") as pop:
+        pop.user("me")
+        assert pop.pass_(SECRET) == "welcome ***"
+
+
+# --- the wire log ---------------------------------------------------------------------------------------------
+
+
+def test_the_wire_log_tells_a_session_without_its_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    """Commands, statuses and lengths; no password, no mail."""
+    caplog.set_level(logging.DEBUG, logger="pymailbox.wire")
+    mail = b"Subject: private matters\r\n\r\nvery private\r\n"
+    with (
+        Server([mail], password=SECRET) as server,
+        Mailbox(server.host, "me", SECRET, port=server.port, security="none", pipelining=False) as inbox,
+    ):
+        assert inbox[0].raw == mail
+    said = [record.getMessage() for record in caplog.records if record.name == "pymailbox.wire"]
+    assert said[0].startswith("S: +OK")
+    assert "C: AUTH PLAIN ***" in said
+    assert any(line.startswith("S: +OK") and line.endswith(f"(and {len(mail)} octets)") for line in said)
+    assert said[-2] == "C: QUIT"
+    assert not search({"log": caplog.text}, SECRET, "private", "cHJpdmF0ZQ")
+
+
+def test_the_wire_log_costs_nothing_when_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is formatted below DEBUG."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("formatted for nobody")
+
+    logging.getLogger("pymailbox.wire").setLevel(logging.INFO)
+    monkeypatch.setattr("pymailbox.pop3.wire.sent", fail)
+    monkeypatch.setattr("pymailbox.pop3.wire.received", fail)
+    try:
+        with Server([b"x\r\n"]) as server, Mailbox(server.host, "me", "secret", port=server.port, security="none"):
+            pass
+    finally:
+        logging.getLogger("pymailbox.wire").setLevel(logging.NOTSET)
+
+
+def test_escapes_in_the_log_do_not_reach_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    """Row 9: what a server says is printable in the log."""
+    caplog.set_level(logging.DEBUG)
+    with (
+        Server(greeting="\x1b]0;owned\x07 hello") as server,
+        Connection(server.host, server.port, security="none") as pop,
+    ):
+        pop.capa()
+    assert "\x1b" not in caplog.text
+    assert "\\x1b]0;owned" in caplog.text
