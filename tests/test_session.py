@@ -315,7 +315,7 @@ def test_hanging_up_on_the_first_pipeline() -> None:
     batch = session.batch(retrs(range(1, 200)))
     fill(session, batch)
     feed(session, batch, b"-ERR\r\n")
-    session.end(ConnectionLost("the server closed the connection"))
+    hang_up(session, batch)
     assert "HANGS_UP_ON_PIPELINE" in session.quirks
     assert session.may_pipeline is False
 
@@ -324,8 +324,29 @@ def test_hanging_up_on_the_first_pipeline() -> None:
     fill(session, batch)
     feed(session, batch, b"-ERR\r\n" * 64)
     fill(session, batch)
-    session.end(ConnectionLost("the server closed the connection"))
+    hang_up(session, batch)
     assert session.may_pipeline is None
+
+
+def test_what_comes_after_the_end_is_not_held_against_pipelining() -> None:
+    """A session that we closed with replies owed, or that was reset, says nothing of the server's pipelining."""
+    for reason in ("the connection was closed", "the connection to host broke"):
+        session = greeted()
+        fill(session, session.batch(retrs(range(1, 10))))
+        session.protocol.poison(reason)
+        with pytest.raises(ConnectionLost) as caught:
+            session.single(commands.noop())
+        session.end(caught.value)
+        assert session.may_pipeline is None
+        assert not session.quirks
+
+
+def hang_up(session: Session, batch: Batch[Any]) -> None:
+    """The server ends its side, as the driver sees it."""
+    session.protocol.receive_eof()
+    with pytest.raises(ConnectionLost) as caught:
+        session.next_chunk(batch)
+    session.end(caught.value)
 
 
 def test_begin_forgets_the_conversation() -> None:

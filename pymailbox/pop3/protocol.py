@@ -141,6 +141,11 @@ class Protocol:
         return self._window < 2 * _FIRST_WINDOW
 
     @property
+    def hung_up(self) -> bool:
+        """Whether the server has ended its side in an orderly way."""
+        return self._ended
+
+    @property
     def midway(self) -> bool:
         """Whether a body has begun and not ended."""
         return self._text is not None

@@ -224,7 +224,7 @@ class Session:
             if isinstance(error, Timeout):
                 protocol.note("DROPS_PIPELINED", seen)
                 self.may_pipeline = False
-            elif isinstance(error, ConnectionLost) and protocol.untried:
+            elif protocol.hung_up and protocol.untried:
                 protocol.note("HANGS_UP_ON_PIPELINE", seen)
                 self.may_pipeline = False
         protocol.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
