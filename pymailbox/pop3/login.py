@@ -316,6 +316,7 @@ def _enter(session: Session, way: Any) -> Flow[None]:
             yield from apop(session, user, password)
         else:
             _refuse_plaintext(session)
+            commands.pass_(password)  # what it refuses is refused before USER is sent
             yield from ask(commands.user(user))
             yield from pass_(session, password)
         return

@@ -1,0 +1,157 @@
+"""No injection: every octet value in every string argument; for the forbidden ones nothing is sent."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pymailbox import Account, Mailbox, OAuth2
+from pymailbox.errors import MailboxError
+from pymailbox.pop3 import Connection, commands, sasl
+from pymailbox.testing import Server
+
+FORBIDDEN = frozenset([*range(0x20), 0x7F])
+
+#: Where a string of the caller's gets into a command, as `argument -> octets of the line`.
+COMMANDS: dict[str, Callable[[str], bytes]] = {
+    "USER": lambda text: commands.user(text).line,
+    "PASS": lambda text: commands.pass_(text).line,
+    "RPOP": lambda text: commands.rpop(text).line,
+    "APOP's user": lambda text: commands.apop(text, "s3cret", b"<a@b>").line,
+    "APOP's secret": lambda text: commands.apop("me", text, b"<a@b>").line,
+    "LANG": lambda text: commands.lang(text).line,
+    "AUTH": lambda text: commands.auth(text).line,
+}
+#: Those that are one word: a blank would begin the next argument.
+WORDS = {"APOP's user", "LANG", "AUTH"}
+MECHANISMS: dict[str, Callable[[str], Any]] = {
+    "PLAIN's user": lambda text: sasl.Plain(text, "x"),
+    "PLAIN's password": lambda text: sasl.Plain("x", text),
+    "PLAIN's authorization": lambda text: sasl.Plain("x", "x", text),
+    "LOGIN's user": lambda text: sasl.Login(text, "x"),
+    "LOGIN's password": lambda text: sasl.Login("x", text),
+    "CRAM-MD5's user": lambda text: sasl.CramMD5(text, "x"),
+    "CRAM-MD5's password": lambda text: sasl.CramMD5("x", text),
+    "SCRAM's user": lambda text: sasl.Scram(text, "x"),
+    "SCRAM's password": lambda text: sasl.Scram("x", text),
+    "EXTERNAL's user": lambda text: sasl.External(text),
+    "ANONYMOUS's trace": lambda text: sasl.Anonymous(text),
+    "XOAUTH2's user": lambda text: sasl.XOAuth2(text, "x"),
+    "XOAUTH2's token": lambda text: sasl.XOAuth2("x", text),
+    "OAUTHBEARER's user": lambda text: sasl.OAuthBearer(text, "x"),
+    "OAUTHBEARER's token": lambda text: sasl.OAuthBearer("x", text),
+    "GSSAPI's user": lambda text: sasl.GSSAPI(text),
+}
+
+
+def forms(octet: int) -> Iterator[str]:
+    """Return the ways in which this octet could come to be sent: first, last, alone, in the middle, beside umlauts."""
+    character = chr(octet)
+    yield from (character, f"{character}x", f"x{character}", f"x{character}y", f"ä{character}ö")
+
+
+@pytest.mark.parametrize("where", COMMANDS)
+def test_every_octet_in_every_argument_of_a_command(where: str) -> None:
+    """Row 14: ValueError for C0 and DEL; for all others the line has one CRLF, at its end."""
+    for octet in range(256):
+        for text in forms(octet):
+            if octet in FORBIDDEN:
+                with pytest.raises(ValueError) as caught:
+                    COMMANDS[where](text)
+                assert repr(text) not in str(caught.value)
+            elif not (octet == 0x20 and where in WORDS):
+                line = COMMANDS[where](text)
+                assert not FORBIDDEN & set(line[:-2])
+                assert line.endswith(b"\r\n")
+
+
+@pytest.mark.parametrize("where", MECHANISMS)
+def test_every_octet_in_every_field_of_a_mechanism(where: str) -> None:
+    """Row 14, "SASL-decoded values": base64 hides a control character from the line and not from the server."""
+    for octet in range(256):
+        for text in forms(octet):
+            if octet in FORBIDDEN:
+                with pytest.raises(ValueError):
+                    MECHANISMS[where](text)
+            else:
+                MECHANISMS[where](text)
+
+
+@pytest.mark.parametrize("where", sorted(WORDS))
+def test_a_blank_is_no_part_of_a_word(where: str) -> None:
+    """Where it would begin another argument it is ValueError."""
+    for text in forms(0x20):
+        with pytest.raises(ValueError):
+            COMMANDS[where](text)
+
+
+@pytest.mark.parametrize("text", ["用户名\u760d\u760a", "\u0d0a", "\uff0d\uff0a", "\u2028", "\x85"])
+def test_what_would_be_a_line_end_in_another_encoding_is_none(text: str) -> None:
+    """Row 15, CVE-2025-7962: the octets that are sent are what is checked."""
+    line = commands.user(text).line
+    assert line.count(b"\r") == line.count(b"\n") == 1
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server that remembers what it was sent."""
+    sasl_names = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
+    with Server(sasl=sasl_names, apop=True, log_secrets=True) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "way", ["USER", "APOP", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER"]
+)
+def test_nothing_is_sent_for_a_forbidden_octet(server: Server, way: str) -> None:
+    """0 octets on the wire, whether it is in the user, the password, or what a callable returned; the session goes on."""
+    with Connection(server.host, server.port, security="none") as pop:
+        pop.capa()
+        record = server.sessions[-1]
+        for octet in sorted(FORBIDDEN):
+            text = f"x{chr(octet)}y"
+            attempts: list[tuple[str, Any]] = [("me", text), ("me", lambda text=text: text), (text, "secret")]
+            for user, password in attempts:
+                with pytest.raises(ValueError):
+                    pop.login(user, password, way)
+        pop.quit()
+    assert [line for line in record.commands if line not in ("CAPA", "QUIT")] == []
+
+
+@pytest.mark.parametrize("octet", sorted(FORBIDDEN))
+def test_a_mailbox_does_not_even_connect(server: Server, octet: int) -> None:
+    """A password or user with a forbidden octet is misuse of the constructor; a token too."""
+    text = f"x{chr(octet)}y"
+    before = len(server.sessions)
+    for make in (
+        lambda: Mailbox(server.host, "me", text, port=server.port, security="none"),
+        lambda: Mailbox(server.host, text, "secret", port=server.port, security="none"),
+        lambda: Mailbox(server.host, "me", auth=OAuth2(text), port=server.port, security="none"),
+        lambda: Account.from_env(environment={"PYMAILBOX_HOST": "h", "PYMAILBOX_PASSWORD": text}),
+    ):
+        with pytest.raises(ValueError):
+            make()
+    assert len(server.sessions) == before
+
+
+@pytest.mark.parametrize("octet", sorted(set(range(256)) - FORBIDDEN))
+def test_every_other_octet_is_a_password_like_any(octet: int) -> None:
+    """Q30: blanks and 8-bit characters are part of a password, wherever they stand; row 14 costs nobody a login."""
+    text = f"{chr(octet)}a{chr(octet)}"
+    with Server(password=text, sasl=("PLAIN",)) as server:
+        for way in ("USER", "PLAIN"):
+            with Connection(server.host, server.port, security="none") as pop:
+                pop.login("me", text, way)
+                pop.quit()
+
+
+def test_a_callable_token_is_checked_too(server: Server) -> None:
+    """What a callable returns is no better than what the caller wrote."""
+    with Connection(server.host, server.port, security="none") as pop:
+        pop.capa()
+        record = server.sessions[-1]
+        with pytest.raises(ValueError):
+            pop.login("me", auth=OAuth2(lambda: "x\r\nDELE 1"))
+        with pytest.raises((ValueError, MailboxError)):
+            pop.login("me", lambda: "s3cret", "X\r\nDELE 1")
+    assert set(record.commands) == {"CAPA"}
