@@ -6,14 +6,16 @@ give what they have, and asking for more is `ConnectionLost`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pymailbox import reading, transaction
-from pymailbox.content import Content, Headers
 from pymailbox.errors import CommandError
 from pymailbox.pop3 import commands
 from pymailbox.pop3.flows import Flow, ask
 from pymailbox.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pymailbox.content import Content, Headers
 
 __all__ = ["Desk", "Entry"]
 
@@ -51,13 +53,19 @@ class Entry(Generic[C]):
 class Desk(Generic[E, C]):
     """One session and its messages."""
 
-    __slots__ = ("connection", "kind", "snapshot")
+    __slots__ = ("_read_headers", "connection", "kind", "read_content", "snapshot")
 
     def __init__(self, connection: C, snapshot: Snapshot[E], kind: type[E]) -> None:
         self.connection = connection
         self.snapshot = snapshot
         #: The class of the messages.
         self.kind = kind
+        # What reads mail is imported when there is a session to read from, not with this module.
+        from pymailbox.content import Content, Headers
+
+        self._read_headers = Headers.from_bytes
+        #: Makes a `Content` of octets.
+        self.read_content = Content.from_bytes
 
     @property
     def alive(self) -> bool:
@@ -82,7 +90,7 @@ class Desk(Generic[E, C]):
     def numbers(self, messages: E | Iterable[E]) -> list[int]:
         """Return the numbers of messages of this session; anything else is misuse."""
         kind = self.kind
-        chosen: list[E] = [messages] if isinstance(messages, kind) else list(messages)  # type: ignore[arg-type]
+        chosen = list(messages) if isinstance(messages, Iterable) else [messages]
         for message in chosen:
             if not isinstance(message, kind):
                 name = kind.__name__
@@ -93,7 +101,7 @@ class Desk(Generic[E, C]):
 
     # --- what is at hand ----------------------------------------------------------------------------------
 
-    def headers_at_hand(self, message: E) -> Headers | None:
+    def headers_at_hand(self, message: E) -> "Headers | None":
         """Return the headers where nothing need be asked for them."""
         if message._headers is None:
             snapshot, number = self.snapshot, message.number
@@ -101,7 +109,7 @@ class Desk(Generic[E, C]):
             if block is None and number not in snapshot.marks:
                 block = snapshot.ahead.take(number)
             if block is not None:
-                message._headers = Headers.from_bytes(block)
+                message._headers = self._read_headers(block)
         return message._headers
 
     def raw_at_hand(self, message: E) -> bytes | None:
@@ -117,16 +125,16 @@ class Desk(Generic[E, C]):
         if message._raw is None:
             message._raw = raw
             if message._headers is not None:
-                message._headers = Headers.from_bytes(raw)  # what TOP gave may differ (Q56)
+                message._headers = self._read_headers(raw)  # what TOP gave may differ (Q56)
         alive.last = message
         for other in alive.keep(message.number, len(raw)):
             other._raw = other._content = None
 
-    def content_of(self, message: E, raw: bytes) -> Content:
+    def content_of(self, message: E, raw: bytes) -> "Content":
         """Return the content of a message whose octets are at hand."""
         content = message._content
         if content is None:
-            content = message._content = Content.from_bytes(raw)
+            content = message._content = self.read_content(raw)
             message._headers = content.headers
         return content
 
@@ -140,10 +148,10 @@ class Desk(Generic[E, C]):
 
     # --- flows --------------------------------------------------------------------------------------------
 
-    def ask_headers(self, message: E) -> Flow[Headers]:
+    def ask_headers(self, message: E) -> "Flow[Headers]":
         """Ask for the headers of a message."""
         block = yield from reading.headers(self.snapshot, message.number, self._has_headers)
-        headers = message._headers = Headers.from_bytes(block)
+        headers = message._headers = self._read_headers(block)
         return headers
 
     def ask_raw(self, message: E) -> Flow[bytes]:
