@@ -1,0 +1,311 @@
+"""Ways to a server: SOCKS5 and HTTP CONNECT proxies, the caller's own socket, a source address, IDNA hosts."""
+
+import asyncio
+import base64
+import contextlib
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from pymailbox import Mailbox
+from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout
+from pymailbox.pop3 import AsyncConnection, Connection
+from pymailbox.testing import Server
+
+Serve = Callable[[socket.socket], "socket.socket | None"]
+
+
+def exactly(client: socket.socket, count: int) -> bytes:
+    """Read that many octets."""
+    read = b""
+    while len(read) < count and (piece := client.recv(count - len(read))):
+        read += piece
+    return read
+
+
+def pump(one: socket.socket, other: socket.socket) -> None:
+    """Carry octets one way until they end."""
+    with contextlib.suppress(OSError):
+        while data := one.recv(65536):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def proxy(serve: Serve) -> Iterator[int]:
+    """Run a proxy; `serve` does its talk and returns the connection to the server."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(15)
+    threads: list[threading.Thread] = []
+
+    def one(client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            client.settimeout(15)
+            server = serve(client)
+            if server is not None:
+                with server:
+                    back = threading.Thread(target=pump, args=(server, client))
+                    back.start()
+                    pump(client, server)
+                    back.join(15)
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            threads.append(threading.Thread(target=one, args=(client,)))
+            threads[-1].start()
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        accepting.join(20)
+        for thread in threads:
+            thread.join(20)
+
+
+class Socks5:
+    """RFC 1928 and RFC 1929, as little as is needed; it notes where it was asked to go."""
+
+    def __init__(self, port: int, *, refuse: int = 0, user: str = "", password: str = "") -> None:
+        self.port, self.refuse, self.user, self.password = port, refuse, user, password
+        self.asked: list[bytes] = []
+
+    def __call__(self, client: socket.socket) -> socket.socket | None:
+        """Serve one client."""
+        version, count = exactly(client, 2)
+        assert version == 5
+        methods = exactly(client, count)
+        wanted = 2 if self.user else 0
+        client.sendall(bytes((5, wanted if wanted in methods else 255)))
+        if self.user:
+            _, length = exactly(client, 2)
+            user = exactly(client, length)
+            password = exactly(client, exactly(client, 1)[0])
+            right = (user, password) == (self.user.encode(), self.password.encode())
+            client.sendall(bytes((1, 0 if right else 1)))
+            if not right:
+                return None
+        kind = exactly(client, 4)[3]
+        if kind == 3:
+            host = exactly(client, exactly(client, 1)[0])
+        else:
+            host = socket.inet_ntop(socket.AF_INET, exactly(client, 4)).encode()
+        exactly(client, 2)
+        self.asked.append(host)
+        client.sendall(bytes((5, self.refuse, 0, 1, 0, 0, 0, 0, 0, 0)))
+        return None if self.refuse else socket.create_connection(("127.0.0.1", self.port), 10)
+
+
+class Connect:
+    """HTTP CONNECT (RFC 9110 §9.3.6)."""
+
+    def __init__(self, port: int, *, status: str = "200 OK") -> None:
+        self.port, self.status = port, status
+        self.asked: list[bytes] = []
+
+    def __call__(self, client: socket.socket) -> socket.socket | None:
+        """Serve one client."""
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        self.asked.append(head)
+        client.sendall(f"HTTP/1.1 {self.status}\r\n\r\n".encode())
+        return socket.create_connection(("127.0.0.1", self.port), 10) if self.status.startswith("200") else None
+
+
+async def aio_stat(host: str, port: int, **options: Any) -> int:
+    """Log in over asyncio."""
+    async with AsyncConnection(host, port, timeout=10, **options) as pop:
+        await pop.login("me", "secret")
+        return (await pop.stat()).count
+
+
+# --- SOCKS ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_socks5(security: Any) -> None:
+    """The proxy is told the name, which nobody resolves here; the certificate is still the server's."""
+    with Server([b"x\r\n"], security=security) as server, proxy(talk := Socks5(server.port)) as port:
+        options = {"security": security, "ssl_context": server.client_context(), "proxy": f"socks5://127.0.0.1:{port}"}
+        with Mailbox("localhost", "me", "secret", port=server.port, timeout=10, **options) as inbox:
+            assert len(inbox) == 1
+        assert asyncio.run(aio_stat("localhost", server.port, **options)) == 1
+        assert talk.asked == [b"localhost", b"localhost"]
+
+
+def test_socks5_with_a_password() -> None:
+    """RFC 1929; a wrong one is a typed error, and no password is shown."""
+    with Server([b"x\r\n"], security="tls") as server:
+        with proxy(Socks5(server.port, user="pro", password="s%Word")) as port:
+            options = {"ssl_context": server.client_context(), "timeout": 10}
+            url = f"socks5://pro:s%25Word@127.0.0.1:{port}"
+            with Connection("localhost", server.port, proxy=url, **options) as pop:  # type: ignore[arg-type] # mixed values
+                pop.login("me", "secret")
+            wrong = Connection("localhost", server.port, proxy=url.replace("s%25", "x%25"), **options)  # type: ignore[arg-type] # mixed values
+            with pytest.raises(ConnectionLost) as caught:
+                wrong.open()
+        assert "Word" not in f"{caught.value}{caught.value!r}{wrong!r}{vars(wrong)!r}"
+
+
+@pytest.mark.parametrize("code", range(1, 9))
+def test_a_proxy_that_refuses(code: int) -> None:
+    """Each of the eight refusals of RFC 1928 §6 is a ConnectionLost that names the proxy."""
+    with proxy(Socks5(0, refuse=code)) as port:
+        url = f"socks5://127.0.0.1:{port}"
+        with pytest.raises(ConnectionLost, match=f"the proxy {url}"):
+            Connection("pop.example.com", proxy=url, timeout=10).open()
+        with pytest.raises(ConnectionLost, match=f"the proxy {url}"):
+            asyncio.run(aio_stat("pop.example.com", 995, proxy=url))
+
+
+def test_a_proxy_that_says_nothing() -> None:
+    """The deadline holds for it too."""
+
+    def silent(client: socket.socket) -> None:
+        while client.recv(100):
+            pass
+
+    with proxy(silent) as port:
+        url = f"socks5://127.0.0.1:{port}"
+        with pytest.raises(Timeout):
+            Connection("pop.example.com", proxy=url, timeout=0.5).open()
+
+        async def attempt() -> None:
+            await AsyncConnection("pop.example.com", proxy=url, timeout=0.5).open()
+
+        with pytest.raises(Timeout):
+            asyncio.run(attempt())
+
+
+def test_a_proxy_that_is_not_there() -> None:
+    """ConnectionLost."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ConnectionLost, match="the proxy"):
+        Connection("pop.example.com", proxy=f"socks5://127.0.0.1:{port}", timeout=5).open()
+
+
+def test_a_proxy_on_this_machine_makes_no_server_local() -> None:
+    """A password does not go in clear to a server elsewhere, though the socket's other end is loopback."""
+    with Server(log_secrets=True) as server, proxy(Socks5(server.port)) as port:
+        url = f"socks5://127.0.0.1:{port}"
+        mailbox = Mailbox("pop.example.com", "me", "secret", port=110, security="none", proxy=url, timeout=10)
+        with pytest.raises(NotSupported, match="clear text"):
+            mailbox.open()
+
+        async def attempt() -> None:
+            pop = AsyncConnection("pop.example.com", 110, security="none", proxy=url, timeout=10)
+            async with pop:
+                await pop.login("me", "secret")
+
+        with pytest.raises(NotSupported, match="clear text"):
+            asyncio.run(attempt())
+        said = {line for record in server.sessions for line in record.commands}
+    assert said <= {"CAPA", "UTF8"}
+
+
+# --- HTTP -----------------------------------------------------------------------------------------------------
+
+
+def test_http_connect() -> None:
+    """TLS through CONNECT, with a password for the proxy."""
+    with Server([b"x\r\n"], security="tls") as server, proxy(talk := Connect(server.port)) as port:
+        url, context = f"http://pro:xy@127.0.0.1:{port}", server.client_context()
+        with Connection("localhost", server.port, proxy=url, ssl_context=context, timeout=10) as pop:
+            pop.login("me", "secret")
+        assert asyncio.run(aio_stat("localhost", server.port, proxy=url, ssl_context=context)) == 1
+    for head in talk.asked:
+        assert head.startswith(f"CONNECT localhost:{server.port} HTTP/1.1\r\n".encode())
+        assert base64.b64encode(b"pro:xy") in head
+
+
+@pytest.mark.parametrize(
+    "status", ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway", "nonsense"]
+)
+def test_an_http_proxy_that_refuses(status: str) -> None:
+    """ConnectionLost."""
+    with proxy(Connect(0, status=status)) as port, pytest.raises(ConnectionLost, match="the proxy"):
+        Connection("pop.example.com", proxy=f"http://127.0.0.1:{port}", timeout=10).open()
+
+
+@pytest.mark.parametrize("security", ["none", "starttls"])
+def test_an_http_proxy_is_for_tls(security: Any) -> None:
+    """Where the server speaks first, its greeting could be lost behind the proxy's reply: ValueError at once."""
+    with pytest.raises(ValueError, match='needs security="tls"'):
+        Connection("pop.example.com", security=security, proxy="http://127.0.0.1:3128")
+
+
+# --- what is given --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:1080",
+        "socks5://",
+        "socks5://h",
+        "ftp://h:1",
+        "socks5://h:x",
+        "socks5://a:s3cret@h:99999999",
+        "socks5://h\r\n:1",
+    ],
+)
+def test_what_is_no_proxy(url: str) -> None:
+    """ValueError at once, without showing a password."""
+    with pytest.raises(ValueError, match="a proxy is given as") as caught:
+        Connection("pop.example.com", proxy=url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NotSupported, before anything is connected."""
+    monkeypatch.setitem(sys.modules, "python_socks", None)
+    with pytest.raises(NotSupported, match=r"pymailbox\[proxy\]"):
+        Connection("pop.example.com", proxy="socks5://127.0.0.1:1080")
+
+
+# --- other ways -----------------------------------------------------------------------------------------------
+
+
+def test_the_callers_own_socket() -> None:
+    """Used as it is, TLS started on it, closed by us; never connected anew."""
+    with Server([b"x\r\n"], security="tls") as server:
+        own = socket.create_connection((server.host, server.port))
+        with Mailbox("localhost", "me", "secret", sock=own, ssl_context=server.client_context()) as inbox:
+            assert len(inbox) == 1
+        assert own.fileno() == -1
+
+
+def test_the_source_address() -> None:
+    """The server sees us come from there."""
+    with (
+        Server([b"x\r\n"]) as server,
+        Connection(server.host, server.port, security="none", source_address=("127.0.0.3", 0)) as pop,
+    ):
+        assert pop._transport is not None
+        assert pop._transport.sock.getsockname()[0] == "127.0.0.3"
+        pop.login("me", "secret")
+
+
+@pytest.mark.parametrize(
+    "host", ["pöp.invalid", "例え.invalid", "no-such-host.invalid", "a..invalid", "ä" * 70 + ".invalid"]
+)
+def test_hosts_that_are_not_there(host: str) -> None:
+    """IDNA names are looked up in their ASCII form; what cannot be one, or is not there, is a ConnectionLost."""
+    with pytest.raises(MailboxError, match="cannot find the host"):
+        Connection(host, timeout=10).open()
