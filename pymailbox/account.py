@@ -8,15 +8,17 @@ callable, asked at each login and not kept.
 """
 
 import os
-import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from attrs import Attribute, evolve, field, frozen
 
 from pymailbox.errors import NotSupported
 from pymailbox.secrets import Secret, secret
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 __all__ = ["Account", "OAuth2", "Password", "Security", "default_port", "password_command"]
 
@@ -109,6 +111,8 @@ class Account:
         A password in a URL ends in process lists and histories: where the URL was typed, say `refuse_password=True`,
         and it is ValueError.
         """
+        from urllib.parse import unquote
+
         url = secret(url)
         parts = _split(url)
         if parts is None:
@@ -121,12 +125,12 @@ class Account:
             raise ValueError("a password in a URL can be read by others: give it in another way")
         security = _SCHEMES[parts.scheme]
         name, _, options = (parts.username or "").partition(";")
-        auth = urllib.parse.unquote(options[5:]).lstrip("+") if options.upper().startswith("AUTH=") else "*"
+        auth = unquote(options[5:]).lstrip("+") if options.upper().startswith("AUTH=") else "*"
         if password is None and parts.password is not None:
-            password = urllib.parse.unquote(parts.password)
+            password = unquote(parts.password)
         return cls(
             parts.hostname,
-            urllib.parse.unquote(name) or None,
+            unquote(name) or None,
             password,
             port=default_port(security) if parts.port is None else parts.port,
             security=security,
@@ -220,9 +224,11 @@ class Account:
     @property
     def url(self) -> str:
         """The POP URL of this account, without the password."""
+        from urllib.parse import quote
+
         scheme = next(name for name, security in _SCHEMES.items() if security == self.security)
         host = f"[{self.host}]" if ":" in self.host else self.host
-        user = urllib.parse.quote(self.user, safe="") + "@" if self.user else ""
+        user = quote(self.user, safe="") + "@" if self.user else ""
         return f"{scheme}://{user}{host}:{self.port}"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -240,12 +246,14 @@ def _unpickled(kind: type[Account], host: str, user: str | None, security: Secur
     return kind(host, user, security=security, port=port)
 
 
-def _split(url: str) -> urllib.parse.SplitResult | None:
+def _split(url: str) -> "SplitResult | None":
     """Split a URL that has a port in range; what urllib says of one that is none would show the password."""
     if any(c <= " " or c == "\x7f" for c in url):  # urllib drops some of these without a word
         return None
+    from urllib.parse import urlsplit
+
     try:
-        parts = urllib.parse.urlsplit(url)
+        parts = urlsplit(url)
         return parts if parts.port != 0 else None
     except ValueError:
         return None

@@ -72,7 +72,7 @@ class AsyncMailbox(MessageSequence[AsyncMessage, AsyncConnection]):
         if self._desk is not None:
             raise ValueError("this mailbox is open already")
         if self._connection.opened:
-            self._connection = self._new_connection()
+            self._connection = self._fresh_connection()
         connection = self._connection
         try:
             await connection.connect()

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pymailbox import reading, transaction
-from pymailbox.content import Address, Attachment, Content, Headers
 from pymailbox.desk import Entry
 from pymailbox.draft import Draft
 from pymailbox.pop3.aio import AsyncConnection
@@ -18,6 +17,8 @@ from pymailbox.pop3.aio import AsyncConnection
 if TYPE_CHECKING:
     from datetime import datetime
     from email.message import EmailMessage
+
+    from pymailbox.content import Address, Attachment, Content, Headers
 
 __all__ = ["AsyncMessage", "Writable"]
 
@@ -69,7 +70,7 @@ class AsyncMessage(Entry[AsyncConnection]):
 
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
-    async def headers(self) -> Headers:
+    async def headers(self) -> "Headers":
         """All header fields; from the body once that is here (Q56)."""
         desk = self._desk
         headers = desk.headers_at_hand(self)
@@ -79,23 +80,23 @@ class AsyncMessage(Entry[AsyncConnection]):
         """The subject, decoded; "" if absent."""
         return (await self.headers()).subject
 
-    async def from_(self) -> Address | None:
+    async def from_(self) -> "Address | None":
         """The first address of From."""
         return (await self.headers()).from_
 
-    async def to(self) -> tuple[Address, ...]:
+    async def to(self) -> "tuple[Address, ...]":
         """The addresses of To."""
         return (await self.headers()).to
 
-    async def cc(self) -> tuple[Address, ...]:
+    async def cc(self) -> "tuple[Address, ...]":
         """The addresses of Cc."""
         return (await self.headers()).cc
 
-    async def bcc(self) -> tuple[Address, ...]:
+    async def bcc(self) -> "tuple[Address, ...]":
         """The addresses of Bcc."""
         return (await self.headers()).bcc
 
-    async def reply_to(self) -> tuple[Address, ...]:
+    async def reply_to(self) -> "tuple[Address, ...]":
         """The addresses of Reply-To."""
         return (await self.headers()).reply_to
 
@@ -119,7 +120,7 @@ class AsyncMessage(Entry[AsyncConnection]):
         raw = desk.raw_at_hand(self)
         return raw if raw is not None else await desk.connection.run(desk.ask_raw(self))
 
-    async def content(self) -> Content:
+    async def content(self) -> "Content":
         """The whole message as a pure value, usable offline; pickles."""
         return self._desk.content_of(self, await self.raw())
 
@@ -135,7 +136,7 @@ class AsyncMessage(Entry[AsyncConnection]):
         """The inline text/html parts; None if there is none."""
         return (await self.content()).html
 
-    async def attachments(self) -> tuple[Attachment, ...]:
+    async def attachments(self) -> "tuple[Attachment, ...]":
         """Every other part."""
         return (await self.content()).attachments
 
@@ -146,7 +147,7 @@ class AsyncMessage(Entry[AsyncConnection]):
     async def preview(self, lines: int = 10) -> str:
         """Return what a person would read of the first `lines` lines of the body, by TOP; no RETR."""
         desk = self._desk
-        return Content.from_bytes(await desk.connection.run(reading.top(desk.snapshot, self.number, lines))).body
+        return desk.read_content(await desk.connection.run(reading.top(desk.snapshot, self.number, lines))).body
 
     # --- to disk ------------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class Mailbox(MessageSequence[Message, Connection], Sequence[Message]):
         if self._desk is not None:
             raise ValueError("this mailbox is open already")
         if self._connection.opened:
-            self._connection = self._new_connection()
+            self._connection = self._fresh_connection()
         connection = self._connection
         try:
             connection.connect()

@@ -8,7 +8,6 @@ import os
 from typing import TYPE_CHECKING
 
 from pymailbox import reading, transaction
-from pymailbox.content import Address, Attachment, Content, Headers
 from pymailbox.desk import Entry
 from pymailbox.draft import Draft, write_all
 from pymailbox.pop3.connection import Connection
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from email.message import EmailMessage
     from typing import BinaryIO
+
+    from pymailbox.content import Address, Attachment, Content, Headers
 
 __all__ = ["Message"]
 
@@ -61,7 +62,7 @@ class Message(Entry[Connection]):
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
     @property
-    def headers(self) -> Headers:
+    def headers(self) -> "Headers":
         """All header fields; from the body once that is here (Q56)."""
         desk = self._desk
         headers = desk.headers_at_hand(self)
@@ -73,27 +74,27 @@ class Message(Entry[Connection]):
         return self.headers.subject
 
     @property
-    def from_(self) -> Address | None:
+    def from_(self) -> "Address | None":
         """The first address of From."""
         return self.headers.from_
 
     @property
-    def to(self) -> tuple[Address, ...]:
+    def to(self) -> "tuple[Address, ...]":
         """The addresses of To."""
         return self.headers.to
 
     @property
-    def cc(self) -> tuple[Address, ...]:
+    def cc(self) -> "tuple[Address, ...]":
         """The addresses of Cc."""
         return self.headers.cc
 
     @property
-    def bcc(self) -> tuple[Address, ...]:
+    def bcc(self) -> "tuple[Address, ...]":
         """The addresses of Bcc."""
         return self.headers.bcc
 
     @property
-    def reply_to(self) -> tuple[Address, ...]:
+    def reply_to(self) -> "tuple[Address, ...]":
         """The addresses of Reply-To."""
         return self.headers.reply_to
 
@@ -122,7 +123,7 @@ class Message(Entry[Connection]):
         return raw if raw is not None else desk.connection.run(desk.ask_raw(self))
 
     @property
-    def content(self) -> Content:
+    def content(self) -> "Content":
         """The whole message as a pure value, usable offline; pickles."""
         return self._desk.content_of(self, self.raw)
 
@@ -142,7 +143,7 @@ class Message(Entry[Connection]):
         return self.content.html
 
     @property
-    def attachments(self) -> tuple[Attachment, ...]:
+    def attachments(self) -> "tuple[Attachment, ...]":
         """Every other part."""
         return self.content.attachments
 
@@ -154,7 +155,7 @@ class Message(Entry[Connection]):
     def preview(self, lines: int = 10) -> str:
         """Return what a person would read of the first `lines` lines of the body, by TOP; no RETR."""
         desk = self._desk
-        return Content.from_bytes(desk.connection.run(reading.top(desk.snapshot, self.number, lines))).body
+        return desk.read_content(desk.connection.run(reading.top(desk.snapshot, self.number, lines))).body
 
     # --- to disk ------------------------------------------------------------------------------------------
 

@@ -94,6 +94,12 @@ class MessageSequence(ABC, Generic[E, C]):
     def _new_connection(self) -> C:
         """Make a connection that is not open yet."""
 
+    def _fresh_connection(self) -> C:
+        """Make the connection of the next session: one by one where the server stalled a pipeline (decision 7)."""
+        if self._session.may_pipeline is False:
+            self._options["pipelining"] = False
+        return self._new_connection()
+
     @property
     @abstractmethod
     def _session(self) -> Session:

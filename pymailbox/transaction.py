@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pymailbox.account import Password, Security
 from pymailbox.errors import CommandError, CommitError, LimitExceeded, MailboxError
-from pymailbox.pop3 import commands, flows, login
+from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.flows import Flow, ask, ask_all
@@ -34,6 +34,8 @@ def begin(
     read_only: bool,
 ) -> Flow[Snapshot[Any]]:
     """Greeting, TLS, capabilities, UTF8, login, capabilities again, STAT."""
+    from pymailbox.pop3 import login  # the mechanisms are many: imported when somebody logs in
+
     yield from flows.establish(session, security)
     if utf8:
         yield from flows.ask_utf8(session)

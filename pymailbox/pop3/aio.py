@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from pymailbox.errors import CommandError, MailboxError
-from pymailbox.pop3 import commands, flows, login
+from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.aio_driver import AsyncDriver
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.commands import Stat
@@ -97,11 +97,15 @@ class AsyncConnection(AsyncDriver):
     async def pass_(self, password: str) -> str:
         """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
         password = secret(password)
+        from pymailbox.pop3 import login
+
         return await self.run(login.pass_(self.session, password))
 
     async def apop(self, user: str, password: str) -> str:
         """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
         password = secret(password)
+        from pymailbox.pop3 import login
+
         return await self.run(login.apop(self.session, user, password))
 
     async def rpop(self, user: str) -> str:
@@ -181,6 +185,8 @@ class AsyncConnection(AsyncDriver):
         For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never connects anew.
         """
         password = secret(password)
+        from pymailbox.pop3 import login
+
         if isinstance(mechanism, str):
             mechanism = login.named(mechanism, user, password)
         await self.run(login.authenticate(self.session, mechanism))
@@ -196,6 +202,8 @@ class AsyncConnection(AsyncDriver):
         Raises `AuthenticationError` and the other refusals of a login, `NotSupported`, `ProtocolError`.
         """
         password = secret(password)
+        from pymailbox.pop3 import login
+
         await self.run(login.login(self.session, user, password, auth))
 
     async def quit(self) -> str:

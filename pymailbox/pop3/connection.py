@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from pymailbox.errors import CommandError, MailboxError
-from pymailbox.pop3 import commands, flows, login
+from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.commands import Stat
 from pymailbox.pop3.driver import Driver
@@ -93,11 +93,15 @@ class Connection(Driver):
     def pass_(self, password: str) -> str:
         """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
         password = secret(password)
+        from pymailbox.pop3 import login
+
         return self.run(login.pass_(self.session, password))
 
     def apop(self, user: str, password: str) -> str:
         """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
         password = secret(password)
+        from pymailbox.pop3 import login
+
         return self.run(login.apop(self.session, user, password))
 
     def rpop(self, user: str) -> str:
@@ -171,6 +175,8 @@ class Connection(Driver):
         For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never connects anew.
         """
         password = secret(password)
+        from pymailbox.pop3 import login
+
         if isinstance(mechanism, str):
             mechanism = login.named(mechanism, user, password)
         self.run(login.authenticate(self.session, mechanism))
@@ -186,6 +192,8 @@ class Connection(Driver):
         Raises `AuthenticationError` and the other refusals of a login, `NotSupported`, `ProtocolError`.
         """
         password = secret(password)
+        from pymailbox.pop3 import login
+
         self.run(login.login(self.session, user, password, auth))
 
     def quit(self) -> str:

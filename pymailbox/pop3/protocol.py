@@ -8,7 +8,6 @@ window, the limits, and the poisoned state: after any doubt every later use rais
 (DESIGN.md, decision 5). It never calls a sink and never waits.
 """
 
-import logging
 from collections import deque
 from typing import Any
 
@@ -25,7 +24,6 @@ from pymailbox.secrets import Secrets
 
 __all__ = ["Protocol"]
 
-_log = logging.getLogger("pymailbox.quirks")
 
 _FIRST_WINDOW = 64  # commands in flight at the start; doubles with each round trip of clean replies
 _LAST_WINDOW = 4096  # some 50 KB of unanswered commands; drivers read while they write, so this is no deadlock
@@ -67,7 +65,7 @@ class Protocol:
     _complete: bool = field(default=False, init=False)
 
     _failure: str | None = field(default=None, init=False)
-    _lost: int = field(default=0, init=False)  # replies that were owed then
+    _piped: bool = field(default=False, init=False)  # several were in flight since the pipe last ran dry
     _logged: bool = field(factory=wire.listening, init=False)  # asked once for each round trip
 
     # --- out ----------------------------------------------------------------------------------------------
@@ -99,6 +97,7 @@ class Protocol:
             lines.append(command.line)
             if self._logged:
                 wire.sent(command)
+        self._piped = self._piped or len(owed) > 1
         return b"".join(lines)
 
     def _may_send(self, command: Command[Any]) -> bool:
@@ -132,8 +131,13 @@ class Protocol:
 
     @property
     def in_flight(self) -> int:
-        """How many replies the server owes to what was sent, or owed when the conversation ended."""
-        return len(self._owed) if self._failure is None else self._lost
+        """How many replies the server owes to what was sent."""
+        return len(self._owed)
+
+    @property
+    def piped(self) -> bool:
+        """Whether a reply is owed, or was when the conversation ended, to a command sent before earlier replies."""
+        return self._piped
 
     @property
     def untried(self) -> bool:
@@ -314,8 +318,10 @@ class Protocol:
             wire.received(reply, self.secrets)
         self._flight -= command.expected
         self._expected -= command.expected
-        if not self._owed and self._at < len(self._data):
-            raise self._unasked(command)
+        if not self._owed:
+            self._piped = False
+            if self._at < len(self._data):
+                raise self._unasked(command)
         if self._window < _LAST_WINDOW and self.pipelining:
             self._window += 1  # one for each clean reply: doubles with each round trip
         return reply
@@ -396,7 +402,7 @@ class Protocol:
     def poison(self, reason: str) -> None:
         """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
         if self._failure is None:
-            self._failure, self._lost = reason, len(self._owed)
+            self._failure = reason
         self._queued.clear()
         self._owed.clear()
         self._forget()
@@ -414,4 +420,6 @@ class Protocol:
         """Remember a quirk of the server and report it once to the log `pymailbox.quirks`."""
         if quirk not in self.quirks:
             shown = self.quirks[quirk] = printable(self.secrets.redact(seen))
-            _log.info("the server shows %s: %s", quirk, shown)
+            import logging
+
+            logging.getLogger("pymailbox.quirks").info("the server shows %s: %s", quirk, shown)

@@ -219,14 +219,12 @@ class Session:
         on this object goes one by one: whoever makes the next session passes `may_pipeline` on.
         """
         protocol = self.protocol
-        if protocol.in_flight > 1:
-            seen = f"{protocol.in_flight} replies owed"
-            if isinstance(error, Timeout):
-                protocol.note("DROPS_PIPELINED", seen)
-                self.may_pipeline = False
-            elif protocol.hung_up and protocol.untried:
-                protocol.note("HANGS_UP_ON_PIPELINE", seen)
-                self.may_pipeline = False
+        if protocol.piped and isinstance(error, Timeout):
+            protocol.note("DROPS_PIPELINED", "silence in a pipeline")
+            self.may_pipeline = False
+        elif protocol.piped and protocol.hung_up and protocol.untried:
+            protocol.note("HANGS_UP_ON_PIPELINE", "the connection was closed in a pipeline")
+            self.may_pipeline = False
         protocol.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
 
     @property

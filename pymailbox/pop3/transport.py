@@ -6,7 +6,6 @@ pipeline cannot deadlock on two full buffers (RFC 2449 §6.8).
 """
 
 import contextlib
-import ipaddress
 import os
 import select
 import socket
@@ -73,6 +72,8 @@ def is_loopback(sock: socket.socket) -> bool:
     """Whether the peer is this machine, by its address and not by its name."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return True  # a Unix socket or a socket pair
+    import ipaddress
+
     try:
         return ipaddress.ip_address(sock.getpeername()[0].partition("%")[0]).is_loopback
     except (OSError, ValueError):

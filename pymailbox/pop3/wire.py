@@ -4,7 +4,7 @@ At level DEBUG. Secrets are `***`, also where a server echoes them; of challenge
 so no mail is. User names and what servers say of themselves are there: read it before you paste it.
 """
 
-import logging
+import sys
 
 from pymailbox.errors import printable
 from pymailbox.pop3.command import Command, Reply
@@ -12,24 +12,29 @@ from pymailbox.secrets import Secrets
 
 __all__ = ["listening", "received", "sent"]
 
-_log = logging.getLogger("pymailbox.wire")
-
 
 def listening() -> bool:
     """Whether anybody reads this log."""
-    return _log.isEnabledFor(logging.DEBUG)
+    logging = sys.modules.get("logging")  # who has not imported it has no handler
+    return logging is not None and bool(logging.getLogger("pymailbox.wire").isEnabledFor(logging.DEBUG))
+
+
+def _log(text: str, *values: object) -> None:
+    import logging
+
+    logging.getLogger("pymailbox.wire").debug(text, *values)
 
 
 def sent(command: Command[object]) -> None:
     """Note that a command goes out."""
-    _log.debug("C: %s", printable(command.redacted))
+    _log("C: %s", printable(command.redacted))
 
 
 def received(reply: Reply, secrets: Secrets) -> None:
     """Note that a reply has come in, whole."""
     status = reply.status.decode("ascii")
     if status == "+":
-        _log.debug("S: + (%d characters)", len(reply.text))
+        _log("S: + (%d characters)", len(reply.text))
         return
     said = printable(secrets.redact(reply.message))
-    _log.debug("S: %s%s%s", status, said and f" {said}", f" (and {reply.octets} octets)" if reply.octets else "")
+    _log("S: %s%s%s", status, said and f" {said}", f" (and {reply.octets} octets)" if reply.octets else "")
