@@ -387,14 +387,14 @@ def test_each_reply_has_its_own_time() -> None:
     """Many small replies, each in time, are not dripping, although together they are slower than the minimum rate."""
 
     def slowly(sock: socket.socket) -> None:
-        for _ in range(20):
-            time.sleep(0.05)
+        for _ in range(10):
+            time.sleep(0.1)
             sock.sendall(b"+OK\r\n")
 
-    with connected(CAPA, (None, slowly), timeout=0.4) as (pop, _):
-        assert list(pop.pipeline(commands.noop() for _ in range(20))) == [""] * 20
-    with connected(CAPA, (None, slowly), timeout=0.4) as (pop, _):
-        abandoned = pop.pipeline(commands.noop() for _ in range(19))
+    with connected(CAPA, (None, slowly), timeout=0.5) as (pop, _):
+        assert list(pop.pipeline(commands.noop() for _ in range(10))) == [""] * 10
+    with connected(CAPA, (None, slowly), timeout=0.5) as (pop, _):
+        abandoned = pop.pipeline(commands.noop() for _ in range(9))
         next(abandoned)
         abandoned.close()
         assert pop.noop() == ""

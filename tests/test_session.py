@@ -299,9 +299,22 @@ def test_a_stall_with_several_in_flight_is_held_against_pipelining() -> None:
     assert not session.protocol.pipelining
 
 
-def test_a_stall_with_one_in_flight_is_not() -> None:
-    """Silence after a single command says nothing of pipelining."""
+def test_a_stall_behind_the_first_reply_is_held_against_pipelining() -> None:
+    """Of two commands sent together the second was lost: only one reply is owed, and pipelining is to blame."""
     session = greeted()
+    batch = session.batch(retrs((1, 2)))
+    fill(session, batch)
+    feed(session, batch, b"-ERR\r\n")
+    session.end(Timeout("silence"))
+    assert session.may_pipeline is False
+
+
+def test_a_stall_with_one_in_flight_is_not() -> None:
+    """Silence after a single command says nothing of pipelining, though one went well before."""
+    session = greeted()
+    batch = session.batch(retrs((1, 2)))
+    fill(session, batch)
+    feed(session, batch, b"-ERR\r\n-ERR\r\n")
     session.single(commands.noop())
     session.protocol.data_to_send()
     session.end(Timeout("silence"))

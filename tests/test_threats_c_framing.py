@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from pymailbox import Mailbox
 from pymailbox.errors import CommandError, ConnectionLost, MailboxError, ProtocolError, Timeout
 from pymailbox.pop3 import Connection, commands
 from pymailbox.pop3.limits import Limits
@@ -306,6 +307,18 @@ def test_threat_55_pipelining_that_loses_commands() -> None:
             remembered = pop.session.may_pipeline
         with logged_in(server, pipelining=remembered) as pop:
             assert list(pop.pipeline(map(commands.retr, range(1, 10)))) == [b"x\r\n"] * 9
+
+
+def test_threat_55_the_next_session_goes_one_by_one() -> None:
+    """A mailbox whose server stalls pipelines works in the next session, one command after the other (decision 7)."""
+    with Server([b"Subject: x\r\n\r\n"] * 9, quirks=Quirk.DROPS_PIPELINED, latency=0.01) as server:
+        inbox = Mailbox.from_url(server.url, "secret", timeout=0.3)
+        with pytest.raises(Timeout):
+            inbox.open()  # CAPA and STAT go together
+        with inbox.open():
+            assert [message.raw for message in inbox.fetch()] == [b"Subject: x\r\n\r\n"] * 9
+            inbox.reopen()
+            assert [message.subject for message in inbox] == ["x"] * 9
 
 
 def test_threat_56_deadlock_of_full_buffers() -> None:
