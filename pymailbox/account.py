@@ -9,7 +9,6 @@ callable, asked at each login and not kept.
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from attrs import Attribute, evolve, field, frozen
@@ -182,6 +181,7 @@ class Account:
         KeyError where the file has no entry for it; ValueError for a file that is no netrc, or that others can read.
         """
         import netrc
+        from pathlib import Path
 
         where = Path.home() / ".netrc" if path is None else Path(path)
         if os.name == "posix" and where.stat().st_mode & 0o077:

@@ -1,7 +1,6 @@
 """Draft: a file written beside its place, forced to disk and renamed, so that there is the whole of it or nothing."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 __all__ = ["Draft", "write_all"]
@@ -12,6 +11,7 @@ class Draft:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         import tempfile
+        from pathlib import Path
 
         self._path = Path(path)
         descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._path.parent)

@@ -5,7 +5,6 @@ server one of this machine: for what may go in clear text only the server counts
 """
 
 import socket
-import urllib.parse
 from collections.abc import Callable
 
 from pymailbox.account import Security
@@ -36,8 +35,10 @@ def checked(url: str, security: Security) -> Secret:
 def _problem(url: str) -> str | None:
     if any(c <= " " or c == "\x7f" for c in url):
         return "it has blanks or control characters"
+    from urllib.parse import urlsplit
+
     try:
-        parts = urllib.parse.urlsplit(url)
+        parts = urlsplit(url)
         if parts.scheme not in _SCHEMES:
             return f"its scheme is {parts.scheme!r}"
         return None if parts.hostname and parts.port else "it has no host or no port"
