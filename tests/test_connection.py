@@ -8,6 +8,7 @@ import gc
 import os
 import pickle
 import select
+import signal
 import socket
 import sys
 import threading
@@ -350,9 +351,15 @@ def test_a_sink_that_closes() -> None:
 
 def test_time_in_the_sink_does_not_count() -> None:
     """A sink slower than the timeout is waited for: the clocks run only while we wait for the server (decision 4)."""
-    body = b"x" * 300_000 + b"\r\n"
-    with connected((b"RETR 1\r\n", b"+OK\r\n" + stuffed(body)), timeout=0.2) as (pop, _):
-        assert pop.retr(1, lambda _: time.sleep(0.25)) == len(body)
+
+    def in_two(sock: socket.socket) -> None:
+        sock.sendall(b"+OK\r\nfirst\r\n")
+        time.sleep(0.5)
+        sock.sendall(b"second\r\n.\r\n")
+
+    slow = iter((0.4, 0.0, 0.0))
+    with connected((b"RETR 1\r\n", in_two), timeout=0.3) as (pop, _):
+        assert pop.retr(1, lambda _: time.sleep(next(slow))) == len(b"first\r\nsecond\r\n")
 
 
 # --- time ---------------------------------------------------------------------------------------------------------------
@@ -664,6 +671,27 @@ def test_interrupted_inside_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ConnectionLost):
             pop.quit()
     assert replay.received in (b"DELE 1\r\n", b"")
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
+def test_a_signal_during_the_wait() -> None:
+    """A signal handler that raises while the system waits for octets ends the session at once, not at the timeout."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    kept = signal.signal(signal.SIGALRM, interrupted)
+    try:
+        with connected((b"RETR 1\r\n", b"+OK\r\nhalf"), ending="stay") as (pop, _):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            began = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                pop.retr(1)
+            assert time.monotonic() - began < 1
+            assert dead(pop)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, kept)
 
 
 def test_abandoned_generators_are_collected() -> None:

@@ -55,24 +55,36 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 
 
-def test_one_deadline_covers_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty addresses that swallow everything take one timeout together, not twenty (THREATS 12)."""
-    with socket.socket() as listener, socket.socket() as filler:
+@contextlib.contextmanager
+def swallowing() -> Iterator[tuple[str, int]]:
+    """Give an address that answers nothing: its queue of connections is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        filler.setblocking(False)
-        filler.connect_ex(listener.getsockname())  # the queue is full: further connections are not answered
-        others = [socket.socket() for _ in range(3)]
-        for other in others:
+        for _ in range(4):
+            other = stack.enter_context(socket.socket())
             other.setblocking(False)
             other.connect_ex(listener.getsockname())
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*[listener.getsockname()] * 20))
+        yield listener.getsockname()
+
+
+def test_one_deadline_covers_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty addresses that swallow everything take one timeout together, not twenty (THREATS 12)."""
+    with swallowing() as address:
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*[address] * 20))
         began = time.monotonic()
         with pytest.raises(Timeout):
             connect("pop.example.com", 110, soon(0.5))
         assert time.monotonic() - began < 1.0
-        for other in others:
-            other.close()
+
+
+def test_an_address_that_swallows_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is shared: an address that answers nothing does not use up that of the one behind it."""
+    with swallowing() as address, socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(address, listener.getsockname()))
+        with connect("pop.example.com", 110, soon(1.0)) as sock:
+            assert sock.getpeername() == listener.getsockname()
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "x" * 70 + ".example", "a..b"])
