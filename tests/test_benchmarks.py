@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import floor
+from pymailbox.testing import Server
+from tests.benchmarks import crowd, floor
 from tests.benchmarks.limits import LIMITS, judge
 from tests.benchmarks.mailbags import Mailbag, fill
 from tests.benchmarks.rounds import Measurement, Stage, Summary
@@ -161,3 +162,25 @@ def test_every_limit_has_a_figure() -> None:
     verdicts = judge({(work.key, client): one for work in WORKS for client in work.runs})
     assert len(verdicts) == len(LIMITS)
     assert all(verdict.value is not None for verdict in verdicts)
+
+
+def test_async_cases_read_the_same(stage: Stage, mailbags: dict[str, Mailbag], tmp_path: Path) -> None:
+    """Over asyncio the same octets and fields are read; bodies come as their sum."""
+    for name in "abc":
+        expected = sum(map(len, everything(mailbags[name])))
+        assert results("ours_async", "bodies", stage.service(work(name, MEMORY))) == [expected]
+    target = tmp_path / "stream"
+    service = stage.service(work("c", TLS))._replace(sink_path=str(target))
+    assert results("ours_async", "stream", service) == [len(raw) for raw in everything(mailbags["c"])]
+    assert target.read_bytes() == b"".join(everything(mailbags["c"]))
+    service = stage.service(work("a", MEMORY))
+    assert results("ours_async", "triples", service) == results("ours", "triples", service)
+
+
+@pytest.mark.parametrize("case", ["threads", "gathered"])
+def test_the_crowd_is_read(case: str) -> None:
+    """Every account is read, by threads and by tasks."""
+    users = {f"{crowd.USER}{number}": "secret" for number in range(1, 8)}
+    with Server(crowd.MAILS, users=users) as server:
+        service = Service(server.host, server.port, crowd.USER, "secret", len(users))
+        assert results("crowd", case, service) == [len(crowd.MAILS)] * len(users)

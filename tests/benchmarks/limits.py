@@ -11,6 +11,7 @@ __all__ = ["LIMITS", "Limit", "Verdict", "judge"]
 
 Figure = Callable[[Results], float | None]
 MEGABYTE = 1_000_000
+ASYNC = "pymailbox async"
 
 
 class Limit(NamedTuple):
@@ -61,6 +62,11 @@ def times(work: str, other: str, *, client: str = "pymailbox") -> Figure:
 def faster(work: str, other: str, *, client: str = "pymailbox") -> Figure:
     """How many times as fast as the other it is."""
     return times(work, client, client=other)
+
+
+def crowd(work: str) -> Figure:
+    """How many times as fast as threads asyncio is with many accounts."""
+    return faster(work, "pymailbox threads", client=ASYNC)
 
 
 def ahead(work: str, program: str) -> Figure:
@@ -116,6 +122,20 @@ FLOOR = "× the floor's time"
 POPLIB = "× as fast as poplib"
 X = "×"
 
+#: Every work that the mailbox does in both colours, from one session.
+BOTH = (
+    ("triples", TRIPLES),
+    ("bodies-a", A),
+    ("bodies-b", B),
+    ("bodies-c", C),
+    ("stream-c", STREAM),
+    ("bodies-a-tls", f"2.2 KB {TLS}"),
+    ("bodies-b-tls", f"75 KB {TLS}"),
+    ("bodies-c-tls", f"25 MB {TLS}, in memory"),
+    ("stream-c-tls", f"25 MB {TLS}, streamed"),
+    ("triples-50ms", f"the same list {FAR}"),
+)
+
 LIMITS = (
     Limit(B, FLOOR, times("bodies-b", "floor"), "≤", 1.5, X),
     Limit(B, POPLIB, faster("bodies-b", "poplib"), "≥", 6, X),
@@ -161,5 +181,11 @@ LIMITS = (
     Limit("`import pymailbox`", "of ssl, email, asyncio, sqlite3", heavy("pymailbox"), "≤", 0, "modules"),
     Limit("`from pymailbox import Mailbox`", "over attrs and socket", milliseconds("Mailbox"), "≤", 25, "ms"),
     Limit("`from pymailbox import Mailbox`", "of ssl, email, asyncio, sqlite3", heavy("Mailbox"), "≤", 0, "modules"),
+    *(
+        Limit(title, "AsyncMailbox, × as fast as Mailbox", faster(work, "pymailbox", client=ASYNC), "≥", 0.8, X)
+        for work, title in BOTH
+    ),
+    Limit(f"200 accounts {FAR}", "asyncio, × as fast as threads", crowd("accounts"), "≥", 0.8, X),
+    Limit(f"200 accounts {FAR}, dovecot", "asyncio, × as fast as threads", crowd("accounts-dovecot"), "≥", 0.8, X),
     Limit("100,000 messages with `fetch()`", "memory after the 10,000th", memory("flat", "growth"), "≤", 10, "MB"),
 )

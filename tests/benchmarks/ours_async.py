@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from pymailbox import AsyncMailbox
 from tests.benchmarks.service import Service
 
-__all__ = ["bodies", "collect", "triples"]
+__all__ = ["bodies", "collect", "stream", "triples"]
 
 
 def mailbox(service: Service) -> AsyncMailbox:
@@ -41,6 +42,20 @@ def bodies(service: Service) -> Iterator[int | None]:
         sizes: list[int] = []
         runner.run(collect(inbox, lambda raw: sizes.append(len(raw))))
         yield sum(sizes)
+        runner.run(inbox.close())
+
+
+def stream(service: Service) -> Iterator[int | None]:
+    """RETR every message into a file object with `write_to`."""
+
+    async def write(file: BinaryIO) -> list[int]:
+        return [await message.write_to(file) for message in inbox[: service.count]]
+
+    with asyncio.Runner() as runner, service.sink() as file:
+        inbox = mailbox(service)
+        runner.run(inbox.open())
+        yield None
+        yield from runner.run(write(file))
         runner.run(inbox.close())
 
 

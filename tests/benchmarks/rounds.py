@@ -25,11 +25,23 @@ from typing import NamedTuple
 
 import trustme
 
+from tests.benchmarks import crowd
 from tests.benchmarks.mailbags import fill, shape
 from tests.benchmarks.memory_server import PASSWORD
 from tests.benchmarks.programs import PROGRAMS
 from tests.benchmarks.service import Service
-from tests.benchmarks.works import DELAYED, DOVECOT, LOCKSTEP, MEMORY, TLS, WORKS, Run, Work
+from tests.benchmarks.works import (
+    CROWD,
+    CROWD_DOVECOT,
+    DELAYED,
+    DOVECOT,
+    LOCKSTEP,
+    MEMORY,
+    TLS,
+    WORKS,
+    Run,
+    Work,
+)
 from tests.servers import Login, Mail, ServerFailedError, ServerMissingError, dovecot
 
 __all__ = ["NOT_INSTALLED", "Failure", "Measurement", "Results", "Stage", "Summary", "run_rounds"]
@@ -101,8 +113,9 @@ class Stage:
 
     def __init__(self, works: Iterable[Work] = WORKS, *, quick: bool) -> None:
         works = list(works)
-        self.mailbags = sorted({work.mailbag for work in works} - {""})
-        self.with_dovecot = any(work.wire == DOVECOT for work in works)
+        self.mailbags = sorted({work.mailbag for work in works} - {""}) or ["c"]  # it wants one to serve
+        self.wires = {work.wire for work in works}
+        self.crowd = max((work.count or 0 for work in works if work.wire in (CROWD, CROWD_DOVECOT)), default=0)
         self.quick = quick
         self.stack = contextlib.ExitStack()
         self.ports: dict[str, int] = {}
@@ -129,8 +142,13 @@ class Stage:
                 DELAYED: far,
                 LOCKSTEP: far_plain,
             }
-            if self.with_dovecot:
+            if DOVECOT in self.wires:
                 self.start_dovecot(stack)
+            if CROWD in self.wires:
+                served = stack.enter_context(background(["crowd", str(DELAY), str(self.crowd)]))
+                self.ports[CROWD] = served["port"]
+            if CROWD_DOVECOT in self.wires:
+                self.start_crowded_dovecot(stack)
             self.stack = stack.pop_all()
         return self
 
@@ -149,8 +167,23 @@ class Stage:
         self.ports[DOVECOT] = server.port
         self.dovecot_login = Login(server.user, server.password)
 
+    def start_crowded_dovecot(self, stack: contextlib.ExitStack) -> None:
+        """Run dovecot with many users behind a delay line, where it is installed."""
+        try:
+            server = stack.enter_context(dovecot(mails=[Mail(str(n), raw) for n, raw in enumerate(crowd.MAILS)]))
+        except (ServerMissingError, ServerFailedError) as exc:
+            self.missing = str(exc).splitlines()[0]
+            return
+        made = [server.fresh_user() for _ in range(self.crowd)]
+        assert made[0].user == f"{crowd.USER}1"
+        self.crowd_password = made[0].password
+        (self.ports[CROWD_DOVECOT],) = stack.enter_context(background(["delay_line", str(DELAY), str(server.port)]))
+
     def service(self, work: Work, count: int | None = None) -> Service:
         """Give the service of a work, or of a sample of it."""
+        if work.wire in (CROWD, CROWD_DOVECOT):
+            password = PASSWORD if work.wire == CROWD else self.crowd_password
+            return Service(HOST, self.ports[work.wire], crowd.USER, password, work.count or 1)
         available = shape(work.mailbag, quick=self.quick).count
         count = min(count or work.count or available, available)
         certificate = str(self.authority) if work.wire == TLS else ""
@@ -169,7 +202,7 @@ class Stage:
         kind, _, name = run.target.partition(":")
         if kind == "import":
             return measure_import(name)
-        if work.wire == DOVECOT and self.missing:
+        if work.wire in (DOVECOT, CROWD_DOVECOT) and self.missing:
             raise Failure(self.missing)
         service = self.service(work, run.count)
         before = self.server_cpu()

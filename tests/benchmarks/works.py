@@ -16,6 +16,8 @@ TLS = "TLS"
 DELAYED = "50 ms"
 LOCKSTEP = "50 ms, no PIPELINING"
 DOVECOT = "dovecot"
+CROWD = "embedded server, 50 ms"
+CROWD_DOVECOT = "dovecot, 50 ms"
 SAMPLE = 200
 
 
@@ -57,6 +59,7 @@ STREAM = runs(
     poplib="standard:stream",
     pymailbox="ours:stream",
     pymailbox_Connection="ours_connection:stream",
+    pymailbox_async="ours_async:stream",
     curl="program:curl",
     mpop="program:mpop",
 )
@@ -193,6 +196,22 @@ WORKS = (
         LOCKSTEP,
         SAMPLE,
         {"poplib": Run("standard:bodies", once=True), "pymailbox": Run("ours:bodies", once=True)},
+    ),
+    Work(
+        "accounts",
+        "200 accounts of 20 messages at 50 ms, 50 at a time",
+        "",
+        CROWD,
+        200,
+        runs(pymailbox_threads="crowd:threads", pymailbox_async="crowd:gathered"),
+    ),
+    Work(
+        "accounts-dovecot",
+        "200 accounts of 20 messages at 50 ms, 50 at a time, from dovecot",
+        "",
+        CROWD_DOVECOT,
+        200,
+        runs(pymailbox_threads="crowd:threads", pymailbox_async="crowd:gathered"),
     ),
     Work(
         "imports",
