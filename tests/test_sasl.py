@@ -2,6 +2,7 @@
 
 import base64
 import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -297,3 +298,64 @@ def test_gssapi_without_the_library_names_the_extra(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "gssapi", None)
     with pytest.raises(NotSupported, match=r"pymailbox\[gssapi\]"):
         next(sasl.GSSAPI().exchange(PEER))
+
+
+class Ticket:
+    """Kerberos as the library shows it: two tokens, then wrapped messages."""
+
+    def __init__(self, log: list[Any], offer: bytes) -> None:
+        self.log, self.offer, self.complete = log, offer, False
+
+    def step(self, token: bytes | None = None) -> bytes | None:
+        """Take the server's token and give ours."""
+        self.log.append(token)
+        self.complete = token is not None
+        return None if self.complete else b"a ticket"
+
+    def unwrap(self, message: bytes) -> Any:
+        """Open the server's offer."""
+        self.log.append(message)
+        return SimpleNamespace(message=self.offer)
+
+    def wrap(self, message: bytes, encrypt: bool) -> Any:
+        """Close our answer."""
+        assert not encrypt
+        return SimpleNamespace(message=b"wrapped " + message)
+
+
+def kerberos(monkeypatch: pytest.MonkeyPatch, offer: bytes) -> list[Any]:
+    """Put a library in the place of gssapi that behaves as it does; return what it is asked."""
+    log: list[Any] = []
+    library = ModuleType("gssapi")
+    names = {
+        "NameType": SimpleNamespace(hostbased_service="service"),
+        "Name": lambda name, kind: log.append((name, kind)),
+        "SecurityContext": lambda name, usage: Ticket(log, offer),  # noqa: ARG005 - the library's names
+        "exceptions": SimpleNamespace(GSSError=ZeroDivisionError),
+    }
+    for name, value in names.items():
+        setattr(library, name, value)
+    monkeypatch.setitem(sys.modules, "gssapi", library)
+    return log
+
+
+def test_gssapi_of_rfc_4752(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 4752 §3.1: tokens until the context stands, an empty response, then no security layer and whose mailbox."""
+    log = kerberos(monkeypatch, b"\x01\x00\x00\x00")
+    exchange = sasl.GSSAPI("me").exchange(PEER)
+    assert next(exchange) == b"a ticket"
+    assert exchange.send(b"the server's") == b""
+    assert exchange.send(b"the offer") == b"wrapped \x01\x00\x00\x00me"
+    finish(exchange)
+    assert log == [("pop@server.example.com", "service"), None, b"the server's", b"the offer"]
+
+
+@pytest.mark.parametrize("offer", [b"", b"\x02\x00\x00\x00", b"\x01\x00\x00"])
+def test_gssapi_takes_no_security_layer(monkeypatch: pytest.MonkeyPatch, offer: bytes) -> None:
+    """A server that insists on one, or sends nonsense, breaks off."""
+    kerberos(monkeypatch, offer)
+    exchange = sasl.GSSAPI("me").exchange(PEER)
+    next(exchange)
+    exchange.send(b"the server's")
+    with pytest.raises(ProtocolError):
+        exchange.send(b"the offer")

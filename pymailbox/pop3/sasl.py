@@ -7,7 +7,6 @@ Fields are checked when the value is made: no C0 and no DEL in their octets, bef
 in the `repr`.
 """
 
-import json
 from typing import Any, ClassVar
 
 from attrs import field, frozen
@@ -191,6 +190,8 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
 
 def _reason(said: str) -> str:
     """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is none is shown as it is."""
+    import json
+
     try:
         facts: Any = json.loads(said)
     except (ValueError, RecursionError):
