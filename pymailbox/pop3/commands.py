@@ -77,6 +77,8 @@ _LARGEST = 10**18 - 1  # what `number_of` reads back; no server counts so far
 
 
 def _number(value: int, name: str = "message number", least: int = 1) -> bytes:
+    if type(value) is int and least <= value <= _LARGEST:
+        return b"%d" % value
     if isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
     value = operator.index(value)

@@ -33,21 +33,21 @@ class Framing:
         One scan finds the end and the stuffed dots. Mail has few of them; where there are many, the rest is done by
         two scans more, so that no input costs Python code for each line.
         """
+        first = self.dot.search(data, at - back)
+        if first is not None:
+            behind = first.end()
+            if data[behind : behind + 2] == b"\r\n":  # most mails have no line that begins with a dot
+                return data[at : behind - 1], behind + 2, True
         pieces: list[bytes | memoryview] = []
-        begun, view = at, None
-        for found in self.dot.finditer(data, at - back):
+        begun, view = at, memoryview(data)
+        for found in self.dot.finditer(data, len(data) if first is None else first.start()):
             behind = found.end()
             tail = data[behind : behind + 2]
             if tail == b"\r\n" or (tail[:1] == b"\n" and self.newline == b"\n"):
-                next_line = behind + (1 if tail[:1] == b"\n" else 2)
-                if not pieces:
-                    return data[begun : behind - 1], next_line, True
-                pieces.append(memoryview(data)[begun : behind - 1])
-                return b"".join(pieces), next_line, True
+                pieces.append(view[begun : behind - 1])
+                return b"".join(pieces), behind + (1 if tail[:1] == b"\n" else 2), True
             if tail in (b"", b"\r"):
                 break
-            if view is None:
-                view = memoryview(data)
             pieces.append(view[begun : behind - 1])
             begun = behind
             if len(pieces) == _FEW:
@@ -60,7 +60,7 @@ class Framing:
         cut = self._decided(data, begun if pieces else at - back)
         if not pieces:
             return data[begun:cut], cut, False
-        pieces.append(memoryview(data)[begun:cut])
+        pieces.append(view[begun:cut])
         return b"".join(pieces), cut, False
 
     def _decided(self, data: bytes, least: int) -> int:

@@ -13,7 +13,7 @@ from attrs import define, field
 from pymailbox.account import Security
 from pymailbox.errors import CommandError, ConnectionLost, LimitExceeded, MailboxError, Timeout
 from pymailbox.pop3.capabilities import Capabilities
-from pymailbox.pop3.command import Chunk, Command
+from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
 from pymailbox.secrets import Secrets
@@ -173,29 +173,34 @@ class Session:
             event = protocol.next_event()
             if event is None:
                 return None
-            if isinstance(event, Chunk):
+            if isinstance(event, Reply):
+                batches.popleft()
+                batch.owed -= 1
+                self.answered += 1
+                if batch is not wanted:
+                    self._set_aside(batch, len(event.body or b""))
+                elif self._aside:
+                    self._aside = self._dropped = 0
                 if not batch.abandoned:
-                    return batch, event
+                    batch.results.append(self._read(event))
+            elif batch.abandoned:
                 self._set_aside(batch, len(event.data))
-                continue
-            batches.popleft()
-            batch.owed -= 1
-            self.answered += 1
-            if batch is wanted:
-                self._aside = self._dropped = 0
             else:
-                self._set_aside(batch, len(event.body or b""))
-                if batch.abandoned:
-                    continue
-            try:
-                result = event.command.read(event, protocol.note)
-                if isinstance(result, CommandError):
-                    self.secrets.clean(result)
-                batch.results.append(result)
-            except MailboxError as error:
-                self.secrets.clean(error)
-                protocol.poison(error.problem)
-                raise
+                return batch, event
+
+    def _read(self, reply: Reply) -> Any:
+        """Return what a reply says, a refusal as a value; one that does not parse ends the session."""
+        command, protocol = reply.command, self.protocol
+        try:
+            if reply.status != b"-ERR":
+                return command.verb.parse(reply, protocol.note)
+            refused = command.read(reply, protocol.note)
+            self.secrets.clean(refused)
+            return refused
+        except MailboxError as error:
+            self.secrets.clean(error)
+            protocol.poison(error.problem)
+            raise
 
     def _set_aside(self, batch: Batch[Any], octets: int) -> None:
         """Bound what is taken in for others: the window where it is dropped, a message where it is kept."""
