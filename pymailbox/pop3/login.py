@@ -377,10 +377,9 @@ def _refuse_plaintext(session: Session) -> None:
 
 def _forget(error: MailboxError) -> None:
     """Empty the variables of the frames behind an error: what a server says of a login may echo a secret."""
-    clear_frames(error.__traceback__)
-    for earlier in (error.__cause__, error.__context__):
-        if earlier is not None:
-            clear_frames(earlier.__traceback__)
+    for one in (error, error.__cause__):
+        if one is not None:
+            clear_frames(one.__traceback__)
 
 
 def _logged_in(session: Session) -> None:

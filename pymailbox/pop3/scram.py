@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from attrs import Attribute, field, frozen
 
-from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError
+from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError, printable
 from pymailbox.pop3.mechanism import Exchange, Peer, clean
 
 __all__ = ["Scram", "available"]
@@ -105,4 +105,4 @@ def _check(step: Callable[[], T], problem: str) -> T:
         return step()
     except scramp.ScramException as error:
         why = str(error)
-    raise ProtocolError(f"{problem} ({why})")
+    raise ProtocolError(f"{problem} ({printable(why)})")

@@ -1,0 +1,88 @@
+"""Logging in over asyncio: the same flows, the channel bound to, credentials that are awaited."""
+
+import asyncio
+import ssl
+
+import pytest
+
+from pymailbox import OAuth2
+from pymailbox.errors import AuthenticationError
+from pymailbox.pop3 import AsyncConnection, tls
+from pymailbox.testing import Server
+from tests.conftest import Servers
+from tests.servers import RealServer, jwt, trusting
+
+
+def enter(
+    server: RealServer, *credentials: object, context: ssl.SSLContext | None = None, security: str = "tls"
+) -> int:
+    """Log in and count the messages."""
+
+    async def main() -> int:
+        assert server.ca is not None
+        port = server.tls_port if security == "tls" else server.port
+        ours = context or trusting(server.ca)
+        pop = AsyncConnection(
+            server.host,
+            port,
+            security="tls" if security == "tls" else "starttls",
+            ssl_context=ours,
+            timeout=15,
+        )
+        async with pop:
+            await pop.login(*credentials)  # type: ignore[arg-type] # of several kinds
+            return (await pop.stat()).count
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+@pytest.mark.parametrize("name", ["dovecot", "cyrus", "courier"])
+def test_the_strongest(real_servers: Servers, name: str, security: str) -> None:
+    """What is chosen over a blocking socket is chosen here."""
+    server = real_servers.get(name)
+    assert enter(server, server.user, server.password, security=security) == len(server.mails)
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_scram_bound_to_the_channel(real_servers: Servers, security: str) -> None:
+    """The binding is taken from the transport's SSLObject."""
+    server = real_servers.get("cyrus")
+    assert server.ca is not None
+    context = trusting(server.ca)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    found = enter(server, server.user, server.password, "SCRAM-SHA-256-PLUS", context=context, security=security)
+    assert found == len(server.mails)
+
+
+def test_external_and_tokens(dovecot: RealServer) -> None:
+    """A client certificate, and a token from a coroutine function."""
+    assert dovecot.ca is not None
+    assert dovecot.client_certificate is not None
+    context = tls.client_certificate(dovecot.client_certificate, context=tls.private_ca(dovecot.ca))
+    assert enter(dovecot, dovecot.user, context=context) == len(dovecot.mails)
+
+    async def token() -> str:
+        await asyncio.sleep(0)
+        return jwt(dovecot.user)
+
+    assert enter(dovecot, dovecot.user, None, OAuth2(token)) == len(dovecot.mails)
+
+
+def test_a_password_that_is_awaited() -> None:
+    """Also in the place of a password; and a wrong one is refused as everywhere."""
+
+    async def password() -> str:
+        await asyncio.sleep(0)
+        return "secret"
+
+    async def main(server: Server) -> None:
+        async with AsyncConnection(server.host, server.port, security="none") as pop:
+            await pop.login("me", password)
+        async with AsyncConnection(server.host, server.port, security="none") as pop:
+            with pytest.raises(AuthenticationError) as caught:
+                await pop.login("me", "wrong-secret")
+            assert "wrong-secret" not in f"{caught.value!r}"
+
+    with Server() as server:
+        asyncio.run(main(server))
