@@ -13,13 +13,13 @@ from typing import Any
 
 from attrs import define, field
 
-from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError, printable
+from pymailbox.errors import ConnectionLost, MailboxError, ProtocolError, printable
 from pymailbox.pop3 import wire
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
+from pymailbox.pop3.doubts import exceeded, strange, truncated, unasked
 from pymailbox.pop3.framing import CRLF, LF, Framing, longest_line
 from pymailbox.pop3.impostors import guess
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.refusal import response_code
 from pymailbox.secrets import Secrets
 
 __all__ = ["Protocol"]
@@ -77,7 +77,7 @@ class Protocol:
         if command.verb.secret:
             self.secrets.note(command)
         self._expected += command.expected
-        if command.line:
+        if command.verb.name or command.verb.challenged:
             self._queued.append(command)
         else:  # the greeting is owed without being asked for
             self._flight += command.expected
@@ -197,10 +197,11 @@ class Protocol:
             if self._owed:
                 event = self._next_status() if self._text is None else self._next_chunk()
                 if event is None and self._ended:
-                    raise self._truncated()
+                    left, midway = self._data[self._at :], self.midway
+                    raise truncated(left, self.asked, midway=midway, greeted=self._framing is not None)
                 return event
             if self._at < len(self._data):
-                raise self._unasked()
+                raise unasked(self._data[self._at :], self.asked)
             if self._ended:
                 raise ConnectionLost("the server closed the connection", command=self.asked)
             return None
@@ -209,6 +210,35 @@ class Protocol:
                 self.secrets.clean(error)
             self.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
             raise
+
+    def bodies(self) -> list[bytes]:
+        """Return the bodies of the replies at the head of the queue, as far as they are kept, here, and as they should be.
+
+        The short way for a pipeline of RETR or TOP: it stops before whatever is not plain, and before the last reply
+        owed, for `next_event` to deal with.
+        """
+        owed = self._owed
+        if len(owed) < 2 or self._framing is not CRLF or self._text is not None or self._logged or self.discarding:
+            return []
+        data, at, take = self._data, self._at, CRLF.take
+        longest, most = self.limits.status_line, self.limits.message
+        found = []
+        expected = 0
+        while len(owed) > 1 and owed[0].verb.body is Body.KEPT and data[at : at + 4] == b"+OK ":
+            end = data.find(b"\n", at, at + longest)
+            if end < 0 or data[end - 1] != 13:
+                break
+            body, after, ended = take(data, end + 1, 2)
+            if not ended or len(body) > most:
+                break
+            found.append(body)
+            at = after
+            expected += owed.popleft().expected
+        self._at = at
+        self._flight -= expected
+        self._expected -= expected
+        self._window = max(self._window, min(_LAST_WINDOW, self._window + len(found)))
+        return found
 
     def _next_status(self) -> Reply | Chunk | None:
         data, at, framing = self._data, self._at, self._framing
@@ -249,7 +279,7 @@ class Protocol:
         """Wait for the end of a status line that is not here yet, unless the line is too long already."""
         self._searched = len(self._data)
         if end >= 0 or len(self._data) - self._at > self.limits.status_line:
-            raise self._exceeded("status_line", "a status line")
+            raise exceeded("status_line", "a status line", self.asked)
 
     def _odd_line(self, line: bytes) -> tuple[bytes, Framing]:
         """Return a status line that ends in a bare LF or is the first of all, and the framing that follows from it."""
@@ -260,7 +290,7 @@ class Protocol:
             if not crlf:
                 self.note("LF_LINES", "the greeting ends in a bare LF")
         elif framing is CRLF and not crlf:
-            raise self._strange("a status line ends in a bare LF, unlike those before", line)
+            raise strange("a status line ends in a bare LF, unlike those before", line, self.asked)
         return (line[:-1] if crlf else line), framing
 
     def _status(self, line: bytes, command: Command[Any]) -> tuple[bytes, bytes]:
@@ -274,7 +304,7 @@ class Protocol:
             return upper, text
         if command.verb.challenged and token == b"+":
             return token, text
-        raise self._strange(guess(line), line)
+        raise strange(guess(line), line, self.asked)
 
     def _next_chunk(self) -> Reply | Chunk | None:
         """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""
@@ -321,76 +351,36 @@ class Protocol:
         if not self._owed:
             self._piped = False
             if self._at < len(self._data):
-                raise self._unasked(command)
+                raise unasked(self._data[self._at :], None, behind=command.redacted)
         if self._window < _LAST_WINDOW and self.pipelining:
             self._window += 1  # one for each clean reply: doubles with each round trip
         return reply
 
-    # --- limits and doubts --------------------------------------------------------------------------------
+    # --- limits -----------------------------------------------------------------------------------------
 
     def _bound(self, command: Command[Any], octets: int, piece: bytes) -> None:
         limits, body = self.limits, command.verb.body
         if body is Body.STREAMED:
             if limits.stream is not None and octets > limits.stream:
-                raise self._exceeded("stream", "a message")
+                raise exceeded("stream", "a message", self.asked)
             return
         if body is Body.KEPT:
             if octets > limits.message:
-                raise self._exceeded("message", "a message")
+                raise exceeded("message", "a message", self.asked)
             return
         if body is Body.TEXT:
             if octets > limits.header:
-                raise self._exceeded("header", "a listing")
+                raise exceeded("header", "a listing", self.asked)
         elif octets > limits.message:
-            raise self._exceeded("message", "a listing")
+            raise exceeded("message", "a listing", self.asked)
         else:
             self._lines += piece.count(b"\n")
             most = limits.listing_entries if command.entries is None else command.entries
             if self._lines > most:
-                raise self._exceeded("listing_entries", f"more than {most} lines of a listing")
+                raise exceeded("listing_entries", f"more than {most} lines of a listing", self.asked)
         self._line = longest_line(piece, self._line, limits.status_line)
         if self._line > limits.status_line:
-            raise self._exceeded("status_line", "a line of a listing")
-
-    def _exceeded(self, name: str, what: str) -> LimitExceeded:
-        return LimitExceeded(
-            f"the server sent {what} beyond Limits.{name}; raise that limit if this server can be trusted",
-            field=name,
-            command=self.asked,
-        )
-
-    def _strange(self, what: str, line: bytes) -> ProtocolError:
-        said = line.decode("latin-1")
-        return ProtocolError(what, command=self.asked, response=said, code=response_code(said))
-
-    def _unasked(self, command: Command[Any] | None = None) -> MailboxError:
-        """Octets are left although nothing is owed: a forged or a parting reply, never a mere nuisance."""
-        line = self._data[self._at : self._at + 500].split(b"\n", 1)[0].rstrip(b"\r").decode("latin-1")
-        code = response_code(line[4:]) if line[:4].upper() == "-ERR" else None
-        temporary = code in ("SYS/TEMP", "IN-USE", "LOGIN-DELAY")
-        if command is None and line[:4].upper() == "-ERR":
-            problem = "the server ended the session on its own account"
-            return ConnectionLost(problem, command=self.asked, response=line, code=code)
-        return ProtocolError(
-            "the server sent more than it was asked for, so no reply can be believed; open a new session",
-            command=command.redacted if command else None,
-            response=line,
-            code=code,
-            retryable=temporary,
-        )
-
-    def _truncated(self) -> ConnectionLost:
-        left = b"" if self._text is not None else self._data[self._at : self._at + 500]
-        if self._text is not None:
-            what = "the server closed the connection in the middle of a message or listing; nothing of it is kept"
-        elif self._framing is not None:
-            what = "the server closed the connection instead of answering"
-        elif left and not b"+OK".startswith(left[:3].upper()):
-            what = guess(left)
-        else:
-            what = "the server closed the connection instead of greeting; check host, port and security"
-        said = left.decode("latin-1")
-        return ConnectionLost(what, command=self.asked, response=said or None, code=response_code(said[4:]))
+            raise exceeded("status_line", "a line of a listing", self.asked)
 
     # --- state --------------------------------------------------------------------------------------------
 

@@ -1,0 +1,56 @@
+"""Doubts: what it means when octets do not fit, as the errors that end a conversation. Pure."""
+
+from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError
+from pymailbox.pop3.impostors import guess
+from pymailbox.pop3.refusal import response_code
+
+__all__ = ["exceeded", "strange", "truncated", "unasked"]
+
+_SHOWN = 500  # octets of what a server said
+
+
+def exceeded(name: str, what: str, asked: str | None) -> LimitExceeded:
+    """Return the error for more than the field `name` of `Limits` allows."""
+    problem = f"the server sent {what} beyond Limits.{name}; raise that limit if this server can be trusted"
+    return LimitExceeded(problem, field=name, command=asked)
+
+
+def strange(what: str, line: bytes, asked: str | None) -> ProtocolError:
+    """Return the error for a line that is no answer to what was asked."""
+    said = line.decode("latin-1")
+    return ProtocolError(what, command=asked, response=said, code=response_code(said))
+
+
+def unasked(left: bytes, asked: str | None, *, behind: str | None = None) -> MailboxError:
+    """Return the error for octets that are left when nothing is owed: a forged or a parting reply, never a nuisance.
+
+    `behind` is the command whose reply they came together with, which cannot be believed either.
+    """
+    line = left[:_SHOWN].split(b"\n", 1)[0].rstrip(b"\r").decode("latin-1")
+    refused = line[:4].upper() == "-ERR"
+    code = response_code(line[4:]) if refused else None
+    if refused and behind is None:
+        return ConnectionLost(
+            "the server ended the session on its own account", command=asked, response=line, code=code
+        )
+    return ProtocolError(
+        "the server sent more than it was asked for, so no reply can be believed; open a new session",
+        command=behind,
+        response=line,
+        code=code,
+        retryable=code in ("SYS/TEMP", "IN-USE", "LOGIN-DELAY"),
+    )
+
+
+def truncated(left: bytes, asked: str | None, *, midway: bool, greeted: bool) -> ConnectionLost:
+    """Return the error for the end of the stream while a reply is owed; `midway` in a body, `greeted` after a line."""
+    said = "" if midway else left[:_SHOWN].decode("latin-1")
+    if midway:
+        what = "the server closed the connection in the middle of a message or listing; nothing of it is kept"
+    elif greeted:
+        what = "the server closed the connection instead of answering"
+    elif said and not said.upper().startswith(("+", "-")):
+        what = guess(left)
+    else:
+        what = "the server closed the connection instead of greeting; check host, port and security"
+    return ConnectionLost(what, command=asked, response=said or None, code=response_code(said[4:]))
