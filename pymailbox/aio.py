@@ -245,7 +245,12 @@ class _Fetched(AsyncIterator[AsyncMessage]):
 
 @frozen
 class Result(Generic[T]):
-    """What came of one account: a value, or the error that ended its session."""
+    """What came of one account: a value, or the error that ended its session.
+
+    >>> from pymailbox import Account, Result
+    >>> Result(Account("pop.example.com", "me@example.com"), 5).value
+    5
+    """
 
     account: Account
     value: T | None = None

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 #: Pages whose examples run here, with an embedded server as `server`; others have tests of their own.
-PAGES = ["guide.md", "errors.md", "protocol.md", "testing.md"]
+PAGES = ["guide.md", "async.md", "errors.md", "protocol.md", "testing.md"]
 
 
 @pytest.fixture
