@@ -27,7 +27,7 @@ class Body(enum.Enum):
     NONE = "nothing"
     TEXT = "a short listing"  # Limits.header
     LISTING = "one line for each message"  # Limits.listing_entries and Limits.message
-    KEPT = "a message, kept in memory"  # Limits.message
+    KEPT = "a message, kept in memory"  # Limits.message; the result of the command is the body itself
     STREAMED = "a message, handed on in chunks"  # Limits.stream
 
 

@@ -212,7 +212,7 @@ class Protocol:
             raise
 
     def bodies(self) -> list[bytes]:
-        """Return the bodies of the replies at the head of the queue, as far as they are kept, here, and as they should be.
+        """Return the bodies at the head of the queue, as far as they are kept, here, and as they should be.
 
         The short way for a pipeline of RETR or TOP: it stops before whatever is not plain, and before the last reply
         owed, for `next_event` to deal with.

@@ -170,6 +170,10 @@ class Session:
         while True:
             batch = batches[0] if batches else wanted
             protocol.discarding = batch.abandoned
+            if batch is wanted and batch.owed > 1:
+                self._hand_out(protocol.bodies(), wanted)
+                batch = batches[0] if batches else wanted
+                protocol.discarding = batch.abandoned
             event = protocol.next_event()
             if event is None:
                 return None
@@ -187,6 +191,18 @@ class Session:
                 self._set_aside(batch, len(event.data))
             else:
                 return batch, event
+
+    def _hand_out(self, bodies: list[bytes], wanted: Batch[Any]) -> None:
+        """Give bodies that came in a row to the batches that wait for them; a kept body is the result itself."""
+        batches = self._batches
+        self.answered += len(bodies)
+        for body in bodies:
+            batch = batches.popleft()
+            batch.owed -= 1
+            if batch is not wanted:
+                self._set_aside(batch, len(body))
+            if not batch.abandoned:
+                batch.results.append(body)
 
     def _read(self, reply: Reply) -> Any:
         """Return what a reply says, a refusal as a value; one that does not parse ends the session."""
