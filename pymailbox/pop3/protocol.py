@@ -197,11 +197,10 @@ class Protocol:
             if self._owed:
                 event = self._next_status() if self._text is None else self._next_chunk()
                 if event is None and self._ended:
-                    left, midway = self._data[self._at :], self.midway
-                    raise truncated(left, self.asked, midway=midway, greeted=self._framing is not None)
+                    raise self._truncated()
                 return event
             if self._at < len(self._data):
-                raise unasked(self._data[self._at :], self.asked)
+                raise self._unasked()
             if self._ended:
                 raise ConnectionLost("the server closed the connection", command=self.asked)
             return None
@@ -290,7 +289,7 @@ class Protocol:
             if not crlf:
                 self.note("LF_LINES", "the greeting ends in a bare LF")
         elif framing is CRLF and not crlf:
-            raise strange("a status line ends in a bare LF, unlike those before", line, self.asked)
+            raise self._strange("a status line ends in a bare LF, unlike those before", line)
         return (line[:-1] if crlf else line), framing
 
     def _status(self, line: bytes, command: Command[Any]) -> tuple[bytes, bytes]:
@@ -304,7 +303,7 @@ class Protocol:
             return upper, text
         if command.verb.challenged and token == b"+":
             return token, text
-        raise strange(guess(line), line, self.asked)
+        raise self._strange(guess(line), line)
 
     def _next_chunk(self) -> Reply | Chunk | None:
         """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""
@@ -351,7 +350,7 @@ class Protocol:
         if not self._owed:
             self._piped = False
             if self._at < len(self._data):
-                raise unasked(self._data[self._at :], None, behind=command.redacted)
+                raise self._unasked(command)
         if self._window < _LAST_WINDOW and self.pipelining:
             self._window += 1  # one for each clean reply: doubles with each round trip
         return reply
@@ -381,6 +380,16 @@ class Protocol:
         self._line = longest_line(piece, self._line, limits.status_line)
         if self._line > limits.status_line:
             raise exceeded("status_line", "a line of a listing", self.asked)
+
+    def _strange(self, what: str, line: bytes) -> ProtocolError:
+        return strange(what, line, self.asked)
+
+    def _unasked(self, command: Command[Any] | None = None) -> MailboxError:
+        return unasked(self._data[self._at :], self.asked, behind=command.redacted if command else None)
+
+    def _truncated(self) -> ConnectionLost:
+        left, midway = self._data[self._at :], self.midway
+        return truncated(left, self.asked, midway=midway, greeted=self._framing is not None)
 
     # --- state --------------------------------------------------------------------------------------------
 

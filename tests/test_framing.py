@@ -1,0 +1,75 @@
+"""Framing: where a line and a body end (RFC 1939 §3; decision 6), proved against a reader that goes line by line."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pymailbox.pop3.framing import CRLF, LF, Framing, longest_line
+from tests.conversations import stuffed
+
+PARTS = st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"x", b"..", b"\r\n.", b"\n."]), max_size=60).map(
+    b"".join
+)
+
+
+def slowly(data: bytes, framing: Framing) -> tuple[bytes, int] | None:
+    """Return the body at the start of `data` and where it ends, one line after the other; None without its end."""
+    body, at = b"", 0
+    while (end := data.find(framing.newline, at)) >= 0:
+        line = data[at:end]
+        at = end + len(framing.newline)
+        if line == b"." or (framing is LF and line == b".\r"):
+            return body, at
+        body += line.removeprefix(b".") + framing.newline
+    return None
+
+
+@pytest.mark.parametrize("framing", [CRLF, LF], ids=["CRLF", "LF"])
+@given(data=PARTS, end=st.booleans(), behind=st.sampled_from([b"", b"+OK\r\n", b".\r\n"]))
+@settings(max_examples=400)
+def test_a_body_is_taken_as_line_by_line(framing: Framing, data: bytes, end: bool, behind: bytes) -> None:
+    """Whatever the octets: the fast reader takes what the slow one takes, or as much as cannot change any more."""
+    data += framing.newline + b"." + framing.newline + behind if end else b""
+    wire = b"+OK" + framing.newline + data
+    start = len(b"+OK" + framing.newline)
+    body, at, ended = framing.take(wire, start, len(framing.newline))
+    expected = slowly(data, framing)
+    assert ended == (expected is not None)
+    if expected is not None:
+        assert (body, at - start) == expected
+    else:
+        rest = wire[max(at, start) :]
+        assert len(rest) <= 4
+        whole = slowly(data + framing.newline + b"." + framing.newline, framing)
+        assert whole is not None
+        assert whole[0].startswith(body)
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 200, 5000])
+@pytest.mark.parametrize("framing", [CRLF, LF], ids=["CRLF", "LF"])
+def test_any_number_of_dotted_lines(framing: Framing, count: int) -> None:
+    """Few stuffed dots or many: each line loses one, wherever the body is cut."""
+    body = b"".join((b".dotted" if n % 3 else b"plain") + framing.newline for n in range(count))
+    wire = framing.newline + stuffed(body, framing.newline)
+    taken = framing.take(wire, len(framing.newline), len(framing.newline))
+    assert taken == (body, len(wire), True)
+    for cut in range(max(len(wire) - 12, 2 * len(framing.newline)), len(wire)):
+        part, at, ended = framing.take(wire[:cut], len(framing.newline), len(framing.newline))
+        assert not ended
+        rest, _, ended = framing.take(wire, at)
+        assert ended
+        assert part + rest == body
+
+
+@given(st.lists(st.integers(0, 12), max_size=20), st.integers(1, 10), st.integers(0, 10))
+def test_longest_line(lengths: list[int], most: int, begun: int) -> None:
+    """The unfinished last line is measured; any line beyond the bound is told by a number beyond it."""
+    begun = min(begun, most)
+    piece = b"\n".join(b"x" * length for length in lengths)
+    lines = [len(line) for line in piece.split(b"\n")]
+    lines[0] += begun
+    found = longest_line(piece, begun, most)
+    if max(lines) > most:
+        assert found > most
+    else:
+        assert found == lines[-1]

@@ -1,0 +1,33 @@
+"""Impostors: another service is named, from the first words it says (QUIRKS Q9)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.pop3.impostors import guess
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (b"* OK [CAPABILITY IMAP4rev1] ready", "IMAP"),
+        (b"* BYE too busy", "IMAP"),
+        (b"HTTP/1.0 400 Bad Request", "HTTP"),
+        (b"<!DOCTYPE html>", "HTTP"),
+        (b"220 mail.example.com ESMTP", "SMTP"),
+        (b"SSH-2.0-OpenSSH_9.6", "SSH"),
+        (b"\x15\x03\x01\x00\x02\x02\x28", "TLS"),
+        (b"\x16\x03\x01\x02\x00", "TLS"),
+        (b"hello", "no POP3 status"),
+        (b"", "no POP3 status"),
+    ],
+)
+def test_who_it_seems_to_be(line: bytes, name: str) -> None:
+    """The text names the service, and the port or option that is probably wrong."""
+    assert name in guess(line)
+
+
+@given(st.binary(max_size=40))
+def test_any_octets_have_an_answer(line: bytes) -> None:
+    """No octets raise."""
+    assert guess(line)
