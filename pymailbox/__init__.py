@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pymailbox.account import Account, OAuth2
     from pymailbox.aio import AsyncMailbox, AsyncMessage, Result, gather_accounts
     from pymailbox.content import Address, Attachment, Content, Headers
+    from pymailbox.diagnosis import Diagnosis, diagnose
     from pymailbox.errors import (
         AuthenticationError,
         CommandError,
@@ -51,6 +52,7 @@ _HOMES = {
     "ConcurrentUse": "errors",
     "ConnectionLost": "errors",
     "Content": "content",
+    "Diagnosis": "diagnosis",
     "Headers": "content",
     "LimitExceeded": "errors",
     "Limits": "pop3.limits",
@@ -68,6 +70,7 @@ _HOMES = {
     "TLSError": "errors",
     "TemporaryFailure": "errors",
     "Timeout": "errors",
+    "diagnose": "diagnosis",
     "gather_accounts": "aio",
 }
 
@@ -83,6 +86,7 @@ __all__ = [
     "ConcurrentUse",
     "ConnectionLost",
     "Content",
+    "Diagnosis",
     "Headers",
     "LimitExceeded",
     "Limits",
@@ -100,6 +104,7 @@ __all__ = [
     "TLSError",
     "TemporaryFailure",
     "Timeout",
+    "diagnose",
     "gather_accounts",
 ]
 

@@ -15,7 +15,7 @@ FLOORS = [
     "cli",
     "demo",
     "terminal",
-    "diagnose",
+    "diagnosis",
     "aio",
     "aio_message",
     "mailbox",

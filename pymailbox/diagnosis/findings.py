@@ -1,0 +1,59 @@
+"""Findings: what an examination has found so far, made harmless as it comes in."""
+
+from typing import Any
+
+from attrs import define, evolve, field
+
+from pymailbox.diagnosis.report import Diagnosis, Probe, Stage
+from pymailbox.errors import printable
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.session import Session
+
+__all__ = ["Findings"]
+
+
+@define(eq=False)
+class Findings:
+    """The report in the making, and what its probes tell each other."""
+
+    report: Diagnosis
+    #: The sessions so far: they know the secrets and the quirks.
+    sessions: list[Session] = field(factory=list, init=False)
+    #: Quirks that no session noted of its own accord.
+    quirks: set[str] = field(factory=set, init=False)
+    #: LIST and UIDL of the first session, by number.
+    sizes: dict[int, int | None] = field(factory=dict, init=False)
+    uids: dict[int, str | None] | None = field(default=None, init=False)
+    #: What TOP gave, by number.
+    tops: dict[int, bytes] = field(factory=dict, init=False)
+
+    def learn(self, **facts: Any) -> None:
+        """Set facts of the report."""
+        self.report = evolve(self.report, **facts)
+
+    def reached(self, stage: Stage) -> None:
+        """Note how far it came."""
+        self.learn(reached=stage)
+
+    def probe(self, name: str, works: bool | None, detail: str) -> None:
+        """Note whether something works; whether it is listed is known already."""
+        listed = None if name in ("LIST", "CAPA", "QUIT") else name in self.report.capabilities()
+        self.learn(probes={**self.report.probes, name: Probe(listed, works, self.clean(detail))})
+
+    def problem(self, what: object) -> None:
+        """Note what went wrong."""
+        self.learn(problems=(*self.report.problems, self.clean(str(what))))
+
+    def clean(self, text: str) -> str:
+        """Return a server's text without secrets, and with nothing that a terminal would act on."""
+        for session in self.sessions:
+            text = session.secrets.redact(text)
+        return printable(text)
+
+    def cleaned(self, told: Capabilities) -> Capabilities:
+        """Return capabilities whose words are harmless."""
+        return Capabilities({self.clean(name): tuple(map(self.clean, values)) for name, values in told.items()})
+
+    def all_quirks(self) -> set[str]:
+        """Return the names of all quirks seen."""
+        return self.quirks.union(*(session.quirks for session in self.sessions))

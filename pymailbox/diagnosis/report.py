@@ -1,0 +1,241 @@
+"""The report: what was found, as values, as text for a person, and as plain data for JSON.
+
+Pure. Every text that came from a server has been made harmless before it gets here: control characters escaped,
+secrets replaced.
+"""
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from attrs import asdict, field, frozen
+
+from pymailbox.pop3.capabilities import Capabilities
+
+__all__ = ["Certificate", "Diagnosis", "Encryption", "Probe", "SizeCheck", "Stage"]
+
+#: How far it came. "mailbox": logged in, and STAT answered.
+Stage = Literal["nothing", "connection", "TLS", "greeting", "login", "mailbox"]
+
+_INDENT = 18
+
+
+@frozen
+class Certificate:
+    """What a server's certificate says."""
+
+    #: SHA-256 of the certificate, as `tls.pinned` takes it.
+    fingerprint: str
+    #: The host names and addresses it is for; empty where it could not be read.
+    names: tuple[str, ...] = ()
+    issuer: str = ""
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+    @property
+    def days_left(self) -> int | None:
+        """Whole days until it expires, negative behind that; None where it could not be read."""
+        return None if self.valid_until is None else (self.valid_until - datetime.now(UTC)).days
+
+
+@frozen
+class Encryption:
+    """What is known of TLS with the server."""
+
+    #: Whether the connection that logs in has it; False where it failed and was looked at without logging in.
+    trusted: bool
+    version: str | None = None
+    cipher: str | None = None
+    certificate: Certificate | None = None
+
+
+@frozen
+class Probe:
+    """Whether something really works."""
+
+    #: Whether the capabilities list it; None where there is nothing to list.
+    listed: bool | None
+    #: None: it was not tried, or could not be; `detail` says why.
+    works: bool | None
+    detail: str
+
+
+@frozen
+class SizeCheck:
+    """One message whose size was compared."""
+
+    number: int
+    #: Octets by LIST.
+    listed: int
+    #: Octets that RETR gave; None where it gave the message not at all.
+    received: int | None
+
+
+@frozen(kw_only=True)
+class Diagnosis:
+    """What a server really does, and advice.
+
+    `str(report)` is for a person, `report.as_dict()` for JSON. A fact that was not found out is None or empty.
+    """
+
+    #: The account as a POP URL, without the password.
+    url: str
+    #: Whether the account could be opened, as `Mailbox.open` would.
+    opened: bool = False
+    #: How far it came.
+    reached: Stage = "nothing"
+    #: What went wrong, in the order in which it did.
+    problems: tuple[str, ...] = ()
+    greeting: str | None = None
+    encryption: Encryption | None = None
+    capabilities_before_tls: Capabilities | None = None
+    capabilities_after_tls: Capabilities | None = None
+    capabilities_after_login: Capabilities | None = None
+    #: The ways to log in that are listed: SASL mechanisms, `USER`, `APOP`.
+    mechanisms: tuple[str, ...] = ()
+    #: The one that was used last, whether it was taken or refused.
+    mechanism: str | None = None
+    #: Messages and octets by STAT.
+    count: int | None = None
+    size: int | None = None
+    #: Seconds, the median of some NOOPs.
+    round_trip: float | None = None
+    #: By name: `CAPA`, `LIST`, `UIDL`, `TOP`, `PIPELINING`, `QUIT`.
+    probes: Mapping[str, Probe] = field(factory=dict)
+    sizes: tuple[SizeCheck, ...] = ()
+    #: The quirks that the server showed, each with what it means.
+    quirks: Mapping[str, str] = field(factory=dict)
+    advice: tuple[str, ...] = ()
+
+    def capabilities(self) -> Capabilities:
+        """Return the capabilities that count: the last that were told, empty where none were."""
+        told = (self.capabilities_after_login, self.capabilities_after_tls, self.capabilities_before_tls)
+        return next((one for one in told if one is not None), Capabilities())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data: dict, list, str, int, float, bool, None."""
+        data: dict[str, Any] = asdict(self, value_serializer=lambda _, __, value: _plain(value))
+        return data
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, width: int = 79) -> str:
+        """Return the report for a person, lines wrapped to `width` columns."""
+        parts = [self.url, "", *_wrapped(self._verdict(), width)]
+        for title, lines in (
+            ("Connection", self._connection()),
+            ("Capabilities", self._capabilities()),
+            ("Login", self._login()),
+            ("What really works", self._works()),
+        ):
+            shown = [line for name, text in lines if text for line in _entry(name, text, width)]
+            if shown:
+                parts += ["", title, *shown]
+        for title, texts in (
+            ("Quirks of this server", [f"{name}: {meaning}" for name, meaning in self.quirks.items()]),
+            ("Problems", list(self.problems[0 if self.opened else 1 :])),
+            ("Advice", list(self.advice)),
+        ):
+            if texts:
+                parts += ["", title]
+                parts += [line for text in texts for line in _wrapped(text, width, "  - ", "    ")]
+        return "\n".join(parts)
+
+    # --- the sections -------------------------------------------------------------------------------------
+
+    def _verdict(self) -> str:
+        if self.opened:
+            size = "" if self.size is None else f", {self.size:,} octets"
+            return f"The account can be opened: {self.count} {'message' if self.count == 1 else 'messages'}{size}."
+        came = {
+            "nothing": "there is no connection",
+            "connection": "it came as far as the connection",
+            "TLS": "it came as far as TLS",
+            "greeting": "it came as far as the greeting",
+        }.get(self.reached, "it came as far as the login")
+        return f"The account cannot be opened; {came}. " + (self.problems[0] if self.problems else "")
+
+    def _connection(self) -> Iterator[tuple[str, str]]:
+        yield "greeting", self.greeting or ("(without words)" if self.greeting is not None else "")
+        tls = self.encryption
+        if tls is not None:
+            facts = ", ".join(filter(None, (tls.version, tls.cipher)))
+            yield "TLS", facts if tls.trusted else f"{facts or 'failed'} (not trusted: nobody logged in with it)"
+            certificate = tls.certificate
+            if certificate is not None:
+                yield "certificate for", ", ".join(certificate.names)
+                yield "issued by", certificate.issuer
+                yield "valid", _validity(certificate)
+                yield "SHA-256", certificate.fingerprint
+        elif self.greeting is not None and not self.url.startswith("pops"):
+            yield "TLS", "none"
+        if self.round_trip is not None:
+            yield "round trip", f"{self.round_trip * 1000:.1f} ms"
+
+    def _capabilities(self) -> Iterator[tuple[str, str]]:
+        before = None
+        for name, now in (
+            ("before TLS", self.capabilities_before_tls),
+            ("after TLS", self.capabilities_after_tls),
+            ("after login", self.capabilities_after_login),
+        ):
+            if now is not None:
+                yield name, "the same" if now == before else _lines_of(now)
+                before = now
+
+    def _login(self) -> Iterator[tuple[str, str]]:
+        yield "offered", ", ".join(self.mechanisms)
+        yield "used" if self.reached in ("login", "mailbox") else "tried", self.mechanism or ""
+
+    def _works(self) -> Iterator[tuple[str, str]]:
+        for name, probe in self.probes.items():
+            verdict = {True: "yes", False: "no", None: "not known"}[probe.works]
+            yield name, f"{verdict}: {probe.detail}" if probe.detail else verdict
+        if self.sizes:
+            yield "sizes", "; ".join(map(_compared, self.sizes))
+
+
+def _compared(check: SizeCheck) -> str:
+    if check.received is None:
+        return f"message {check.number} is listed with {check.listed} octets and not given"
+    if check.received == check.listed:
+        return f"message {check.number} has the {check.listed} octets listed"
+    return f"message {check.number} is listed with {check.listed} octets and has {check.received}"
+
+
+def _validity(certificate: Certificate) -> str:
+    since, until, left = certificate.valid_from, certificate.valid_until, certificate.days_left
+    if since is None or until is None or left is None:
+        return ""
+    spoken = f"{left} days left" if left >= 0 else "expired"
+    return f"{since:%Y-%m-%d} to {until:%Y-%m-%d} ({spoken})"
+
+
+def _lines_of(capabilities: Capabilities) -> str:
+    lines = [" ".join((name, *values)) for name, values in capabilities.items()]
+    more = len(lines) - 100
+    return ", ".join(lines[:100]) + (f", and {more} more" if more > 0 else "") if lines else "(none)"
+
+
+def _entry(name: str, text: str, width: int) -> list[str]:
+    return _wrapped(text, width, f"  {name:<{_INDENT - 2}}", " " * _INDENT)
+
+
+def _wrapped(text: str, width: int, first: str = "", others: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=first,
+        subsequent_indent=others,
+        break_on_hyphens=False,
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Capabilities):
+        return {name: list(values) for name, values in value.items()}
+    return list(value) if isinstance(value, tuple) else value
