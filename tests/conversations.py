@@ -49,9 +49,9 @@ def awkward_body(rng: random.Random, most: int = 2000) -> bytes:
     return b"".join(rng.choice(parts) for _ in range(rng.randrange(most // 4))) + b"\r\n"
 
 
-def exchange(rng: random.Random, number: int) -> Exchange:
-    """Return one exchange with message `number`."""
-    kind = rng.randrange(10)
+def exchange(rng: random.Random, number: int, *, mixed: bool = True) -> Exchange:
+    """Return one exchange with message `number`; not `mixed`: one that reads it."""
+    kind = rng.randrange(10) if mixed else rng.randrange(6, 10)
     if kind == 0:
         return Exchange(commands.noop(), b"+OK\r\n", "")
     if kind == 1:
@@ -69,18 +69,20 @@ def exchange(rng: random.Random, number: int) -> Exchange:
         body = b"".join(b"%d %s\r\n" % (n, uid.encode()) for n, uid in uids.items())
         return Exchange(commands.uidl(), b"+OK unique-ids\r\n" + stuffed(body), uids)
     body = awkward_body(rng)
+    status = rng.choice((b"+OK\r\n", b"+OK %d octets\r\n" % len(body), b"+OK %d octets\r\n" % len(body), b"+ok \r\n"))
     if kind == 6:
-        return Exchange(commands.top(number, 0), b"+OK\r\n" + stuffed(body), body)
-    if kind == 7:
-        return Exchange(commands.stream(number), b"+OK %d octets\r\n" % len(body) + stuffed(body), len(body))
-    return Exchange(commands.retr(number), b"+OK\r\n" + stuffed(body), body)
+        return Exchange(commands.top(number, 0), status + stuffed(body), body)
+    if kind == 7 and mixed:
+        return Exchange(commands.stream(number), status + stuffed(body), len(body))
+    return Exchange(commands.retr(number), status + stuffed(body), body)
 
 
 def transcript(seed: int, count: int = 8) -> list[Exchange]:
     """Return the exchanges of one session, the greeting first."""
     rng = random.Random(seed)
     greeting = Exchange(commands.greeting(), b"+OK ready\r\n", "ready")
-    return [greeting, *(exchange(rng, number) for number in range(1, count + 1))]
+    mixed = rng.random() < 0.6
+    return [greeting, *(exchange(rng, number, mixed=mixed) for number in range(1, count + 1))]
 
 
 def ready(commands_owed: Sequence[Command[Any]], limits: Limits | None = None, **options: Any) -> Protocol:

@@ -33,7 +33,7 @@ from pymailbox.errors import (
     TemporaryFailure,
     Timeout,
 )
-from pymailbox.pop3 import Connection, Stat, commands
+from pymailbox.pop3 import Capabilities, Connection, Stat, commands
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.limits import Limits
 from tests.conversations import stuffed
@@ -654,6 +654,38 @@ def test_interrupted_at_every_line(use: str) -> None:
             replay.problem = ""
     assert number > 30
     assert died > 25
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces this run")
+def test_a_pipeline_interrupted_at_every_line() -> None:
+    """Ctrl-C at any line of a pipeline leaves a dead session, or one whose next command gets its own reply."""
+    number, finished, died, lived = 0, False, 0, 0
+
+    def echo(sock: socket.socket) -> None:
+        for line in sock.makefile("rb"):
+            tag = line.strip()
+            sock.sendall(b"+OK %s\r\n" % tag + (b"..%s\r\n.\r\n" % tag if tag.startswith(b"RETR") else b""))
+
+    while not finished:
+        number += 1
+        with connected((None, echo)) as (pop, _):
+            pop.session.learn(Capabilities({"PIPELINING": ()}))
+            results: list[object] = []
+            try:
+                with Interrupt(number):
+                    for result in pop.pipeline(map(commands.retr, (1, 2, 3))):
+                        results.append(result)
+                finished = True
+            except KeyboardInterrupt:
+                assert results == [b".RETR 1\r\n", b".RETR 2\r\n", b".RETR 3\r\n"][: len(results)]
+                if pop.session.protocol.failure is not None:
+                    assert dead(pop)
+                    died += 1
+                else:
+                    assert pop.noop() == "NOOP"
+                    lived += 1
+    assert died > 40
+    assert lived > 5
 
 
 def test_interrupted_inside_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
