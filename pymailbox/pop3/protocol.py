@@ -135,19 +135,11 @@ class Protocol:
         return len(self._owed)
 
     @property
-    def piped(self) -> bool:
-        """Whether a reply is owed, or was when the conversation ended, to a command sent before earlier replies."""
-        return self._piped
-
-    @property
-    def untried(self) -> bool:
-        """Whether so few commands were pipelined that the server may not be able to."""
-        return self._window < 2 * _FIRST_WINDOW
-
-    @property
-    def hung_up(self) -> bool:
-        """Whether the server has ended its side in an orderly way."""
-        return self._ended
+    def suspect(self) -> str | None:
+        """The quirk that may have ended a conversation with several commands in flight; None with one or none."""
+        if not self._ended:
+            return "DROPS_PIPELINED" if self._piped else None
+        return "HANGS_UP_ON_PIPELINE" if self._piped and self._window < 2 * _FIRST_WINDOW else None
 
     @property
     def midway(self) -> bool:

@@ -240,11 +240,9 @@ class Session:
         on this object goes one by one: whoever makes the next session passes `may_pipeline` on.
         """
         protocol = self.protocol
-        if protocol.piped and isinstance(error, Timeout):
-            protocol.note("DROPS_PIPELINED", "silence in a pipeline")
-            self.may_pipeline = False
-        elif protocol.piped and protocol.hung_up and protocol.untried:
-            protocol.note("HANGS_UP_ON_PIPELINE", "the connection was closed in a pipeline")
+        suspect = protocol.suspect
+        if suspect == "HANGS_UP_ON_PIPELINE" or (suspect and isinstance(error, Timeout)):
+            protocol.note(suspect, f"{type(error).__name__} with several commands in flight")
             self.may_pipeline = False
         protocol.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
 
