@@ -3,30 +3,52 @@
 `python -m pymailbox demo` shows each line of code and then what it does. Nothing leaves this machine.
 """
 
+from collections.abc import Iterator
 from secrets import token_urlsafe
 
+from pymailbox.errors import CommandError
 from pymailbox.mailbox import Mailbox
-from pymailbox.terminal import inert, local_time, octets, table
+from pymailbox.message import Message
+from pymailbox.terminal import inert, local_time, octets, table, window
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
 
 __all__ = ["demonstrate", "list_mailbox"]
 
+_SIZE, _DATE = 8, 16  # columns: "999.9 KB", "2026-01-01 00:00"
+_WIDE = 100  # columns of a window from which on names come with their addresses
+
 
 def list_mailbox(inbox: Mailbox) -> None:
-    """Print the messages of a mailbox as a table; headers come by TOP, nothing is downloaded."""
-    rows = [
-        (
-            f"{message.number}{' D' if message.deleted else ''}",
-            octets(message.size),
-            local_time(message.date),
-            str(message.from_ or ""),
-            message.subject,
-        )
-        for message in inbox
-        if not message.deleted
-    ]
-    table(("No.", "Size", "Date", "From", "Subject"), rows, right=(0, 1))
+    """Print the messages of a mailbox as a table, each as its headers arrive; nothing is downloaded.
+
+    A message that the server does not give is a row that says so, and the rest goes on.
+    """
+    room = window()
+    number = max(3, len(str(len(inbox))))
+    sender = 28 if room is None or room >= _WIDE else max(6, (room - number - _SIZE - _DATE - 8) * 2 // 5)
+    addresses = room is None or room >= _WIDE
+    table(
+        ("No.", "Size", "Date", "From", "Subject"),
+        _rows(inbox, addresses=addresses),
+        widths=(number, _SIZE, _DATE, sender),
+        right=(0, 1),
+    )
+
+
+def _rows(inbox: Mailbox, *, addresses: bool) -> Iterator[tuple[str, ...]]:
+    for message in inbox:
+        if not message.deleted:
+            yield str(message.number), octets(message.size), *_headers(message, addresses=addresses)
+
+
+def _headers(message: Message, *, addresses: bool) -> tuple[str, str, str]:
+    try:
+        sender = message.from_
+    except CommandError as refused:
+        return "", "", f"({refused})"
+    shown = "" if sender is None else str(sender) if addresses else sender.name or sender.email
+    return local_time(message.date), shown, message.subject
 
 
 def demonstrate() -> None:

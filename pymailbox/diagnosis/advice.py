@@ -123,10 +123,8 @@ def _about_speed(report: Diagnosis) -> Iterator[str]:
         yield "PIPELINING does not work: open the mailbox with pipelining=False, which spares it the attempt."
     if not piped.works:
         seconds = _MANY * report.round_trip
-        yield (
-            f"Without pipelining each message costs a round trip: the headers of {_MANY:,} messages take"
-            f" {seconds:,.1f} seconds or more."
-        )
+        example = f": the headers of {_MANY:,} messages take {seconds:,.0f} seconds or more" if seconds >= 1 else ""
+        yield f"Without pipelining each message costs a round trip{example}."
 
 
 def _is_loopback(host: str) -> bool:

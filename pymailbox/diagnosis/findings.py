@@ -24,6 +24,8 @@ class Findings:
     #: LIST and UIDL of the first session, by number.
     sizes: dict[int, int | None] = field(factory=dict, init=False)
     uids: dict[int, str | None] | None = field(default=None, init=False)
+    #: The session in which UIDL was asked.
+    uids_of: Session | None = field(default=None, init=False)
     #: What TOP gave, by number.
     tops: dict[int, bytes] = field(factory=dict, init=False)
 

@@ -30,7 +30,7 @@ _PATIENCE = 5.0  # seconds that a pipeline may be silent
 def capa(connection: Connection, findings: Findings) -> None:
     """Ask what it can do now: after the login it is often more."""
     if not connection.session.may_ask_capa:
-        findings.probe("CAPA", False, "it was not asked again")
+        findings.probe("CAPA", False, "it ends the session, or was switched off here; not asked again")
         return
     try:
         told = findings.cleaned(connection.run(flows.discover(connection.session)))
@@ -96,6 +96,7 @@ def uidl(connection: Connection, findings: Findings) -> None:
         findings.probe("UIDL", None, "the mailbox is empty")
         return
     try:
+        findings.uids_of = connection.session
         uids = findings.uids = connection.execute(commands.uidl(entries=count + _MARGIN))
     except CommandError as refused:
         findings.quirks.update({"UIDL_REFUSED"} if listed else ())
@@ -124,7 +125,7 @@ def uidl(connection: Connection, findings: Findings) -> None:
 
 def stable(connection: Connection, findings: Findings) -> None:
     """Ask for the uids again, in another session: a uid is to last."""
-    if not findings.uids:
+    if not findings.uids or findings.uids_of is connection.session:
         return
     now = connection.execute(commands.uidl(entries=len(findings.uids) + _MARGIN))
     detail = findings.report.probes["UIDL"].detail
@@ -162,11 +163,11 @@ def pipelining(connection: Connection, findings: Findings) -> None:
 
 
 def sample(findings: Findings) -> tuple[int, ...]:
-    """Return the numbers of a few messages that are listed as small: the smallest, one between, the largest."""
+    """Return the numbers of a few messages that are listed as small: the smallest, the largest, one between."""
     small = sorted((size, number) for number, size in findings.sizes.items() if size is not None and size <= _SMALL)
     if len(small) > _SAMPLES:
         small = [small[0], small[len(small) // 2], small[-1]]
-    return tuple(number for _, number in small)
+    return tuple(sorted(number for _, number in small))
 
 
 def top(connection: Connection, findings: Findings) -> None:

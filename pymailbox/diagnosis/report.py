@@ -194,15 +194,18 @@ class Diagnosis:
             verdict = {True: "yes", False: "no", None: "not known"}[probe.works]
             yield name, f"{verdict}: {probe.detail}" if probe.detail else verdict
         if self.sizes:
-            yield "sizes", "; ".join(map(_compared, self.sizes))
+            yield "sizes", _compared(self.sizes)
 
 
-def _compared(check: SizeCheck) -> str:
-    if check.received is None:
-        return f"message {check.number} is listed with {check.listed} octets and not given"
-    if check.received == check.listed:
-        return f"message {check.number} has the {check.listed} octets listed"
-    return f"message {check.number} is listed with {check.listed} octets and has {check.received}"
+def _compared(checks: tuple[SizeCheck, ...]) -> str:
+    wrong = [check for check in checks if check.received != check.listed]
+    if not wrong:
+        return f"as listed ({len(checks)} {'message' if len(checks) == 1 else 'messages'} read)"
+    return "; ".join(
+        f"message {check.number} is listed with {check.listed} octets and "
+        + ("is not given" if check.received is None else f"has {check.received}")
+        for check in wrong
+    )
 
 
 def _validity(certificate: Certificate) -> str:
@@ -230,6 +233,7 @@ def _wrapped(text: str, width: int, first: str = "", others: str = "") -> list[s
         initial_indent=first,
         subsequent_indent=others,
         break_on_hyphens=False,
+        break_long_words=False,
     )
 
 
