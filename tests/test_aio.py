@@ -1,6 +1,6 @@
 """AsyncMailbox, AsyncMessage and gather_accounts, where an event loop differs from a thread.
 
-What is the same for both mailboxes is in the suites that run over both (`test_conformance`, `test_mailbox_state`).
+What is the same for both mailboxes is in the suites that run over both (`test_conformance`, `tests.over_asyncio`).
 """
 
 import asyncio

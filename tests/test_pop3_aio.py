@@ -1,6 +1,6 @@
 """AsyncConnection, where an event loop differs from a thread: tasks, cancellation, flow control, TLS on an empty buffer.
 
-What is the same for both drivers is in the suites that run over both (`test_aio_suites`, `test_conformance`).
+What is the same for both drivers is in the suites that run over both (`tests.over_asyncio`, `test_conformance`).
 """
 
 import ast

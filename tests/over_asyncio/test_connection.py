@@ -1,0 +1,15 @@
+"""The connection driven to its edges, over asyncio."""
+
+from tests import test_connection as suite
+from tests.over_asyncio import CALLBACKS, adopt
+
+adopt(
+    suite,
+    globals(),
+    {
+        "test_a_sink_that_calls_back": CALLBACKS,
+        "test_a_sink_that_closes": CALLBACKS,
+        "test_the_callers_iterator_may_use_the_connection": CALLBACKS,
+        "test_garbage_collection_sends_nothing": "a transport that is forgotten is closed by its event loop",
+    },
+)
