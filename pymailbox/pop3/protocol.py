@@ -215,8 +215,13 @@ class Protocol:
         longest, most = self.limits.status_line, self.limits.message
         found = []
         expected = 0
-        while len(owed) > 1 and owed[0].verb.body is Body.KEPT and data[at : at + 4] == b"+OK ":
-            end = data.find(b"\n", at, at + longest)
+        while len(owed) > 1 and owed[0].verb.body is Body.KEPT:
+            if data[at : at + 5] == b"+OK\r\n":
+                end = at + 4
+            elif data[at : at + 4] == b"+OK ":
+                end = data.find(b"\n", at, at + longest)
+            else:
+                break
             if end < 0 or data[end - 1] != 13:
                 break
             body, after, ended = take(data, end + 1, 2)

@@ -167,13 +167,15 @@ class Session:
         for a reply that does not parse, and `ConnectionLost` or `LimitExceeded` when too much comes for others.
         """
         protocol, batches = self.protocol, self._batches
+        plain = True
         while True:
             batch = batches[0] if batches else wanted
             protocol.discarding = batch.abandoned
-            if batch is wanted and batch.owed > 1:
-                self._hand_out(protocol.bodies(), wanted)
-                batch = batches[0] if batches else wanted
-                protocol.discarding = batch.abandoned
+            if plain and batch is wanted and batch.owed > 1:
+                bodies = protocol.bodies()
+                plain = bool(bodies)
+                self._hand_out(bodies, wanted)
+                continue
             event = protocol.next_event()
             if event is None:
                 return None
@@ -195,7 +197,9 @@ class Session:
     def _hand_out(self, bodies: list[bytes], wanted: Batch[Any]) -> None:
         """Give bodies that came in a row to the batches that wait for them; a kept body is the result itself."""
         batches = self._batches
-        self.answered += len(bodies)
+        if bodies:
+            self.answered += len(bodies)
+            self._aside = self._dropped = 0
         for body in bodies:
             batch = batches.popleft()
             batch.owed -= 1
