@@ -183,6 +183,7 @@ class Session:
                 batches.popleft()
                 batch.owed -= 1
                 self.answered += 1
+                plain = event.body is not None
                 if batch is not wanted:
                     self._set_aside(batch, len(event.body or b""))
                 elif self._aside:
