@@ -26,6 +26,8 @@ from pymailbox.mailbox import Mailbox
 if TYPE_CHECKING:
     import ssl
 
+    from pymailbox.message import Message
+
 __all__ = ["main"]
 
 _VARIABLE = "PYMAILBOX_PASSWORD"
@@ -247,7 +249,7 @@ def _asked(prompt: str, *, hidden: bool = False) -> str:
         print(printable(prompt), end="", file=sys.stderr, flush=True)
         return input()
     except (EOFError, getpass.GetPassWarning):
-        pass
+        print(file=sys.stderr)
     if hidden:
         raise ValueError(f"there is no terminal to ask for a password at: set {_VARIABLE} or use --password-command")
     raise ValueError("the URL names no user: pops://user@host, or --user")
@@ -296,7 +298,7 @@ def _show(options: argparse.Namespace) -> int:
             message.write_to(sys.stdout.buffer)
             sys.stdout.buffer.flush()
         elif options.save is not None:
-            print(f"{octets(message.save(options.save))} written to {one_line(str(options.save))}")
+            print(f"{octets(_saved(message, options.save))} written to {one_line(str(options.save))}")
         elif options.headers:
             for name, value in message.headers.items():
                 print(f"{one_line(name)}: {one_line(value)}")
@@ -305,7 +307,16 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_message(message: Any) -> None:
+def _saved(message: "Message", path: Path) -> int:
+    try:
+        return message.save(path)
+    except MailboxError:
+        raise
+    except OSError as error:  # it speaks of the draft that is written first
+        raise ValueError(f"{path}: {error.strerror}") from error
+
+
+def _print_message(message: "Message") -> None:
     from pymailbox.terminal import inert, local_time, octets, one_line
 
     for name, value in (

@@ -15,8 +15,8 @@ from pymailbox.testing.samples import SAMPLES
 
 __all__ = ["demonstrate", "list_mailbox"]
 
-_SIZE, _DATE = 8, 16  # columns: "999.9 KB", "2026-01-01 00:00"
-_WIDE = 100  # columns of a window from which on names come with their addresses
+_SIZE = 8  # columns: "999.9 KB"
+_NARROW, _WIDE = 72, 100  # columns of a window: below the first no time of day, from the second on addresses with names
 
 
 def list_mailbox(inbox: Mailbox) -> None:
@@ -26,27 +26,29 @@ def list_mailbox(inbox: Mailbox) -> None:
     """
     room = window()
     number = max(3, len(str(len(inbox))))
-    sender = 28 if room is None or room >= _WIDE else max(6, (room - number - _SIZE - _DATE - 8) * 2 // 5)
-    addresses = room is None or room >= _WIDE
+    wide = room is None or room >= _WIDE
+    date = 10 if room is not None and room < _NARROW else 16
+    sender = 28 if room is None or wide else max(6, (room - number - _SIZE - date - 8) * 2 // 5)
     table(
         ("No.", "Size", "Date", "From", "Subject"),
-        _rows(inbox, addresses=addresses),
-        widths=(number, _SIZE, _DATE, sender),
+        _rows(inbox, date=date, addresses=wide),
+        widths=(number, _SIZE, date, sender),
         right=(0, 1),
     )
 
 
-def _rows(inbox: Mailbox, *, addresses: bool) -> Iterator[tuple[str, ...]]:
+def _rows(inbox: Mailbox, *, date: int, addresses: bool) -> Iterator[tuple[str, ...]]:
     for message in inbox:
         if not message.deleted:
-            yield str(message.number), octets(message.size), *_headers(message, addresses=addresses)
+            moment, sender, subject = _headers(message, addresses=addresses)
+            yield str(message.number), octets(message.size), moment[:date], sender, subject
 
 
 def _headers(message: Message, *, addresses: bool) -> tuple[str, str, str]:
     try:
         sender = message.from_
     except CommandError as refused:
-        return "", "", f"({refused})"
+        return "", "", f"(not given: {refused.response or refused.problem})"
     shown = "" if sender is None else str(sender) if addresses else sender.name or sender.email
     return local_time(message.date), shown, message.subject
 

@@ -59,7 +59,8 @@ def _about_tls(report: Diagnosis, account: Account) -> Iterator[str]:
         yield "The certificate has expired: its operator must renew it (or the clock of this machine is wrong)."
     elif left is not None and left < _SOON:
         yield f"The certificate expires in {left} days: its operator should renew it."
-    if not report.encryption.trusted and report.greeting is None and account.security == "tls":
+    as_asked = account.security == ("tls" if report.greeting is None else "starttls")
+    if not report.encryption.trusted and as_asked:
         yield (
             "If you know that this is the right server, trust its certificate by its fingerprint:"
             f" tls.pinned(fingerprint) with {certificate.fingerprint}."

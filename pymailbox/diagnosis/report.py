@@ -124,6 +124,8 @@ class Diagnosis:
     def text(self, width: int = 79) -> str:
         """Return the report for a person, lines wrapped to `width` columns."""
         parts = [self.url, "", *_wrapped(self._verdict(), width)]
+        if not self.opened and self.problems:
+            parts += _wrapped(self.problems[0], width, "  ", "  ")
         for title, lines in (
             ("Connection", self._connection()),
             ("Capabilities", self._capabilities()),
@@ -155,14 +157,14 @@ class Diagnosis:
             "TLS": "it came as far as TLS",
             "greeting": "it came as far as the greeting",
         }.get(self.reached, "it came as far as the login")
-        return f"The account cannot be opened; {came}. " + (self.problems[0] if self.problems else "")
+        return f"The account cannot be opened; {came}:" if self.problems else f"The account was not opened; {came}."
 
     def _connection(self) -> Iterator[tuple[str, str]]:
         yield "greeting", self.greeting or ("(without words)" if self.greeting is not None else "")
         tls = self.encryption
         if tls is not None:
             facts = ", ".join(filter(None, (tls.version, tls.cipher)))
-            yield "TLS", facts if tls.trusted else f"{facts or 'failed'} (not trusted: nobody logged in with it)"
+            yield "TLS", facts if tls.trusted else f"{facts} (not verified; nobody logged in through it)"
             certificate = tls.certificate
             if certificate is not None:
                 yield "certificate for", ", ".join(certificate.names)
@@ -217,7 +219,7 @@ def _validity(certificate: Certificate) -> str:
 
 
 def _lines_of(capabilities: Capabilities) -> str:
-    lines = [" ".join((name, *values)) for name, values in capabilities.items()]
+    lines = ["\u00a0".join((name, *values)) for name, values in capabilities.items()]
     more = len(lines) - 100
     return ", ".join(lines[:100]) + (f", and {more} more" if more > 0 else "") if lines else "(none)"
 
@@ -227,7 +229,7 @@ def _entry(name: str, text: str, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, first: str = "", others: str = "") -> list[str]:
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         text,
         max(width, 40),
         initial_indent=first,
@@ -235,6 +237,7 @@ def _wrapped(text: str, width: int, first: str = "", others: str = "") -> list[s
         break_on_hyphens=False,
         break_long_words=False,
     )
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def _plain(value: object) -> object:
