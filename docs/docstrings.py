@@ -14,7 +14,7 @@ _EXAMPLE = re.compile(r"(?m)^>>> .*(?:\n(?!\n).*)*")
 class Docstrings(griffe.Extension):
     """Mends docstrings as they are collected."""
 
-    def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Fence the examples of a docstring; take a docstring from the comment where there is none."""
         if obj.docstring is None and obj.is_attribute:
             comment = _comment_above(obj)

@@ -1,6 +1,7 @@
 """THREATS.md, section F, rows 85 to 88, and rows 72 and 77 to 79 of section E: deletions, and who a message is."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_threat_88_a_saved_mail_is_on_disk_before_dele(tmp_path: Path, monkeypat
 
         def fsync(descriptor: int) -> None:
             real(descriptor)
-            forced.append((os.path.isdir(f"/proc/self/fd/{descriptor}"), server.log))
+            forced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), server.log))
 
         monkeypatch.setattr(os, "fsync", fsync)
         with Mailbox.from_url(server.url, "secret") as inbox:
