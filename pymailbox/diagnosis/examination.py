@@ -84,6 +84,7 @@ class Examination:
     def conclude(self) -> Diagnosis:
         """Return the report of what was found, with quirks and advice."""
         findings = self._findings
+        findings.clean_again()
         report = evolve(findings.report, quirks=explained(findings.all_quirks()))
         return evolve(report, advice=tuple(advise(report, self.mailbox.account)))
 

@@ -56,6 +56,17 @@ class Findings:
         """Return capabilities whose words are harmless."""
         return Capabilities({self.clean(name): tuple(map(self.clean, values)) for name, values in told.items()})
 
+    def clean_again(self) -> None:
+        """Take out the secrets that came to be known only after a text had come in."""
+        report = self.report
+        if report.greeting is not None:
+            self.learn(greeting=self.clean(report.greeting))
+        for stage in ("capabilities_before_tls", "capabilities_after_tls", "capabilities_after_login"):
+            told: Capabilities | None = getattr(report, stage)
+            if told is not None:
+                self.learn(**{stage: self.cleaned(told)})
+        self.learn(mechanisms=tuple(map(self.clean, report.mechanisms)))
+
     def all_quirks(self) -> set[str]:
         """Return the names of all quirks seen."""
         return self.quirks.union(*(session.quirks for session in self.sessions))
