@@ -13,14 +13,14 @@ import asyncio
 import inspect
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Protocol, cast
 
 from pymailbox import AsyncMailbox, AsyncMessage, Mailbox, Message
 from pymailbox.pop3 import AsyncConnection, Connection
 
-__all__ = ["DRIVERS", "Driver", "Facade"]
+__all__ = ["DRIVERS", "Driver", "Facade", "asynchronous"]
 
 
 class Driver(Protocol):
@@ -131,6 +131,10 @@ class Asynchronous:
             return self._each(value)
         return value
 
+    def connections(self) -> Iterator[AsyncConnection]:
+        """The connections that anybody holds."""
+        return (inner for inner in tuple(self._facades) if isinstance(inner, AsyncConnection))
+
     def _each(self, iterator: Any) -> Iterator[Any]:
         while True:
             try:
@@ -163,10 +167,10 @@ def blocking() -> Iterator[Driver]:
 
 
 @contextmanager
-def asynchronous() -> Iterator[Driver]:
+def asynchronous() -> Iterator[Asynchronous]:
     """The asyncio driver, with a loop that ends with the block."""
     with asyncio.Runner() as runner:
-        yield cast(Driver, Asynchronous(runner))
+        yield Asynchronous(runner)
 
 
-DRIVERS = {"sync": blocking, "async": asynchronous}
+DRIVERS: dict[str, Callable[[], AbstractContextManager[Any]]] = {"sync": blocking, "async": asynchronous}

@@ -7,15 +7,16 @@ out by name, with its reason; `tests.test_pop3_aio` has what only an event loop 
 
 import inspect
 import select
+import time
 import unittest
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests import replay
-from tests.drivers import DRIVERS, Facade
+from tests.drivers import Facade, asynchronous
 
 __all__ = ["ALONE", "CALLBACKS", "adopt"]
 
@@ -44,15 +45,20 @@ def plainly_dead(pop: Any) -> bool:
 
 
 class Select:
-    """The module `select`, where a wait for the client's socket may be over because the event loop has read already."""
+    """The module `select`, where a wait for the client's socket is over, too, when the event loop has read from it."""
 
-    @staticmethod
-    def select(readers: list[Any], writers: list[Any], others: list[Any], timeout: float) -> Any:
-        """Wait as `select.select` does; a long wait for a reader is cut short, and it counts as ready."""
-        if timeout < 1 or not readers:
-            return select.select(readers, writers, others, timeout)
-        found = select.select(readers, writers, others, 0.05)
-        return found if any(found) else (readers, [], [])
+    def __init__(self, connections: Callable[[], Iterable[Any]]) -> None:
+        self._connections = connections
+
+    def select(self, readers: list[Any], writers: list[Any], others: list[Any], timeout: float) -> Any:
+        """Wait as `select.select` does; readers are ready as well when something lies in a transport's own buffer."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = select.select(readers, writers, others, min(timeout, 0.01))
+            if any(found) or time.monotonic() >= deadline:
+                return found
+            if any(pop._transport and pop._transport._octets for pop in self._connections()):
+                return readers, [], []
 
 
 def adopt(suite: ModuleType, namespace: dict[str, Any], left_out: Mapping[str, str] | None = None) -> None:
@@ -72,13 +78,13 @@ def adopt(suite: ModuleType, namespace: dict[str, Any], left_out: Mapping[str, s
     @pytest.fixture(autouse=True)
     def over_asyncio(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         """Put the asyncio half in the place of the blocking one, in the suite and in the scripted server."""
-        with DRIVERS["async"]() as driver:
+        with asynchronous() as driver:
             for module in (replay, suite):
                 for name in ("Connection", "Mailbox"):
                     if hasattr(module, name):
                         monkeypatch.setattr(module, name, getattr(driver, name))
                 if hasattr(module, "select"):
-                    monkeypatch.setattr(module, "select", Select)
+                    monkeypatch.setattr(module, "select", Select(driver.connections))
                 if hasattr(module, "dead"):
                     monkeypatch.setattr(module, "dead", plainly_dead)
             yield
