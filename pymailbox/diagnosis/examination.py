@@ -296,7 +296,7 @@ class Examination:
             if name in ("STAT", "NOOP", "RETR"):  # what must work is not listed as a probe
                 findings.problem(f"{name}: {error}")
             else:
-                findings.probe(name, False, str(error))
+                findings.probe(name, False, findings.clean(str(error)))
             if connection.session.protocol.failure is None:
                 return connection
             connection.close()
@@ -313,7 +313,7 @@ class Examination:
         try:
             connection.quit()
         except MailboxError as error:
-            self._findings.probe("QUIT", False, str(error))
+            self._findings.probe("QUIT", False, self._findings.clean(str(error)))
         else:
             self._findings.probe("QUIT", True, "")
 

@@ -38,9 +38,12 @@ class Findings:
         self.learn(reached=stage)
 
     def probe(self, name: str, works: bool | None, detail: str) -> None:
-        """Note whether something works; whether it is listed is known already."""
+        """Note whether something works; whether it is listed is known already.
+
+        `detail` is in our words: what a short password would take out of them would only show it.
+        """
         listed = None if name in ("LIST", "CAPA", "QUIT") else name in self.report.capabilities()
-        self.learn(probes={**self.report.probes, name: Probe(listed, works, self.clean(detail))})
+        self.learn(probes={**self.report.probes, name: Probe(listed, works, printable(detail))})
 
     def problem(self, what: object) -> None:
         """Note what went wrong."""

@@ -36,7 +36,7 @@ def capa(connection: Connection, findings: Findings) -> None:
         told = findings.cleaned(connection.run(flows.discover(connection.session)))
     except NotSupported as refused:
         findings.quirks.add("NO_CAPA_AFTER_LOGIN")
-        findings.probe("CAPA", False, f"refused after login ({refused.response or 'without words'})")
+        findings.probe("CAPA", False, _refusal(refused, findings) + " after login")
     else:
         findings.learn(capabilities_after_login=told)
         findings.probe("CAPA", True, "after login too")
@@ -70,7 +70,7 @@ def listing(connection: Connection, findings: Findings) -> None:
         listed = findings.sizes = connection.execute(commands.list(entries=count + _MARGIN))
     except CommandError as refused:
         findings.quirks.add("NO_LIST")
-        findings.probe("LIST", False, _refusal(refused))
+        findings.probe("LIST", False, _refusal(refused, findings))
         return
     known = [octets for octets in listed.values() if octets is not None]
     said = [_counted(len(listed), count, findings)]
@@ -100,7 +100,7 @@ def uidl(connection: Connection, findings: Findings) -> None:
         uids = findings.uids = connection.execute(commands.uidl(entries=count + _MARGIN))
     except CommandError as refused:
         findings.quirks.update({"UIDL_REFUSED"} if listed else ())
-        findings.probe("UIDL", False, _refusal(refused))
+        findings.probe("UIDL", False, _refusal(refused, findings))
         return
     named = [uid for uid in uids.values() if uid is not None]
     several = len(named) - len(set(named))
@@ -177,7 +177,7 @@ def top(connection: Connection, findings: Findings) -> None:
         try:
             findings.tops[number] = connection.top(number, 0)
         except CommandError as refused:
-            refusal = _refusal(refused)
+            refusal = _refusal(refused, findings)
     listed = "TOP" in findings.report.capabilities()
     blocks = list(findings.tops.values())
     if not blocks:
@@ -239,5 +239,5 @@ def _parted(block: bytes) -> tuple[bytes, bytes]:
     return header.strip(b"\n"), body.strip(b"\n")
 
 
-def _refusal(refused: CommandError) -> str:
-    return f"refused ({refused.response or 'without words'})"
+def _refusal(refused: CommandError | NotSupported, findings: Findings) -> str:
+    return f"refused ({findings.clean(refused.response or 'without words')})"

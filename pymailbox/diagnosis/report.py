@@ -77,6 +77,11 @@ class Diagnosis:
     """What a server really does, and advice.
 
     `str(report)` is for a person, `report.as_dict()` for JSON. A fact that was not found out is None or empty.
+
+    >>> from pymailbox import diagnose
+    >>> report = diagnose("pop://me@127.0.0.1:1", "secret")
+    >>> report.opened, report.reached, len(report.problems)
+    (False, 'nothing', 1)
     """
 
     #: The account as a POP URL, without the password.
