@@ -434,6 +434,19 @@ def test_no_password_in_clear_text_beyond_this_machine() -> None:
     assert any("use pop+starttls://pop.example.com:110" in text for text in advise(report, account))
 
 
+def test_a_mail_without_header_has_no_other_headers() -> None:
+    """A mail that begins with its blank line has the same headers by TOP and by RETR: none."""
+    with Server([b"\r\nbody without any header\r\n", b"no line is a field\r\n", b"Subject: x\r\n"]) as server:
+        assert examined(server).quirks == {}
+
+
+def test_a_report_of_a_real_length_fits_its_width() -> None:
+    """Mechanisms by the dozen are parted between lines."""
+    told = Capabilities.from_lines(["SASL " + " ".join(f"MECHANISM-{number}" for number in range(30)), "TOP"])
+    report = Diagnosis(url="pop://me@h:110", capabilities_before_tls=told, problems=("x",))
+    assert all(len(line) <= 60 for line in report.text(60).split("\n"))
+
+
 # --- advice ---------------------------------------------------------------------------------------------------
 
 

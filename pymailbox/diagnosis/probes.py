@@ -235,7 +235,10 @@ def _whole(connection: Connection, number: int) -> bytes | None:
 
 def _parted(block: bytes) -> tuple[bytes, bytes]:
     """Return header and body without the line ends around them."""
-    header, _, body = block.replace(b"\r\n", b"\n").partition(b"\n\n")
+    block = block.replace(b"\r\n", b"\n")
+    if block.startswith(b"\n"):
+        return b"", block.strip(b"\n")  # a mail without header
+    header, _, body = block.partition(b"\n\n")
     return header.strip(b"\n"), body.strip(b"\n")
 
 

@@ -19,6 +19,7 @@ __all__ = ["Certificate", "Diagnosis", "Encryption", "Probe", "SizeCheck", "Stag
 Stage = Literal["nothing", "connection", "TLS", "greeting", "login", "mailbox"]
 
 _INDENT = 18
+_KEPT_TOGETHER = 40  # columns; a longer capability may be parted between two lines
 
 
 @frozen
@@ -224,7 +225,8 @@ def _validity(certificate: Certificate) -> str:
 
 
 def _lines_of(capabilities: Capabilities) -> str:
-    lines = ["\u00a0".join((name, *values)) for name, values in capabilities.items()]
+    lines = [" ".join((name, *values)) for name, values in capabilities.items()]
+    lines = [line.replace(" ", "\u00a0") if len(line) < _KEPT_TOGETHER else line for line in lines]
     more = len(lines) - 100
     return ", ".join(lines[:100]) + (f", and {more} more" if more > 0 else "") if lines else "(none)"
 
