@@ -40,8 +40,12 @@ def _hidden(value: Password | None) -> Password | None:
 def _check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
     if not isinstance(host, str):
         raise TypeError(f"{attribute.name} must be a str, not {type(host).__name__}")
-    if not host or any(c.isspace() or not c.isprintable() for c in host):
+    if any(c in "/@" for c in host):  # not shown: there may be a password in it
+        raise ValueError(f"{attribute.name} is no host name or address; a URL goes to from_url()")
+    if not host or any(c.isspace() or not c.isprintable() or c in "[]" for c in host):
         raise ValueError(f"{host!r} is no host name or address")
+    if host.count(":") == 1:  # an IPv6 address has more
+        raise ValueError(f"{host!r} is no host name or address; the port is given by itself, as port=")
 
 
 def _check_port(_: object, attribute: "Attribute[Any]", port: object) -> None:
@@ -112,6 +116,8 @@ class Account:
         """
         from urllib.parse import unquote
 
+        if not isinstance(url, str):
+            raise TypeError(f"a POP URL must be a str, not {type(url).__name__}")
         url = secret(url)
         parts = _split(url)
         if parts is None:

@@ -18,7 +18,7 @@ from pymailbox import reading, transaction
 from pymailbox.account import Account
 from pymailbox.aio_message import AsyncMessage
 from pymailbox.desk import Desk
-from pymailbox.errors import MailboxError
+from pymailbox.errors import ConcurrentUse, MailboxError
 from pymailbox.pop3 import commands
 from pymailbox.pop3.aio import AsyncConnection
 from pymailbox.pop3.flows import Flow, ask
@@ -105,8 +105,13 @@ class AsyncMailbox(MessageSequence[AsyncMessage, AsyncConnection]):
             return
         try:
             await desk.connection.run(desk.leave(ending))
-        finally:
+        except ConcurrentUse:
+            self._desk = desk  # nothing was said: who uses the session goes on
+            raise
+        except BaseException:
             await desk.connection.close()
+            raise
+        await desk.connection.close()
 
     async def __aenter__(self) -> Self:
         return self if self._desk is not None else await self.open()
@@ -135,9 +140,9 @@ class AsyncMailbox(MessageSequence[AsyncMessage, AsyncConnection]):
 
         After the session has died this just begins a fresh one: deletions that were pending did not happen.
         """
-        desk = self._desk
-        if desk is None or desk.alive:
-            self._open_desk()
+        desk = self._open_desk()
+        self._check_fresh()
+        if desk.alive:
             await self.close()
         self._desk = None
         await self.open()

@@ -145,9 +145,9 @@ class AsyncMessage(Entry[AsyncConnection]):
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body, by TOP; no RETR."""
+        """Return what a person would read of the first `lines` lines of the body; TOP, no RETR (but Q16)."""
         desk = self._desk
-        return desk.read_content(await desk.connection.run(reading.top(desk.snapshot, self.number, lines))).body
+        return await desk.connection.run(desk.ask_preview(self, lines))
 
     # --- to disk ------------------------------------------------------------------------------------------
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pymailbox import reading, transaction
-from pymailbox.errors import CommandError
-from pymailbox.pop3 import commands
-from pymailbox.pop3.flows import Flow, ask
+from pymailbox.errors import CommandError, ConnectionLost
+from pymailbox.pop3.flows import Flow
 from pymailbox.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -150,9 +149,24 @@ class Desk(Generic[E, C]):
 
     def ask_headers(self, message: E) -> "Flow[Headers]":
         """Ask for the headers of a message."""
-        block = yield from reading.headers(self.snapshot, message.number, self._has_headers)
+        block, whole = yield from reading.headers(self.snapshot, message.number, self._has_headers)
+        if whole:
+            self.keep(message, block)
         headers = message._headers = self._read_headers(block)
         return headers
+
+    def ask_preview(self, message: E, lines: int) -> Flow[str]:
+        """Ask for the headers and the first lines of the body, and read them; from the body once that is here."""
+        if isinstance(lines, bool) or not isinstance(lines, int):
+            raise TypeError(f"lines must be a whole number, not {lines!r}")
+        if lines < 0:
+            raise ValueError(f"lines must be 0 or more, not {lines}")
+        block = self.raw_at_hand(message)
+        if block is None:
+            block, whole = yield from reading.top(self.snapshot, message.number, lines)
+            if whole:
+                self.keep(message, block)
+        return self.read_content(reading.first_lines(block, lines)).body  # TOP may give more than was asked (Q55)
 
     def ask_raw(self, message: E) -> Flow[bytes]:
         """Ask for the whole message; a refusal that `fetch()` met is raised once instead."""
@@ -166,24 +180,29 @@ class Desk(Generic[E, C]):
     def by_uid(self, uid: str) -> Flow[E]:
         """Return the first message with that uid; KeyError if there is none."""
         uids = yield from reading.uids(self.snapshot)
-        if uid not in uids:
+        if not uid or uid not in uids:  # a blank one names nothing (Q42)
             raise KeyError(uid)
         return self.message(uids.index(uid) + 1)
 
     def new(self, seen: Collection[str | None]) -> Flow[tuple[E, ...]]:
         """Return the messages whose uid is not in `seen`, in order; a blank uid is never seen."""
-        if isinstance(seen, str):
-            raise TypeError("seen must be a collection of uids, not one str")
+        if isinstance(seen, str | bytes):
+            raise TypeError(f"seen must be a collection of uids, not one {type(seen).__name__}")
         known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
         uids = yield from reading.uids(self.snapshot)
         return tuple(self.message(number) for number, uid in enumerate(uids, 1) if uid is None or uid not in known)
 
     def leave(self, ending: Callable[[Snapshot[E]], Flow[None]]) -> Flow[None]:
         """End the session by `transaction.commit` or `roll_back`; a dead one has committed nothing, and says so."""
-        if self.alive:
-            yield from ending(self.snapshot)
-        elif ending is transaction.commit and self.snapshot.marks:
-            yield from ask(commands.quit())
+        snapshot = self.snapshot
+        failure = snapshot.session.protocol.failure
+        if failure is None:
+            yield from ending(snapshot)
+        elif ending is transaction.commit and snapshot.marks:
+            raise ConnectionLost(
+                f"the session had ended before QUIT was said, so none of its {len(snapshot.marks)} deletions"
+                f" happened; delete again in a new one ({failure})"
+            )
 
     # --- fetch --------------------------------------------------------------------------------------------
 

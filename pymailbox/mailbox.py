@@ -11,7 +11,7 @@ from typing import Self
 
 from pymailbox import reading, transaction
 from pymailbox.desk import Desk
-from pymailbox.errors import MailboxError
+from pymailbox.errors import ConcurrentUse, MailboxError
 from pymailbox.message import Message
 from pymailbox.pop3 import commands
 from pymailbox.pop3.connection import Connection
@@ -93,8 +93,13 @@ class Mailbox(MessageSequence[Message, Connection], Sequence[Message]):
             return
         try:
             desk.connection.run(desk.leave(ending))
-        finally:
+        except ConcurrentUse:
+            self._desk = desk  # nothing was said: who uses the session goes on
+            raise
+        except BaseException:
             desk.connection.close()
+            raise
+        desk.connection.close()
 
     def __enter__(self) -> Self:
         return self if self._desk is not None else self.open()
@@ -119,9 +124,9 @@ class Mailbox(MessageSequence[Message, Connection], Sequence[Message]):
 
         After the session has died this just begins a fresh one: deletions that were pending did not happen.
         """
-        desk = self._desk
-        if desk is None or desk.alive:
-            self._open_desk()
+        desk = self._open_desk()
+        self._check_fresh()
+        if desk.alive:
             self.close()
         self._desk = None
         self.open()

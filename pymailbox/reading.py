@@ -5,21 +5,24 @@ in a steady order; by RETR only where TOP does not work. Bodies come by RETR, an
 (DESIGN.md, decision 11).
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from attrs import define, field
 
-from pymailbox.errors import CommandError, MessageUnavailable, NotSupported
+from pymailbox.errors import CommandError, MessageUnavailable, NotSupported, TemporaryFailure
 from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.flows import Flow, Next, Stream, ask
 from pymailbox.snapshot import FIRST_AHEAD, Snapshot
 
-__all__ = ["Fetch", "body", "headers", "learn_uids", "sizes", "stream", "top", "uids"]
+__all__ = ["Fetch", "body", "first_lines", "headers", "learn_uids", "sizes", "stream", "top", "uids"]
 
 M = TypeVar("M")
+
+_BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 
 
 def sizes(snapshot: Snapshot[M]) -> Flow[list[int | None]]:
@@ -44,12 +47,14 @@ def total(snapshot: Snapshot[M]) -> Flow[int]:
 
 
 def uids(snapshot: Snapshot[M]) -> Flow[tuple[str | None, ...]]:
-    """Uids by index: one UIDL for the whole mailbox, once; `NotSupported` where it is refused."""
+    """Uids by index: one UIDL for the whole mailbox, once; `NotSupported` where it is refused for good."""
     if snapshot.uids is None and snapshot.no_uids is None:
         result: dict[int, str | None] | CommandError = {}
         if snapshot.count:
             try:
                 result = yield from ask(commands.uidl(entries=snapshot.entries))
+            except TemporaryFailure:
+                raise
             except CommandError as refused:
                 result = refused
         learn_uids(snapshot, result)
@@ -63,9 +68,9 @@ def uids(snapshot: Snapshot[M]) -> Flow[tuple[str | None, ...]]:
 
 
 def learn_uids(snapshot: Snapshot[M], result: dict[int, str | None] | CommandError) -> None:
-    """Take what UIDL gave."""
+    """Take what UIDL gave; a temporary failure teaches nothing."""
     if isinstance(result, CommandError):
-        snapshot.no_uids = result
+        snapshot.no_uids = None if isinstance(result, TemporaryFailure) else result
     else:
         snapshot.uids = tuple(snapshot.column(result, "UIDL"))
 
@@ -73,13 +78,13 @@ def learn_uids(snapshot: Snapshot[M], result: dict[int, str | None] | CommandErr
 # --- headers --------------------------------------------------------------------------------------------------
 
 
-def headers(snapshot: Snapshot[M], number: int, skip: Callable[[int], bool]) -> Flow[bytes]:
+def headers(snapshot: Snapshot[M], number: int, skip: Callable[[int], bool]) -> Flow[tuple[bytes, bool]]:
     """Return the header block of a message; `skip` says whose headers are at hand and need not be read ahead.
 
-    Where TOP does not work this is the whole message, by RETR.
+    Where TOP does not work this is the whole message, by RETR, and the second value True.
     """
     if snapshot.top_works is False:
-        return (yield from body(snapshot, number))
+        return (yield from body(snapshot, number)), True
     ahead = snapshot.ahead
     step = ahead.asked(number)
     if number in snapshot.marks:
@@ -91,13 +96,13 @@ def headers(snapshot: Snapshot[M], number: int, skip: Callable[[int], bool]) -> 
         except CommandError as refused:
             result = refused
     if isinstance(result, CommandError):
-        return (yield from _instead_of_top(snapshot, number, result))
+        return (yield from _instead_of_top(snapshot, number, result)), True
     snapshot.top_works = True
     if not snapshot.top_sends_body and _has_body(result):
         snapshot.session.protocol.note("TOP_IGNORES_COUNT", f"TOP {number} 0 gave {len(result)} octets")  # Q55
         snapshot.top_sends_body = True
         ahead.stop()
-    return result
+    return result, False
 
 
 def _ahead(
@@ -139,27 +144,36 @@ def _instead_of_top(snapshot: Snapshot[M], number: int, refused: CommandError) -
     return raw
 
 
+def _body_begins(block: bytes) -> int:
+    blank = _BLANK_LINE.search(block)
+    return blank.end() if blank is not None else len(block)
+
+
 def _has_body(block: bytes) -> bool:
-    blank = block.find(b"\r\n\r\n")
-    return 0 <= blank < len(block) - 6
+    return _body_begins(block) < len(block) - 2
 
 
-def top(snapshot: Snapshot[M], number: int, lines: int) -> Flow[bytes]:
-    """Return the headers and the first lines of the body; the whole message where TOP does not work."""
-    if isinstance(lines, bool) or not isinstance(lines, int):
-        raise TypeError(f"lines must be a whole number, not {lines!r}")
-    if lines < 0:
-        raise ValueError(f"lines must be 0 or more, not {lines}")
+def first_lines(raw: bytes, lines: int) -> bytes:
+    """Return the headers and the first lines of the body of a message, as TOP does."""
+    end = _body_begins(raw)
+    while lines and end < len(raw):
+        end = raw.find(b"\n", end) + 1 or len(raw)
+        lines -= 1
+    return raw[:end]
+
+
+def top(snapshot: Snapshot[M], number: int, lines: int) -> Flow[tuple[bytes, bool]]:
+    """Return the headers and the first lines of the body, and False; the whole message and True without TOP."""
     if number in snapshot.marks:
         raise _deleted(number)
     if snapshot.top_works is False:
-        return (yield from body(snapshot, number))
+        return (yield from body(snapshot, number)), True
     try:
         block = yield from ask(commands.top(number, lines))
     except CommandError as refused:
-        return (yield from _instead_of_top(snapshot, number, refused))
+        return (yield from _instead_of_top(snapshot, number, refused)), True
     snapshot.top_works = True
-    return block
+    return block, False
 
 
 # --- bodies ---------------------------------------------------------------------------------------------------

@@ -94,8 +94,13 @@ class MessageSequence(ABC, Generic[E, C]):
     def _new_connection(self) -> C:
         """Make a connection that is not open yet."""
 
+    def _check_fresh(self) -> None:
+        if self._options["sock"] is not None:
+            raise ValueError("the socket this mailbox was made with is used up; make a new mailbox with a new socket")
+
     def _fresh_connection(self) -> C:
         """Make the connection of the next session: one by one where the server stalled a pipeline (decision 7)."""
+        self._check_fresh()
         if self._session.may_pipeline is False:
             self._options["pipelining"] = False
         return self._new_connection()

@@ -4,10 +4,11 @@ What the server said (count, sizes, uids), what was marked, which messages are a
 the plan of the read-ahead. It does no I/O; the flows that fill it are in `reading` and `transaction`.
 """
 
+import operator
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, SupportsIndex, TypeVar
 
 from attrs import define, field
 
@@ -166,8 +167,9 @@ class Snapshot(Generic[M]):
         """How many lines a listing may have in this session."""
         return min(self.count + _MARGIN, self.session.limits.listing_entries)
 
-    def position(self, index: int) -> int:
+    def position(self, index: SupportsIndex) -> int:
         """Return the number of the message at a sequence index; IndexError outside."""
+        index = operator.index(index)
         number = index + 1 if index >= 0 else self.count + index + 1
         if not 1 <= number <= self.count:
             raise IndexError(f"the mailbox has {self.count} messages; there is none at index {index}")
@@ -178,7 +180,8 @@ class Snapshot(Generic[M]):
         if len(listing) == self.count and next(iter(listing), 1) == 1 and next(reversed(listing), 0) == self.count:
             return list(listing.values()) if list(listing) == list(range(1, self.count + 1)) else self._pick(listing)
         strangers = sum(1 for number in listing if number > self.count)
-        if strangers or len(listing) != self.count:
+        marked = sum(1 for number in self.marks if number not in listing)  # left out rightly (RFC 1939 §5)
+        if strangers or len(listing) + marked != self.count:
             self.session.protocol.note(
                 "COUNTS_DIFFER", f"STAT counts {self.count} messages, {what} has {len(listing)} lines"
             )

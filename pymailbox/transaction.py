@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pymailbox.account import Password, Security
-from pymailbox.errors import CommandError, CommitError, LimitExceeded, MailboxError
+from pymailbox.errors import CommandError, CommitError, ConcurrentUse, LimitExceeded, MailboxError
 from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
@@ -113,6 +113,8 @@ def undelete(snapshot: Snapshot[M], numbers: Sequence[int] | None) -> Flow[None]
         snapshot.session.protocol.poison("RSET was refused, so the marks are in doubt; nothing was deleted")
         refused.usable = False
         raise
+    if snapshot.sizes is not None and any(snapshot.sizes[number - 1] is None for number in released):
+        snapshot.sizes = None  # LIST leaves out what is marked (RFC 1939 §5): ask again
     others = [number for number in snapshot.marks if number not in released]
     snapshot.marks.clear()
     if others:
@@ -123,6 +125,8 @@ def commit(snapshot: Snapshot[M]) -> Flow[None]:
     """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer (Q65)."""
     try:
         yield from ask(commands.quit())
+    except ConcurrentUse:
+        raise  # nothing was said
     except MailboxError as error:
         if not snapshot.marks:
             return

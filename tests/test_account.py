@@ -131,6 +131,33 @@ def test_misuse_is_known_at_once(fields: dict[str, Any], error: type[Exception])
         Account(**({"host": "pop.example.com"} | fields))
 
 
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        (f"pops://me:{SECRET}@pop.example.com", "from_url"),
+        ("me@pop.example.com", "from_url"),
+        ("[::1]", "no host name"),
+        ("pop.example.com:995", "port="),
+    ],
+)
+def test_a_host_is_only_a_host(host: str, says: str) -> None:
+    """A URL, or a port behind the name, is told apart from a name that cannot be found."""
+    with pytest.raises(ValueError, match=says) as caught:
+        Mailbox(host)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "127.0.0.1", "pop.example.com", "pöp.example"])
+def test_addresses_are_hosts(host: str) -> None:
+    assert Account(host).host == host
+
+
+@pytest.mark.parametrize("url", [None, b"pops://pop.example.com", 995])
+def test_a_pop_url_is_a_str(url: Any) -> None:
+    with pytest.raises(TypeError, match="a POP URL must be a str"):
+        Account.from_url(url)
+
+
 def test_default_ports() -> None:
     """995 for TLS from the first octet, else 110."""
     ports = [Account("h", security=security).port for security in ("tls", "starttls", "none")]

@@ -1,0 +1,533 @@
+"""The rules of Mailbox and Message against the embedded server: what is said, what it costs, what is refused."""
+
+import copy
+import gc
+import io
+import os
+import pickle
+import signal
+import socket
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymailbox import (
+    CommandError,
+    CommitError,
+    ConcurrentUse,
+    ConnectionLost,
+    Limits,
+    Mailbox,
+    MessageUnavailable,
+    NotSupported,
+    TemporaryFailure,
+)
+from pymailbox.testing import Fault, Quirk, Server
+
+LOGIN = 5  # CAPA, UTF8, AUTH, CAPA, STAT
+
+
+def mail(number: int, lines: int = 20) -> bytes:
+    head = b"From: A <a@example.com>\r\nSubject: s%d\r\n\r\nbody %d\r\n" % (number, number)
+    return head + b"line\r\n" * lines
+
+
+MAILS = tuple(map(mail, range(1, 6)))
+
+
+def over(server: Server, **options: Any) -> Mailbox:
+    return Mailbox.from_url(server.url, "secret", **options)
+
+
+def said(server: Server, session: int = 0) -> tuple[str, ...]:
+    """What was said in a session behind the login."""
+    server.wait()
+    return server.sessions[session].commands[LOGIN:]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(MAILS) as server:
+        yield server
+
+
+# --- the sequence ---------------------------------------------------------------------------------------------
+
+
+def test_a_sequence_costs_nothing(server: Server) -> None:
+    with over(server) as inbox:
+        assert len(inbox) == 5
+        assert inbox.size == sum(map(len, MAILS))
+        assert [m.number for m in inbox] == [1, 2, 3, 4, 5]
+        assert [m.number for m in reversed(inbox)] == [5, 4, 3, 2, 1]
+        assert [m.number for m in inbox[::-2]] == [5, 3, 1]
+        assert isinstance(inbox[-2:], tuple)
+        assert inbox[3:1] == ()
+        assert inbox[-1] in inbox
+        assert 1 not in inbox
+        assert None not in inbox
+        assert inbox.index(inbox[2]) == 2
+        for index in (5, -6, 10**30):
+            with pytest.raises(IndexError):
+                inbox[index]
+    assert said(server) == ("QUIT",)
+
+
+def test_an_empty_mailbox_is_asked_nothing() -> None:
+    with Server([], quirks=Quirk.EMPTY_LIST_REFUSED) as server:
+        with over(server) as inbox:
+            assert not inbox
+            assert inbox.size == 0
+            assert inbox.uids == ()
+            assert inbox.new([]) == ()
+            assert list(inbox.fetch()) == []
+            assert inbox[:] == ()
+            assert inbox.deleted == ()
+            inbox.delete(inbox)
+            inbox.undelete()
+        assert said(server) == ("QUIT",)
+
+
+@pytest.mark.parametrize("index", [1.0, "1", None])
+def test_an_index_is_a_whole_number(server: Server, index: Any) -> None:
+    with over(server) as inbox, pytest.raises(TypeError):
+        inbox[index]
+
+
+def test_what_stands_for_a_whole_number_is_an_index(server: Server) -> None:
+    class Third:
+        def __index__(self) -> int:
+            return 2
+
+    third: Any = Third()
+    with over(server) as inbox:
+        assert inbox[third] is inbox[2]
+
+
+def test_a_message_is_the_same_while_anyone_holds_it(server: Server) -> None:
+    with over(server) as inbox:
+        held = inbox[3]
+        assert held is inbox[3] is inbox[-2] is inbox[3:4][0] is list(inbox)[3]
+        gone = weakref.ref(inbox[0])
+        assert gone() is None
+        last = weakref.ref(inbox[0])
+        assert inbox[1].raw
+        assert last() is None
+
+
+def test_sessions_cannot_be_pickled_or_copied(server: Server) -> None:
+    with over(server) as inbox:
+        for thing in (inbox, inbox[0]):
+            for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match="cannot be pickled or copied"):
+                    attempt(thing)
+        assert pickle.loads(pickle.dumps(inbox[0].content)).subject == "s1"
+
+
+def test_not_open_and_closed_are_misuse(server: Server) -> None:
+    inbox = over(server)
+    uses: list[Callable[[], object]] = [
+        lambda: len(inbox),
+        lambda: inbox[0],
+        lambda: iter(inbox),
+        lambda: inbox.uids,
+        lambda: inbox.size,
+        lambda: inbox.fetch(),
+        lambda: inbox.new([]),
+        lambda: inbox.delete([]),
+        inbox.keep_alive,
+        inbox.reopen,
+    ]
+    for _ in range(2):
+        for use in uses:
+            with pytest.raises(ValueError, match="not open"):
+                use()
+        inbox.close()
+        inbox.rollback()
+        with inbox:
+            pass
+    assert "not open" in repr(inbox)
+
+
+# --- sizes, uids, headers, bodies -----------------------------------------------------------------------------
+
+
+def test_one_list_and_one_uidl(server: Server) -> None:
+    with over(server) as inbox:
+        assert [m.size for m in inbox] == list(map(len, MAILS))
+        assert tuple(m.uid for m in inbox) == inbox.uids
+        assert inbox.by_uid(inbox.uids[2] or "") is inbox[2]
+        for missing in ("nobody", None):
+            with pytest.raises(KeyError):
+                inbox.by_uid(missing)
+        for seen in (inbox.uids[:2], list(inbox.uids[:2]), set(inbox.uids[:2]), dict.fromkeys(inbox.uids[:2])):
+            assert [m.number for m in inbox.new(seen)] == [3, 4, 5]
+        for wrong in ("uid", b"uid"):
+            with pytest.raises(TypeError):
+                inbox.new(wrong)
+    assert said(server) == ("LIST", "UIDL", "QUIT")
+
+
+def test_a_blank_uid_is_no_name() -> None:
+    with Server(MAILS, quirks=Quirk.BLANK_UID) as server, over(server) as inbox:
+        assert inbox[0].uid is None
+        with pytest.raises(KeyError):
+            inbox.by_uid(None)
+
+
+def test_without_uidl_there_are_no_uids_and_deleting_works() -> None:
+    with Server(MAILS, uidl=False) as server:
+        with over(server) as inbox:
+            with pytest.raises(NotSupported):
+                _ = inbox.uids
+            with pytest.raises(NotSupported):
+                inbox.new([])
+            inbox[0].delete()
+        assert said(server) == ("UIDL", "DELE 1", "QUIT")
+
+
+def test_uidl_that_fails_for_now_is_asked_again() -> None:
+    with Server(MAILS, faults=[Fault.refuse("UIDL", text="[SYS/TEMP] busy")]) as server, over(server) as inbox:
+        with pytest.raises(TemporaryFailure):
+            _ = inbox.uids
+        assert len(inbox.uids) == 5
+
+
+def test_listings_may_leave_out_what_is_marked(server: Server) -> None:
+    with over(server) as inbox:
+        inbox[0].delete()
+        assert inbox[1].size == len(MAILS[1])
+        assert inbox[0].size is None
+        assert "COUNTS_DIFFER" not in inbox.connection.quirks
+        inbox.undelete()
+        assert inbox[0].size == len(MAILS[0])
+
+
+def test_headers_without_top_keep_the_body() -> None:
+    with Server(MAILS, top=False) as server:
+        with over(server) as inbox:
+            for message in inbox:
+                assert (message.subject, message.raw) == (f"s{message.number}", MAILS[message.number - 1])
+        assert said(server) == ("TOP 1 0", *(f"RETR {number}" for number in range(1, 6)), "QUIT")
+
+
+@pytest.mark.parametrize("lf", [False, True])
+def test_nothing_is_read_ahead_where_top_sends_bodies(lf: bool) -> None:
+    quirks = Quirk.TOP_IGNORES_COUNT | Quirk.LF_LINES if lf else Quirk.TOP_IGNORES_COUNT
+    with Server(MAILS, quirks=quirks) as server:
+        with over(server) as inbox:
+            assert [message.subject for message in inbox[:3]] == ["s1", "s2", "s3"]
+        assert said(server) == ("TOP 1 0", "TOP 2 0", "TOP 3 0", "QUIT")
+
+
+@pytest.mark.parametrize(
+    ("quirks", "top", "asked"),
+    [
+        ((), True, ("TOP 1 2",)),
+        ((Quirk.TOP_TEN_LINES,), True, ("TOP 1 2",)),
+        ((Quirk.TOP_IGNORES_COUNT,), True, ("TOP 1 2",)),
+        ((), False, ("TOP 1 2", "RETR 1")),
+    ],
+)
+def test_a_preview_has_the_lines_that_were_asked(quirks: tuple[Quirk, ...], top: bool, asked: tuple[str, ...]) -> None:
+    with Server(MAILS, quirks=quirks, top=top) as server:
+        with over(server) as inbox:
+            message = inbox[0]
+            assert message.preview(2) == "body 1\nline"
+        assert said(server) == (*asked, "QUIT")
+
+
+def test_a_preview_of_what_is_here_asks_nothing(server: Server) -> None:
+    with over(server) as inbox:
+        message = inbox[0]
+        assert message.raw
+        assert message.preview(1) == "body 1"
+        for wrong, error in ((-1, ValueError), ("3", TypeError), (True, TypeError)):
+            with pytest.raises(error):
+                message.preview(wrong)
+    assert message.preview(0) == ""
+    assert len(message.preview(1000).splitlines()) == 21
+    assert said(server) == ("RETR 1", "QUIT")
+
+
+def test_after_the_session_a_message_gives_what_it_has(server: Server) -> None:
+    with over(server) as inbox:
+        read, unread = inbox[0], inbox[1]
+        assert read.raw
+    assert read.body.startswith("body 1")
+    assert read.subject == "s1"
+    assert read.write_to(io.BytesIO()) == len(MAILS[0])
+    for ask in (lambda: unread.raw, lambda: unread.subject, lambda: unread.uid, unread.preview, unread.delete):
+        with pytest.raises(ConnectionLost):
+            ask()
+
+
+def test_a_deleted_message_is_not_read_from_the_server(server: Server, tmp_path: Path) -> None:
+    with over(server) as inbox:
+        message = inbox[0]
+        message.delete()
+        for ask in (
+            lambda: message.raw,
+            lambda: message.subject,
+            message.preview,
+            lambda: message.save(tmp_path / "a"),
+        ):
+            with pytest.raises(MessageUnavailable):
+                ask()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_save_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        Server(MAILS, faults=[Fault.cut(30, command="RETR")]) as server,
+        over(server) as inbox,
+        pytest.raises(ConnectionLost),
+    ):
+        inbox[0].save(tmp_path / "a.eml")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- fetch ----------------------------------------------------------------------------------------------------
+
+
+def test_fetch_raises_a_refusal_where_it_is_read() -> None:
+    with Server(MAILS, faults=[Fault.refuse("RETR", 2)]) as server, over(server) as inbox:
+        read = []
+        for message in inbox.fetch():
+            try:
+                read.append(message.raw)
+            except MessageUnavailable:
+                assert message.number == 2
+        assert read == [MAILS[0], *MAILS[2:]]
+        assert inbox[1].raw == MAILS[1]
+
+
+def test_fetch_allows_everything_within(server: Server) -> None:
+    with over(server) as inbox:
+        numbers = []
+        for message in inbox.fetch():
+            numbers.append(message.number)
+            inbox.keep_alive()
+            assert inbox[4].subject == "s5"
+            assert message.raw == MAILS[message.number - 1]
+            message.delete()
+        assert numbers == [1, 2, 3, 4, 5]
+        assert len(inbox.deleted) == 5
+        inbox.undelete()
+        pairs = [(a.number, b.raw) for a, b in zip(inbox.fetch(), inbox.fetch(reversed(inbox)), strict=True)]
+        assert pairs == [(n, MAILS[5 - n]) for n in range(1, 6)]
+        assert next(inbox.fetch()).number == 1  # left early
+        assert [m.number for m in inbox.fetch(m for m in inbox if m.number > 3)] == [4, 5]
+
+
+def test_fetch_leaves_what_is_larger_than_the_window_to_save(tmp_path: Path) -> None:
+    mails = [mail(1), mail(2, 5000), mail(3)]
+    with Server(mails) as server:
+        with over(server, limits=Limits(window=2000)) as inbox:
+            for message in inbox.fetch():
+                assert message.save(tmp_path / "a.eml") == len(mails[message.number - 1])
+        assert said(server) == ("LIST", "RETR 1", "RETR 3", "RETR 2", "QUIT")
+
+
+# --- deletion -------------------------------------------------------------------------------------------------
+
+
+def test_what_can_be_deleted(server: Server) -> None:
+    with over(server) as inbox:
+        old = inbox[0]
+        inbox.reopen()
+        for foreign in (old, [inbox[1], old]):
+            with pytest.raises(ValueError, match="another session"):
+                inbox.delete(foreign)
+        for wrong in (1, None, "1", [1], {"a": 1}):
+            with pytest.raises(TypeError):
+                inbox.delete(wrong)
+        assert inbox.deleted == ()
+        inbox.delete(m for m in inbox if m.number % 2)
+        inbox[0].delete()
+        inbox[0].undelete()
+        inbox.undelete(inbox[4:])
+        assert [m.number for m in inbox.deleted] == [3]
+        assert len(inbox) == 5
+    assert server.messages == (*MAILS[:2], *MAILS[3:])
+
+
+def test_refused_deletions_are_told_by_number() -> None:
+    with Server(MAILS, faults=[Fault.refuse("DELE", 2, "[SYS/TEMP] no"), Fault.refuse("DELE", 4)]) as server:
+        with over(server) as inbox:
+            with pytest.raises(TemporaryFailure) as caught:
+                inbox.delete(inbox)
+            assert list(caught.value.refused) == [2, 4]
+            assert [m.number for m in inbox.deleted] == [1, 3, 5]
+        assert server.messages == (MAILS[1], MAILS[3])
+
+
+def test_read_only_deletes_nothing(server: Server) -> None:
+    with over(server, read_only=True) as inbox:
+        for delete in (lambda: inbox.delete(inbox), inbox[0].delete):
+            with pytest.raises(ValueError, match="read_only"):
+                delete()
+    assert said(server) == ("QUIT",)
+
+
+# --- the end of a session -------------------------------------------------------------------------------------
+
+
+class Trouble(Exception):
+    """What a caller's own code raises."""
+
+
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [
+        (lambda inbox: inbox[0].subject, ("TOP 1 0", "RSET", "QUIT")),
+        (lambda inbox: inbox[0].raw, ("RETR 1", "RSET")),
+    ],
+)
+@pytest.mark.parametrize("trouble", [Trouble, KeyboardInterrupt, SystemExit])
+def test_an_exception_takes_marks_back(
+    server: Server, reading: Callable[[Mailbox], object], expected: tuple[str, ...], trouble: type[BaseException]
+) -> None:
+    with pytest.raises(trouble), over(server) as inbox:
+        reading(inbox)
+        inbox.delete(inbox[1:3])
+        raise trouble
+    asked = [line for line in said(server) if not line.startswith(("UIDL", "DELE"))]
+    assert tuple(asked) == expected
+    assert server.messages == MAILS
+
+
+def test_a_refused_rset_ends_the_session() -> None:
+    with Server(MAILS, faults=[Fault.refuse("RSET", None)]) as server:
+        with pytest.raises(Trouble) as caught, over(server) as inbox:
+            inbox[0].delete()
+            raise Trouble
+        assert "RSET" in caught.value.__notes__[0]
+        with pytest.raises(CommandError), over(server) as inbox:
+            inbox[0].delete()
+            inbox.rollback()
+        assert "QUIT" not in said(server) + said(server, 1)
+        assert server.messages == MAILS
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
+def test_an_interruption_inside_a_command_says_nothing_more() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Server(MAILS, faults=[Fault.stall(command="RETR")]) as server:
+        before = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt), over(server) as inbox:
+                inbox[0].delete()
+                signal.setitimer(signal.ITIMER_REAL, 0.2)
+                _ = inbox[1].raw
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert said(server) == ("UIDL", "DELE 1", "RETR 2")
+        assert server.messages == MAILS
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.refuse("QUIT"), Fault.drop("QUIT"), Fault.drop("QUIT", carried_out=True), Fault.stall(command="QUIT")],
+)
+def test_an_unconfirmed_commit_names_what_is_in_doubt(fault: Fault) -> None:
+    with Server(MAILS, faults=[fault]) as server:
+        inbox = over(server, timeout=0.3).open()
+        inbox.delete(inbox[1:3])
+        uids = inbox.uids[1:3]
+        with pytest.raises(CommitError) as caught:
+            inbox.close()
+        assert caught.value.unconfirmed == uids
+        assert caught.value.unconfirmed_numbers == (2, 3)
+        inbox.close()
+
+
+def test_a_session_that_died_before_quit_says_that_nothing_was_deleted() -> None:
+    with Server(MAILS, faults=[Fault.drop("RETR")]) as server:
+        inbox = over(server).open()
+        inbox[0].delete()
+        with pytest.raises(ConnectionLost):
+            _ = inbox[1].raw
+        with pytest.raises(ConnectionLost, match="none of its 1 deletions happened"):
+            inbox.close()
+        assert server.messages == MAILS
+
+
+def test_reopen_commits_and_sees_new_mail(server: Server) -> None:
+    with over(server) as inbox:
+        old = inbox[1]
+        assert old.raw
+        inbox[0].delete()
+        server.deliver(mail(6))
+        inbox.reopen()
+        assert len(inbox) == 5
+        assert old not in inbox
+        assert old.raw == MAILS[1]
+    assert server.messages == (*MAILS[1:], mail(6))
+
+
+def test_a_mailbox_over_a_socket_of_yours_is_one_session(server: Server) -> None:
+    sock = socket.create_connection((server.host, server.port))
+    with over(server, sock=sock) as inbox:
+        inbox[0].delete()
+        with pytest.raises(ValueError, match="new socket"):
+            inbox.reopen()
+        assert inbox[0].deleted
+        assert server.messages == MAILS
+        inbox.rollback()
+        with pytest.raises(ValueError, match="new socket"):
+            inbox.open()
+
+
+def test_closing_while_another_thread_reads_is_refused() -> None:
+    with Server(MAILS, faults=[Fault.drip(20, 0.02, command="RETR")]) as server:
+        with over(server) as inbox:
+            inbox[0].delete()
+            read: list[bytes] = []
+            thread = threading.Thread(target=lambda: read.append(inbox[1].raw))
+            thread.start()
+            while "RETR 2" not in server.log:
+                time.sleep(0.01)
+            for leave in (inbox.close, inbox.rollback, inbox.reopen):
+                with pytest.raises(ConcurrentUse):
+                    leave()
+            thread.join(10)
+            assert read == [MAILS[1]]
+            assert inbox[0].deleted
+        assert server.messages == MAILS[1:]
+
+
+def test_garbage_collection_commits_nothing(server: Server) -> None:
+    inbox: Mailbox | None = over(server).open()
+    assert inbox is not None
+    inbox[0].delete()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it was not closed: that is the point
+        inbox = None
+        gc.collect()
+    assert said(server) == ("UIDL", "DELE 1")
+    assert server.messages == MAILS
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_another_process_says_nothing(server: Server) -> None:
+    with over(server) as inbox:
+        inbox[0].delete()
+        child = os.fork()
+        if child == 0:
+            try:
+                inbox.close()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert inbox[1].subject == "s2"
+    assert said(server) == ("UIDL", "DELE 1", "TOP 2 0", "QUIT")
