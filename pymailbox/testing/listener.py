@@ -51,7 +51,8 @@ class Listener:
         self._closed = True
         deadline = monotonic() + _CLOSING
         self._stop[1].close()
-        for thread in self._threads:
+        self._threads[0].join(max(0.0, deadline - monotonic()))
+        for thread in self._threads[1:]:  # read only now: until it ended the first one added to them
             thread.join(max(0.0, deadline - monotonic()))
         self._stop[0].close()
         self._socket.close()
