@@ -54,7 +54,16 @@ __all__ = [
 
 @frozen
 class Stat:
-    """What STAT says: how many messages, and their octets together (None where that was no number)."""
+    """What STAT says: how many messages, and their octets together (None where that was no number).
+
+    >>> from pymailbox.pop3 import Connection
+    >>> from pymailbox.testing import Server
+    >>> with Server([b"Subject: one\\r\\n\\r\\n"]) as server:
+    ...     with Connection(server.host, server.port, security="none") as pop:
+    ...         pop.login("me", "secret")
+    ...         pop.stat()
+    Stat(count=1, size=16)
+    """
 
     count: int
     size: int | None

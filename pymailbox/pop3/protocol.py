@@ -17,9 +17,10 @@ from pymailbox.errors import ConnectionLost, MailboxError, ProtocolError, printa
 from pymailbox.pop3 import wire
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.doubts import exceeded, strange, truncated, unasked
-from pymailbox.pop3.framing import CRLF, LF, Framing, longest_line
+from pymailbox.pop3.framing import CRLF, LF, Framing
 from pymailbox.pop3.impostors import guess
 from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.measure import Measure
 from pymailbox.secrets import Secrets
 
 __all__ = ["Protocol"]
@@ -59,14 +60,15 @@ class Protocol:
     _text: bytes | None = field(default=None, init=False)
     _skip: int = field(default=0, init=False)  # octets of the status line that the body's first piece begins with
     _pieces: list[bytes] = field(factory=list, init=False)
-    _octets: int = field(default=0, init=False)
-    _lines: int = field(default=0, init=False)  # of a listing
-    _line: int = field(default=0, init=False)  # octets of the listing's last line, which has not ended
+    _measure: Measure = field(init=False)
     _complete: bool = field(default=False, init=False)
 
     _failure: str | None = field(default=None, init=False)
     _piped: bool = field(default=False, init=False)  # several were in flight since the pipe last ran dry
     _logged: bool = field(factory=wire.listening, init=False)  # asked once for each round trip
+
+    def __attrs_post_init__(self) -> None:
+        self._measure = Measure(self.limits)
 
     # --- out ----------------------------------------------------------------------------------------------
 
@@ -267,8 +269,8 @@ class Protocol:
             return None
         octets = len(piece)
         if body is not Body.KEPT or octets > self.limits.message:
-            self._bound(command, octets, piece)
-            self._lines = self._line = 0
+            self._measure.add(command, piece)
+            self._measure.reset()
         return self._finish(Reply(command, status, text, piece, octets))
 
     def _no_status(self, end: int) -> None:
@@ -313,29 +315,29 @@ class Protocol:
             piece, self._at, self._complete = framing.take(self._data, at, self._skip)
             self._skip = max(0, at - self._at)
             if piece and streamed:
-                self._octets += len(piece)
-                if not self.discarding:
-                    self._bound(command, self._octets, piece)
+                if self.discarding:
+                    self._measure.octets += len(piece)
+                else:
+                    self._measure.add(command, piece)
                 self._pieces.clear()
                 return Chunk(command, piece)
             self._keep(piece)
             if not self._complete:
                 return None
-        octets = self._octets
+        octets = self._measure.octets
         body = None if streamed else b"".join(self._pieces)
         self._forget()
         return self._finish(Reply(command, b"+OK", text, body, octets))
 
     def _keep(self, piece: bytes) -> None:
         if piece:
-            self._octets += len(piece)
-            self._bound(self._owed[0], self._octets, piece)
+            self._measure.add(self._owed[0], piece)
             self._pieces.append(piece)
 
     def _forget(self) -> None:
         """Have no body arriving."""
         self._text, self._pieces, self._complete = None, [], False
-        self._octets = self._lines = self._line = 0
+        self._measure.reset()
 
     def _finish(self, reply: Reply) -> Reply:
         """Take the command of `reply` from the queue; octets behind the last reply owed make it worthless."""
@@ -352,31 +354,7 @@ class Protocol:
             self._window += 1  # one for each clean reply: doubles with each round trip
         return reply
 
-    # --- limits -----------------------------------------------------------------------------------------
-
-    def _bound(self, command: Command[Any], octets: int, piece: bytes) -> None:
-        limits, body = self.limits, command.verb.body
-        if body is Body.STREAMED:
-            if limits.stream is not None and octets > limits.stream:
-                raise exceeded("stream", "a message", self.asked)
-            return
-        if body is Body.KEPT:
-            if octets > limits.message:
-                raise exceeded("message", "a message", self.asked)
-            return
-        if body is Body.TEXT:
-            if octets > limits.header:
-                raise exceeded("header", "a listing", self.asked)
-        elif octets > limits.message:
-            raise exceeded("message", "a listing", self.asked)
-        else:
-            self._lines += piece.count(b"\n")
-            most = limits.listing_entries if command.entries is None else command.entries
-            if self._lines > most:
-                raise exceeded("listing_entries", f"more than {most} lines of a listing", self.asked)
-        self._line = longest_line(piece, self._line, limits.status_line)
-        if self._line > limits.status_line:
-            raise exceeded("status_line", "a line of a listing", self.asked)
+    # --- doubts -------------------------------------------------------------------------------------------
 
     def _strange(self, what: str, line: bytes) -> ProtocolError:
         return strange(what, line, self.asked)

@@ -1,0 +1,52 @@
+"""Measure: how much of one body has arrived, against what `Limits` allows. Pure."""
+
+from typing import Any
+
+from attrs import define, field
+
+from pymailbox.pop3.command import Body, Command
+from pymailbox.pop3.doubts import exceeded
+from pymailbox.pop3.framing import longest_line
+from pymailbox.pop3.limits import Limits
+
+__all__ = ["Measure"]
+
+
+@define(eq=False)
+class Measure:
+    """The octets and lines of the body that is arriving."""
+
+    limits: Limits
+    octets: int = field(default=0, init=False)
+    _lines: int = field(default=0, init=False)  # of a listing
+    _line: int = field(default=0, init=False)  # octets of the listing's last line, which has not ended
+
+    def add(self, command: Command[Any], piece: bytes) -> None:
+        """Count a piece of the reply to `command`; `LimitExceeded` when that is too much."""
+        limits, body = self.limits, command.verb.body
+        self.octets += len(piece)
+        if body is Body.STREAMED:
+            if limits.stream is not None and self.octets > limits.stream:
+                raise exceeded("stream", "a message", command.redacted)
+            return
+        if body is Body.KEPT:
+            if self.octets > limits.message:
+                raise exceeded("message", "a message", command.redacted)
+            return
+        if body is Body.TEXT:
+            if self.octets > limits.header:
+                raise exceeded("header", "a listing", command.redacted)
+        elif self.octets > limits.message:
+            raise exceeded("message", "a listing", command.redacted)
+        else:
+            self._lines += piece.count(b"\n")
+            most = limits.listing_entries if command.entries is None else command.entries
+            if self._lines > most:
+                raise exceeded("listing_entries", f"more than {most} lines of a listing", command.redacted)
+        self._line = longest_line(piece, self._line, limits.status_line)
+        if self._line > limits.status_line:
+            raise exceeded("status_line", "a line of a listing", command.redacted)
+
+    def reset(self) -> None:
+        """Begin with another body."""
+        self.octets = self._lines = self._line = 0
