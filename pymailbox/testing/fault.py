@@ -33,12 +33,19 @@ def _upper(name: str | None) -> str | None:
 class Fault:
     """One thing that goes wrong. Made by the named constructors.
 
-    ```python
-    from pymailbox.testing import Fault, Server
+    The line is lost after 20 octets of the first reply to RETR:
 
-    with Server([b"Subject: 1\\r\\n\\r\\nHello\\r\\n"], faults=[Fault.cut(20, command="RETR")]) as server:
-        ...  # the line is lost after 20 octets of the first reply to RETR
-    ```
+    >>> import poplib
+    >>> from pymailbox.testing import Fault, Server
+    >>> with Server([b"Subject: 1\\r\\n\\r\\nHello\\r\\n"], faults=[Fault.cut(20, command="RETR")]) as server:
+    ...     pop = poplib.POP3(server.host, server.port, timeout=5)
+    ...     said = pop.user("me"), pop.pass_("secret")
+    ...     try:
+    ...         pop.retr(1)
+    ...     except poplib.error_proto as error:
+    ...         print(error)
+    ...     pop.close()
+    -ERR EOF
     """
 
     kind: str

@@ -27,12 +27,13 @@ _MOST = 16 * 1024 * 1024  # octets on the way in one direction; a sender waits w
 class Proxy:
     """A fault-injecting proxy in front of a real server: connect to its `host` and `port`.
 
-    ```python
-    from pymailbox.testing import Fault, Proxy
-
-    with Proxy("pop.example.com", 995, latency=0.025, faults=[Fault.cut(after=5000, how="rst", session=1)]) as proxy:
-        ...  # the client connects to proxy.host, proxy.port; the first connection breaks, the second works
-    ```
+    >>> import poplib
+    >>> from pymailbox.testing import Proxy, Server
+    >>> with Server([b"Subject: 1\\r\\n\\r\\n"]) as server, Proxy(server.host, server.port, latency=0.025) as proxy:
+    ...     pop = poplib.POP3(proxy.host, proxy.port, timeout=5)  # each command takes 50 ms
+    ...     said = pop.user("me"), pop.pass_("secret"), pop.quit()
+    ...     proxy.connections
+    1
 
     `latency` is seconds each way, connecting not included. Faults are those of the wire: `cut`, `stall`, `drip`,
     `split`, in either direction, without a command (ValueError otherwise); `session` counts connections from 1.

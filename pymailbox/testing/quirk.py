@@ -12,12 +12,12 @@ __all__ = ["Quirk"]
 class Quirk(Flag):
     """A server's oddity. Members combine with `|`; `Server` also takes a set of them.
 
-    ```python
-    from pymailbox.testing import Quirk, Server
-
-    with Server([b"Subject: 1\\r\\n\\r\\n"], quirks=Quirk.BARE_STATUS | Quirk.SPACES_BEFORE_UID) as server:
-        ...
-    ```
+    >>> import poplib
+    >>> from pymailbox.testing import Quirk, Server
+    >>> with Server([b"Subject: 1\\r\\n\\r\\n"], quirks=Quirk.BARE_STATUS | Quirk.NO_CAPA) as server:
+    ...     pop = poplib.POP3(server.host, server.port, timeout=5)
+    ...     pop.user("me"), pop.pass_("secret"), pop.quit()
+    (b'+OK', b'+OK', b'+OK')
     """
 
     # Status lines and greeting

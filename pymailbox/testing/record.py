@@ -9,6 +9,13 @@ __all__ = ["SessionRecord"]
 class SessionRecord:
     """One session as the server saw it.
 
+    >>> import poplib
+    >>> from pymailbox.testing import Server
+    >>> with Server() as server:
+    ...     said = poplib.POP3(server.host, server.port, timeout=5).quit()
+    >>> server.sessions[0].ended, server.sessions[0].commands
+    ('QUIT', ('QUIT',))
+
     `number` counts from 1 in the order of connecting. `ended` is None while it lasts, then `"QUIT"`, `"EOF"` (the
     client closed without QUIT), `"reset"`, or another short reason. `deleted` are the numbers of the messages that
     QUIT removed. `tls` says whether it was encrypted at the end.

@@ -45,17 +45,15 @@ def _faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
 class Server:
     """A POP3 server for tests: real sockets on a port the system chooses, one thread a session.
 
-    ```python
-    from pymailbox import Mailbox
-    from pymailbox.testing import Server
-
-    with Server([b"Subject: Hello\\r\\n\\r\\nA mail.\\r\\n"]) as server:
-        with Mailbox.from_url(server.url, "secret") as inbox:
-            assert inbox[0].subject == "Hello"
-            inbox[0].delete()
-        assert server.messages == ()
-        assert server.sessions[0].ended == "QUIT"
-    ```
+    >>> from pymailbox import Mailbox
+    >>> from pymailbox.testing import Server
+    >>> with Server([b"Subject: Hello\\r\\n\\r\\nA mail.\\r\\n"]) as server:
+    ...     with Mailbox.from_url(server.url, "secret") as inbox:
+    ...         inbox[0].subject
+    ...         inbox[0].delete()
+    ...     server.messages, server.sessions[0].ended
+    'Hello'
+    ((), 'QUIT')
 
     `source`: mails as bytes, served octet for octet (a final CRLF is supplied where it is missing); or the path of
     a Maildir, an mbox file or a folder of .eml files, which are served with CRLF line ends. Deletions are committed
