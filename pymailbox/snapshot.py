@@ -20,14 +20,8 @@ __all__ = ["FIRST_AHEAD", "Alive", "ReadAhead", "Snapshot"]
 M = TypeVar("M")
 
 FIRST_AHEAD = 64  # headers read ahead once two reads in a row show a pattern; doubles as they are used
+_ROOM = 1000  # references to messages that may be dead, some 100 octets each
 _MARGIN = 1000  # lines a listing may have beyond the count of STAT: mail may arrive in between (Q36)
-
-
-class _Ref(weakref.ref[M]):
-    """A weak reference that knows the number of its message, for the callback."""
-
-    __slots__ = ("number",)
-    number: int
 
 
 class Alive(Generic[M]):
@@ -35,26 +29,22 @@ class Alive(Generic[M]):
 
     `inbox[3] is inbox[3]` while anyone holds it. Bodies belong to messages that are alive, are dropped least
     recently used first beyond the limit, and the last one read is kept in any case.
+
+    The dead are swept out now and then. They do not report themselves: Python swallows a Ctrl-C that comes while the
+    callback of a weak reference runs.
     """
 
-    __slots__ = ("__weakref__", "_bodies", "_forget", "_limit", "_octets", "_refs", "last")
+    __slots__ = ("_bodies", "_kept", "_limit", "_octets", "_refs", "_room", "last")
 
     def __init__(self, limit: int) -> None:
-        self._refs: dict[int, _Ref[M]] = {}
+        self._refs: dict[int, weakref.ref[M]] = {}
+        self._room = _ROOM  # references, dead ones too, at which the dead are swept out
         self._bodies: OrderedDict[int, int] = OrderedDict()  # octets by number, least recently used first
         self._octets = 0
+        self._kept = 0  # bodies since the last sweep
         self._limit = limit
         #: The message whose body was read last: held, so that reading on in it needs no second RETR.
         self.last: M | None = None
-        itself = weakref.ref(self)
-
-        def forget(ref: weakref.ref[M]) -> None:
-            alive = itself()
-            if alive is not None and isinstance(ref, _Ref) and alive._refs.get(ref.number) is ref:
-                del alive._refs[ref.number]
-                alive._octets -= alive._bodies.pop(ref.number, 0)
-
-        self._forget: Callable[[weakref.ref[M]], None] = forget
 
     def get(self, number: int) -> M | None:
         """Return the message of that number if anybody holds it."""
@@ -63,15 +53,19 @@ class Alive(Generic[M]):
 
     def add(self, number: int, message: M) -> None:
         """Register a message that was just made."""
-        ref = _Ref(message, self._forget)
-        ref.number = number
-        self._refs[number] = ref
+        if len(self._refs) >= self._room:
+            self._sweep()
+        self._octets -= self._bodies.pop(number, 0)  # of its forerunner, which is dead
+        self._refs[number] = weakref.ref(message)
 
     def keep(self, number: int, octets: int) -> Iterator[M]:
         """Count the body of a message as just used; yield the messages that must drop theirs."""
         bodies = self._bodies
         self._octets += octets - bodies.pop(number, 0)
         bodies[number] = octets
+        self._kept += 1
+        if self._octets > self._limit and 2 * self._kept >= len(bodies):
+            self._sweep()
         while self._octets > self._limit and len(bodies) > 1:
             oldest, dropped = bodies.popitem(last=False)
             self._octets -= dropped
@@ -79,7 +73,15 @@ class Alive(Generic[M]):
             if message is not None:
                 yield message
 
+    def _sweep(self) -> None:
+        refs = self._refs = {number: ref for number, ref in self._refs.items() if ref() is not None}
+        for number in [number for number in self._bodies if number not in refs]:
+            self._octets -= self._bodies.pop(number)
+        self._room = max(_ROOM, 2 * len(refs))
+        self._kept = 0
+
     def __len__(self) -> int:
+        self._sweep()
         return len(self._refs)
 
 

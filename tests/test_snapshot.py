@@ -1,6 +1,7 @@
 """The pure state of a session: positions, listings, marks, what is kept, and the plan of the read-ahead."""
 
 import gc
+import weakref
 
 import pytest
 from hypothesis import given
@@ -84,6 +85,37 @@ def test_a_dead_message_frees_its_room() -> None:
     gc.collect()
     assert list(alive.keep(1, 90)) == []
     assert list(alive.keep(2, 10)) == []
+
+
+def test_the_dead_make_room_before_the_living() -> None:
+    """Bodies that nobody can read any more are not kept in the place of one that somebody holds."""
+    alive: Alive[Thing] = Alive(100)
+    held = Thing()
+    alive.add(0, held)
+    assert list(alive.keep(0, 40)) == []
+    for number in range(1, 50):
+        passing = Thing()
+        alive.add(number, passing)
+        assert list(alive.keep(number, 30)) == []
+
+
+def test_the_dead_leave_nothing_behind() -> None:
+    """However many messages pass by, only those that somebody holds are known for long."""
+    alive: Alive[Thing] = Alive(100)
+    held = [Thing() for _ in range(3)]
+    for number in range(10_000):
+        alive.add(number, held[number] if number < 3 else Thing())
+    assert len(alive._refs) <= 1000
+    assert len(alive) == 3
+    assert [alive.get(number) for number in range(4)] == [*held, None]
+
+
+def test_no_interruption_is_lost_to_a_dying_message() -> None:
+    """Nothing runs when a message dies: what is raised in a callback, Ctrl-C too, never arrives."""
+    alive: Alive[Thing] = Alive(100)
+    thing = Thing()
+    alive.add(1, thing)
+    assert [ref.__callback__ for ref in weakref.getweakrefs(thing)] == [None]
 
 
 @pytest.mark.parametrize(
