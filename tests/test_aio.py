@@ -105,6 +105,24 @@ def test_two_tasks_in_one_session() -> None:
     over(use)
 
 
+def test_closing_while_another_task_reads_is_refused() -> None:
+    """`close`, `rollback` and `reopen` are a second use as well: nothing is said, and the marks stay (decision 10)."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        await inbox[0].delete()
+        reading = asyncio.create_task(inbox[1].raw())
+        await asyncio.sleep(0.05)
+        for leave in (inbox.close, inbox.rollback, inbox.reopen):
+            with pytest.raises(ConcurrentUse):
+                await leave()
+        assert await reading == LARGE
+        assert inbox[0].deleted
+
+    mails = [MAILS[0], LARGE]
+    server = over(use, mails, faults=[Fault.drip(200_000, 0.05, command="RETR")])
+    assert server.messages == (LARGE,)
+
+
 def test_fetch_left_early() -> None:
     """Leaving `async for` early costs what is in flight; the session goes on."""
 
