@@ -25,21 +25,25 @@ E = TypeVar("E", bound="Entry[Any]")
 class Entry(Generic[C]):
     """What is known of one message of a session: its number and what was read of it."""
 
-    __slots__ = ("__weakref__", "_content", "_desk", "_headers", "_raw", "_refusal", "number")
+    __slots__ = ("__weakref__", "_content", "_desk", "_headers", "_number", "_raw", "_refusal")
 
     def __init__(self, desk: "Desk[Any, C]", number: int) -> None:
         self._desk = desk
-        #: The server's number in this session, from 1.
-        self.number = number
+        self._number = number
         self._headers: Headers | None = None
         self._raw: bytes | None = None
         self._content: Content | None = None
         self._refusal: CommandError | None = None
 
     @property
+    def number(self) -> int:
+        """The server's number in this session, from 1."""
+        return self._number
+
+    @property
     def deleted(self) -> bool:
         """Whether the message is marked; it goes when the session is committed."""
-        return self.number in self._desk.snapshot.marks
+        return self._number in self._desk.snapshot.marks
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.number}>"
@@ -109,6 +113,7 @@ class Desk(Generic[E, C]):
                 block = snapshot.ahead.take(number)
             if block is not None:
                 message._headers = self._read_headers(block)
+                snapshot.alive.touched = message
         return message._headers
 
     def raw_at_hand(self, message: E) -> bytes | None:
@@ -153,6 +158,7 @@ class Desk(Generic[E, C]):
         if whole:
             self.keep(message, block)
         headers = message._headers = self._read_headers(block)
+        self.snapshot.alive.touched = message
         return headers
 
     def ask_preview(self, message: E, lines: int) -> Flow[str]:

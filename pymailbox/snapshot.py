@@ -34,7 +34,7 @@ class Alive(Generic[M]):
     callback of a weak reference runs.
     """
 
-    __slots__ = ("_bodies", "_kept", "_limit", "_octets", "_refs", "_room", "last")
+    __slots__ = ("_bodies", "_kept", "_limit", "_octets", "_refs", "_room", "last", "touched")
 
     def __init__(self, limit: int) -> None:
         self._refs: dict[int, weakref.ref[M]] = {}
@@ -45,6 +45,8 @@ class Alive(Generic[M]):
         self._limit = limit
         #: The message whose body was read last: held, so that reading on in it needs no second RETR.
         self.last: M | None = None
+        #: The message whose headers were asked for last: held, so that `inbox[0].subject, inbox[0].date` is one TOP.
+        self.touched: M | None = None
 
     def get(self, number: int) -> M | None:
         """Return the message of that number if anybody holds it."""

@@ -12,7 +12,6 @@ from pymailbox.account import Password, Security
 from pymailbox.errors import CommandError, CommitError, ConcurrentUse, LimitExceeded, MailboxError
 from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.capabilities import Capabilities
-from pymailbox.pop3.command import Command
 from pymailbox.pop3.flows import Flow, ask, ask_all
 from pymailbox.pop3.session import Session
 from pymailbox.reading import learn_uids
@@ -44,21 +43,19 @@ def begin(
 
 
 def survey(session: Session, *, read_only: bool) -> Flow[Snapshot[Any]]:
-    """Ask what the server can do now and what the mailbox holds; one round trip where it pipelines."""
+    """Ask what the server can do now, and what the mailbox holds.
+
+    One behind the other: CAPA may take PIPELINING back (Q14), and a server that only lists it must not stall here.
+    """
     if session.may_ask_capa:
-        both: tuple[Command[Any], ...] = (commands.capa(), commands.stat())
-        capabilities, stat = yield from ask_all(both)
-        if isinstance(capabilities, Capabilities):
-            session.learn(capabilities)
-        else:
-            session.protocol.note("NO_CAPA_AFTER_LOGIN", str(capabilities))  # Q14
+        try:
+            session.learn((yield from ask(commands.capa())))
+        except CommandError as refused:
+            session.protocol.note("NO_CAPA_AFTER_LOGIN", str(refused))  # Q14
             session.learn(Capabilities())
     else:
-        stat = yield from ask(commands.stat())
         session.learn(Capabilities())
-    if isinstance(stat, CommandError):
-        raise stat
-    assert isinstance(stat, commands.Stat)
+    stat = yield from ask(commands.stat())
     if stat.count > session.limits.listing_entries:
         raise LimitExceeded(
             f"the mailbox has {stat.count} messages, more than Limits.listing_entries", field="listing_entries"

@@ -27,6 +27,7 @@ from pymailbox import (
     MessageUnavailable,
     NotSupported,
     TemporaryFailure,
+    Timeout,
 )
 from pymailbox.testing import Fault, Quirk, Server
 
@@ -531,3 +532,37 @@ def test_another_process_says_nothing(server: Server) -> None:
         os.waitpid(child, 0)
         assert inbox[1].subject == "s2"
     assert said(server) == ("UIDL", "DELE 1", "TOP 2 0", "QUIT")
+
+
+def test_headers_of_a_message_nobody_holds_are_asked_for_once() -> None:
+    """`inbox[0].subject` and then `inbox[0].date` is one TOP: the message touched last is held."""
+    with Server([b"Subject: one\r\nDate: Mon, 02 Jan 2023 10:00:00 +0000\r\n\r\n"] * 3) as server:
+        with Mailbox.from_url(server.url, "secret") as inbox:
+            assert inbox[0].subject == "one"
+            assert inbox[0].date is not None
+        assert sum(line.startswith("TOP") for line in server.log) == 1
+
+
+def test_a_number_is_not_to_be_changed() -> None:
+    """A message that could be renumbered could delete another one."""
+    with Server([b"\r\n"]) as server, Mailbox.from_url(server.url, "secret") as inbox, pytest.raises(AttributeError):
+        inbox[0].number = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("option", ["limits", "sock", "ssl_context", "source_address"])
+def test_an_option_of_the_wrong_type_is_refused_at_once(option: str) -> None:
+    """TypeError when the mailbox is made, not when it is opened."""
+    with pytest.raises(TypeError, match=option):
+        Mailbox("pop.example.com", "me", "secret", **{option: 5})
+
+
+def test_threat_55_a_stalling_pipeline_is_given_up() -> None:
+    """open() works, the first pipeline is `Timeout` and says why, and reopen() goes one by one."""
+    mails = [b"Subject: %d\r\n\r\n" % number for number in range(5)]
+    with Server(mails, quirks=Quirk.DROPS_PIPELINED) as server:
+        inbox = Mailbox.from_url(server.url, "secret", timeout=0.5).open()
+        with pytest.raises(Timeout, match="PIPELINING"):
+            _ = [message.subject for message in inbox]
+        inbox.reopen()
+        assert [message.subject for message in inbox] == ["0", "1", "2", "3", "4"]
+        inbox.close()

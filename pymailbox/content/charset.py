@@ -161,6 +161,8 @@ def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
         if text.count("\ufffd") * 4 <= len(data) - len(text):
             return text
         return guess(data, hints)
+    if data.isascii() and codec.startswith("utf-"):  # utf-16 and utf-32, which ASCII is not
+        return data.decode("ascii")
     as_utf8 = None if data.isascii() else _as_utf8(data)
     if as_utf8 is not None:
         return as_utf8

@@ -23,18 +23,14 @@ _STRICT = re.compile(
     r"(?:[A-Z][a-z]{2}, )?([0-9]{1,2}) ([A-Z][a-z]{2}) ((?:19|20)[0-9]{2})"
     r" ([0-9]{2}):([0-9]{2}):([0-9]{2})( [+-][0-9]{4})(?: \([A-Z]{1,5}\))?"
 )
-_TIME = r"(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2})(?:[.,]\d{1,9})?)?"
-_USUAL = re.compile(
-    r"(?:[^\W\d]{2,12}\.?,?[ ,]*)?(\d{1,2})(?:st|nd|rd|th)?[ .\-/]{1,3}([^\W\d]{3})[^\W\d]{0,8}[ .,\-/]{1,3}"
-    r"(\d{2,4})[ ,T]{1,3}" + _TIME,
-    re.ASCII,
-)
-_ASCTIME = re.compile(
-    r"(?:[^\W\d]{2,12},?[ ,]*)?([^\W\d]{3})[^\W\d]{0,8}[. ]{1,2} ?(\d{1,2})(?:st|nd|rd|th)?,?(?: (\d{4}),?)? " + _TIME,
-)
-_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})[ T]+" + _TIME)
-_YEAR = re.compile(r"(?<!\d)((?:19|20)\d{2})(?!\d)")
+_ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)[ T]*", re.ASCII)
+_MONTH = re.compile(rf"(?<![^\W\d_])({'|'.join(_MONTHS)})", re.IGNORECASE)
+_TIME = re.compile(r"(?<![\d:])(\d{1,3}) ?: ?(\d{1,2})(?: ?: ?(\d{1,2})(?:[.,]\d{1,9})?)?", re.ASCII)
+_DOTTED_TIME = re.compile(r"(?<![\d.])(\d{1,2})\.(\d{1,2})(?:\.(\d{1,2}))?(?![\d.])", re.ASCII)
+_NUMBER = re.compile(r"(?<!\d)\d{1,4}(?!\d)", re.ASCII)
+_COMMENT = re.compile(r"\([^()]*\)")
 _HALF = re.compile(r"[ ]?([ap])\.?m\b\.?", re.IGNORECASE)
+_STANDARD_ZONE = re.compile(r" ?(utc?|gmt|z|[ecmp][sd]t)\b(?! ?[+-]\d{1,2}\b)(?![+-])", re.IGNORECASE)
 _OFFSET = re.compile(r"([+-]) ?(\d{1,2}):?(\d{2})?(?!\d)")
 _NAME = re.compile(r"[^\W\d_]{1,5}")
 
@@ -42,46 +38,68 @@ MAX_CHARACTERS = 200
 
 
 def parse_date(text: str) -> datetime | None:
-    """Read a date as mail programs write it; None for what is none, has no time, or names an impossible day.
+    """Read a date as mail programs write it; None for what is none, and for an impossible day.
 
-    A time without a zone, or with `-0000` or an unknown zone, is taken as UTC (RFC 5322 §4.3).
+    A time without a zone, or with `-0000` or an unknown zone, is taken as UTC (RFC 5322 §4.3); a day without a
+    time is its midnight. Comments say nothing.
     """
     if (match := _STRICT.fullmatch(text)) is not None and match[2].lower() in _MONTHS:
         day, month_name, year, hour, minute, second, zone = match.groups()
         return _moment(int(year), _MONTHS[month_name.lower()], int(day), int(hour), int(minute), int(second), zone)
-    text = " ".join(text[:MAX_CHARACTERS].split())
-    if (match := _USUAL.match(text)) is not None:
-        day, month_name, year, hour, minute, second = match.groups()
-        month = _MONTHS.get(month_name.lower())
-    elif (match := _ISO.match(text)) is not None:
-        year, month_name, day, hour, minute, second = match.groups()
-        month = int(month_name)
-    elif (match := _ASCTIME.match(text)) is not None:
-        month_name, day, year, hour, minute, second = match.groups()
-        month = _MONTHS.get(month_name.lower())
-        if year is None:
-            found = _YEAR.search(text, match.end())
-            year = found[1] if found is not None else None
-    else:
+    text = text[:MAX_CHARACTERS]
+    if "(" in text:
+        text = _COMMENT.sub(" ", _COMMENT.sub(" ", text))  # one in another, too
+    text = " ".join(text.split())
+    if (match := _ISO.match(text)) is not None:
+        time = _TIME.match(text, match.end()) or _DOTTED_TIME.match(text, match.end())
+        rest = text[time.end() if time is not None else match.end() :]
+        return _combine(int(match[1]), int(match[2]), int(match[3]), time, rest)
+    month = _MONTH.search(text)
+    if month is None:
         return None
-    if month is None or year is None:
+    time = _TIME.search(text) or _DOTTED_TIME.search(text, month.end())
+    if time is None and ":" in text[month.end() :]:  # a time that is none
         return None
-    return _combine(int(year), month, int(day), int(hour), int(minute), int(second or 0), text[match.end() :])
+    rest = text[time.end() :] if time is not None else ""
+    numbers = _numbers(text, time)
+    before = [number for position, number in numbers if position < month.start()]
+    after = [number for position, number in numbers if position > month.start()]
+    if before and (not after or int(before[-1]) <= 31):  # 2 Jun 2025
+        days, years = before[-1:], after
+    else:  # Jun 2 2025, 2025 Jun 2
+        days, years = after, before or after[1:]
+    if not days or not years:
+        return None
+    return _combine(int(years[0]), _MONTHS[month[1].lower()], int(days[0]), time, rest)
 
 
-def _combine(year: int, month: int, day: int, hour: int, minute: int, second: int, rest: str) -> datetime | None:
+def _numbers(text: str, time: re.Match[str] | None) -> list[tuple[int, str]]:
+    """Find the numbers beside the time, those of the zone left out, each with its position."""
+    if time is None:
+        return [(match.start(), match[0]) for match in _NUMBER.finditer(text)]
+    numbers = [(match.start(), match[0]) for match in _NUMBER.finditer(text, 0, time.start())]
+    zone = _OFFSET.sub(lambda match: " " * len(match[0]), text[time.end() :])
+    return numbers + [(time.end() + match.start(), match[0]) for match in _NUMBER.finditer(zone) if len(match[0]) == 4]
+
+
+def _combine(year: int, month: int, day: int, time: re.Match[str] | None, rest: str) -> datetime | None:
+    hour, minute, second = (int(number or 0) for number in time.groups()) if time is not None else (0, 0, 0)
     if (half := _HALF.match(rest)) is not None and hour <= 12:
         hour = hour % 12 + (12 if half[1] in "pP" else 0)
         rest = rest[half.end() :]
     if year < 50:
         year += 2000
+    elif year < 150:
+        year += 1900  # RFC 5322 §4.3: two digits from 50 on, and three, of programs that count from 1900
     elif year < 1000:
-        year += 1900  # RFC 5322 §4.3: two digits from 50 on, and three
+        return None
     return _moment(year, month, day, hour, minute, second, rest[:40])
 
 
 def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int, zone: str) -> datetime | None:
     try:
+        if hour == 24 and minute == second == 0:  # the end of the day
+            return datetime(year, month, day, tzinfo=_zone(zone)) + timedelta(days=1)
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=_zone(zone))
     except (ValueError, OverflowError):
         return None
@@ -89,14 +107,20 @@ def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int
 
 @lru_cache(maxsize=256)
 def _zone(rest: str) -> timezone:
-    """Find the zone behind the time: an offset wherever it stands (`(EDT) -0400`), else a name."""
+    """Find the zone behind the time: a name of RFC 5322, an offset wherever it stands, or another name."""
+    if (match := _STANDARD_ZONE.match(rest)) is not None:
+        return _named(match[1])
     if (match := _OFFSET.search(rest)) is not None:
         minutes = int(match[2]) * 60 + int(match[3] or 0)
         if minutes >= 24 * 60:
             return UTC
         return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes)) if minutes else UTC
     for name in _NAME.findall(rest):
-        hours = _ZONES.get(name.lower())
-        if hours is not None:
-            return timezone(timedelta(hours=hours)) if hours else UTC
+        if name.lower() in _ZONES:
+            return _named(name)
     return UTC
+
+
+def _named(name: str) -> timezone:
+    hours = _ZONES[name.lower()]
+    return timezone(timedelta(hours=hours)) if hours else UTC

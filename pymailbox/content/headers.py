@@ -28,6 +28,8 @@ _REST = rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
 _FIELD = re.compile(rb"\n([!-9;-~]+)" + _REST)
 _EMPTY_LINE = re.compile(rb"\n([ \t]*)\r?\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
+_INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one behind it that is not
+_ODD_FIELD_LINE = re.compile(rb"[!-9;-~\x80-\xff]+[ \t]*:")
 _JUNK_START = (b"From ", b">From ", b"\xef\xbb\xbf", b"\n", b"\r", b"+OK")
 
 
@@ -46,7 +48,8 @@ def find_start(raw: bytes) -> int:
             position += 1
         # Empty lines before a field are junk; before anything else they are an empty header.
         return position if _FIELD_LINE.match(raw, position) else start
-    return start
+    indent = _INDENTED_FIELD_LINE.match(raw, start, start + MAX_OCTETS)
+    return indent.end() if indent is not None else start
 
 
 def find_end(raw: bytes, start: int) -> tuple[int, int]:
@@ -65,7 +68,7 @@ def find_end(raw: bytes, start: int) -> tuple[int, int]:
             break
     else:
         end = body = len(raw)
-    if _FIELD_LINE.match(raw, start) is None and _FIELD.search(raw, start, min(end, start + MAX_OCTETS)) is None:
+    if _ODD_FIELD_LINE.match(raw, start) is None and _FIELD.search(raw, start, min(end, start + MAX_OCTETS)) is None:
         return start, start  # no field at all: this is a body without a header
     return end, body
 

@@ -11,7 +11,7 @@ from .words import decode_words, inert
 __all__ = ["read_mailboxes"]
 
 _SPECIAL = re.compile(r'["(<>,;:\[]|=\?')
-_WORD = re.compile(r"=\?[^?\s\"<>]{1,80}\?[bBqQ]\?")
+_WORD = re.compile(r"=\? ?[\"']?[^?\s\"<>]{1,80}[\"']? ?\?[bBqQ]\?")
 _QUOTE_OR_ESCAPE = re.compile(r'["\\]')
 _PAREN_OR_ESCAPE = re.compile(r"[()\\]")
 _COMMENT = re.compile(r"\([^()<>]{0,200}\)")
@@ -209,4 +209,6 @@ def _email(text: str) -> str:
         text = text.rpartition(":")[2]
     if text[:7].lower() == "mailto:":
         text = text[7:]
+    if text.endswith(":;"):  # an empty group, where a mailbox should be
+        return ""
     return _show(text)

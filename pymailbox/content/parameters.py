@@ -29,7 +29,7 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
     text = decode_raw(unfold(raw[:MAX_OCTETS]), hints)
     match = _VALUE.match(text)
     value = match[0] if match is not None else ""
-    if "=" in value:  # parameters without a value before them
+    if "/" not in value.partition("=")[0] and "=" in value:  # parameters without a value before them
         value = ""
     position = len(value)
     value = value.replace(" ", "").replace("\t", "").lower()
@@ -43,7 +43,7 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
             break
         section = _SECTION.match(name)
         if section is None or (section[2] is None and section[3] is None):
-            plain.setdefault(name, content)
+            plain[name] = content  # of two the last one, as with most mail programs
             continue
         index = int(section[2] or 0)
         sections.setdefault(section[1], {}).setdefault(index, (section[3] is not None, content))
@@ -75,7 +75,8 @@ def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
         match = _UNQUOTED.match(text, position)
         end = match.end() if match is not None else position
         content = text[position:end]
-        if (follower := _FOLLOWER.search(content)) is not None:  # a blank where a ; should be
+        # A blank where a ; should be, but names may hold anything.
+        if name not in ("filename", "name") and (follower := _FOLLOWER.search(content)) is not None:
             content = content[: follower.start()]
             end = position + follower.start()
         return name, content.strip(_BLANKS), end

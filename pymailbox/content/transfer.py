@@ -13,7 +13,8 @@ _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _LINE_ENDS_AND_PADDING = b"= \t\r\n"
 _BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t")  # behind a soft line break, on the way (RFC 2045 §6.7, rule 3)
 _UU_BEGIN = re.compile(rb"(?:\A|\n)begin [^\n]{0,1000}\n")
-_STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
+_STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)[^\n]{0,2}")
+_COMMENT = re.compile(r"\([^()]*\)?")
 
 # Base64 that goes on after its padding (parts pasted together) is read on; more pieces than this is no mail.
 MAX_PIECES = 1000
@@ -24,7 +25,8 @@ MAX_UU_LINES = 1_200_000  # of 45 octets: 54 MB
 
 def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
     """Undo a transfer encoding by its name as found; the second value says what was wrong, if anything."""
-    name = encoding.strip(" \t\"';.").partition(";")[0].lower().replace(" ", "").replace("_", "-")
+    name = _COMMENT.sub("", encoding) if "(" in encoding else encoding
+    name = name.strip(" \t\"';.").partition(";")[0].lower().replace(" ", "").replace("_", "-")
     if name in ("", "7bit", "8bit", "binary"):
         return data, None
     if name in ("base64", "base-64", "b64", "b", "x-base64"):
@@ -42,7 +44,8 @@ def decode_base64(data: bytes) -> tuple[bytes, str | None]:
     """Decode base64, skipping what is not of its alphabet, with padding missing, wrong, or in the middle."""
     padding = data.find(b"=")
     if padding >= 0 and (rest := data[padding:].translate(None, _LINE_ENDS_AND_PADDING)):
-        if rest.translate(None, _BASE64):  # plain words behind the end: a mailing list's footer
+        # Plain words behind the end: a mailing list's footer.
+        if rest.translate(None, _BASE64) or b" " in data[padding:].strip(_LINE_ENDS_AND_PADDING):
             return _decode_piece(data[:padding]), "text behind the end of base64"
         pieces = data.split(b"=", MAX_PIECES)[:MAX_PIECES]
         return b"".join([_decode_piece(piece) for piece in pieces]), "base64 with padding in the middle"
@@ -60,14 +63,14 @@ def _decode_piece(data: bytes) -> bytes:
 
 
 def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
-    """Decode quoted-printable; a `=` that escapes nothing stands for itself."""
+    """Decode quoted-printable; a `=` that escapes nothing stands for itself, and so do the two octets behind it."""
     if len(data) <= MAX_MENDED and (b"= " in data or b"=\t" in data):
         for blanks in _BLANKS_ADDED:
             data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
     defect = None
     if _STRAY.search(data):
         defect = "quoted-printable with a stray ="
-        data = _STRAY.sub(b"=3D", data, count=MAX_STRAYS)
+        data = _STRAY.sub(lambda match: match[0].replace(b"=", b"=3D"), data, count=MAX_STRAYS)
     return a2b_qp(data), defect
 
 

@@ -18,8 +18,10 @@ MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; behind so 
 
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r?\n)")
+_TEXTS = {"text/plain": "plain", "text/html": "html"}
 _NO_TYPE = "application/octet-stream"  # what a part is given whose type cannot be read
 _CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+\-]+/[a-z0-9!#$&^_.+\-]+\Z")
+_NOT_IN_A_TYPE = re.compile(r"[^a-z0-9!#$&^_.+\-/]+")
 
 
 @define(eq=False)
@@ -53,7 +55,7 @@ class Part:
             return "attachment"
         if self.content_type.startswith("multipart/"):  # without parts
             return "multipart"
-        return {"text/plain": "plain", "text/html": "html"}.get(self.content_type, "attachment")
+        return _TEXTS.get(self.content_type, "attachment")
 
 
 def parse(raw: bytes, defects: list[str]) -> Part:
@@ -75,11 +77,19 @@ def parse(raw: bytes, defects: list[str]) -> Part:
 def _part(headers: Headers, start: int, default: str) -> Part:
     content_type, parameters = headers.parameters("content-type")
     if not _CONTENT_TYPE.match(content_type):
-        content_type = content_type.strip("\"';,: ") or default
-        if not _CONTENT_TYPE.match(content_type):
-            content_type = _NO_TYPE
+        if content_type.startswith(("multipart/", "message/")):
+            content_type = _NOT_IN_A_TYPE.sub("", content_type)
+        elif not content_type:
+            content_type = _NO_TYPE if "content-type" in headers else default
+        else:
+            content_type = content_type.strip("\"';,: ")
+            if not _CONTENT_TYPE.match(content_type):
+                content_type = _NO_TYPE
     disposition, named = headers.parameters("content-disposition")
-    filename = named.get("filename") or parameters.get("name") or named.get("name") or parameters.get("filename") or ""
+    filename = named["filename"] if "filename" in named else parameters.get("name", "")
+    if not filename and (disposition == "attachment" or content_type not in _TEXTS):
+        # Not where names belong, but names. They do not make an attachment of text.
+        filename = parameters.get("name") or named.get("name") or parameters.get("filename") or ""
     return Part(headers, start, start, content_type, parameters, disposition, filename)
 
 

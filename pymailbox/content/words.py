@@ -12,7 +12,7 @@ from .transfer import decode_base64, decode_quoted_printable
 
 __all__ = ["decode_raw", "decode_text", "decode_words", "inert", "unfold"]
 
-_HEAD = re.compile(r"=\?([^?\s\"<>]{1,80})\?([bBqQ])\?")
+_HEAD = re.compile(r"=\? ?([\"']?)([^?\s\"<>]{1,80})\1 ?\?([bBqQ])\?")
 _BLANKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 _HIDDEN = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -74,7 +74,7 @@ def decode_words(text: str) -> str:
         if not run or gap.strip():
             _flush(run, pieces)
             pieces.append(gap)
-        run.append((head[1].partition("*")[0].lower(), head[2].lower(), text[body:end]))
+        run.append((head[2].partition("*")[0].lower(), head[3].lower(), text[body:end]))
         position = after
     _flush(run, pieces)
     pieces.append(text[position:])
@@ -82,23 +82,45 @@ def decode_words(text: str) -> str:
 
 
 def _flush(run: list[tuple[str, str, str]], pieces: list[str]) -> None:
-    octets = b""
-    label = ""
-    carry = ""
-    for number, (name, encoding, encoded) in enumerate(run):
-        if name != label:
-            pieces.append(charset.decode(octets, label)[0])
-            octets, label = b"", name
-        if encoding == "q":
-            quoted = encoded.translate(_UNDERSCORE).encode("utf-8", "surrogateescape")
-            octets += decode_quoted_printable(quoted)[0]
-            continue
-        encoded = carry + encoded.rstrip()
-        carry = ""
-        follower = run[number + 1] if number + 1 < len(run) else None
-        if follower is not None and follower[:2] == (name, "b") and not encoded.endswith("=") and len(encoded) % 4:
-            carry = encoded  # cut inside a group of four letters
-            continue
-        octets += decode_base64(encoded.encode("ascii", "replace"))[0]
-    pieces.append(charset.decode(octets, label)[0])
+    start = 0
+    for end in range(1, len(run) + 1):
+        if end == len(run) or run[end][0] != run[start][0]:
+            pieces.append(_decode_run(run[start:end], run[start][0]))
+            start = end
     run.clear()
+
+
+def _decode_run(words: list[tuple[str, str, str]], label: str) -> str:
+    octets, odd = _octets(words, join=True)
+    text, fits = charset.decode(octets, label)
+    if odd is not None and (odd or not fits):  # not cut inside a group of four letters then, but without padding
+        apart, fits = charset.decode(_octets(words, join=False)[0], label)
+        if fits:
+            return apart
+    return text
+
+
+def _octets(words: list[tuple[str, str, str]], *, join: bool) -> tuple[bytes, bool | None]:
+    """Undo the encoding of words that share a charset, base64 read on from one to the next where it seems cut.
+
+    The flag is None when nothing was, and True when that still did not give groups of four.
+    """
+    octets: list[bytes] = []
+    carry: list[str] = []  # letters of words that end inside a group of four
+    letters = 0
+    odd: bool | None = None
+    for number, (_, encoding, encoded) in enumerate(words):
+        if encoding == "q":
+            octets.append(decode_quoted_printable(encoded.translate(_UNDERSCORE).encode("utf-8", "surrogateescape"))[0])
+            continue
+        carry.append(encoded.rstrip())
+        letters += len(carry[-1])
+        follows = number + 1 < len(words) and words[number + 1][1] == "b"
+        if join and follows and letters % 4 and not carry[-1].endswith("="):
+            odd = odd or False
+            continue
+        odd = odd or (len(carry) > 1 and letters % 4 > 0) if odd is not None else None
+        octets.append(decode_base64("".join(carry).encode("ascii", "replace"))[0])
+        carry.clear()
+        letters = 0
+    return b"".join(octets), odd

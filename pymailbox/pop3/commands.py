@@ -227,7 +227,12 @@ _UIDL_ONE = Verb(b"UIDL", _one_uid, refused=MessageUnavailable, problem=_GONE)
 _RETR = Verb(b"RETR", _body, Body.KEPT, refused=MessageUnavailable, problem=_GONE)
 _STREAM = Verb(b"RETR", _octets, Body.STREAMED, refused=MessageUnavailable, problem=_GONE)
 _TOP = Verb(b"TOP", _body, Body.KEPT, refused=MessageUnavailable, problem=_GONE)
-_DELE = Verb(b"DELE", _said, refused=MessageUnavailable, problem=_GONE)
+_DELE = Verb(
+    b"DELE",
+    _said,
+    refused=MessageUnavailable,
+    problem="the server does not mark this message: it has none of that number, or it is marked already",
+)
 _RSET = Verb(b"RSET", _said)
 _NOOP = Verb(b"NOOP", _said)
 _QUIT = Verb(b"QUIT", _said, alone=True)

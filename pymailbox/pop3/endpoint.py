@@ -40,6 +40,14 @@ class Endpoint:
     ) -> None:
         # Checked as an account's are: ValueError or TypeError before anything is connected.
         self.port = Account(host, security=security, port=default_port(security) if port is None else port).port
+        if limits is not None and not isinstance(limits, Limits):
+            raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
+        if sock is not None and not hasattr(sock, "recv"):
+            raise TypeError(f"sock must be a connected socket, not {type(sock).__name__}")
+        if ssl_context is not None and not hasattr(ssl_context, "wrap_socket"):
+            raise TypeError(f"ssl_context must be an ssl.SSLContext, not {type(ssl_context).__name__}")
+        if source_address is not None and not (isinstance(source_address, tuple) and len(source_address) == 2):
+            raise TypeError("source_address must be a pair of an address and a port")
         self.host = host
         self.security = security
         self.timeout = checked_timeout(timeout)

@@ -43,7 +43,9 @@ _LINE = 255  # octets of an AUTH line with its CRLF (RFC 5034 §4)
 _UNKNOWN = re.compile(
     r"unsupported|not supported|unknown|unrecogni[sz]ed|not implemented|invalid mech|not enabled", re.I
 )
-_FORM = re.compile(r"syntax|protocol error|argument|parameter|bad command|invalid command|too long|too many", re.I)
+_FORM = re.compile(r"syntax|protocol error|argument|parameter|bad command|invalid command|too long", re.I)
+#: What such a refusal does not speak of: a second try of a wrong password could lock the account.
+_WHO = re.compile(r"user|account|mailbox|attempt", re.I)
 
 _SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
 _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
@@ -205,7 +207,7 @@ def login(session: Session, user: str | None, password: Password | None, auth: A
             raise
         except AuthenticationError as error:
             # What the server does not have after all has judged no credentials.
-            if ways and error.code is None and _at_the_door(error) and _UNKNOWN.search(error.response or ""):
+            if ways and error.code is None and _at_the_door(error) and _about(_UNKNOWN, error.response or ""):
                 continue
             if auth is None:
                 _advise(error, way)
@@ -345,11 +347,22 @@ def _other_form(session: Session, way: Mechanism, error: MailboxError) -> bool |
         return None
     said = error.response or ""
     listed = session.capabilities or Capabilities()
-    if _UNKNOWN.search(said) or error.command == f"AUTH {way.name}":
-        # Two steps, and no secret was sent yet.
-        return None if _UNKNOWN.search(said) else True
-    judged = isinstance(error, CommandError) and not _FORM.search(said) and "AUTH-RESP-CODE" not in listed
+    if _about(_UNKNOWN, said):
+        return None
+    if error.command == f"AUTH {way.name}":  # two steps, and no secret was sent yet
+        return True
+    coded = "AUTH-RESP-CODE" in listed and not _about_credentials(said)
+    judged = isinstance(error, CommandError) and not coded and not _about(_FORM, said)
     return None if judged else False
+
+
+def _about(what: "re.Pattern[str]", said: str) -> bool:
+    """Whether a refusal without a code is about this, and cannot have judged the credentials."""
+    return bool(what.search(said)) and not _about_credentials(said)
+
+
+def _about_credentials(said: str) -> bool:
+    return bool(_WHO.search(said)) or speaks_of_credentials(said.replace("authentication m", ""))
 
 
 def _advise(error: AuthenticationError, way: Any) -> None:

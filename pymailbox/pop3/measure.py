@@ -31,7 +31,7 @@ class Measure:
             return
         if body is Body.KEPT:
             if self.octets > limits.message:
-                raise exceeded("message", "a message", command.redacted)
+                raise exceeded("message", "a message to be kept in memory (streaming has no bound)", command.redacted)
             return
         if body is Body.TEXT:
             if self.octets > limits.header:
@@ -42,7 +42,8 @@ class Measure:
             self._lines += piece.count(b"\n")
             most = limits.listing_entries if command.entries is None else command.entries
             if self._lines > most:
-                raise exceeded("listing_entries", f"more than {most} lines of a listing", command.redacted)
+                counted = "" if command.entries is None else ", for a mailbox that STAT counted far fewer messages in"
+                raise exceeded("listing_entries", f"more than {most} lines of a listing{counted}", command.redacted)
         self._line = longest_line(piece, self._line, limits.status_line)
         if self._line > limits.status_line:
             raise exceeded("status_line", "a line of a listing", command.redacted)

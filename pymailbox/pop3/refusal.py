@@ -16,7 +16,7 @@ from pymailbox.errors import (
     TemporaryFailure,
 )
 
-__all__ = ["refusal", "response_code"]
+__all__ = ["refusal", "response_code", "speaks_of_credentials"]
 
 _CODE = re.compile(r"\[([A-Za-z][A-Za-z0-9/._-]{0,63})[ \]]")
 
@@ -60,21 +60,31 @@ _ADVICE: tuple[_Meaning, ...] = (
     (_any(r"\bpop3?\b.{0,40}\b(not enabled|disabled|switched off|turned off)", r"not enabled for pop"), _SWITCHED_OFF),
 )
 _CREDENTIALS = _any(
-    r"passw|credential|incorrect|authenti|invalid (user|login)|(logon|login) fail|(unknown|no such) user",
-    r"account.{0,20}lock|locked out",
+    r"passw|credential|incorrect|(invalid|bad|wrong|unknown|no such) (user|login|account)",
+    r"(log[io]n|sign-?in)s? fail|fail(ed|ures?)\b.{0,20}(attempt|log ?[io]n)",
+    r"account.{0,40}lock|locked out",
 )
 #: The words of servers without codes (Q27-Q29).
 _PROSE: tuple[_Meaning, ...] = (
     (
-        _any(r"\blog[io]ns?\b.{0,60}(every|limit|apart|frequen|too (soon|often|many))", r"too (frequent|many) log"),
+        _any(
+            r"\blog ?[io]ns?\b.{0,60}(every|limit|apart|frequen|too (soon|often|many))|too (frequent|many) log",
+            r"\blog ?[io]n[ -]delay|(interval|time) between (\w+ )?(log|access|check)",
+        ),
         _DELAY,
     ),
     (
-        _any(r"\block|\bin use\b|already (open|logged)", r"another (pop|session|client|connection|process)"),
+        _any(
+            r"\block(s|ed|ing|file)?\b|\bin use\b|already (open|logged)|mail(box|drop) (is )?busy",
+            r"another (pop|session|client|connection|process)",
+        ),
         _LOCKED,
     ),
     (
-        _any(r"temporar|(again|available) later|unavailable|not available", r"too many (connect|sess|users)"),
+        _any(
+            r"temporar|(again|available) later|try again (in|after)|unavailable|not available|internal (server )?error",
+            r"too many.{0,20} (connect|sess|users)|connections?\b.{0,40}(limit|exceed)|shutting down",
+        ),
         _TEMPORARY,
     ),
     (_any(r"busy|overload|maintenance|\bwait\b"), _TEMPORARY),
@@ -87,6 +97,14 @@ def response_code(text: str) -> str | None:
     """Return the response code at the start of a reply's text, in upper case (RFC 2449 §8)."""
     match = _CODE.match(text.lstrip())
     return match[1].upper() if match else None
+
+
+def speaks_of_credentials(text: str) -> bool:
+    """Whether a refused login is about who came or how they proved it; only then can it not be tried again."""
+    if _CREDENTIALS.search(text):
+        return True
+    said = text.lower()
+    return "authenti" in said and "temporar" not in said  # "Temporary authentication failure" of dovecot
 
 
 def refusal(text: str, *, command: str, default: type[CommandError], problem: str) -> CommandError:
@@ -110,7 +128,7 @@ def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[t
         if known in _BY_CODE:
             return _BY_CODE[known]
         known = known.rpartition("/")[0]  # codes are hierarchical (RFC 2449 §8)
-    if login and _CREDENTIALS.search(text) and "temporar" not in text.lower():
+    if login and speaks_of_credentials(text):
         return None, None
     prose = _PROSE if login or opening else _PROSE[:1]
     return next((meaning for words, meaning in prose if words.search(text)), (None, None))

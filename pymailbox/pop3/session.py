@@ -249,6 +249,12 @@ class Session:
         if suspect == "HANGS_UP_ON_PIPELINE" or (suspect and isinstance(error, Timeout)):
             protocol.note(suspect, f"{type(error).__name__} with several commands in flight")
             self.may_pipeline = False
+            if isinstance(error, MailboxError):
+                error.problem += (
+                    "; it lists PIPELINING and may not be up to it: the next session of this object goes one by one"
+                    " (pipelining=False does so from the start)"
+                )
+                error.args = (error.problem, *error.args[1:])
         protocol.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
 
     @property
