@@ -32,6 +32,8 @@ from pymailbox.content.address import parse_addresses
         (b"Friends: Ann <a@b>, c@d;, e@f", [("Ann", "a@b"), ("", "c@d"), ("", "e@f")]),
         (b"undisclosed-recipients:;", []),
         (b"Undisclosed recipients: ;", []),
+        (b"<undisclosed-recipients:;>", []),
+        (b'=?"utf-8"?q?Caf=C3=A9?= <a@b>', [("Café", "a@b")]),
         (b"", []),
         (b"<>", []),
         (b"foo", [("", "foo")]),

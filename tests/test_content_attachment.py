@@ -50,6 +50,33 @@ def test_names_are_safe_to_show(header: bytes, filename: str) -> None:
     assert attached(header).filename == filename
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'Content-Type: text/plain; name=a.txt\r\nContent-Disposition: inline; filename=""',
+        b"Content-Type: text/plain\r\nContent-Disposition: inline; name=a.txt",
+        b"Content-Type: text/plain; filename=a.txt",
+    ],
+)
+def test_text_is_attached_only_by_a_name_where_names_belong(header: bytes) -> None:
+    """`filename` of Content-Disposition, else `name` of Content-Type; an empty one, or one elsewhere, leaves it text."""
+    assert Content.from_bytes(PART % header).text == "YWJj"
+    assert Content.from_bytes(PART % header).attachments == ()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'Content-Type: text/plain; name=a.bin\r\nContent-Disposition: attachment; filename=""',
+        b"Content-Disposition: attachment; name=a.bin",
+        b"Content-Type: image/png; filename=a.bin",
+    ],
+)
+def test_a_name_is_found_wherever_it_stands(header: bytes) -> None:
+    """What is attached anyhow takes its name from where it should not be rather than have none."""
+    assert attached(header).filename == "a.bin"
+
+
 NAMES = [
     "../../etc/passwd", "/etc/passwd", "..", ".", "", "...", "C:\\Windows\\win.ini", "\\\\host\\share\\x", "C:x", "a/b\\c",
     "CON", "con.txt", "NUL.tar.gz", "COM1", "lpt9.doc", "CON .txt", "CONIN$", ".bashrc", "-rf", "--help", "~", "~root",

@@ -76,10 +76,12 @@ def test_absent_fields_read_as_nothing() -> None:
         b"\r\n\r\n",
         b"+OK 123 octets\r\n",
         b"no field\r\n",
+        b"  ",
+        b"\t",
     ],
 )
 def test_junk_before_the_header_is_passed_over(junk: bytes) -> None:
-    """A byte order mark, an mbox line, empty lines, a second status line (Q6) and lines without a colon hide nothing."""
+    """A byte order mark, an mbox line, empty lines, a status line (Q6), lines without a colon, blanks hide nothing."""
     headers = Headers.from_bytes(junk + b"Subject: here\r\nTo: a@b\r\n\r\nbody")
     assert headers.subject == "here"
     assert list(headers) == ["Subject", "To"]

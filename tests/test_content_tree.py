@@ -91,9 +91,10 @@ def test_a_mail_in_a_mail_is_one_attachment() -> None:
     assert Content.from_bytes(attached.payload).text == "inside"
 
 
-def test_a_type_that_cannot_be_read() -> None:
+@pytest.mark.parametrize("value", [b"text", b"", b"; charset=utf-8", b"charset=utf-8", b"text/html=; x=y"])
+def test_a_type_that_cannot_be_read(value: bytes) -> None:
     """`Content-Type: text` is an attachment of unknown type, which `body` shows when there is nothing else."""
-    content = Content.from_bytes(b"Content-Type: text\r\n\r\nhello\r\n")
+    content = Content.from_bytes(b"Content-Type: " + value + b"\r\n\r\nhello\r\n")
     assert [attachment.payload for attachment in content.attachments] == [b"hello\r\n"]
     assert content.body == "hello"
 
@@ -101,9 +102,8 @@ def test_a_type_that_cannot_be_read() -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        b"Content-Type:\r\n",
         b"",
-        b"Content-Type: ; charset=utf-8\r\n",
+        b"Content-Type: text/plain (of the plainest kind)\r\n",
         b'Content-Type: "text/plain"\r\n',
         b"Content-Type: image/png\r\nContent-Type: text/plain\r\n",
     ],
@@ -111,6 +111,20 @@ def test_a_type_that_cannot_be_read() -> None:
 def test_types_missing_or_mended(header: bytes) -> None:
     """No type is text/plain; of two Content-Type fields the last one rules."""
     assert Content.from_bytes(b"Subject: x\r\n" + header + b"\r\nhello").text == "hello"
+
+
+@pytest.mark.parametrize("value", [b"multipart/mixed?=", b"multipart/mixed>", b"multipart/", b"Multipart / Mixed"])
+def test_a_multipart_with_a_damaged_type_still_has_parts(value: bytes) -> None:
+    """What is behind `multipart/` does not matter to find the parts."""
+    content = Content.from_bytes(b"Content-Type: " + value + b"; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b--\r\n")
+    assert content.text == "hello"
+
+
+def test_a_header_of_one_field_with_an_8_bit_name() -> None:
+    """A first line with a colon is a field, and its mail has a header, though nobody can ask for it."""
+    content = Content.from_bytes("Betréff: Lunch\r\n\r\nAt noon?\r\n".encode())
+    assert content.text == "At noon?\n"
+    assert len(content.headers) == 0
 
 
 def test_a_mail_without_a_header_is_a_body() -> None:

@@ -91,36 +91,37 @@ def _flush(run: list[tuple[str, str, str]], pieces: list[str]) -> None:
 
 
 def _decode_run(words: list[tuple[str, str, str]], label: str) -> str:
-    octets, odd = _octets(words, join=True)
+    octets, sound = _octets(words, join=True)
     text, fits = charset.decode(octets, label)
-    if odd is not None and (odd or not fits):  # not cut inside a group of four letters then, but without padding
+    if len(words) > 1 and not (sound and fits):  # not cut inside a group of four letters then, but without padding
         apart, fits = charset.decode(_octets(words, join=False)[0], label)
         if fits:
             return apart
     return text
 
 
-def _octets(words: list[tuple[str, str, str]], *, join: bool) -> tuple[bytes, bool | None]:
-    """Undo the encoding of words that share a charset, base64 read on from one to the next where it seems cut.
+def _octets(words: list[tuple[str, str, str]], *, join: bool) -> tuple[bytes, bool]:
+    """Undo the encoding of words that share a charset; with `join`, base64 that seems cut goes on in the next word.
 
-    The flag is None when nothing was, and True when that still did not give groups of four.
+    The flag says that all base64 was as it should be.
     """
     octets: list[bytes] = []
-    carry: list[str] = []  # letters of words that end inside a group of four
+    carry: list[str] = []  # what ends inside a group of four letters
     letters = 0
-    odd: bool | None = None
+    sound = True
     for number, (_, encoding, encoded) in enumerate(words):
         if encoding == "q":
             octets.append(decode_quoted_printable(encoded.translate(_UNDERSCORE).encode("utf-8", "surrogateescape"))[0])
             continue
-        carry.append(encoded.rstrip())
-        letters += len(carry[-1])
+        encoded = encoded.rstrip()
+        carry.append(encoded)
+        letters += len(encoded)
         follows = number + 1 < len(words) and words[number + 1][1] == "b"
-        if join and follows and letters % 4 and not carry[-1].endswith("="):
-            odd = odd or False
+        if join and follows and letters % 4 and not encoded.endswith("="):
             continue
-        odd = odd or (len(carry) > 1 and letters % 4 > 0) if odd is not None else None
-        octets.append(decode_base64("".join(carry).encode("ascii", "replace"))[0])
+        decoded, defect = decode_base64("".join(carry).encode("ascii", "replace"))
+        octets.append(decoded)
+        sound = sound and defect is None
         carry.clear()
         letters = 0
-    return b"".join(octets), odd
+    return b"".join(octets), sound
