@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import scramp
 
-from pymailbox import OAuth2
+from pymailbox import Mailbox, OAuth2
 from pymailbox.errors import (
     AuthenticationError,
     ConnectionLost,
@@ -24,6 +24,7 @@ from pymailbox.pop3.flows import ask_utf8
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.mechanism import Exchange, Peer
 from pymailbox.pop3.session import Session
+from pymailbox.testing import Server
 from tests.script import Turn, play, session
 from tests.test_sasl import Channel
 
@@ -560,3 +561,13 @@ def test_utf8_is_asked_where_it_is_listed() -> None:
     assert not made.utf8
     assert "UTF8_REFUSED" in made.quirks
     play(made := session(), ask_utf8(made), [capa("TOP")])
+
+
+@pytest.mark.parametrize("user", ["me", "\N{KEY}"])
+def test_an_emoji_in_the_password_goes_past_scram(user: str) -> None:
+    """RFC 4013 forbids what is newer than Unicode 3.2: SCRAM cannot carry it, the next in the ranking can."""
+    password = "\N{KEY} for all"
+    with Server(users={user: password}, sasl=("SCRAM-SHA-256", "PLAIN")) as server:
+        Mailbox(server.host, user, password, port=server.port, security="none").open().close()
+        with pytest.raises(ValueError, match="SCRAM does not allow"):
+            Mailbox(server.host, user, password, port=server.port, security="none", auth="SCRAM-SHA-256").open()

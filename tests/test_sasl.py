@@ -1,6 +1,7 @@
 """The mechanisms: the octets that the RFCs' own examples show, and what a server must not get away with."""
 
 import base64
+import pickle
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -283,6 +284,13 @@ def test_every_mechanism_has_its_name(name: str) -> None:
     made = sasl.mechanism(name.lower(), "me", "hunter2")
     assert made.name == name
     assert "hunter2" not in repr(made)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mechanism_with_a_secret_is_not_pickled(name: str) -> None:
+    """A secret is in no pickle; of a mechanism without it nothing would be left."""
+    with pytest.raises(TypeError, match="secret"):
+        pickle.dumps(sasl.mechanism(name, "me", "hunter2"))
 
 
 @pytest.mark.parametrize("name", ["NTLM", "DIGEST-MD5", "KERBEROS_V4", "SCRAM-MD5", "X\x1b[0m", ""])

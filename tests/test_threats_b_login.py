@@ -379,7 +379,23 @@ def test_threat_36_a_password_command_has_no_shell(tmp_path: Path) -> None:
         password_command("pass show mail")
 
 
-@pytest.mark.parametrize("text", ["[AUTH] wrong", "[AUTH] protocol error", "wrong", "[LOGIN-DELAY] later", "[IN-USE]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[AUTH] wrong",
+        "[AUTH] protocol error",
+        "wrong",
+        "[LOGIN-DELAY] later",
+        "[IN-USE]",
+        # Words that are also said of a mechanism or of the form of a line.
+        "Logon failure: unknown user name or bad password.",
+        "unknown user",
+        "user not enabled",
+        "Login not supported for this account",
+        "too many failed attempts",
+        "Invalid parameter: password",
+    ],
+)
 def test_threat_37_no_second_try(text: str) -> None:
     """One connection, one attempt: a second could lock the account."""
     faults = [Fault.refuse(verb, None, text=text) for verb in ("AUTH", "PASS")]

@@ -27,6 +27,7 @@ from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Challenge
 from pymailbox.pop3.flows import Flow, ask, ask_utf8, call, known_capabilities, start_over
 from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer
+from pymailbox.pop3.refusal import may_have_judged
 from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
 from pymailbox.pop3.session import Session
 from pymailbox.secrets import SecretOctets, secret
@@ -44,8 +45,6 @@ _UNKNOWN = re.compile(
     r"unsupported|not supported|unknown|unrecogni[sz]ed|not implemented|invalid mech|not enabled", re.I
 )
 _FORM = re.compile(r"syntax|protocol error|argument|parameter|bad command|invalid command|too long", re.I)
-#: What such a refusal does not speak of: a second try of a wrong password could lock the account.
-_WHO = re.compile(r"user|account|mailbox|attempt", re.I)
 
 _SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
 _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
@@ -196,7 +195,10 @@ def login(session: Session, user: str | None, password: Password | None, auth: A
     elif auth is not None:
         ways = [auth]
     else:
-        ways = [_way(name, user, given) for name in ranking(session, capabilities, given is not None)]
+        names = ranking(session, capabilities, given is not None)
+        if not scram.allows(user or "", given or ""):  # an emoji goes another way, if there is one
+            names = [name for name in names if not name.startswith("SCRAM")] or names
+        ways = [_way(name, user, given) for name in names]
     while True:
         way = ways.pop(0)
         try:
@@ -351,18 +353,15 @@ def _other_form(session: Session, way: Mechanism, error: MailboxError) -> bool |
         return None
     if error.command == f"AUTH {way.name}":  # two steps, and no secret was sent yet
         return True
-    coded = "AUTH-RESP-CODE" in listed and not _about_credentials(said)
-    judged = isinstance(error, CommandError) and not coded and not _about(_FORM, said)
-    return None if judged else False
+    if isinstance(error, CommandError):
+        coded = "AUTH-RESP-CODE" in listed and not may_have_judged(said)
+        return False if coded or _about(_FORM, said) else None
+    return False
 
 
 def _about(what: "re.Pattern[str]", said: str) -> bool:
-    """Whether a refusal without a code is about this, and cannot have judged the credentials."""
-    return bool(what.search(said)) and not _about_credentials(said)
-
-
-def _about_credentials(said: str) -> bool:
-    return bool(_WHO.search(said)) or speaks_of_credentials(said.replace("authentication m", ""))
+    """Whether a refusal is about this, and not about who came: a second try could lock the account."""
+    return bool(what.search(said)) and not may_have_judged(said)
 
 
 def _advise(error: AuthenticationError, way: Any) -> None:

@@ -16,7 +16,7 @@ from pymailbox.errors import (
     TemporaryFailure,
 )
 
-__all__ = ["refusal", "response_code", "speaks_of_credentials"]
+__all__ = ["may_have_judged", "refusal", "response_code"]
 
 _CODE = re.compile(r"\[([A-Za-z][A-Za-z0-9/._-]{0,63})[ \]]")
 
@@ -64,6 +64,7 @@ _CREDENTIALS = _any(
     r"(log[io]n|sign-?in)s? fail|fail(ed|ures?)\b.{0,20}(attempt|log ?[io]n)",
     r"account.{0,40}lock|locked out",
 )
+_WHO = _any(r"user|account|mailbox|attempt|authentication fail")
 #: The words of servers without codes (Q27-Q29).
 _PROSE: tuple[_Meaning, ...] = (
     (
@@ -99,12 +100,9 @@ def response_code(text: str) -> str | None:
     return match[1].upper() if match else None
 
 
-def speaks_of_credentials(text: str) -> bool:
-    """Whether a refused login is about who came or how they proved it; only then can it not be tried again."""
-    if _CREDENTIALS.search(text):
-        return True
-    said = text.lower()
-    return "authenti" in said and "temporar" not in said  # "Temporary authentication failure" of dovecot
+def may_have_judged(text: str) -> bool:
+    """Whether the words of a refused AUTH speak of who came, and not only of the mechanism or the line."""
+    return bool(_CREDENTIALS.search(text) or _WHO.search(text))
 
 
 def refusal(text: str, *, command: str, default: type[CommandError], problem: str) -> CommandError:
@@ -128,7 +126,8 @@ def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[t
         if known in _BY_CODE:
             return _BY_CODE[known]
         known = known.rpartition("/")[0]  # codes are hierarchical (RFC 2449 §8)
-    if login and speaks_of_credentials(text):
+    said = text.lower()  # "Temporary authentication failure" is dovecot's for a fault of its own
+    if login and (_CREDENTIALS.search(text) or ("authenti" in said and "temporar" not in said)):
         return None, None
     prose = _PROSE if login or opening else _PROSE[:1]
     return next((meaning for words, meaning in prose if words.search(text)), (None, None))

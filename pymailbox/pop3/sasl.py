@@ -4,7 +4,7 @@ Each is a value with a name; `mechanism.Exchange` says how it is run, `login` ru
 the first step and the number of rounds are no business of a mechanism. None does I/O.
 
 Fields are checked when the value is made: no C0 and no DEL in their octets, before anything is sent. Secrets are not
-in the `repr`.
+in the `repr`, and not in pickles.
 """
 
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from pymailbox.errors import AuthenticationError, CommandError, NotSupported, Pr
 from pymailbox.pop3.kerberos import GSSAPI
 from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, clean
 from pymailbox.pop3.scram import Scram
-from pymailbox.secrets import Secret, SecretOctets
+from pymailbox.secrets import Secret, SecretOctets, secret
 
 __all__ = [
     "GSSAPI",
@@ -44,7 +44,7 @@ class Plain:
     """
 
     user: str = field(validator=clean)
-    password: str = field(repr=False, validator=clean)
+    password: str = field(repr=False, converter=secret, validator=clean)
     authorization: str = field(default="", validator=clean)
 
     name: ClassVar[str] = "PLAIN"
@@ -61,7 +61,7 @@ class Login:
     """LOGIN: user, then password, whatever the server calls its questions. Never standardized, widely spoken."""
 
     user: str = field(validator=clean)
-    password: str = field(repr=False, validator=clean)
+    password: str = field(repr=False, converter=secret, validator=clean)
 
     name: ClassVar[str] = "LOGIN"
     plaintext: ClassVar[bool] = True
@@ -79,7 +79,7 @@ class CramMD5:
     """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). Who listens can guess passwords at leisure."""
 
     user: str = field(validator=clean)
-    password: str = field(repr=False, validator=clean)
+    password: str = field(repr=False, converter=secret, validator=clean)
 
     name: ClassVar[str] = "CRAM-MD5"
     plaintext: ClassVar[bool] = False
@@ -141,7 +141,7 @@ class XOAuth2:
     """
 
     user: str = field(validator=clean)
-    token: str = field(repr=False, validator=clean)
+    token: str = field(repr=False, converter=secret, validator=clean)
     initial: bool = field(default=False, kw_only=True)
 
     name: ClassVar[str] = "XOAUTH2"
@@ -158,7 +158,7 @@ class OAuthBearer:
     """OAUTHBEARER: an access token (RFC 7628)."""
 
     user: str = field(validator=clean)
-    token: str = field(repr=False, validator=clean)
+    token: str = field(repr=False, converter=secret, validator=clean)
 
     name: ClassVar[str] = "OAUTHBEARER"
     plaintext: ClassVar[bool] = True

@@ -12,8 +12,9 @@ from attrs import Attribute, field, frozen
 
 from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError, printable
 from pymailbox.pop3.mechanism import Exchange, Peer, clean
+from pymailbox.secrets import secret
 
-__all__ = ["Scram", "available"]
+__all__ = ["Scram", "allows", "available"]
 
 T = TypeVar("T")
 
@@ -23,6 +24,19 @@ _HASHES = ("SHA-512", "SHA-256", "SHA-1")
 def available() -> bool:
     """Whether the library is installed; it is not imported for that."""
     return importlib.util.find_spec("scramp") is not None
+
+
+def allows(user: str, password: str) -> bool:
+    """Whether SCRAM can carry these: RFC 4013 forbids private characters, and those newer than Unicode 3.2 (emoji)."""
+    if (user.isascii() and password.isascii()) or not available():
+        return True
+    import scramp
+
+    try:
+        scramp.ScramClient(["SCRAM-SHA-256"], user, password)
+    except scramp.ScramException:
+        return False
+    return True
 
 
 def _upper(name: str) -> str:
@@ -45,7 +59,7 @@ class Scram:
     """
 
     user: str = field(validator=clean)
-    password: str = field(repr=False, validator=clean)
+    password: str = field(repr=False, converter=secret, validator=clean)
     name: str = field(default="SCRAM-SHA-256", converter=_upper, validator=_known)
 
     plaintext: ClassVar[bool] = False
