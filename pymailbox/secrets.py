@@ -63,19 +63,18 @@ class Secrets:
     >>> known = Secrets()
     >>> known.add("hunter2")
     >>> known.redact("-ERR no user with password hunter2 (aHVudGVyMg==)")
-    '-ERR no user with password *** (***==)'
+    '-ERR no user with password *** (***)'
     """
 
-    _forms: set[str] = field(factory=set, init=False)
+    _plain: set[str] = field(factory=set, init=False)
+    #: Base64 in which a secret stands; the whole word goes, as its ends hold a part of what is beside it.
+    _coded: set[str] = field(factory=set, init=False)
     _pattern: "re.Pattern[str] | None" = field(default=None, init=False)
 
     def add(self, value: str | bytes) -> None:
         """Remember a secret; the empty one hides nothing."""
         octets = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-        forms = _forms(octets)
-        if not forms <= self._forms:
-            self._forms |= forms
-            self._pattern = None
+        self._learn(_plain_forms(octets), _coded_forms(octets))
 
     def note(self, command: "Command[Any]") -> None:
         """Remember what a secret command is about to send, so that an echo of it is not shown either."""
@@ -83,31 +82,70 @@ class Secrets:
             self.add(command.arguments)
             return
         words = command.arguments.split(b" ")
-        for word in words[1:] if command.verb.name in (b"AUTH", b"APOP") else words:
-            if len(word) > 3:  # `*` and `=` are answers too
-                self._forms.add(word.decode("utf-8", "replace"))
-        self._pattern = None
+        sent = words[1:] if command.verb.name in (b"AUTH", b"APOP") else words
+        self._learn(set(), {word.decode("utf-8", "replace") for word in sent if len(word) > 3})  # `*` and `=` are short
+
+    def _learn(self, plain: set[str], coded: set[str]) -> None:
+        if not (plain <= self._plain and coded <= self._coded):
+            self._plain |= plain
+            self._coded |= coded
+            self._pattern = None
 
     def redact(self, text: str) -> str:
-        """Return `text` with `***` for every secret in it."""
-        if not self._forms:
+        """Return `text` with `***` for every secret in it; of a text that hides one in percents, all are undone."""
+        if not (self._plain or self._coded):
             return text
+        shown = self._cut(text)
+        if "%" in shown:
+            from urllib.parse import unquote
+
+            undone = unquote(shown)
+            if (cut := self._cut(undone)) != undone:
+                return cut
+        return shown
+
+    def _cut(self, text: str) -> str:
         if self._pattern is None:
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-        return self._pattern.sub(_SHOWN, text)
+            self._pattern = re.compile(f"{_either(self._coded)}|{_either(self._plain)}", re.IGNORECASE)
+        pieces: list[str] = []
+        done = 0
+        for match in self._pattern.finditer(text):
+            start, end = match.span()
+            if end <= done:
+                continue
+            start = max(start, done)
+            if match[1] is not None:
+                while start > done and text[start - 1] in _BASE64:
+                    start -= 1
+                while end < len(text) and (text[end] in _BASE64 or text[end] == "="):
+                    end += 1
+            pieces += text[done:start], _SHOWN
+            done = end
+        return "".join(pieces) + text[done:]
 
     def clean(self, error: MailboxError) -> None:
-        """Take the secrets out of what an error says."""
-        if self._forms:
-            error.problem = self.redact(error.problem)
-            error.args = (error.problem, *error.args[1:])
-            if error.response is not None:
-                error.response = self.redact(error.response)
+        """Take the secrets out of the server's words in an error.
+
+        Its problem is in our own words, which anybody knows: `***` in them would tell a password like "check".
+        """
+        if error.response is not None:
+            error.response = self.redact(error.response)
+        if error.code is not None and error.code.partition("/")[0] not in _CODES:
+            error.code = self.redact(error.code)
 
 
-def _forms(octets: bytes) -> set[str]:
-    """Return the ways in which a text may show these octets."""
+_CODES = frozenset({"AUTH", "IN-USE", "LOGIN-DELAY", "SYS"})  # everybody knows these too
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
+
+
+def _either(forms: set[str]) -> str:
+    """Return a group that matches one of these, the longest first; of none, nothing."""
+    longest_first = sorted(forms, key=len, reverse=True)
+    return f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})"
+
+
+def _plain_forms(octets: bytes) -> set[str]:
+    """Return the ways in which a text may show these octets as they are."""
     import urllib.parse
 
     forms = {
@@ -115,13 +153,22 @@ def _forms(octets: bytes) -> set[str]:
         octets.decode("latin-1"),
         urllib.parse.quote_from_bytes(octets, safe=""),
         urllib.parse.quote_plus(octets),
-        base64.b64encode(octets).decode("ascii").rstrip("="),
     }
+    return forms - {""}
+
+
+def _coded_forms(octets: bytes) -> set[str]:
+    """Return what of these octets shows in any base64 that they stand in, the one for URLs included."""
+    whole = base64.b64encode(octets).decode("ascii")
+    forms = {whole.rstrip("=") if len(octets) > 2 else whole}
     for before in range(3):
         # What stands before and behind in the same base64 changes the characters at its ends only.
         coded = base64.b64encode(bytes(before) + octets).decode("ascii")
         fragment = coded[(0, 2, 3)[before] : (before + len(octets)) * 8 // 6]
         if len(fragment) > 3:
             forms.add(fragment)
-    forms.discard("")
-    return forms
+    forms |= {form.translate(_FOR_URLS) for form in forms}
+    return forms - {""}
+
+
+_FOR_URLS = str.maketrans("+/", "-_")

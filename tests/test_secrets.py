@@ -3,6 +3,7 @@
 import base64
 import logging
 import pickle
+import time
 import traceback
 import urllib.parse
 from collections.abc import Callable
@@ -91,6 +92,73 @@ def test_no_text_shows_a_secret(value: str, before: str, after: str) -> None:
     coded = base64.b64encode(b"".join(octets)).decode()
     inner = coded[-(-len(octets[0]) * 8 // 6) : (len(octets[0]) + len(octets[1])) * 8 // 6]
     assert inner not in secrets.redact(coded)
+
+
+@pytest.mark.parametrize("before", ["", "x", "xy", "\0me\0"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_the_whole_base64_word_vanishes(before: str, encode: Callable[[bytes], bytes]) -> None:
+    """Its ends hold bits of the secret too, and the padding tells its length."""
+    coded = encode(f"{before}pass\xff>>?word".encode()).decode()
+    assert known("pass\xff>>?word").redact(f"auth={coded}, no") == "auth=***, no"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["c%6Frrect-Horse-battery-staple", "".join(f"%{octet:02x}" for octet in SECRET.encode()), "100% correct%2DHorse-battery-staple"],
+)  # fmt: skip
+def test_any_percent_encoding_is_taken_out(said: str) -> None:
+    """Some encode more than they must."""
+    shown = known(SECRET).redact(f"no {said}")
+    assert shown.endswith("***")
+    assert SECRET not in urllib.parse.unquote(shown)
+
+
+@pytest.mark.parametrize("value", [".", "a", "*", "***", "(", "[a-z]+", "\\", "a|b", "%", "%41", "=", "+", " "])
+def test_short_and_odd_passwords(value: str) -> None:
+    """None is read as a pattern, and each is taken out where the server says it."""
+    assert known(value).redact(f"x{value}y") == "x***y"
+    assert known(value).redact("") == ""
+
+
+def test_many_fragments_in_one_long_word_cost_little() -> None:
+    """Linear in what the server says."""
+    began = time.monotonic()
+    assert known("abcabcabcabc").redact(base64.b64encode(b"abc" * 100_000).decode()) == "***"
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("password", ["check", "password", "credentials", "PASS", "a", "server"])
+def test_our_own_words_do_not_tell_the_password(password: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Who knows the sentence would know the password from the gap: `check user and ***`."""
+    with Server(password="another", faults=[Fault.refuse("PASS", text=f"no {password}")]) as server:
+        mailbox = Mailbox(server.host, "me", password, port=server.port, security="none", auth="USER")
+        with pytest.raises(MailboxError) as caught:
+            mailbox.open()
+    assert caught.value.problem == "the login was refused; check user and password"
+    assert caught.value.response == "no ***"
+
+
+def test_a_response_code_can_be_an_echo() -> None:
+    """What stands in brackets is the server's word too; the codes that decide stay."""
+    for text, code in ((f"[{SECRET}] no", "***"), ("[AUTH] no", "AUTH"), ("[SYS/TEMP] no", "SYS/TEMP")):
+        with Server(faults=[Fault.refuse("PASS", text=text)]) as server:
+            mailbox = Mailbox(server.host, "me", SECRET, port=server.port, security="none", auth="USER")
+            with pytest.raises(MailboxError) as caught:
+                mailbox.open()
+        assert caught.value.code == code
+
+
+def test_a_long_token_is_not_cut_in_half_in_the_reason_of_a_failure() -> None:
+    """A reason is cut to what a person reads; before that the token's base64 is whole, and can be found."""
+    token = "".join(f"{number:04}" for number in range(500))
+    coded = base64.b64encode(f"Bearer {token}".encode()).decode()
+    reason = base64.b64encode(f'{{"status": "invalid", "seen": "{coded}"}}'.encode()).decode()
+    faults = [Fault.replace("RESPONSE", carried_out=False, reply=f"+ {reason}\r\n".encode())]
+    with Server(sasl=["OAUTHBEARER"], faults=faults) as server:
+        mailbox = Mailbox(server.host, "me", port=server.port, security="none", auth=OAuth2(token))
+        with pytest.raises(MailboxError) as caught:
+            mailbox.open()
+    assert "(seen ***, status invalid)" in str(caught.value)
 
 
 @given(st.text(max_size=60))

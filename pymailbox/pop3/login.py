@@ -330,7 +330,7 @@ def _enter(session: Session, way: Any) -> Flow[None]:
         other = _other_form(session, way, error)
         if other is None:
             raise
-        session.protocol.note("OTHER_AUTH_FORM", f"{way.name}: {error}")
+        session.protocol.note("OTHER_AUTH_FORM", f"{way.name}: {error.response or 'no reply'}")
         utf8 = session.utf8
         yield from start_over(session, session.security)
         if utf8:

@@ -15,7 +15,7 @@ from pymailbox.errors import AuthenticationError, CommandError, NotSupported, Pr
 from pymailbox.pop3.kerberos import GSSAPI
 from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, clean
 from pymailbox.pop3.scram import Scram
-from pymailbox.secrets import Secret, SecretOctets, secret
+from pymailbox.secrets import SecretOctets, Secrets, secret
 
 __all__ = [
     "GSSAPI",
@@ -173,14 +173,16 @@ class OAuthBearer:
 
 def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchange:
     """Send a token; a challenge after it is the reason of a failure, which wants an answer before -ERR comes."""
-    token = Secret(token)
+    known = Secrets()
+    known.add(token)
+    del token
     failure = yield message
     if failure is None:
         return
     try:
         yield acknowledgement
     except CommandError as refused:
-        reason = _reason(failure.decode("utf-8", "replace").replace(token, "***"))
+        reason = _reason(failure.decode("utf-8", "replace"), known)
         problem = f"the access token was refused ({reason}); get a fresh one and check its scope"
         raise AuthenticationError(
             problem, command=refused.command, response=refused.response, code=refused.code
@@ -188,8 +190,8 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
     raise ProtocolError("the server gave a reason for refusing the token, and then took it")
 
 
-def _reason(said: str) -> str:
-    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is none is shown as it is."""
+def _reason(said: str, known: Secrets) -> str:
+    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is none is shown as it is, without the token."""
     import json
 
     try:
@@ -197,8 +199,8 @@ def _reason(said: str) -> str:
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
-        return printable(said.strip()) or "no reason given"
-    return printable(", ".join(f"{name} {facts[name]}" for name in sorted(facts) if facts[name]))
+        return printable(known.redact(said.strip())) or "no reason given"
+    return printable(known.redact(", ".join(f"{name} {facts[name]}" for name in sorted(facts) if facts[name])))
 
 
 def mechanism(name: str, user: str, password: str) -> Mechanism:
