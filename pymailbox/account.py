@@ -17,7 +17,7 @@ from pymailbox.errors import NotSupported
 from pymailbox.secrets import Secret, secret
 
 if TYPE_CHECKING:
-    from urllib.parse import SplitResult
+    from pathlib import Path
 
 __all__ = ["Account", "OAuth2", "Password", "Security", "default_port", "password_command"]
 
@@ -114,30 +114,33 @@ class Account:
         A password in a URL ends in process lists and histories: where the URL was typed, say `refuse_password=True`,
         and it is ValueError.
         """
-        from urllib.parse import unquote
-
         if not isinstance(url, str):
             raise TypeError(f"a POP URL must be a str, not {type(url).__name__}")
-        url = secret(url)
-        parts = _split(url)
+        parts = _split(secret(url))
+        del url  # no traceback shows it, with the password that may be in it
         if parts is None:
             raise ValueError("this is no POP URL; one looks like pops://user@host:port")
-        if parts.scheme not in _SCHEMES:
-            raise ValueError(f"a POP URL begins with pops://, pop+starttls:// or pop://, not {parts.scheme!r}")
-        if not parts.hostname:
+        scheme, host, port, login, written, more = parts
+        if scheme not in _SCHEMES:
+            raise ValueError(f"a POP URL begins with pops://, pop+starttls:// or pop://, not {scheme!r}")
+        if not host:
             raise ValueError("the POP URL names no host")
-        if parts.password is not None and refuse_password:
+        if more:
+            raise ValueError("a POP URL ends behind the port; in user and password / ? # are written %2F %3F %23")
+        if written is not None and refuse_password:
             raise ValueError("a password in a URL can be read by others: give it in another way")
-        security = _SCHEMES[parts.scheme]
-        name, _, options = (parts.username or "").partition(";")
-        auth = unquote(options[5:]).lstrip("+") if options.upper().startswith("AUTH=") else "*"
-        if password is None and parts.password is not None:
-            password = unquote(parts.password)
+        name, semicolon, option = login.partition(";")
+        if semicolon and (option[:5].upper() != "AUTH=" or not option[5:]):
+            raise ValueError(
+                "behind the user a POP URL has ;AUTH=mechanism or nothing (a ; in the user is written %3B)"
+            )
+        auth = str(_unquoted(option[5:])).lstrip("+") or "*"
+        security = _SCHEMES[scheme]
         return cls(
-            parts.hostname,
-            unquote(name) or None,
-            password,
-            port=default_port(security) if parts.port is None else parts.port,
+            host,
+            str(_unquoted(name)) or None,
+            secret(_unquoted(written) if password is None and written is not None else password),
+            port=default_port(security) if port is None else port,
             security=security,
             auth=None if auth == "*" else auth,
         )
@@ -150,25 +153,26 @@ class Account:
         missing or wrong.
         """
         values = os.environ if environment is None else environment
-
-        def value(name: str) -> str | None:
-            return values.get(prefix + name) or None
-
-        url, host = value("URL"), value("HOST")
-        if url is None and host is None:
+        names = ("URL", "HOST", "USER", "PASSWORD", "TOKEN", "SECURITY", "PORT", "AUTH")
+        given = {name: secret(values.get(prefix + name) or None) for name in names}
+        del values, environment  # no traceback shows them
+        url, token, port, auth = (given[name] for name in ("URL", "TOKEN", "PORT", "AUTH"))
+        if url is None and given["HOST"] is None:
             raise ValueError(f"the environment has neither {prefix}URL nor {prefix}HOST")
         changes: dict[str, Any] = {
-            "host": host,
-            "user": value("USER"),
-            "password": secret(value("PASSWORD")),
-            "security": value("SECURITY"),
-            "auth": value("AUTH"),
+            name.lower(): value if value is None or name == "PASSWORD" else str(value)
+            for name, value in given.items()
+            if name not in ("URL", "TOKEN", "PORT")
         }
-        if token := secret(value("TOKEN")):
+        if token and auth is None:
             changes["auth"] = OAuth2(token)
-        if port := value("PORT"):
-            if not (port.isascii() and port.isdigit()):
-                raise ValueError(f"{prefix}PORT must be a number, not {port!r}")
+        elif token:
+            if str(auth).upper() not in ("XOAUTH2", "OAUTHBEARER"):
+                raise ValueError(f"{prefix}TOKEN goes with XOAUTH2 or OAUTHBEARER, not with {prefix}AUTH={auth}")
+            changes["password"] = token
+        if port:
+            if not (port.isascii() and port.isdigit() and len(port) < 6):
+                raise ValueError(f"{prefix}PORT must be a number up to 65535, not {str(port)[:20]!r}")
             changes["port"] = int(port)
         changes = {name: given for name, given in changes.items() if given is not None}
         if url is None:
@@ -186,23 +190,15 @@ class Account:
 
         KeyError where the file has no entry for it; ValueError for a file that is no netrc, or that others can read.
         """
-        import netrc
         from pathlib import Path
 
         where = Path.home() / ".netrc" if path is None else Path(path)
         if os.name == "posix" and where.stat().st_mode & 0o077:
             raise ValueError(f"{where} can be read by others; chmod 600 it first")
-        problem = ""
-        try:
-            found = netrc.netrc(str(where)).authenticators(host)
-        except netrc.NetrcParseError as error:
-            found, problem = None, f"{where}, line {error.lineno}: this is no netrc"
-        if problem:
-            raise ValueError(problem)
+        found = _entry(where, host)
         if found is None or user not in (None, found[0]):
             raise KeyError(host)
-        login, _, password = found
-        return cls(host, login, password, **options)
+        return cls(host, *found, **options)
 
     @classmethod
     def from_keyring(cls, host: str, user: str, *, service: str | None = None, **options: Any) -> Self:
@@ -252,17 +248,51 @@ def _unpickled(kind: type[Account], host: str, user: str | None, security: Secur
     return kind(host, user, security=security, port=port)
 
 
-def _split(url: str) -> "SplitResult | None":
-    """Split a URL that has a port in range; what urllib says of one that is none would show the password."""
+def _split(url: str) -> tuple[str, str | None, int | None, str, Secret | None, bool] | None:
+    """Return scheme, host, port, user with options, password, and whether there is more; None for what is no URL.
+
+    What urllib says of one would show the password.
+    """
     if any(c <= " " or c == "\x7f" for c in url):  # urllib drops some of these without a word
         return None
     from urllib.parse import urlsplit
 
     try:
         parts = urlsplit(url)
-        return parts if parts.port != 0 else None
+        if parts.port == 0:
+            return None
     except ValueError:
         return None
+    more = parts.path not in ("", "/") or bool(parts.query or parts.fragment)
+    return parts.scheme, parts.hostname, parts.port, parts.username or "", secret(parts.password), more
+
+
+def _unquoted(text: str) -> Secret:
+    """Undo percents; ValueError where they are no UTF-8, without showing it."""
+    from urllib.parse import unquote
+
+    text = secret(text)
+    try:
+        return secret(unquote(text, errors="strict"))
+    except UnicodeDecodeError:
+        pass
+    raise ValueError("what the POP URL has in percents is no UTF-8")
+
+
+def _entry(where: "Path", host: str) -> tuple[str | None, Secret | None] | None:
+    """Return user and password that a netrc has for a host; the parser's own errors would show secrets."""
+    import netrc
+
+    found, problem = None, ""
+    try:
+        found = netrc.netrc(str(where)).authenticators(host)
+    except netrc.NetrcParseError as error:
+        problem = f"{where}, line {error.lineno}: this is no netrc"
+    except UnicodeDecodeError:
+        problem = f"{where}: this is no netrc, as it is not UTF-8"
+    if problem:
+        raise ValueError(problem)
+    return None if found is None else (found[0] or None, secret(found[2] or None))
 
 
 def password_command(command: Sequence[str], *, timeout: float = 60.0) -> Callable[[], str]:
@@ -276,26 +306,31 @@ def password_command(command: Sequence[str], *, timeout: float = 60.0) -> Callab
     """
     if isinstance(command, str) or not command or not all(isinstance(word, str) for word in command):
         raise TypeError("a password command is a list: the program and its arguments")
-    words = tuple(command)
+    words = tuple(map(secret, command))  # a traceback does not show what they tell the program
+    program = str(command[0])
+    del command
 
     def password() -> str:
-        import subprocess
-
-        problem = ""
-        printed = b""
-        try:
-            done = subprocess.run(words, stdout=subprocess.PIPE, timeout=timeout, check=False)  # noqa: S603 - no shell
-            printed = done.stdout
-            if done.returncode:
-                problem = f"ended with status {done.returncode}"
-        except subprocess.TimeoutExpired:
-            problem = f"did not end within {timeout} s"
-        except OSError as error:
-            problem = f"cannot be run ({error.strerror})"
-        found = Secret(printed.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "surrogateescape"))
-        del printed
+        found, problem = _printed(words, timeout)
         if problem or not found:
-            raise ValueError(f"the password command {words[0]!r} {problem or 'printed nothing'}")
+            raise ValueError(f"the password command {program!r} {problem or 'printed nothing'}")
         return found
 
     return password
+
+
+def _printed(words: tuple[str, ...], timeout: float) -> tuple[Secret, str]:
+    """Run a command; return the first line that it prints, and what went wrong."""
+    import subprocess
+
+    printed, problem = b"", ""
+    try:
+        done = subprocess.run(words, stdout=subprocess.PIPE, timeout=timeout, check=False)  # noqa: S603 - no shell
+        printed = done.stdout
+        if done.returncode:
+            problem = f"ended with status {done.returncode}"
+    except subprocess.TimeoutExpired:
+        problem = f"did not end within {timeout} s"
+    except OSError as error:
+        problem = f"cannot be run ({error.strerror})"
+    return Secret(printed.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "surrogateescape")), problem

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -409,3 +410,116 @@ def test_importing_accounts_is_cheap() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     assert printed.strip() == "[]"
+
+
+# --- what a traceback with variables shows --------------------------------------------------------------------
+
+HIDDEN = "hunter2-hunter2"
+AWAY = "import sys; print(sys.argv[1]); raise SystemExit(int(sys.argv[2]))"
+
+
+def exposed(error: BaseException | None) -> list[str]:
+    """Return where the frames below this module, and what they raised, show the secret."""
+    found = []
+    while error is not None:
+        for frame in traceback.TracebackException.from_exception(error, capture_locals=True).stack:
+            if frame.filename != __file__:
+                found += [f"{frame.name}: {name}" for name, value in (frame.locals or {}).items() if HIDDEN in value]
+        if HIDDEN in f"{error} {error!r} {vars(error)}":
+            found.append(repr(error))
+        error = error.__cause__ or error.__context__
+    return found
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HOST": "h", "SECURITY": "ssl", "PASSWORD": HIDDEN},
+        {"HOST": "h", "PASSWORD": f"{HIDDEN}\n"},
+        {"HOST": "h", "TOKEN": f"{HIDDEN}\n"},
+        {"HOST": "h", "PORT": "9" * 5000, "PASSWORD": HIDDEN},
+        {"HOST": "h", "TOKEN": HIDDEN, "AUTH": "PLAIN"},
+        {"USER": "me", "PASSWORD": HIDDEN},
+        {"URL": f"pops://me:{HIDDEN}@h:x"},
+        {"URL": f"pops://me:{HIDDEN}%0d@h"},
+        {"URL": f"pops://me:{HIDDEN}%ff@h"},
+        {"URL": f"pops://me:{HIDDEN}/@h"},
+        {"URL": f"http://me:{HIDDEN}@h"},
+        {"URL": f"pops://me:{HIDDEN}@"},
+        {"URL": f"pops://me;x:{HIDDEN}@h"},
+    ],
+)
+def test_a_wrong_environment_shows_no_secret(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the environment nor the parts of a URL are among the variables of a traceback."""
+    for name, value in environment.items():
+        monkeypatch.setenv(f"PYMAILBOX_{name}", value)
+    with pytest.raises(ValueError) as caught:
+        Account.from_env()
+    assert exposed(caught.value) == []
+
+
+def test_a_refused_password_in_a_url_is_not_shown() -> None:
+    """`refuse_password=True` says so without it."""
+    with pytest.raises(ValueError, match="read by others") as caught:
+        Account.from_url(f"pops://me:{HIDDEN}@h", refuse_password=True)
+    assert exposed(caught.value) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (f"machine h login me password {HIDDEN}\n".encode(), {"user": "you"}),
+        (f"machine h login me password {HIDDEN}\n".encode(), {"port": "x"}),
+        (f"machine h login me password {HIDDEN}\0\n".encode(), {}),
+        (f"machine h login me password {HIDDEN}\xe4\n".encode("latin-1"), {}),
+        (f"machine h login me password {HIDDEN} {HIDDEN}\n".encode(), {}),
+    ],
+)
+def test_a_netrc_that_does_not_fit_shows_no_secret(text: bytes, options: dict[str, Any], tmp_path: Path) -> None:
+    """Seen: the UnicodeDecodeError of a file in Latin-1, which holds all of it."""
+    file = tmp_path / "netrc"
+    file.touch(0o600)
+    file.write_bytes(text)
+    with pytest.raises((KeyError, ValueError, TypeError)) as caught:
+        Account.from_netrc("h", path=file, **options)
+    assert not isinstance(caught.value, UnicodeDecodeError)
+    assert exposed(caught.value) == []
+
+
+def test_a_netrc_without_a_password_gives_none(tmp_path: Path) -> None:
+    """What is not there is None, not an empty password that would be sent."""
+    file = tmp_path / "netrc"
+    file.touch(0o600)
+    file.write_text("machine h login me\nmachine i password x\n")
+    assert Account.from_netrc("h", path=file).password is None
+    assert Account.from_netrc("i", path=file).user is None
+
+
+@pytest.mark.parametrize("status", ["3", "0"])
+def test_a_password_command_that_fails_shows_neither_output_nor_arguments(status: str) -> None:
+    """What it printed may be the password, and its arguments may hold another."""
+    command = password_command([sys.executable, "-c", AWAY, HIDDEN if status != "0" else "", status])
+    with pytest.raises(ValueError) as caught:
+        command()
+    assert exposed(caught.value) == []
+
+
+@pytest.mark.parametrize("url", ["pops://me:12/34@host", "pops://me:/34@host", "pops://me@h/inbox", "pops://me@h?x", "pops://me@h#x"])  # fmt: skip
+def test_what_stands_behind_a_pop_url_is_refused(url: str) -> None:
+    """RFC 2384 has nothing there. Seen: the password `12/34`, with which the host was `me` and the port 12."""
+    with pytest.raises(ValueError, match="%2F"):
+        Account.from_url(url)
+
+
+@pytest.mark.parametrize("url", ["pops://me;x=y@h", "pops://me;@h", "pops://me;auth=@h", "pops://me;AUTHX=y@h"])
+def test_an_unknown_option_in_a_pop_url_is_refused(url: str) -> None:
+    """An option that was typed wrongly would be dropped in silence, and with it a requirement."""
+    with pytest.raises(ValueError, match="AUTH"):
+        Account.from_url(url)
+
+
+def test_a_mechanism_in_the_environment_is_a_requirement_for_a_token_too() -> None:
+    """Seen: a token with `AUTH=XOAUTH2` went by OAUTHBEARER where the server listed that."""
+    values = {"PYMAILBOX_HOST": "h", "PYMAILBOX_TOKEN": "a token", "PYMAILBOX_AUTH": "xoauth2"}
+    account = Account.from_env(environment=values)
+    assert (account.auth, account.password) == ("xoauth2", "a token")
