@@ -46,6 +46,18 @@ def _check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
         raise ValueError(f"{host!r} is no host name or address")
     if host.count(":") == 1:  # an IPv6 address has more
         raise ValueError(f"{host!r} is no host name or address; the port is given by itself, as port=")
+    if not _is_name(host):
+        raise ValueError(f"{host!r} is no host name: its parts between dots have 1 to 63 characters")
+
+
+def _is_name(host: str) -> bool:
+    """Whether the DNS, and TLS, can take a name (or an address); the codec is imported for international ones only."""
+    if host.isascii():
+        return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _check_port(_: object, attribute: "Attribute[Any]", port: object) -> None:

@@ -523,3 +523,19 @@ def test_a_mechanism_in_the_environment_is_a_requirement_for_a_token_too() -> No
     values = {"PYMAILBOX_HOST": "h", "PYMAILBOX_TOKEN": "a token", "PYMAILBOX_AUTH": "xoauth2"}
     account = Account.from_env(environment=values)
     assert (account.auth, account.password) == ("xoauth2", "a token")
+
+
+@pytest.mark.parametrize(
+    "host", ["a..b", ".example.com", "x" * 64 + ".example", "é" * 64, "bücher..example", "..", "."]
+)
+def test_what_the_dns_cannot_take_is_no_host(host: str) -> None:
+    """Seen with a socket of the caller's: a UnicodeError out of the middle of TLS."""
+    with pytest.raises(ValueError, match="no host name") as caught:
+        Account(host)
+    assert type(caught.value) is ValueError
+
+
+@pytest.mark.parametrize("host", ["bücher.example", "pop.example.com.", "x" * 63, "::1", "fe80::1%eth0", "10.0.0.1"])
+def test_international_names_and_addresses_are_hosts(host: str) -> None:
+    """IDNA names are looked up in their ASCII form."""
+    assert Account(host).host == host

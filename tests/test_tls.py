@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from pymailbox import Mailbox
 from pymailbox.account import Security
@@ -228,7 +234,7 @@ def test_a_locked_key_does_not_ask_at_the_terminal(authority: Authority, tmp_pat
     locked.write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open")) + certificate
     )
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(ValueError):
         tls.client_certificate(locked)
     tls.client_certificate(locked, password="open")
     tls.client_certificate(locked, password=lambda: "open")
@@ -411,3 +417,46 @@ def test_a_context_of_the_callers_own_is_used_as_it_is(authority: Authority) -> 
     ):
         pop.login("me", "secret")
     assert context.verify_mode is ssl.CERT_NONE
+
+
+# --- files that are none --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [tls.private_ca, tls.client_certificate])
+def test_a_certificate_file_that_is_none_is_named(make: Callable[[Path], object], tmp_path: Path) -> None:
+    """OpenSSL names no file: it says `No such file or directory`, or `PEM lib`."""
+    with pytest.raises(FileNotFoundError, match=r"ca\.pem"):
+        make(tmp_path / "ca.pem")
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(ValueError, match=r"ca\.pem.*PEM"):
+        make(tmp_path / "ca.pem")
+
+
+def test_a_wrong_password_for_a_key_is_misuse_and_not_shown(authority: Authority, tmp_path: Path) -> None:
+    """ValueError with the file's name; an encrypted key without a password is never asked for at the terminal."""
+    both = authority.issue("localhost").read_bytes()
+    key = load_pem_private_key(both, None)
+    sealed = tmp_path / "sealed.pem"
+    sealed.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"right"))
+        + both[both.index(b"-----BEGIN CERTIFICATE") :]
+    )
+    for password in (None, SECRET, lambda: SECRET):
+        with pytest.raises(ValueError, match=r"sealed\.pem") as caught:
+            tls.client_certificate(sealed, password=password)
+        for frame in traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack:
+            assert frame.filename == __file__ or SECRET not in repr(frame.locals)
+    assert tls.client_certificate(sealed, password="right").verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("security", PATHS)
+def test_what_only_newer_pythons_refuse_says_so(security: Security, tmp_path: Path) -> None:
+    """VERIFY_X509_STRICT, the default from 3.13 on, refuses private authorities of old; `private_ca` takes them."""
+    lax = Authority(tmp_path / "lax")
+    strict = tls.private_ca(lax.pem)
+    strict.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    with Server(security=security, ssl_context=server_context(lax.issue("localhost"))) as server:
+        with pytest.raises(TLSError, match=r"Python 3\.13.*private_ca"):
+            Mailbox("localhost", "me", "x", port=server.port, security=security, ssl_context=strict).open()
+        context = tls.private_ca(lax.pem)
+        Mailbox("localhost", "me", "secret", port=server.port, security=security, ssl_context=context).open().close()

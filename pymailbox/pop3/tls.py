@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymailbox.errors import TLSError
+from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +47,16 @@ def verified() -> ssl.SSLContext:
 def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
     """Return a context that trusts only the authorities in a PEM file, or a directory as OpenSSL wants it.
 
-    A self-signed certificate is its own authority: save it as that file.
+    A self-signed certificate is its own authority: save it as that file. OSError for a file that cannot be read,
+    ValueError for one without a certificate.
     """
-    where = fspath(path)
-    folder = Path(where).is_dir()
-    context = _strict(ssl.create_default_context(cafile=None if folder else where, capath=where if folder else None))
+    folder = Path(path).is_dir()
+    where = fspath(path) if folder else _readable(path)
+    try:
+        context = ssl.create_default_context(cafile=None if folder else where, capath=where if folder else None)
+    except ssl.SSLError as error:
+        raise ValueError(f"{where!r} has no certificate in PEM") from error
+    _strict(context)
     # Python 3.13 also wants extensions that private authorities often lack (RFC 5280 §4.2.1.1); who trusts this file
     # trusts it without them.
     context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
@@ -67,11 +73,23 @@ def client_certificate(
     """Return a context that shows a client certificate to servers that ask for one (SASL EXTERNAL).
 
     PEM files; `key` may be in the same file, `password` opens it. It is added to `context`, or to a new `verified()`.
+    OSError for a file that cannot be read, ValueError where certificate, key and password do not fit.
     """
     context = verified() if context is None else context
+    files = _readable(certificate), None if key is None else _readable(key)
     # Without a callable OpenSSL asks at the terminal for the password of an encrypted key.
-    context.load_cert_chain(fspath(certificate), None if key is None else fspath(key), password or (lambda: ""))
+    asked = secret(password) or (lambda: "")
+    del password
+    try:
+        context.load_cert_chain(*files, asked)
+    except ssl.SSLError as error:
+        raise ValueError(f"{files[0]!r} has no certificate with its key in PEM, or the password is another") from error
     return context
+
+
+def _readable(path: str | PathLike[str]) -> str:
+    with Path(path).open("rb"):  # OpenSSL would not say which file it is that cannot be read
+        return fspath(path)
 
 
 def pinned(*fingerprints: str) -> ssl.SSLContext:
@@ -213,6 +231,8 @@ _BY_VERIFICATION = {
     62: "its certificate is for another host name; use the name that the certificate has",
     64: "its certificate is for another address; use the host name that the certificate has",
 }
+#: What is only looked at with `ssl.VERIFY_X509_STRICT`, which is Python's default from 3.13 on.
+_STRICT = range(80, 94)
 
 
 def explain(error: OSError, host: str) -> TLSError:
@@ -220,6 +240,8 @@ def explain(error: OSError, host: str) -> TLSError:
     if isinstance(error, ssl.SSLCertVerificationError):
         code = getattr(error, "verify_code", 0)
         cause = _BY_VERIFICATION.get(code) or f"its certificate does not convince: {_said(error)}"
+        if code in _STRICT:
+            cause += f"; Python 3.13 and newer insist on that (RFC 5280); {_PRIVATE}"
         return TLSError(f"the TLS server at {host} is not trusted: {cause}")
     reason = getattr(error, "reason", None) or ""
     known = _BY_REASON.get(_SAME.get(reason, reason))
