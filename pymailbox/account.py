@@ -19,7 +19,7 @@ from pymailbox.secrets import Secret, secret
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Account", "OAuth2", "Password", "Security", "default_port", "password_command"]
+__all__ = ["Account", "OAuth2", "Password", "Security", "check_auth", "default_port", "password_command"]
 
 Security = Literal["tls", "starttls", "none"]
 #: A callable may be a coroutine function under asyncio.
@@ -47,17 +47,17 @@ def _check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
     if host.count(":") == 1:  # an IPv6 address has more
         raise ValueError(f"{host!r} is no host name or address; the port is given by itself, as port=")
     if not _is_name(host):
-        raise ValueError(f"{host!r} is no host name: its parts between dots have 1 to 63 characters")
+        raise ValueError(f"{host!r} is no host name: the parts between its dots have 1 to 63 characters, 253 together")
 
 
 def _is_name(host: str) -> bool:
-    """Whether the DNS, and TLS, can take a name (or an address); the codec is imported for international ones only."""
-    if host.isascii():
-        return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    """Whether the DNS, TLS and proxies can take a name (or address); only international ones cost the codec."""
     try:
-        return bool(host.encode("idna"))
+        name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
         return False
+    labels = name.removesuffix(".").split(".")
+    return len(name) < 255 and all(0 < len(label) < 64 for label in labels)
 
 
 def _check_port(_: object, attribute: "Attribute[Any]", port: object) -> None:
@@ -79,6 +79,20 @@ def _check_text(_: object, attribute: "Attribute[Any]", value: object) -> None:
             raise ValueError(f"{attribute.name} must not contain control characters (C0 or DEL)")
     elif value is not None and not (callable(value) and attribute.name != "user"):
         raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
+
+
+def check_auth(auth: object) -> None:
+    """Raise TypeError for what is no way to log in: not None, a name, an `OAuth2` or a mechanism (an object)."""
+    known = auth is None or isinstance(auth, str | OAuth2) or callable(getattr(auth, "exchange", None))
+    if isinstance(auth, type) or not known:
+        what = auth.__name__ if isinstance(auth, type) else type(auth).__name__
+        raise TypeError(
+            f"auth must be a name, OAuth2(token) or a mechanism such as sasl.Plain(user, password), not {what}"
+        )
+
+
+def _check_auth(_: object, __: "Attribute[Any]", value: object) -> None:
+    check_auth(value)
 
 
 @frozen
@@ -111,7 +125,7 @@ class Account:
     security: Security = field(default="tls", validator=_check_security, kw_only=True)
     port: int = field(validator=_check_port, kw_only=True)
     #: A mechanism, `OAuth2(...)`, or a mechanism's name; None picks the strongest.
-    auth: Any = field(default=None, repr=False, kw_only=True)
+    auth: Any = field(default=None, repr=False, validator=_check_auth, kw_only=True)
 
     @port.default
     def _default_port(self) -> int:

@@ -11,6 +11,7 @@ from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.flows import Flow
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
+from pymailbox.secrets import secret
 from pymailbox.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class MessageSequence(ABC, Generic[E, C]):
         source_address: tuple[str, int] | None = None,
         sock: "socket.socket | None" = None,
     ) -> None:
+        password, proxy = secret(password), secret(proxy)  # what follows may raise, with these among its variables
         #: Where the mailbox is and how to get in.
         self.account = Account(
             host,
@@ -182,6 +184,8 @@ class MessageSequence(ABC, Generic[E, C]):
         return tuple(map(desk.message, sorted(desk.snapshot.marks)))
 
     def __repr__(self) -> str:
+        if "_desk" not in vars(self):  # the constructor refused its arguments: a traceback may show what there is
+            return f"<{type(self).__name__}, never made>"
         state = "not open" if self._desk is None else f"{self._desk.snapshot.count} messages"
         return f"<{type(self).__name__} {self.account.url!r}, {state}>"
 

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from pymailbox import Account, Mailbox, NotSupported, OAuth2
 from pymailbox.account import password_command
+from pymailbox.pop3 import Connection, sasl
+from pymailbox.testing import Server
 
 SECRET = "correct horse battery staple"
 
@@ -539,3 +541,25 @@ def test_what_the_dns_cannot_take_is_no_host(host: str) -> None:
 def test_international_names_and_addresses_are_hosts(host: str) -> None:
     """IDNA names are looked up in their ASCII form."""
     assert Account(host).host == host
+
+
+@pytest.mark.parametrize("auth", [5, OAuth2, sasl.Plain, object(), b"PLAIN", lambda: "PLAIN"])
+def test_what_is_no_way_to_log_in_is_known_at_once(auth: Any) -> None:
+    """Seen: an AttributeError in the middle of a login, for a class in the place of an object."""
+    with pytest.raises(TypeError, match="auth must be"):
+        Account("pop.example.com", "me", "secret", auth=auth)
+    with Server() as server, Connection(server.host, server.port, security="none") as pop:
+        with pytest.raises(TypeError, match="auth must be"):
+            pop.login("me", "secret", auth)
+        pop.login("me", "secret")
+
+
+def test_a_mailbox_that_was_not_made_can_be_shown_in_a_traceback() -> None:
+    """Its constructor's frame holds it, half made, and its password: seen as an AttributeError out of `traceback`."""
+    for arguments in ({"port": 0}, {"timeout": "x"}, {"proxy": f"ftp://me:{HIDDEN}@h:1"}, {"auth": 5}):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            Mailbox("pop.example.com", "me", HIDDEN, **arguments)
+        assert exposed(caught.value) == []
+        assert "never made" in "".join(
+            traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+        )

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -302,10 +303,83 @@ def test_the_source_address() -> None:
         pop.login("me", "secret")
 
 
-@pytest.mark.parametrize(
-    "host", ["pöp.invalid", "例え.invalid", "no-such-host.invalid", "a..invalid", "ä" * 70 + ".invalid"]
-)
+@pytest.mark.parametrize("host", ["pöp.invalid", "例え.invalid", "no-such-host.invalid"])
 def test_hosts_that_are_not_there(host: str) -> None:
-    """IDNA names are looked up in their ASCII form; what cannot be one, or is not there, is a ConnectionLost."""
+    """IDNA names are looked up in their ASCII form; what is not there is a ConnectionLost."""
     with pytest.raises(MailboxError, match="cannot find the host"):
         Connection(host, timeout=10).open()
+
+
+# --- what goes to a proxy, and what comes back ----------------------------------------------------------------
+
+HIDDEN = "hunter2-hunter2"
+
+
+def heard(scheme: str, host: str, answer: bytes, user: str = "") -> tuple[bytes, MailboxError]:
+    """Ask a proxy that gives one answer for a host; return what it was told first, and the error."""
+    told: list[bytes] = []
+
+    def serve(client: socket.socket) -> None:
+        told.append(client.recv(4096))
+        client.sendall(answer)
+        client.recv(4096)
+
+    with proxy(serve) as port, pytest.raises(MailboxError) as caught:
+        Connection(host, proxy=f"{scheme}://{user}127.0.0.1:{port}", timeout=5).open()
+    return told[0], caught.value
+
+
+def test_socks4_resolves_at_the_proxy_and_takes_a_user_without_a_password() -> None:
+    """Seen: the name was looked up here, and the user dropped."""
+    told, error = heard("socks4", "pop.invalid", b"\0\x5b" + bytes(6), "me@")
+    assert told == b"\4\1" + (995).to_bytes(2) + b"\0\0\0\1me\0pop.invalid\0"
+    assert "Request rejected" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"), [("bücher.invalid", b"xn--bcher-kva.invalid:995"), ("2001:db8::1", b"[2001:db8::1]:995")]
+)
+def test_http_is_asked_in_ascii(host: str, asked: bytes) -> None:
+    """RFC 9110 §9.3.6: authority form. Seen: a name in raw UTF-8, and an address without brackets."""
+    told, _ = heard("http", host, b"HTTP/1.1 502 no\r\n\r\n")
+    assert told.startswith(b"CONNECT " + asked + b" HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("answer", [f"HTTP/1.1 407 no {HIDDEN}\r\n\r\n".encode(), f"junk {HIDDEN}\r\n\r\n".encode(), b""])  # fmt: skip
+def test_a_proxy_that_echoes_its_password(answer: bytes) -> None:
+    """Neither the error, nor its chain, nor any variable of it, the library's included, shows the password."""
+    _, error = heard("http", "pop.invalid", answer, f"me:{HIDDEN}@")
+    one: BaseException | None = error
+    while one is not None:
+        assert HIDDEN not in f"{one} {one!r} {vars(one)}"
+        for frame in traceback.TracebackException.from_exception(one, capture_locals=True).stack:
+            assert frame.filename == __file__ or HIDDEN not in repr(frame.locals)
+        one = one.__cause__ or one.__context__
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"socks5://me:{HIDDEN}%0d%0a@h:1",
+        f"socks4://me%00:{HIDDEN}@h:1",
+        f"http://me%3Ame:{HIDDEN}@h:1",
+        f"socks5://me:{HIDDEN}{'x' * 250}@h:1",
+        f"socks4://m%C3%A9:{HIDDEN}@h:1",
+        f"socks5://me:{HIDDEN}@h:1/path",
+        f"socks5://me:12/{HIDDEN}@h:1",
+    ],
+)
+def test_a_proxy_url_that_cannot_be_used_is_misuse(url: str) -> None:
+    """ValueError before anything is connected, without the password, in the variables too."""
+    with pytest.raises(ValueError, match="a proxy is given as") as caught:
+        Mailbox("pop.invalid", "me", "x", proxy=url)
+    for frame in traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack:
+        assert HIDDEN not in str(caught.value)
+        assert frame.filename == __file__ or HIDDEN not in repr(frame.locals)
+
+
+@pytest.mark.parametrize("url", [b"socks5://h:1", 1080])
+def test_a_proxy_is_a_str(url: Any) -> None:
+    """TypeError, not an AttributeError from within."""
+    with pytest.raises(TypeError, match="proxy must be a str"):
+        Mailbox("pop.invalid", "me", "x", proxy=url)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from traceback import clear_frames
 from typing import Any
 
-from pymailbox.account import OAuth2, Password
+from pymailbox.account import OAuth2, Password, check_auth
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
@@ -184,6 +184,7 @@ def login(session: Session, user: str | None, password: Password | None, auth: A
     Raises `AuthenticationError`, `MailboxLocked`, `LoginDelay`, `TemporaryFailure`, `PermanentFailure`,
     `NotSupported`; `ValueError` where a credential is missing or has control characters.
     """
+    check_auth(auth)
     password = secret(password)
     capabilities = yield from known_capabilities(session)
     given = yield from _given(session, password, "password")

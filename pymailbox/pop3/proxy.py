@@ -6,10 +6,14 @@ server one of this machine: for what may go in clear text only the server counts
 
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pymailbox.account import Security
-from pymailbox.errors import ConnectionLost, NotSupported, Timeout
-from pymailbox.secrets import Secret, secret
+from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout, printable
+from pymailbox.secrets import Secret, Secrets, secret
+
+if TYPE_CHECKING:
+    from python_socks import ProxyType
 
 __all__ = ["checked", "connect", "connect_async"]
 
@@ -18,11 +22,13 @@ _SCHEMES = ("socks5", "socks4", "http")
 
 def checked(url: str, security: Security) -> Secret:
     """Return a proxy's URL as a secret; ValueError for one that is none, `NotSupported` without the library."""
+    if not isinstance(url, str):
+        raise TypeError(f"proxy must be a str, not {type(url).__name__}")
     url = secret(url)
     problem = _problem(url)
     if problem:
         raise ValueError(f"a proxy is given as socks5://user:password@host:port (or socks4, http): {problem}")
-    if url.startswith("http") and security != "tls":
+    if url.lower().startswith("http") and security != "tls":
         # The greeting can arrive with the proxy's own reply, and the library drops what is behind that.
         raise ValueError('an HTTP proxy needs security="tls", where the server does not speak first')
     try:
@@ -35,15 +41,29 @@ def checked(url: str, security: Security) -> Secret:
 def _problem(url: str) -> str | None:
     if any(c <= " " or c == "\x7f" for c in url):
         return "it has blanks or control characters"
-    from urllib.parse import urlsplit
+    from urllib.parse import unquote, urlsplit
 
     try:
         parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES:
-            return f"its scheme is {parts.scheme!r}"
-        return None if parts.hostname and parts.port else "it has no host or no port"
+        if not (parts.hostname and parts.port):
+            return "it has no host or no port"
     except ValueError:
         return "it has no port number"
+    scheme, more = parts.scheme, parts.path not in ("", "/") or parts.query or parts.fragment
+    given = [secret(unquote(value or "")) for value in (parts.username, parts.password)]
+    del parts
+    if scheme not in _SCHEMES:
+        return f"its scheme is {scheme!r}"
+    if more:
+        return "it ends behind the port; in user and password / ? # are written %2F %3F %23"
+    if any(c < " " or c == "\x7f" for value in given for c in value):
+        return "its user or password has control characters"
+    user, password = given
+    if len(user.encode()) > 255 or len(password.encode()) > 255:
+        return "its user or password has more than 255 octets"
+    if (scheme == "socks4" and not user.isascii()) or (scheme == "http" and ":" in user):
+        return f"its user has characters that {scheme} cannot carry"
+    return None
 
 
 def connect(
@@ -57,11 +77,13 @@ def connect(
     from python_socks.sync import Proxy
 
     try:
-        return Proxy.from_url(url).connect(host, port, timeout=left() or _LONG, local_addr=source_address)
-    except (ProxyTimeoutError, TimeoutError) as error:
-        raise _late(url) from error
+        made = Proxy(*_parts(url), rdns=True)
+        return made.connect(_asked(url, host), port, timeout=left() or _LONG, local_addr=source_address)
+    except (ProxyTimeoutError, TimeoutError):
+        failure: MailboxError = _late(url)
     except (ProxyError, OSError) as error:
-        raise _refused(url, host, port, error) from error
+        failure = _refused(url, host, port, error)
+    raise failure
 
 
 async def connect_async(
@@ -72,11 +94,31 @@ async def connect_async(
     from python_socks.async_.asyncio import Proxy
 
     try:
-        return await Proxy.from_url(url).connect(host, port, timeout=left() or _LONG, local_addr=source_address)
-    except (ProxyTimeoutError, TimeoutError) as error:
-        raise _late(url) from error
+        made = Proxy(*_parts(url), rdns=True)
+        return await made.connect(_asked(url, host), port, timeout=left() or _LONG, local_addr=source_address)
+    except (ProxyTimeoutError, TimeoutError):
+        failure: MailboxError = _late(url)
     except (ProxyError, OSError) as error:
-        raise _refused(url, host, port, error) from error
+        failure = _refused(url, host, port, error)
+    raise failure
+
+
+def _parts(url: Secret) -> "tuple[ProxyType, str, int, str, Secret]":
+    """Return what the library takes; its own reading of a URL drops a user without a password."""
+    from urllib.parse import unquote, urlsplit
+
+    from python_socks import ProxyType
+
+    parts = urlsplit(url)
+    user, password = unquote(parts.username or ""), secret(unquote(parts.password or ""))
+    return ProxyType[parts.scheme.upper()], parts.hostname or "", parts.port or 0, user, password
+
+
+def _asked(url: Secret, host: str) -> str:
+    """Return the host as the proxy is asked for it: in ASCII, and an IPv6 address as in a URL for HTTP."""
+    if ":" in host and url.lower().startswith("http"):
+        return f"[{host}]"
+    return host if host.isascii() else host.encode("idna").decode("ascii")
 
 
 _LONG = 86400.0  # seconds; the library takes no None for "without bound"
@@ -87,7 +129,11 @@ def _late(url: Secret) -> Timeout:
 
 
 def _refused(url: Secret, host: str, port: int, error: Exception) -> ConnectionLost:
-    return ConnectionLost(f"the proxy {_shown(url)} did not connect to {host}:{port} ({error})")
+    """Say what the proxy said. The library's error is no cause: its frames hold the password, its text an echo."""
+    known = Secrets()
+    known.add(_parts(url)[-1])
+    said = printable(known.redact(str(error)))
+    return ConnectionLost(f"the proxy {_shown(url)} did not connect to {host}:{port} ({said})")
 
 
 def _shown(url: Secret) -> str:
