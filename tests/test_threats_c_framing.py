@@ -311,14 +311,16 @@ def test_threat_55_pipelining_that_loses_commands() -> None:
 
 def test_threat_55_the_next_session_goes_one_by_one() -> None:
     """A mailbox whose server stalls pipelines works in the next session, one command after the other (decision 7)."""
-    with Server([b"Subject: x\r\n\r\n"] * 9, quirks=Quirk.DROPS_PIPELINED, latency=0.01) as server:
-        with Mailbox.from_url(server.url, "secret", timeout=0.3) as inbox:
-            with pytest.raises(Timeout):
-                list(inbox.fetch())
-            inbox.reopen()
-            assert [message.raw for message in inbox.fetch()] == [b"Subject: x\r\n\r\n"] * 9
-            inbox.reopen()
-            assert [message.subject for message in inbox] == ["x"] * 9
+    with (
+        Server([b"Subject: x\r\n\r\n"] * 9, quirks=Quirk.DROPS_PIPELINED, latency=0.01) as server,
+        Mailbox.from_url(server.url, "secret", timeout=0.3) as inbox,
+    ):
+        with pytest.raises(Timeout):
+            list(inbox.fetch())
+        inbox.reopen()
+        assert [message.raw for message in inbox.fetch()] == [b"Subject: x\r\n\r\n"] * 9
+        inbox.reopen()
+        assert [message.subject for message in inbox] == ["x"] * 9
 
 
 def test_threat_56_deadlock_of_full_buffers() -> None:
