@@ -240,7 +240,7 @@ class Account:
         name = service or host
 
         def password() -> str:
-            found = keyring.get_password(name, user)
+            found: str | None = keyring.get_password(name, user)
             if found is None:
                 raise ValueError(f"the keyring has no password for {user!r} at {name!r}; `keyring set` stores one")
             return found
