@@ -215,3 +215,43 @@ def test_promise_13_fifty_megabytes() -> None:
     content = read_in_time(head + b"Content-Transfer-Encoding: base64\r\n\r\n" + body + b"--b--\r\n")
     assert content.text == "hi"
     assert content.attachments[0].payload.startswith(b"ABC")
+
+
+@pytest.mark.parametrize(
+    "charset", ["", "utf-8", "us-ascii", "gb2312", "big5", "shift_jis", "iso-2022-jp", "utf-7", "utf-16", "utf-32"]
+)
+@pytest.mark.parametrize("mark", [b"\xff", b"\xe9a", bytes(range(128, 256))])
+def test_promise_13_octets_that_do_not_fit_their_charset(charset: str, mark: bytes) -> None:
+    """Twenty megabytes that are no text in the charset they are labelled with read in time, too."""
+    head = f"Subject: x\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode()
+    assert read_in_time(head + mark * (20_000_000 // len(mark))).text
+
+
+def test_threat_111_charsets_declared_elsewhere_are_tried_a_few_times_only() -> None:
+    """Neither one long text nor thousands of short ones without a label are tried with every label of the mail."""
+    labels = ["gb18030", "big5", "euc-kr", "shift_jis", "euc-jp", "johab", "hz", "iso-2022-kr"]
+    part = "--b\r\nContent-Type: text/plain; charset=%s\r\n\r\nx\r\n"
+    head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    declared = (head + "".join(part % label for label in labels)).encode()
+    read_in_time(declared + b"--b\r\n\r\n" + b"ab \n" * 5_000_000 + b"\xff\x81")
+    short = b"".join((part % f"x{number}").encode() + b"--b\r\n\r\n\xff\xe9\x81\r\n" for number in range(4_900))
+    read_in_time(head.encode() + short)
+
+
+@pytest.mark.parametrize("field", [b"A: \xff\xfe\x81\r\n", b"To: \xff\xfe\x81 a b\r\n", b"Cc: \xff\x81 a,\r\n"])
+def test_threat_106_the_declared_charset_is_looked_up_once(field: bytes) -> None:
+    """A long Content-Type is not parsed anew for each of many fields of unlabelled octets."""
+    parameters = b"; ".join(b"a%d=%s" % (number, b"x" * 300) for number in range(190))
+    head = b"Content-Type: text/plain; " + parameters + b"; charset=koi8-r\r\n"
+    read_in_time(head + field * (900_000 // len(field)) + b"\r\nx")
+
+
+def test_threat_111_one_endless_flowed_paragraph() -> None:
+    """A paragraph of as many lines as are joined at all is joined in one go."""
+    text = b"> a \n" * 400_000
+    assert len(read_in_time(b"Content-Type: text/plain; format=flowed\n\n" + text).body) == 2 + 800_000
+
+
+def test_promise_13_fifty_megabytes_on_one_line() -> None:
+    """A mail without a line end is looked at no further than a header may be long."""
+    assert len(read_in_time(b"x" * 50_000_000).body) == 50_000_000

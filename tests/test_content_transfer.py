@@ -91,6 +91,7 @@ def test_threat_111_any_octets_decode(data: bytes, encoding: str) -> None:
         ("utf-7", b"Caf+AOk-", "Café"),
         ("utf-16", "Café".encode("utf-16"), "Café"),
         ("utf-16le", "Café".encode("utf-16-le"), "Café"),
+        ("utf-32", b"plain", "plain"),
     ],
 )
 def test_text_is_what_was_meant(label: str | None, data: bytes, text: str) -> None:

@@ -120,6 +120,7 @@ def _best(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
 def unflow(text: str, *, delete_blank: bool) -> str:
     """Join the lines of format=flowed paragraphs (RFC 3676 §4); quotes keep their depth."""
     paragraphs: list[str] = []
+    pieces: list[str] = []  # of the paragraph that goes on
     open_depth = -1  # of the paragraph that goes on, -1 when none does
     for line in text.split("\n"):
         content = line.lstrip(">")
@@ -127,10 +128,12 @@ def unflow(text: str, *, delete_blank: bool) -> str:
         content = content.removeprefix(" ")
         flows = content.endswith(" ") and content != "-- "
         if open_depth == depth and content != "-- ":
-            paragraphs[-1] += content  # amortised by CPython for the only reference
+            pieces.append(content)
         else:
-            paragraphs.append((">" * depth + " " if depth else "") + content)
+            paragraphs.append("".join(pieces))
+            pieces = [(">" * depth + " " if depth else "") + content]
         if flows and delete_blank:
-            paragraphs[-1] = paragraphs[-1][:-1]
+            pieces[-1] = pieces[-1][:-1]
         open_depth = depth if flows else -1
-    return "\n".join(paragraphs)
+    paragraphs.append("".join(pieces))
+    return "\n".join(paragraphs[1:])  # the first is what was before the text

@@ -9,7 +9,7 @@ windows-1252. Nothing here guesses a language from statistics.
 import re
 from collections.abc import Iterable
 
-__all__ = ["codec_for", "decode", "guess"]
+__all__ = ["codec_for", "decode", "guess", "telling"]
 
 _CODECS = {
     "ascii": "ascii usascii ansix341968 ansix341986 iso646us us cp367 ibm367 646 csascii ansi",
@@ -74,7 +74,10 @@ _CODECS = {
 }
 _BY_LABEL = {label: codec for codec, labels in _CODECS.items() for label in labels.split()}
 
-MAX_MENDED = 1_048_576  # octets of ISO-2022-JP that are mended sign by sign
+MAX_MENDED = 1_048_576  # octets of ISO-2022-JP, UTF-7 and UTF-32 that are mended sign by sign
+MAX_SAMPLE = 65_536  # octets that are looked at before all are tried as broken UTF-8
+MAX_HINTS = 8  # codecs that unlabelled octets are tried with
+MAX_BROKEN = 16  # characters of unlabelled UTF-8 that may be broken
 
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 _SHIFT = re.compile(rb"\x1b(\$[@ABC]|\$\([A-Z]|\([A-Z]|&@)|[\x0e\x0f]")
@@ -91,6 +94,12 @@ def codec_for(label: str) -> str | None:
     if codec is None and key.startswith(("x", "cs")):
         codec = _BY_LABEL.get(key.removeprefix("x").removeprefix("cs"))
     return codec
+
+
+def telling(labels: Iterable[str]) -> tuple[str, ...]:
+    """Name the codecs among labels that tell something about octets without a label: each once, `MAX_HINTS` at most."""
+    codecs = dict.fromkeys(filter(None, map(codec_for, labels)))
+    return tuple([codec for codec in codecs if codec not in ("ascii", "utf-8")][:MAX_HINTS])
 
 
 def decode(data: bytes, label: str | None = None, hints: Iterable[str] = ()) -> tuple[str, bool]:
@@ -131,18 +140,17 @@ def guess(data: bytes, hints: Iterable[str] = ()) -> str:
         return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError:
         pass
-    for hint in hints:
-        codec = codec_for(hint)
-        if codec is None or codec in ("ascii", "utf-8"):
-            continue
+    for codec in telling(hints)[: 1 if len(data) > MAX_MENDED else None]:
         try:
             return data.decode(codec) if codec != "utf-7" else _decode_utf7(data)[0]
         except ValueError:
             continue
+    if data[:MAX_SAMPLE].decode("utf-8", "replace").count("\ufffd") > MAX_BROKEN + 1:  # one may be cut at its end
+        return data.decode("cp1252", "replace")
     text = data.decode("utf-8", "replace")
     # Mostly UTF-8 with a character cut in two (a header folded by octets): better than mojibake throughout.
     broken = text.count("\ufffd")
-    if broken * 4 <= sum(character > "\x7f" for character in text[:4096]) - broken and broken <= 16:
+    if broken * 4 <= sum(character > "\x7f" for character in text[:4096]) - broken and broken <= MAX_BROKEN:
         return text
     return data.decode("cp1252", "replace")
 
@@ -157,9 +165,11 @@ def _as_utf8(data: bytes) -> str | None:
 
 def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
     if codec == "utf-8":
-        text = data.decode("utf-8", "replace")
-        if text.count("\ufffd") * 4 <= len(data) - len(text):
-            return text
+        if len(data) > MAX_SAMPLE and _mend_utf8(data[:MAX_SAMPLE], 4) is None:
+            return guess(data, hints)
+        text = _mend_utf8(data, 0)
+        return guess(data, hints) if text is None else text
+    if codec.startswith("utf-32") and len(data) > MAX_MENDED:
         return guess(data, hints)
     if data.isascii() and codec.startswith("utf-"):  # utf-16 and utf-32, which ASCII is not
         return data.decode("ascii")
@@ -172,10 +182,25 @@ def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
             return data.decode(wider)
         except ValueError:
             pass
+    if len(data) > MAX_MENDED:
+        sample = data[:MAX_SAMPLE].decode(codec, "replace")
+        if sample.count("\ufffd") * 8 > len(sample):
+            return guess(data, hints)
     return data.decode(codec, "replace")
 
 
+def _mend_utf8(data: bytes, slack: int) -> str | None:
+    """Read octets that are mostly UTF-8, U+FFFD for the others; None when they are mostly not."""
+    text = data.decode("utf-8", "replace")
+    return text if text.count("\ufffd") * 4 <= len(data) - len(text) + slack else None
+
+
 def _decode_utf7(data: bytes) -> tuple[str, bool]:
+    if len(data) > MAX_MENDED:
+        try:
+            data.decode("utf-7")
+        except UnicodeDecodeError:
+            return guess(data), False
     # The only codec here that lets half a pair of surrogates through, which no other codec could write.
     text = data.decode("utf-7", "replace")
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -11,6 +11,7 @@ from attrs import define, field
 from .address import Address
 from .attachment import Attachment
 from .body import decode_leaf, leaves, read_attachment, read_body, read_text
+from .charset import telling
 from .headers import MAX_OCTETS, Headers
 from .tree import Part, parse
 
@@ -173,4 +174,4 @@ class Content:
 
     def _charsets(self, root: Part) -> tuple[str, ...]:
         """Name the charsets that the parts declare, for those that declare none."""
-        return tuple(dict.fromkeys(filter(None, [part.parameters.get("charset") for part in leaves(root)])))
+        return telling(filter(None, [part.parameters.get("charset") for part in leaves(root)]))

@@ -6,7 +6,7 @@ fields are passed over wherever they stand. Bounded by `MAX_OCTETS`; never raise
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 from attrs import field, frozen
@@ -47,7 +47,7 @@ def find_start(raw: bytes) -> int:
         while raw.startswith((b"\n", b"\r"), position) and position < MAX_OCTETS:
             position += 1
         # Empty lines before a field are junk; before anything else they are an empty header.
-        return position if _FIELD_LINE.match(raw, position) else start
+        return position if _FIELD_LINE.match(raw, position, position + MAX_OCTETS) else start
     indent = _INDENTED_FIELD_LINE.match(raw, start, start + MAX_OCTETS)
     return indent.end() if indent is not None else start
 
@@ -62,13 +62,15 @@ def find_end(raw: bytes, start: int) -> tuple[int, int]:
     for match in _EMPTY_LINE.finditer(raw, start, start + MAX_OCTETS):
         # A line of blanks ends a header, too, unless the header goes on behind it.
         if not match[1] or (
-            _FIELD_LINE.match(raw, match.end()) is None and not raw.startswith((b" ", b"\t"), match.end())
+            _FIELD_LINE.match(raw, match.end(), match.end() + MAX_OCTETS) is None
+            and not raw.startswith((b" ", b"\t"), match.end())
         ):
             end, body = match.span()
             break
     else:
         end = body = len(raw)
-    if _ODD_FIELD_LINE.match(raw, start) is None and _FIELD.search(raw, start, min(end, start + MAX_OCTETS)) is None:
+    limit = start + MAX_OCTETS
+    if _ODD_FIELD_LINE.match(raw, start, limit) is None and _FIELD.search(raw, start, min(end, limit)) is None:
         return start, start  # no field at all: this is a body without a header
     return end, body
 
@@ -92,7 +94,7 @@ class Headers:
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Take the header of a mail, or a header alone; of a body nothing is copied and little is looked at."""
-        if _FIELD_LINE.match(raw) is not None and not raw.startswith(_JUNK_START):
+        if _FIELD_LINE.match(raw, 0, MAX_OCTETS) is not None and not raw.startswith(_JUNK_START):
             # A header as it should be, with an empty line behind it; all others go the long way.
             empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)
             if empty is not None and not empty[1]:
@@ -125,7 +127,8 @@ class Headers:
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """Give every field of that name, decoded, in the order of the mail."""
-        return tuple([decode_text(match[1], self.charsets) for match in _finder(name).finditer(self._block)])
+        hints = cache(self.charsets)
+        return tuple([decode_text(match[1], hints) for match in _finder(name).finditer(self._block)])
 
     def raw(self, name: str) -> tuple[bytes, ...]:
         """Give every field of that name as received, folds included, without the name and the final line end."""
@@ -133,12 +136,13 @@ class Headers:
 
     def addresses(self, name: str) -> tuple[Address, ...]:
         """Give the addresses of every field of that name, in the order of the mail."""
-        found: tuple[Address, ...] = ()
+        found: list[Address] = []
+        hints = cache(self.charsets)
         for match in _finder(name).finditer(self._block):
-            found += parse_addresses(match[1], MAX_ADDRESSES - len(found), self.charsets)
+            found += parse_addresses(match[1], MAX_ADDRESSES - len(found), hints)
             if len(found) >= MAX_ADDRESSES:
                 break
-        return found
+        return tuple(found)
 
     def parameters(self, name: str) -> tuple[str, dict[str, str]]:
         """Read the last field of that name as a MIME field: its value in lower case, and its parameters.
@@ -152,7 +156,8 @@ class Headers:
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """Give every field as name and decoded value, in the order of the mail."""
-        return tuple([(m[1].decode("ascii"), decode_text(m[2], self.charsets)) for m in _FIELD.finditer(self._block)])
+        hints = cache(self.charsets)
+        return tuple([(m[1].decode("ascii"), decode_text(m[2], hints)) for m in _FIELD.finditer(self._block)])
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and _finder(name).search(self._block) is not None

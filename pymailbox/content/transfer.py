@@ -19,7 +19,7 @@ _COMMENT = re.compile(r"\([^()]*\)?")
 # Base64 that goes on after its padding (parts pasted together) is read on; more pieces than this is no mail.
 MAX_PIECES = 1000
 MAX_STRAYS = 100_000
-MAX_MENDED = 16_777_216  # octets of quoted-printable that are searched for blanks added on the way
+MAX_MENDED = 16_777_216  # octets of quoted-printable that are searched for damage
 MAX_UU_LINES = 1_200_000  # of 45 octets: 54 MB
 
 
@@ -68,7 +68,7 @@ def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
         for blanks in _BLANKS_ADDED:
             data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
     defect = None
-    if _STRAY.search(data):
+    if len(data) <= MAX_MENDED and _STRAY.search(data):
         defect = "quoted-printable with a stray ="
         data = _STRAY.sub(lambda match: match[0].replace(b"=", b"=3D"), data, count=MAX_STRAYS)
     return a2b_qp(data), defect
