@@ -200,6 +200,14 @@ def test_threat_111_floods_of_markup(mark: str) -> None:
     read_in_time(b"Content-Type: text/html\n\n" + mark.encode() * (10_000_000 // len(mark)))
 
 
+def test_threat_111_references_are_resolved_up_to_a_bound() -> None:
+    """What is behind the bound stays as it was written; nothing is lost."""
+    body = read_in_time(b"Content-Type: text/html\n\n" + b"&lt;b&gt;" * 300_000).body
+    assert body.startswith("<b><b>")
+    assert body.endswith("&lt;b&gt;&lt;b&gt;")
+    assert body.count("b") == 300_000
+
+
 @pytest.mark.parametrize("encoding", [b"base64", b"quoted-printable", b"x-uuencode", b"7bit"])
 def test_threat_111_floods_of_escapes(encoding: bytes) -> None:
     """Bodies of ten megabytes of one escape under each transfer encoding."""

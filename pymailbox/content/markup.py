@@ -9,6 +9,7 @@ __all__ = ["declared_charset", "readable"]
 
 MAX_CHARACTERS = 4_194_304  # of one HTML part that are turned into text
 MAX_TAGS = 200_000  # of one HTML part: behind them the text is left out
+MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those behind are left as they are
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
 _ALT = re.compile(r"""\balt=(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
@@ -33,6 +34,9 @@ def readable(html: str) -> str:
     from html import unescape
 
     html = html[:MAX_CHARACTERS]
+    escaped = len(html)  # up to where references are resolved
+    if html.count("&") > MAX_REFERENCES:
+        escaped = len(html) - len(html.split("&", MAX_REFERENCES)[-1]) - 1
     page = _Page()
     unclosed: set[str] = set()  # what is known not to occur any more: keeps the pass linear
     position = 0
@@ -40,7 +44,10 @@ def readable(html: str) -> str:
         start = html.find("<", position)
         text = html[position:start] if start >= 0 else html[position:]
         if text:
-            page.text(unescape(text) if "&" in text else text)
+            if "&" in text and position < escaped:
+                end = escaped - position
+                text = unescape(text[:end]) + text[end:]
+            page.text(text)
         if start < 0:
             break
         if html.startswith("<!--", start) and "-->" not in unclosed:
@@ -69,7 +76,8 @@ def readable(html: str) -> str:
                 position = close.end()
             continue
         if name == "img" and (alternative := _ALT.search(html, tag.end(), position)) is not None:
-            page.text(unescape(alternative[1] or alternative[2] or ""))
+            alternative_text = alternative[1] or alternative[2] or ""
+            page.text(unescape(alternative_text) if position < escaped else alternative_text)
         page.tag(name, closing)
     return page.finish()
 
