@@ -179,6 +179,7 @@ class Desk(Generic[E, C]):
         refusal, message._refusal = message._refusal, None
         if refusal is not None:
             raise refusal
+        self.snapshot.alive.last = None  # makes room: this one is the last from now on
         raw = yield from reading.body(self.snapshot, message.number)
         self.keep(message, raw)
         return raw
