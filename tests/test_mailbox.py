@@ -566,3 +566,10 @@ def test_threat_55_a_stalling_pipeline_is_given_up() -> None:
         inbox.reopen()
         assert [message.subject for message in inbox] == ["0", "1", "2", "3", "4"]
         inbox.close()
+
+
+def test_a_host_with_the_root_dot_is_the_same_host() -> None:
+    """`localhost.` is looked up as it is written, and its certificate is the one for `localhost`."""
+    with Server([b"\r\n"], security="tls") as server:
+        with Mailbox("localhost.", "me", "secret", port=server.port, ssl_context=server.client_context()) as inbox:
+            assert len(inbox) == 1

@@ -124,7 +124,7 @@ class AsyncTransport(asyncio.Protocol):
                 lambda: self,
                 sock=sock,
                 ssl=context,
-                server_hostname=self.host if context else None,
+                server_hostname=self.host.rstrip(".") if context else None,
                 ssl_handshake_timeout=_DAY if context else None,
             )
         except OSError as error:
@@ -140,7 +140,7 @@ class AsyncTransport(asyncio.Protocol):
             raise ConnectionLost("the server closed the connection instead of starting TLS")
         try:
             self._transport = await self.loop.start_tls(
-                self._transport, self, context, server_hostname=self.host, ssl_handshake_timeout=_DAY
+                self._transport, self, context, server_hostname=self.host.rstrip("."), ssl_handshake_timeout=_DAY
             )
         except OSError as error:
             raise self._explained(error) from error

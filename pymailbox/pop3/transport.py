@@ -186,7 +186,7 @@ class Transport:
 
         try:
             self.sock.getpeername()  # where the server has gone, wrap_socket would leave the descriptor open
-            sock = context.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+            sock = context.wrap_socket(self.sock, server_hostname=self.host.rstrip("."), do_handshake_on_connect=False)
         except OSError as error:
             raise explain(error, self.host) from error
         self.sock = sock
