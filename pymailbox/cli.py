@@ -188,13 +188,11 @@ def _words(value: str) -> Callable[[], str]:
 
 
 def _authority(value: str) -> "ssl.SSLContext":
-    from ssl import SSLError
-
     from pymailbox.pop3 import tls
 
     try:
         return tls.private_ca(value)
-    except SSLError:
+    except ValueError:
         raise argparse.ArgumentTypeError(f"{value} holds no certificate in PEM form") from None
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{value}: {error.strerror}") from None
