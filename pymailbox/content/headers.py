@@ -150,7 +150,7 @@ class Headers:
         Of two Content-Type fields the last one rules, as with most mail programs.
         """
         found = None
-        for found in _finder(name).finditer(self._block):  # noqa: B007
+        for found in _finder(name).finditer(self._block):  # noqa: B007 - only the last is wanted
             pass
         return ("", {}) if found is None else parse_parameters(found[1], self.charsets)
 
