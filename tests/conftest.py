@@ -1,24 +1,27 @@
 """Fixtures: the real servers, each started when the first test asks for it and ended after the last.
 
 A server that is not installed skips its tests and says how to install it; with ``PYMAILBOX_REQUIRE_SERVERS=1`` in the
-environment it fails them.
+environment it fails them. With pytest-xdist each worker has servers of its own.
 """
 
 import os
 import pickle
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
+from pymailbox.pop3 import patience
 from tests import servers
 from tests.drivers import DRIVERS, Driver
 from tests.servers import RealServer, ServerFailedError, ServerMissingError
+from tests.timing import Clock
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker of the tests that need a real server, for ``-m "not real"``."""
-    config.addinivalue_line("markers", "real: needs a real server; set on each test that uses one of the fixtures")
+def pytest_configure() -> None:
+    """Have SIGINT interrupt this process and its children, however it was started (a shell's `&` has it ignored)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -105,3 +108,10 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
     """Each driver in turn, behind the same names (`tests.drivers`)."""
     with DRIVERS[request.param]() as one:
         yield one
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that only the test moves; what waits by it looks at it every few milliseconds."""
+    monkeypatch.setattr(patience, "LONGEST_WAIT", 0.01)
+    return Clock()

@@ -7,7 +7,6 @@ session is over, and nothing was committed.
 
 import asyncio
 import inspect
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -18,9 +17,9 @@ from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.aio_transport import AsyncTransport, connect
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.endpoint import Endpoint
-from pymailbox.pop3.patience import Patience
+from pymailbox.pop3.patience import Patience, until
 from pymailbox.pop3.session import Batch
-from pymailbox.pop3.transport import is_loopback, until
+from pymailbox.pop3.transport import is_loopback
 from pymailbox.secrets import secret
 
 __all__ = ["AsyncDriver", "Results"]
@@ -41,7 +40,7 @@ class AsyncDriver(Endpoint):
             seconds = self.timeout
             what = f"{self.host}:{self.port} did not take the connection within {seconds} s"
             what += "; check host, port and security"
-            left = until(None if seconds is None else time.monotonic() + seconds, what)
+            left = until(seconds, what, self._clock)
             context = self._tls_context() if self.security == "tls" else None
             try:
                 async with asyncio.timeout(seconds):
@@ -216,21 +215,21 @@ class AsyncDriver(Endpoint):
                 return
             if patience is None or answered != session.answered:
                 answered = session.answered
-                patience = Patience(self.timeout, session.limits.minimum_rate, time.monotonic())
+                patience = Patience(self.timeout, session.limits.minimum_rate, self._clock())
             data = await transport.exchange(protocol.data_to_send(), self._left(patience))
-            patience.received(len(data), time.monotonic())
+            patience.received(len(data), self._clock())
             self._receive(data)
 
     async def _hand_on(self, batch: Batch[Any], chunk: Chunk, patience: Patience | None) -> None:
         """Give a chunk to the sink; the clock stands still meanwhile."""
         if batch.sink is None:
             return
-        began = time.monotonic()
+        began = self._clock()
         taken = batch.sink(chunk.data)
         if inspect.isawaitable(taken):
             await taken
         if patience is not None:
-            patience.pause(time.monotonic() - began)
+            patience.pause(self._clock() - began)
 
     def _fail(self, error: BaseException) -> None:
         """Give the session up and close the transport; nothing is sent."""

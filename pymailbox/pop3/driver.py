@@ -4,7 +4,6 @@ It connects, reads, writes, starts TLS, closes and keeps deadlines. What to say 
 `session`, `flows` and `protocol`, shared with the driver over asyncio.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -13,9 +12,9 @@ from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.endpoint import Endpoint
-from pymailbox.pop3.patience import Patience
+from pymailbox.pop3.patience import Patience, until
 from pymailbox.pop3.session import Batch
-from pymailbox.pop3.transport import Transport, connect, is_loopback, until
+from pymailbox.pop3.transport import Transport, connect, is_loopback
 from pymailbox.secrets import secret
 
 __all__ = ["Driver"]
@@ -35,7 +34,7 @@ class Driver(Endpoint):
         """Connect, and start implicit TLS, without awaiting the greeting: what a flow begins with."""
         seconds = self.timeout
         what = f"{self.host}:{self.port} did not take the connection within {seconds} s; check host, port and security"
-        left = until(None if seconds is None else time.monotonic() + seconds, what)
+        left = until(seconds, what, self._clock)
         if self._proxy is not None and self._sock is None:
             sock = proxies.connect(self._proxy, self.host, self.port, left, self._source_address)
         else:
@@ -190,19 +189,19 @@ class Driver(Endpoint):
                 return
             if patience is None or answered != session.answered:
                 answered = session.answered
-                patience = Patience(self.timeout, session.limits.minimum_rate, time.monotonic())
+                patience = Patience(self.timeout, session.limits.minimum_rate, self._clock())
             data = transport.exchange(protocol.data_to_send(), self._left(patience))
-            patience.received(len(data), time.monotonic())
+            patience.received(len(data), self._clock())
             self._receive(data)
 
     def _hand_on(self, batch: Batch[Any], chunk: Chunk, patience: Patience | None) -> None:
         """Give a chunk to the sink; the clock stands still meanwhile."""
         if batch.sink is None:
             return
-        began = time.monotonic()
+        began = self._clock()
         batch.sink(chunk.data)
         if patience is not None:
-            patience.pause(time.monotonic() - began)
+            patience.pause(self._clock() - began)
 
     def _exclusively(self, work: Callable[..., V], *arguments: Any) -> V:
         """Do one piece of work as the only user of the session; whatever it raises ends the session.
@@ -243,11 +242,9 @@ class Driver(Endpoint):
         transport = self._transport
         assert transport is not None
         seconds = self.timeout
-        deadline = None if seconds is None else time.monotonic() + seconds
+        left = until(seconds, f"the TLS handshake did not end within {seconds} s", self._clock)
         try:
-            transport.start_tls(
-                self._tls_context(), until(deadline, f"the TLS handshake did not end within {seconds} s")
-            )
+            transport.start_tls(self._tls_context(), left)
         except BaseException as error:
             self._fail(error)
             raise

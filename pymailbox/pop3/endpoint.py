@@ -1,13 +1,12 @@
 """Endpoint: where a connection goes and how, and what is known of it; no I/O, shared by both connections."""
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from pymailbox.account import Account, Security, default_port
 from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.patience import Patience, checked_timeout
+from pymailbox.pop3.patience import Clock, Left, Patience, checked_timeout
 from pymailbox.pop3.session import Session
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ class Endpoint:
         proxy: str | None = None,
         source_address: tuple[str, int] | None = None,
         sock: "socket.socket | None" = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         # Checked as an account's are: ValueError or TypeError before anything is connected.
         self.port = Account(host, security=security, port=default_port(security) if port is None else port).port
@@ -55,6 +55,7 @@ class Endpoint:
         self._proxy = None if proxy is None else proxies.checked(proxy, security)
         self._source_address = source_address
         self._sock = sock
+        self._clock = clock
         #: What is known of this connection; for the flows of the floor above.
         self.session = Session(
             host,
@@ -81,9 +82,9 @@ class Endpoint:
         elif data is not None:
             self.session.protocol.receive_eof()
 
-    def _left(self, patience: Patience) -> Callable[[], float | None]:
+    def _left(self, patience: Patience) -> Left:
         protocol = self.session.protocol
-        return lambda: patience.left(time.monotonic(), protocol.asked, midway=protocol.midway)
+        return lambda: patience.left(self._clock(), protocol.asked, midway=protocol.midway)
 
     # --- facts --------------------------------------------------------------------------------------------
 

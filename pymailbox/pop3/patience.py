@@ -4,11 +4,21 @@ Pure; the driver brings the clock, which must be monotonic. Two bounds (DESIGN.m
 of silence, and, averaged over each `timeout`, the minimum rate in octets a second, so that dripping ends too.
 """
 
+from collections.abc import Callable
+
 from attrs import define, field
 
 from pymailbox.errors import Timeout
 
-__all__ = ["Patience", "checked_timeout"]
+__all__ = ["LONGEST_WAIT", "Clock", "Left", "Patience", "checked_timeout", "until"]
+
+#: Gives the seconds since some moment in the past; never goes back.
+Clock = Callable[[], float]
+
+#: Gives the seconds that may be waited now (None: no bound) or raises `Timeout`; asked again when they are over.
+Left = Callable[[], float | None]
+
+LONGEST_WAIT = 86400.0  # seconds; poll() takes no more than 24 days at once, and asking again costs nothing
 
 
 def checked_timeout(timeout: float | None) -> float | None:
@@ -20,6 +30,21 @@ def checked_timeout(timeout: float | None) -> float | None:
     if not timeout > 0:
         raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}; None waits for ever")
     return float(timeout)
+
+
+def until(seconds: float | None, what: str, clock: Clock) -> Left:
+    """Return a `Left` for the deadline that many seconds from now; None is no deadline."""
+    deadline = None if seconds is None else clock() + seconds
+
+    def left() -> float | None:
+        if deadline is None:
+            return None
+        remaining = deadline - clock()
+        if remaining <= 0:
+            raise Timeout(what)
+        return min(remaining, LONGEST_WAIT)
+
+    return left
 
 
 @define(eq=False)
@@ -65,4 +90,4 @@ class Patience:
                     command=command,
                 )
             self.now, self._octets = now, 0
-        return max(0.0, min(self._silent_since, self.now) + timeout - now)
+        return max(0.0, min(min(self._silent_since, self.now) + timeout - now, LONGEST_WAIT))

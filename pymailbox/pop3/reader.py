@@ -22,7 +22,7 @@ from pymailbox.errors import ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3.command import Command, Note, Reply, Verb
 from pymailbox.pop3.framing import CRLF, LF
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.patience import Patience
+from pymailbox.pop3.patience import Clock, Patience
 from pymailbox.pop3.protocol import Protocol
 
 __all__ = ["LineProtocol", "Reader", "lines_by"]
@@ -142,10 +142,11 @@ class LineProtocol(Protocol):
 class Reader(io.BufferedIOBase):
     """A binary file over the octets of a server, which also gives whole bodies."""
 
-    def __init__(self, source: socket.socket | BinaryIO, limits: Limits) -> None:
+    def __init__(self, source: socket.socket | BinaryIO, limits: Limits, clock: Clock = time.monotonic) -> None:
         super().__init__()
         self.protocol = LineProtocol(limits)
         self._file: BinaryIO | None = None
+        self._clock = clock
         self._receive = _receiver(source)
         self._socket = source if isinstance(source, socket.socket) else None
         if not hasattr(source, "recv"):
@@ -233,11 +234,11 @@ class Reader(io.BufferedIOBase):
             result = step(*arguments)
             if result is not None:
                 return result
-            patience = Patience(self.timeout, self.protocol.limits.minimum_rate, time.monotonic())
+            patience = Patience(self.timeout, self.protocol.limits.minimum_rate, self._clock())
             while result is None:
-                patience.left(time.monotonic(), None)
+                patience.left(self._clock(), None)
                 octets = self._feed(self._next_read)
-                patience.received(octets, time.monotonic())
+                patience.received(octets, self._clock())
                 result = step(*arguments)
         except Timeout:  # a TimeoutError, as the socket's own
             self.give_up("the server was too slow")

@@ -10,25 +10,20 @@ import os
 import select
 import socket
 import sys
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
+from pymailbox.pop3.patience import Left
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Transport", "connect"]
+__all__ = ["Transport", "connect", "is_loopback"]
 
 _PLAIN_READ = 1 << 18  # octets; one system call takes in some hundred small replies
-_LONGEST_WAIT = 86400.0  # seconds; poll() takes no more than 24 days, and waiting again costs nothing
 _TLS_READ = 1 << 14  # what one TLS record holds (RFC 8446 §5.1)
-
-#: Gives the seconds that are left (None: no bound) or raises `Timeout`.
-Left = Callable[[], float | None]
 
 
 def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | None = None) -> socket.socket:
@@ -167,14 +162,13 @@ class Transport:
 
     def _wait(self, write: bool, seconds: float | None) -> None:
         """Wait until there is something to read, or room to write where `write`, or the seconds are over."""
-        seconds = _LONGEST_WAIT if seconds is None else min(seconds, _LONGEST_WAIT)
         try:
             if sys.platform == "win32":
                 select.select([self.sock], [self.sock] if write else [], [], seconds)
                 return
             poll = select.poll()
             poll.register(self.sock, select.POLLIN | select.POLLOUT if write else select.POLLIN)
-            poll.poll(seconds * 1000 + 1)
+            poll.poll(None if seconds is None else seconds * 1000 + 1)
         except ValueError as error:  # no descriptor any more
             raise ConnectionLost("the connection was closed while a reply was due") from error
 
@@ -212,17 +206,3 @@ class Transport:
     def foreign(self) -> bool:
         """Whether this is a copy in a forked process."""
         return os.getpid() != self._process
-
-
-def until(deadline: float | None, what: str) -> Left:
-    """Return a `Left` for a fixed deadline on the monotonic clock."""
-
-    def left() -> float | None:
-        if deadline is None:
-            return None
-        seconds = deadline - time.monotonic()
-        if seconds <= 0:
-            raise Timeout(what)
-        return seconds
-
-    return left

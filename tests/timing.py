@@ -1,0 +1,70 @@
+"""Time without the wall clock: a clock that only the test moves, and growth judged by CPU time.
+
+How fast a machine is, and what else it does, says nothing about the code: no test here compares seconds that passed
+with a bound below `GENEROUS`, which only tells an end from none.
+"""
+
+import gc
+import time
+from collections.abc import Callable
+
+from attrs import define
+
+__all__ = ["GENEROUS", "Clock", "assert_linear"]
+
+GENEROUS = 60.0  # seconds; for what must end at all, on a machine that is busy with something else
+
+_MEASURABLE = 0.02  # seconds of CPU; less is lost in the noise
+_DOUBLINGS = 6
+
+
+@define(eq=False)
+class Clock:
+    """A clock for `Connection(clock=...)` that stands still until the test moves it.
+
+    The fixture `clock` makes one, and has the drivers look at it again every few milliseconds while they wait.
+    """
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let seconds pass."""
+        self.now += seconds
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    """Return the seconds of CPU that this thread spends on the work."""
+    begun = time.thread_time()
+    work()
+    return time.thread_time() - begun
+
+
+def assert_linear(prepare: Callable[[int], Callable[[], object]], n: int) -> None:
+    """Assert that work on 2n things takes no more than about twice the CPU time of work on n.
+
+    `prepare(n)` makes the input, and returns the work on it; it is called anew for each measurement, so that nothing
+    is cached. `n` is doubled until there is enough to measure; what then still costs next to nothing is bounded by
+    something else. Best of three; a ratio of 2 is linear and 4 quadratic, and 3 stands between.
+    """
+
+    def best(size: int) -> float:
+        gc.collect()
+        gc.disable()
+        try:
+            return min(_cpu(prepare(size)) for _ in range(3))
+        finally:
+            gc.enable()
+
+    once = best(n)
+    for _ in range(_DOUBLINGS):
+        if once >= _MEASURABLE:
+            break
+        n *= 2
+        once = best(n)
+    else:
+        return
+    twice = best(2 * n)
+    assert twice < 3 * once, f"{n} things take {once:.3f} s of CPU, twice as many {twice:.3f} s"
