@@ -437,7 +437,7 @@ def test_an_interruption_inside_a_command_says_nothing_more() -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault.refuse("QUIT"), Fault.drop("QUIT"), Fault.drop("QUIT", carried_out=True), Fault.stall(command="QUIT")],
+    [Fault.refuse("QUIT"), Fault.drop("QUIT"), Fault.drop("QUIT", takes_effect=True), Fault.stall(command="QUIT")],
 )
 def test_an_unconfirmed_commit_names_what_is_in_doubt(fault: Fault) -> None:
     with Server(MAILS, faults=[fault]) as server:

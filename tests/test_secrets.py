@@ -153,7 +153,7 @@ def test_a_long_token_is_not_cut_in_half_in_the_reason_of_a_failure() -> None:
     token = "".join(f"{number:04}" for number in range(500))
     coded = base64.b64encode(f"Bearer {token}".encode()).decode()
     reason = base64.b64encode(f'{{"status": "invalid", "seen": "{coded}"}}'.encode()).decode()
-    faults = [Fault.replace("RESPONSE", carried_out=False, reply=f"+ {reason}\r\n".encode())]
+    faults = [Fault.replace("RESPONSE", takes_effect=False, reply=f"+ {reason}\r\n".encode())]
     with Server(sasl=["OAUTHBEARER"], faults=faults) as server:
         mailbox = Mailbox(server.host, "me", port=server.port, security="none", auth=OAuth2(token))
         with pytest.raises(MailboxError) as caught:
@@ -215,19 +215,19 @@ FAULTS: dict[str, list[Fault]] = {
     "echoed by AUTH": [Fault.refuse("AUTH", text=ECHO)],
     "echoed by the response": [Fault.refuse("RESPONSE", text=ECHO)],
     "a lock that echoes": [Fault.refuse(verb, text=f"[IN-USE] {ECHO}") for verb in ("PASS", "AUTH", "RESPONSE", "APOP")],
-    "no status": [Fault.replace("AUTH", carried_out=False, reply=ECHO.encode() + b"\r\n"), Fault.replace("PASS", carried_out=False, reply=ECHO.encode() + b"\r\n")],
-    "+ERR": [Fault.replace("AUTH", carried_out=False, reply=b"+ERR " + ECHO.encode() + b"\r\n"), Fault.replace("PASS", carried_out=False, reply=b"+ERR " + ECHO.encode())],
-    "a challenge that echoes": [Fault.replace("AUTH", carried_out=False, reply=b"+ " + CODED.encode() + b"\r\n")],
-    "no base64": [Fault.replace("AUTH", carried_out=False, reply=b"+ " + ECHO.encode() + b"\r\n")],
+    "no status": [Fault.replace("AUTH", takes_effect=False, reply=ECHO.encode() + b"\r\n"), Fault.replace("PASS", takes_effect=False, reply=ECHO.encode() + b"\r\n")],
+    "+ERR": [Fault.replace("AUTH", takes_effect=False, reply=b"+ERR " + ECHO.encode() + b"\r\n"), Fault.replace("PASS", takes_effect=False, reply=b"+ERR " + ECHO.encode())],
+    "a challenge that echoes": [Fault.replace("AUTH", takes_effect=False, reply=b"+ " + CODED.encode() + b"\r\n")],
+    "no base64": [Fault.replace("AUTH", takes_effect=False, reply=b"+ " + ECHO.encode() + b"\r\n")],
     "too much": [
-        Fault.replace("AUTH", carried_out=False, reply=b"-ERR x\r\n" + ECHO.encode() + b"\r\n"),
-        Fault.replace("PASS", carried_out=False, reply=b"-ERR x\r\n" + ECHO.encode() + b"\r\n"),
+        Fault.replace("AUTH", takes_effect=False, reply=b"-ERR x\r\n" + ECHO.encode() + b"\r\n"),
+        Fault.replace("PASS", takes_effect=False, reply=b"-ERR x\r\n" + ECHO.encode() + b"\r\n"),
     ],
     "the connection ends": [Fault.drop("AUTH"), Fault.drop("PASS"), Fault.drop("RESPONSE")],
     "half a line": [Fault.cut(len(ECHO), command="AUTH"), Fault.cut(3, command="PASS")],
     "silence": [Fault.stall(0, command="AUTH"), Fault.stall(0, command="PASS"), Fault.stall(0, command="RESPONSE")],
     "CAPA fails": [Fault.cut(0, command="CAPA", session=None)],
-    "lowercase": [Fault.replace("AUTH", carried_out=False, reply=b"-err " + ECHO.encode() + b"\r\n"), Fault.replace("PASS", carried_out=False, reply=b"-err " + ECHO.encode() + b"\r\n")],
+    "lowercase": [Fault.replace("AUTH", takes_effect=False, reply=b"-err " + ECHO.encode() + b"\r\n"), Fault.replace("PASS", takes_effect=False, reply=b"-err " + ECHO.encode() + b"\r\n")],
     "just wrong": [],
 }  # fmt: skip
 WAYS = ["USER", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER", "APOP", None]
@@ -300,7 +300,7 @@ def test_a_refused_argument_shows_no_secret(bad: str, way: str, caplog: pytest.L
 
 def test_an_echo_in_a_good_reply_is_redacted() -> None:
     """`pass_` returns what the server said, without the password in it."""
-    faults = [Fault.replace("PASS", carried_out=False, reply=f"+OK welcome {SECRET}\r\n".encode())]
+    faults = [Fault.replace("PASS", takes_effect=False, reply=f"+OK welcome {SECRET}\r\n".encode())]
     with Server(password=SECRET, faults=faults) as server, Connection(server.host, server.port, security="none") as pop:
         pop.user("me")
         assert pop.pass_(SECRET) == "welcome ***"

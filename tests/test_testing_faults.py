@@ -164,9 +164,9 @@ def test_refuse() -> None:
 
 def test_drop() -> None:
     """The connection ends in place of the answer; whether the command took effect is as ordered."""
-    for carried_out, left in ((False, MAILS), (True, MAILS[1:])):
+    for takes_effect, left in ((False, MAILS), (True, MAILS[1:])):
         for how, ended in (("fin", "fin"), ("rst", "reset")):
-            fault = Fault.drop("QUIT", how=how, carried_out=carried_out)
+            fault = Fault.drop("QUIT", how=how, takes_effect=takes_effect)
             with Server(MAILS, faults=[fault]) as server:
                 got = heard(server, *LOGIN, b"DELE 1", b"QUIT")
                 assert got[1] == ended
@@ -186,7 +186,7 @@ def test_replace() -> None:
         assert got.startswith(b"HTTP/1.0 400\r\n+OK now")
         assert got.endswith(b"\0\xff\r\n\0\xff\r\n+OK bye\r\n")
         assert server.messages == MAILS[2:]
-    with Server(MAILS, faults=[Fault.replace("DELE", reply=b"+OK forged\r\n", carried_out=False)]) as server:
+    with Server(MAILS, faults=[Fault.replace("DELE", reply=b"+OK forged\r\n", takes_effect=False)]) as server:
         assert b"+OK forged\r\n" in talk(server, b"DELE 1", b"QUIT")
         assert server.messages == MAILS
 

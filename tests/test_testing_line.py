@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pymailbox.testing.delay_line import DelayLine
 from pymailbox.testing.fault import Fault
-from pymailbox.testing.line import Line
 
 pieces = st.lists(st.binary(max_size=20), max_size=20)
 
 
-def drain(line: Line, now: float, least: int = 1 << 30) -> list[bytes]:
+def drain(line: DelayLine, now: float, least: int = 1 << 30) -> list[bytes]:
     """Take everything that may leave now, at most `least` octets at a time."""
     out = []
     while head := line.head(now):
@@ -21,7 +21,7 @@ def drain(line: Line, now: float, least: int = 1 << 30) -> list[bytes]:
 @given(pieces, st.integers(1, 7))
 def test_order_is_kept(pushed: list[bytes], least: int) -> None:
     """However little leaves at a time, the octets come out as they went in."""
-    line = Line()
+    line = DelayLine()
     for piece in pushed:
         line.push(piece, 0.0)
     assert line.backlog == sum(map(len, pushed))
@@ -33,7 +33,7 @@ def test_order_is_kept(pushed: list[bytes], least: int) -> None:
 @given(pieces)
 def test_latency_is_per_piece(pushed: list[bytes]) -> None:
     """Each piece leaves its latency after it came: none waits for the one before it."""
-    line = Line(5.0)
+    line = DelayLine(5.0)
     for number, piece in enumerate(pushed):
         line.push(piece, float(number))
     for number, piece in enumerate(pushed):
@@ -45,7 +45,7 @@ def test_latency_is_per_piece(pushed: list[bytes]) -> None:
 @given(pieces, st.integers(0, 200), st.sampled_from(["cut", "stall"]))
 def test_nothing_passes_a_cut(pushed: list[bytes], after: int, kind: str) -> None:
     """Exactly the octets before the mark come out, however they were pushed."""
-    line = Line()
+    line = DelayLine()
     line.arm(Fault.cut(after) if kind == "cut" else Fault.stall(after))
     for piece in pushed:
         line.push(piece, 0.0)
@@ -60,7 +60,7 @@ def test_nothing_passes_a_cut(pushed: list[bytes], after: int, kind: str) -> Non
 @given(pieces, st.integers(0, 50), st.integers(1, 5))
 def test_split_and_drip(pushed: list[bytes], after: int, size: int) -> None:
     """From the mark on no segment is larger than ordered; a drip waits between two."""
-    line, slow = Line(), Line()
+    line, slow = DelayLine(), DelayLine()
     line.arm(Fault.split(size, after=after))
     slow.arm(Fault.drip(size, 1.0, after=after))
     whole = b"".join(pushed)

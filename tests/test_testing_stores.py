@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymailbox.testing import Server
-from pymailbox.testing.letter import Letter, crlf, stuffed
+from pymailbox.testing.stored_mail import StoredMail, crlf, stuffed
 from tests.testing_by_hand import Hand, talk
 
 
@@ -130,9 +130,9 @@ def test_an_mbox_made_by_the_standard_library(tmp_path: Path) -> None:
 
 def test_a_file_that_vanished_is_one_refusal(tmp_path: Path) -> None:
     """A message that is too much for memory and was removed by somebody else is -ERR, and the session goes on."""
-    gone = Letter(b"uid", 10, tmp_path / "gone.eml")
+    gone = StoredMail(b"uid", 10, tmp_path / "gone.eml")
     with Server([b"x\r\n"]) as server:
-        server.maildrop().store._letters.append(gone)
+        server.maildrop().store._mails.append(gone)
         got = talk(server, b"RETR 2", b"TOP 2 0", b"RETR 1", b"QUIT")
         assert got.count(b"-ERR [SYS/TEMP]") == 2
         assert got.endswith(b"x\r\n.\r\n+OK bye\r\n")

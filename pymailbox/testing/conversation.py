@@ -1,199 +1,136 @@
-"""What every session does, whatever it is asked: greet, take lines in batches, find who answers, follow up, and
-end.
+"""One client, whatever it asks: put the parts of a session together, greet, take lines in batches, send the replies,
+do what follows them, and end.
 
-Octets, waiting and TLS belong to `wire`; what commands answer to `entrance` (before login) and `session` (after
-it).
+Octets, waiting and TLS belong to `client_socket`; who answers a line to `command_table`; what the commands answer to
+`authorization` (before the login) and `transaction` (after it). Quirks and faults are parts around these.
 """
 
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
 
-from attrs import Factory, define
+from attrs import define
 
-from pymailbox.testing.fault import End
-from pymailbox.testing.login import Exchange
-from pymailbox.testing.maildrop import Maildrop, Snapshot
+from pymailbox.testing.authorization import Authorization
+from pymailbox.testing.client_socket import ClientSocket, Hangup, Idle
+from pymailbox.testing.command_table import CommandTable
+from pymailbox.testing.fault import End, FaultPlan
+from pymailbox.testing.faulty_session import FaultySession
+from pymailbox.testing.quirk import Quirk
+from pymailbox.testing.quirky_lines import QuirkyLines
+from pymailbox.testing.quirky_login import QuirkyLogin, endless_exchange
+from pymailbox.testing.quirky_mail import QuirkyMail
 from pymailbox.testing.record import SessionRecord
-from pymailbox.testing.wire import Hangup, Idle, Wire
+from pymailbox.testing.reply import Dialogue, err
+from pymailbox.testing.session import SessionSettings, SessionState
+from pymailbox.testing.transaction import Transaction
 
-if TYPE_CHECKING:
-    from pymailbox.testing.server import Server
+__all__ = ["Conversation"]
 
-__all__ = ["Conversation", "Reply", "err", "ok"]
-
-Reply = tuple[bytes, ...]
-Then = Literal["", "close", "tls", "hang", "pour"]
-
-_BATCH = 64  # replies that are collected before they are handed to the wire
-
-
-def ok(text: str = "", data: str = "") -> Reply:
-    """Make a positive status line: data that clients parse, then words that they do not."""
-    words = " ".join(part for part in ("+OK", data, text) if part)
-    return (words.encode("utf-8", "surrogateescape") + b"\r\n",)
-
-
-def err(text: str) -> Reply:
-    """Make a negative status line; a response code goes in front of the text."""
-    return (f"-ERR {text}\r\n".encode("utf-8", "surrogateescape"),)
+_BATCH = 64  # replies that are collected before they are handed to the socket
 
 
 @define(eq=False)
 class Conversation:
-    """One client, from the greeting to the end of its connection."""
+    """One client, from the greeting to the end of its connection.
 
-    server: "Server"
-    wire: Wire
-    record: SessionRecord
-    timestamp: str = ""
-    language: str = "en"
-    _user: str | None = None
-    _exchange: Exchange | None = None
-    _drop: Maildrop | None = None
-    _view: Snapshot = Factory(lambda: Snapshot([]))
-    _deleted: set[int] = Factory(set)
-    _then: Then = ""
-    _reason: str = "QUIT"
-    _how: End = "fin"
-    _chunk: bytes = b""
-    _pending: list[bytes] = Factory(list)
-    _handlers: dict[bytes, "Callable[[bytes], Reply]"] = Factory(dict)
+    `lines` waits for commands, `drop_mailbox` lets go of the mailbox where QUIT has not done so.
+    """
+
+    session: SessionState
+    socket: ClientSocket
+    dialogue: Dialogue
+    lines: Callable[[], list[bytes]]
+    drop_mailbox: Callable[[], None]
+
+    @classmethod
+    def of(
+        cls, settings: SessionSettings, record: SessionRecord, socket: ClientSocket, plan: FaultPlan
+    ) -> "Conversation":
+        """Put the parts together. Without quirks and faults only the plain ones, which are fast."""
+        session, quirks = SessionState(settings, record), settings.quirks
+        endless = Quirk.ENDLESS_CHALLENGES in quirks
+        login = Authorization(session, endless_exchange if endless else settings.authenticator.exchange)
+        mail = Transaction(session)
+        if not quirks and not plan.in_dialogue:
+            return cls(session, socket, CommandTable.of(session, login, mail), socket.lines, session.release)
+        socket.strict = Quirk.NEEDS_CRLF in quirks
+        socket.reads_while_writing = Quirk.STOPS_READING not in quirks
+        odd_login = QuirkyLogin(session, login, quirks)
+        odd_mail = QuirkyMail(session, mail, quirks, plan.new_uids, socket.rest)
+        quirky = QuirkyLines(session, CommandTable.of(session, odd_login, odd_mail), quirks, socket)
+        faulty = FaultySession(session, quirky, plan, socket)
+        return cls(session, socket, faulty, quirky.lines, odd_mail.drop_mailbox)
 
     def run(self) -> None:
         """Serve until the end, whatever it is, and leave nothing locked or open."""
-        how = self.wire.out.ended or "fin"
+        record = self.session.record
+        how: End = "fin"
         try:
-            if self.server.security == "tls":
+            if self.session.settings.security == "tls":
                 self._start_tls()
-            self.wire.send(list(self._greeting()))
-            self._follow([])
+            self.socket.send(self.dialogue.greeting())
+            self._follow_up([])
             self._converse()
-            self.record.ended = "EOF"
+            record.ended = "EOF"
         except Hangup as hangup:
-            self.record.ended = hangup.reason
+            record.ended = hangup.reason
             how = hangup.how
         except ssl.SSLError as error:
-            self.record.ended = f"TLS: {error.reason or error}"
+            record.ended = f"TLS: {error.reason or error}"
         except OSError:
-            self.record.ended = "reset"
+            record.ended = "reset"
             how = "rst"
         finally:
-            self._lose()
-            self.wire.close(how)
+            self.drop_mailbox()
+            self.socket.close(how)
 
     def _converse(self) -> None:
         try:
-            while lines := self.wire.lines():
+            while lines := self.lines():
                 self._answer_all(lines)
-            self.wire.flush()
+            self.socket.flush()
         except Idle:
-            self.wire.patience = None
-            self.wire.send(list(err("idle for too long")))
-            self.wire.flush()
+            self.socket.patience = None
+            self.socket.send(err("idle for too long"))
+            self.socket.flush()
             raise
 
     def _answer_all(self, lines: list[bytes]) -> None:
-        replies = self._pending
+        session, answer, replies = self.session, self.dialogue.answer, self.socket.replies
         for number, line in enumerate(lines, 1):
-            reply = self._answer(line)
+            reply = answer(line)
             replies += reply
-            if self._then:
-                self.wire.send(replies)
-                replies.clear()
-                self._follow(lines[number:])
-                break
+            if session.follow_up is not None:
+                self.socket.send()
+                self._follow_up(lines[number:])
+                return
             if not number % _BATCH or len(reply) > 1:
-                self.wire.send(replies)
-                replies.clear()
-        self.wire.send(replies)
-        replies.clear()
+                self.socket.send()
+        self.socket.send()
 
-    def _follow(self, behind: list[bytes]) -> None:
-        """Do what comes after a reply: the end, or TLS. What was pipelined behind STLS in plaintext is thrown away."""
-        then, self._then = self._then, ""
-        if then == "close":
-            self.wire.flush()
-            if self.wire.out.stalled:
-                self.wire.hang()
-            raise Hangup(self._reason, self._how)
-        if then == "hang":
-            self.wire.hang()
+    def _follow_up(self, unanswered: list[bytes]) -> None:
+        """Do what comes after a reply. `unanswered` are the lines that were pipelined after the one it answers."""
+        then, self.session.follow_up = self.session.follow_up, None
+        if then is None:
+            return
+        if then.kind == "close":
+            self.socket.flush()
+            if self.socket.out.stalled:
+                self.socket.hang()
+            raise Hangup(then.reason, then.how)
+        if then.kind == "hang":
+            self.socket.hang()
             raise Hangup("EOF")
-        if then == "pour":
-            self.wire.pour(self._chunk)
-        if then == "tls":
-            self._upgrade(behind)
-
-    def _upgrade(self, _behind: list[bytes]) -> None:
-        self.wire.discard()
+        if then.kind == "pour":
+            self.socket.pour(then.chunk)
+        self.socket.discard()  # what was pipelined in plaintext after STLS is thrown away
         self._start_tls()
-        self._user = None
+        self.session.user = None
+        if then.keeps_lines:
+            self._answer_all(unanswered)
 
     def _start_tls(self) -> None:
-        self.wire.start_tls(self.server.tls_context)
-        self.record.tls = True
-
-    def _lose(self) -> None:
-        """Let go of the mailbox, where QUIT has not done so: nothing is committed."""
-        self._leave()
-
-    def _leave(self) -> None:
-        if self._drop is not None and self.server.lock:
-            self._drop.lock.release()
-        self._drop = None
-
-    # --- dispatch ---
-
-    def _answer(self, line: bytes) -> Reply:
-        self.record.raw.append(line)
-        if self._exchange is not None:
-            self._hide(b"***")
-            return self._respond(line)
-        verb, _, rest = line.partition(b" ")
-        verb = verb.upper()
-        handler = self._handlers.get(verb)
-        if handler is None:
-            names = _AUTHORIZATION if self._drop is None else _TRANSACTION
-            if verb in names:
-                handler = self._handlers[verb] = getattr(self, names[verb])
-        if handler is not None:
-            return handler(rest if verb == b"PASS" else rest.rstrip(b" "))
-        if verb in _TRANSACTION:
-            return err("log in first")
-        if verb in _AUTHORIZATION:
-            return err("not after the login")
-        return err("unknown command")
-
-    def _hide(self, line: bytes) -> None:
-        if not self.server.log_secrets:
-            self.record.raw[-1] = line
-
-    # --- what the two states add ---
-
-    def _greeting(self) -> Reply:
-        raise NotImplementedError
-
-    def _respond(self, line: bytes) -> Reply:
-        raise NotImplementedError
-
-
-_EITHER = {b"CAPA": "_capa", b"LANG": "_lang", b"QUIT": "_quit"}
-_AUTHORIZATION = _EITHER | {
-    b"STLS": "_stls",
-    b"UTF8": "_utf8",
-    b"USER": "_user_command",
-    b"PASS": "_pass",
-    b"APOP": "_apop",
-    b"AUTH": "_auth",
-}
-_TRANSACTION = _EITHER | {
-    b"STAT": "_stat",
-    b"LIST": "_list",
-    b"UIDL": "_uidl",
-    b"RETR": "_retr",
-    b"TOP": "_top",
-    b"DELE": "_dele",
-    b"RSET": "_rset",
-    b"NOOP": "_noop",
-}
+        context = self.session.settings.tls_context
+        assert context is not None
+        self.socket.start_tls(context)
+        self.session.record.tls = True

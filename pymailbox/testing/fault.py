@@ -1,4 +1,4 @@
-"""Faults to order: what is to go wrong, in which session, at which octet or command.
+"""Faults on request: what is to go wrong, in which session, at which octet or command.
 
 A `Fault` is a value; `Server(..., faults=(...))` and `Proxy(..., faults=(...))` carry it out. Two families:
 
@@ -18,7 +18,7 @@ from typing import Literal
 
 from attrs import Factory, define, field, frozen
 
-__all__ = ["Fault", "Orders"]
+__all__ = ["Fault", "FaultPlan"]
 
 End = Literal["fin", "rst", "ragged"]
 Side = Literal["client", "server"]
@@ -60,7 +60,7 @@ class Fault:
     data: bytes = b""
     chunk: bytes = b""
     before: bool = False
-    carried_out: bool = True
+    takes_effect: bool = True
 
     def __attrs_post_init__(self) -> None:
         for name, value, least in (("nth", self.nth, 1), ("session", self.session, 1), ("after", self.after, 0)):
@@ -157,7 +157,7 @@ class Fault:
     ) -> "Fault":
         """Answer `-ERR text` and do nothing. A response code goes into the text: `"[SYS/TEMP] try later"`."""
         reply = f"-ERR {text}\r\n".encode()
-        return cls(kind="replace", command=command, nth=nth, session=session, data=reply, carried_out=False)
+        return cls(kind="replace", command=command, nth=nth, session=session, data=reply, takes_effect=False)
 
     @classmethod
     def drop(
@@ -166,11 +166,11 @@ class Fault:
         nth: int | None = 1,
         *,
         how: End = "fin",
-        carried_out: bool = False,
+        takes_effect: bool = False,
         session: int | None = None,
     ) -> "Fault":
-        """Close instead of answering. `drop("QUIT", carried_out=True)` has committed: only the client cannot know."""
-        return cls(kind="drop", command=command, nth=nth, how=how, carried_out=carried_out, session=session)
+        """Close instead of answering. `drop("QUIT", takes_effect=True)` has committed: only the client cannot know."""
+        return cls(kind="drop", command=command, nth=nth, how=how, takes_effect=takes_effect, session=session)
 
     @classmethod
     def replace(
@@ -179,11 +179,11 @@ class Fault:
         nth: int | None = 1,
         *,
         reply: bytes,
-        carried_out: bool = True,
+        takes_effect: bool = True,
         session: int | None = None,
     ) -> "Fault":
         """Send these octets in place of the reply. The command takes effect all the same, unless told otherwise."""
-        return cls(kind="replace", command=command, nth=nth, data=reply, carried_out=carried_out, session=session)
+        return cls(kind="replace", command=command, nth=nth, data=reply, takes_effect=takes_effect, session=session)
 
     @classmethod
     def duplicate(cls, command: str = "RETR", nth: int | None = 1, *, session: int | None = None) -> "Fault":
@@ -200,7 +200,7 @@ class Fault:
         before: bool = False,
         session: int | None = None,
     ) -> "Fault":
-        """Send octets nobody asked for behind a reply, or before it, in the same segment."""
+        """Send octets nobody asked for after a reply, or before it, in the same segment."""
         return cls(kind="stray", command=command, nth=nth, data=line, before=before, session=session)
 
     @classmethod
@@ -226,25 +226,25 @@ class Fault:
 
 
 @define(eq=False)
-class Orders:
+class FaultPlan:
     """The faults of one session: which are due at the next command."""
 
     faults: tuple[Fault, ...]
     _counts: Counter[str] = Factory(Counter)
 
     @classmethod
-    def for_session(cls, faults: Iterable[Fault], number: int) -> "Orders":
+    def for_session(cls, faults: Iterable[Fault], number: int) -> "FaultPlan":
         return cls(tuple(fault for fault in faults if fault.session in (None, number)))
 
     @property
-    def wire(self) -> tuple[Fault, ...]:
+    def from_start(self) -> tuple[Fault, ...]:
         """Faults of the wire that count octets from the beginning."""
         return tuple(fault for fault in self.faults if fault.of_wire and not fault.command)
 
     @property
-    def by_command(self) -> bool:
-        """True if any fault waits for a command."""
-        return any(fault.command for fault in self.faults)
+    def in_dialogue(self) -> bool:
+        """True if any fault changes what is said, or waits for a command."""
+        return len(self.from_start) < len(self.faults)
 
     @property
     def new_uids(self) -> bool:

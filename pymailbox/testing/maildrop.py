@@ -1,7 +1,7 @@
 """One user's mailbox: what a session sees of it, who may enter, and what QUIT does to it.
 
-A session works on a `Snapshot`, taken at login; marks live in the session. The maildrop is told at QUIT which
-letters go. It may be asked from several threads.
+A session works on a `MaildropView`, taken at login; marks live in the session. The maildrop is told at QUIT which
+mails go. It may be asked from several threads.
 """
 
 import threading
@@ -10,32 +10,32 @@ from functools import cached_property
 
 from attrs import Factory, define
 
-from pymailbox.testing.letter import Letter
+from pymailbox.testing.stored_mail import StoredMail
 from pymailbox.testing.stores import Memory, Store
 
-__all__ = ["Maildrop", "Snapshot"]
+__all__ = ["Maildrop", "MaildropView"]
 
 
-class Snapshot:
-    """The letters of one moment, with their whole listings built once and shared by all sessions that see the same."""
+class MaildropView:
+    """The mails of one moment, with their whole listings built once and shared by all sessions that see the same."""
 
-    def __init__(self, letters: list[Letter]) -> None:
-        self.letters = letters
+    def __init__(self, mails: list[StoredMail]) -> None:
+        self.mails = mails
 
     @cached_property
     def size(self) -> int:
         """The sum of all sizes, in octets."""
-        return sum(letter.size for letter in self.letters)
+        return sum(mail.size for mail in self.mails)
 
     @cached_property
     def list_lines(self) -> bytes:
         """What LIST lists while nothing is deleted."""
-        return b"".join([b"%d %d\r\n" % (n, letter.size) for n, letter in enumerate(self.letters, 1)])
+        return b"".join([b"%d %d\r\n" % (n, mail.size) for n, mail in enumerate(self.mails, 1)])
 
     @cached_property
     def uidl_lines(self) -> bytes:
         """What UIDL lists while nothing is deleted."""
-        return b"".join([b"%d %s\r\n" % (n, letter.uid) for n, letter in enumerate(self.letters, 1)])
+        return b"".join([b"%d %s\r\n" % (n, mail.uid) for n, mail in enumerate(self.mails, 1)])
 
 
 @define(eq=False)
@@ -49,31 +49,31 @@ class Maildrop:
     read_only: bool = False
     lock: threading.Lock = Factory(threading.Lock)
     last_login: float | None = None
-    read: set[Letter] = Factory(set)
+    read: set[StoredMail] = Factory(set)
     _guard: threading.Lock = Factory(threading.Lock)
-    _hidden: set[Letter] = Factory(set)
+    _hidden: set[StoredMail] = Factory(set)
     _arrived: Memory = Factory(Memory)
-    _snapshot: Snapshot = Factory(lambda: Snapshot([]))
+    _view: MaildropView = Factory(lambda: MaildropView([]))
 
-    def snapshot(self) -> Snapshot:
+    def view(self) -> MaildropView:
         """Take the view a session keeps until it ends."""
         with self._guard:
-            letters = self.store.letters()
+            mails = self.store.mails()
             if self._hidden:
-                letters = [letter for letter in letters if letter not in self._hidden]
-            letters += self._arrived.letters()
-            if letters != self._snapshot.letters:
-                self._snapshot = Snapshot(letters)
-            return self._snapshot
+                mails = [mail for mail in mails if mail not in self._hidden]
+            mails += self._arrived.mails()
+            if mails != self._view.mails:
+                self._view = MaildropView(mails)
+            return self._view
 
-    def remove(self, letters: Collection[Letter]) -> None:
+    def remove(self, mails: Collection[StoredMail]) -> None:
         """Delete these for good: what QUIT does."""
         with self._guard:
-            for letter in letters:
-                letter.gone = True
-            arrived = set(self._arrived.letters())
-            self._arrived.remove(letters)
-            rest = [letter for letter in letters if letter not in arrived]
+            for mail in mails:
+                mail.gone = True
+            arrived = set(self._arrived.mails())
+            self._arrived.remove(mails)
+            rest = [mail for mail in mails if mail not in arrived]
             if self.read_only:
                 self._hidden.update(rest)
             elif rest:

@@ -13,8 +13,8 @@ from typing import Self
 
 from attrs import define, field
 
-from pymailbox.testing.fault import End, Fault, Orders
-from pymailbox.testing.line import Line
+from pymailbox.testing.delay_line import DelayLine
+from pymailbox.testing.fault import End, Fault, FaultPlan
 from pymailbox.testing.listener import Listener
 
 __all__ = ["Proxy"]
@@ -81,8 +81,8 @@ class Proxy:
 
     def _begin(self, client: socket.socket, stop: socket.socket) -> "_Relay":
         self.connections += 1
-        to_client, to_server = Line(self.latency), Line(self.latency)
-        for fault in Orders.for_session(self.faults, self.connections).wire:
+        to_client, to_server = DelayLine(self.latency), DelayLine(self.latency)
+        for fault in FaultPlan.for_session(self.faults, self.connections).from_start:
             (to_client if fault.toward == "client" else to_server).arm(fault)
         return _Relay((self._target_host, self._target_port), client, stop, to_client, to_server)
 
@@ -92,7 +92,7 @@ class _Way:
     """One direction: from a socket, over a line, to a socket."""
 
     source: socket.socket
-    line: Line
+    line: DelayLine
     sink: socket.socket
     finished: bool = False  # the source has ended
     closed: bool = False  # and the sink was told
@@ -127,8 +127,8 @@ class _Relay:
     target: tuple[str, int]
     client: socket.socket
     stop: socket.socket
-    to_client: Line
-    to_server: Line
+    to_client: DelayLine
+    to_server: DelayLine
 
     def __call__(self) -> None:
         """Relay until both sides have ended, one fails, or the proxy closes."""

@@ -1,31 +1,29 @@
-"""The server: where it listens, whom it lets in, what it serves, and what it saw."""
+"""The server: where it listens, who may log in, what it serves, and what it saw."""
 
 import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import quote
 
-from attrs import define, field
+from attrs import define, field, fields
 
+from pymailbox.testing.authenticator import Authenticator
 from pymailbox.testing.certificates import Certificates
-from pymailbox.testing.fault import Fault, Orders
+from pymailbox.testing.client_socket import ClientSocket
+from pymailbox.testing.conversation import Conversation
+from pymailbox.testing.fault import Fault, FaultPlan
 from pymailbox.testing.listener import Listener
-from pymailbox.testing.login import Doorkeeper
 from pymailbox.testing.maildrop import Maildrop
-from pymailbox.testing.odd import OddSession
-from pymailbox.testing.ordered import OrderedSession
 from pymailbox.testing.quirk import Quirk
 from pymailbox.testing.record import SessionRecord
-from pymailbox.testing.session import Session
+from pymailbox.testing.session import Security, SessionSettings
 from pymailbox.testing.stores import Source, open_store
-from pymailbox.testing.wire import Wire
 
 __all__ = ["Server"]
 
-Security = Literal["none", "starttls", "tls"]
 _SCHEMES = {"none": "pop", "starttls": "pop+starttls", "tls": "pops"}
 
 
@@ -104,19 +102,19 @@ class Server:
     quirks: frozenset[Quirk] = field(default=frozenset(), kw_only=True, converter=_apart)
     faults: tuple[Fault, ...] = field(default=(), kw_only=True, converter=_faults)
     log_secrets: bool = field(default=False, kw_only=True)
-    _drops: dict[str, Maildrop] = field(factory=dict, init=False, repr=False)
+    maildrops: dict[str, Maildrop] = field(factory=dict, init=False, repr=False)
     _certificates: Certificates | None = field(default=None, init=False, repr=False)
     _listener: Listener | None = field(default=None, init=False, repr=False)
     _records: list[SessionRecord] = field(factory=list, init=False, repr=False)
-    door: Doorkeeper = field(factory=lambda: Doorkeeper({}), init=False, repr=False)
+    authenticator: Authenticator = field(factory=lambda: Authenticator({}), init=False, repr=False)
 
     # --- life ---
 
     def open(self) -> Self:
         """Listen and serve.
 
-        ValueError for a source that is none or a mechanism that is unknown, OSError for a port that is taken,
-        RuntimeError where trustme or scramp is needed and missing.
+        ValueError for an invalid source or an unknown mechanism, OSError for a port that is taken, RuntimeError where
+        trustme or scramp is needed and missing.
         """
         if self._listener is not None:
             raise ValueError("this server is open already")
@@ -124,9 +122,9 @@ class Server:
         source = self.source if isinstance(self.source, (str, os.PathLike)) else tuple(self.source)
         if not isinstance(source, tuple) and len(users) > 1 and not self.read_only:
             raise ValueError("several users cannot delete from the same files: use read_only=True")
-        self.door = Doorkeeper(users, self.token)
-        self.door.check(self.sasl)
-        self._drops = {user: Maildrop(open_store(source), self.read_only) for user in users}
+        self.authenticator = Authenticator(users, self.token)
+        self.authenticator.check(self.sasl)
+        self.maildrops = {user: Maildrop(open_store(source), self.read_only) for user in users}
         if self.security != "none" and self.ssl_context is None:
             self._certificates = Certificates.make(self.host)
         self._listener = Listener.open(self.host, self.port, self._begin, "pop3 server")
@@ -152,14 +150,10 @@ class Server:
     def _begin(self, sock: socket.socket, stop: socket.socket) -> Callable[[], None]:
         record = SessionRecord(len(self._records) + 1)
         self._records.append(record)
-        orders = Orders.for_session(self.faults, record.number)
-        wire = Wire.over(sock, stop, latency=self.latency, faults=orders.wire, patience=self.autologout)
-        if orders.by_command:
-            ordered = OrderedSession(self, wire, record, quirks=self.quirks, new_uids=orders.new_uids, orders=orders)
-            return ordered.run
-        if self.quirks or orders.new_uids:
-            return OddSession(self, wire, record, quirks=self.quirks, new_uids=orders.new_uids).run
-        return Session(self, wire, record).run
+        plan = FaultPlan.for_session(self.faults, record.number)
+        client = ClientSocket.over(sock, stop, latency=self.latency, faults=plan.from_start, patience=self.autologout)
+        settings = SessionSettings(**{option.name: getattr(self, option.name) for option in fields(SessionSettings)})
+        return Conversation.of(settings, record, client, plan).run
 
     # --- where it is ---
 
@@ -190,13 +184,24 @@ class Server:
     # --- what it has and what it saw ---
 
     @property
+    def tls_context(self) -> ssl.SSLContext | None:
+        """The context for the server's side of TLS; None without TLS."""
+        return None if self.security == "none" else self.ssl_context or self._made().context
+
+    def maildrop(self, user: str | None = None) -> Maildrop:
+        """A user's mailbox; the first user's when none is named. KeyError for an unknown user."""
+        if not self.maildrops:
+            raise ValueError("this server was never opened")
+        return self.maildrops[user if user is not None else next(iter(self.maildrops))]
+
+    @property
     def messages(self) -> tuple[bytes, ...]:
         """The first user's mail as a client that comes now would read it."""
         return self.mailbox()
 
     def mailbox(self, user: str | None = None) -> tuple[bytes, ...]:
         """A user's mail as a client that comes now would read it; the first user's when none is named."""
-        return tuple(letter.content for letter in self.maildrop(user).snapshot().letters)
+        return tuple(mail.content for mail in self.maildrop(user).view().mails)
 
     def deliver(self, octets: bytes, user: str | None = None) -> None:
         """Let a new mail arrive. The sessions that begin after this see it."""
@@ -216,39 +221,3 @@ class Server:
         """Wait until no session is running, so that all have `ended`. TimeoutError when one still is."""
         if self._listener is not None:
             self._listener.wait(timeout)
-
-    # --- what a session asks ---
-
-    @property
-    def tls_context(self) -> ssl.SSLContext:
-        """The context for the server's side of TLS."""
-        return self.ssl_context or self._made().context
-
-    def maildrop(self, user: str | None = None) -> Maildrop:
-        """A user's mailbox; the first user's when none is named. KeyError for a stranger."""
-        if not self._drops:
-            raise ValueError("this server was never opened")
-        return self._drops[user if user is not None else next(iter(self._drops))]
-
-    def capability_lines(self, *, secured: bool, entered: bool) -> list[str]:
-        """List what CAPA shows, inside TLS or not, before or after login."""
-        if self.capabilities is not None:
-            return list(self.capabilities)
-        passwords = self.plaintext or secured
-        mechanisms = [name for name in self.sasl if passwords or name not in ("PLAIN", "LOGIN")]
-        shown = {
-            "TOP": self.top,
-            "UIDL": self.uidl,
-            "RESP-CODES": True,
-            "AUTH-RESP-CODE": True,
-            "PIPELINING": self.pipelining,
-            "USER": passwords,
-            f"SASL {' '.join(mechanisms)}": bool(mechanisms),
-            "STLS": self.security == "starttls" and not secured and not entered,
-            "UTF8": self.utf8,
-            "LANG": bool(self.lang),
-            f"EXPIRE {self.expire}": bool(self.expire),
-            f"LOGIN-DELAY {self.login_delay}": bool(self.login_delay),
-            "IMPLEMENTATION pymailbox.testing": True,
-        }
-        return [line for line, true in shown.items() if true]

@@ -1,8 +1,8 @@
 """Where mail is kept: in memory, a Maildir, an mbox file, a folder of .eml files.
 
-A store lists its letters in order, removes some, adds one; it knows nothing of users, sessions and locks (see
-`maildrop`). The same mail keeps its letter, and so its unique-id, from one listing to the next. Nobody else is kept
-out of the files meanwhile: this is for tests and demonstrations, not for the mail spool of a machine.
+A store lists its mails in order, removes some, adds one; it knows nothing of users, sessions and locks (see
+`maildrop`). The same mail keeps its `StoredMail`, and so its unique-id, from one listing to the next. Other programs
+are not kept out of the files meanwhile: this is for tests and demonstrations, not for the mail spool of a machine.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from attrs import Factory, define
 
-from pymailbox.testing.letter import Letter, crlf, fingerprint
+from pymailbox.testing.stored_mail import StoredMail, crlf, fingerprint
 
 __all__ = ["Source", "Store", "open_store"]
 
@@ -29,10 +29,10 @@ _KEPT = 256 * 1024 * 1024  # octets of file content a store keeps in memory; bey
 class Store(Protocol):
     """A place that keeps mail."""
 
-    def letters(self) -> list[Letter]:
+    def mails(self) -> list[StoredMail]:
         """List what is there now, oldest first."""
 
-    def remove(self, letters: Collection[Letter]) -> None:
+    def remove(self, mails: Collection[StoredMail]) -> None:
         """Delete these for good."""
 
     def add(self, octets: bytes) -> None:
@@ -40,7 +40,7 @@ class Store(Protocol):
 
 
 def open_store(source: Source) -> Store:
-    """Find out what a source is. ValueError for a path that is no Maildir, no folder and no mbox file."""
+    """Find out what a source is. ValueError for a path that is not a Maildir, a folder or an mbox file."""
     if not isinstance(source, (str, os.PathLike)):
         return Memory.of(source)
     path = Path(source)
@@ -61,7 +61,7 @@ def open_store(source: Source) -> Store:
 class Memory:
     """Mail kept in memory, served octet for octet."""
 
-    _letters: list[Letter] = Factory(list)
+    _mails: list[StoredMail] = Factory(list)
     _seen: Counter[bytes] = Factory(Counter)
 
     @classmethod
@@ -71,18 +71,18 @@ class Memory:
             memory.add(octets)
         return memory
 
-    def letters(self) -> list[Letter]:
-        return self._letters.copy()
+    def mails(self) -> list[StoredMail]:
+        return self._mails.copy()
 
-    def remove(self, letters: Collection[Letter]) -> None:
-        gone = set(letters)
-        self._letters = [letter for letter in self._letters if letter not in gone]
+    def remove(self, mails: Collection[StoredMail]) -> None:
+        gone = set(mails)
+        self._mails = [mail for mail in self._mails if mail not in gone]
 
     def add(self, octets: bytes) -> None:
         name = fingerprint(octets)
         self._seen[name] += 1
         uid = name if self._seen[name] == 1 else b"%s-%d" % (name, self._seen[name])
-        self._letters.append(Letter.verbatim(uid, bytes(octets)))
+        self._mails.append(StoredMail.verbatim(uid, bytes(octets)))
 
 
 @define(eq=False)
@@ -90,34 +90,34 @@ class _Files:
     """One file a mail: what a Maildir and a folder of .eml files have in common."""
 
     root: Path
-    _known: dict[str, Letter] = Factory(dict)
+    _known: dict[str, StoredMail] = Factory(dict)
     _kept: int = 0
 
-    def remove(self, letters: Collection[Letter]) -> None:
-        for letter in letters:
-            assert letter.path is not None
-            letter.path.unlink(missing_ok=True)
+    def remove(self, mails: Collection[StoredMail]) -> None:
+        for mail in mails:
+            assert mail.path is not None
+            mail.path.unlink(missing_ok=True)
 
-    def _list(self, found: Iterable[tuple[str, Path]]) -> list[Letter]:
-        known: dict[str, Letter] = {}
+    def _list(self, found: Iterable[tuple[str, Path]]) -> list[StoredMail]:
+        known: dict[str, StoredMail] = {}
         for name, path in found:
-            letter = self._known.get(name)
-            if letter is None:
-                letter = self._read(name, path)
-            letter.path = path
-            known[name] = letter
+            mail = self._known.get(name)
+            if mail is None:
+                mail = self._read(name, path)
+            mail.path = path
+            known[name] = mail
         self._known = known
         return list(known.values())
 
-    def _read(self, name: str, path: Path) -> Letter:
-        letter = Letter.verbatim(b"", crlf(path.read_bytes()))
-        letter.uid = self._uid(name, letter)
-        if self._kept + letter.size <= _KEPT:
-            self._kept += letter.size
-            return letter
-        return Letter(letter.uid, letter.size, path)
+    def _read(self, name: str, path: Path) -> StoredMail:
+        mail = StoredMail.verbatim(b"", crlf(path.read_bytes()))
+        mail.uid = self._uid(name, mail)
+        if self._kept + mail.size <= _KEPT:
+            self._kept += mail.size
+            return mail
+        return StoredMail(mail.uid, mail.size, path)
 
-    def _uid(self, name: str, _letter: Letter) -> bytes:
+    def _uid(self, name: str, _mail: StoredMail) -> bytes:
         raise NotImplementedError
 
 
@@ -128,7 +128,7 @@ _deliveries = count(1)
 class Maildir(_Files):
     """A Maildir: `new` and `cur`, in the order of the file names, which are the unique-ids too; no file is moved."""
 
-    def letters(self) -> list[Letter]:
+    def mails(self) -> list[StoredMail]:
         found = [(name.partition(":")[0], path) for name, path in self._entries()]
         return self._list(sorted(found, key=lambda entry: _chronological(entry[0])))
 
@@ -145,7 +145,7 @@ class Maildir(_Files):
         temporary.write_bytes(octets)
         temporary.rename(self.root / "new" / name)
 
-    def _uid(self, name: str, _letter: Letter) -> bytes:
+    def _uid(self, name: str, _mail: StoredMail) -> bytes:
         return name.encode() if _UID.fullmatch(name) else fingerprint(os.fsencode(name))
 
 
@@ -157,15 +157,15 @@ def _chronological(name: str) -> tuple[int, str]:
 class Folder(_Files):
     """A folder of .eml files, in the order of their names."""
 
-    def letters(self) -> list[Letter]:
+    def mails(self) -> list[StoredMail]:
         found = (entry for entry in os.scandir(self.root) if entry.name.lower().endswith(".eml") and entry.is_file())
         return self._list(sorted((entry.name, Path(entry.path)) for entry in found))
 
     def add(self, octets: bytes) -> None:
         (self.root / f"zz-{time.time_ns()}-{next(_deliveries)}.eml").write_bytes(octets)
 
-    def _uid(self, name: str, _letter: Letter) -> bytes:
-        return fingerprint(os.fsencode(name), _letter.content)
+    def _uid(self, name: str, _mail: StoredMail) -> bytes:
+        return fingerprint(os.fsencode(name), _mail.content)
 
 
 _SEPARATOR = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*(?:\n|\Z)")
@@ -175,18 +175,18 @@ _TO_QUOTE = re.compile(rb"(?m)^(>*From )")
 
 @define(eq=False)
 class Mbox:
-    """An mbox file, read whole, `>From ` unquoted (mboxrd). Deleting writes it anew beside and renames it."""
+    """An mbox file, read whole, `>From ` unquoted (mboxrd). Deleting writes a new file and renames it."""
 
     path: Path
-    _known: dict[bytes, Letter] = Factory(dict)
+    _known: dict[bytes, StoredMail] = Factory(dict)
     _gone: set[bytes] = Factory(set)
 
-    def letters(self) -> list[Letter]:
-        self._known = {uid: letter for uid, letter, _ in self._read()}
+    def mails(self) -> list[StoredMail]:
+        self._known = {uid: mail for uid, mail, _ in self._read()}
         return list(self._known.values())
 
-    def remove(self, letters: Collection[Letter]) -> None:
-        gone = {letter.uid for letter in letters}
+    def remove(self, mails: Collection[StoredMail]) -> None:
+        gone = {mail.uid for mail in mails}
         kept = b"".join(segment for uid, _, segment in self._read() if uid not in gone)
         self._gone |= gone
         handle, beside = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
@@ -202,7 +202,7 @@ class Mbox:
             file.write(b"" if end in (b"", b"\n\n") else b"\n" if end.endswith(b"\n") else b"\n\n")
             file.write(line + mail + (b"\n" if mail.endswith(b"\n") else b"\n\n"))
 
-    def _read(self) -> Iterator[tuple[bytes, Letter, bytes]]:
+    def _read(self) -> Iterator[tuple[bytes, StoredMail, bytes]]:
         data = self.path.read_bytes()
         separators = list(_SEPARATOR.finditer(data))
         seen: Counter[bytes] = Counter()
@@ -212,7 +212,7 @@ class Mbox:
             if mail.endswith(b"\r\n\r\n") or mail == b"\r\n":
                 mail = mail[:-2]  # the blank line that belongs to the separator
             uid = self._uid(fingerprint(mail), seen)
-            yield uid, self._known.get(uid) or Letter.verbatim(uid, mail), data[separator.start() : end]
+            yield uid, self._known.get(uid) or StoredMail.verbatim(uid, mail), data[separator.start() : end]
 
     def _uid(self, name: bytes, seen: Counter[bytes]) -> bytes:
         """Tell copies apart by counting them, never giving the name of a deleted one to another."""

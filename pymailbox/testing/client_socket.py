@@ -10,14 +10,15 @@ import selectors
 import socket
 import ssl
 import struct
+from collections.abc import Iterable
 from time import monotonic
 
 from attrs import Factory, define
 
+from pymailbox.testing.delay_line import DelayLine
 from pymailbox.testing.fault import End, Fault
-from pymailbox.testing.line import Line
 
-__all__ = ["Hangup", "Idle", "Wire"]
+__all__ = ["ClientSocket", "Hangup", "Idle"]
 
 _CHUNK = 262_144  # octets asked for in one recv
 _UNREAD = 16 * 1024 * 1024  # octets of commands taken in while replies wait
@@ -41,18 +42,19 @@ class Idle(Hangup):
 
 
 @define(eq=False)
-class Wire:
+class ClientSocket:
     """One connection. `stop` is a socket that becomes readable when the server closes."""
 
     sock: socket.socket
     stop: socket.socket
-    out: Line
-    into: Line | None
+    out: DelayLine
+    into: DelayLine | None
     patience: float | None = None  # seconds of silence after which the client is told to go
     reads_while_writing: bool = True
     strict: bool = False  # only CRLF ends a line
-    torn: bool = False  # the lines just given came in pieces
+    partial: bool = False  # the lines just given came in pieces
     endless: bytes = b""
+    replies: list[bytes] = Factory(list)  # collected, to be queued together by `send`
     _selector: selectors.BaseSelector = Factory(selectors.DefaultSelector)
     _buffer: bytearray = Factory(bytearray)
     _watched: int = selectors.EVENT_READ
@@ -69,40 +71,47 @@ class Wire:
         latency: float = 0.0,
         faults: tuple[Fault, ...] = (),
         patience: float | None = None,
-        reads_while_writing: bool = True,
-    ) -> "Wire":
+    ) -> "ClientSocket":
         """Take over a connected socket; `latency` is seconds each way."""
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        out, into = Line(latency), Line(latency)
+        out, into = DelayLine(latency), DelayLine(latency)
         for fault in faults:
             (out if fault.toward == "client" else into).arm(fault)
         delayed = latency or any(fault.toward == "server" for fault in faults)
-        wire = cls(sock, stop, out, into if delayed else None, patience, reads_while_writing)
-        wire._selector.register(sock, selectors.EVENT_READ)
-        wire._selector.register(stop, selectors.EVENT_READ)
-        wire._heard = monotonic()
-        return wire
+        client = cls(sock, stop, out, into if delayed else None, patience)
+        client._selector.register(sock, selectors.EVENT_READ)
+        client._selector.register(stop, selectors.EVENT_READ)
+        client._heard = monotonic()
+        return client
 
     # --- replies ---
 
-    def send(self, pieces: list[bytes]) -> None:
-        """Queue replies; wait only while too much is queued already."""
-        now = monotonic()
+    def send(self, reply: Iterable[bytes] = ()) -> None:
+        """Queue the collected replies and this one; wait only while too much is queued already."""
+        pieces, now = self.replies, monotonic()
+        pieces += reply
         if len(pieces) > 1 and sum(map(len, pieces)) <= _HIGH:
-            pieces = [b"".join(pieces)]
-        for piece in pieces:
-            self.out.push(piece, now)
+            self.out.push(b"".join(pieces), now)
+        else:
+            for piece in pieces:
+                self.out.push(piece, now)
+        pieces.clear()
         if self.out.backlog > _HIGH:
             while self.out.backlog > _LOW:
                 self._turn()
+
+    def arm(self, fault: Fault) -> None:
+        """Let a fault of the wire begin `fault.after` octets after the replies collected so far."""
+        self.send()
+        self.out.arm(fault)
 
     def flush(self) -> None:
         """Wait until everything queued has left."""
         self._write()
         while self.out.backlog:
             self._turn()
-        self._write()  # a cut may be due behind the last octet
+        self._write()  # a cut may be due after the last octet
 
     def pour(self, chunk: bytes) -> None:
         """Send this again and again until the client closes. Always ends in `Hangup` or OSError."""
@@ -132,7 +141,7 @@ class Wire:
         """
         self._write()
         mark = b"\r\n" if self.strict else b"\n"
-        self.torn = False
+        self.partial = False
         while True:
             end = self._buffer.rfind(mark)
             if end >= 0:
@@ -142,7 +151,7 @@ class Wire:
                 lines = (whole if self.strict else whole.replace(b"\r\n", b"\n")).split(mark)
                 lines.pop()
                 return lines
-            self.torn = self.torn or bool(self._buffer)
+            self.partial = self.partial or bool(self._buffer)
             if self._eof and (self.into is None or not self.into.backlog):
                 return []
             if len(self._buffer) > _LONGEST:

@@ -13,14 +13,14 @@ from attrs import Factory, define
 
 from pymailbox.testing.fault import End, Fault
 
-__all__ = ["Line"]
+__all__ = ["DelayLine"]
 
 _JOIN = 262_144  # octets up to which small pieces are joined, so that many replies leave in one send
 _SMALL = 65_536
 
 
 @define(eq=False)
-class Line:
+class DelayLine:
     """Octets on their way in one direction.
 
     `backlog` is what has not left yet; `ended` says how the connection is to end now, once a cut was reached.
@@ -39,7 +39,7 @@ class Line:
     _not_before: float = 0.0
 
     def arm(self, fault: Fault) -> None:
-        """Let a fault of the wire begin `fault.after` octets behind everything pushed so far."""
+        """Let a fault of the wire begin `fault.after` octets after everything pushed so far."""
         insort(self._marks, (self._pushed + fault.after, len(self._marks), fault))
 
     def push(self, data: bytes, now: float) -> None:

@@ -1,4 +1,4 @@
-"""Ways in: what a server checks for USER, APOP and each SASL mechanism.
+"""Proofs of identity: what a server checks for USER, APOP and each SASL mechanism.
 
 A mechanism is a generator: it is started with the client's initial response (None when there was none), yields
 challenges, is sent the client's decoded responses, and returns the user's name, or None when the proof is wrong.
@@ -15,16 +15,16 @@ from typing import Any
 
 from attrs import frozen
 
-__all__ = ["Doorkeeper", "Exchange"]
+__all__ = ["Authenticator", "SaslExchange"]
 
-Exchange = Generator[bytes, bytes, str | None]
+SaslExchange = Generator[bytes, bytes, str | None]
 TokenCheck = str | Callable[[str, str], bool] | None
 _challenges = count(1)
 
 
 @frozen
-class Doorkeeper:
-    """Who may enter. `token` is the OAuth token that is right for everybody, or a callable `(user, token) -> bool`."""
+class Authenticator:
+    """Who may log in. `token` is the OAuth token that is right for everybody, or a callable `(user, token) -> bool`."""
 
     users: Mapping[str, str]
     token: TokenCheck = None
@@ -51,13 +51,13 @@ class Doorkeeper:
         right = hashlib.md5(_octets(timestamp + known), usedforsecurity=False).hexdigest()
         return user if hmac.compare_digest(right.encode(), _octets(digest)) else None
 
-    def exchange(self, mechanism: str, initial: bytes | None) -> Exchange:
+    def exchange(self, mechanism: str, initial: bytes | None) -> SaslExchange:
         """Start a mechanism that was checked."""
         if mechanism in _SIMPLE:
             return _SIMPLE[mechanism](self, initial)
         return self._scram(mechanism, initial)
 
-    def _plain(self, initial: bytes | None) -> Exchange:
+    def _plain(self, initial: bytes | None) -> SaslExchange:
         """RFC 4616. Acting for somebody else is refused."""
         message = (yield b"") if initial is None else initial
         parts = message.split(b"\0")
@@ -66,12 +66,12 @@ class Doorkeeper:
         acting, user, password = map(_text, parts)
         return self.password(user, password) if acting in ("", user) else None
 
-    def _login(self, initial: bytes | None) -> Exchange:
+    def _login(self, initial: bytes | None) -> SaslExchange:
         user = (yield b"Username:") if initial is None else initial
         password = yield b"Password:"
         return self.password(_text(user), _text(password))
 
-    def _cram_md5(self, initial: bytes | None) -> Exchange:
+    def _cram_md5(self, initial: bytes | None) -> SaslExchange:
         """RFC 2195. The server speaks first: an initial response is an error."""
         if initial is not None:
             return None
@@ -83,13 +83,13 @@ class Doorkeeper:
         right = hmac.new(_octets(known), challenge, "md5").hexdigest()
         return user if hmac.compare_digest(right.encode(), _octets(digest)) else None
 
-    def _xoauth2(self, initial: bytes | None) -> Exchange:
+    def _xoauth2(self, initial: bytes | None) -> SaslExchange:
         """Google's and Microsoft's: `user=...^Aauth=Bearer ...^A^A`. A failure is told in JSON before it is one."""
         message = (yield b"") if initial is None else initial
         fields = dict(part.partition("=")[::2] for part in _text(message).split("\1") if part)
         return (yield from self._bearer(fields.get("user", ""), fields.get("auth", "")))
 
-    def _oauthbearer(self, initial: bytes | None) -> Exchange:
+    def _oauthbearer(self, initial: bytes | None) -> SaslExchange:
         """RFC 7628: a GS2 header with the user, then the same fields."""
         message = (yield b"") if initial is None else initial
         header, *rest = _text(message).split("\1")
@@ -98,7 +98,7 @@ class Doorkeeper:
         user = names[0].replace("=2C", ",").replace("=3D", "=") if names else ""
         return (yield from self._bearer(user, fields.get("auth", "")))
 
-    def _bearer(self, user: str, credential: str) -> Exchange:
+    def _bearer(self, user: str, credential: str) -> SaslExchange:
         scheme, _, token = credential.partition(" ")
         known = user in self.users and scheme.lower() == "bearer"
         if known and (self.token(user, token) if callable(self.token) else token == self.token):
@@ -106,7 +106,7 @@ class Doorkeeper:
         yield json.dumps({"status": "401", "schemes": "bearer", "scope": "https://mail.example.com/"}).encode()
         return None
 
-    def _scram(self, mechanism: str, initial: bytes | None) -> Exchange:
+    def _scram(self, mechanism: str, initial: bytes | None) -> SaslExchange:
         """RFC 5802, by the scramp library, without channel binding."""
         scramp = _scramp()
         asked: list[str] = []
@@ -127,12 +127,12 @@ class Doorkeeper:
         return asked[0]
 
 
-_SIMPLE: dict[str, Callable[[Doorkeeper, bytes | None], Exchange]] = {
-    "PLAIN": Doorkeeper._plain,
-    "LOGIN": Doorkeeper._login,
-    "CRAM-MD5": Doorkeeper._cram_md5,
-    "XOAUTH2": Doorkeeper._xoauth2,
-    "OAUTHBEARER": Doorkeeper._oauthbearer,
+_SIMPLE: dict[str, Callable[[Authenticator, bytes | None], SaslExchange]] = {
+    "PLAIN": Authenticator._plain,
+    "LOGIN": Authenticator._login,
+    "CRAM-MD5": Authenticator._cram_md5,
+    "XOAUTH2": Authenticator._xoauth2,
+    "OAUTHBEARER": Authenticator._oauthbearer,
 }
 
 

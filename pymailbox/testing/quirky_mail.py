@@ -1,39 +1,46 @@
-"""A session with quirks: each handler of the plain one, shown as odd servers have it.
+"""What is odd about listings, mails, DELE and QUIT.
 
-What is odd in listings and mails is here; what is odd in status lines, logins and endings is in `odd_manners`.
+It has the plain `Transaction`, and asks it for what is not odd.
 """
 
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import Factory, define, evolve
 
-from pymailbox.testing.conversation import Reply, err, ok
-from pymailbox.testing.letter import Letter, fingerprint, stuffed
-from pymailbox.testing.odd_manners import OddManners
 from pymailbox.testing.quirk import Quirk
+from pymailbox.testing.reply import ReplyBytes, err, ok
+from pymailbox.testing.session import SessionState
+from pymailbox.testing.stored_mail import StoredMail, fingerprint, stuffed
+from pymailbox.testing.transaction import Transaction
 
-__all__ = ["OddSession"]
+__all__ = ["QuirkyMail"]
 
 _ONE_MIB = 1_048_576
 _TOP_MOST = 65_536
+_LINGERS = 1.0  # seconds
 
 
 @define(eq=False)
-class OddSession(OddManners):
-    """One client of a server with quirks."""
+class QuirkyMail:
+    """The commands after the login that have quirks. `quirks` are single members; `wait` lets seconds pass."""
 
-    _read: set[Letter] = field(factory=set, init=False)
-    _retrieved: int = field(default=0, init=False)
-    _large: bool = field(default=False, init=False)
+    session: SessionState
+    plain: Transaction
+    quirks: frozenset[Quirk]
+    new_uids: bool
+    wait: Callable[[float], None]
+    _read: set[StoredMail] = Factory(set)
+    _retrieved: int = 0
+    _large: bool = False
 
     # --- STAT, LIST, UIDL ---
 
-    def _stat(self, rest: bytes) -> Reply:
+    def do_stat(self, rest: bytes) -> ReplyBytes:
         if Quirk.STAT_REFUSED in self.quirks:
             return err("login allowed only every 15 minutes")
         shown = self._shown()
         count = len(shown) - (Quirk.STAT_COUNTS_LESS in self.quirks and bool(shown))
-        size = str(sum(letter.size for _, letter in shown))
+        size = str(sum(mail.size for _, mail in shown))
         if Quirk.NEGATIVE_STAT_SIZE in self.quirks:
             size = str(int(size) - 2**32)
         if Quirk.STAT_SIZE_IN_WORDS in self.quirks:
@@ -42,73 +49,73 @@ class OddSession(OddManners):
             size = ""
         return err("STAT takes no argument") if rest else ok(data=f"{count} {size}".rstrip())
 
-    def _list(self, rest: bytes) -> Reply:
+    def do_list(self, rest: bytes) -> ReplyBytes:
         if rest:
             return self._single(rest, self._size)
-        return self._listed([b"%d%s" % (n, self._size(n, letter)) for n, letter in self._shown()])
+        return self._listed([b"%d%s" % (n, self._size(n, mail)) for n, mail in self._shown()])
 
-    def _size(self, number: int, letter: Letter) -> bytes:
+    def _size(self, number: int, mail: StoredMail) -> bytes:
         """Give what follows the number in a line of LIST, with the blank before it."""
-        size = b"%d" % letter.size
+        size = b"%d" % mail.size
         if Quirk.ROUNDED_SIZES in self.quirks:
-            size = b"%d" % (-(-letter.size // 1024) * 1024)
+            size = b"%d" % (-(-mail.size // 1024) * 1024)
         if Quirk.LIST_JUNK_SIZE in self.quirks and number % 2:
-            size = b"%%!d(float64=%d)" % letter.size
+            size = b"%%!d(float64=%d)" % mail.size
         if Quirk.LIST_EXTRA_FIELDS in self.quirks:
             size += b" seen 0"
         if Quirk.LIST_WITHOUT_SIZE in self.quirks and number % 2:
             return b""
         return (b"  \t " if Quirk.LIST_BLANKS in self.quirks else b" ") + size
 
-    def _uidl(self, rest: bytes) -> Reply:
+    def do_uidl(self, rest: bytes) -> ReplyBytes:
         if Quirk.UIDL_REFUSED in self.quirks:
             return err("unique-ids are not available")
-        if not self.server.uidl:
+        if not self.session.settings.uidl:
             return err("unknown command")
         if rest:
             return self._single(rest, self._uid)
-        lines = [b"%d%s" % (number, self._uid(number, letter)) for number, letter in self._shown()]
+        lines = [b"%d%s" % (number, self._uid(number, mail)) for number, mail in self._shown()]
         if Quirk.OK_PREFIX_ON_UIDL in self.quirks:
             lines = [b"+OK " + line for line in lines]
         if Quirk.UNORDERED_UIDL in self.quirks:
             lines.reverse()
         if Quirk.STRANGER_IN_UIDL in self.quirks:
-            lines = [b"0 stranger", *lines, b"%d stranger" % (len(self._view.letters) + 7)]
+            lines = [b"0 stranger", *lines, b"%d stranger" % (len(self.session.view.mails) + 7)]
         if Quirk.MERGED_UIDL_LINES in self.quirks:
             lines[:2] = [b"".join(lines[:2])] if lines else []
         return self._listed(lines)
 
-    def _uid(self, number: int, letter: Letter) -> bytes:
+    def _uid(self, number: int, mail: StoredMail) -> bytes:
         """Give what follows the number in a line of UIDL, with the blank before it."""
         if Quirk.BLANK_UID in self.quirks and number % 2:
             return b" "
-        uid = letter.uid
+        uid = mail.uid
         if Quirk.DUPLICATE_UIDS in self.quirks:
-            uid = self._view.letters[0].uid
+            uid = self.session.view.mails[0].uid
         if Quirk.NEW_UIDS_EACH_SESSION in self.quirks or self.new_uids:
-            uid = fingerprint(uid, b"%d" % self.record.number)
+            uid = fingerprint(uid, b"%d" % self.session.record.number)
         if Quirk.ODD_UIDS in self.quirks:
             uid = ((uid * 200)[:200], uid[:8] + b" " + uid[8:], b"\xfc" + uid, "ü".encode() + uid)[number % 4]
         if Quirk.UIDS_AS_PATHS in self.quirks:
             uid = b"../../%d/etc" % number
         return (b"   " if Quirk.SPACES_BEFORE_UID in self.quirks else b" ") + uid
 
-    def _shown(self) -> list[tuple[int, Letter]]:
-        numbered = enumerate(self._view.letters, 1)
-        return [(number, letter) for number, letter in numbered if number not in self._deleted]
+    def _shown(self) -> list[tuple[int, StoredMail]]:
+        numbered = enumerate(self.session.view.mails, 1)
+        return [(number, mail) for number, mail in numbered if number not in self.session.deleted]
 
-    def _single(self, rest: bytes, show: Callable[[int, Letter], bytes]) -> Reply:
-        letter = self._letter(rest)
-        if isinstance(letter, tuple):
-            return letter
-        shown = show(int(rest), letter)
+    def _single(self, rest: bytes, show: Callable[[int, StoredMail], bytes]) -> ReplyBytes:
+        mail = self.plain.find(rest)
+        if isinstance(mail, tuple):
+            return mail
+        shown = show(int(rest), mail)
         if Quirk.SINGLE_LISTING_MULTILINE in self.quirks:
             return (b"+OK\r\n%d%s\r\n.\r\n" % (int(rest), shown),)
         if Quirk.SINGLE_LISTING_WITHOUT_NUMBER in self.quirks:
             return (b"+OK%s\r\n" % shown,)
         return (b"+OK %d%s\r\n" % (int(rest), shown),)
 
-    def _listed(self, lines: list[bytes]) -> Reply:
+    def _listed(self, lines: list[bytes]) -> ReplyBytes:
         if not lines and Quirk.EMPTY_LIST_REFUSED in self.quirks:
             return err("there is nothing to list")
         if Quirk.BLANK_LINE_IN_LISTING in self.quirks:
@@ -117,45 +124,45 @@ class OddSession(OddManners):
 
     # --- RETR, TOP, DELE ---
 
-    def _retr(self, rest: bytes) -> Reply:
-        letter = self._letter(rest)
-        if isinstance(letter, tuple):
-            return letter
+    def do_retr(self, rest: bytes) -> ReplyBytes:
+        mail = self.plain.find(rest)
+        if isinstance(mail, tuple):
+            return mail
         number = int(rest)
         self._retrieved += 1
         if Quirk.ONE_UNREADABLE in self.quirks and number == 1:
             return err("Can't get the letter")
         if Quirk.EXCEEDS_LOGIN_LIMIT in self.quirks and self._retrieved > 2:
             return err("Exceeded the login limit")
-        self._read.add(letter)
-        self._large = self._large or letter.size >= _ONE_MIB
+        self._read.add(mail)
+        self._large = self._large or mail.size >= _ONE_MIB
         if Quirk.WRONG_MESSAGE in self.quirks:
-            letter = self._view.letters[number % len(self._view.letters)]
-        content = self._content(letter)
+            mail = self.session.view.mails[number % len(self.session.view.mails)]
+        content = self._content(mail)
         if Quirk.EXTRA_BLANK_LINE in self.quirks:
             content += b"\r\n"
         return self._multiline(b"+OK %d octets\r\n" % len(content), content)
 
-    def _top(self, rest: bytes) -> Reply:
+    def do_top(self, rest: bytes) -> ReplyBytes:
         if Quirk.TOP_REFUSED in self.quirks:
             return err("TOP is not available")
         number, _, count = rest.partition(b" ")
-        if not self.server.top:
+        if not self.session.settings.top:
             return err("unknown command")
         if not count.isdigit():
             return err("TOP wants a message and a number of lines")
-        letter = self._letter(number)
-        if isinstance(letter, tuple):
-            return letter
+        mail = self.plain.find(number)
+        if isinstance(mail, tuple):
+            return mail
         if Quirk.TOP_COUNTS_AS_READ in self.quirks:
-            self._read.add(letter)
+            self._read.add(mail)
         status = b"+OK\r\n+OK top follows\r\n" if Quirk.TWO_STATUS_LINES_FOR_TOP in self.quirks else b"+OK\r\n"
-        return self._multiline(status, self._cut(Letter.verbatim(b"", self._content(letter)), int(count[:9])))
+        return self._multiline(status, self._cut(StoredMail.verbatim(b"", self._content(mail)), int(count[:9])))
 
-    def _cut(self, letter: Letter, lines: int) -> bytes:
+    def _cut(self, mail: StoredMail, lines: int) -> bytes:
         if Quirk.TOP_TEN_LINES in self.quirks:
             lines = 10
-        content = letter.content if Quirk.TOP_IGNORES_COUNT in self.quirks else letter.top(lines)
+        content = mail.content if Quirk.TOP_IGNORES_COUNT in self.quirks else mail.top(lines)
         if Quirk.TOP_OTHER_HEADERS in self.quirks:
             fields = [line for line in content.split(b"\r\n") if not line.lower().startswith(b"message-id:")]
             content = b"\r\n".join([b"X-Top: yes", *fields])
@@ -165,14 +172,14 @@ class OddSession(OddManners):
             content = content[:_TOP_MOST].rpartition(b"\r\n")[0] + b"\r\n"
         return content
 
-    def _content(self, letter: Letter) -> bytes:
-        content = letter.content
-        if Quirk.WRAPS_UTF8 in self.quirks and not self.utf8 and not letter.top(0).isascii():
+    def _content(self, mail: StoredMail) -> bytes:
+        content = mail.content
+        if Quirk.WRAPS_UTF8 in self.quirks and not self.session.utf8 and not mail.top(0).isascii():
             part = b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
             return b"Subject: This mail needs UTF-8\r\nMIME-Version: 1.0\r\n" + part + content
         return content
 
-    def _multiline(self, status: bytes, content: bytes) -> Reply:
+    def _multiline(self, status: bytes, content: bytes) -> ReplyBytes:
         """Put together a reply of many lines: dots, line ends and the end mark as this server has them."""
         newline, end = b"\r\n", b".\r\n"
         if Quirk.LF_LINES in self.quirks:
@@ -186,19 +193,38 @@ class OddSession(OddManners):
             content = content.removesuffix(newline)
         return (status + content + end,)
 
-    def _dele(self, rest: bytes) -> Reply:
+    def do_dele(self, rest: bytes) -> ReplyBytes:
         if Quirk.CLOSES_ON_DELE_AFTER_LARGE_RETR in self.quirks and self._large:
-            return self._hang_up()
-        reply = super()._dele(rest)
+            return self.session.hang_up()
+        reply = self.plain.do_dele(rest)
         return (b"\r\n",) if Quirk.EMPTY_LINE_FOR_DELE in self.quirks else reply
 
-    # --- QUIT ---
+    # --- the end ---
 
-    def _commit(self) -> None:
-        assert self._drop is not None
+    def do_quit(self, rest: bytes) -> ReplyBytes:
+        if not rest:
+            self._prepare_commit()
+        reply = self.plain.do_quit(rest)
+        if self.session.follow_up is not None and Quirk.QUIT_WITHOUT_CLOSE_NOTIFY in self.quirks:
+            self.session.follow_up = evolve(self.session.follow_up, how="ragged")
+        return () if Quirk.QUIT_WITHOUT_REPLY in self.quirks else reply
+
+    def drop_mailbox(self) -> None:
+        """Let go of the mailbox where QUIT has not done so."""
+        if self.session.maildrop is not None and Quirk.COMMITS_ON_DROP in self.quirks:
+            self._prepare_commit()
+            self.plain.commit()
+        if self.session.maildrop is not None and Quirk.LOCK_LINGERS in self.quirks:
+            self.wait(_LINGERS)
+        self.session.release()
+
+    def _prepare_commit(self) -> None:
+        """Change what the plain commit is about to delete."""
+        if self.session.maildrop is None:
+            return
         if Quirk.DELETES_READ in self.quirks:
-            self._deleted |= {number for number, letter in self._shown() if letter in self._read}
+            self.session.deleted |= {number for number, mail in self._shown() if mail in self._read}
         if Quirk.HIDES_READ in self.quirks:
-            self._drop.read |= self._read
-        if Quirk.FORGETS_DELETIONS not in self.quirks:
-            super()._commit()
+            self.session.maildrop.read |= self._read
+        if Quirk.FORGETS_DELETIONS in self.quirks:
+            self.session.deleted.clear()

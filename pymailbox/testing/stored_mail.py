@@ -1,6 +1,6 @@
 """One stored mail, ready to be sent.
 
-Owns how octets become a reply: the size a listing gives, dot-stuffing, TOP's cut. A letter knows no session, and
+Owns how octets become a reply: the size a listing gives, dot-stuffing, TOP's cut. It knows no session, and
 never changes: what is asked for often (the reply to RETR, to TOP n 0) is built once and kept.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-__all__ = ["Letter", "crlf", "fingerprint", "stuffed"]
+__all__ = ["StoredMail", "crlf", "fingerprint", "stuffed"]
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _SMALL = 65_536  # octets up to which status line, body and end are joined in one piece
@@ -38,10 +38,10 @@ def fingerprint(*parts: bytes) -> bytes:
 
 
 @define(eq=False)
-class Letter:
+class StoredMail:
     """One stored mail.
 
-    `content` is exactly what a client gets, final CRLF included; `size` its octets. A letter made with a `path` and
+    `content` is exactly what a client gets, final CRLF included; `size` its octets. One made with a `path` and
     without content reads its file each time it is asked, which may raise FileNotFoundError when somebody else
     removed it.
     """
@@ -55,8 +55,8 @@ class Letter:
     _top: bytes = field(default=b"", init=False)
 
     @classmethod
-    def verbatim(cls, uid: bytes, octets: bytes) -> "Letter":
-        """Make a letter of octets to be sent as they are, with a final CRLF supplied where it is missing."""
+    def verbatim(cls, uid: bytes, octets: bytes) -> "StoredMail":
+        """Make one of octets to be sent as they are, with a final CRLF supplied where it is missing."""
         content = octets if octets.endswith(b"\r\n") or not octets else octets + b"\r\n"
         return cls(uid, len(content), content=content)
 
@@ -66,7 +66,7 @@ class Letter:
         if self._content is not None:
             return self._content
         assert self.path is not None
-        return Letter.verbatim(self.uid, crlf(self.path.read_bytes())).content
+        return StoredMail.verbatim(self.uid, crlf(self.path.read_bytes())).content
 
     @property
     def reply(self) -> tuple[bytes, ...]:
