@@ -116,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("path", type=Path, metavar="PATH")
     serve.add_argument("--user", default="me", help="the user name (me)")
     serve.add_argument("--port", type=_port, default=0, help="a port (one that the system chooses)")
-    serve.add_argument("--commit", action="store_true", help="really delete what a session deletes")
+    serve.add_argument(
+        "--commit", action="store_true", help="delete from the files what a session deletes (default: leave them alone)"
+    )
 
     doctor = command("doctor", _doctor, "find out what a server really does; marks and deletes nothing")
     _add_account(doctor)
@@ -338,7 +340,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     given = os.environ.get(_VARIABLE)
     with Server(
-        options.path, user=options.user, password=given or "secret", port=options.port, read_only=not options.commit
+        options.path, user=options.user, password=given or "secret", port=options.port, commit=options.commit
     ) as server:
         count = len(server.messages)
         told = f"${_VARIABLE}" if given else "'secret'"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pymailbox import Mailbox
 from pymailbox.cli import main
 from pymailbox.errors import printable
 from pymailbox.testing import Fault, Quirk, Server
@@ -438,6 +439,22 @@ def test_serve(kind: str, tmp_path: Path, capsys: Captured) -> None:
         serving.communicate()
     assert serving.returncode == 0
     assert err == "\nended\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.parametrize("commit", [False, True])
+def test_serve_deletes_files_only_with_commit(commit: bool, tmp_path: Path) -> None:
+    """What a session deletes is deleted from the files only when that was asked for."""
+    command = program("serve", str(kept("eml", tmp_path)), *(["--commit"] if commit else []))
+    serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert serving.stdout is not None
+        with Mailbox.from_url(serving.stdout.readline().split()[3], SECRET) as inbox:
+            inbox[0].delete()
+        assert len(list(tmp_path.iterdir())) == (1 if commit else 2)
+    finally:
+        serving.kill()
+        serving.communicate()
 
 
 def test_serve_what_is_no_mailbox(tmp_path: Path, capsys: Captured) -> None:

@@ -58,16 +58,16 @@ def test_files_travel_with_crlf(tmp_path: Path, fill: type) -> None:
 
 @pytest.mark.parametrize("fill", FILLED)
 def test_quit_deletes_the_files(tmp_path: Path, fill: type) -> None:
-    """QUIT commits on disk, a lost connection does not, and a new server over the same files sees what is left, same uids."""
+    """With commit=True QUIT commits on disk, a lost connection does not, and a new server over the same files sees what is left, same uids."""
     path = fill(tmp_path / "mail")
-    with Server(path) as server:
+    with Server(path, commit=True) as server:
         with Hand(server) as hand:
             hand.login().ask(b"DELE 1")
         before = talk(server, b"UIDL", b"DELE 1", b"QUIT")
         assert server.messages == (SECOND,)
         server.deliver(NEW)
         assert server.messages == (SECOND, NEW)
-    with Server(path) as server:
+    with Server(path, commit=True) as server:
         assert server.messages == (SECOND, NEW)
         after = talk(server, b"UIDL", b"DELE 1", b"DELE 2", b"QUIT")
         assert uids(before)[1] == uids(after)[0]
@@ -76,15 +76,15 @@ def test_quit_deletes_the_files(tmp_path: Path, fill: type) -> None:
 
 
 @pytest.mark.parametrize("fill", FILLED)
-def test_read_only_leaves_the_files_alone(tmp_path: Path, fill: type) -> None:
-    """With read_only, what QUIT deletes is gone for as long as the server lives, for that user, and no file changes."""
+def test_files_are_left_alone_unless_asked(tmp_path: Path, fill: type) -> None:
+    """Without commit=True, what QUIT deletes is gone for as long as the server lives, for that user; no file changes."""
     path = fill(tmp_path / "mail")
 
     def files() -> dict[Path, bytes]:
         return {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
     before = files()
-    with Server(path, read_only=True, users={"me": "secret", "you": "secret"}) as server:
+    with Server(path, users={"me": "secret", "you": "secret"}) as server:
         server.deliver(NEW)
         first = talk(server, b"UIDL", b"DELE 1", b"QUIT")
         assert server.messages == (SECOND, NEW)
@@ -99,12 +99,20 @@ def uids(replies: bytes) -> list[bytes]:
     return [line.partition(b" ")[2] for line in listing.splitlines()]
 
 
+def test_a_delivered_copy_has_a_uid_of_its_own(tmp_path: Path) -> None:
+    """Without commit=True too, the same mail once more is another message."""
+    with Server(fill_mbox(tmp_path / "mbox")) as server:
+        for _ in range(2):
+            server.deliver(SECOND)
+        assert len(set(uids(talk(server, b"UIDL", b"QUIT")))) == 4
+
+
 def test_a_maildir_made_by_the_standard_library(tmp_path: Path) -> None:
     """A Maildir of `mailbox.Maildir` is served, and its deletions are seen there."""
     maildir = mailbox.Maildir(tmp_path / "mail")
     for number in range(5):
         maildir.add(f"Subject: {number}\n\nbody\n")
-    with Server(tmp_path / "mail") as server:
+    with Server(tmp_path / "mail", commit=True) as server:
         assert len(server.messages) == 5
         gone = server.messages[2]
         talk(server, b"DELE 3", b"QUIT")
@@ -118,7 +126,7 @@ def test_an_mbox_made_by_the_standard_library(tmp_path: Path) -> None:
     for number in range(3):
         box.add(f"Subject: {number}\n\nFrom me\n")
     box.close()
-    with Server(tmp_path / "mbox") as server:
+    with Server(tmp_path / "mbox", commit=True) as server:
         assert [mail.split(b"\r\n")[0] for mail in server.messages] == [b"Subject: 0", b"Subject: 1", b"Subject: 2"]
         assert server.messages[0].endswith(b"\r\n\r\nFrom me\r\n")
         talk(server, b"DELE 2", b"QUIT")
@@ -144,8 +152,8 @@ def test_what_is_no_mailbox_is_told(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path / "mail.eml"):
         with pytest.raises(ValueError, match="mbox"):
             Server(path).open()
-    with pytest.raises(ValueError, match="read_only"):
-        Server(tmp_path, users={"a": "1", "b": "2"}).open()
+    with pytest.raises(ValueError, match="commit=True"):
+        Server(tmp_path, users={"a": "1", "b": "2"}, commit=True).open()
     with Server(tmp_path) as server:
         assert server.messages == (b"Subject: 1\r\n\r\n",)
     (tmp_path / "empty").write_bytes(b"")

@@ -42,17 +42,17 @@ class MaildropView:
 class Maildrop:
     """One user's mailbox over a store.
 
-    With `read_only` the store is never written: deletions and deliveries last as long as the server.
+    The store is changed only with `commit`; otherwise deletions and deliveries last as long as the server.
     """
 
     store: Store
-    read_only: bool = False
+    commit: bool
     lock: threading.Lock = Factory(threading.Lock)
     last_login: float | None = None
     read: set[StoredMail] = Factory(set)
     _guard: threading.Lock = Factory(threading.Lock)
     _hidden: set[StoredMail] = Factory(set)
-    _arrived: Memory = Factory(Memory)
+    _arrived: Memory = Factory(lambda: Memory(b"new-"))
     _view: MaildropView = Factory(lambda: MaildropView([]))
 
     def view(self) -> MaildropView:
@@ -74,7 +74,7 @@ class Maildrop:
             arrived = set(self._arrived.mails())
             self._arrived.remove(mails)
             rest = [mail for mail in mails if mail not in arrived]
-            if self.read_only:
+            if not self.commit:
                 self._hidden.update(rest)
             elif rest:
                 self.store.remove(rest)
@@ -82,4 +82,4 @@ class Maildrop:
     def deliver(self, octets: bytes) -> None:
         """Take in a new mail, which the next session sees."""
         with self._guard:
-            (self._arrived if self.read_only else self.store).add(octets)
+            (self.store if self.commit else self._arrived).add(octets)

@@ -54,9 +54,10 @@ class Server:
     ((), 'QUIT')
 
     `source`: mails as bytes, served octet for octet (a final CRLF is supplied where it is missing); or the path of
-    a Maildir, an mbox file or a folder of .eml files, which are served with CRLF line ends. Deletions are committed
-    at QUIT, in the files too, unless `read_only=True`: then they last as long as the server. With several `users`,
-    each has the same mail in a mailbox of its own (files then have to be `read_only`).
+    a Maildir, an mbox file or a folder of .eml files, which are served with CRLF line ends. What QUIT deletes is gone
+    for later sessions of this server; the files stay as they are. With `commit=True` it is deleted in the files too,
+    and what is delivered is written to them. With several `users`, each has the same mail in a separate mailbox
+    (without `commit`: they cannot delete from the same files).
 
     - `security`: `"none"`, `"starttls"` (STLS offered on a plain port) or `"tls"`. `ssl_context` is a context of
       yours for the server's side; without it a CA and a certificate for localhost are made by trustme.
@@ -81,7 +82,7 @@ class Server:
     host: str = field(default="127.0.0.1", kw_only=True)
     port: int = field(default=0, kw_only=True)
     ssl_context: ssl.SSLContext | None = field(default=None, kw_only=True)
-    read_only: bool = field(default=False, kw_only=True)
+    commit: bool = field(default=False, kw_only=True)
     greeting: str = field(default="pymailbox test server ready", kw_only=True)
     capabilities: Iterable[str] | None = field(default=None, kw_only=True)
     pipelining: bool = field(default=True, kw_only=True)
@@ -120,11 +121,12 @@ class Server:
             raise ValueError("this server is open already")
         users = dict(self.users) if self.users is not None else {self.user: self.password}
         source = self.source if isinstance(self.source, (str, os.PathLike)) else tuple(self.source)
-        if not isinstance(source, tuple) and len(users) > 1 and not self.read_only:
-            raise ValueError("several users cannot delete from the same files: use read_only=True")
+        in_memory = isinstance(source, tuple)
+        if self.commit and len(users) > 1 and not in_memory:
+            raise ValueError("several users cannot delete from the same files: serve them without commit=True")
         self.authenticator = Authenticator(users, self.token)
         self.authenticator.check(self.sasl)
-        self.maildrops = {user: Maildrop(open_store(source), self.read_only) for user in users}
+        self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
         if self.security != "none" and self.ssl_context is None:
             self._certificates = Certificates.make(self.host)
         self._listener = Listener.open(self.host, self.port, self._begin, "pop3 server")

@@ -61,6 +61,7 @@ def open_store(source: Source) -> Store:
 class Memory:
     """Mail kept in memory, served octet for octet."""
 
+    _prefix: bytes = b""  # of unique-ids, where they stand beside those of another store
     _mails: list[StoredMail] = Factory(list)
     _seen: Counter[bytes] = Factory(Counter)
 
@@ -79,7 +80,7 @@ class Memory:
         self._mails = [mail for mail in self._mails if mail not in gone]
 
     def add(self, octets: bytes) -> None:
-        name = fingerprint(octets)
+        name = self._prefix + fingerprint(octets)
         self._seen[name] += 1
         uid = name if self._seen[name] == 1 else b"%s-%d" % (name, self._seen[name])
         self._mails.append(StoredMail.verbatim(uid, bytes(octets)))
