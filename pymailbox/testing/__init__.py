@@ -1,4 +1,4 @@
-"""A POP3 server for tests, with quirks and faults to order.
+"""A POP3 server for tests, that misbehaves on request.
 
 ```python
 from pymailbox.testing import Server
@@ -7,9 +7,9 @@ with Server([b"Subject: Hello\\r\\n\\r\\nA mail.\\r\\n"]) as server:
     print(server.host, server.port, server.url)
 ```
 
-Real sockets, one thread a session, standard library and attrs only; TLS certificates come from `trustme` when they
-are needed. It imports nothing else of pymailbox, on purpose: it tests any POP3 client, and shares no framing that
-both sides could have wrong alike.
+Real sockets, one thread a session, standard library and attrs only; TLS certificates come from `trustme` (the extra
+`testing`) when they are needed. It imports nothing else of pymailbox, on purpose: it tests any POP3 client, and client
+and server cannot share a framing bug.
 """
 
 from importlib import import_module

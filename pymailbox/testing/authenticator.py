@@ -140,7 +140,7 @@ def _scramp() -> Any:
     try:
         return import_module("scramp")  # it has no type information
     except ImportError as error:
-        raise RuntimeError("the test server does SCRAM with scramp: pip install scramp") from error
+        raise RuntimeError("the test server does SCRAM with scramp: pip install 'pymailbox[scram]'") from error
 
 
 def _text(octets: bytes) -> str:

@@ -29,7 +29,8 @@ class Certificates:
             import trustme
         except ImportError as error:
             raise RuntimeError(
-                "the test server makes certificates with trustme: pip install 'pymailbox[test]', or pass ssl_context="
+                "the test server makes certificates with trustme: pip install 'pymailbox[testing]'"
+                " (or pass ssl_context=)"
             ) from error
         authority = trustme.CA()
         names = dict.fromkeys((*_NAMES, *([host] if host not in ("", "0.0.0.0", "::") else [])))
