@@ -348,7 +348,7 @@ class POP3:
             context = default_context()
         resp = self._shortcmd("STLS")
         reader = self._open()
-        reader.restart()
+        reader.reset_for_tls()
         try:
             self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
         except BaseException:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymailbox.pop3.impostors import guess
+from pymailbox.pop3.checks import guess_service
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ from pymailbox.pop3.impostors import guess
 )
 def test_who_it_seems_to_be(line: bytes, name: str) -> None:
     """The text names the service, and the port or option that is probably wrong."""
-    assert name in guess(line)
+    assert name in guess_service(line)
 
 
 @given(st.binary(max_size=40))
 def test_any_octets_have_an_answer(line: bytes) -> None:
     """No octets raise."""
-    assert guess(line)
+    assert guess_service(line)

@@ -268,7 +268,7 @@ def test_restart_settles_line_ends_anew() -> None:
     """Inside TLS the first status line decides again, and pipelining waits for a new CAPA."""
     protocol = ready([commands.stls()])
     events(protocol, [b"+OK\r\n"])
-    protocol.restart()
+    protocol.reset_for_tls()
     assert not protocol.pipelining
     protocol.send(commands.noop())
     protocol.data_to_send()
@@ -282,7 +282,7 @@ def test_restart_refuses_octets_in_clear_text(late: bytes) -> None:
     events(protocol, [b"+OK\r\n"])
     protocol.receive_data(late)
     with pytest.raises(ProtocolError):
-        protocol.restart()
+        protocol.reset_for_tls()
     with pytest.raises(ConnectionLost):
         protocol.send(commands.noop())
 
@@ -563,8 +563,8 @@ def test_poison() -> None:
     """After `poison` every use raises `ConnectionLost` with the first reason, and nothing more goes out or comes in."""
     protocol = ready([commands.retr(1)])
     protocol.receive_data(b"+OK\r\nhalf a")
-    protocol.poison("first")
-    protocol.poison("second")
+    protocol.fail("first")
+    protocol.fail("second")
     protocol.receive_data(b"+OK\r\n")
     assert not protocol.pending
     assert protocol.data_to_send() == b""

@@ -14,7 +14,7 @@ import socket
 from typing import TYPE_CHECKING, cast
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
-from pymailbox.pop3.patience import Left
+from pymailbox.pop3.deadlines import Left
 
 if TYPE_CHECKING:
     import ssl

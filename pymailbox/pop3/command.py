@@ -74,13 +74,13 @@ class Verb(Generic[T]):
     parse: Callable[[Reply, Note], T]
     body: Body = Body.NONE
     #: Whether nothing may be in flight before it, nor be sent behind it until it is answered.
-    alone: bool = False
+    barrier: bool = False
     #: Whether its arguments are a secret.
     secret: bool = False
     #: Whether `+ challenge` is an answer to it (RFC 5034 §4).
-    challenged: bool = False
+    accepts_challenge: bool = False
     #: What a refusal means that says nothing more of itself, and in words.
-    refused: type[CommandError] = CommandError
+    error: type[CommandError] = CommandError
     problem: str = "the server refused the command"
 
 
@@ -101,13 +101,13 @@ class Command(Generic[T]):
         """The octets to send, CRLF included; empty for what is only awaited (the greeting)."""
         name, arguments = self.verb.name, self.arguments
         if not name:
-            return arguments + b"\r\n" if self.verb.challenged else b""
+            return arguments + b"\r\n" if self.verb.accepts_challenge else b""
         return name + b" " + arguments + b"\r\n" if arguments else name + b"\r\n"
 
     @property
     def redacted(self) -> str:
         """The command as it may be shown: `RETR 7`, `PASS ***`."""
-        name = self.verb.name.decode() or ("SASL response" if self.verb.challenged else "greeting")
+        name = self.verb.name.decode() or ("SASL response" if self.verb.accepts_challenge else "greeting")
         if not self.arguments:
             return name
         shown = self.arguments.decode("utf-8", "replace")
@@ -125,5 +125,5 @@ class Command(Generic[T]):
         """Return the value that `reply` gives, or its refusal as a value."""
         if reply.status == b"-ERR":
             verb = self.verb
-            return refusal(reply.message, command=self.redacted, default=verb.refused, problem=verb.problem)
+            return refusal(reply.message, command=self.redacted, default=verb.error, problem=verb.problem)
         return self.verb.parse(reply, note)

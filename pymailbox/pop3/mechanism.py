@@ -11,7 +11,7 @@ from attrs import Attribute, frozen
 
 from pymailbox.pop3.commands import text
 
-__all__ = ["Channel", "Exchange", "Mechanism", "Peer", "clean"]
+__all__ = ["Channel", "Exchange", "Mechanism", "Peer", "no_control_characters"]
 
 #: One run of a mechanism. It yields responses: first the initial one (None where the server speaks first). It is sent
 #: challenges, decoded from base64, and None for the server's +OK: to end then is to be content, to yield is to have
@@ -63,6 +63,6 @@ class Mechanism(Interface):
         """Start one exchange."""
 
 
-def clean(_: object, attribute: "Attribute[Any]", value: str) -> None:
+def no_control_characters(_: object, attribute: "Attribute[Any]", value: str) -> None:
     """Refuse control characters in the octets of a field, without showing it (an attrs validator)."""
     text(value, attribute.name)

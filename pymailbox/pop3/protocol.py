@@ -14,13 +14,12 @@ from typing import Any
 from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, MailboxError, ProtocolError, printable
-from pymailbox.pop3 import wire
+from pymailbox.pop3 import wirelog
+from pymailbox.pop3.body_meter import BodyMeter
+from pymailbox.pop3.checks import bad_status, guess_service, limit_exceeded, truncated, unsolicited
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
-from pymailbox.pop3.doubts import exceeded, strange, truncated, unasked
 from pymailbox.pop3.framing import CRLF, LF, Framing
-from pymailbox.pop3.impostors import guess
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.measure import Measure
 from pymailbox.secrets import Secrets
 
 __all__ = ["Protocol"]
@@ -60,15 +59,15 @@ class Protocol:
     _text: bytes | None = field(default=None, init=False)
     _skip: int = field(default=0, init=False)  # octets of the status line that the body's first piece begins with
     _pieces: list[bytes] = field(factory=list, init=False)
-    _measure: Measure = field(init=False)
+    _meter: BodyMeter = field(init=False)
     _complete: bool = field(default=False, init=False)
 
     _failure: str | None = field(default=None, init=False)
-    _piped: bool = field(default=False, init=False)  # several were in flight since the pipe last ran dry
-    _logged: bool = field(factory=wire.listening, init=False)  # asked once for each round trip
+    _pipelined: bool = field(default=False, init=False)  # several were in flight since the pipe last ran dry
+    _logged: bool = field(factory=wirelog.listening, init=False)  # asked once for each round trip
 
     def __attrs_post_init__(self) -> None:
-        self._measure = Measure(self.limits)
+        self._meter = BodyMeter(self.limits)
 
     # --- out ----------------------------------------------------------------------------------------------
 
@@ -79,7 +78,7 @@ class Protocol:
         if command.verb.secret:
             self.secrets.note(command)
         self._expected += command.expected
-        if command.verb.name or command.verb.challenged:
+        if command.verb.name or command.verb.accepts_challenge:
             self._queued.append(command)
         else:  # the greeting is owed without being asked for
             self._flight += command.expected
@@ -91,15 +90,15 @@ class Protocol:
         if not queued:
             return b""
         lines = []
-        self._logged = wire.listening()
+        self._logged = wirelog.listening()
         while queued and self._may_send(queued[0]):
             command = queued.popleft()
             owed.append(command)
             self._flight += command.expected
             lines.append(command.line)
             if self._logged:
-                wire.sent(command)
-        self._piped = self._piped or len(owed) > 1
+                wirelog.sent(command)
+        self._pipelined = self._pipelined or len(owed) > 1
         return b"".join(lines)
 
     def _may_send(self, command: Command[Any]) -> bool:
@@ -110,8 +109,8 @@ class Protocol:
             self.pipelining
             and len(owed) < self._window
             and self._flight + command.expected <= self.limits.window
-            and not command.verb.alone
-            and not owed[-1].verb.alone
+            and not command.verb.barrier
+            and not owed[-1].verb.barrier
         )
 
     def room(self) -> tuple[int, int]:
@@ -122,7 +121,7 @@ class Protocol:
         waiting = len(self._owed) + len(self._queued)
         if not waiting:
             return (self._window if self.pipelining else 1), self.limits.window
-        if not self.pipelining or (self._queued or self._owed)[-1].verb.alone:
+        if not self.pipelining or (self._queued or self._owed)[-1].verb.barrier:
             return 0, 0
         return self._window - waiting, self.limits.window - self._expected
 
@@ -137,11 +136,11 @@ class Protocol:
         return len(self._owed)
 
     @property
-    def suspect(self) -> str | None:
+    def pipeline_quirk(self) -> str | None:
         """The quirk that may have ended a conversation with several commands in flight; None with one or none."""
         if not self._ended:
-            return "DROPS_PIPELINED" if self._piped else None
-        return "HANGS_UP_ON_PIPELINE" if self._piped and self._window < 2 * _FIRST_WINDOW else None
+            return "DROPS_PIPELINED" if self._pipelined else None
+        return "HANGS_UP_ON_PIPELINE" if self._pipelined and self._window < 2 * _FIRST_WINDOW else None
 
     @property
     def midway(self) -> bool:
@@ -154,7 +153,7 @@ class Protocol:
         return not self._owed
 
     @property
-    def asked(self) -> str | None:
+    def awaiting(self) -> str | None:
         """The command whose reply is awaited, or that would be sent next, as it may be shown."""
         waiting = self._owed or self._queued
         return waiting[0].redacted if waiting else None
@@ -194,14 +193,14 @@ class Protocol:
                     raise self._truncated()
                 return event
             if self._at < len(self._data):
-                raise self._unasked()
+                raise self._unsolicited()
             if self._ended:
-                raise ConnectionLost("the server closed the connection", command=self.asked)
+                raise ConnectionLost("the server closed the connection", command=self.awaiting)
             return None
         except BaseException as error:
             if isinstance(error, MailboxError):
                 self.secrets.clean(error)
-            self.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
+            self.fail(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
             raise
 
     def bodies(self) -> list[bytes]:
@@ -269,15 +268,15 @@ class Protocol:
             return None
         octets = len(piece)
         if body is not Body.KEPT or octets > self.limits.message:
-            self._measure.add(command, piece)
-            self._measure.reset()
+            self._meter.add(command, piece)
+            self._meter.reset()
         return self._finish(Reply(command, status, text, piece, octets))
 
     def _no_status(self, end: int) -> None:
         """Wait for the end of a status line that is not here yet, unless the line is too long already."""
         self._searched = len(self._data)
         if end >= 0 or len(self._data) - self._at > self.limits.status_line:
-            raise exceeded("status_line", "a status line", self.asked)
+            raise limit_exceeded("status_line", "a status line", self.awaiting)
 
     def _odd_line(self, line: bytes) -> tuple[bytes, Framing]:
         """Return a status line that ends in a bare LF or is the first of all, and the framing that follows from it."""
@@ -288,7 +287,7 @@ class Protocol:
             if not crlf:
                 self.note("LF_LINES", "the greeting ends in a bare LF")
         elif framing is CRLF and not crlf:
-            raise self._strange("a status line ends in a bare LF, unlike those before", line)
+            raise self._bad_status("a status line ends in a bare LF, unlike those before", line)
         return (line[:-1] if crlf else line), framing
 
     def _status(self, line: bytes, command: Command[Any]) -> tuple[bytes, bytes]:
@@ -300,9 +299,9 @@ class Protocol:
         if upper == b"+OK" or upper == b"-ERR":  # Q3
             self.note("LOWERCASE_STATUS", line.decode("latin-1"))
             return upper, text
-        if command.verb.challenged and token == b"+":
+        if command.verb.accepts_challenge and token == b"+":
             return token, text
-        raise self._strange(guess(line), line)
+        raise self._bad_status(guess_service(line), line)
 
     def _next_chunk(self) -> Reply | Chunk | None:
         """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""
@@ -316,55 +315,55 @@ class Protocol:
             self._skip = max(0, at - self._at)
             if piece and streamed:
                 if self.discarding:
-                    self._measure.octets += len(piece)
+                    self._meter.octets += len(piece)
                 else:
-                    self._measure.add(command, piece)
+                    self._meter.add(command, piece)
                 self._pieces.clear()
                 return Chunk(command, piece)
             self._keep(piece)
             if not self._complete:
                 return None
-        octets = self._measure.octets
+        octets = self._meter.octets
         body = None if streamed else b"".join(self._pieces)
         self._forget()
         return self._finish(Reply(command, b"+OK", text, body, octets))
 
     def _keep(self, piece: bytes) -> None:
         if piece:
-            self._measure.add(self._owed[0], piece)
+            self._meter.add(self._owed[0], piece)
             self._pieces.append(piece)
 
     def _forget(self) -> None:
         """Have no body arriving."""
         self._text, self._pieces, self._complete = None, [], False
-        self._measure.reset()
+        self._meter.reset()
 
     def _finish(self, reply: Reply) -> Reply:
         """Take the command of `reply` from the queue; octets behind the last reply owed make it worthless."""
         command = self._owed.popleft()
         if self._logged:
-            wire.received(reply, self.secrets)
+            wirelog.received(reply, self.secrets)
         self._flight -= command.expected
         self._expected -= command.expected
         if not self._owed:
-            self._piped = False
+            self._pipelined = False
             if self._at < len(self._data):
-                raise self._unasked(command)
+                raise self._unsolicited(command)
         if self._window < _LAST_WINDOW and self.pipelining:
             self._window += 1  # one for each clean reply: doubles with each round trip
         return reply
 
     # --- doubts -------------------------------------------------------------------------------------------
 
-    def _strange(self, what: str, line: bytes) -> ProtocolError:
-        return strange(what, line, self.asked)
+    def _bad_status(self, what: str, line: bytes) -> ProtocolError:
+        return bad_status(what, line, self.awaiting)
 
-    def _unasked(self, command: Command[Any] | None = None) -> MailboxError:
-        return unasked(self._data[self._at :], self.asked, behind=command.redacted if command else None)
+    def _unsolicited(self, command: Command[Any] | None = None) -> MailboxError:
+        return unsolicited(self._data[self._at :], self.awaiting, behind=command.redacted if command else None)
 
     def _truncated(self) -> ConnectionLost:
         left, midway = self._data[self._at :], self.midway
-        return truncated(left, self.asked, midway=midway, greeted=self._framing is not None)
+        return truncated(left, self.awaiting, midway=midway, greeted=self._framing is not None)
 
     # --- state --------------------------------------------------------------------------------------------
 
@@ -373,7 +372,7 @@ class Protocol:
         """Why the conversation is over, or None while it is not."""
         return self._failure
 
-    def poison(self, reason: str) -> None:
+    def fail(self, reason: str) -> None:
         """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
         if self._failure is None:
             self._failure = reason
@@ -382,10 +381,10 @@ class Protocol:
         self._forget()
         self._data, self._at, self._searched, self._skip = b"", 0, 0, 0
 
-    def restart(self) -> None:
+    def reset_for_tls(self) -> None:
         """Start anew inside TLS: line ends are fixed again by the next status line (RFC 2595 §4)."""
         if self.pending or self.owed:
-            self.poison("octets arrived in clear text behind the reply to STLS")
+            self.fail("octets arrived in clear text behind the reply to STLS")
             raise ProtocolError("octets arrived in clear text behind the reply to STLS: somebody may be interfering")
         self._framing = None
         self.pipelining = False

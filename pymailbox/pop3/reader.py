@@ -20,9 +20,9 @@ from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3.command import Command, Note, Reply, Verb
+from pymailbox.pop3.deadlines import Clock, ReplyTimeout
 from pymailbox.pop3.framing import CRLF, LF
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.patience import Clock, Patience
 from pymailbox.pop3.protocol import Protocol
 
 __all__ = ["LineProtocol", "Reader", "lines_by"]
@@ -54,7 +54,7 @@ class LineProtocol(Protocol):
         """
         self._alive()
         if not self._owed and (self._at < len(self._data) or self._ended):
-            raise self._unasked() if self.pending else self._truncated()
+            raise self._unsolicited() if self.pending else self._truncated()
         self._owed.append(_ANY)
 
     @property
@@ -94,7 +94,7 @@ class LineProtocol(Protocol):
         if self._framing is None:
             self._framing = found
         elif found is LF and self._framing is CRLF:
-            raise self._strange("a status line ends in a bare LF, unlike those before", line[:-1])
+            raise self._bad_status("a status line ends in a bare LF, unlike those before", line[:-1])
 
     def begin_body(self) -> None:
         """Have what follows the status line just taken be the body of that reply."""
@@ -115,7 +115,7 @@ class LineProtocol(Protocol):
         piece, self._at, complete = framing.take(self._data, at, self._behind)
         self._behind = max(0, at - self._at)
         if complete and not self._owed and self._at < len(self._data):
-            raise self._unasked(_ANY)
+            raise self._unsolicited(_ANY)
         if piece or complete:
             return piece, complete
         if self._ended:
@@ -203,16 +203,16 @@ class Reader(io.BufferedIOBase):
                 self.give_up("the server sent a message or listing beyond POP3.limits.message")
                 raise error_proto("-ERR the server sent a message or listing beyond POP3.limits.message")
 
-    def restart(self) -> None:
+    def reset_for_tls(self) -> None:
         """Make sure that nothing was sent in clear text behind the response to STLS."""
         try:
-            self.protocol.restart()
+            self.protocol.reset_for_tls()
         except MailboxError as error:
             raise self._broken(error) from error
 
     def give_up(self, reason: str) -> None:
         """End the session: whatever is asked from now on is `error_proto` with the first reason given."""
-        self.protocol.poison(reason)
+        self.protocol.fail(reason)
 
     @property
     def failed(self) -> bool:
@@ -234,11 +234,11 @@ class Reader(io.BufferedIOBase):
             result = step(*arguments)
             if result is not None:
                 return result
-            patience = Patience(self.timeout, self.protocol.limits.minimum_rate, self._clock())
+            reply_timeout = ReplyTimeout(self.timeout, self.protocol.limits.minimum_rate, self._clock())
             while result is None:
-                patience.left(self._clock(), None)
+                reply_timeout.left(self._clock(), None)
                 octets = self._feed(self._next_read)
-                patience.received(octets, self._clock())
+                reply_timeout.received(octets, self._clock())
                 result = step(*arguments)
         except Timeout:  # a TimeoutError, as the socket's own
             self.give_up("the server was too slow")

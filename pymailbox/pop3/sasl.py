@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError, printable
 from pymailbox.pop3.kerberos import GSSAPI
-from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, clean
+from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, no_control_characters
 from pymailbox.pop3.scram import Scram
 from pymailbox.secrets import SecretOctets, Secrets, secret
 
@@ -43,9 +43,9 @@ class Plain:
     Plain(user='boss', authorization='me@example.com')
     """
 
-    user: str = field(validator=clean)
-    password: str = field(repr=False, converter=secret, validator=clean)
-    authorization: str = field(default="", validator=clean)
+    user: str = field(validator=no_control_characters)
+    password: str = field(repr=False, converter=secret, validator=no_control_characters)
+    authorization: str = field(default="", validator=no_control_characters)
 
     name: ClassVar[str] = "PLAIN"
     plaintext: ClassVar[bool] = True
@@ -60,8 +60,8 @@ class Plain:
 class Login:
     """LOGIN: user, then password, whatever the server calls its questions. Never standardized, widely spoken."""
 
-    user: str = field(validator=clean)
-    password: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    password: str = field(repr=False, converter=secret, validator=no_control_characters)
 
     name: ClassVar[str] = "LOGIN"
     plaintext: ClassVar[bool] = True
@@ -78,8 +78,8 @@ class Login:
 class CramMD5:
     """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). Who listens can guess passwords at leisure."""
 
-    user: str = field(validator=clean)
-    password: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    password: str = field(repr=False, converter=secret, validator=no_control_characters)
 
     name: ClassVar[str] = "CRAM-MD5"
     plaintext: ClassVar[bool] = False
@@ -105,7 +105,7 @@ class CramMD5:
 class External:
     """EXTERNAL: the client certificate of the TLS channel says who it is (RFC 4422 §A); `user` is whose mailbox."""
 
-    user: str = field(default="", validator=clean)
+    user: str = field(default="", validator=no_control_characters)
 
     name: ClassVar[str] = "EXTERNAL"
     plaintext: ClassVar[bool] = False
@@ -122,7 +122,7 @@ class External:
 class Anonymous:
     """ANONYMOUS: no credentials (RFC 4505); `trace` is shown to the server's operator."""
 
-    trace: str = field(default="anonymous", validator=clean)
+    trace: str = field(default="anonymous", validator=no_control_characters)
 
     name: ClassVar[str] = "ANONYMOUS"
     plaintext: ClassVar[bool] = False
@@ -140,8 +140,8 @@ class XOAuth2:
     The token goes in a line of its own: Microsoft 365 answers "Protocol error" to the shorter form (`initial=True`).
     """
 
-    user: str = field(validator=clean)
-    token: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    token: str = field(repr=False, converter=secret, validator=no_control_characters)
     initial: bool = field(default=False, kw_only=True)
 
     name: ClassVar[str] = "XOAUTH2"
@@ -157,8 +157,8 @@ class XOAuth2:
 class OAuthBearer:
     """OAUTHBEARER: an access token (RFC 7628)."""
 
-    user: str = field(validator=clean)
-    token: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    token: str = field(repr=False, converter=secret, validator=no_control_characters)
 
     name: ClassVar[str] = "OAUTHBEARER"
     plaintext: ClassVar[bool] = True

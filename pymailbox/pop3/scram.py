@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from attrs import Attribute, field, frozen
 
 from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError, printable
-from pymailbox.pop3.mechanism import Exchange, Peer, clean
+from pymailbox.pop3.mechanism import Exchange, Peer, no_control_characters
 from pymailbox.secrets import secret
 
 __all__ = ["Scram", "allows", "available"]
@@ -58,8 +58,8 @@ class Scram:
     `tls-server-end-point` (RFC 5929, RFC 9266).
     """
 
-    user: str = field(validator=clean)
-    password: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    password: str = field(repr=False, converter=secret, validator=no_control_characters)
     name: str = field(default="SCRAM-SHA-256", converter=_upper, validator=_known)
 
     plaintext: ClassVar[bool] = False

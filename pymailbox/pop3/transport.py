@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
-from pymailbox.pop3.patience import Left
+from pymailbox.pop3.deadlines import Left
 
 if TYPE_CHECKING:
     import ssl

@@ -1,7 +1,7 @@
-"""Patience: how long a driver waits for the reply at the head of the queue.
+"""Deadlines: how long a driver waits, for a reply (`ReplyTimeout`) or for anything else (`until`).
 
-Pure; the driver brings the clock, which must be monotonic. Two bounds (DESIGN.md, decision 4): `timeout` seconds
-of silence, and, averaged over each `timeout`, the minimum rate in octets a second, so that dripping ends too.
+Pure; the driver brings the clock, which must be monotonic. A reply has two bounds (DESIGN.md, decision 4): `timeout`
+seconds of silence, and, averaged over each `timeout`, the minimum rate in octets a second, so that dripping ends too.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from attrs import define, field
 
 from pymailbox.errors import Timeout
 
-__all__ = ["LONGEST_WAIT", "Clock", "Left", "Patience", "checked_timeout", "until"]
+__all__ = ["LONGEST_WAIT", "Clock", "Left", "ReplyTimeout", "checked_timeout", "until"]
 
 #: Gives the seconds since some moment in the past; never goes back.
 Clock = Callable[[], float]
@@ -48,7 +48,7 @@ def until(seconds: float | None, what: str, clock: Clock) -> Left:
 
 
 @define(eq=False)
-class Patience:
+class ReplyTimeout:
     """The wait for one reply, begun at `now`."""
 
     timeout: float | None

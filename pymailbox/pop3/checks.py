@@ -1,27 +1,26 @@
-"""Doubts: what it means when octets do not fit, as the errors that end a conversation. Pure."""
+"""Checks: the errors for bytes that break the conversation, and a guess at who sent them. Pure."""
 
 from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError
-from pymailbox.pop3.impostors import guess
 from pymailbox.pop3.refusal import response_code
 
-__all__ = ["exceeded", "strange", "truncated", "unasked"]
+__all__ = ["bad_status", "guess_service", "limit_exceeded", "truncated", "unsolicited"]
 
 _SHOWN = 500  # octets of what a server said
 
 
-def exceeded(name: str, what: str, asked: str | None) -> LimitExceeded:
+def limit_exceeded(name: str, what: str, asked: str | None) -> LimitExceeded:
     """Return the error for more than the field `name` of `Limits` allows."""
     problem = f"the server sent {what} beyond Limits.{name}; raise that limit if this server can be trusted"
     return LimitExceeded(problem, field=name, command=asked)
 
 
-def strange(what: str, line: bytes, asked: str | None) -> ProtocolError:
+def bad_status(what: str, line: bytes, asked: str | None) -> ProtocolError:
     """Return the error for a line that is no answer to what was asked."""
     said = line.decode("latin-1")
     return ProtocolError(what, command=asked, response=said, code=response_code(said))
 
 
-def unasked(left: bytes, asked: str | None, *, behind: str | None = None) -> MailboxError:
+def unsolicited(left: bytes, asked: str | None, *, behind: str | None = None) -> MailboxError:
     """Return the error for octets that are left when nothing is owed: a forged or a parting reply, never a nuisance.
 
     `behind` is the command whose reply they came together with, which cannot be believed either.
@@ -50,7 +49,22 @@ def truncated(left: bytes, asked: str | None, *, midway: bool, greeted: bool) ->
     elif greeted:
         what = "the server closed the connection instead of answering"
     elif said and not said.upper().startswith(("+", "-")):
-        what = guess(left)
+        what = guess_service(left)
     else:
         what = "the server closed the connection instead of greeting; check host, port and security"
     return ConnectionLost(what, command=asked, response=said or None, code=response_code(said[4:]))
+
+
+def guess_service(line: bytes) -> str:
+    """Say what seems to be at the other end, from octets that are no POP3 status."""
+    if b"\x15\x03" in line[:8] or line[:2] == b"\x16\x03":
+        return 'this looks like a TLS server; use security="tls" (usually port 995)'
+    if line.startswith(b"* "):
+        return "this looks like an IMAP server; POP3 is usually on port 995 (TLS) or 110"
+    if line.startswith(b"HTTP/") or line[:1] == b"<":
+        return "this looks like an HTTP server; check host and port"
+    if line[:3].isdigit():
+        return "this looks like an SMTP or FTP server; POP3 is usually on port 995 (TLS) or 110"
+    if line.startswith(b"SSH-"):
+        return "this looks like an SSH server; POP3 is usually on port 995 (TLS) or 110"
+    return "the server's line is no POP3 status (+OK or -ERR)"
