@@ -77,7 +77,7 @@ def test_the_window_is_filled_in_one_go() -> None:
     assert fill(session, batch) == []
     feed(session, batch, b"-ERR\r\n" * 10)
     assert len(fill(session, batch)) == 20  # ten came free, and the window grew by ten
-    assert session.protocol.in_flight == 74
+    assert batch.pending == 74
 
 
 def test_the_window_is_bounded_in_octets() -> None:
@@ -365,13 +365,12 @@ def hang_up(session: Session, batch: Batch[Any]) -> None:
 def test_begin_forgets_the_conversation() -> None:
     """A fresh connection owes nothing and knows nothing but the quirks."""
     session = greeted()
-    session.logged_in = True
     fill(session, session.batch(retrs(range(1, 10))))
     session.end(ConnectionLost("gone"))
     session.begin(secure=True, loopback=False)
     assert session.protocol.owed == 0
     assert session.protocol.failure is None
-    assert (session.capabilities, session.logged_in, session.secure, session.loopback) == (None, False, True, False)
+    assert (session.capabilities, session.secure, session.loopback) == (None, True, False)
 
 
 # --- any order of use ---------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def _say(session: Session, password: str, command: Command[str]) -> Flow[str]:
     except MailboxError as error:
         _forget(error)
         raise
-    _logged_in(session)
+    _forget_capabilities(session)
     return session.secrets.redact(said)
 
 
@@ -105,7 +105,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
         raise
     finally:
         exchange.close()
-    _logged_in(session)
+    _forget_capabilities(session)
 
 
 def _converse(session: Session, chosen: Mechanism, exchange: Exchange, initial: bool | None) -> Flow[None]:
@@ -400,6 +400,5 @@ def _forget(error: MailboxError) -> None:
             clear_frames(one.__traceback__)
 
 
-def _logged_in(session: Session) -> None:
-    session.logged_in = True
+def _forget_capabilities(session: Session) -> None:
     session.capabilities = None  # asked again: they change at login (Q13); pipelining is as listed until then

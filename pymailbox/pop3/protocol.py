@@ -131,11 +131,6 @@ class Protocol:
         return len(self._owed) + len(self._queued)
 
     @property
-    def in_flight(self) -> int:
-        """How many replies the server owes to what was sent."""
-        return len(self._owed)
-
-    @property
     def pipeline_quirk(self) -> str | None:
         """The quirk that may have ended a conversation with several commands in flight; None with one or none."""
         if not self._ended:

@@ -82,7 +82,6 @@ class Session:
     loopback: bool = field(default=False, init=False)
     #: The TLS channel, for what a login binds to it.
     tls: "Channel | None" = field(default=None, init=False)
-    logged_in: bool = field(default=False, init=False)
     #: Whether the server has agreed to UTF8 (RFC 6856).
     utf8: bool = field(default=False, init=False)
 
@@ -101,7 +100,7 @@ class Session:
         self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
         self._batches.clear()
         self._aside = self._dropped = 0
-        self.greeting, self.capabilities, self.logged_in, self.utf8 = "", None, False, False
+        self.greeting, self.capabilities, self.utf8 = "", None, False
         self.secure, self.loopback, self.tls = secure, loopback, tls
 
     def learn(self, capabilities: Capabilities | None) -> None:
