@@ -155,7 +155,7 @@ class POP3:
         if resp.partition(b" ")[0].upper() in (b"+OK", b"+"):
             return resp
         if resp[:1] not in (b"+", b"-"):
-            self._open().give_up("the server's line is no POP3 status")
+            self._open().give_up("the server's line is not a POP3 status")
         raise error_proto(resp)
 
     def _getlongresp(self) -> _LongResp:

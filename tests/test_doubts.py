@@ -34,7 +34,7 @@ def test_strange_shows_the_line() -> None:
 )
 def test_unsolicited(left: bytes, behind: str | None, kind: type[Exception], code: str | None) -> None:
     """-ERR out of the blue is the server's leave-taking; anything else, or beside a reply, is out of step."""
-    error = unsolicited(left, "NOOP", behind=behind)
+    error = unsolicited(left, "NOOP", after=behind)
     assert type(error) is kind
     assert error.code == code
     assert error.response

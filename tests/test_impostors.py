@@ -18,8 +18,8 @@ from pymailbox.pop3.checks import guess_service
         (b"SSH-2.0-OpenSSH_9.6", "SSH"),
         (b"\x15\x03\x01\x00\x02\x02\x28", "TLS"),
         (b"\x16\x03\x01\x02\x00", "TLS"),
-        (b"hello", "no POP3 status"),
-        (b"", "no POP3 status"),
+        (b"hello", "not a POP3 status"),
+        (b"", "not a POP3 status"),
     ],
 )
 def test_who_it_seems_to_be(line: bytes, name: str) -> None:

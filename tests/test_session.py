@@ -275,7 +275,7 @@ def test_commands_of_an_abandoned_batch_are_not_sent() -> None:
 
 
 def test_a_reply_that_does_not_parse_ends_the_session() -> None:
-    """A reply that fits no command poisons (decision 5)."""
+    """A reply that does not parse fails the session (decision 5)."""
     session = greeted()
     batch = session.single(commands.stat())
     session.protocol.data_to_send()
