@@ -3,7 +3,7 @@
 The names, arguments, results and exceptions are the standard library's own, down to the underscore methods that
 subclasses use, and `error_proto` is the very same class. Behind them are pymailbox's framing and limits. Where the
 standard library has a defect that no caller can want this module does the right thing instead; `docs/poplib.md` lists
-each difference. It never sends QUIT on its own account, and never sends a command that the caller did not ask for.
+each difference. It never sends QUIT by itself, and never sends a command that the caller did not ask for.
 """
 
 import binascii

@@ -65,7 +65,7 @@ class AsyncDriver(Endpoint):
             early = transport.take()
             if early is not None:
                 self._receive(early)
-                self.session.protocol.reset_for_tls()  # raises: octets arrived in clear text behind the reply to STLS
+                self.session.protocol.reset_for_tls()  # raises: octets arrived in clear text after the reply to STLS
             try:
                 async with asyncio.timeout(seconds):
                     await transport.start_tls(self._tls_context())
@@ -182,7 +182,7 @@ class AsyncDriver(Endpoint):
         return results.popleft()
 
     async def _refill(self, batch: Batch[Any]) -> MailboxError | None:
-        """Get at least one more result, none if the batch is done; return the failure that comes behind them."""
+        """Get at least one more result, none if the batch is done; return the failure that comes after them."""
         self.session.take(batch)
         with _Turn(self):
             try:

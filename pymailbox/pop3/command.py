@@ -1,7 +1,7 @@
 """Command, Reply and Chunk: what goes out, what comes back, as values.
 
 A `Command[T]` knows its octets, the shape of its reply and how to read that reply as a `T`. It does no I/O and
-knows nothing of the session it will travel in.
+knows nothing of the session it will be sent in.
 """
 
 import enum
@@ -38,7 +38,7 @@ class Reply:
     command: "Command[Any]"
     #: `b"+OK"`, `b"-ERR"` or `b"+"` (a challenge).
     status: bytes
-    #: What stands behind the status and one blank, without the line end.
+    #: What follows the status and one blank, without the line end.
     text: bytes
     #: The body of a positive multi-line reply, dots unstuffed; None where there is none or it was streamed.
     body: bytes | None = None
@@ -73,7 +73,7 @@ class Verb(Generic[T]):
     #: Reads a positive reply; may raise `ProtocolError`.
     parse: Callable[[Reply, Note], T]
     body: Body = Body.NONE
-    #: Whether nothing may be in flight before it, nor be sent behind it until it is answered.
+    #: Whether nothing may be in flight before it, nor be sent after it until it is answered.
     barrier: bool = False
     #: Whether its arguments are a secret.
     secret: bool = False

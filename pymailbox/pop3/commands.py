@@ -129,7 +129,9 @@ def _stat(reply: Reply, note: Note) -> Stat:
     words = reply.text.split()
     count = number_of(words[0]) if words else None
     if count is None:
-        raise ProtocolError("STAT gave no count of messages", command=reply.command.redacted, response=reply.message)
+        raise ProtocolError(
+            "STAT returned no count of messages", command=reply.command.redacted, response=reply.message
+        )
     most = reply.command.entries
     if most is not None and count > most:
         problem = f"STAT counts {count} messages; raise Limits.listing_entries if this server can be trusted"
@@ -208,7 +210,7 @@ def _challenge(reply: Reply, _: Note) -> Challenge:
 
 # --- the verbs ------------------------------------------------------------------------------------------------
 
-_GONE = "this message cannot be had: the server has none of that number, or it is marked as deleted"
+_GONE = "message unavailable: no such number, or it is marked as deleted"
 _LOGIN: dict[str, Any] = {
     "barrier": True,
     "secret": True,
@@ -217,7 +219,11 @@ _LOGIN: dict[str, Any] = {
 }
 
 _GREETING = Verb(
-    b"", _said, barrier=True, error=TemporaryFailure, problem="the server takes no sessions now; try again later"
+    b"",
+    _said,
+    barrier=True,
+    error=TemporaryFailure,
+    problem="the server is not accepting connections right now; try again later",
 )
 _STAT = Verb(b"STAT", _stat)
 _LIST = Verb(b"LIST", _sizes, Body.LISTING)
@@ -231,12 +237,12 @@ _DELE = Verb(
     b"DELE",
     _said,
     error=MessageUnavailable,
-    problem="the server does not mark this message: it has none of that number, or it is marked already",
+    problem="the server did not mark this message: no such number, or it is marked already",
 )
 _RSET = Verb(b"RSET", _said)
 _NOOP = Verb(b"NOOP", _said)
 _QUIT = Verb(b"QUIT", _said, barrier=True)
-_USER = Verb(b"USER", _said, error=AuthenticationError, problem="the server does not take this user name")
+_USER = Verb(b"USER", _said, error=AuthenticationError, problem="the server does not accept this user name")
 _PASS = Verb(b"PASS", _said, **_LOGIN)
 _APOP = Verb(b"APOP", _said, **_LOGIN)
 _RPOP = Verb(b"RPOP", _said, **_LOGIN)
@@ -368,7 +374,7 @@ def capa() -> Command[Capabilities]:
 
 
 def stls() -> Command[str]:
-    """STLS: TLS starts behind the +OK (RFC 2595 §4)."""
+    """STLS: TLS starts after the +OK (RFC 2595 §4)."""
     return Command(_STLS)
 
 

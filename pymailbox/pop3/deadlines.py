@@ -28,12 +28,12 @@ def checked_timeout(timeout: float | None) -> float | None:
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
     if not timeout > 0:
-        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}; None waits for ever")
+        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}; None waits forever")
     return float(timeout)
 
 
 def until(seconds: float | None, what: str, clock: Clock) -> Left:
-    """Return a `Left` for the deadline that many seconds from now; None is no deadline."""
+    """Return a `Left` for the deadline that many seconds from now; None: no deadline."""
     deadline = None if seconds is None else clock() + seconds
 
     def left() -> float | None:

@@ -110,7 +110,7 @@ class Driver(Endpoint):
             return value
         except Exception:
             raise
-        except BaseException as error:  # interrupted, and be it behind the last octet
+        except BaseException as error:  # interrupted, even after the last octet
             self._fail(error)
             raise
 
@@ -155,7 +155,7 @@ class Driver(Endpoint):
         return results.popleft()
 
     def _refill(self, batch: Batch[Any]) -> MailboxError | None:
-        """Get at least one more result, none if the batch is done; return the failure that comes behind them."""
+        """Get at least one more result, none if the batch is done; return the failure that comes after them."""
         self.session.take(batch)  # before the turn: the caller's iterator runs here, and may ask something itself
         return self._exclusively(self._refilled, batch)
 

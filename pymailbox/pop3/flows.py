@@ -14,7 +14,7 @@ it yields               it is sent
 `Callback(function)`    what the caller's function returned (a driver may await it), through `secrets.secret`
 ======================  ===================================================================================
 
-Every other `MailboxError` is thrown in too, so that a flow can react; the session is poisoned by then. A flow does
+Every other `MailboxError` is thrown in too, so that a flow can react; the session has failed by then. A flow does
 no I/O, knows no clock and keeps no state but what it notes in the `Session`.
 """
 
@@ -146,7 +146,7 @@ def discover(session: Session) -> Flow[Capabilities]:
     except CommandError as refused:
         session.learn(Capabilities())
         raise NotSupported(
-            "the server does not tell its capabilities", command=refused.command, response=refused.response
+            "the server does not support CAPA", command=refused.command, response=refused.response
         ) from refused
     session.learn(capabilities)
     return capabilities
@@ -173,7 +173,7 @@ def establish(session: Session, security: Security) -> Flow[None]:
     except ConnectionLost:
         if not session.may_reconnect:
             raise
-        session.protocol.note("CLOSES_ON_CAPA", "the connection ended behind CAPA")
+        session.protocol.note("CLOSES_ON_CAPA", "the connection ended after CAPA")
         session.may_ask_capa = False
         yield from start_over(session, security)
 

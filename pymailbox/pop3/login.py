@@ -83,7 +83,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
 
     `initial` says whether its first response goes in the line of AUTH; None: where the mechanism has it so and it
     fits. Raises `AuthenticationError` and its kin for a refusal, `ProtocolError` for a server that breaks the
-    exchange, `LimitExceeded` beyond `Limits.sasl_rounds`; behind the last two the session is over.
+    exchange, `LimitExceeded` beyond `Limits.sasl_rounds`; after the last two the session is over.
     """
     if chosen.plaintext:
         _refuse_plaintext(session)
@@ -250,7 +250,7 @@ def ranking(session: Session, capabilities: Capabilities, password: bool) -> lis
             _refuse_plaintext(session)
     if not names:
         raise NotSupported(
-            f"the server offers no login for a password that is known here; it lists {', '.join(offered)}"
+            f"the server offers no password login that pymailbox supports; it lists {', '.join(offered)}"
             + (" (OAuth2: auth=OAuth2(token))" if {"XOAUTH2", "OAUTHBEARER"} & set(offered) else "")
         )
     return names
@@ -299,7 +299,7 @@ def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> 
     if offered and "XOAUTH2" not in offered:
         raise NotSupported(
             f"the server lists no login for OAuth2 tokens; it lists {', '.join(offered)}"
-            " (auth='XOAUTH2' with the token as password would try all the same)"
+            " (pass auth='XOAUTH2' with the token as password to try anyway)"
         )
     return XOAuth2(user, token)
 
@@ -389,12 +389,12 @@ def _refuse_plaintext(session: Session) -> None:
     if not _plaintext_allowed(session):
         raise NotSupported(
             f"a password would go to {session.host} in clear text;"
-            ' use security="tls" or "starttls", or say allow_plaintext=True'
+            ' use security="tls" or "starttls", or pass allow_plaintext=True'
         )
 
 
 def _forget(error: MailboxError) -> None:
-    """Empty the variables of the frames behind an error: what a server says of a login may echo a secret."""
+    """Empty the variables of the frames of an error: what a server says of a login may echo a secret."""
     for one in (error, error.__cause__):
         if one is not None:
             clear_frames(one.__traceback__)

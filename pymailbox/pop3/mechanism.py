@@ -1,4 +1,4 @@
-"""Mechanism: what a way to log in by SASL (RFC 4422) has to be, and what it may know of the other end.
+"""Mechanism: what a SASL login method (RFC 4422) provides, and what it may know of the server.
 
 Write your own by giving a class these names; pass an instance as `auth=`.
 """
@@ -45,7 +45,7 @@ class Peer:
 
 
 class Mechanism(Interface):
-    """One way to log in."""
+    """One SASL login method."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class Mechanism(Interface):
 
     @property
     def plaintext(self) -> bool:
-        """Whether who listens without TLS learns something to log in with."""
+        """Whether an eavesdropper on a connection without TLS learns enough to log in."""
 
     @property
     def initial(self) -> bool | None:

@@ -184,7 +184,7 @@ class Reader(io.BufferedIOBase):
     def lines(self) -> tuple[list[bytes], int]:
         """Return the lines of the body that follows the status line just read, and its octets (RFC 1939 §3).
 
-        Lines are parted at each LF, a CR before it is no part of them, and dots are unstuffed. Memory is that of the
+        Lines are split at each LF, a CR before it is not part of them, and dots are unstuffed. Memory is that of the
         lines and a chunk.
         """
         protocol = self.protocol
@@ -356,7 +356,7 @@ def lines_by(getline: Callable[[], tuple[bytes, int]]) -> tuple[list[bytes], int
 
 
 def _parted(body: bytes) -> list[bytes]:
-    """Part whole lines at each LF, without the CR before it."""
+    """Split whole lines at each LF, without the CR before it."""
     lines = body.splitlines()
     # Did every line end in CRLF? A CR alone ends none. Joining is the fastest way to add up their lengths.
     if len(body) - len(b"".join(lines)) != 2 * len(lines):

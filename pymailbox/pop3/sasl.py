@@ -1,7 +1,7 @@
 """SASL mechanisms (RFC 4422, RFC 5034): what to answer to a server's challenges.
 
 Each is a value with a name; `mechanism.Exchange` says how it is run, `login` runs it. Base64, `*`, the two forms of
-the first step and the number of rounds are no business of a mechanism. None does I/O.
+the first step and the number of rounds are not a mechanism's concern. None does I/O.
 
 Fields are checked when the value is made: no C0 and no DEL in their octets, before anything is sent. Secrets are not
 in the `repr`, and not in pickles.
@@ -89,7 +89,7 @@ class CramMD5:
         """Start one exchange."""
         challenge = yield None
         if not challenge:
-            raise ProtocolError("the server gave no challenge for CRAM-MD5 (RFC 2195)")
+            raise ProtocolError("the server sent no challenge for CRAM-MD5 (RFC 2195)")
         yield self.user.encode() + b" " + self._digest(challenge)
 
     def _digest(self, challenge: bytes) -> bytes:
@@ -187,11 +187,11 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
         raise AuthenticationError(
             problem, command=refused.command, response=refused.response, code=refused.code
         ) from refused
-    raise ProtocolError("the server gave a reason for refusing the token, and then took it")
+    raise ProtocolError("the server rejected the token, then reported success")
 
 
 def _reason(said: str, known: Secrets) -> str:
-    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is none is shown as it is, without the token."""
+    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is not JSON is shown as it is, without the token."""
     import json
 
     try:
@@ -222,6 +222,6 @@ def mechanism(name: str, user: str, password: str) -> Mechanism:
     if name == "GSSAPI":
         return GSSAPI(user)
     raise NotSupported(
-        f"the mechanism {printable(name)!r} is not known here; known are {', '.join(simple)}, SCRAM-*, EXTERNAL,"
+        f"the mechanism {printable(name)!r} is not supported; supported are {', '.join(simple)}, SCRAM-*, EXTERNAL,"
         " ANONYMOUS and GSSAPI"
     )

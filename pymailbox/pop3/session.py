@@ -44,7 +44,7 @@ class Batch(Generic[T]):
     #: Set when nobody waits for the results any more: what still arrives is dropped.
     abandoned: bool = field(default=False, init=False)
     exhausted: bool = field(default=False, init=False)
-    #: What ended the session before all results were in; raised behind the last of them.
+    #: What ended the session before all results were in; raised after the last of them.
     failure: MailboxError | None = field(default=None, init=False)
 
     @property
@@ -241,7 +241,7 @@ class Session:
         """Give the session up because of `error`; what ends it with several commands in flight may be pipelining.
 
         Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it (Q14). From then
-        on this object goes one by one: whoever makes the next session passes `may_pipeline` on.
+        on this object does not pipeline: whoever makes the next session passes `may_pipeline` on.
         """
         protocol = self.protocol
         quirk = protocol.pipeline_quirk
@@ -250,8 +250,8 @@ class Session:
             self.may_pipeline = False
             if isinstance(error, MailboxError):
                 error.problem += (
-                    "; it lists PIPELINING and may not be up to it: the next session of this object goes one by one"
-                    " (pipelining=False does so from the start)"
+                    "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
+                    " (pass pipelining=False for none from the start)"
                 )
                 error.args = (error.problem, *error.args[1:])
         protocol.fail(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
