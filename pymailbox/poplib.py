@@ -3,7 +3,7 @@
 The names, arguments, results and exceptions are the standard library's own, down to the underscore methods that
 subclasses use, and `error_proto` is the very same class. Behind them are pymailbox's framing and limits. Where the
 standard library has a defect that no caller can want this module does the right thing instead; `docs/poplib.md` lists
-each difference. It never sends QUIT on its own account, and never sends a command that the caller did not ask for.
+each difference. It never sends QUIT by itself, and never sends a command that the caller did not ask for.
 """
 
 import binascii
@@ -155,7 +155,7 @@ class POP3:
         if resp.partition(b" ")[0].upper() in (b"+OK", b"+"):
             return resp
         if resp[:1] not in (b"+", b"-"):
-            self._open().give_up("the server's line is no POP3 status")
+            self._open().give_up("the server's line is not a POP3 status")
         raise error_proto(resp)
 
     def _getlongresp(self) -> _LongResp:
@@ -348,7 +348,7 @@ class POP3:
             context = default_context()
         resp = self._shortcmd("STLS")
         reader = self._open()
-        reader.restart()
+        reader.reset_for_tls()
         try:
             self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
         except BaseException:

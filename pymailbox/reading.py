@@ -118,7 +118,7 @@ def _ahead(
     if ahead.batch is None:
         if not step or not snapshot.top_works or snapshot.top_sends_body or not snapshot.session.protocol.pipelining:
             return None
-        ahead.batch = snapshot.session.batch(_tops(snapshot, number, step, skip), ahead=FIRST_AHEAD)
+        ahead.batch = snapshot.session.batch(_tops(snapshot, number, step, skip), depth=FIRST_AHEAD)
     result: bytes | CommandError | None = yield Next(ahead.batch)
     if result is None or ahead.numbers.popleft() != number:
         ahead.stop()

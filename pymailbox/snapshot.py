@@ -110,8 +110,8 @@ class ReadAhead:
 
     def used(self) -> None:
         """Read further ahead: one more for each result that was of use, so that the depth doubles."""
-        if self.batch is not None and self.batch.ahead is not None:
-            self.batch.ahead += 1
+        if self.batch is not None and self.batch.depth is not None:
+            self.batch.depth += 1
 
     def take(self, number: int) -> bytes | None:
         """Return the header block of `number` if it is the next and has arrived: the short way of a steady order."""

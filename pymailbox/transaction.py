@@ -107,7 +107,7 @@ def undelete(snapshot: Snapshot[M], numbers: Sequence[int] | None) -> Flow[None]
     try:
         yield from ask(commands.rset())
     except CommandError as refused:
-        snapshot.session.protocol.poison("RSET was refused, so the marks are in doubt; nothing was deleted")
+        snapshot.session.protocol.fail("RSET was refused, so the marks are in doubt; nothing was deleted")
         refused.usable = False
         raise
     if snapshot.sizes is not None and any(snapshot.sizes[number - 1] is None for number in released):

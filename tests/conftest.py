@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from pymailbox.pop3 import patience
+from pymailbox.pop3 import deadlines
 from tests import servers
 from tests.drivers import DRIVERS, Driver
 from tests.servers import RealServer, ServerFailedError, ServerMissingError
@@ -113,5 +113,5 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """A clock that only the test moves; what waits by it looks at it every few milliseconds."""
-    monkeypatch.setattr(patience, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(deadlines, "LONGEST_WAIT", 0.01)
     return Clock()

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pymailbox.errors import CommandError, MailboxError
 from pymailbox.pop3.command import Command
-from pymailbox.pop3.flows import Call, Flow, Pipeline, Reconnect, StartTLS
+from pymailbox.pop3.flows import Callback, Flow, Pipeline, Reconnect, StartTLS
 from pymailbox.pop3.session import Session
 from pymailbox.secrets import secret
 
@@ -51,7 +51,7 @@ def play(made: Session, flow: Flow[T], *connections: Sequence[Turn]) -> T:
                 result = _answer(made, step, now)
             elif isinstance(step, Pipeline):
                 result = [_value(made, command, now) for command in step.commands]
-            elif isinstance(step, Call):
+            elif isinstance(step, Callback):
                 result = secret(step.function())
             elif isinstance(step, Reconnect):
                 assert not now

@@ -3,12 +3,12 @@
 import pytest
 
 from pymailbox.errors import ConnectionLost, ProtocolError
-from pymailbox.pop3.doubts import exceeded, strange, truncated, unasked
+from pymailbox.pop3.checks import bad_status, limit_exceeded, truncated, unsolicited
 
 
 def test_exceeded_names_the_field() -> None:
     """The field to raise is named in the text and as an attribute."""
-    error = exceeded("message", "a message", "RETR 1")
+    error = limit_exceeded("message", "a message", "RETR 1")
     assert error.field == "message"
     assert error.command == "RETR 1"
     assert "Limits.message" in str(error)
@@ -17,7 +17,7 @@ def test_exceeded_names_the_field() -> None:
 
 def test_strange_shows_the_line() -> None:
     """What the server said is shown, printable, with its response code."""
-    error = strange("no status", b"[SYS/TEMP] \x1b[31m\xff", "NOOP")
+    error = bad_status("no status", b"[SYS/TEMP] \x1b[31m\xff", "NOOP")
     assert error.code == "SYS/TEMP"
     assert str(error).isprintable()
 
@@ -32,9 +32,9 @@ def test_strange_shows_the_line() -> None:
         (b"x" * 10_000, "DELE 1", ProtocolError, None),
     ],
 )
-def test_unasked(left: bytes, behind: str | None, kind: type[Exception], code: str | None) -> None:
+def test_unsolicited(left: bytes, behind: str | None, kind: type[Exception], code: str | None) -> None:
     """-ERR out of the blue is the server's leave-taking; anything else, or beside a reply, is out of step."""
-    error = unasked(left, "NOOP", behind=behind)
+    error = unsolicited(left, "NOOP", after=behind)
     assert type(error) is kind
     assert error.code == code
     assert error.response

@@ -110,7 +110,7 @@ def test_imports_point_down(path: Path) -> None:
 
 def test_the_protocol_is_pure() -> None:
     """Nothing of the protocol imports a driver, and none of its pure pieces a socket, ssl or asyncio."""
-    pure = ("protocol", "session", "flows", "command", "commands", "listings", "capabilities", "patience", "refusal")
+    pure = ("protocol", "session", "flows", "command", "commands", "listings", "capabilities", "deadlines", "refusal")
     drivers = ("connection", "driver", "transport", "aio", "aio_driver", "aio_transport")
     for name in pure:
         source = (ROOT / "pop3" / f"{name}.py").read_text()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymailbox.pop3.impostors import guess
+from pymailbox.pop3.checks import guess_service
 
 
 @pytest.mark.parametrize(
@@ -18,16 +18,16 @@ from pymailbox.pop3.impostors import guess
         (b"SSH-2.0-OpenSSH_9.6", "SSH"),
         (b"\x15\x03\x01\x00\x02\x02\x28", "TLS"),
         (b"\x16\x03\x01\x02\x00", "TLS"),
-        (b"hello", "no POP3 status"),
-        (b"", "no POP3 status"),
+        (b"hello", "not a POP3 status"),
+        (b"", "not a POP3 status"),
     ],
 )
 def test_who_it_seems_to_be(line: bytes, name: str) -> None:
     """The text names the service, and the port or option that is probably wrong."""
-    assert name in guess(line)
+    assert name in guess_service(line)
 
 
 @given(st.binary(max_size=40))
 def test_any_octets_have_an_answer(line: bytes) -> None:
     """No octets raise."""
-    assert guess(line)
+    assert guess_service(line)

@@ -1,4 +1,4 @@
-"""Patience: `timeout` bounds silence, the minimum rate bounds dripping (decision 4). No clock is read here."""
+"""ReplyTimeout: `timeout` bounds silence, the minimum rate bounds dripping (decision 4). No clock is read here."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymailbox.errors import Timeout
-from pymailbox.pop3.patience import Patience, checked_timeout
+from pymailbox.pop3.deadlines import ReplyTimeout, checked_timeout
 
 
 def test_silence() -> None:
     """Silence of one timeout ends the wait, and not a moment earlier."""
-    patience = Patience(10.0, 100, 1000.0)
+    patience = ReplyTimeout(10.0, 100, 1000.0)
     assert patience.left(1000.0, "NOOP") == 10.0
     assert patience.left(1009.5, "NOOP") == 0.5
     with pytest.raises(Timeout, match="silent for 10 s") as caught:
@@ -24,7 +24,7 @@ def test_silence() -> None:
 
 def test_octets_begin_the_silence_anew() -> None:
     """Each octet restarts the clock of silence."""
-    patience = Patience(10.0, 100, 0.0)
+    patience = ReplyTimeout(10.0, 100, 0.0)
     patience.received(5000, 9.0)
     assert patience.left(12.0, None) == 7.0
     with pytest.raises(Timeout):
@@ -33,7 +33,7 @@ def test_octets_begin_the_silence_anew() -> None:
 
 def test_dripping() -> None:
     """Fewer octets than the minimum rate, averaged over one timeout, end the wait although none was silent."""
-    patience = Patience(10.0, 100, 0.0)
+    patience = ReplyTimeout(10.0, 100, 0.0)
     for second in range(1, 10):
         patience.received(99, float(second))
         patience.left(float(second), None)
@@ -43,7 +43,7 @@ def test_dripping() -> None:
 
 def test_a_slow_line_is_served() -> None:
     """At the minimum rate a reply may take as long as it likes."""
-    patience = Patience(10.0, 100, 0.0)
+    patience = ReplyTimeout(10.0, 100, 0.0)
     for second in range(1, 1000):
         patience.received(100, float(second))
         assert patience.left(float(second), None) is not None
@@ -52,7 +52,7 @@ def test_a_slow_line_is_served() -> None:
 @given(st.lists(st.tuples(st.floats(0.01, 3.0), st.integers(1, 200)), min_size=60, max_size=60))
 def test_never_longer_than_two_timeouts_below_the_rate(steps: list[tuple[float, int]]) -> None:
     """Whatever the rhythm: once fewer octets than the rate come, the wait ends within two timeouts."""
-    patience, now = Patience(5.0, 1000, 0.0), 0.0
+    patience, now = ReplyTimeout(5.0, 1000, 0.0), 0.0
     ended = None
     for pause, octets in steps:
         now += pause
@@ -69,7 +69,7 @@ def test_never_longer_than_two_timeouts_below_the_rate(steps: list[tuple[float, 
 
 def test_pauses_do_not_count() -> None:
     """While the caller works the clocks stand still."""
-    patience = Patience(10.0, 100, 0.0)
+    patience = ReplyTimeout(10.0, 100, 0.0)
     patience.received(1, 5.0)
     patience.pause(1000.0)
     assert patience.left(1006.0, None) == 4.0
@@ -77,7 +77,7 @@ def test_pauses_do_not_count() -> None:
 
 def test_no_timeout_is_no_bound() -> None:
     """`timeout=None` waits for ever, and has no rate."""
-    assert Patience(None, 100, 0.0).left(1e9, None) is None
+    assert ReplyTimeout(None, 100, 0.0).left(1e9, None) is None
 
 
 def test_what_was_due_is_said() -> None:
@@ -88,7 +88,7 @@ def test_what_was_due_is_said() -> None:
         ("NOOP", False, "a reply"),
     ):
         with pytest.raises(Timeout, match=said):
-            Patience(1.0, 1, 0.0).left(5.0, command, midway=midway)
+            ReplyTimeout(1.0, 1, 0.0).left(5.0, command, midway=midway)
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ def test_parting_words(scripted: Callable[..., Any]) -> None:
         pop.dele(1)
     assert caught.value.args == (b"-ERR autologout",)
     assert pop.scripted.sent == [b"STAT\r\n"]
-    with pytest.raises(poplib.error_proto, match=r"^-ERR the server ended the session on its own account$"):
+    with pytest.raises(poplib.error_proto, match=r"^-ERR the server closed the session$"):
         pop.quit()
 
 

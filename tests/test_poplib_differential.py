@@ -178,7 +178,7 @@ DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[A
         [HELLO, b"\r\n", b"+OK\r\n"],
         [("dele", 1), ("quit",)],
         [("error_proto", (b"",)), ("value", b"+OK")],
-        [("error_proto", (b"",)), ("error_proto", ("-ERR the server's line is no POP3 status",))],
+        [("error_proto", (b"",)), ("error_proto", ("-ERR the server's line is not a POP3 status",))],
     ),
     "bare LF in a status": (
         [HELLO, b"+OK\n"],
@@ -194,7 +194,7 @@ DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[A
             ("value", (1, 1)),
             (
                 "error_proto",
-                ("-ERR the server sent more than it was asked for, so no reply can be believed; open a new session",),
+                ("-ERR unsolicited data from the server; the session can no longer be trusted, open a new one",),
             ),
         ],
     ),
@@ -205,7 +205,7 @@ DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[A
         [
             (
                 "error_proto",
-                ("-ERR the server sent more than it was asked for, so no reply can be believed; open a new session",),
+                ("-ERR unsolicited data from the server; the session can no longer be trusted, open a new one",),
             )
         ],
     ),

@@ -57,7 +57,7 @@ def test_any_split_gives_the_same_lines(first: bytes, second: bytes, sizes: list
             lines, octets = file.lines()
             assert lines == parted(mail)
             assert octets == len(mail) + (0 if mail.endswith(b"\r\n") else 2)
-        assert file.protocol.idle
+        assert file.protocol.quiet
 
 
 @given(MAIL, SIZES)
@@ -77,7 +77,6 @@ def test_a_body_cut_anywhere_is_an_error(mail: bytes, sizes: list[int]) -> None:
 def test_it_is_a_file(mail: bytes, sizes: list[int], asked: list[int | None]) -> None:
     """readline and read in any order give what a file with the same octets gives."""
     with reader(mail, sizes) as file:
-        file.protocol._framing = None
         other = io.BytesIO(mail)
         for size in asked:
             if size is None:

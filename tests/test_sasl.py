@@ -244,7 +244,7 @@ def test_scram_takes_no_ok_without_proof(after: int) -> None:
     other.set_client_first((next(exchange) or b"").decode())
     if after == 2:
         exchange.send(other.get_server_first().encode())
-    with pytest.raises(ProtocolError, match="before it proved itself"):
+    with pytest.raises(ProtocolError, match="without proving its identity"):
         exchange.send(None)
 
 

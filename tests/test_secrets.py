@@ -333,8 +333,8 @@ def test_the_wire_log_costs_nothing_when_nobody_reads_it(monkeypatch: pytest.Mon
         raise AssertionError("formatted for nobody")
 
     logging.getLogger("pymailbox.wire").setLevel(logging.INFO)
-    monkeypatch.setattr("pymailbox.pop3.wire.sent", fail)
-    monkeypatch.setattr("pymailbox.pop3.wire.received", fail)
+    monkeypatch.setattr("pymailbox.pop3.wirelog.sent", fail)
+    monkeypatch.setattr("pymailbox.pop3.wirelog.received", fail)
     try:
         with Server([b"x\r\n"]) as server, Mailbox(server.host, "me", "secret", port=server.port, security="none"):
             pass

@@ -54,7 +54,7 @@ def test_a_single_command() -> None:
     assert session.protocol.data_to_send() == b"NOOP\r\n"
     feed(session, batch, b"+OK done\r\n")
     assert list(batch.results) == ["done"]
-    assert batch.done
+    assert batch.complete
 
 
 def test_results_in_order_with_refusals_as_values() -> None:
@@ -66,7 +66,7 @@ def test_results_in_order_with_refusals_as_values() -> None:
     first, second, third = batch.results
     assert (first, third) == (b"one\r\n", b"three\r\n")
     assert isinstance(second, CommandError)
-    assert batch.done
+    assert batch.complete
 
 
 def test_the_window_is_filled_in_one_go() -> None:
@@ -77,7 +77,7 @@ def test_the_window_is_filled_in_one_go() -> None:
     assert fill(session, batch) == []
     feed(session, batch, b"-ERR\r\n" * 10)
     assert len(fill(session, batch)) == 20  # ten came free, and the window grew by ten
-    assert session.protocol.in_flight == 74
+    assert batch.pending == 74
 
 
 def test_the_window_is_bounded_in_octets() -> None:
@@ -86,7 +86,7 @@ def test_the_window_is_bounded_in_octets() -> None:
     batch = session.batch(retrs(range(1, 100), expected=300))
     sent = fill(session, batch)
     assert len(sent) == 3
-    while not batch.done:
+    while not batch.complete:
         feed(session, batch, b"-ERR\r\n")
         sent += fill(session, batch)
         assert session.protocol._flight <= 1000
@@ -122,7 +122,7 @@ def test_one_by_one_without_pipelining() -> None:
         assert taken[-1] == number
         feed(session, batch, b"-ERR\r\n")
     assert fill(session, batch) == []
-    assert batch.done
+    assert batch.complete
 
 
 def test_pipelining_may_be_forbidden() -> None:
@@ -147,12 +147,12 @@ def test_alone_commands_are_not_taken_with_others() -> None:
 
 
 def test_ahead_bounds_what_is_in_flight() -> None:
-    """`ahead` holds a batch to that many commands in flight, and can be raised."""
+    """`depth` holds a batch to that many commands in flight, and can be raised."""
     session = greeted()
-    batch = session.batch(retrs(range(1, 100)), ahead=5)
+    batch = session.batch(retrs(range(1, 100)), depth=5)
     assert len(fill(session, batch)) == 5
-    assert batch.ahead
-    batch.ahead += 2
+    assert batch.depth
+    batch.depth += 2
     assert len(fill(session, batch)) == 2
 
 
@@ -275,7 +275,7 @@ def test_commands_of_an_abandoned_batch_are_not_sent() -> None:
 
 
 def test_a_reply_that_does_not_parse_ends_the_session() -> None:
-    """A reply that fits no command poisons (decision 5)."""
+    """A reply that does not parse fails the session (decision 5)."""
     session = greeted()
     batch = session.single(commands.stat())
     session.protocol.data_to_send()
@@ -346,7 +346,7 @@ def test_what_comes_after_the_end_is_not_held_against_pipelining() -> None:
     for reason in ("the connection was closed", "the connection to host broke"):
         session = greeted()
         fill(session, session.batch(retrs(range(1, 10))))
-        session.protocol.poison(reason)
+        session.protocol.fail(reason)
         with pytest.raises(ConnectionLost) as caught:
             session.single(commands.noop())
         session.end(caught.value)
@@ -365,13 +365,12 @@ def hang_up(session: Session, batch: Batch[Any]) -> None:
 def test_begin_forgets_the_conversation() -> None:
     """A fresh connection owes nothing and knows nothing but the quirks."""
     session = greeted()
-    session.logged_in = True
     fill(session, session.batch(retrs(range(1, 10))))
     session.end(ConnectionLost("gone"))
     session.begin(secure=True, loopback=False)
     assert session.protocol.owed == 0
     assert session.protocol.failure is None
-    assert (session.capabilities, session.logged_in, session.secure, session.loopback) == (None, False, True, False)
+    assert (session.capabilities, session.secure, session.loopback) == (None, True, False)
 
 
 # --- any order of use ---------------------------------------------------------------------------------------------------

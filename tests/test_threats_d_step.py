@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pymailbox.errors import ConcurrentUse, ConnectionLost, MailboxError, ProtocolError, Timeout
-from pymailbox.pop3 import Connection, Stat, commands, driver, patience, transport
+from pymailbox.pop3 import Connection, Stat, commands, deadlines, driver, transport
 from pymailbox.testing import Fault, Server
 from tests.replay import connected
 
@@ -129,7 +129,7 @@ def test_threat_64_clock_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
         pop = logged_in(server)
         assert pop.stat().count == 5
         pop.quit()
-    for name in (driver, patience, transport):
+    for name in (driver, deadlines, transport):
         source = Path(str(name.__file__)).read_text()
         assert "time.time(" not in source
 

@@ -9,7 +9,7 @@ windows-1252. Nothing here guesses a language from statistics.
 import re
 from collections.abc import Iterable
 
-__all__ = ["codec_for", "decode", "guess", "telling"]
+__all__ = ["codec_for", "decode", "guess", "useful_codecs"]
 
 _CODECS = {
     "ascii": "ascii usascii ansix341968 ansix341986 iso646us us cp367 ibm367 646 csascii ansi",
@@ -96,7 +96,7 @@ def codec_for(label: str) -> str | None:
     return codec
 
 
-def telling(labels: Iterable[str]) -> tuple[str, ...]:
+def useful_codecs(labels: Iterable[str]) -> tuple[str, ...]:
     """Name the codecs among labels that tell something about octets without a label: each once, `MAX_HINTS` at most."""
     codecs = dict.fromkeys(filter(None, map(codec_for, labels)))
     return tuple([codec for codec in codecs if codec not in ("ascii", "utf-8")][:MAX_HINTS])
@@ -140,7 +140,7 @@ def guess(data: bytes, hints: Iterable[str] = ()) -> str:
         return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError:
         pass
-    for codec in telling(hints)[: 1 if len(data) > MAX_MENDED else None]:
+    for codec in useful_codecs(hints)[: 1 if len(data) > MAX_MENDED else None]:
         try:
             return data.decode(codec) if codec != "utf-7" else _decode_utf7(data)[0]
         except ValueError:

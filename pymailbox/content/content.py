@@ -11,7 +11,7 @@ from attrs import define, field
 from .address import Address
 from .attachment import Attachment
 from .body import decode_leaf, leaves, read_attachment, read_body, read_text
-from .charset import telling
+from .charset import useful_codecs
 from .headers import MAX_OCTETS, Headers
 from .tree import Part, parse
 
@@ -174,4 +174,4 @@ class Content:
 
     def _charsets(self, root: Part) -> tuple[str, ...]:
         """Name the charsets that the parts declare, for those that declare none."""
-        return telling(filter(None, [part.parameters.get("charset") for part in leaves(root)]))
+        return useful_codecs(filter(None, [part.parameters.get("charset") for part in leaves(root)]))

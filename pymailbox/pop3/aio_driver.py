@@ -1,6 +1,6 @@
 """AsyncDriver: runs flows, commands and batches over asyncio.
 
-It waits, and keeps the deadlines of `Patience`; what to say and what the answers mean is in `session` and `flows`,
+It waits, and keeps the deadlines of `ReplyTimeout`; what to say and what the answers mean is in `session` and `flows`,
 shared with the blocking driver. A cancellation while it waits closes the transport at once and sends nothing: the
 session is over, and nothing was committed.
 """
@@ -16,8 +16,8 @@ from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.aio_transport import AsyncTransport, connect
 from pymailbox.pop3.command import Chunk, Command
+from pymailbox.pop3.deadlines import ReplyTimeout, until
 from pymailbox.pop3.endpoint import Endpoint
-from pymailbox.pop3.patience import Patience, until
 from pymailbox.pop3.session import Batch
 from pymailbox.pop3.transport import is_loopback
 from pymailbox.secrets import secret
@@ -65,7 +65,7 @@ class AsyncDriver(Endpoint):
             early = transport.take()
             if early is not None:
                 self._receive(early)
-                self.session.protocol.restart()  # raises: octets arrived in clear text behind the reply to STLS
+                self.session.protocol.reset_for_tls()  # raises: octets arrived in clear text after the reply to STLS
             try:
                 async with asyncio.timeout(seconds):
                     await transport.start_tls(self._tls_context())
@@ -77,7 +77,7 @@ class AsyncDriver(Endpoint):
 
     def abort(self) -> None:
         """Close at once without QUIT and without waiting: the server commits nothing. May be called again."""
-        self.session.protocol.poison("the connection was closed")
+        self.session.protocol.fail("the connection was closed")
         if self._transport is not None:
             self._transport.abort()
 
@@ -126,7 +126,7 @@ class AsyncDriver(Endpoint):
             return await self.execute(step.command, step.sink)
         if isinstance(step, flows.StartTLS):
             return await self._start_tls()
-        if isinstance(step, flows.Call):
+        if isinstance(step, flows.Callback):
             result = step.function()
             return secret(await result if inspect.isawaitable(result) else result)
         self.abort()
@@ -182,12 +182,12 @@ class AsyncDriver(Endpoint):
         return results.popleft()
 
     async def _refill(self, batch: Batch[Any]) -> MailboxError | None:
-        """Get at least one more result, none if the batch is done; return the failure that comes behind them."""
+        """Get at least one more result, none if the batch is done; return the failure that comes after them."""
         self.session.take(batch)
         with _Turn(self):
             try:
                 self.session.submit(batch)
-                if not batch.done:
+                if not batch.complete:
                     await self._advance(batch)
             except MailboxError as error:
                 self._fail(error)
@@ -198,7 +198,7 @@ class AsyncDriver(Endpoint):
         """Write and read until the batch has a result."""
         session = self.session
         protocol, transport = session.protocol, self._in_use()
-        patience: Patience | None = None
+        reply_timeout: ReplyTimeout | None = None
         answered = session.answered
         if transport.foreign:
             raise ConnectionLost("this session belongs to another process; open one in this process")
@@ -209,18 +209,18 @@ class AsyncDriver(Endpoint):
         while True:
             arrived = session.next_chunk(batch)
             if arrived is not None:
-                await self._hand_on(*arrived, patience)
+                await self._hand_on(*arrived, reply_timeout)
                 continue
             if batch.results:
                 return
-            if patience is None or answered != session.answered:
+            if reply_timeout is None or answered != session.answered:
                 answered = session.answered
-                patience = Patience(self.timeout, session.limits.minimum_rate, self._clock())
-            data = await transport.exchange(protocol.data_to_send(), self._left(patience))
-            patience.received(len(data), self._clock())
+                reply_timeout = ReplyTimeout(self.timeout, session.limits.minimum_rate, self._clock())
+            data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+            reply_timeout.received(len(data), self._clock())
             self._receive(data)
 
-    async def _hand_on(self, batch: Batch[Any], chunk: Chunk, patience: Patience | None) -> None:
+    async def _hand_on(self, batch: Batch[Any], chunk: Chunk, reply_timeout: ReplyTimeout | None) -> None:
         """Give a chunk to the sink; the clock stands still meanwhile."""
         if batch.sink is None:
             return
@@ -228,8 +228,8 @@ class AsyncDriver(Endpoint):
         taken = batch.sink(chunk.data)
         if inspect.isawaitable(taken):
             await taken
-        if patience is not None:
-            patience.pause(self._clock() - began)
+        if reply_timeout is not None:
+            reply_timeout.pause(self._clock() - began)
 
     def _fail(self, error: BaseException) -> None:
         """Give the session up and close the transport; nothing is sent."""

@@ -14,7 +14,7 @@ import socket
 from typing import TYPE_CHECKING, cast
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
-from pymailbox.pop3.patience import Left
+from pymailbox.pop3.deadlines import Left
 
 if TYPE_CHECKING:
     import ssl
@@ -52,7 +52,7 @@ async def connect(host: str, port: int, left: Left, source_address: tuple[str, i
             sock.setblocking(False)
             if source_address is not None:
                 sock.bind(source_address)
-            # An address that swallows everything may not use up the time of those behind it.
+            # An address that swallows everything may not use up the time of those after it.
             async with asyncio.timeout(None if seconds is None else seconds / (len(found) - position)):
                 await loop.sock_connect(sock, address)
         except OSError as error:

@@ -1,7 +1,7 @@
 """Command, Reply and Chunk: what goes out, what comes back, as values.
 
 A `Command[T]` knows its octets, the shape of its reply and how to read that reply as a `T`. It does no I/O and
-knows nothing of the session it will travel in.
+knows nothing of the session it will be sent in.
 """
 
 import enum
@@ -38,7 +38,7 @@ class Reply:
     command: "Command[Any]"
     #: `b"+OK"`, `b"-ERR"` or `b"+"` (a challenge).
     status: bytes
-    #: What stands behind the status and one blank, without the line end.
+    #: What follows the status and one blank, without the line end.
     text: bytes
     #: The body of a positive multi-line reply, dots unstuffed; None where there is none or it was streamed.
     body: bytes | None = None
@@ -73,14 +73,14 @@ class Verb(Generic[T]):
     #: Reads a positive reply; may raise `ProtocolError`.
     parse: Callable[[Reply, Note], T]
     body: Body = Body.NONE
-    #: Whether nothing may be in flight before it, nor be sent behind it until it is answered.
-    alone: bool = False
+    #: Whether nothing may be in flight before it, nor be sent after it until it is answered.
+    barrier: bool = False
     #: Whether its arguments are a secret.
     secret: bool = False
     #: Whether `+ challenge` is an answer to it (RFC 5034 §4).
-    challenged: bool = False
+    accepts_challenge: bool = False
     #: What a refusal means that says nothing more of itself, and in words.
-    refused: type[CommandError] = CommandError
+    error: type[CommandError] = CommandError
     problem: str = "the server refused the command"
 
 
@@ -101,13 +101,13 @@ class Command(Generic[T]):
         """The octets to send, CRLF included; empty for what is only awaited (the greeting)."""
         name, arguments = self.verb.name, self.arguments
         if not name:
-            return arguments + b"\r\n" if self.verb.challenged else b""
+            return arguments + b"\r\n" if self.verb.accepts_challenge else b""
         return name + b" " + arguments + b"\r\n" if arguments else name + b"\r\n"
 
     @property
     def redacted(self) -> str:
         """The command as it may be shown: `RETR 7`, `PASS ***`."""
-        name = self.verb.name.decode() or ("SASL response" if self.verb.challenged else "greeting")
+        name = self.verb.name.decode() or ("SASL response" if self.verb.accepts_challenge else "greeting")
         if not self.arguments:
             return name
         shown = self.arguments.decode("utf-8", "replace")
@@ -125,5 +125,5 @@ class Command(Generic[T]):
         """Return the value that `reply` gives, or its refusal as a value."""
         if reply.status == b"-ERR":
             verb = self.verb
-            return refusal(reply.message, command=self.redacted, default=verb.refused, problem=verb.problem)
+            return refusal(reply.message, command=self.redacted, default=verb.error, problem=verb.problem)
         return self.verb.parse(reply, note)

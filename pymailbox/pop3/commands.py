@@ -129,7 +129,9 @@ def _stat(reply: Reply, note: Note) -> Stat:
     words = reply.text.split()
     count = number_of(words[0]) if words else None
     if count is None:
-        raise ProtocolError("STAT gave no count of messages", command=reply.command.redacted, response=reply.message)
+        raise ProtocolError(
+            "STAT returned no count of messages", command=reply.command.redacted, response=reply.message
+        )
     most = reply.command.entries
     if most is not None and count > most:
         problem = f"STAT counts {count} messages; raise Limits.listing_entries if this server can be trusted"
@@ -208,42 +210,46 @@ def _challenge(reply: Reply, _: Note) -> Challenge:
 
 # --- the verbs ------------------------------------------------------------------------------------------------
 
-_GONE = "this message cannot be had: the server has none of that number, or it is marked as deleted"
+_GONE = "message unavailable: no such number, or it is marked as deleted"
 _LOGIN: dict[str, Any] = {
-    "alone": True,
+    "barrier": True,
     "secret": True,
-    "refused": AuthenticationError,
+    "error": AuthenticationError,
     "problem": "the login was refused; check user and password",
 }
 
 _GREETING = Verb(
-    b"", _said, alone=True, refused=TemporaryFailure, problem="the server takes no sessions now; try again later"
+    b"",
+    _said,
+    barrier=True,
+    error=TemporaryFailure,
+    problem="the server is not accepting connections right now; try again later",
 )
 _STAT = Verb(b"STAT", _stat)
 _LIST = Verb(b"LIST", _sizes, Body.LISTING)
-_LIST_ONE = Verb(b"LIST", _one_size, refused=MessageUnavailable, problem=_GONE)
+_LIST_ONE = Verb(b"LIST", _one_size, error=MessageUnavailable, problem=_GONE)
 _UIDL = Verb(b"UIDL", _uids, Body.LISTING)
-_UIDL_ONE = Verb(b"UIDL", _one_uid, refused=MessageUnavailable, problem=_GONE)
-_RETR = Verb(b"RETR", _body, Body.KEPT, refused=MessageUnavailable, problem=_GONE)
-_STREAM = Verb(b"RETR", _octets, Body.STREAMED, refused=MessageUnavailable, problem=_GONE)
-_TOP = Verb(b"TOP", _body, Body.KEPT, refused=MessageUnavailable, problem=_GONE)
+_UIDL_ONE = Verb(b"UIDL", _one_uid, error=MessageUnavailable, problem=_GONE)
+_RETR = Verb(b"RETR", _body, Body.KEPT, error=MessageUnavailable, problem=_GONE)
+_STREAM = Verb(b"RETR", _octets, Body.STREAMED, error=MessageUnavailable, problem=_GONE)
+_TOP = Verb(b"TOP", _body, Body.KEPT, error=MessageUnavailable, problem=_GONE)
 _DELE = Verb(
     b"DELE",
     _said,
-    refused=MessageUnavailable,
-    problem="the server does not mark this message: it has none of that number, or it is marked already",
+    error=MessageUnavailable,
+    problem="the server did not mark this message: no such number, or it is marked already",
 )
 _RSET = Verb(b"RSET", _said)
 _NOOP = Verb(b"NOOP", _said)
-_QUIT = Verb(b"QUIT", _said, alone=True)
-_USER = Verb(b"USER", _said, refused=AuthenticationError, problem="the server does not take this user name")
+_QUIT = Verb(b"QUIT", _said, barrier=True)
+_USER = Verb(b"USER", _said, error=AuthenticationError, problem="the server does not accept this user name")
 _PASS = Verb(b"PASS", _said, **_LOGIN)
 _APOP = Verb(b"APOP", _said, **_LOGIN)
 _RPOP = Verb(b"RPOP", _said, **_LOGIN)
-_AUTH = Verb(b"AUTH", _challenge, challenged=True, **_LOGIN)
-_RESPONSE = Verb(b"", _challenge, challenged=True, **_LOGIN)
+_AUTH = Verb(b"AUTH", _challenge, accepts_challenge=True, **_LOGIN)
+_RESPONSE = Verb(b"", _challenge, accepts_challenge=True, **_LOGIN)
 _CAPA = Verb(b"CAPA", _capabilities, Body.TEXT)
-_STLS = Verb(b"STLS", _said, alone=True, problem="the server refused to start TLS")
+_STLS = Verb(b"STLS", _said, barrier=True, problem="the server refused to start TLS")
 _UTF8 = Verb(b"UTF8", _said)
 _LANG = Verb(b"LANG", _said)
 _LANGUAGES = Verb(b"LANG", _languages, Body.TEXT)
@@ -368,7 +374,7 @@ def capa() -> Command[Capabilities]:
 
 
 def stls() -> Command[str]:
-    """STLS: TLS starts behind the +OK (RFC 2595 §4)."""
+    """STLS: TLS starts after the +OK (RFC 2595 §4)."""
     return Command(_STLS)
 
 

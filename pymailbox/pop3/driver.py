@@ -11,8 +11,8 @@ from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, Mailbo
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.command import Chunk, Command
+from pymailbox.pop3.deadlines import ReplyTimeout, until
 from pymailbox.pop3.endpoint import Endpoint
-from pymailbox.pop3.patience import Patience, until
 from pymailbox.pop3.session import Batch
 from pymailbox.pop3.transport import Transport, connect, is_loopback
 from pymailbox.secrets import secret
@@ -47,7 +47,7 @@ class Driver(Endpoint):
 
     def close(self) -> None:
         """Close the socket without QUIT: the server commits nothing. May be called again."""
-        self.session.protocol.poison("the connection was closed")
+        self.session.protocol.fail("the connection was closed")
         if self._transport is not None:
             self._transport.close()
 
@@ -91,7 +91,7 @@ class Driver(Endpoint):
             return self.execute(step.command, step.sink)
         if isinstance(step, flows.StartTLS):
             return self._start_tls()
-        if isinstance(step, flows.Call):
+        if isinstance(step, flows.Callback):
             return secret(step.function())
         self.close()
         return self.connect()
@@ -110,7 +110,7 @@ class Driver(Endpoint):
             return value
         except Exception:
             raise
-        except BaseException as error:  # interrupted, and be it behind the last octet
+        except BaseException as error:  # interrupted, even after the last octet
             self._fail(error)
             raise
 
@@ -155,14 +155,14 @@ class Driver(Endpoint):
         return results.popleft()
 
     def _refill(self, batch: Batch[Any]) -> MailboxError | None:
-        """Get at least one more result, none if the batch is done; return the failure that comes behind them."""
+        """Get at least one more result, none if the batch is done; return the failure that comes after them."""
         self.session.take(batch)  # before the turn: the caller's iterator runs here, and may ask something itself
         return self._exclusively(self._refilled, batch)
 
     def _refilled(self, batch: Batch[Any]) -> MailboxError | None:
         try:
             self.session.submit(batch)
-            if not batch.done:
+            if not batch.complete:
                 self._advance(batch)
         except MailboxError as error:
             self._fail(error)
@@ -174,7 +174,7 @@ class Driver(Endpoint):
         session = self.session
         protocol = session.protocol
         transport = self._transport_in_use()
-        patience: Patience | None = None
+        reply_timeout: ReplyTimeout | None = None
         answered = session.answered
         if transport.foreign:
             raise ConnectionLost("this session belongs to another process; open one in this process")
@@ -183,25 +183,25 @@ class Driver(Endpoint):
         while True:
             arrived = session.next_chunk(batch)
             if arrived is not None:
-                self._hand_on(*arrived, patience)
+                self._hand_on(*arrived, reply_timeout)
                 continue
             if batch.results:
                 return
-            if patience is None or answered != session.answered:
+            if reply_timeout is None or answered != session.answered:
                 answered = session.answered
-                patience = Patience(self.timeout, session.limits.minimum_rate, self._clock())
-            data = transport.exchange(protocol.data_to_send(), self._left(patience))
-            patience.received(len(data), self._clock())
+                reply_timeout = ReplyTimeout(self.timeout, session.limits.minimum_rate, self._clock())
+            data = transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+            reply_timeout.received(len(data), self._clock())
             self._receive(data)
 
-    def _hand_on(self, batch: Batch[Any], chunk: Chunk, patience: Patience | None) -> None:
+    def _hand_on(self, batch: Batch[Any], chunk: Chunk, reply_timeout: ReplyTimeout | None) -> None:
         """Give a chunk to the sink; the clock stands still meanwhile."""
         if batch.sink is None:
             return
         began = self._clock()
         batch.sink(chunk.data)
-        if patience is not None:
-            patience.pause(self._clock() - began)
+        if reply_timeout is not None:
+            reply_timeout.pause(self._clock() - began)
 
     def _exclusively(self, work: Callable[..., V], *arguments: Any) -> V:
         """Do one piece of work as the only user of the session; whatever it raises ends the session.

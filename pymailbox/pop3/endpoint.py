@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pymailbox.account import Account, Security, default_port
 from pymailbox.pop3 import proxy as proxies
+from pymailbox.pop3.deadlines import Clock, Left, ReplyTimeout, checked_timeout
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.patience import Clock, Left, Patience, checked_timeout
 from pymailbox.pop3.session import Session
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ class Endpoint:
         elif data is not None:
             self.session.protocol.receive_eof()
 
-    def _left(self, patience: Patience) -> Left:
+    def _left(self, reply_timeout: ReplyTimeout) -> Left:
         protocol = self.session.protocol
-        return lambda: patience.left(self._clock(), protocol.asked, midway=protocol.midway)
+        return lambda: reply_timeout.left(self._clock(), protocol.awaiting, midway=protocol.midway)
 
     # --- facts --------------------------------------------------------------------------------------------
 

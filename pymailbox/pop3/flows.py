@@ -11,10 +11,10 @@ it yields               it is sent
 `Stream(command, sink)` the octets; the chunks of the body go to `sink`
 `StartTLS()`            None, when the handshake is done; nothing may be buffered before it
 `Reconnect()`           None, on a fresh connection; asked for once at most, never with the caller's own socket
-`Call(function)`        what the caller's function returned (a driver may await it), through `secrets.secret`
+`Callback(function)`    what the caller's function returned (a driver may await it), through `secrets.secret`
 ======================  ===================================================================================
 
-Every other `MailboxError` is thrown in too, so that a flow can react; the session is poisoned by then. A flow does
+Every other `MailboxError` is thrown in too, so that a flow can react; the session has failed by then. A flow does
 no I/O, knows no clock and keeps no state but what it notes in the `Session`.
 """
 
@@ -31,7 +31,7 @@ from pymailbox.pop3.command import Command
 from pymailbox.pop3.session import Batch, Session
 
 __all__ = [
-    "Call",
+    "Callback",
     "Flow",
     "Next",
     "Pipeline",
@@ -41,7 +41,7 @@ __all__ = [
     "Stream",
     "ask",
     "ask_all",
-    "call",
+    "callback",
     "discover",
 ]
 
@@ -81,13 +81,13 @@ class Reconnect:
 
 
 @frozen(eq=False)
-class Call:
+class Callback:
     """Call a function of the caller's: a password prompt, a token refresh."""
 
     function: Callable[[], Any]
 
 
-Step = Command[Any] | Pipeline | Next | Stream | StartTLS | Reconnect | Call
+Step = Command[Any] | Pipeline | Next | Stream | StartTLS | Reconnect | Callback
 Flow = Generator[Step, Any, T]
 
 
@@ -103,9 +103,9 @@ def ask_all(wanted: Iterable[Command[T]]) -> Flow[list[T | CommandError]]:
     return results
 
 
-def call(function: Callable[[], Any]) -> Flow[Any]:
+def callback(function: Callable[[], Any]) -> Flow[Any]:
     """Call a function of the caller's and return what it returned."""
-    result: Any = yield Call(function)
+    result: Any = yield Callback(function)
     return result
 
 
@@ -132,7 +132,7 @@ def greet(session: Session, security: Security) -> Flow[None]:
 def start_tls(session: Session) -> Flow[None]:
     """STLS: ask, start TLS on an empty buffer, and forget what was said in clear text (RFC 2595 §4)."""
     yield from ask(commands.stls())
-    session.protocol.restart()
+    session.protocol.reset_for_tls()
     yield StartTLS()
     session.secure = True
     session.security = "starttls"  # what was secure stays so on a fresh connection
@@ -146,7 +146,7 @@ def discover(session: Session) -> Flow[Capabilities]:
     except CommandError as refused:
         session.learn(Capabilities())
         raise NotSupported(
-            "the server does not tell its capabilities", command=refused.command, response=refused.response
+            "the server does not support CAPA", command=refused.command, response=refused.response
         ) from refused
     session.learn(capabilities)
     return capabilities
@@ -173,7 +173,7 @@ def establish(session: Session, security: Security) -> Flow[None]:
     except ConnectionLost:
         if not session.may_reconnect:
             raise
-        session.protocol.note("CLOSES_ON_CAPA", "the connection ended behind CAPA")
+        session.protocol.note("CLOSES_ON_CAPA", "the connection ended after CAPA")
         session.may_ask_capa = False
         yield from start_over(session, security)
 

@@ -27,7 +27,7 @@ class Framing:
     def take(self, data: bytes, at: int, back: int = 0) -> tuple[bytes, int, bool]:
         """Take the body that begins, or goes on, at `at`: its octets unstuffed, where to go on, and whether it ended.
 
-        The `back` octets before `at` end the line before, so that a dot at `at` is behind a line end; where the body
+        The `back` octets before `at` end the line before, so that a dot at `at` comes after a line end; where the body
         may end right there, but not all of its end is here, the place to go on is before `at`.
 
         One scan finds the end and the stuffed dots. Mail has few of them; where there are many, the rest is done by
@@ -64,7 +64,7 @@ class Framing:
         return b"".join(pieces), cut, False
 
     def _decided(self, data: bytes, least: int) -> int:
-        """Return where the octets begin, at `least` or behind it, that may be part of an end that is not all here."""
+        """Return where the octets begin, at `least` or after it, that may be part of an end that is not all here."""
         if data[-1:] in (b"\r", b"\n", b"."):
             tail = data[max(least, len(data) - 4) :]
             for prefix in self.partial:

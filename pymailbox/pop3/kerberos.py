@@ -5,7 +5,7 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from pymailbox.errors import NotSupported, ProtocolError
-from pymailbox.pop3.mechanism import Exchange, Peer, clean
+from pymailbox.pop3.mechanism import Exchange, Peer, no_control_characters
 
 __all__ = ["GSSAPI"]
 
@@ -16,7 +16,7 @@ _NO_LAYER = 1  # of the security layers that RFC 4752 §3.3 numbers; TLS is ther
 class GSSAPI:
     """GSSAPI: the ticket of whoever is logged in to Kerberos; `user` is whose mailbox, where not their own."""
 
-    user: str = field(default="", validator=clean)
+    user: str = field(default="", validator=no_control_characters)
 
     name: ClassVar[str] = "GSSAPI"
     plaintext: ClassVar[bool] = False

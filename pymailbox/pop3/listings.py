@@ -86,7 +86,7 @@ def _regular_sizes(cells: list[str]) -> list[int] | None:
 
 
 def _regular_uids(cells: list[str]) -> list[str] | None:
-    # A blank uid, or white space other than the blank that parted the cells, is for the careful reader.
+    # A blank uid, or white space other than the blank that separated the cells, is for the careful reader.
     return None if "" in cells or not "".join(cells).isprintable() else cells
 
 
@@ -94,7 +94,7 @@ def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None],
     last = next(reversed(result), 0)
     lines = slab.split(b"\n")
     if not lines[-1]:
-        lines.pop()  # what is behind the last line end
+        lines.pop()  # what follows the last line end
     for line in lines:
         words = line.split(None, 1)
         if words and words[0].upper() == b"+OK":

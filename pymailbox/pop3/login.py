@@ -25,7 +25,7 @@ from pymailbox.pop3 import commands, scram
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Challenge
-from pymailbox.pop3.flows import Flow, ask, ask_utf8, call, known_capabilities, start_over
+from pymailbox.pop3.flows import Flow, ask, ask_utf8, callback, known_capabilities, start_over
 from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer
 from pymailbox.pop3.refusal import may_have_judged
 from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
@@ -50,7 +50,7 @@ _SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
 _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
 
 
-# --- the ways in ----------------------------------------------------------------------------------------------
+# --- the methods ----------------------------------------------------------------------------------------------
 
 
 def pass_(session: Session, password: str) -> Flow[str]:
@@ -74,7 +74,7 @@ def _say(session: Session, password: str, command: Command[str]) -> Flow[str]:
     except MailboxError as error:
         _forget(error)
         raise
-    _logged_in(session)
+    _forget_capabilities(session)
     return session.secrets.redact(said)
 
 
@@ -83,7 +83,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
 
     `initial` says whether its first response goes in the line of AUTH; None: where the mechanism has it so and it
     fits. Raises `AuthenticationError` and its kin for a refusal, `ProtocolError` for a server that breaks the
-    exchange, `LimitExceeded` beyond `Limits.sasl_rounds`; behind the last two the session is over.
+    exchange, `LimitExceeded` beyond `Limits.sasl_rounds`; after the last two the session is over.
     """
     if chosen.plaintext:
         _refuse_plaintext(session)
@@ -98,14 +98,14 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
         session.secrets.clean(error)
         _forget(error)
         if not error.usable:
-            session.protocol.poison(error.problem)
+            session.protocol.fail(error.problem)
         raise
     except BaseException:  # of a mechanism of the caller's own: the server may still wait for an answer
-        session.protocol.poison("the login was interrupted")
+        session.protocol.fail("the login was interrupted")
         raise
     finally:
         exchange.close()
-    _logged_in(session)
+    _forget_capabilities(session)
 
 
 def _converse(session: Session, chosen: Mechanism, exchange: Exchange, initial: bool | None) -> Flow[None]:
@@ -187,33 +187,38 @@ def login(session: Session, user: str | None, password: Password | None, auth: A
     check_auth(auth)
     password = secret(password)
     capabilities = yield from known_capabilities(session)
-    given = yield from _given(session, password, "password")
+    given = yield from _resolve_credential(session, password, "password")
     if isinstance(auth, OAuth2):
-        token = yield from _given(session, auth.token, "token")
-        ways = [_bearer(capabilities, user, token)]
+        token = yield from _resolve_credential(session, auth.token, "token")
+        methods = [_bearer(capabilities, user, token)]
     elif isinstance(auth, str):
-        ways = [_way(auth, user, given)]
+        methods = [_method(auth, user, given)]
     elif auth is not None:
-        ways = [auth]
+        methods = [auth]
     else:
         names = ranking(session, capabilities, given is not None)
-        if not scram.allows(user or "", given or ""):  # an emoji goes another way, if there is one
+        if not scram.allows(user or "", given or ""):  # an emoji needs another method, if there is one
             names = [name for name in names if not name.startswith("SCRAM")] or names
-        ways = [_way(name, user, given) for name in names]
+        methods = [_method(name, user, given) for name in names]
     while True:
-        way = ways.pop(0)
+        method = methods.pop(0)
         try:
-            yield from _enter(session, way)
+            yield from _attempt(session, method)
         except LoginDelay as error:
             if error.retry_after is None:
                 error.retry_after = capabilities.login_delay
             raise
         except AuthenticationError as error:
             # What the server does not have after all has judged no credentials.
-            if ways and error.code is None and _at_the_door(error) and _about(_UNKNOWN, error.response or ""):
+            if (
+                methods
+                and error.code is None
+                and _failed_at_auth_line(error)
+                and _mentions(_UNKNOWN, error.response or "")
+            ):
                 continue
             if auth is None:
-                _advise(error, way)
+                _advise(error, method)
             raise
         return
 
@@ -245,7 +250,7 @@ def ranking(session: Session, capabilities: Capabilities, password: bool) -> lis
             _refuse_plaintext(session)
     if not names:
         raise NotSupported(
-            f"the server offers no login for a password that is known here; it lists {', '.join(offered)}"
+            f"the server offers no password login that pymailbox supports; it lists {', '.join(offered)}"
             + (" (OAuth2: auth=OAuth2(token))" if {"XOAUTH2", "OAUTHBEARER"} & set(offered) else "")
         )
     return names
@@ -267,8 +272,8 @@ def named(name: str, user: str | None, password: str | None) -> Mechanism:
     return mechanism(name, user or "", password or "")
 
 
-def _way(name: str, user: str | None, password: str | None) -> Any:
-    """Return what `_enter` takes: a mechanism, or (verb, user, password)."""
+def _method(name: str, user: str | None, password: str | None) -> Any:
+    """Return what `_attempt` takes: a mechanism, or (verb, user, password)."""
     name = name.upper()
     if name in ("APOP", "USER"):
         _require(name, user, password)
@@ -294,15 +299,15 @@ def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> 
     if offered and "XOAUTH2" not in offered:
         raise NotSupported(
             f"the server lists no login for OAuth2 tokens; it lists {', '.join(offered)}"
-            " (auth='XOAUTH2' with the token as password would try all the same)"
+            " (pass auth='XOAUTH2' with the token as password to try anyway)"
         )
     return XOAuth2(user, token)
 
 
-def _given(session: Session, value: Any, what: str) -> Flow[Any]:
+def _resolve_credential(session: Session, value: Any, what: str) -> Flow[Any]:
     """Return a credential, calling for it where it is callable; from here on the session knows it as a secret."""
     if callable(value):
-        value = secret((yield from call(value)))
+        value = secret((yield from callback(value)))
     if hasattr(value, "close") and hasattr(value, "__await__"):
         value.close()
         raise TypeError(f"the callable for the {what} is a coroutine function; that is for AsyncMailbox")
@@ -314,9 +319,9 @@ def _given(session: Session, value: Any, what: str) -> Flow[Any]:
     return secret(value)
 
 
-def _enter(session: Session, way: Any) -> Flow[None]:
-    if isinstance(way, tuple):
-        verb, user, password = way
+def _attempt(session: Session, method: Any) -> Flow[None]:
+    if isinstance(method, tuple):
+        verb, user, password = method
         if verb == "APOP":
             yield from apop(session, user, password)
         else:
@@ -326,48 +331,48 @@ def _enter(session: Session, way: Any) -> Flow[None]:
             yield from pass_(session, password)
         return
     try:
-        yield from authenticate(session, way)
+        yield from authenticate(session, method)
     except (AuthenticationError, ConnectionLost) as error:
-        other = _other_form(session, way, error)
+        other = _alternative_form(session, method, error)
         if other is None:
             raise
-        session.protocol.note("OTHER_AUTH_FORM", f"{way.name}: {error.response or 'no reply'}")
+        session.protocol.note("OTHER_AUTH_FORM", f"{method.name}: {error.response or 'no reply'}")
         utf8 = session.utf8
         yield from start_over(session, session.security)
         if utf8:
             yield from ask_utf8(session)
-        yield from authenticate(session, way, initial=other)
+        yield from authenticate(session, method, initial=other)
 
 
-def _at_the_door(error: MailboxError) -> bool:
+def _failed_at_auth_line(error: MailboxError) -> bool:
     """Whether it was the line of AUTH itself that failed."""
     return (error.command or "").startswith("AUTH")
 
 
-def _other_form(session: Session, way: Mechanism, error: MailboxError) -> bool | None:
+def _alternative_form(session: Session, method: Mechanism, error: MailboxError) -> bool | None:
     """Return the form of AUTH to try instead; None where the credentials may have been judged already."""
-    if way.initial is None or not session.may_reconnect or error.code is not None or not _at_the_door(error):
+    if method.initial is None or not session.may_reconnect or error.code is not None or not _failed_at_auth_line(error):
         return None
     said = error.response or ""
     listed = session.capabilities or Capabilities()
-    if _about(_UNKNOWN, said):
+    if _mentions(_UNKNOWN, said):
         return None
-    if error.command == f"AUTH {way.name}":  # two steps, and no secret was sent yet
+    if error.command == f"AUTH {method.name}":  # two steps, and no secret was sent yet
         return True
     if isinstance(error, CommandError):
         coded = "AUTH-RESP-CODE" in listed and not may_have_judged(said)
-        return False if coded or _about(_FORM, said) else None
+        return False if coded or _mentions(_FORM, said) else None
     return False
 
 
-def _about(what: "re.Pattern[str]", said: str) -> bool:
+def _mentions(what: "re.Pattern[str]", said: str) -> bool:
     """Whether a refusal is about this, and not about who came: a second try could lock the account."""
     return bool(what.search(said)) and not may_have_judged(said)
 
 
-def _advise(error: AuthenticationError, way: Any) -> None:
+def _advise(error: AuthenticationError, method: Any) -> None:
     """Say what else could be wrong where a proof was refused that some accounts cannot give."""
-    name = way[0] if isinstance(way, tuple) else way.name
+    name = method[0] if isinstance(method, tuple) else method.name
     if name.startswith(("SCRAM", "CRAM")):
         error.problem += f' (it was {name}, the strongest that is offered; auth="PLAIN" sends the password itself)'
         error.args = (error.problem,)
@@ -384,17 +389,16 @@ def _refuse_plaintext(session: Session) -> None:
     if not _plaintext_allowed(session):
         raise NotSupported(
             f"a password would go to {session.host} in clear text;"
-            ' use security="tls" or "starttls", or say allow_plaintext=True'
+            ' use security="tls" or "starttls", or pass allow_plaintext=True'
         )
 
 
 def _forget(error: MailboxError) -> None:
-    """Empty the variables of the frames behind an error: what a server says of a login may echo a secret."""
+    """Empty the variables of the frames of an error: what a server says of a login may echo a secret."""
     for one in (error, error.__cause__):
         if one is not None:
             clear_frames(one.__traceback__)
 
 
-def _logged_in(session: Session) -> None:
-    session.logged_in = True
+def _forget_capabilities(session: Session) -> None:
     session.capabilities = None  # asked again: they change at login (Q13); pipelining is as listed until then

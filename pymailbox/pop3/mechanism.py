@@ -1,4 +1,4 @@
-"""Mechanism: what a way to log in by SASL (RFC 4422) has to be, and what it may know of the other end.
+"""Mechanism: what a SASL login method (RFC 4422) provides, and what it may know of the server.
 
 Write your own by giving a class these names; pass an instance as `auth=`.
 """
@@ -11,7 +11,7 @@ from attrs import Attribute, frozen
 
 from pymailbox.pop3.commands import text
 
-__all__ = ["Channel", "Exchange", "Mechanism", "Peer", "clean"]
+__all__ = ["Channel", "Exchange", "Mechanism", "Peer", "no_control_characters"]
 
 #: One run of a mechanism. It yields responses: first the initial one (None where the server speaks first). It is sent
 #: challenges, decoded from base64, and None for the server's +OK: to end then is to be content, to yield is to have
@@ -45,7 +45,7 @@ class Peer:
 
 
 class Mechanism(Interface):
-    """One way to log in."""
+    """One SASL login method."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class Mechanism(Interface):
 
     @property
     def plaintext(self) -> bool:
-        """Whether who listens without TLS learns something to log in with."""
+        """Whether an eavesdropper on a connection without TLS learns enough to log in."""
 
     @property
     def initial(self) -> bool | None:
@@ -63,6 +63,6 @@ class Mechanism(Interface):
         """Start one exchange."""
 
 
-def clean(_: object, attribute: "Attribute[Any]", value: str) -> None:
+def no_control_characters(_: object, attribute: "Attribute[Any]", value: str) -> None:
     """Refuse control characters in the octets of a field, without showing it (an attrs validator)."""
     text(value, attribute.name)

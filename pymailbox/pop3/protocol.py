@@ -3,9 +3,9 @@
 Four verbs: `send(command)` queues, `data_to_send()` gives the octets that the window lets out, `receive_data(data)`
 and `receive_eof()` take what arrived, `next_event()` gives a `Reply`, a `Chunk`, or None when more is needed.
 
-It owns the framing (ends of lines and bodies, dot-unstuffing), the first-in-first-out queue of replies owed, the
-window, the limits, and the poisoned state: after any doubt every later use raises `ConnectionLost`
-(DESIGN.md, decision 5). It never calls a sink and never waits.
+It owns the first-in-first-out queue of replies owed, the window, the limits, and the failed state: once anything the
+server sent cannot be trusted, every later use raises `ConnectionLost` (DESIGN.md, decision 5). It has a `ReceiveBuffer`
+for what arrives. It never calls a sink and never waits.
 """
 
 from collections import deque
@@ -13,14 +13,22 @@ from typing import Any
 
 from attrs import define, field
 
-from pymailbox.errors import ConnectionLost, MailboxError, ProtocolError, printable
-from pymailbox.pop3 import wire
+from pymailbox.errors import ConnectionLost, MailboxError, printable
+from pymailbox.pop3 import wirelog
+from pymailbox.pop3.body_meter import BodyMeter
+from pymailbox.pop3.checks import (
+    bad_status,
+    data_before_tls,
+    guess_service,
+    limit_exceeded,
+    mixed_line_ends,
+    truncated,
+    unsolicited,
+)
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
-from pymailbox.pop3.doubts import exceeded, strange, truncated, unasked
-from pymailbox.pop3.framing import CRLF, LF, Framing
-from pymailbox.pop3.impostors import guess
+from pymailbox.pop3.framing import CRLF, LF
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.measure import Measure
+from pymailbox.pop3.receive_buffer import ReceiveBuffer
 from pymailbox.secrets import Secrets
 
 __all__ = ["Protocol"]
@@ -50,25 +58,20 @@ class Protocol:
     _expected: int = field(default=0, init=False)  # octets of the replies to all commands, queued and sent
     _flight: int = field(default=0, init=False)  # of those sent
 
-    _data: bytes = field(default=b"", init=False)
-    _at: int = field(default=0, init=False)  # what is before it has been dealt with
-    _searched: int = field(default=0, init=False)  # no end of a status line before it
-    _ended: bool = field(default=False, init=False)
-    _framing: Framing | None = field(default=None, init=False)
+    _buffer: ReceiveBuffer = field(factory=ReceiveBuffer, init=False)
 
     # The reply whose body is arriving.
     _text: bytes | None = field(default=None, init=False)
-    _skip: int = field(default=0, init=False)  # octets of the status line that the body's first piece begins with
     _pieces: list[bytes] = field(factory=list, init=False)
-    _measure: Measure = field(init=False)
+    _meter: BodyMeter = field(init=False)
     _complete: bool = field(default=False, init=False)
 
     _failure: str | None = field(default=None, init=False)
-    _piped: bool = field(default=False, init=False)  # several were in flight since the pipe last ran dry
-    _logged: bool = field(factory=wire.listening, init=False)  # asked once for each round trip
+    _pipelined: bool = field(default=False, init=False)  # several were in flight since the pipe last ran dry
+    _logged: bool = field(factory=wirelog.listening, init=False)  # asked once for each round trip
 
     def __attrs_post_init__(self) -> None:
-        self._measure = Measure(self.limits)
+        self._meter = BodyMeter(self.limits)
 
     # --- out ----------------------------------------------------------------------------------------------
 
@@ -79,7 +82,7 @@ class Protocol:
         if command.verb.secret:
             self.secrets.note(command)
         self._expected += command.expected
-        if command.verb.name or command.verb.challenged:
+        if command.verb.name or command.verb.accepts_challenge:
             self._queued.append(command)
         else:  # the greeting is owed without being asked for
             self._flight += command.expected
@@ -91,15 +94,15 @@ class Protocol:
         if not queued:
             return b""
         lines = []
-        self._logged = wire.listening()
+        self._logged = wirelog.listening()
         while queued and self._may_send(queued[0]):
             command = queued.popleft()
             owed.append(command)
             self._flight += command.expected
             lines.append(command.line)
             if self._logged:
-                wire.sent(command)
-        self._piped = self._piped or len(owed) > 1
+                wirelog.sent(command)
+        self._pipelined = self._pipelined or len(owed) > 1
         return b"".join(lines)
 
     def _may_send(self, command: Command[Any]) -> bool:
@@ -110,8 +113,8 @@ class Protocol:
             self.pipelining
             and len(owed) < self._window
             and self._flight + command.expected <= self.limits.window
-            and not command.verb.alone
-            and not owed[-1].verb.alone
+            and not command.verb.barrier
+            and not owed[-1].verb.barrier
         )
 
     def room(self) -> tuple[int, int]:
@@ -122,7 +125,7 @@ class Protocol:
         waiting = len(self._owed) + len(self._queued)
         if not waiting:
             return (self._window if self.pipelining else 1), self.limits.window
-        if not self.pipelining or (self._queued or self._owed)[-1].verb.alone:
+        if not self.pipelining or (self._queued or self._owed)[-1].verb.barrier:
             return 0, 0
         return self._window - waiting, self.limits.window - self._expected
 
@@ -132,16 +135,11 @@ class Protocol:
         return len(self._owed) + len(self._queued)
 
     @property
-    def in_flight(self) -> int:
-        """How many replies the server owes to what was sent."""
-        return len(self._owed)
-
-    @property
-    def suspect(self) -> str | None:
+    def pipeline_quirk(self) -> str | None:
         """The quirk that may have ended a conversation with several commands in flight; None with one or none."""
-        if not self._ended:
-            return "DROPS_PIPELINED" if self._piped else None
-        return "HANGS_UP_ON_PIPELINE" if self._piped and self._window < 2 * _FIRST_WINDOW else None
+        if not self._buffer.ended:
+            return "DROPS_PIPELINED" if self._pipelined else None
+        return "HANGS_UP_ON_PIPELINE" if self._pipelined and self._window < 2 * _FIRST_WINDOW else None
 
     @property
     def midway(self) -> bool:
@@ -154,7 +152,7 @@ class Protocol:
         return not self._owed
 
     @property
-    def asked(self) -> str | None:
+    def awaiting(self) -> str | None:
         """The command whose reply is awaited, or that would be sent next, as it may be shown."""
         waiting = self._owed or self._queued
         return waiting[0].redacted if waiting else None
@@ -163,45 +161,41 @@ class Protocol:
 
     def receive_data(self, data: bytes) -> None:
         """Take octets from the server."""
-        if self._failure is not None:
-            return
-        left = len(self._data) - self._at
-        self._searched = max(0, self._searched - self._at)
-        self._data = self._data[self._at :] + data if left else data
-        self._at = 0
+        if self._failure is None:
+            self._buffer.feed(data)
 
     def receive_eof(self) -> None:
         """Take the end of the server's octets: nothing more will come."""
-        self._ended = True
+        self._buffer.feed_eof()
 
     @property
     def pending(self) -> bool:
         """Whether octets have arrived that no event has taken yet."""
-        return self._at < len(self._data)
+        return not self._buffer.empty
 
     def next_event(self) -> Reply | Chunk | None:
         """Return what is complete by now, in the order of the commands; None when more octets are needed.
 
         Raises `ProtocolError` (the server broke the protocol), `LimitExceeded`, or `ConnectionLost` (the octets
-        ended too early); the conversation is poisoned then.
+        ended too early); the conversation has failed then.
         """
         if self._failure is not None:
             raise ConnectionLost(self._failure)
         try:
             if self._owed:
                 event = self._next_status() if self._text is None else self._next_chunk()
-                if event is None and self._ended:
+                if event is None and self._buffer.ended:
                     raise self._truncated()
                 return event
-            if self._at < len(self._data):
-                raise self._unasked()
-            if self._ended:
-                raise ConnectionLost("the server closed the connection", command=self.asked)
+            if not self._buffer.empty:
+                raise self._unsolicited()
+            if self._buffer.ended:
+                raise ConnectionLost("the server closed the connection", command=self.awaiting)
             return None
         except BaseException as error:
             if isinstance(error, MailboxError):
                 self.secrets.clean(error)
-            self.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
+            self.fail(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
             raise
 
     def bodies(self) -> list[bytes]:
@@ -210,10 +204,10 @@ class Protocol:
         The short way for a pipeline of RETR or TOP: it stops before whatever is not plain, and before the last reply
         owed, for `next_event` to deal with.
         """
-        owed = self._owed
-        if len(owed) < 2 or self._framing is not CRLF or self._text is not None or self._logged or self.discarding:
+        owed, buffer = self._owed, self._buffer
+        if len(owed) < 2 or buffer.framing is not CRLF or self._text is not None or self._logged or self.discarding:
             return []
-        data, at, take = self._data, self._at, CRLF.take
+        data, at, take = buffer.data, buffer.position, CRLF.take
         longest, most = self.limits.status_line, self.limits.message
         found = []
         expected = 0
@@ -232,67 +226,59 @@ class Protocol:
             found.append(body)
             at = after
             expected += owed.popleft().expected
-        self._at = at
+        buffer.position = at
         self._flight -= expected
         self._expected -= expected
         self._window = max(self._window, min(_LAST_WINDOW, self._window + len(found)))
         return found
 
     def _next_status(self) -> Reply | Chunk | None:
-        data, at, framing = self._data, self._at, self._framing
-        end = data.find(b"\n", max(at, self._searched))
-        if not 0 <= end - at <= self.limits.status_line:
-            self._no_status(end)
-            return None
-        if framing is CRLF and data[end - 1] == 13 and end > at:
-            line = data[at : end - 1]
+        buffer, longest = self._buffer, self.limits.status_line
+        data, position = buffer.data, buffer.position
+        end = data.find(b"\n", position, position + longest)
+        if end > position and data[end - 1] == 13 and buffer.framing is CRLF:  # nearly always, so no call is made
+            line, buffer.position = data[position : end - 1], end + 1
         else:
-            line, framing = self._odd_line(data[at:end])
+            whole = buffer.take_line(longest + 1)
+            if whole is None:
+                return None
+            line = self._odd_line(whole)
         command = self._owed[0]
         if line[:4] == b"+OK ":
             status, text = b"+OK", line[4:]
         else:
             status, text = self._status(line, command)
-        self._at = start = end + 1
         body = command.verb.body
         if body is Body.NONE or status == b"-ERR":
             return self._finish(Reply(command, status, text))
-        # The status line's own end may be the beginning of the end of the body.
-        newline = len(framing.newline)
+        buffer.begin_body()
         if body is Body.STREAMED or self.discarding:
-            self._text, self._at, self._skip = text, start - newline, newline
+            self._text = text
             return self._next_chunk()
-        piece, self._at, ended = framing.take(data, start, newline)
-        if not ended:
-            self._text, self._skip = text, max(0, start - self._at)
+        piece, complete = buffer.take_body()
+        if not complete:
+            self._text = text
             self._keep(piece)
             return None
         octets = len(piece)
         if body is not Body.KEPT or octets > self.limits.message:
-            self._measure.add(command, piece)
-            self._measure.reset()
+            self._meter.add(command, piece)
+            self._meter.reset()
         return self._finish(Reply(command, status, text, piece, octets))
 
-    def _no_status(self, end: int) -> None:
-        """Wait for the end of a status line that is not here yet, unless the line is too long already."""
-        self._searched = len(self._data)
-        if end >= 0 or len(self._data) - self._at > self.limits.status_line:
-            raise exceeded("status_line", "a status line", self.asked)
-
-    def _odd_line(self, line: bytes) -> tuple[bytes, Framing]:
-        """Return a status line that ends in a bare LF or is the first of all, and the framing that follows from it."""
-        framing = self._framing
-        crlf = line.endswith(b"\r")
-        if framing is None:
-            framing = self._framing = CRLF if crlf else LF
-            if not crlf:
-                self.note("LF_LINES", "the greeting ends in a bare LF")
-        elif framing is CRLF and not crlf:
-            raise self._strange("a status line ends in a bare LF, unlike those before", line)
-        return (line[:-1] if crlf else line), framing
+    def _odd_line(self, line: bytes) -> bytes:
+        """Return a status line without its end: one that ends in a bare LF, is the first of all, or is too long."""
+        if not line.endswith(b"\n"):
+            raise limit_exceeded("status_line", "a status line", self.awaiting)
+        first = self._buffer.framing is None
+        if not self._buffer.fix_line_ends(line):
+            raise mixed_line_ends(line, self.awaiting)
+        if first and self._buffer.framing is LF:
+            self.note("LF_LINES", "the greeting ends in a bare LF")
+        return line[: -2 if line.endswith(b"\r\n") else -1]
 
     def _status(self, line: bytes, command: Command[Any]) -> tuple[bytes, bytes]:
-        """Part a status line into its token and its text; anything else is a ProtocolError."""
+        """Split a status line into its token and its text; anything else is a ProtocolError."""
         token, _, text = line.partition(b" ")
         if token == b"+OK" or token == b"-ERR":
             return token, text
@@ -300,9 +286,9 @@ class Protocol:
         if upper == b"+OK" or upper == b"-ERR":  # Q3
             self.note("LOWERCASE_STATUS", line.decode("latin-1"))
             return upper, text
-        if command.verb.challenged and token == b"+":
+        if command.verb.accepts_challenge and token == b"+":
             return token, text
-        raise self._strange(guess(line), line)
+        raise bad_status(guess_service(line), line, self.awaiting)
 
     def _next_chunk(self) -> Reply | Chunk | None:
         """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""
@@ -310,61 +296,53 @@ class Protocol:
         assert text is not None
         streamed = self.discarding or command.verb.body is Body.STREAMED
         if not self._complete:
-            framing, at = self._framing, self._at + self._skip
-            assert framing is not None
-            piece, self._at, self._complete = framing.take(self._data, at, self._skip)
-            self._skip = max(0, at - self._at)
+            piece, self._complete = self._buffer.take_body()
             if piece and streamed:
                 if self.discarding:
-                    self._measure.octets += len(piece)
+                    self._meter.octets += len(piece)
                 else:
-                    self._measure.add(command, piece)
+                    self._meter.add(command, piece)
                 self._pieces.clear()
                 return Chunk(command, piece)
             self._keep(piece)
             if not self._complete:
                 return None
-        octets = self._measure.octets
+        octets = self._meter.octets
         body = None if streamed else b"".join(self._pieces)
         self._forget()
         return self._finish(Reply(command, b"+OK", text, body, octets))
 
     def _keep(self, piece: bytes) -> None:
         if piece:
-            self._measure.add(self._owed[0], piece)
+            self._meter.add(self._owed[0], piece)
             self._pieces.append(piece)
 
     def _forget(self) -> None:
         """Have no body arriving."""
         self._text, self._pieces, self._complete = None, [], False
-        self._measure.reset()
+        self._meter.reset()
 
     def _finish(self, reply: Reply) -> Reply:
-        """Take the command of `reply` from the queue; octets behind the last reply owed make it worthless."""
+        """Take the command of `reply` from the queue; octets after the last reply owed make it worthless."""
         command = self._owed.popleft()
         if self._logged:
-            wire.received(reply, self.secrets)
+            wirelog.received(reply, self.secrets)
         self._flight -= command.expected
         self._expected -= command.expected
         if not self._owed:
-            self._piped = False
-            if self._at < len(self._data):
-                raise self._unasked(command)
+            self._pipelined = False
+            if not self._buffer.empty:
+                raise self._unsolicited(command)
         if self._window < _LAST_WINDOW and self.pipelining:
             self._window += 1  # one for each clean reply: doubles with each round trip
         return reply
 
-    # --- doubts -------------------------------------------------------------------------------------------
-
-    def _strange(self, what: str, line: bytes) -> ProtocolError:
-        return strange(what, line, self.asked)
-
-    def _unasked(self, command: Command[Any] | None = None) -> MailboxError:
-        return unasked(self._data[self._at :], self.asked, behind=command.redacted if command else None)
+    def _unsolicited(self, command: Command[Any] | None = None) -> MailboxError:
+        return unsolicited(self._buffer.rest, self.awaiting, after=command.redacted if command else None)
 
     def _truncated(self) -> ConnectionLost:
-        left, midway = self._data[self._at :], self.midway
-        return truncated(left, self.asked, midway=midway, greeted=self._framing is not None)
+        buffer = self._buffer
+        return truncated(buffer.rest, self.awaiting, midway=self.midway, greeted=buffer.framing is not None)
 
     # --- state --------------------------------------------------------------------------------------------
 
@@ -373,21 +351,22 @@ class Protocol:
         """Why the conversation is over, or None while it is not."""
         return self._failure
 
-    def poison(self, reason: str) -> None:
+    def fail(self, reason: str) -> None:
         """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
         if self._failure is None:
             self._failure = reason
         self._queued.clear()
         self._owed.clear()
         self._forget()
-        self._data, self._at, self._searched, self._skip = b"", 0, 0, 0
+        self._buffer.clear()
 
-    def restart(self) -> None:
+    def reset_for_tls(self) -> None:
         """Start anew inside TLS: line ends are fixed again by the next status line (RFC 2595 §4)."""
         if self.pending or self.owed:
-            self.poison("octets arrived in clear text behind the reply to STLS")
-            raise ProtocolError("octets arrived in clear text behind the reply to STLS: somebody may be interfering")
-        self._framing = None
+            error = data_before_tls()
+            self.fail(error.problem)
+            raise error
+        self._buffer.framing = None
         self.pipelining = False
 
     def note(self, quirk: str, seen: str) -> None:

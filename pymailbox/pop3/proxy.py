@@ -29,7 +29,7 @@ def checked(url: str, security: Security) -> Secret:
     if problem:
         raise ValueError(f"a proxy is given as socks5://user:password@host:port (or socks4, http): {problem}")
     if url.lower().startswith("http") and security != "tls":
-        # The greeting can arrive with the proxy's own reply, and the library drops what is behind that.
+        # The greeting can arrive with the proxy's own reply, and the library drops what follows that.
         raise ValueError('an HTTP proxy needs security="tls", where the server does not speak first')
     try:
         import python_socks  # noqa: F401 - only to know it early
@@ -55,7 +55,7 @@ def _problem(url: str) -> str | None:
     if scheme not in _SCHEMES:
         return f"its scheme is {scheme!r}"
     if more:
-        return "it ends behind the port; in user and password / ? # are written %2F %3F %23"
+        return "it has text after the port; percent-encode / ? # in the user name or password"
     if any(c < " " or c == "\x7f" for value in given for c in value):
         return "its user or password has control characters"
     user, password = given

@@ -1,9 +1,9 @@
-"""Reader: one buffer behind replies, lines and a file.
+"""Reader: one buffer that replies, lines and a file are read from.
 
 What the drop-in `pymailbox.poplib` reads with. Its callers ask line by line or for a whole body, in any order, and may
-read its `file` themselves; the framing, the limits and the poisoned state are those of `Protocol`, which is fed from a
-blocking socket or from a binary file that the caller brought. It sends nothing. What is wrong with the octets is raised
-as the standard library's `error_proto`; what the socket raises passes through.
+read its `file` themselves. A `LineProtocol` has the buffer, the limits and the failed state; the `Reader` feeds it from
+a blocking socket or from a binary file that the caller brought. It sends nothing. What is wrong with the octets is
+raised as the standard library's `error_proto`; what the socket raises passes through.
 """
 
 import contextlib
@@ -19,11 +19,10 @@ from typing import BinaryIO, TypeVar
 from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
-from pymailbox.pop3.command import Command, Note, Reply, Verb
-from pymailbox.pop3.framing import CRLF, LF
+from pymailbox.pop3.checks import data_before_tls, mixed_line_ends, unsolicited
+from pymailbox.pop3.deadlines import Clock, ReplyTimeout
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.patience import Clock, Patience
-from pymailbox.pop3.protocol import Protocol
+from pymailbox.pop3.receive_buffer import ReceiveBuffer
 
 __all__ = ["LineProtocol", "Reader", "lines_by"]
 
@@ -33,39 +32,54 @@ _FIRST_READ = 1 << 14  # octets; most replies, and one TLS record (RFC 8446 §5.
 _NEXT_READ = 1 << 18
 
 
-def _octets(reply: Reply, _: Note) -> int:
-    return reply.octets
-
-
-#: Stands in the queue for a command of which only this is known: that one reply is owed for it.
-_ANY = Command(Verb(b"a command", _octets), expected=0)
-
-
 @define(eq=False)
-class LineProtocol(Protocol):
-    """A conversation whose caller knows the shape of each reply, and says so when it reads."""
+class LineProtocol:
+    """A conversation whose caller knows the shape of each reply, and says so when it reads.
 
-    _behind: int = field(default=0, init=False)  # octets before the next piece of a body that are not part of it
+    It counts the replies owed, and fails like `Protocol`: then every use raises `ConnectionLost`.
+    """
+
+    limits: Limits
+    #: Why the conversation is over, or None while it is not.
+    failure: str | None = field(default=None, init=False)
+    _buffer: ReceiveBuffer = field(factory=ReceiveBuffer, init=False)
+    _owed: int = field(default=0, init=False)
+
+    # --- what arrives, and what is owed -------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        """Take octets from the server; none at the end of the stream."""
+        if not data:
+            self._buffer.feed_eof()
+        elif self.failure is None:
+            self._buffer.feed(data)
 
     def expect(self) -> None:
         """Take note that a command is about to be sent: one more reply is owed.
 
         Raises `ProtocolError`, or `ConnectionLost`, where anything has arrived that nobody asked for.
         """
-        self._alive()
-        if not self._owed and (self._at < len(self._data) or self._ended):
-            raise self._unasked() if self.pending else self._truncated()
-        self._owed.append(_ANY)
+        if self.failure is not None:
+            raise ConnectionLost(self.failure)
+        buffer = self._buffer
+        if not self._owed:
+            if not buffer.empty:
+                raise unsolicited(buffer.rest, None)
+            if buffer.ended:
+                raise _eof()
+        self._owed += 1
 
     @property
     def quiet(self) -> bool:
         """Whether all is well, nothing is owed and nothing is there."""
-        return self._failure is None and not self._owed and self._at == len(self._data)
+        return self.failure is None and not self._owed and self._buffer.empty
 
     @property
     def at_status(self) -> bool:
         """Whether a status line is due: a reply is owed, or the greeting, which nobody asks for."""
-        return bool(self._owed) or self._framing is None
+        return self._owed > 0 or self._buffer.framing is None
+
+    # --- what is taken ------------------------------------------------------------------------------------
 
     def next_line(self, longest: int) -> bytes | None:
         """Take one line with its end, cut at `longest` octets; at the end of the stream what is left.
@@ -73,70 +87,66 @@ class LineProtocol(Protocol):
         None when more octets are needed. The first status line fixes the line ends, and one that ends in a bare LF
         where they are CRLF is a `ProtocolError`.
         """
-        self._alive()
-        data, at = self._data, self._at
-        end = data.find(b"\n", max(at, self._searched), at + longest) + 1
-        if not end:
-            if len(data) - at < longest and not self._ended:
-                self._searched = len(data)
-                return None
-            end = min(len(data), at + longest)
-        line = data[at:end]
-        if line[-1:] == b"\n" and self.at_status:
-            self._fix_line_ends(line)
+        if self.failure is not None:
+            raise ConnectionLost(self.failure)
+        buffer = self._buffer
+        line = buffer.take_line(longest)
+        if line is None:
+            return buffer.take(longest) if buffer.ended else None
+        if (self._owed or buffer.framing is None) and line[-1:] == b"\n":
+            if not buffer.fix_line_ends(line):
+                raise mixed_line_ends(line, None)
             if self._owed:
-                self._owed.popleft()
-        self._at = end
+                self._owed -= 1
         return line
-
-    def _fix_line_ends(self, line: bytes) -> None:
-        found = CRLF if line[-2:] == b"\r\n" else LF
-        if self._framing is None:
-            self._framing = found
-        elif found is LF and self._framing is CRLF:
-            raise self._strange("a status line ends in a bare LF, unlike those before", line[:-1])
 
     def begin_body(self) -> None:
         """Have what follows the status line just taken be the body of that reply."""
-        self._alive()
-        framing = self._framing = self._framing or CRLF
-        newline = framing.newline
-        # A body may begin with its end: the framing looks for it from the status line's own end.
-        if not self._data.endswith(newline, 0, self._at):
-            self._data, self._at, self._searched = newline + self._data[self._at :], len(newline), 0
-        self._behind = len(newline)
-        self._at -= self._behind
+        if self.failure is not None:
+            raise ConnectionLost(self.failure)
+        buffer = self._buffer
+        buffer.supply_line_end()
+        buffer.begin_body()
 
     def next_piece(self) -> tuple[bytes, bool] | None:
         """Take what has arrived of the body, dots unstuffed, and whether that was the end of it; None for nothing."""
-        self._alive()
-        framing, at = self._framing, self._at + self._behind
-        assert framing is not None
-        piece, self._at, complete = framing.take(self._data, at, self._behind)
-        self._behind = max(0, at - self._at)
-        if complete and not self._owed and self._at < len(self._data):
-            raise self._unasked(_ANY)
+        if self.failure is not None:
+            raise ConnectionLost(self.failure)
+        buffer = self._buffer
+        piece, complete = buffer.take_body()
+        if complete and not self._owed and not buffer.empty:
+            raise unsolicited(buffer.rest, None, after="a command")
         if piece or complete:
             return piece, complete
-        if self._ended:
-            raise self._truncated()
+        if buffer.ended:
+            raise _eof()
         return None
 
     def take(self, size: int) -> bytes | None:
         """Take up to `size` octets as they are, none at the end of the stream; None when nothing is there yet."""
-        self._alive()
-        if not self.pending:
-            return b"" if self._ended else None
-        data = self._data[self._at : self._at + size]
-        self._at += len(data)
-        return data
+        if self.failure is not None:
+            raise ConnectionLost(self.failure)
+        buffer = self._buffer
+        return None if buffer.empty and not buffer.ended else buffer.take(size)
 
-    def _alive(self) -> None:
-        if self._failure is not None:
-            raise ConnectionLost(self._failure)
+    # --- state --------------------------------------------------------------------------------------------
 
-    def _truncated(self) -> ConnectionLost:
-        return ConnectionLost("EOF")  # the standard library's word for it
+    def fail(self, reason: str) -> None:
+        """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
+        if self.failure is None:
+            self.failure = reason
+        self._owed = 0
+        self._buffer.clear()
+
+    def reset_for_tls(self) -> None:
+        """Make sure that nothing has arrived before TLS starts; line ends are fixed again by the next status line."""
+        if self._owed or not self._buffer.empty:
+            raise data_before_tls()
+        self._buffer.framing = None
+
+
+def _eof() -> ConnectionLost:
+    return ConnectionLost("EOF")  # the standard library's word for it
 
 
 class Reader(io.BufferedIOBase):
@@ -174,7 +184,7 @@ class Reader(io.BufferedIOBase):
     def lines(self) -> tuple[list[bytes], int]:
         """Return the lines of the body that follows the status line just read, and its octets (RFC 1939 §3).
 
-        Lines are parted at each LF, a CR before it is no part of them, and dots are unstuffed. Memory is that of the
+        Lines are split at each LF, a CR before it is not part of them, and dots are unstuffed. Memory is that of the
         lines and a chunk.
         """
         protocol = self.protocol
@@ -203,16 +213,16 @@ class Reader(io.BufferedIOBase):
                 self.give_up("the server sent a message or listing beyond POP3.limits.message")
                 raise error_proto("-ERR the server sent a message or listing beyond POP3.limits.message")
 
-    def restart(self) -> None:
-        """Make sure that nothing was sent in clear text behind the response to STLS."""
+    def reset_for_tls(self) -> None:
+        """Make sure that nothing was sent in clear text after the response to STLS."""
         try:
-            self.protocol.restart()
+            self.protocol.reset_for_tls()
         except MailboxError as error:
             raise self._broken(error) from error
 
     def give_up(self, reason: str) -> None:
         """End the session: whatever is asked from now on is `error_proto` with the first reason given."""
-        self.protocol.poison(reason)
+        self.protocol.fail(reason)
 
     @property
     def failed(self) -> bool:
@@ -234,11 +244,11 @@ class Reader(io.BufferedIOBase):
             result = step(*arguments)
             if result is not None:
                 return result
-            patience = Patience(self.timeout, self.protocol.limits.minimum_rate, self._clock())
+            reply_timeout = ReplyTimeout(self.timeout, self.protocol.limits.minimum_rate, self._clock())
             while result is None:
-                patience.left(self._clock(), None)
+                reply_timeout.left(self._clock(), None)
                 octets = self._feed(self._next_read)
-                patience.received(octets, self._clock())
+                reply_timeout.received(octets, self._clock())
                 result = step(*arguments)
         except Timeout:  # a TimeoutError, as the socket's own
             self.give_up("the server was too slow")
@@ -252,14 +262,11 @@ class Reader(io.BufferedIOBase):
 
     def _feed(self, size: int) -> int:
         data = self._receive(size)
-        if data:
-            self.protocol.receive_data(data)
-        else:
-            self.protocol.receive_eof()
+        self.protocol.receive_data(data)
         return len(data)
 
     def _broken(self, error: MailboxError) -> error_proto:
-        """End the session; return what the server said last, as octets, or else our words behind `-ERR`."""
+        """End the session; return what the server said last, as octets, or else our words after `-ERR`."""
         self.give_up(error.problem)
         if isinstance(error, ConnectionLost) and error.response:
             return error_proto(error.response.encode("latin-1"))
@@ -349,7 +356,7 @@ def lines_by(getline: Callable[[], tuple[bytes, int]]) -> tuple[list[bytes], int
 
 
 def _parted(body: bytes) -> list[bytes]:
-    """Part whole lines at each LF, without the CR before it."""
+    """Split whole lines at each LF, without the CR before it."""
     lines = body.splitlines()
     # Did every line end in CRLF? A CR alone ends none. Joining is the fastest way to add up their lengths.
     if len(body) - len(b"".join(lines)) != 2 * len(lines):

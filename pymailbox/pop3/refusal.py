@@ -1,4 +1,4 @@
-"""Refusals: what the text behind `-ERR` means.
+"""Refusals: what the text after `-ERR` means.
 
 Pure. The response code decides where there is one (RFC 2449 §8, RFC 3206 §4), then the words of servers that
 send none, then what the refused command was for. Words that speak of the password win over all others: taken for
@@ -29,7 +29,7 @@ _BY_CODE: dict[str, tuple[type[CommandError], str]] = {
     "IN-USE": _LOCKED,
     "LOGIN-DELAY": _DELAY,
     "SYS/TEMP": _TEMPORARY,
-    "SYS/PERM": (PermanentFailure, "the server has a fault that its operator must mend"),
+    "SYS/PERM": (PermanentFailure, "the server has a fault that its operator must fix"),
     "AUTH": _REFUSED,
 }
 

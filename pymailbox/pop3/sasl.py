@@ -1,7 +1,7 @@
 """SASL mechanisms (RFC 4422, RFC 5034): what to answer to a server's challenges.
 
 Each is a value with a name; `mechanism.Exchange` says how it is run, `login` runs it. Base64, `*`, the two forms of
-the first step and the number of rounds are no business of a mechanism. None does I/O.
+the first step and the number of rounds are not a mechanism's concern. None does I/O.
 
 Fields are checked when the value is made: no C0 and no DEL in their octets, before anything is sent. Secrets are not
 in the `repr`, and not in pickles.
@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError, printable
 from pymailbox.pop3.kerberos import GSSAPI
-from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, clean
+from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, no_control_characters
 from pymailbox.pop3.scram import Scram
 from pymailbox.secrets import SecretOctets, Secrets, secret
 
@@ -43,9 +43,9 @@ class Plain:
     Plain(user='boss', authorization='me@example.com')
     """
 
-    user: str = field(validator=clean)
-    password: str = field(repr=False, converter=secret, validator=clean)
-    authorization: str = field(default="", validator=clean)
+    user: str = field(validator=no_control_characters)
+    password: str = field(repr=False, converter=secret, validator=no_control_characters)
+    authorization: str = field(default="", validator=no_control_characters)
 
     name: ClassVar[str] = "PLAIN"
     plaintext: ClassVar[bool] = True
@@ -60,8 +60,8 @@ class Plain:
 class Login:
     """LOGIN: user, then password, whatever the server calls its questions. Never standardized, widely spoken."""
 
-    user: str = field(validator=clean)
-    password: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    password: str = field(repr=False, converter=secret, validator=no_control_characters)
 
     name: ClassVar[str] = "LOGIN"
     plaintext: ClassVar[bool] = True
@@ -78,8 +78,8 @@ class Login:
 class CramMD5:
     """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). Who listens can guess passwords at leisure."""
 
-    user: str = field(validator=clean)
-    password: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    password: str = field(repr=False, converter=secret, validator=no_control_characters)
 
     name: ClassVar[str] = "CRAM-MD5"
     plaintext: ClassVar[bool] = False
@@ -89,7 +89,7 @@ class CramMD5:
         """Start one exchange."""
         challenge = yield None
         if not challenge:
-            raise ProtocolError("the server gave no challenge for CRAM-MD5 (RFC 2195)")
+            raise ProtocolError("the server sent no challenge for CRAM-MD5 (RFC 2195)")
         yield self.user.encode() + b" " + self._digest(challenge)
 
     def _digest(self, challenge: bytes) -> bytes:
@@ -105,7 +105,7 @@ class CramMD5:
 class External:
     """EXTERNAL: the client certificate of the TLS channel says who it is (RFC 4422 §A); `user` is whose mailbox."""
 
-    user: str = field(default="", validator=clean)
+    user: str = field(default="", validator=no_control_characters)
 
     name: ClassVar[str] = "EXTERNAL"
     plaintext: ClassVar[bool] = False
@@ -122,7 +122,7 @@ class External:
 class Anonymous:
     """ANONYMOUS: no credentials (RFC 4505); `trace` is shown to the server's operator."""
 
-    trace: str = field(default="anonymous", validator=clean)
+    trace: str = field(default="anonymous", validator=no_control_characters)
 
     name: ClassVar[str] = "ANONYMOUS"
     plaintext: ClassVar[bool] = False
@@ -140,8 +140,8 @@ class XOAuth2:
     The token goes in a line of its own: Microsoft 365 answers "Protocol error" to the shorter form (`initial=True`).
     """
 
-    user: str = field(validator=clean)
-    token: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    token: str = field(repr=False, converter=secret, validator=no_control_characters)
     initial: bool = field(default=False, kw_only=True)
 
     name: ClassVar[str] = "XOAUTH2"
@@ -157,8 +157,8 @@ class XOAuth2:
 class OAuthBearer:
     """OAUTHBEARER: an access token (RFC 7628)."""
 
-    user: str = field(validator=clean)
-    token: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    token: str = field(repr=False, converter=secret, validator=no_control_characters)
 
     name: ClassVar[str] = "OAUTHBEARER"
     plaintext: ClassVar[bool] = True
@@ -187,11 +187,11 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
         raise AuthenticationError(
             problem, command=refused.command, response=refused.response, code=refused.code
         ) from refused
-    raise ProtocolError("the server gave a reason for refusing the token, and then took it")
+    raise ProtocolError("the server rejected the token, then reported success")
 
 
 def _reason(said: str, known: Secrets) -> str:
-    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is none is shown as it is, without the token."""
+    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is not JSON is shown as it is, without the token."""
     import json
 
     try:
@@ -222,6 +222,6 @@ def mechanism(name: str, user: str, password: str) -> Mechanism:
     if name == "GSSAPI":
         return GSSAPI(user)
     raise NotSupported(
-        f"the mechanism {printable(name)!r} is not known here; known are {', '.join(simple)}, SCRAM-*, EXTERNAL,"
+        f"the mechanism {printable(name)!r} is not supported; supported are {', '.join(simple)}, SCRAM-*, EXTERNAL,"
         " ANONYMOUS and GSSAPI"
     )

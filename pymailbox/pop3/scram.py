@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from attrs import Attribute, field, frozen
 
 from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError, printable
-from pymailbox.pop3.mechanism import Exchange, Peer, clean
+from pymailbox.pop3.mechanism import Exchange, Peer, no_control_characters
 from pymailbox.secrets import secret
 
 __all__ = ["Scram", "allows", "available"]
@@ -45,7 +45,7 @@ def _upper(name: str) -> str:
 
 def _known(_: object, __: "Attribute[Any]", value: str) -> None:
     if value.removeprefix("SCRAM-").removesuffix("-PLUS") not in _HASHES:
-        raise NotSupported(f"SCRAM is known here with {', '.join(_HASHES)}, not as {value!r}")
+        raise NotSupported(f"SCRAM is supported with {', '.join(_HASHES)}, not as {value!r}")
     if not available():
         raise NotSupported(f"{value} needs the library scramp: pip install 'pymailbox[scram]'")
 
@@ -58,8 +58,8 @@ class Scram:
     `tls-server-end-point` (RFC 5929, RFC 9266).
     """
 
-    user: str = field(validator=clean)
-    password: str = field(repr=False, converter=secret, validator=clean)
+    user: str = field(validator=no_control_characters)
+    password: str = field(repr=False, converter=secret, validator=no_control_characters)
     name: str = field(default="SCRAM-SHA-256", converter=_upper, validator=_known)
 
     plaintext: ClassVar[bool] = False
@@ -102,13 +102,13 @@ def _client(mechanism: Scram, peer: Peer) -> Any:
         return scramp.ScramClient([mechanism.name], mechanism.user, mechanism.password, channel_binding=binding)
     except scramp.ScramException:
         pass
-    # Behind the except clause: what scramp's frames hold is no part of this error.
+    # After the except clause: what scramp's frames hold is not part of this error.
     raise ValueError("user or password has characters that SCRAM does not allow (RFC 4013)")
 
 
 def _text(challenge: bytes | None) -> str:
     if challenge is None:
-        raise ProtocolError("the server let us in before it proved itself; nothing it says can be believed")
+        raise ProtocolError("the server accepted the login without proving its identity (SCRAM)")
     return challenge.decode("utf-8", "replace")
 
 

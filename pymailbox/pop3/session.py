@@ -34,23 +34,23 @@ class Batch(Generic[T]):
     #: Takes the chunks of a streamed body.
     sink: Callable[[bytes], object] | None = None
     #: How many commands may be ahead of the results handed out; None: as many as the window lets out.
-    ahead: int | None = None
+    depth: int | None = None
     #: Commands taken from the iterator and not yet sent, because the window had no room for them.
-    taken: deque[Command[T]] = field(factory=deque, init=False)
+    unsent: deque[Command[T]] = field(factory=deque, init=False)
     #: Results not yet handed out; a refusal is a value here.
     results: deque[T | CommandError] = field(factory=deque, init=False)
     #: Replies still to come.
-    owed: int = field(default=0, init=False)
+    pending: int = field(default=0, init=False)
     #: Set when nobody waits for the results any more: what still arrives is dropped.
     abandoned: bool = field(default=False, init=False)
     exhausted: bool = field(default=False, init=False)
-    #: What ended the session before all results were in; raised behind the last of them.
+    #: What ended the session before all results were in; raised after the last of them.
     failure: MailboxError | None = field(default=None, init=False)
 
     @property
-    def done(self) -> bool:
+    def complete(self) -> bool:
         """Whether no more results will come."""
-        return self.exhausted and not self.owed and not self.taken
+        return self.exhausted and not self.pending and not self.unsent
 
 
 @define(eq=False, repr=False)
@@ -82,7 +82,6 @@ class Session:
     loopback: bool = field(default=False, init=False)
     #: The TLS channel, for what a login binds to it.
     tls: "Channel | None" = field(default=None, init=False)
-    logged_in: bool = field(default=False, init=False)
     #: Whether the server has agreed to UTF8 (RFC 6856).
     utf8: bool = field(default=False, init=False)
 
@@ -101,7 +100,7 @@ class Session:
         self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
         self._batches.clear()
         self._aside = self._dropped = 0
-        self.greeting, self.capabilities, self.logged_in, self.utf8 = "", None, False, False
+        self.greeting, self.capabilities, self.utf8 = "", None, False
         self.secure, self.loopback, self.tls = secure, loopback, tls
 
     def learn(self, capabilities: Capabilities | None) -> None:
@@ -116,13 +115,13 @@ class Session:
         """Queue one command."""
         batch: Batch[T] = Batch(iter(()), sink)
         batch.exhausted = True
-        batch.taken.append(command)
+        batch.unsent.append(command)
         self.submit(batch)
         return batch
 
-    def batch(self, commands: Iterable[Command[T]], *, ahead: int | None = None) -> Batch[T]:
+    def batch(self, commands: Iterable[Command[T]], *, depth: int | None = None) -> Batch[T]:
         """Prepare a batch; nothing is taken from `commands` yet."""
-        return Batch(iter(commands), ahead=ahead)
+        return Batch(iter(commands), depth=depth)
 
     def take(self, batch: Batch[Any]) -> None:
         """Take commands from the batch's iterator while the window has room; at least one if none is in flight.
@@ -130,34 +129,34 @@ class Session:
         What the caller's iterator raises passes through; nothing is lost by it. The iterator may use the session.
         """
         count, octets = self.protocol.room()
-        if batch.ahead is not None:
-            count = min(count, batch.ahead - batch.owed)
-        if not batch.owed:
+        if batch.depth is not None:
+            count = min(count, batch.depth - batch.pending)
+        if not batch.pending:
             count = max(count, 1)
-        taken, commands = batch.taken, batch.commands
-        octets -= sum(waiting.expected for waiting in taken)
-        while len(taken) < count and not batch.exhausted and (octets > 0 or not (taken or batch.owed)):
+        unsent, commands = batch.unsent, batch.commands
+        octets -= sum(waiting.expected for waiting in unsent)
+        while len(unsent) < count and not batch.exhausted and (octets > 0 or not (unsent or batch.pending)):
             command: Command[Any] | None = next(commands, None)
             if command is None:
                 batch.exhausted = True
             else:
-                taken.append(command)
+                unsent.append(command)
                 octets -= command.expected
 
     def submit(self, batch: Batch[Any]) -> None:
         """Queue what was taken, as far as the window can let it out at once; the first in any case if none is owed."""
-        protocol, batches, taken = self.protocol, self._batches, batch.taken
+        protocol, batches, unsent = self.protocol, self._batches, batch.unsent
         count, octets = protocol.room()
-        while taken:
-            command = taken[0]
-            if batch.owed and (count < 1 or command.expected > octets or command.verb.alone):
+        while unsent:
+            command = unsent[0]
+            if batch.pending and (count < 1 or command.expected > octets or command.verb.barrier):
                 return
             protocol.send(command)
             batches.append(batch)
-            batch.owed += 1
-            taken.popleft()
+            batch.pending += 1
+            unsent.popleft()
             count, octets = count - 1, octets - command.expected
-            if command.verb.alone:
+            if command.verb.barrier:
                 return
 
     def next_chunk(self, wanted: Batch[Any]) -> tuple[Batch[Any], Chunk] | None:
@@ -171,7 +170,7 @@ class Session:
         while True:
             batch = batches[0] if batches else wanted
             protocol.discarding = batch.abandoned
-            if plain and batch is wanted and batch.owed > 1:
+            if plain and batch is wanted and batch.pending > 1:
                 bodies = protocol.bodies()
                 plain = bool(bodies)
                 self._hand_out(bodies, wanted)
@@ -181,7 +180,7 @@ class Session:
                 return None
             if isinstance(event, Reply):
                 batches.popleft()
-                batch.owed -= 1
+                batch.pending -= 1
                 self.answered += 1
                 plain = event.body is not None
                 if batch is not wanted:
@@ -203,7 +202,7 @@ class Session:
             self._aside = self._dropped = 0
         for body in bodies:
             batch = batches.popleft()
-            batch.owed -= 1
+            batch.pending -= 1
             if batch is not wanted:
                 self._set_aside(batch, len(body))
             if not batch.abandoned:
@@ -220,7 +219,7 @@ class Session:
             return refused
         except MailboxError as error:
             self.secrets.clean(error)
-            protocol.poison(error.problem)
+            protocol.fail(error.problem)
             raise
 
     def _set_aside(self, batch: Batch[Any], octets: int) -> None:
@@ -231,31 +230,31 @@ class Session:
             self._dropped += octets
             if self._dropped > limits.window:
                 problem = "what was in flight when an iteration was left is larger than Limits.window"
-                self.protocol.poison(problem)
+                self.protocol.fail(problem)
                 raise ConnectionLost(problem)
         elif self._aside > limits.message:
             problem = "the replies in flight before this command are together larger than Limits.message"
-            self.protocol.poison(problem)
+            self.protocol.fail(problem)
             raise LimitExceeded(problem, field="message")
 
     def end(self, error: BaseException) -> None:
         """Give the session up because of `error`; what ends it with several commands in flight may be pipelining.
 
         Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it (Q14). From then
-        on this object goes one by one: whoever makes the next session passes `may_pipeline` on.
+        on this object does not pipeline: whoever makes the next session passes `may_pipeline` on.
         """
         protocol = self.protocol
-        suspect = protocol.suspect
-        if suspect == "HANGS_UP_ON_PIPELINE" or (suspect and isinstance(error, Timeout)):
-            protocol.note(suspect, f"{type(error).__name__} with several commands in flight")
+        quirk = protocol.pipeline_quirk
+        if quirk == "HANGS_UP_ON_PIPELINE" or (quirk and isinstance(error, Timeout)):
+            protocol.note(quirk, f"{type(error).__name__} with several commands in flight")
             self.may_pipeline = False
             if isinstance(error, MailboxError):
                 error.problem += (
-                    "; it lists PIPELINING and may not be up to it: the next session of this object goes one by one"
-                    " (pipelining=False does so from the start)"
+                    "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
+                    " (pass pipelining=False for none from the start)"
                 )
                 error.args = (error.problem, *error.args[1:])
-        protocol.poison(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
+        protocol.fail(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
 
     @property
     def quirks(self) -> frozenset[str]:

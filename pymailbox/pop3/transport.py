@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
-from pymailbox.pop3.patience import Left
+from pymailbox.pop3.deadlines import Left
 
 if TYPE_CHECKING:
     import ssl
@@ -44,7 +44,7 @@ def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | 
             failure = failure or error
             continue
         try:
-            # An address that swallows everything may not use up the time of those behind it.
+            # An address that swallows everything may not use up the time of those after it.
             sock.settimeout(None if seconds is None else seconds / (len(found) - position))
             if source_address is not None:
                 sock.bind(source_address)

@@ -79,7 +79,7 @@ def converse(asked: list[Command[Any]], pieces: list[bytes], limits: Limits, *, 
                 session.submit(batch)
             session.protocol.data_to_send()
             if piece is None:
-                if batch.done:
+                if batch.complete:
                     break
                 session.protocol.receive_eof()
             else:
@@ -112,7 +112,7 @@ def check(asked: list[Command[Any]], wire: bytes, sizes: list[int], leave: int) 
     for limits in (Limits(), SMALL):
         converse(asked, cut(wire, sizes), limits, leave=leave)
         whole, parts = converse(asked, [wire], limits), converse(asked, cut(wire, sizes), limits)
-        if any(command.verb.alone for command in asked):
+        if any(command.verb.barrier for command in asked):
             continue  # what comes early for a command that waits its turn depends on how it is cut
         if isinstance(whole, list) != isinstance(parts, list) or (isinstance(whole, list) and whole != parts):
             raise Foreign(f"{asked} {wire!r} {sizes}: {whole} whole, {parts} cut")

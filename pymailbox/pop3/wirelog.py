@@ -1,4 +1,4 @@
-"""Wire: the log `pymailbox.wire`, one line for each command and reply, fit to be pasted into a bug report.
+"""Wirelog: the log `pymailbox.wire`, one line for each command and reply, fit to be pasted into a bug report.
 
 At level DEBUG. Secrets are `***`, also where a server echoes them; of challenges and bodies only the length is there,
 so no mail is. User names and what servers say of themselves are there: read it before you paste it.

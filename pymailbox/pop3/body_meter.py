@@ -1,19 +1,19 @@
-"""Measure: how much of one body has arrived, against what `Limits` allows. Pure."""
+"""BodyMeter: how much of one body has arrived, against what `Limits` allows. Pure."""
 
 from typing import Any
 
 from attrs import define, field
 
+from pymailbox.pop3.checks import limit_exceeded
 from pymailbox.pop3.command import Body, Command
-from pymailbox.pop3.doubts import exceeded
 from pymailbox.pop3.framing import longest_line
 from pymailbox.pop3.limits import Limits
 
-__all__ = ["Measure"]
+__all__ = ["BodyMeter"]
 
 
 @define(eq=False)
-class Measure:
+class BodyMeter:
     """The octets and lines of the body that is arriving."""
 
     limits: Limits
@@ -27,26 +27,30 @@ class Measure:
         self.octets += len(piece)
         if body is Body.STREAMED:
             if limits.stream is not None and self.octets > limits.stream:
-                raise exceeded("stream", "a message", command.redacted)
+                raise limit_exceeded("stream", "a message", command.redacted)
             return
         if body is Body.KEPT:
             if self.octets > limits.message:
-                raise exceeded("message", "a message to be kept in memory (streaming has no bound)", command.redacted)
+                raise limit_exceeded(
+                    "message", "a message to be kept in memory (streaming has no such limit)", command.redacted
+                )
             return
         if body is Body.TEXT:
             if self.octets > limits.header:
-                raise exceeded("header", "a listing", command.redacted)
+                raise limit_exceeded("header", "a listing", command.redacted)
         elif self.octets > limits.message:
-            raise exceeded("message", "a listing", command.redacted)
+            raise limit_exceeded("message", "a listing", command.redacted)
         else:
             self._lines += piece.count(b"\n")
             most = limits.listing_entries if command.entries is None else command.entries
             if self._lines > most:
                 counted = "" if command.entries is None else ", for a mailbox that STAT counted far fewer messages in"
-                raise exceeded("listing_entries", f"more than {most} lines of a listing{counted}", command.redacted)
+                raise limit_exceeded(
+                    "listing_entries", f"more than {most} lines of a listing{counted}", command.redacted
+                )
         self._line = longest_line(piece, self._line, limits.status_line)
         if self._line > limits.status_line:
-            raise exceeded("status_line", "a line of a listing", command.redacted)
+            raise limit_exceeded("status_line", "a line of a listing", command.redacted)
 
     def reset(self) -> None:
         """Begin with another body."""

@@ -1,7 +1,7 @@
-"""Patience: how long a driver waits for the reply at the head of the queue.
+"""Deadlines: how long a driver waits, for a reply (`ReplyTimeout`) or for anything else (`until`).
 
-Pure; the driver brings the clock, which must be monotonic. Two bounds (DESIGN.md, decision 4): `timeout` seconds
-of silence, and, averaged over each `timeout`, the minimum rate in octets a second, so that dripping ends too.
+Pure; the driver brings the clock, which must be monotonic. A reply has two bounds (DESIGN.md, decision 4): `timeout`
+seconds of silence, and, averaged over each `timeout`, the minimum rate in octets a second, so that dripping ends too.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from attrs import define, field
 
 from pymailbox.errors import Timeout
 
-__all__ = ["LONGEST_WAIT", "Clock", "Left", "Patience", "checked_timeout", "until"]
+__all__ = ["LONGEST_WAIT", "Clock", "Left", "ReplyTimeout", "checked_timeout", "until"]
 
 #: Gives the seconds since some moment in the past; never goes back.
 Clock = Callable[[], float]
@@ -28,12 +28,12 @@ def checked_timeout(timeout: float | None) -> float | None:
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
     if not timeout > 0:
-        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}; None waits for ever")
+        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}; None waits forever")
     return float(timeout)
 
 
 def until(seconds: float | None, what: str, clock: Clock) -> Left:
-    """Return a `Left` for the deadline that many seconds from now; None is no deadline."""
+    """Return a `Left` for the deadline that many seconds from now; None: no deadline."""
     deadline = None if seconds is None else clock() + seconds
 
     def left() -> float | None:
@@ -48,7 +48,7 @@ def until(seconds: float | None, what: str, clock: Clock) -> Left:
 
 
 @define(eq=False)
-class Patience:
+class ReplyTimeout:
     """The wait for one reply, begun at `now`."""
 
     timeout: float | None

@@ -1,0 +1,86 @@
+"""Checks: the errors for bytes that break the conversation, and a guess at who sent them. Pure."""
+
+from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError
+from pymailbox.pop3.refusal import response_code
+
+__all__ = [
+    "bad_status",
+    "data_before_tls",
+    "guess_service",
+    "limit_exceeded",
+    "mixed_line_ends",
+    "truncated",
+    "unsolicited",
+]
+
+_SHOWN = 500  # octets of what a server said
+
+
+def limit_exceeded(name: str, what: str, command: str | None) -> LimitExceeded:
+    """Return the error for more than the field `name` of `Limits` allows."""
+    problem = f"the server sent {what} beyond Limits.{name}; raise that limit if this server can be trusted"
+    return LimitExceeded(problem, field=name, command=command)
+
+
+def bad_status(what: str, line: bytes, command: str | None) -> ProtocolError:
+    """Return the error for a line, without its end, that does not answer the command."""
+    said = line.decode("latin-1")
+    return ProtocolError(what, command=command, response=said, code=response_code(said))
+
+
+def mixed_line_ends(line: bytes, command: str | None) -> ProtocolError:
+    """Return the error for a status line that ends in a bare LF where earlier ones ended in CRLF."""
+    return bad_status("a status line ends in a bare LF, unlike those before", line[:-1], command)
+
+
+def unsolicited(left: bytes, command: str | None, *, after: str | None = None) -> MailboxError:
+    """Return the error for octets that are left when nothing is owed: a forged reply or a parting one, never harmless.
+
+    `after` is the command whose reply they came together with, which cannot be trusted either.
+    """
+    line = left[:_SHOWN].split(b"\n", 1)[0].rstrip(b"\r").decode("latin-1")
+    refused = line[:4].upper() == "-ERR"
+    code = response_code(line[4:]) if refused else None
+    if refused and after is None:
+        return ConnectionLost("the server closed the session", command=command, response=line, code=code)
+    return ProtocolError(
+        "unsolicited data from the server; the session can no longer be trusted, open a new one",
+        command=after,
+        response=line,
+        code=code,
+        retryable=code in ("SYS/TEMP", "IN-USE", "LOGIN-DELAY"),
+    )
+
+
+def data_before_tls() -> ProtocolError:
+    """Return the error for octets in clear text after the reply to STLS (RFC 2595 §4)."""
+    return ProtocolError("data arrived in clear text after the reply to STLS; somebody may be interfering")
+
+
+def truncated(left: bytes, command: str | None, *, midway: bool, greeted: bool) -> ConnectionLost:
+    """Return the error for the end of the stream while a reply is owed; `midway` in a body, `greeted` after a line."""
+    said = "" if midway else left[:_SHOWN].decode("latin-1")
+    if midway:
+        what = "the server closed the connection in the middle of a message or listing; nothing of it is kept"
+    elif greeted:
+        what = "the server closed the connection instead of answering"
+    elif said and not said.upper().startswith(("+", "-")):
+        what = guess_service(left)
+    else:
+        what = "the server closed the connection instead of greeting; check host, port and security"
+    return ConnectionLost(what, command=command, response=said or None, code=response_code(said[4:]))
+
+
+def guess_service(line: bytes) -> str:
+    """Say what service seems to be at the other end, from octets that are not a POP3 status."""
+    if b"\x15\x03" in line[:8] or line[:2] == b"\x16\x03":
+        return 'this looks like a TLS server; use security="tls" (usually port 995)'
+    if line.startswith(b"* "):
+        return "this looks like an IMAP server; POP3 is usually on port 995 (TLS) or 110"
+    if line.startswith(b"HTTP/") or line[:1] == b"<":
+        return "this looks like an HTTP server; check host and port"
+    if line[:3].isdigit():
+        return "this looks like an SMTP or FTP server; POP3 is usually on port 995 (TLS) or 110"
+    if line.startswith(b"SSH-"):
+        return "this looks like an SSH server; POP3 is usually on port 995 (TLS) or 110"
+    return "the server's line is not a POP3 status (+OK or -ERR)"
