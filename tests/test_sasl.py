@@ -11,7 +11,7 @@ import scramp
 
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
 from pymailbox.pop3 import sasl
-from pymailbox.pop3.mechanism import Exchange, Peer
+from pymailbox.account import Exchange, Peer
 
 PEER = Peer("server.example.com")
 

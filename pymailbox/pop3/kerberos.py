@@ -4,8 +4,9 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
+from pymailbox.account import Exchange, Peer
 from pymailbox.errors import NotSupported, ProtocolError
-from pymailbox.pop3.mechanism import Exchange, Peer, clean
+from pymailbox.pop3.commands import clean
 
 __all__ = ["GSSAPI"]
 

@@ -1,6 +1,6 @@
 """SASL mechanisms (RFC 4422, RFC 5034): what to answer to a server's challenges.
 
-Each is a value with a name; `mechanism.Exchange` says how it is run, `login` runs it. Base64, `*`, the two forms of
+Each is a value with a name; `account.Exchange` says how it is run, `login` runs it. Base64, `*`, the two forms of
 the first step and the number of rounds are no business of a mechanism. None does I/O.
 
 Fields are checked when the value is made: no C0 and no DEL in their octets, before anything is sent. Secrets are not
@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 from attrs import field, frozen
 
+from pymailbox.account import Exchange, Mechanism, Peer
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError, printable
+from pymailbox.pop3.commands import clean
 from pymailbox.pop3.kerberos import GSSAPI
-from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, clean
 from pymailbox.pop3.scram import Scram
 from pymailbox.secrets import SecretOctets, Secrets, secret
 

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, TypeVar
 
 from attrs import Attribute, field, frozen
 
+from pymailbox.account import Exchange, Peer
 from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError, printable
-from pymailbox.pop3.mechanism import Exchange, Peer, clean
+from pymailbox.pop3.commands import clean
 from pymailbox.secrets import secret
 
 __all__ = ["Scram", "allows", "available"]
