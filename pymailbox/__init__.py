@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pymailbox.mailbox import Mailbox
     from pymailbox.message import Message
     from pymailbox.pop3.limits import Limits
+    from pymailbox.sequence import MailboxOptions
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,7 @@ _HOMES = {
     "Mailbox": "mailbox",
     "MailboxError": "errors",
     "MailboxLocked": "errors",
+    "MailboxOptions": "sequence",
     "Message": "message",
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
@@ -94,6 +96,7 @@ __all__ = [
     "Mailbox",
     "MailboxError",
     "MailboxLocked",
+    "MailboxOptions",
     "Message",
     "MessageUnavailable",
     "NotSupported",

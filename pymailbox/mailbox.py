@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from pymailbox import reading, transaction
+from pymailbox.account import Password
 from pymailbox.desk import Desk
 from pymailbox.errors import ConcurrentUse, MailboxError
 from pymailbox.message import Message
@@ -23,7 +24,7 @@ from pymailbox.snapshot import Snapshot
 __all__ = ["Mailbox"]
 
 
-class Mailbox(MessageSequence[Message, Connection], Sequence[Message]):
+class Mailbox(MessageSequence[Message, Connection, Password], Sequence[Message]):
     """A POP3 account as a lazy sequence of messages.
 
     Nothing is connected until `with` or `open()`. Deleted messages keep their place and are counted; a session is a
@@ -42,8 +43,7 @@ class Mailbox(MessageSequence[Message, Connection], Sequence[Message]):
     """
 
     def _new_connection(self) -> Connection:
-        account = self.account
-        return Connection(account.host, account.port, security=account.security, **self._options)
+        return Connection.from_settings(self._settings)
 
     @property
     def _session(self) -> Session:
