@@ -89,7 +89,9 @@ class Peer:
 
 
 class Mechanism(Protocol):
-    """One way to log in."""
+    """One way to log in. Plain attributes of a class do for the first three, not annotated (`name = "X-TICKET"`)."""
+
+    # A ClassVar would be as good at run time; pyright does not take one for a property.
 
     @property
     def name(self) -> str:
@@ -111,6 +113,10 @@ class Mechanism(Protocol):
 
 
 def _hidden(value: AsyncPassword | None) -> AsyncPassword | None:
+    return secret(value)
+
+
+def _hidden_token(value: AsyncPassword) -> AsyncPassword:
     return secret(value)
 
 
@@ -186,7 +192,7 @@ class OAuth2:
     Account(host='outlook.office365.com', user='me@example.com', security='tls', port=995)
     """
 
-    token: AsyncPassword = field(repr=False, converter=secret, validator=_check_text)
+    token: AsyncPassword = field(repr=False, converter=_hidden_token, validator=_check_text)
 
 
 #: How to log in: a mechanism, an access token, or a mechanism's name; None picks the strongest that is offered.

@@ -1,7 +1,5 @@
 """GSSAPI (RFC 4752): a login by Kerberos ticket, through the library gssapi (the extra `gssapi`)."""
 
-from typing import ClassVar
-
 from attrs import field, frozen
 
 from pymailbox.account import Exchange, Peer
@@ -19,9 +17,9 @@ class GSSAPI:
 
     user: str = field(default="", validator=clean)
 
-    name: ClassVar[str] = "GSSAPI"
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[bool] = False  # tickets are longer than 255 octets
+    name = "GSSAPI"
+    plaintext = False
+    initial = False  # tickets are longer than 255 octets
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""

@@ -7,7 +7,7 @@ Fields are checked when the value is made: no C0 and no DEL in their octets, bef
 in the `repr`, and not in pickles.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from attrs import field, frozen
 
@@ -48,9 +48,9 @@ class Plain:
     password: str = field(repr=False, converter=secret, validator=clean)
     authorization: str = field(default="", validator=clean)
 
-    name: ClassVar[str] = "PLAIN"
-    plaintext: ClassVar[bool] = True
-    initial: ClassVar[bool] = True
+    name = "PLAIN"
+    plaintext = True
+    initial = True
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -64,9 +64,9 @@ class Login:
     user: str = field(validator=clean)
     password: str = field(repr=False, converter=secret, validator=clean)
 
-    name: ClassVar[str] = "LOGIN"
-    plaintext: ClassVar[bool] = True
-    initial: ClassVar[None] = None
+    name = "LOGIN"
+    plaintext = True
+    initial = None
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -82,9 +82,9 @@ class CramMD5:
     user: str = field(validator=clean)
     password: str = field(repr=False, converter=secret, validator=clean)
 
-    name: ClassVar[str] = "CRAM-MD5"
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[None] = None
+    name = "CRAM-MD5"
+    plaintext = False
+    initial = None
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -108,9 +108,9 @@ class External:
 
     user: str = field(default="", validator=clean)
 
-    name: ClassVar[str] = "EXTERNAL"
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[bool] = True
+    name = "EXTERNAL"
+    plaintext = False
+    initial = True
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -125,9 +125,9 @@ class Anonymous:
 
     trace: str = field(default="anonymous", validator=clean)
 
-    name: ClassVar[str] = "ANONYMOUS"
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[bool] = True
+    name = "ANONYMOUS"
+    plaintext = False
+    initial = True
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -145,8 +145,8 @@ class XOAuth2:
     token: str = field(repr=False, converter=secret, validator=clean)
     initial: bool = field(default=False, kw_only=True)
 
-    name: ClassVar[str] = "XOAUTH2"
-    plaintext: ClassVar[bool] = True
+    name = "XOAUTH2"
+    plaintext = True
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -161,9 +161,9 @@ class OAuthBearer:
     user: str = field(validator=clean)
     token: str = field(repr=False, converter=secret, validator=clean)
 
-    name: ClassVar[str] = "OAUTHBEARER"
-    plaintext: ClassVar[bool] = True
-    initial: ClassVar[bool] = True
+    name = "OAUTHBEARER"
+    plaintext = True
+    initial = True
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
