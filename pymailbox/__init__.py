@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymailbox.account import Account, OAuth2
-    from pymailbox.aio import AsyncMailbox, AsyncMessage, Result, gather_accounts
+    from pymailbox.aio import AsyncMailbox, Result, gather_accounts
+    from pymailbox.aio_message import AsyncMessage
     from pymailbox.content import Address, Attachment, Content, Headers
     from pymailbox.diagnosis import Diagnosis, diagnose
     from pymailbox.errors import (

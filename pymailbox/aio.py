@@ -1,4 +1,4 @@
-"""AsyncMailbox, AsyncMessage: the mailbox over asyncio, and many accounts at once.
+"""AsyncMailbox: the mailbox over asyncio, and many accounts at once.
 
 The names are those of `Mailbox` and `Message`; what may have to ask the server is a coroutine, and a property that may
 do so is a coroutine without arguments. The flows, the snapshot and the errors are the same; this module only waits.
@@ -22,11 +22,11 @@ from pymailbox.errors import ConcurrentUse, MailboxError
 from pymailbox.pop3 import commands
 from pymailbox.pop3.aio import AsyncConnection
 from pymailbox.pop3.flows import Flow, ask
-from pymailbox.pop3.session import Batch, Session
+from pymailbox.pop3.session import Batch
 from pymailbox.sequence import MailboxOptions, MessageSequence
 from pymailbox.snapshot import Snapshot
 
-__all__ = ["AsyncMailbox", "AsyncMessage", "Result", "gather_accounts"]
+__all__ = ["AsyncMailbox", "Result", "gather_accounts"]
 
 T = TypeVar("T")
 
@@ -57,10 +57,6 @@ class AsyncMailbox(MessageSequence[AsyncMessage, AsyncConnection, AsyncPassword]
 
     def _new_connection(self) -> AsyncConnection:
         return AsyncConnection.from_settings(self._settings)
-
-    @property
-    def _session(self) -> Session:
-        return self._connection.session
 
     # --- life ---------------------------------------------------------------------------------------------
 

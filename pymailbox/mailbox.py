@@ -17,7 +17,6 @@ from pymailbox.message import Message
 from pymailbox.pop3 import commands
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow, ask
-from pymailbox.pop3.session import Session
 from pymailbox.sequence import MessageSequence
 from pymailbox.snapshot import Snapshot
 
@@ -44,10 +43,6 @@ class Mailbox(MessageSequence[Message, Connection, Password], Sequence[Message])
 
     def _new_connection(self) -> Connection:
         return Connection.from_settings(self._settings)
-
-    @property
-    def _session(self) -> Session:
-        return self._connection.session
 
     # --- life ---------------------------------------------------------------------------------------------
 

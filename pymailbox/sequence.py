@@ -11,6 +11,7 @@ from pymailbox import transaction
 from pymailbox.account import Account, Auth, OAuth2, Security, default_port
 from pymailbox.desk import Desk, Entry
 from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.endpoint import Endpoint
 from pymailbox.pop3.flows import Flow
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MailboxOptions", "MessageSequence"]
 
 E = TypeVar("E", bound=Entry[Any])
-C = TypeVar("C")
+C = TypeVar("C", bound=Endpoint)
 #: What may be given as the password: `Password`, or `AsyncPassword` where it can be awaited.
 P = TypeVar("P")
 
@@ -159,9 +160,8 @@ class MessageSequence(ABC, Generic[E, C, P]):
         return self._new_connection()
 
     @property
-    @abstractmethod
     def _session(self) -> Session:
-        """The session of the connection."""
+        return self._connection.session
 
     def _begin(self) -> Flow[Snapshot[E]]:
         """Log in and ask how much there is: what runs over a connection that was just made."""

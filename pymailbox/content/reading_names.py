@@ -2,7 +2,7 @@
 
 Mixins without state: `Headers` reads itself, `Content` itself and its header, a `Message` what it asks the server for.
 Only `AsyncMessage` spells the names out again, as coroutines: a type checker, `help()` and the reference need to see
-the signature of a coroutine, and cannot derive it from a property. A test keeps its types and docstrings equal to these.
+the signature of a coroutine, and cannot derive it from a property. A test keeps types and docstrings equal to these.
 
 Imports nothing that reads mail, so that a mailbox can be made without it.
 """
