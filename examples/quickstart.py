@@ -10,13 +10,13 @@ import getpass
 import os
 import sys
 
-from pymailbox import Mailbox
+from pymailbox import Mailbox, MailboxOptions
 from pymailbox.pop3 import tls
 
 
 def main(url: str, authority: str | None = None) -> None:
     """Print what is in the mailbox; then delete the first DELETE messages."""
-    options = {"ssl_context": tls.private_ca(authority)} if authority else {}
+    options: MailboxOptions = {"ssl_context": tls.private_ca(authority)} if authority else {}
     with Mailbox.from_url(url, lambda: os.environ.get("PYMAILBOX_PASSWORD") or getpass.getpass(), **options) as inbox:
         print(f"{len(inbox)} messages, {inbox.size:,} octets")
         for message in inbox:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymailbox.account import Account, OAuth2
-    from pymailbox.aio import AsyncMailbox, AsyncMessage, Result, gather_accounts
+    from pymailbox.aio import AsyncMailbox, Result, gather_accounts
+    from pymailbox.aio_message import AsyncMessage
     from pymailbox.content import Address, Attachment, Content, Headers
     from pymailbox.diagnosis import Diagnosis, diagnose
     from pymailbox.errors import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pymailbox.mailbox import Mailbox
     from pymailbox.message import Message
     from pymailbox.pop3.limits import Limits
+    from pymailbox.sequence import MailboxOptions
 
 __version__ = "0.1.0"
 
@@ -60,6 +62,7 @@ _HOMES = {
     "Mailbox": "mailbox",
     "MailboxError": "errors",
     "MailboxLocked": "errors",
+    "MailboxOptions": "sequence",
     "Message": "message",
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
@@ -94,6 +97,7 @@ __all__ = [
     "Mailbox",
     "MailboxError",
     "MailboxLocked",
+    "MailboxOptions",
     "Message",
     "MessageUnavailable",
     "NotSupported",

@@ -1,17 +1,20 @@
-"""Account: where a mailbox is and how to get in, as a value.
+"""Account: where a mailbox is and how to log in, as a value; and what a way to log in by SASL has to be.
 
 Pure: nothing here connects. A POP URL (RFC 2384) names host, port and user; `pop://` is without TLS, `pops://` is
 TLS from the first octet, `pop+starttls://` asks for TLS before anything else is said.
 
 A password is shown by no `repr` and left out of pickles; where it can come from later (a keyring, a command) it is a
 callable, asked at each login and not kept.
+
+A mechanism (RFC 4422) of your own is any object with the names of `Mechanism`; pass it as `auth=`. The ones that come
+with pymailbox are in `pymailbox.pop3.sasl`.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, Factory, evolve, field, frozen
 
 from pymailbox.errors import NotSupported
 from pymailbox.secrets import Secret, secret
@@ -19,11 +22,30 @@ from pymailbox.secrets import Secret, secret
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Account", "OAuth2", "Password", "Security", "check_auth", "default_port", "password_command"]
+__all__ = [
+    "Account",
+    "AsyncPassword",
+    "Auth",
+    "Channel",
+    "Exchange",
+    "Mechanism",
+    "OAuth2",
+    "Password",
+    "Peer",
+    "Security",
+    "check_auth",
+    "check_host",
+    "check_port",
+    "check_security",
+    "default_port",
+    "password_command",
+]
 
 Security = Literal["tls", "starttls", "none"]
-#: A callable may be a coroutine function under asyncio.
-Password = str | Callable[[], str | Awaitable[str]]
+#: A password, or a callable without arguments that returns one when it is needed.
+Password = str | Callable[[], str]
+#: What `AsyncMailbox` takes: the callable may be a coroutine function, too.
+AsyncPassword = Password | Callable[[], Awaitable[str]]
 
 _SCHEMES: dict[str, Security] = {"pop": "none", "pops": "tls", "pop+starttls": "starttls"}
 
@@ -33,11 +55,73 @@ def default_port(security: Security) -> int:
     return 995 if security == "tls" else 110
 
 
-def _hidden(value: Password | None) -> Password | None:
+# --- what a way to log in by SASL is ---------------------------------------------------------------------------
+
+#: One run of a mechanism. It yields responses: first the initial one (None where the server speaks first). It is sent
+#: challenges, decoded from base64, and None for the server's +OK: to end then is to be content, to yield is to have
+#: something more to say, and a mechanism that is owed a proof raises `ProtocolError`. A refusal is thrown in.
+Exchange = Generator[bytes | None, bytes | None, None]
+
+
+class Channel(Protocol):
+    """A TLS channel, as far as a login needs it: `ssl.SSLSocket` or `ssl.SSLObject`."""
+
+    def version(self) -> str | None:
+        """Return the version of TLS."""
+
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None:
+        """Return the server's certificate."""
+
+    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
+        """Return the octets that identify the channel."""
+
+
+@frozen
+class Peer:
+    """What a mechanism may know of the server."""
+
+    #: The host as it was asked for.
+    host: str
+    #: The mechanisms that it lists; empty where it lists none.
+    mechanisms: tuple[str, ...] = ()
+    #: The TLS channel, None without TLS.
+    tls: Channel | None = None
+
+
+class Mechanism(Protocol):
+    """One way to log in. Plain attributes of a class do for the first three, not annotated (`name = "X-TICKET"`)."""
+
+    # A ClassVar would be as good at run time; pyright does not take one for a property.
+
+    @property
+    def name(self) -> str:
+        """The registered name, such as `PLAIN`."""
+
+    @property
+    def plaintext(self) -> bool:
+        """Whether who listens without TLS learns something to log in with."""
+
+    @property
+    def initial(self) -> bool | None:
+        """Whether the initial response goes in the line of AUTH, where it fits (RFC 5034 §4); None: there is none."""
+
+    def exchange(self, peer: Peer, /) -> Exchange:
+        """Start one exchange."""
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+def _hidden(value: AsyncPassword | None) -> AsyncPassword | None:
     return secret(value)
 
 
-def _check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
+def _hidden_token(value: AsyncPassword) -> AsyncPassword:
+    return secret(value)
+
+
+def check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
+    """Refuse what is not a host name or an address (an attrs validator)."""
     if not isinstance(host, str):
         raise TypeError(f"{attribute.name} must be a str, not {type(host).__name__}")
     if any(c in "/@" for c in host):  # not shown: there may be a password in it
@@ -60,14 +144,16 @@ def _is_name(host: str) -> bool:
     return len(name) < 255 and all(0 < len(label) < 64 for label in labels)
 
 
-def _check_port(_: object, attribute: "Attribute[Any]", port: object) -> None:
+def check_port(_: object, attribute: "Attribute[Any]", port: object) -> None:
+    """Refuse what is not a port number (an attrs validator)."""
     if isinstance(port, bool) or not isinstance(port, int):
         raise TypeError(f"{attribute.name} must be a whole number, not {port!r}")
     if not 0 < port < 65536:
         raise ValueError(f"{attribute.name} must be between 1 and 65535, not {port}")
 
 
-def _check_security(_: object, attribute: "Attribute[Any]", value: object) -> None:
+def check_security(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    """Refuse what is not a `Security` (an attrs validator)."""
     if value not in ("tls", "starttls", "none"):
         raise ValueError(f'{attribute.name} must be "tls", "starttls" or "none", not {value!r}')
 
@@ -106,7 +192,11 @@ class OAuth2:
     Account(host='outlook.office365.com', user='me@example.com', security='tls', port=995)
     """
 
-    token: str | Callable[[], str | Awaitable[str]] = field(repr=False, converter=secret, validator=_check_text)
+    token: AsyncPassword = field(repr=False, converter=_hidden_token, validator=_check_text)
+
+
+#: How to log in: a mechanism, an access token, or a mechanism's name; None picks the strongest that is offered.
+Auth = Mechanism | OAuth2 | str | None
 
 
 @frozen
@@ -118,23 +208,24 @@ class Account:
     Account(host='pop.example.com', user='me@example.com', security='tls', port=995)
     """
 
-    host: str = field(validator=_check_host)
+    host: str = field(validator=check_host)
     user: str | None = field(default=None, validator=_check_text)
     #: A string, or a callable without arguments that returns one when it is needed. Never shown, never pickled.
-    password: Password | None = field(default=None, repr=False, converter=_hidden, validator=_check_text)
-    security: Security = field(default="tls", validator=_check_security, kw_only=True)
-    port: int = field(validator=_check_port, kw_only=True)
+    password: AsyncPassword | None = field(default=None, repr=False, converter=_hidden, validator=_check_text)
+    security: Security = field(default="tls", validator=check_security, kw_only=True)
+    port: int = field(
+        # A `@port.default` would do for attrs and mypy; pyright sees a default only where it is an argument of `field`.
+        default=Factory(lambda account: default_port(account.security), takes_self=True),
+        validator=check_port,
+        kw_only=True,
+    )
     #: A mechanism, `OAuth2(...)`, or a mechanism's name; None picks the strongest.
-    auth: Any = field(default=None, repr=False, validator=_check_auth, kw_only=True)
-
-    @port.default
-    def _default_port(self) -> int:
-        return default_port(self.security)
+    auth: Auth = field(default=None, repr=False, validator=_check_auth, kw_only=True)
 
     # --- where an account can come from -------------------------------------------------------------------
 
     @classmethod
-    def from_url(cls, url: str, password: Password | None = None, *, refuse_password: bool = False) -> Self:
+    def from_url(cls, url: str, password: AsyncPassword | None = None, *, refuse_password: bool = False) -> Self:
         """Read a POP URL (RFC 2384): `pops://user;auth=PLAIN@host:port`; `password` wins over one in the URL.
 
         A password in a URL ends in process lists and histories: where the URL was typed, say `refuse_password=True`,

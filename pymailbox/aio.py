@@ -1,4 +1,4 @@
-"""AsyncMailbox, AsyncMessage: the mailbox over asyncio, and many accounts at once.
+"""AsyncMailbox: the mailbox over asyncio, and many accounts at once.
 
 The names are those of `Mailbox` and `Message`; what may have to ask the server is a coroutine, and a property that may
 do so is a coroutine without arguments. The flows, the snapshot and the errors are the same; this module only waits.
@@ -10,28 +10,28 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar, Unpack
 
 from attrs import field, frozen
 
 from pymailbox import reading, transaction
-from pymailbox.account import Account
+from pymailbox.account import Account, AsyncPassword
 from pymailbox.aio_message import AsyncMessage
 from pymailbox.desk import Desk
 from pymailbox.errors import ConcurrentUse, MailboxError
 from pymailbox.pop3 import commands
 from pymailbox.pop3.aio import AsyncConnection
 from pymailbox.pop3.flows import Flow, ask
-from pymailbox.pop3.session import Batch, Session
-from pymailbox.sequence import MessageSequence
+from pymailbox.pop3.session import Batch
+from pymailbox.sequence import MailboxOptions, MessageSequence
 from pymailbox.snapshot import Snapshot
 
-__all__ = ["AsyncMailbox", "AsyncMessage", "Result", "gather_accounts"]
+__all__ = ["AsyncMailbox", "Result", "gather_accounts"]
 
 T = TypeVar("T")
 
 
-class AsyncMailbox(MessageSequence[AsyncMessage, AsyncConnection]):
+class AsyncMailbox(MessageSequence[AsyncMessage, AsyncConnection, AsyncPassword]):
     """A POP3 account as a lazy sequence of messages, over asyncio.
 
     Nothing is connected until `async with` or `await open()`. Deleted messages keep their place and are counted; a
@@ -53,13 +53,10 @@ class AsyncMailbox(MessageSequence[AsyncMessage, AsyncConnection]):
     1 two
     """
 
-    def _new_connection(self) -> AsyncConnection:
-        account = self.account
-        return AsyncConnection(account.host, account.port, security=account.security, **self._options)
+    _can_await: ClassVar[bool] = True
 
-    @property
-    def _session(self) -> Session:
-        return self._connection.session
+    def _new_connection(self) -> AsyncConnection:
+        return AsyncConnection.from_settings(self._settings)
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -267,7 +264,7 @@ async def gather_accounts(
     work: Callable[[AsyncMailbox], Awaitable[T]],
     *,
     limit: int = 50,
-    **options: Any,
+    **options: Unpack[MailboxOptions],
 ) -> list[Result[T]]:
     """Run `work` over a session of its own for each account, at most `limit` at once; results in the given order.
 
@@ -290,6 +287,9 @@ async def gather_accounts(
         raise TypeError(f"limit must be a whole number, not {limit!r}")
     if limit < 1:
         raise ValueError(f"limit must be 1 or more, not {limit}")
+    unknown = options.keys() - MailboxOptions.__annotations__.keys()
+    if unknown:  # a mistake of the caller, not of one account
+        raise TypeError(f"AsyncMailbox has no option {', '.join(map(repr, sorted(unknown)))}")
     wanted = list(accounts)
     if options.get("ssl_context") is None and any(account.security != "none" for account in wanted):
         from pymailbox.pop3.tls import verified
@@ -308,7 +308,7 @@ async def gather_accounts(
     return results
 
 
-async def _one(account: Account, work: Callable[[AsyncMailbox], Awaitable[T]], options: dict[str, Any]) -> Result[T]:
+async def _one(account: Account, work: Callable[[AsyncMailbox], Awaitable[T]], options: MailboxOptions) -> Result[T]:
     try:
         async with AsyncMailbox.from_account(account, **options) as inbox:
             return Result(account, await work(inbox))

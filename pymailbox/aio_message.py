@@ -77,11 +77,11 @@ class AsyncMessage(Entry[AsyncConnection]):
         return headers if headers is not None else await desk.connection.run(desk.ask_headers(self))
 
     async def subject(self) -> str:
-        """The subject, decoded; "" if absent."""
+        """The Subject, decoded; "" when there is none."""
         return (await self.headers()).subject
 
     async def from_(self) -> "Address | None":
-        """The first address of From."""
+        """The first address of From, or the name there without an address; None when there is none."""
         return (await self.headers()).from_
 
     async def to(self) -> "tuple[Address, ...]":
@@ -101,15 +101,15 @@ class AsyncMessage(Entry[AsyncConnection]):
         return (await self.headers()).reply_to
 
     async def date(self) -> "datetime | None":
-        """The Date as an aware datetime; None if absent or unreadable."""
+        """The Date, always aware; None when there is none or it is not a date."""
         return (await self.headers()).date
 
     async def date_str(self) -> str:
-        """The Date as it was written; "" if absent."""
+        """The Date as written; "" when there is none."""
         return (await self.headers()).date_str
 
     async def message_id(self) -> str | None:
-        """The Message-ID with its angle brackets; None if absent."""
+        """The Message-ID as written, with its angle brackets; None when there is none."""
         return (await self.headers()).message_id
 
     # --- the whole message: RETR --------------------------------------------------------------------------
@@ -125,23 +125,23 @@ class AsyncMessage(Entry[AsyncConnection]):
         return self._desk.content_of(self, await self.raw())
 
     async def body(self) -> str:
-        """What a person would read: the text, or the HTML as text."""
+        """What a person would read: the best of each alternative, HTML as text, flowed lines joined."""
         return (await self.content()).body
 
     async def text(self) -> str | None:
-        """The inline text/plain parts; None if there is none."""
+        """The inline text/plain parts in order, joined by a blank line; None when there is none."""
         return (await self.content()).text
 
     async def html(self) -> str | None:
-        """The inline text/html parts; None if there is none."""
+        """The inline text/html parts in order, joined by a blank line; None when there is none."""
         return (await self.content()).html
 
     async def attachments(self) -> "tuple[Attachment, ...]":
-        """Every other part."""
+        """All parts that are not the mail's own text, decoded, in order; attached mails are one each."""
         return (await self.content()).attachments
 
     async def email(self) -> "EmailMessage":
-        """The message in the standard library's form; may raise on mail that the standard library cannot parse."""
+        """The mail as the standard library parses it, anew each time; may raise on mail it cannot parse."""
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:

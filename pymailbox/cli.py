@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pymailbox import __version__
 from pymailbox.account import Account, OAuth2, password_command
@@ -213,7 +213,7 @@ def _mailbox(options: argparse.Namespace) -> Mailbox:
     """Return the read-only mailbox that the options describe, not open yet."""
     account: Account = options.url
     user = options.user or account.user or _asked("User: ")
-    secret: Any = _password(options, f"{'Token' if options.oauth2 else 'Password'} of {user} at {account.host}: ")
+    secret = _password(options, f"{'Token' if options.oauth2 else 'Password'} of {user} at {account.host}: ")
     return Mailbox(
         account.host,
         user,

@@ -10,20 +10,20 @@ from types import TracebackType
 from typing import Self
 
 from pymailbox import reading, transaction
+from pymailbox.account import Password
 from pymailbox.desk import Desk
 from pymailbox.errors import ConcurrentUse, MailboxError
 from pymailbox.message import Message
 from pymailbox.pop3 import commands
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow, ask
-from pymailbox.pop3.session import Session
 from pymailbox.sequence import MessageSequence
 from pymailbox.snapshot import Snapshot
 
 __all__ = ["Mailbox"]
 
 
-class Mailbox(MessageSequence[Message, Connection], Sequence[Message]):
+class Mailbox(MessageSequence[Message, Connection, Password], Sequence[Message]):
     """A POP3 account as a lazy sequence of messages.
 
     Nothing is connected until `with` or `open()`. Deleted messages keep their place and are counted; a session is a
@@ -42,12 +42,7 @@ class Mailbox(MessageSequence[Message, Connection], Sequence[Message]):
     """
 
     def _new_connection(self) -> Connection:
-        account = self.account
-        return Connection(account.host, account.port, security=account.security, **self._options)
-
-    @property
-    def _session(self) -> Session:
-        return self._connection.session
+        return Connection.from_settings(self._settings)
 
     # --- life ---------------------------------------------------------------------------------------------
 

@@ -8,21 +8,20 @@ import os
 from typing import TYPE_CHECKING
 
 from pymailbox import reading, transaction
+from pymailbox.content.reading_names import ContentNames
 from pymailbox.desk import Entry
 from pymailbox.draft import Draft, write_all
 from pymailbox.pop3.connection import Connection
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from email.message import EmailMessage
     from typing import BinaryIO
 
-    from pymailbox.content import Address, Attachment, Content, Headers
+    from pymailbox.content import Content, Headers
 
 __all__ = ["Message"]
 
 
-class Message(Entry[Connection]):
+class Message(Entry[Connection], ContentNames):
     """One message, fetched as it is read: headers by TOP, the rest by RETR.
 
     Messages come from a mailbox: `inbox[0]`, `for message in inbox`. Reading never raises on a strange mail; what it
@@ -68,50 +67,8 @@ class Message(Entry[Connection]):
         headers = desk.headers_at_hand(self)
         return headers if headers is not None else desk.connection.run(desk.ask_headers(self))
 
-    @property
-    def subject(self) -> str:
-        """The subject, decoded; "" if absent."""
-        return self.headers.subject
-
-    @property
-    def from_(self) -> "Address | None":
-        """The first address of From."""
-        return self.headers.from_
-
-    @property
-    def to(self) -> "tuple[Address, ...]":
-        """The addresses of To."""
-        return self.headers.to
-
-    @property
-    def cc(self) -> "tuple[Address, ...]":
-        """The addresses of Cc."""
-        return self.headers.cc
-
-    @property
-    def bcc(self) -> "tuple[Address, ...]":
-        """The addresses of Bcc."""
-        return self.headers.bcc
-
-    @property
-    def reply_to(self) -> "tuple[Address, ...]":
-        """The addresses of Reply-To."""
-        return self.headers.reply_to
-
-    @property
-    def date(self) -> "datetime | None":
-        """The Date as an aware datetime; None if absent or unreadable."""
-        return self.headers.date
-
-    @property
-    def date_str(self) -> str:
-        """The Date as it was written; "" if absent."""
-        return self.headers.date_str
-
-    @property
-    def message_id(self) -> str | None:
-        """The Message-ID with its angle brackets; None if absent."""
-        return self.headers.message_id
+    def _get_headers(self) -> "Headers":
+        return self.headers
 
     # --- the whole message: RETR --------------------------------------------------------------------------
 
@@ -127,30 +84,8 @@ class Message(Entry[Connection]):
         """The whole message as a pure value, usable offline; pickles."""
         return self._desk.content_of(self, self.raw)
 
-    @property
-    def body(self) -> str:
-        """What a person would read: the text, or the HTML as text."""
-        return self.content.body
-
-    @property
-    def text(self) -> str | None:
-        """The inline text/plain parts; None if there is none."""
-        return self.content.text
-
-    @property
-    def html(self) -> str | None:
-        """The inline text/html parts; None if there is none."""
-        return self.content.html
-
-    @property
-    def attachments(self) -> "tuple[Attachment, ...]":
-        """Every other part."""
-        return self.content.attachments
-
-    @property
-    def email(self) -> "EmailMessage":
-        """The message in the standard library's form; may raise on mail that the standard library cannot parse."""
-        return self.content.email
+    def _get_content(self) -> "Content":
+        return self.content
 
     def preview(self, lines: int = 10) -> str:
         """Return what a person would read of the first `lines` lines of the body; TOP, no RETR (but Q16)."""

@@ -18,7 +18,7 @@ from pymailbox.pop3.command import Command
 from pymailbox.pop3.flows import Flow, Next, Stream, ask
 from pymailbox.snapshot import FIRST_AHEAD, Snapshot
 
-__all__ = ["Fetch", "body", "first_lines", "headers", "learn_uids", "sizes", "stream", "top", "uids"]
+__all__ = ["Fetch", "body", "first_lines", "headers", "learn_uids", "sizes", "stream", "top", "total", "uids"]
 
 M = TypeVar("M")
 
@@ -204,8 +204,8 @@ def _deleted(number: int) -> MessageUnavailable:
 class Fetch:
     """The plan of `fetch()`: which bodies to ask for, and which messages come without.
 
-    `commands()` feeds the pipeline and keeps the order; for each result `next()` tells which message it is. Messages
-    whose body is at hand, and those larger than the window, are passed without a command (DESIGN.md, decision 11).
+    `commands()` feeds the pipeline and keeps the order, in which `Desk` hands out the results. Messages whose
+    body is at hand, and those larger than the window, are passed without a command (DESIGN.md, decision 11).
     """
 
     snapshot: Snapshot[Any]

@@ -1,16 +1,21 @@
 """MessageSequence: what a mailbox is without I/O, in both colours: its account, its messages by position."""
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack, cast, overload
+
+from attrs import evolve
 
 from pymailbox import transaction
-from pymailbox.account import Account, Security, default_port
+from pymailbox.account import Account, Auth, OAuth2, Security, default_port
 from pymailbox.desk import Desk, Entry
 from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.endpoint import Endpoint
 from pymailbox.pop3.flows import Flow
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
+from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.secrets import secret
 from pymailbox.snapshot import Snapshot
 
@@ -18,27 +23,73 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-__all__ = ["MessageSequence"]
+__all__ = ["MailboxOptions", "MessageSequence"]
 
 E = TypeVar("E", bound=Entry[Any])
-C = TypeVar("C")
+C = TypeVar("C", bound=Endpoint)
+#: What may be given as the password: `Password`, or `AsyncPassword` where it can be awaited.
+P = TypeVar("P")
 
-#: A password, or a callable that returns one; under asyncio it may be a coroutine function.
-Password = str | Callable[[], str | Awaitable[str]]
+
+class MailboxOptions(TypedDict, total=False):
+    """The keyword options of `Mailbox` and `AsyncMailbox`, each optional; a misspelt one is a type error.
+
+    `from_url`, `from_account`, `diagnose` and `gather_accounts` take them too, and a function of your own can pass
+    them on in the same way.
+
+    >>> from typing import Unpack
+    >>> from pymailbox import Mailbox, MailboxOptions
+    >>> def work_account(**options: Unpack[MailboxOptions]) -> Mailbox:
+    ...     return Mailbox.from_url("pops://me@pop.example.com", **options)
+    >>> work_account(timeout=10, read_only=True)
+    <Mailbox 'pops://me@pop.example.com:995', not open>
+    """
+
+    #: None: 995 for "tls", else 110.
+    port: int | None
+    #: "tls" (from the first byte), "starttls" (required) or "none".
+    security: Security
+    #: A mechanism, `OAuth2(...)` or a mechanism's name; None picks the strongest.
+    auth: Auth
+    #: None: TLS 1.2 or newer, verified by the system's authorities.
+    ssl_context: "ssl.SSLContext | None"
+    #: Seconds of silence; None waits for ever.
+    timeout: float | None
+    #: None: the defaults of `Limits`.
+    limits: Limits | None
+    #: Refuse to delete, and never say QUIT after a message was retrieved.
+    read_only: bool
+    #: Let a password be sent without TLS to another machine.
+    allow_plaintext: bool
+    #: Ask for UTF8 (RFC 6856) where the server lists it.
+    utf8: bool
+    #: False: never send CAPA.
+    capa: bool
+    #: None: where the server lists PIPELINING. False: never.
+    pipelining: bool | None
+    #: `socks5://user:password@host:port`, or socks4, or http.
+    proxy: str | None
+    #: The local address and port to connect from.
+    source_address: tuple[str, int] | None
+    #: A socket that is connected already; for one session.
+    sock: "socket.socket | None"
 
 
-class MessageSequence(ABC, Generic[E, C]):
+class MessageSequence(ABC, Generic[E, C, P]):
     """A session as a lazy sequence of messages: nothing here asks the server."""
+
+    #: Whether what a callable for a password or a token returns can be awaited.
+    _can_await: ClassVar[bool] = False
 
     def __init__(
         self,
         host: str,
         user: str | None = None,
-        password: Password | None = None,
+        password: P | None = None,
         *,
         port: int | None = None,
         security: Security = "tls",
-        auth: Any = None,
+        auth: Auth = None,
         ssl_context: "ssl.SSLContext | None" = None,
         timeout: float | None = 30.0,
         limits: Limits | None = None,
@@ -52,65 +103,65 @@ class MessageSequence(ABC, Generic[E, C]):
         sock: "socket.socket | None" = None,
     ) -> None:
         password, proxy = secret(password), secret(proxy)  # what follows may raise, with these among its variables
-        #: Where the mailbox is and how to get in.
+        #: Where the mailbox is and how to log in.
         self.account = Account(
             host,
             user,
-            password,
+            cast(Any, password),  # the two kinds of mailbox say what it may be; Account takes either
             port=default_port(security) if port is None else port,
             security=security,
             auth=auth,
         )
+        if not self._can_await:
+            _refuse_coroutines(self.account)
         self._utf8 = utf8
         self._read_only = read_only
-        self._options: dict[str, Any] = {
-            "ssl_context": ssl_context,
-            "timeout": timeout,
-            "limits": limits,
-            "pipelining": pipelining,
-            "capa": capa,
-            "allow_plaintext": allow_plaintext,
-            "proxy": proxy,
-            "source_address": source_address,
-            "sock": sock,
-        }
+        self._settings = ConnectionSettings(
+            host=host,
+            port=self.account.port,
+            security=security,
+            ssl_context=ssl_context,
+            timeout=timeout,
+            limits=limits,
+            pipelining=pipelining,
+            capa=capa,
+            allow_plaintext=allow_plaintext,
+            proxy=proxy,
+            source_address=source_address,
+            sock=sock,
+        )
         self._connection = self._new_connection()
         self._desk: Desk[E, C] | None = None
 
     @classmethod
-    def from_url(cls, url: str, password: Password | None = None, **options: Any) -> Self:
+    def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
         """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`."""
-        return cls.from_account(Account.from_url(url, password), **options)
+        return cls.from_account(Account.from_url(url, cast(Any, password)), **options)
 
     @classmethod
-    def from_account(cls, account: Account, **options: Any) -> Self:
+    def from_account(cls, account: Account, **options: Unpack[MailboxOptions]) -> Self:
         """Make a mailbox from an account; `options` are those of the constructor."""
-        settings: dict[str, Any] = {
-            "port": account.port,
-            "security": account.security,
-            "auth": account.auth,
-        }
-        return cls(account.host, account.user, account.password, **(settings | options))
+        given: MailboxOptions = {"port": account.port, "security": account.security, "auth": account.auth, **options}
+        return cls(account.host, account.user, cast("P | None", account.password), **given)
 
     @abstractmethod
     def _new_connection(self) -> C:
         """Make a connection that is not open yet."""
 
     def _check_fresh(self) -> None:
-        if self._options["sock"] is not None:
+        if self._settings.sock is not None:
             raise ValueError("the socket this mailbox was made with is used up; make a new mailbox with a new socket")
 
     def _fresh_connection(self) -> C:
         """Make the connection of the next session: one by one where the server stalled a pipeline (decision 7)."""
         self._check_fresh()
         if self._session.may_pipeline is False:
-            self._options["pipelining"] = False
+            self._settings = evolve(self._settings, pipelining=False)
         return self._new_connection()
 
     @property
-    @abstractmethod
     def _session(self) -> Session:
-        """The session of the connection."""
+        return self._connection.session
 
     def _begin(self) -> Flow[Snapshot[E]]:
         """Log in and ask how much there is: what runs over a connection that was just made."""
@@ -153,9 +204,6 @@ class MessageSequence(ABC, Generic[E, C]):
     def __len__(self) -> int:
         return self._open_desk().snapshot.count
 
-    def __bool__(self) -> bool:
-        return len(self) > 0
-
     @overload
     def __getitem__(self, index: int) -> E: ...
     @overload
@@ -192,3 +240,11 @@ class MessageSequence(ABC, Generic[E, C]):
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
         raise TypeError(f"{name} cannot be pickled or copied: it is one session; make a new one from its account")
+
+
+def _refuse_coroutines(account: Account) -> None:
+    """Raise TypeError where the password or the token of a blocking mailbox is a coroutine function."""
+    token = account.auth.token if isinstance(account.auth, OAuth2) else None
+    for what, value in (("password", account.password), ("token", token)):
+        if inspect.iscoroutinefunction(value):
+            raise TypeError(f"the callable for the {what} is a coroutine function; that is for AsyncMailbox")

@@ -8,7 +8,7 @@ back the marks and leaves. Without QUIT a server deletes nothing: that is the sa
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from pymailbox.account import Password, Security
+from pymailbox.account import AsyncPassword, Auth, Security
 from pymailbox.errors import CommandError, CommitError, ConcurrentUse, LimitExceeded, MailboxError
 from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.capabilities import Capabilities
@@ -26,8 +26,8 @@ def begin(
     session: Session,
     security: Security,
     user: str | None,
-    password: Password | None,
-    auth: Any,
+    password: AsyncPassword | None,
+    auth: Auth,
     *,
     utf8: bool,
     read_only: bool,

@@ -272,7 +272,7 @@ def test_two_threads() -> None:
         found: list[Stat] = []
         thread = threading.Thread(target=lambda: found.append(pop.stat()))
         thread.start()
-        while not pop._turns:
+        while not pop._owner:
             time.sleep(0.001)
         for use in (
             pop.noop,
@@ -667,7 +667,7 @@ def test_interrupted_at_every_line(use: str) -> None:
                     assert replay.received == b""
                     replay.steps = ()
                     assert pop.session.protocol.owed == 0
-                    assert not pop._turns
+                    assert not pop._owner
                     pop.close()
             replay.problem = ""
     assert number > 30

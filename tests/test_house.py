@@ -149,8 +149,8 @@ def test_no_import_circle() -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_modules_stay_small(path: Path) -> None:
-    """No module passes some 400 lines, and none has a name that says nothing."""
-    assert len(path.read_text().splitlines()) <= 420
+    """No module passes some 450 lines, and none has a name that says nothing."""
+    assert len(path.read_text().splitlines()) <= 460
     assert not path.stem.startswith(("util", "helper", "base", "common", "misc"))
 
 

@@ -7,6 +7,7 @@ import pytest
 import scramp
 
 from pymailbox import Mailbox, OAuth2
+from pymailbox.account import Exchange, Peer
 from pymailbox.errors import (
     AuthenticationError,
     ConnectionLost,
@@ -22,7 +23,6 @@ from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.commands import Challenge
 from pymailbox.pop3.flows import ask_utf8
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.mechanism import Exchange, Peer
 from pymailbox.pop3.session import Session
 from pymailbox.testing import Server
 from tests.script import Turn, play, session

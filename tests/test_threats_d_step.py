@@ -111,7 +111,7 @@ def test_threat_63_two_threads() -> None:
         found: list[Stat] = []
         thread = threading.Thread(target=lambda: found.append(pop.stat()))
         thread.start()
-        while not pop._turns:
+        while not pop._owner:
             time.sleep(0.001)
         with pytest.raises(ConcurrentUse):
             pop.dele(1)

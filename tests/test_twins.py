@@ -91,7 +91,7 @@ def test_context_managers(blocking: type, asynchronous: type) -> None:
 
 
 def test_the_sequence_is_the_same() -> None:
-    """len, bool, indexing, `in` and reversed ask nothing and are the same; iteration is `async for` too."""
-    for name in ("__len__", "__bool__", "__getitem__", "__contains__", "__reversed__", "__iter__"):
+    """len, indexing, `in` and reversed ask nothing and are the same; iteration is `async for` too."""
+    for name in ("__len__", "__getitem__", "__contains__", "__reversed__", "__iter__"):
         assert getattr(Mailbox, name) is getattr(AsyncMailbox, name), name
     assert hasattr(AsyncMailbox, "__aiter__")

@@ -4,26 +4,22 @@ Offline and pure. No accessor but `email` raises, whatever the octets are: what 
 listed in `defects`.
 """
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from attrs import define, field
 
-from .address import Address
 from .attachment import Attachment
 from .body import decode_leaf, leaves, read_attachment, read_body, read_text
 from .charset import useful_codecs
 from .headers import MAX_OCTETS, Headers
+from .reading_names import ContentNames
 from .tree import Part, parse
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from email.message import EmailMessage
 
 __all__ = ["Content"]
 
 
 @define(eq=False, repr=False)
-class Content:
+class Content(ContentNames):
     """Read a mail: its header, its text, what is attached.
 
     >>> content = Content.from_bytes(b"Subject: Lunch\\r\\nFrom: Ann <ann@example.com>\\r\\n\\r\\nAt noon?\\r\\n")
@@ -36,7 +32,6 @@ class Content:
     _tree: Part | None = field(default=None, init=False)
     _octets: bytes = field(default=b"", init=False)  # what the positions of the tree mean
     _structure_defects: list[str] = field(factory=list, init=False)
-    _text: str | None = field(default=None, init=False)
     _attachments: tuple[Attachment, ...] | None = field(default=None, init=False)
 
     @classmethod
@@ -63,84 +58,23 @@ class Content:
             self._headers = Headers.from_bytes(self.raw)
         return self._headers
 
-    @property
-    def subject(self) -> str:
-        """The Subject, decoded; "" when there is none."""
-        return self.headers.subject
+    def _get_headers(self) -> Headers:
+        return self.headers
 
-    @property
-    def from_(self) -> Address | None:
-        """The first address of From; None when there is none."""
-        return self.headers.from_
+    def _get_content(self) -> Self:
+        return self
 
-    @property
-    def to(self) -> tuple[Address, ...]:
-        """The addresses of To."""
-        return self.headers.to
-
-    @property
-    def cc(self) -> tuple[Address, ...]:
-        """The addresses of Cc."""
-        return self.headers.cc
-
-    @property
-    def bcc(self) -> tuple[Address, ...]:
-        """The addresses of Bcc."""
-        return self.headers.bcc
-
-    @property
-    def reply_to(self) -> tuple[Address, ...]:
-        """The addresses of Reply-To."""
-        return self.headers.reply_to
-
-    @property
-    def date(self) -> "datetime | None":
-        """The Date, always aware; None when there is none or it is no date."""
-        return self.headers.date
-
-    @property
-    def date_str(self) -> str:
-        """The Date as written; "" when there is none."""
-        return self.headers.date_str
-
-    @property
-    def message_id(self) -> str | None:
-        """The Message-ID as written, with its angle brackets; None when there is none."""
-        return self.headers.message_id
-
-    @property
-    def text(self) -> str | None:
-        """The inline text/plain parts in order, joined by a blank line; None when there is none."""
-        return self._join("plain")
-
-    @property
-    def html(self) -> str | None:
-        """The inline text/html parts in order, joined by a blank line; None when there is none."""
-        return self._join("html")
-
-    @property
-    def body(self) -> str:
-        """What a person would read: the best of each alternative, HTML as text, flowed lines joined."""
+    def _read_body(self) -> str:
         root = self._parts()
         return read_body(self._octets, root, self._charsets(root))
 
-    @property
-    def attachments(self) -> tuple[Attachment, ...]:
-        """Every part that is not the mail's own text, decoded, in order; attached mails are one each."""
+    def _read_attachments(self) -> tuple[Attachment, ...]:
         if self._attachments is None:
             root = self._parts()
             self._attachments = tuple(
                 [read_attachment(self._octets, part, []) for part in leaves(root) if part.kind == "attachment"]
             )
         return self._attachments
-
-    @property
-    def email(self) -> "EmailMessage":
-        """The mail as the standard library parses it, anew each time; may raise on mail it cannot parse."""
-        import email
-        import email.policy
-
-        return email.message_from_bytes(self.raw, policy=email.policy.default)
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -164,7 +98,7 @@ class Content:
             self._tree = parse(octets, self._structure_defects)
         return self._tree
 
-    def _join(self, kind: str) -> str | None:
+    def _read_inline(self, kind: str) -> str | None:
         root = self._parts()
         hints = self._charsets(root)
         texts = [read_text(self._octets, part, hints, []) for part in leaves(root) if part.kind == kind]

@@ -1,4 +1,4 @@
-"""Owns the header of a mail: where it ends, its fields, and the reading names (`subject`, `from_`, `date`).
+"""Owns the header of a mail: where it ends, and its fields.
 
 A `Headers` keeps the octets of the header alone, and looks for a field when it is asked for. Lines that are no
 fields are passed over wherever they stand. Bounded by `MAX_OCTETS`; never raises on what a mail contains.
@@ -7,16 +7,14 @@ fields are passed over wherever they stand. Bounded by `MAX_OCTETS`; never raise
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Self, TypeVar, overload
+from typing import Self, TypeVar, overload
 
 from attrs import field, frozen
 
 from .address import MAX_ADDRESSES, Address, parse_addresses
 from .parameters import parse_parameters
+from .reading_names import HeaderNames
 from .words import decode_text
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start"]
 
@@ -81,7 +79,7 @@ def _finder(name: str) -> re.Pattern[bytes]:
 
 
 @frozen(repr=False)
-class Headers:
+class Headers(HeaderNames):
     """Read the fields of a header: by name in any case, decoded or as received, the first or all.
 
     >>> headers = Headers.from_bytes(b"Subject: =?utf-8?q?Caf=C3=A9?=\\r\\nTo: ann@example.com\\r\\n\\r\\n")
@@ -176,54 +174,14 @@ class Headers:
     def __repr__(self) -> str:
         return f"<Headers: {len(self)} fields>"
 
-    @property
-    def subject(self) -> str:
-        """The Subject, decoded; "" when there is none."""
-        return self.get("subject", "")
+    def _get_headers(self) -> Self:
+        return self
 
-    @property
-    def from_(self) -> Address | None:
-        """The first address of From, or the name there without an address; None when there is none."""
-        match = _finder("from").search(self._block)
+    def _first_address(self, name: str) -> Address | None:
+        """Return the first address of the first field of that name, or the name there without an address."""
+        match = _finder(name).search(self._block)
         found = parse_addresses(match[1], 1, self.charsets, names=True) if match is not None else ()
         return found[0] if found else None
-
-    @property
-    def to(self) -> tuple[Address, ...]:
-        """The addresses of To."""
-        return self.addresses("to")
-
-    @property
-    def cc(self) -> tuple[Address, ...]:
-        """The addresses of Cc."""
-        return self.addresses("cc")
-
-    @property
-    def bcc(self) -> tuple[Address, ...]:
-        """The addresses of Bcc."""
-        return self.addresses("bcc")
-
-    @property
-    def reply_to(self) -> tuple[Address, ...]:
-        """The addresses of Reply-To."""
-        return self.addresses("reply-to")
-
-    @property
-    def date(self) -> "datetime | None":
-        """The Date, always aware; None when there is none or it is no date."""
-        from .dates import parse_date
-
-        return parse_date(self.date_str)
-
-    @property
-    def date_str(self) -> str:
-        """The Date as written; "" when there is none."""
-        return self.get("date", "")
-
-    @property
-    def message_id(self) -> str | None:
-        """The Message-ID as written, with its angle brackets; None when there is none."""
-        return self.get("message-id") or None
 
     def charsets(self) -> tuple[str, ...]:
         """Name the charset that Content-Type declares, if it does: what unlabelled 8-bit fields are tried with."""

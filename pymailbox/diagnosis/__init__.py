@@ -3,17 +3,22 @@
 It is not called `diagnose`: a module of that name would take the place of the function once it was imported.
 """
 
-from typing import Any
+from typing import Unpack
+
+from attrs import evolve
 
 from pymailbox.account import Account, Password
 from pymailbox.diagnosis.examination import Examination
 from pymailbox.diagnosis.report import Diagnosis
 from pymailbox.mailbox import Mailbox
+from pymailbox.sequence import MailboxOptions
 
 __all__ = ["Diagnosis", "diagnose"]
 
 
-def diagnose(target: Mailbox | Account | str, password: Password | None = None, **options: Any) -> Diagnosis:
+def diagnose(
+    target: Mailbox | Account | str, password: Password | None = None, **options: Unpack[MailboxOptions]
+) -> Diagnosis:
     """Find out what a server really does; `target` is a POP URL, an account, or a mailbox that is not open.
 
     `options` are those of `Mailbox`. Two sessions as a rule, a few more where the server breaks one; in the last, up
@@ -35,13 +40,7 @@ def diagnose(target: Mailbox | Account | str, password: Password | None = None, 
             raise TypeError("a mailbox has its password and its options already")
         mailbox = target
     elif isinstance(target, Account):
-        account = (
-            target
-            if password is None
-            else Account(
-                target.host, target.user, password, port=target.port, security=target.security, auth=target.auth
-            )
-        )
+        account = target if password is None else evolve(target, password=password)
         mailbox = Mailbox.from_account(account, **options)
     else:
         mailbox = Mailbox.from_url(target, password, **options)

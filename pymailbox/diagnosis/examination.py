@@ -60,12 +60,12 @@ class Examination:
     def __attrs_post_init__(self) -> None:
         if self.mailbox._desk is not None:
             raise ValueError("the mailbox is open; close it first, as most servers let one session in at a time")
-        if self.mailbox._options["sock"] is not None:
+        if self.mailbox._settings.sock is not None:
             raise ValueError("a diagnosis connects several times, so it cannot use the socket of a caller")
         account = self.mailbox.account
         self._password = _asked_once(account.password)
         self._findings = Findings(Diagnosis(url=account.url))
-        self._may_ask_capa = self.mailbox._options["capa"]
+        self._may_ask_capa = self.mailbox._settings.capa
 
     def run(self) -> None:
         """Do it all; `conclude` gives the report."""
@@ -91,11 +91,10 @@ class Examination:
     # --- arriving -----------------------------------------------------------------------------------------
 
     def _connection(self, **changes: Any) -> Connection:
-        account = self.mailbox.account
-        options = self.mailbox._options | {"capa": self._may_ask_capa} | changes
+        settings = evolve(self.mailbox._settings, **({"capa": self._may_ask_capa} | changes))
         if self._pipelining_broke:
-            options["pipelining"] = False
-        connection = Connection(account.host, account.port, **({"security": account.security} | options))
+            settings = evolve(settings, pipelining=False)
+        connection = Connection.from_settings(settings)
         self._findings.sessions.append(connection.session)
         return connection
 
@@ -161,7 +160,7 @@ class Examination:
 
     def _with_context(self, context: ssl.SSLContext) -> Connection:
         return self._connection(
-            ssl_context=context, timeout=_least(self.mailbox._options["timeout"], _LOOK_PATIENCE), capa=False
+            ssl_context=context, timeout=_least(self.mailbox._settings.timeout, _LOOK_PATIENCE), capa=False
         )
 
     def _to_tls(self, connection: Connection) -> None:
@@ -172,7 +171,7 @@ class Examination:
     def _look_closer(self, error: MailboxError) -> None:
         """Find out why it did not come to the login: the certificate, or the wrong kind of port. Nobody logs in."""
         account, findings = self.mailbox.account, self._findings
-        patience = _least(self.mailbox._options["timeout"], _LOOK_PATIENCE)
+        patience = _least(self.mailbox._settings.timeout, _LOOK_PATIENCE)
         if isinstance(error, TLSError):
             if findings.report.encryption is None:
                 findings.learn(encryption=certificate.look(self._with_context, self._to_tls))

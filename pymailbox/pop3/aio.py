@@ -5,10 +5,11 @@ The same names as `Connection`, whose twin it is; commands, protocol, flows and 
 due closes the connection at once, and nothing is committed.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
+from pymailbox.account import AsyncPassword, Auth, Mechanism
 from pymailbox.errors import CommandError, MailboxError
 from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.aio_driver import AsyncDriver
@@ -18,9 +19,6 @@ from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     import ssl
-
-    from pymailbox.account import OAuth2
-    from pymailbox.pop3.mechanism import Mechanism
 
 __all__ = ["AsyncConnection"]
 
@@ -179,7 +177,7 @@ class AsyncConnection(AsyncDriver):
             return await self.execute(commands.lang(tag))
         return await self.execute(commands.languages())
 
-    async def auth(self, mechanism: "str | Mechanism", user: str | None = None, password: str | None = None) -> None:
+    async def auth(self, mechanism: str | Mechanism, user: str | None = None, password: str | None = None) -> None:
         """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034).
 
         For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never connects anew.
@@ -191,12 +189,7 @@ class AsyncConnection(AsyncDriver):
             mechanism = login.named(mechanism, user, password)
         await self.run(login.authenticate(self.session, mechanism))
 
-    async def login(
-        self,
-        user: str | None,
-        password: str | Callable[[], str | Awaitable[str]] | None = None,
-        auth: "str | Mechanism | OAuth2 | None" = None,
-    ) -> None:
+    async def login(self, user: str | None, password: AsyncPassword | None = None, auth: Auth = None) -> None:
         """Log in with the strongest mechanism that the server offers, or as `auth` says (`login.login` has the rules).
 
         Raises `AuthenticationError` and the other refusals of a login, `NotSupported`, `ProtocolError`.

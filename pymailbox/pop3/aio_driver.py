@@ -37,19 +37,19 @@ class AsyncDriver(Endpoint):
     async def connect(self) -> None:
         """Connect, and start implicit TLS, without awaiting the greeting: what a flow begins with."""
         with _Turn(self):
-            seconds = self.timeout
+            settings, seconds = self._settings, self.timeout
             what = f"{self.host}:{self.port} did not take the connection within {seconds} s"
             what += "; check host, port and security"
             left = until(seconds, what, self._clock)
             context = self._tls_context() if self.security == "tls" else None
             try:
                 async with asyncio.timeout(seconds):
-                    where = self.host, self.port, left, self._source_address
-                    if self._proxy is not None and self._sock is None:
-                        sock = await proxies.connect_async(self._proxy, *where)
+                    where = self.host, self.port, left, settings.source_address
+                    if settings.proxy is not None and settings.sock is None:
+                        sock = await proxies.connect_async(settings.proxy, *where)
                     else:
-                        sock = self._sock or await connect(*where)
-                    loopback = self._proxy is None and is_loopback(sock)
+                        sock = settings.sock or await connect(*where)
+                    loopback = settings.proxy is None and is_loopback(sock)
                     self._transport = AsyncTransport(self.host)
                     await self._transport.start(sock, context)
             except MailboxError:
@@ -252,7 +252,7 @@ class _Turn:
         self._driver = driver
 
     def __enter__(self) -> None:
-        if self._driver._turns.setdefault("session", self) is not self:
+        if self._driver._owner.setdefault("session", self) is not self:
             raise ConcurrentUse(
                 "this session is in use by another task, or by the sink that it is calling; give each its own session"
             )
@@ -260,7 +260,7 @@ class _Turn:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._driver._turns.clear()
+        self._driver._owner.clear()
         if error is not None:
             self._driver._fail(error)
 

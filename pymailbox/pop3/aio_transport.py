@@ -19,7 +19,7 @@ from pymailbox.pop3.deadlines import Left
 if TYPE_CHECKING:
     import ssl
 
-    from pymailbox.pop3.mechanism import Channel
+    from pymailbox.account import Channel
 
 __all__ = ["AsyncTransport", "connect"]
 

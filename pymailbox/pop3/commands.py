@@ -12,7 +12,7 @@ import builtins
 import operator
 from typing import Any, overload
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from pymailbox.errors import AuthenticationError, LimitExceeded, MessageUnavailable, ProtocolError, TemporaryFailure
 from pymailbox.pop3.capabilities import Capabilities
@@ -109,6 +109,11 @@ def text(value: str, name: str) -> bytes:
     if any(octet < 0x20 or octet == 0x7F for octet in octets):
         raise ValueError(f"{name} must not contain control characters (C0 or DEL)")
     return octets
+
+
+def no_control_characters(_: object, attribute: "Attribute[Any]", value: str) -> None:
+    """Refuse control characters in the octets of a field, without showing it (an attrs validator)."""
+    text(value, attribute.name)
 
 
 def _word(value: str, name: str) -> bytes:

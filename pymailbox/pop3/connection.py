@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
+from pymailbox.account import Auth, Mechanism, Password
 from pymailbox.errors import CommandError, MailboxError
 from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.capabilities import Capabilities
@@ -20,9 +21,6 @@ from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     import ssl
-
-    from pymailbox.account import OAuth2
-    from pymailbox.pop3.mechanism import Mechanism
 
 __all__ = ["Connection"]
 
@@ -169,7 +167,7 @@ class Connection(Driver):
         """LANG: the languages of the server's texts by tag, or choose one (RFC 6856 §3)."""
         return self.execute(commands.languages()) if tag is None else self.execute(commands.lang(tag))
 
-    def auth(self, mechanism: "str | Mechanism", user: str | None = None, password: str | None = None) -> None:
+    def auth(self, mechanism: str | Mechanism, user: str | None = None, password: str | None = None) -> None:
         """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034).
 
         For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never connects anew.
@@ -181,12 +179,7 @@ class Connection(Driver):
             mechanism = login.named(mechanism, user, password)
         self.run(login.authenticate(self.session, mechanism))
 
-    def login(
-        self,
-        user: str | None,
-        password: str | Callable[[], str] | None = None,
-        auth: "str | Mechanism | OAuth2 | None" = None,
-    ) -> None:
+    def login(self, user: str | None, password: Password | None = None, auth: Auth = None) -> None:
         """Log in with the strongest mechanism that the server offers, or as `auth` says (`login.login` has the rules).
 
         Raises `AuthenticationError` and the other refusals of a login, `NotSupported`, `ProtocolError`.

@@ -35,11 +35,12 @@ class Driver(Endpoint):
         seconds = self.timeout
         what = f"{self.host}:{self.port} did not take the connection within {seconds} s; check host, port and security"
         left = until(seconds, what, self._clock)
-        if self._proxy is not None and self._sock is None:
-            sock = proxies.connect(self._proxy, self.host, self.port, left, self._source_address)
+        settings = self._settings
+        if settings.proxy is not None and settings.sock is None:
+            sock = proxies.connect(settings.proxy, self.host, self.port, left, settings.source_address)
         else:
-            sock = self._sock or connect(self.host, self.port, left, self._source_address)
-        loopback = self._proxy is None and is_loopback(sock)
+            sock = settings.sock or connect(self.host, self.port, left, settings.source_address)
+        loopback = settings.proxy is None and is_loopback(sock)
         transport = self._transport = Transport(sock, self.host)
         if self.security == "tls":
             transport.start_tls(self._tls_context(), left)
@@ -208,23 +209,23 @@ class Driver(Endpoint):
 
         A second thread is refused, not kept waiting, and so is a sink that calls back.
         """
-        turns, mine = self._turns, object()
+        owner, mine = self._owner, object()
         try:
             try:
-                if turns.setdefault("session", mine) is not mine:
+                if owner.setdefault("session", mine) is not mine:
                     raise ConcurrentUse(
                         "this session is in use by another thread, or by the sink that it is calling;"
                         " give each its own session"
                     )
                 return work(*arguments)
             finally:
-                if turns.get("session") is mine:
-                    del turns["session"]
+                if owner.get("session") is mine:
+                    del owner["session"]
                     mine = None
         except BaseException as error:
             if mine is None or not isinstance(error, ConcurrentUse):
                 self._fail(error)
-                turns.clear()  # an interruption may have come between taking the turn and giving it back
+                owner.clear()  # an interruption may have come between taking the turn and giving it back
             raise
 
     def _fail(self, error: BaseException) -> None:

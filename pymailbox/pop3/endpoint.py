@@ -1,13 +1,14 @@
 """Endpoint: where a connection goes and how, and what is known of it; no I/O, shared by both connections."""
 
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
-from pymailbox.account import Account, Security, default_port
-from pymailbox.pop3 import proxy as proxies
+from pymailbox.account import Security, default_port
 from pymailbox.pop3.deadlines import Clock, Left, ReplyTimeout, checked_timeout
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
+from pymailbox.pop3.settings import ConnectionSettings
+from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     import socket
@@ -38,35 +39,51 @@ class Endpoint:
         sock: "socket.socket | None" = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        # Checked as an account's are: ValueError or TypeError before anything is connected.
-        self.port = Account(host, security=security, port=default_port(security) if port is None else port).port
-        if limits is not None and not isinstance(limits, Limits):
-            raise TypeError(f"limits must be a Limits, not {type(limits).__name__}")
-        if sock is not None and not hasattr(sock, "recv"):
-            raise TypeError(f"sock must be a connected socket, not {type(sock).__name__}")
-        if ssl_context is not None and not hasattr(ssl_context, "wrap_socket"):
-            raise TypeError(f"ssl_context must be an ssl.SSLContext, not {type(ssl_context).__name__}")
-        if source_address is not None and not (isinstance(source_address, tuple) and len(source_address) == 2):
-            raise TypeError("source_address must be a pair of an address and a port")
-        self.host = host
-        self.security = security
-        self.timeout = checked_timeout(timeout)
-        self._ssl_context = ssl_context
-        self._proxy = None if proxy is None else proxies.checked(proxy, security)
-        self._source_address = source_address
-        self._sock = sock
-        self._clock = clock
+        proxy = secret(proxy)  # what follows may raise, with this among its variables
+        self._set_up(
+            ConnectionSettings(
+                host=host,
+                port=default_port(security) if port is None else port,
+                security=security,
+                ssl_context=ssl_context,
+                timeout=timeout,
+                limits=limits,
+                pipelining=pipelining,
+                capa=capa,
+                allow_plaintext=allow_plaintext,
+                proxy=proxy,
+                source_address=source_address,
+                sock=sock,
+                clock=clock,
+            )
+        )
+
+    @classmethod
+    def from_settings(cls, settings: ConnectionSettings) -> Self:
+        """Make a connection from a `ConnectionSettings`, which has been checked when it was made."""
+        connection = cls.__new__(cls)
+        connection._set_up(settings)
+        return connection
+
+    def _set_up(self, settings: ConnectionSettings) -> None:
+        self.host = settings.host
+        self.port = settings.port
+        self.security = settings.security
+        self.timeout = checked_timeout(settings.timeout)
+        self._settings = settings
+        self._ssl_context = settings.ssl_context
+        self._clock = settings.clock
         #: What is known of this connection; for the flows of the floor above.
         self.session = Session(
-            host,
-            limits or Limits(),
-            may_pipeline=pipelining,
-            may_ask_capa=capa,
-            allow_plaintext=allow_plaintext,
-            may_reconnect=sock is None,
-            security=security,
+            settings.host,
+            settings.limits,
+            may_pipeline=settings.pipelining,
+            may_ask_capa=settings.capa,
+            allow_plaintext=settings.allow_plaintext,
+            may_reconnect=settings.sock is None,
+            security=settings.security,
         )
-        self._turns: dict[str, object] = {}  # who uses the session now; `setdefault` is atomic
+        self._owner: dict[str, object] = {}  # who uses the session now; `setdefault` is atomic
 
     def _tls_context(self) -> "ssl.SSLContext":
         if self._ssl_context is None:

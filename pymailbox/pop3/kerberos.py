@@ -1,11 +1,10 @@
 """GSSAPI (RFC 4752): a login by Kerberos ticket, through the library gssapi (the extra `gssapi`)."""
 
-from typing import ClassVar
-
 from attrs import field, frozen
 
+from pymailbox.account import Exchange, Peer
 from pymailbox.errors import NotSupported, ProtocolError
-from pymailbox.pop3.mechanism import Exchange, Peer, no_control_characters
+from pymailbox.pop3.commands import no_control_characters
 
 __all__ = ["GSSAPI"]
 
@@ -18,9 +17,9 @@ class GSSAPI:
 
     user: str = field(default="", validator=no_control_characters)
 
-    name: ClassVar[str] = "GSSAPI"
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[bool] = False  # tickets are longer than 255 octets
+    name = "GSSAPI"
+    plaintext = False
+    initial = False  # tickets are longer than 255 octets
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from traceback import clear_frames
 from typing import Any
 
-from pymailbox.account import OAuth2, Password, check_auth
+from pymailbox.account import AsyncPassword, Auth, Exchange, Mechanism, OAuth2, Peer, check_auth
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
@@ -26,7 +26,6 @@ from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Challenge
 from pymailbox.pop3.flows import Flow, ask, ask_utf8, callback, known_capabilities, start_over
-from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer
 from pymailbox.pop3.refusal import may_have_judged
 from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
 from pymailbox.pop3.session import Session
@@ -176,7 +175,7 @@ def _ask(exchange: Exchange, command: Command[Challenge]) -> Flow[Challenge]:
 # --- the choice -----------------------------------------------------------------------------------------------
 
 
-def login(session: Session, user: str | None, password: Password | None, auth: Any = None) -> Flow[None]:
+def login(session: Session, user: str | None, password: AsyncPassword | None, auth: Auth = None) -> Flow[None]:
     """Log in: with `auth` where it says how, else with the strongest that the server lists for the credential.
 
     `auth` is a mechanism, its name (also `APOP` and `USER`), or `OAuth2`. A callable password or token is asked once.

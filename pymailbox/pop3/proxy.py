@@ -15,13 +15,13 @@ from pymailbox.secrets import Secret, Secrets, secret
 if TYPE_CHECKING:
     from python_socks import ProxyType
 
-__all__ = ["checked", "connect", "connect_async"]
+__all__ = ["check", "connect", "connect_async"]
 
 _SCHEMES = ("socks5", "socks4", "http")
 
 
-def checked(url: str, security: Security) -> Secret:
-    """Return a proxy's URL as a secret; ValueError for one that is none, `NotSupported` without the library."""
+def check(url: str, security: Security) -> None:
+    """Refuse what is not a proxy's URL with ValueError; `NotSupported` without the library."""
     if not isinstance(url, str):
         raise TypeError(f"proxy must be a str, not {type(url).__name__}")
     url = secret(url)
@@ -35,7 +35,6 @@ def checked(url: str, security: Security) -> Secret:
         import python_socks  # noqa: F401 - only to know it early
     except ImportError as error:
         raise NotSupported("a proxy needs the library python-socks: pip install 'pymailbox[proxy]'") from error
-    return Secret(url)
 
 
 def _problem(url: str) -> str | None:

@@ -1,19 +1,20 @@
 """SASL mechanisms (RFC 4422, RFC 5034): what to answer to a server's challenges.
 
-Each is a value with a name; `mechanism.Exchange` says how it is run, `login` runs it. Base64, `*`, the two forms of
+Each is a value with a name; `account.Exchange` says how it is run, `login` runs it. Base64, `*`, the two forms of
 the first step and the number of rounds are not a mechanism's concern. None does I/O.
 
 Fields are checked when the value is made: no C0 and no DEL in their octets, before anything is sent. Secrets are not
 in the `repr`, and not in pickles.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from attrs import field, frozen
 
+from pymailbox.account import Exchange, Mechanism, Peer
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError, printable
+from pymailbox.pop3.commands import no_control_characters
 from pymailbox.pop3.kerberos import GSSAPI
-from pymailbox.pop3.mechanism import Exchange, Mechanism, Peer, no_control_characters
 from pymailbox.pop3.scram import Scram
 from pymailbox.secrets import SecretOctets, Secrets, secret
 
@@ -47,9 +48,9 @@ class Plain:
     password: str = field(repr=False, converter=secret, validator=no_control_characters)
     authorization: str = field(default="", validator=no_control_characters)
 
-    name: ClassVar[str] = "PLAIN"
-    plaintext: ClassVar[bool] = True
-    initial: ClassVar[bool] = True
+    name = "PLAIN"
+    plaintext = True
+    initial = True
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -63,9 +64,9 @@ class Login:
     user: str = field(validator=no_control_characters)
     password: str = field(repr=False, converter=secret, validator=no_control_characters)
 
-    name: ClassVar[str] = "LOGIN"
-    plaintext: ClassVar[bool] = True
-    initial: ClassVar[None] = None
+    name = "LOGIN"
+    plaintext = True
+    initial = None
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -81,9 +82,9 @@ class CramMD5:
     user: str = field(validator=no_control_characters)
     password: str = field(repr=False, converter=secret, validator=no_control_characters)
 
-    name: ClassVar[str] = "CRAM-MD5"
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[None] = None
+    name = "CRAM-MD5"
+    plaintext = False
+    initial = None
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -107,9 +108,9 @@ class External:
 
     user: str = field(default="", validator=no_control_characters)
 
-    name: ClassVar[str] = "EXTERNAL"
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[bool] = True
+    name = "EXTERNAL"
+    plaintext = False
+    initial = True
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -124,9 +125,9 @@ class Anonymous:
 
     trace: str = field(default="anonymous", validator=no_control_characters)
 
-    name: ClassVar[str] = "ANONYMOUS"
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[bool] = True
+    name = "ANONYMOUS"
+    plaintext = False
+    initial = True
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -144,8 +145,8 @@ class XOAuth2:
     token: str = field(repr=False, converter=secret, validator=no_control_characters)
     initial: bool = field(default=False, kw_only=True)
 
-    name: ClassVar[str] = "XOAUTH2"
-    plaintext: ClassVar[bool] = True
+    name = "XOAUTH2"
+    plaintext = True
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -160,9 +161,9 @@ class OAuthBearer:
     user: str = field(validator=no_control_characters)
     token: str = field(repr=False, converter=secret, validator=no_control_characters)
 
-    name: ClassVar[str] = "OAUTHBEARER"
-    plaintext: ClassVar[bool] = True
-    initial: ClassVar[bool] = True
+    name = "OAUTHBEARER"
+    plaintext = True
+    initial = True
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""

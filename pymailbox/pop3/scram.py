@@ -6,12 +6,13 @@ The cryptography is scramp's (the extra `scram`), imported when the first exchan
 
 import importlib.util
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from attrs import Attribute, field, frozen
 
+from pymailbox.account import Exchange, Peer
 from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError, printable
-from pymailbox.pop3.mechanism import Exchange, Peer, no_control_characters
+from pymailbox.pop3.commands import no_control_characters
 from pymailbox.secrets import secret
 
 __all__ = ["Scram", "allows", "available"]
@@ -39,11 +40,8 @@ def allows(user: str, password: str) -> bool:
     return True
 
 
-def _upper(name: str) -> str:
-    return name.upper()
-
-
 def _known(_: object, __: "Attribute[Any]", value: str) -> None:
+    value = value.upper()
     if value.removeprefix("SCRAM-").removesuffix("-PLUS") not in _HASHES:
         raise NotSupported(f"SCRAM is supported with {', '.join(_HASHES)}, not as {value!r}")
     if not available():
@@ -60,10 +58,14 @@ class Scram:
 
     user: str = field(validator=no_control_characters)
     password: str = field(repr=False, converter=secret, validator=no_control_characters)
-    name: str = field(default="SCRAM-SHA-256", converter=_upper, validator=_known)
+    name: str = field(default="SCRAM-SHA-256", validator=_known)
 
-    plaintext: ClassVar[bool] = False
-    initial: ClassVar[bool] = True
+    plaintext = False
+    initial = True
+
+    def __attrs_post_init__(self) -> None:
+        # Not a converter: pyright does not take a field with one for the `name` of a Mechanism.
+        object.__setattr__(self, "name", self.name.upper())
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""

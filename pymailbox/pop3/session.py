@@ -6,20 +6,17 @@ gather: greeting, capabilities, whether TLS is on. A driver only moves octets in
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 
-from pymailbox.account import Security
+from pymailbox.account import Channel, Security
 from pymailbox.errors import CommandError, ConnectionLost, LimitExceeded, MailboxError, Timeout
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
 from pymailbox.secrets import Secrets
-
-if TYPE_CHECKING:
-    from pymailbox.pop3.mechanism import Channel
 
 __all__ = ["Batch", "Session"]
 
@@ -81,7 +78,7 @@ class Session:
     #: Whether the peer is this machine.
     loopback: bool = field(default=False, init=False)
     #: The TLS channel, for what a login binds to it.
-    tls: "Channel | None" = field(default=None, init=False)
+    tls: Channel | None = field(default=None, init=False)
     #: Whether the server has agreed to UTF8 (RFC 6856).
     utf8: bool = field(default=False, init=False)
 
@@ -95,7 +92,7 @@ class Session:
     def __attrs_post_init__(self) -> None:
         self.protocol = Protocol(self.limits, secrets=self.secrets)
 
-    def begin(self, *, secure: bool, loopback: bool, tls: "Channel | None" = None) -> None:
+    def begin(self, *, secure: bool, loopback: bool, tls: Channel | None = None) -> None:
         """Start over on a fresh connection; the quirks seen so far stay known."""
         self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
         self._batches.clear()

@@ -18,7 +18,7 @@ from pymailbox.secrets import secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pymailbox.pop3.mechanism import Channel
+    from pymailbox.account import Channel
 
 __all__ = [
     "UnverifiedWarning",

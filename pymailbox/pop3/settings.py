@@ -1,0 +1,88 @@
+"""ConnectionSettings: where a connection goes and how, as one value, checked before anything is connected."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from attrs import Attribute, field, frozen
+
+from pymailbox.account import Security, check_host, check_port, check_security
+from pymailbox.pop3 import proxy as proxies
+from pymailbox.pop3.deadlines import Clock, checked_timeout
+from pymailbox.pop3.limits import Limits
+from pymailbox.secrets import Secret, secret
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+__all__ = ["ConnectionSettings"]
+
+
+def _hidden(proxy: str | None) -> Secret | None:
+    return secret(proxy)
+
+
+def _check_timeout(_: object, __: "Attribute[Any]", value: float | None) -> None:
+    checked_timeout(value)
+
+
+def _or_default(limits: Limits | None) -> Limits:
+    return Limits() if limits is None else limits
+
+
+def _check_limits(_: object, __: "Attribute[Any]", value: object) -> None:
+    if not isinstance(value, Limits):
+        raise TypeError(f"limits must be a Limits, not {type(value).__name__}")
+
+
+def _check_socket(_: object, __: "Attribute[Any]", value: object) -> None:
+    if value is not None and not hasattr(value, "recv"):
+        raise TypeError(f"sock must be a connected socket, not {type(value).__name__}")
+
+
+def _check_context(_: object, __: "Attribute[Any]", value: object) -> None:
+    if value is not None and not hasattr(value, "wrap_socket"):
+        raise TypeError(f"ssl_context must be an ssl.SSLContext, not {type(value).__name__}")
+
+
+def _check_source(_: object, __: "Attribute[Any]", value: object) -> None:
+    if value is not None and not (isinstance(value, tuple) and len(value) == 2):
+        raise TypeError("source_address must be a pair of an address and a port")
+
+
+def _check_proxy(settings: "ConnectionSettings", _: "Attribute[Any]", value: str | None) -> None:
+    if value is not None:
+        proxies.check(value, settings.security)
+
+
+@frozen(kw_only=True)
+class ConnectionSettings:
+    """Where a connection goes and how; what is not valid is ValueError or TypeError here.
+
+    No converter raises: a traceback may show a value that was refused, so there must be all of it.
+
+    The next one with a difference is `evolve(settings, pipelining=False)`.
+    """
+
+    host: str = field(validator=check_host)
+    security: Security = field(default="tls", validator=check_security)
+    port: int = field(validator=check_port)
+    #: None: the system's authorities.
+    ssl_context: "ssl.SSLContext | None" = field(default=None, repr=False, validator=_check_context)
+    #: Seconds of silence; None waits for ever.
+    timeout: float | None = field(default=30.0, validator=_check_timeout)
+    #: Given as None: the defaults.
+    limits: Limits = field(factory=Limits, converter=_or_default, validator=_check_limits)
+    #: None: where the server lists it. False: never.
+    pipelining: bool | None = None
+    #: False: CAPA is never sent.
+    capa: bool = True
+    #: Whether a password may be sent without TLS.
+    allow_plaintext: bool = False
+    #: A URL, which may have a password in it.
+    proxy: Secret | None = field(default=None, repr=False, converter=_hidden, validator=_check_proxy)
+    #: The local address and port to connect from.
+    source_address: tuple[str, int] | None = field(default=None, validator=_check_source)
+    #: Connected already; a session can be had once only.
+    sock: "socket.socket | None" = field(default=None, repr=False, validator=_check_socket)
+    clock: Clock = field(default=time.monotonic, repr=False)

@@ -1,0 +1,94 @@
+"""What type checkers see of the package: what is right is accepted, and each mistake is refused, at run time as well."""
+
+import asyncio
+import functools
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+import pytest
+
+from pymailbox import AsyncMailbox, Mailbox, MailboxOptions
+from tests import test_poplib_typing
+from tests.typing import options
+
+ROOT = test_poplib_typing.ROOT
+
+#: Mistakes that are found when the login is due.
+AT_THE_LOGIN = {"a_coroutine_function_in_a_connection", "a_number_as_password"}
+
+MISTAKES = {
+    name: function
+    for name, function in vars(options).items()
+    if inspect.isfunction(function)
+    and function.__module__ == options.__name__
+    and name.startswith(("a_", "an_", "text_"))
+}
+
+
+def run(*command: str) -> None:
+    """Run a checker, which must find nothing: neither an error nor a mark that is not needed."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_mypy() -> None:
+    """`mypy --strict` accepts the programs, and refuses every line that is marked."""
+    pytest.importorskip("mypy", reason="mypy is not installed; pip install 'pymailbox[test]'")
+    run("mypy", "--strict", "--follow-imports=silent", "tests/typing")
+
+
+def test_pyright() -> None:
+    """So does pyright in its strict mode, and it accepts the examples."""
+    pytest.importorskip("pyright", reason="pyright is not installed; pip install 'pymailbox[test]'")
+    run("pyright", "tests/typing", "examples")
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_marked_for_both(name: str) -> None:
+    """Each mistake says what mypy and pyright find."""
+    lines = [line for line in inspect.getsource(MISTAKES[name]).splitlines() if "ignore[" in line]
+    assert len(lines) == 1
+    assert "# type: ignore[" in lines[0]
+    assert "# pyright: ignore[" in lines[0]
+
+
+@pytest.mark.parametrize("name", [name for name in MISTAKES if name not in AT_THE_LOGIN])
+def test_a_mistake_is_a_type_error_at_run_time(name: str) -> None:
+    """Nothing is connected: the error comes when the object is made, and names what is wrong."""
+    mistake: Callable[[], Any] = MISTAKES[name]
+    if inspect.iscoroutinefunction(mistake):
+        mistake = functools.partial(asyncio.run, mistake())
+    with pytest.raises(TypeError, match=r"tiemout|auth|password|timeout|limits"):
+        mistake()
+
+
+@pytest.mark.parametrize("kind", [Mailbox, AsyncMailbox])
+def test_the_options_are_those_of_the_constructor(kind: type) -> None:
+    """`MailboxOptions` has the keyword-only parameters of the constructor, in their order and with their types."""
+    namespace = {name: __import__(name) for name in ("ssl", "socket")}
+    parameters = inspect.signature(kind).parameters.values()
+    names = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    given = get_type_hints(MailboxOptions, localns=namespace)
+    taken = get_type_hints(kind.__init__, localns=namespace)
+    assert list(given) == names
+    assert given == {name: taken[name] for name in names}
+    assert not MailboxOptions.__required_keys__
+
+
+async def _token() -> str:
+    return "x"
+
+
+def test_a_token_may_be_a_coroutine_function_for_asyncio_only() -> None:
+    """What is wrong with a password is wrong with a token, which no type checker sees."""
+    from pymailbox import Account, OAuth2
+
+    account = Account("pop.example.com", "me", auth=OAuth2(_token))
+    with pytest.raises(TypeError, match="token is a coroutine function"):
+        Mailbox.from_account(account)
+    AsyncMailbox.from_account(account)
