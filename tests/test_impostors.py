@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from pymailbox.pop3.impostors import guess
 
 
-@pytest.mark.parametrize(
-    ("line", "name"),
-    [
+@pytest.mark.threat(7)
+def test_who_it_seems_to_be() -> None:
+    """The text names the service, and the port or option that is probably wrong."""
+    for line, name in (
         (b"* OK [CAPABILITY IMAP4rev1] ready", "IMAP"),
         (b"* BYE too busy", "IMAP"),
         (b"HTTP/1.0 400 Bad Request", "HTTP"),
@@ -20,11 +21,8 @@ from pymailbox.pop3.impostors import guess
         (b"\x16\x03\x01\x02\x00", "TLS"),
         (b"hello", "no POP3 status"),
         (b"", "no POP3 status"),
-    ],
-)
-def test_who_it_seems_to_be(line: bytes, name: str) -> None:
-    """The text names the service, and the port or option that is probably wrong."""
-    assert name in guess(line)
+    ):
+        assert name in guess(line), line
 
 
 @given(st.binary(max_size=40))
