@@ -4,7 +4,8 @@ Written from the RFCs line by line, and slowly on purpose: nothing here is share
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import frozen
@@ -15,7 +16,17 @@ from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
 
-__all__ = ["Exchange", "awkward_body", "events", "ready", "results", "stuffed", "transcript"]
+__all__ = ["Exchange", "awkward_body", "case", "events", "ready", "results", "stuffed", "transcript"]
+
+
+@contextmanager
+def case(*named: object) -> Iterator[None]:
+    """Name the case in whatever fails inside the block, for a test that goes through many."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note("case: " + ", ".join(map(repr, named)))
+        raise
 
 
 @frozen

@@ -1,26 +1,28 @@
 """What a child process does under a limit on its memory: meet a server that never ends, or a very large message.
 
-`python -m tests.endless CASE HOST PORT` prints one line: the error and its seconds, or the growth of the process.
+`python -m tests.endless endless HOST PORT MESSAGE ROOM CASE...` meets one endless reply after the other, each in a
+session of its own, with MESSAGE MiB as the message limit and ROOM MiB of address space more than the process has when
+it begins, and prints the case and its error in a line.
+
+`python -m tests.endless stream HOST PORT` prints the size of message 1 and how much the process grew while it came.
 """
 
-import contextlib
 import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pymailbox.errors import MailboxError
 from pymailbox.pop3 import Connection, commands
 from pymailbox.pop3.limits import Limits
+from tests.timing import GENEROUS
 
 MEBI = 1024 * 1024
-TIMEOUT = 10.0
 
 
-def resident() -> int:
-    """Return the octets of memory that this process holds now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def held(field: int) -> int:
+    """Return the octets of address space (0) or of memory (1) that this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[field]) * resource.getpagesize()
 
 
 def pipelined(pop: Connection) -> None:
@@ -46,48 +48,49 @@ CASES: dict[str, Callable[[Connection], object]] = {
 }
 
 
-def endless(case: str, host: str, port: int) -> str:
-    """Meet the endless reply of that case under 512 MiB of address space."""
-    resource.setrlimit(resource.RLIMIT_AS, (512 * MEBI, 512 * MEBI))
-    began = time.monotonic()
-    limits = Limits(message=64 * MEBI)
+def meet(case: str, host: str, port: int, limits: Limits) -> str:
+    """Meet the endless reply of that case; return the error."""
     try:
-        with Connection(host, port, security="none", limits=limits, timeout=TIMEOUT) as pop:
+        with Connection(host, port, security="none", limits=limits, timeout=GENEROUS) as pop:
             if case not in ("GREETING", "CAPA", "LANG", "AUTH"):
                 pop.user("me")
                 pop.pass_("secret")
             CASES[case](pop)
     except MailboxError as error:
-        return f"{type(error).__name__} {getattr(error, 'field', None)} {time.monotonic() - began:.3f}"
+        return f"{type(error).__name__} {getattr(error, 'field', None)}"
     return "no error"
 
 
-def stream(host: str, port: int) -> str:
-    """Stream message 1 to nowhere; tell its octets and how much the process grew."""
-    sizes = {"octets": 0}
+def endless(host: str, port: int, message: int, room: int, cases: list[str]) -> None:
+    """Meet the endless replies of these cases in little memory."""
+    bound = held(0) + room * MEBI
+    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+    limits = Limits(message=message * MEBI)
+    for case in cases:
+        print(f"{case}: {meet(case, host, port, limits)}", flush=True)
 
-    def count(data: bytes) -> None:
-        sizes["octets"] += len(data)
 
-    with Connection(host, port, security="none", timeout=TIMEOUT) as pop:
+def stream(host: str, port: int) -> None:
+    """Stream message 1 to nowhere; print its octets and how much the process grew."""
+    octets = peak = 0
+
+    def watch(data: bytes) -> None:
+        nonlocal octets, peak
+        octets += len(data)
+        peak = max(peak, held(1))
+
+    with Connection(host, port, security="none", timeout=GENEROUS) as pop:
         pop.user("me")
         pop.pass_("secret")
-        pop.retr(2, count)
-        before = resident()
-        peak = 0
-
-        def watch(data: bytes) -> None:
-            nonlocal peak
-            sizes["octets"] += len(data)
-            peak = max(peak, resident())
-
-        sizes["octets"] = 0
-        octets = pop.retr(1, watch)
-    assert octets == sizes["octets"]
-    return f"{octets} {peak - before}"
+        pop.retr(2, watch)
+        before, octets, peak = held(1), 0, 0
+        assert pop.retr(1, watch) == octets
+    print(octets, peak - before)
 
 
 if __name__ == "__main__":
-    name, where, number = sys.argv[1:]
-    with contextlib.suppress(BrokenPipeError):
-        print(stream(where, int(number)) if name == "STREAM" else endless(name, where, int(number)))
+    task, where, number, *rest = sys.argv[1:]
+    if task == "stream":
+        stream(where, int(number))
+    else:
+        endless(where, int(number), int(rest[0]), int(rest[1]), rest[2:])

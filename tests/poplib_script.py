@@ -19,7 +19,7 @@ class Scripted(socket.socket):
     def __init__(self, replies: Iterable[bytes], sizes: Iterable[int] = (1 << 20,)) -> None:
         mine, self.server = socket.socketpair()
         super().__init__(fileno=mine.detach())
-        self.settimeout(5)
+        self.settimeout(60)
         self.sent: list[bytes] = []
         self._replies = list(replies)
         self._sizes = itertools.cycle(sizes)

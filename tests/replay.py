@@ -4,6 +4,7 @@ It knows nothing of POP3. What it was told in the script is all it does, at the 
 """
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -15,8 +16,9 @@ from typing import Any, Literal, Self
 from attrs import define, field
 
 from pymailbox.pop3 import Connection
+from tests.timing import GENEROUS, Clock
 
-__all__ = ["Replay", "connected", "reset"]
+__all__ = ["Replay", "WatchedClock", "connected", "reset"]
 
 End = Literal["fin", "rst", "stay"]
 
@@ -41,10 +43,50 @@ def pair(tcp: bool) -> tuple[socket.socket, socket.socket]:
 
 
 @define(eq=False)
+class WatchedClock(Clock):
+    """A clock that knows how often it was read, so that a scripted server can let time pass in step with its client.
+
+    It needs the fixture `clock`, which has a client that waits read its clock every few milliseconds.
+    """
+
+    readings: int = 0
+
+    def __call__(self) -> float:
+        now = self.now
+        self.readings += 1  # last: what is seen to be read was read
+        return now
+
+    def seen(self, sock: socket.socket | None = None) -> bool:
+        """Wait until the client has read the clock twice more; whether it has, and did not close.
+
+        It reads the clock before it waits and when something has come: after two readings it has what was sent.
+        """
+        wanted, deadline = self.readings + 2, time.monotonic() + GENEROUS
+        while self.readings < wanted:
+            time.sleep(0.001)
+            if sock is not None and select.select([sock], [], [], 0)[0] and not sock.recv(1, socket.MSG_PEEK):
+                return False
+            assert time.monotonic() < deadline, "the client does not read its clock"
+        return True
+
+    def silence(self, seconds: float, begun: bytes = b"") -> Callable[[socket.socket], None]:
+        """Return a step that sends the beginning of a reply and is then silent: the client sees half a second before
+        the end of so many seconds, and then that end."""
+
+        def send(sock: socket.socket) -> None:
+            sock.sendall(begun)
+            for pause in (seconds - 0.5, 0.5):
+                if self.seen(sock):
+                    self.advance(pause)
+
+        return send
+
+
+@define(eq=False)
 class Replay:
     """One conversation, played by a thread; `received` is what the client sent, `problem` what it did not expect.
 
-    `ending`: what comes behind the last step: the end of the stream, a reset, or silence until the client closes.
+    `ending`: what comes after the last step: the end of the stream, a reset, or silence until the client closes.
     `segment`: the most octets sent at once. `context`: a server's TLS context to begin with.
     """
 
@@ -70,7 +112,7 @@ class Replay:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(GENEROUS)
         self._server.close()
         self.client.close()
         assert not self._thread.is_alive(), "the scripted server did not end"
@@ -122,20 +164,25 @@ class Replay:
 def connected(*steps: Step, greeting: bytes = b"+OK ready\r\n", **options: Any) -> Iterator[tuple[Connection, Replay]]:
     """Open a connection to a scripted server; options are those of `Replay`, and those of `Connection`."""
     played = {name: options.pop(name) for name in ("ending", "segment", "context", "tcp") if name in options}
-    options = {"security": "none", "timeout": 5.0} | options
+    options = {"security": "none", "timeout": GENEROUS} | options
     with Replay([(None, greeting), *steps], **played) as replay:
         with Connection("localhost", sock=replay.client, **options) as connection:
             yield connection, replay
         assert not replay.problem, replay.problem
 
 
-def drip(octets: bytes, delay: float) -> Callable[[socket.socket], None]:
-    """Return a step that sends one octet at a time, with a pause behind each."""
+def drip(octets: bytes, delay: float, clock: WatchedClock | None = None) -> Callable[[socket.socket], None]:
+    """Return a step that sends one octet at a time, with a pause after each; by the clock, if there is one."""
 
     def send(sock: socket.socket) -> None:
         for at in range(len(octets)):
             sock.sendall(octets[at : at + 1])
-            time.sleep(delay)
+            if clock is None:
+                time.sleep(delay)
+            elif clock.seen(sock):
+                clock.advance(delay)
+            else:
+                return
 
     return send
 

@@ -8,6 +8,7 @@ import gc
 import io
 import os
 import pickle
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -32,6 +33,7 @@ from pymailbox import (
     gather_accounts,
 )
 from pymailbox.testing import Fault, Server
+from tests.timing import GENEROUS
 
 MAILS = [b"Subject: %d\r\nFrom: a@example.com\r\n\r\n.%d\r\n" % (number, number) for number in range(200)]
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789012345678901234567890123456789\r\n" * 50_000
@@ -43,12 +45,12 @@ def over(
     """Use a mailbox of these mails; return the server, closed, with what it saw."""
 
     async def run() -> None:
-        async with AsyncMailbox.from_url(server.url, "secret", **({"timeout": 5.0} | options)) as inbox:
+        async with AsyncMailbox.from_url(server.url, "secret", **({"timeout": GENEROUS} | options)) as inbox:
             await use(inbox)
 
     with Server(mails, faults=faults) as server:
         asyncio.run(run(), debug=True)
-        server.wait()
+        server.wait(GENEROUS)
     return server
 
 
@@ -232,7 +234,7 @@ def leave_with(error: BaseException, *, after: str = "") -> Server:
         with pytest.raises(type(error)) as caught:
             asyncio.run(run())
         assert caught.value is error or isinstance(error, asyncio.CancelledError)
-        server.wait()
+        server.wait(GENEROUS)
     assert server.messages == tuple(MAILS)
     return server
 
@@ -254,11 +256,10 @@ def test_timeout_in_a_command_never_commits() -> None:
 
     async def use(inbox: AsyncMailbox) -> None:
         await inbox.delete(inbox[:2])
-        began = time.monotonic()
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(0.1):
                 await inbox[7].raw()
-        assert time.monotonic() - began < 0.6
+        assert not isinstance(caught.value, MailboxError)
         with pytest.raises(ConnectionLost):
             await inbox[8].raw()
 
@@ -270,7 +271,7 @@ def test_timeout_in_a_command_never_commits() -> None:
 
         with pytest.raises(ConnectionLost):
             asyncio.run(run())
-        server.wait()
+        server.wait(GENEROUS)
         assert "QUIT" not in server.log
         assert server.messages == tuple(MAILS)
 
@@ -279,12 +280,13 @@ def test_our_own_deadline() -> None:
     """Silence of the server is `Timeout` after `timeout` seconds."""
 
     async def use(inbox: AsyncMailbox) -> None:
+        inbox.connection.timeout = 0.3  # from here on
         began = time.monotonic()
         with pytest.raises(Timeout):
             await inbox[0].raw()
-        assert 0.2 < time.monotonic() - began < 0.8
+        assert time.monotonic() - began > 0.2
 
-    assert "QUIT" not in over(use, faults=[Fault.stall(command="RETR")], timeout=0.3).log
+    assert "QUIT" not in over(use, faults=[Fault.stall(command="RETR")]).log
 
 
 def test_a_failing_open_leaves_nothing() -> None:
@@ -300,7 +302,7 @@ def test_a_failing_open_leaves_nothing() -> None:
             await inbox.open()
             assert len(inbox) == 200
             await inbox.close()
-            server.wait()
+            server.wait(GENEROUS)
             assert [record.ended for record in server.sessions] == ["EOF", "QUIT"]
 
     asyncio.run(run())
@@ -375,19 +377,26 @@ def test_save_is_whole_or_nothing(tmp_path: Path) -> None:
 
 
 def test_cancelled_while_the_disk_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread cannot be stopped: the cancellation comes behind it, and the file is whole or not there."""
+    """The thread cannot be stopped: the cancellation comes after it, and the file is whole or not there."""
     path = tmp_path / "mail.eml"
+    working, go = threading.Event(), threading.Event()
 
     def slowly(descriptor: int) -> None:
-        time.sleep(0.2)
+        working.set()
+        assert go.wait(GENEROUS)
 
     async def use(inbox: AsyncMailbox) -> None:
         monkeypatch.setattr(os, "fsync", slowly)
         task = asyncio.ensure_future(inbox[0].save(path))
-        await asyncio.sleep(0.1)
+        while not working.is_set():
+            await asyncio.sleep(0.001)
         task.cancel()
         await asyncio.sleep(0.01)
+        assert not task.done()
         task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        go.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert [entry.name for entry in tmp_path.iterdir()] == ["mail.eml"]
@@ -399,18 +408,23 @@ def test_cancelled_while_the_disk_works(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of fsync passes through, cancelled or not, and nothing is left."""
+    go = threading.Event()
 
     def failing(descriptor: int) -> None:
-        time.sleep(0.05)
+        assert go.wait(GENEROUS)
         raise OSError(5, "Input/output error")
 
     async def use(inbox: AsyncMailbox) -> None:
         monkeypatch.setattr(os, "fsync", failing)
+        go.set()
         with pytest.raises(OSError, match="Input/output"):
             await inbox[0].save(tmp_path / "mail.eml")
+        go.clear()
         task = asyncio.ensure_future(aio_message._in_thread(lambda: failing(0)))
         await asyncio.sleep(0.01)
         task.cancel()
+        await asyncio.sleep(0.01)
+        go.set()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert list(tmp_path.iterdir()) == []
@@ -448,7 +462,7 @@ def test_results_in_the_order_of_the_accounts() -> None:
     with Server(MAILS[:3], users=USERS) as server:
         accounts = accounts_of(server, passwords={"user03": "wrong"})
         results = asyncio.run(gather_accounts(accounts, work, limit=4))
-        server.wait()
+        server.wait(GENEROUS)
         assert [result.account for result in results] == accounts
         for number, result in enumerate(results):
             user = f"user{number:02}"
@@ -492,19 +506,25 @@ def test_never_more_than_the_limit(limit: int) -> None:
 
 def test_a_cancellation_stops_all() -> None:
     """Cancelled, no session goes on and none commits."""
+    deleted = []
 
     async def work(inbox: AsyncMailbox) -> None:
         await inbox[0].delete()
-        await asyncio.sleep(60)
+        deleted.append(inbox)
+        await asyncio.sleep(600)
 
     async def run() -> None:
-        async with asyncio.timeout(0.5):
-            await gather_accounts(accounts_of(server), work, limit=5)
+        async with asyncio.timeout(None) as timer:
+            gathering = asyncio.create_task(gather_accounts(accounts_of(server), work, limit=5))
+            while len(deleted) < 5:
+                await asyncio.sleep(0.001)
+            timer.reschedule(asyncio.get_running_loop().time() + 0.1)
+            await gathering
 
     with Server(MAILS[:1], users=USERS) as server:
         with pytest.raises(TimeoutError):
             asyncio.run(run())
-        server.wait()
+        server.wait(GENEROUS)
         assert len(server.sessions) == 5
         assert "QUIT" not in server.log
         assert all(len(server.mailbox(user)) == 1 for user in USERS)

@@ -12,6 +12,7 @@ import pytest
 from pymailbox import AsyncMailbox
 from pymailbox.pop3 import commands
 from pymailbox.testing import Server
+from tests.timing import GENEROUS
 
 MAILS = [b"Subject: %d\r\n\r\n" % number + b"line\r\n" * 20_000 * (number == 3) for number in range(6)]
 DESCRIPTORS = Path("/proc/self/fd")
@@ -52,7 +53,13 @@ class Session:
     def __init__(self, server: Server, folder: Path) -> None:
         context = None if server.security == "none" else server.client_context()
         self.inbox = AsyncMailbox(
-            server.host, "me", "secret", port=server.port, security=server.security, ssl_context=context, timeout=20
+            server.host,
+            "me",
+            "secret",
+            port=server.port,
+            security=server.security,
+            ssl_context=context,
+            timeout=GENEROUS,
         )
         self.folder = folder
         self.leaving = False
@@ -102,7 +109,7 @@ def test_cancelled_at_every_await(security: Any, tmp_path: Path) -> None:
     """For every k: no socket, task or file is left, no QUIT is said before the end, and no mail is touched."""
     with Server(MAILS, security=security) as server:
         asyncio.run(attempt(server, tmp_path, 0))  # whatever is opened once is open now
-        server.wait()
+        server.wait(GENEROUS)
         (tmp_path / "mail.eml").unlink()
         gc.collect()
         before = len(list(DESCRIPTORS.iterdir())) if DESCRIPTORS.exists() else 0
@@ -111,7 +118,7 @@ def test_cancelled_at_every_await(security: Any, tmp_path: Path) -> None:
             k += 1
             sessions = len(server.sessions)
             cancelled, suspensions, session = asyncio.run(attempt(server, tmp_path, k))
-            server.wait()
+            server.wait(GENEROUS)
             assert {path.name for path in tmp_path.iterdir()} <= {"mail.eml"}
             said = [line for record in server.sessions[sessions:] for line in record.commands]
             if cancelled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.benchmarks.mailbags import Mailbag, fill
 from tests.benchmarks.rounds import Measurement, Stage, Summary
 from tests.benchmarks.service import Service
 from tests.benchmarks.works import MEMORY, TLS, WORKS, Work
+from tests.testing_by_hand import case
 
 CLIENTS = ["floor", "standard", "ours_connection", "ours"]
 
@@ -47,12 +49,12 @@ def everything(mailbag: Mailbag) -> list[bytes]:
     return [mailbag.raw(number) for number in range(1, len(mailbag) + 1)]
 
 
-@pytest.mark.parametrize("wire", [MEMORY, TLS])
-@pytest.mark.parametrize("name", ["a", "b", "c"])
 @pytest.mark.parametrize("client", CLIENTS)
-def test_bodies_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: str, name: str, wire: str) -> None:
+def test_bodies_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: str) -> None:
     """Every message arrives to the octet and in order, dots unstuffed, plain and over TLS."""
-    assert results(client, "bodies", stage.service(work(name, wire))) == everything(mailbags[name])
+    for name, wire in product("abc", (MEMORY, TLS)):
+        with case("mailbag", name, "over", wire):
+            assert results(client, "bodies", stage.service(work(name, wire))) == everything(mailbags[name])
 
 
 @pytest.mark.parametrize("case", ["retr_standard", "retr"])

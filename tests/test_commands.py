@@ -18,7 +18,7 @@ from pymailbox.errors import (
 from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Body, Command
 from pymailbox.pop3.limits import Limits
-from tests.conversations import outcome, ready, results
+from tests.conversations import case, outcome, ready, results
 
 NUMBERED: list[Any] = [commands.list, commands.uidl, commands.retr, commands.stream, commands.top, commands.dele]
 TEXTUAL: list[Any] = [
@@ -36,9 +36,9 @@ def read(command: Command[Any], wire: bytes) -> Any:
     return outcome(ready([command]), [wire], eof=False)
 
 
-@pytest.mark.parametrize(
-    ("command", "line"),
-    [
+def test_octets() -> None:
+    """A command is one line that ends in CRLF, without a blank at the end where there is no argument (Q11)."""
+    for command, line in (
         (commands.stat(), b"STAT\r\n"),
         (commands.list(), b"LIST\r\n"),
         (commands.list(3), b"LIST 3\r\n"),
@@ -73,29 +73,30 @@ def read(command: Command[Any], wire: bytes) -> Any:
         (commands.respond(b""), b"\r\n"),
         (commands.respond(None), b"*\r\n"),
         (commands.greeting(), b""),
-    ],
-)
-def test_octets(command: Command[Any], line: bytes) -> None:
-    """A command is one line that ends in CRLF, without a blank at the end where there is no argument (Q11)."""
-    assert command.line == line
+    ):
+        assert command.line == line
 
 
-@pytest.mark.parametrize("make", NUMBERED)
-@pytest.mark.parametrize(
-    "bad", [0, -1, 10**18, 10**5000, -(10**5000)], ids=["0", "-1", "19 digits", "5000 digits", "-5000 digits"]
-)
-def test_numbers_out_of_range(make: Any, bad: int) -> None:
+def test_numbers_out_of_range() -> None:
     """Message numbers begin at 1 and have 18 digits at most; anything else is ValueError at once."""
-    with pytest.raises(ValueError):
-        make(bad)
+    for said, bad in (
+        ("0", 0),
+        ("-1", -1),
+        ("19 digits", 10**18),
+        ("5000 digits", 10**5000),
+        ("-5000 digits", -(10**5000)),
+    ):
+        for make in NUMBERED:
+            with case(make, said), pytest.raises(ValueError):
+                make(bad)
 
 
-@pytest.mark.parametrize("make", NUMBERED)
-@pytest.mark.parametrize("bad", ["1", 1.0, True, b"1", "１"])
-def test_what_is_no_number(make: Any, bad: Any) -> None:
+def test_what_is_no_number() -> None:
     """What is no whole number is TypeError at once."""
-    with pytest.raises(TypeError):
-        make(bad)
+    for make in NUMBERED:
+        for bad in ("1", 1.0, True, b"1", "１"):
+            with case(make, bad), pytest.raises(TypeError):
+                make(bad)
 
 
 def test_lines_of_top() -> None:
@@ -104,13 +105,14 @@ def test_lines_of_top() -> None:
         commands.top(1, -1)
 
 
-@pytest.mark.parametrize("make", TEXTUAL)
-@pytest.mark.parametrize("octet", [*range(32), 127])
-def test_no_argument_can_add_a_command(make: Any, octet: int) -> None:
+def test_no_argument_can_add_a_command() -> None:
     """Every control character (C0 and DEL) in every textual argument is ValueError; the value is not shown."""
-    with pytest.raises(ValueError) as caught:
-        make(f"hidden{chr(octet)}DELE 1")
-    assert "hidden" not in str(caught.value)
+    for number, make in enumerate(TEXTUAL):
+        for octet in (*range(32), 127):
+            with case(number, octet):
+                with pytest.raises(ValueError) as caught:
+                    make(f"hidden{chr(octet)}DELE 1")
+                assert "hidden" not in str(caught.value)
 
 
 @given(st.text(max_size=30))
@@ -125,29 +127,26 @@ def test_any_text_is_one_line_or_refused(value: str) -> None:
         assert line.endswith(value.encode() + b"\r\n")
 
 
-@pytest.mark.parametrize(
-    ("command", "shown"),
-    [
+def test_secrets_are_not_shown() -> None:
+    """What a command shows of itself holds no secret."""
+    for command, shown in (
         (commands.pass_("hunter2"), "PASS ***"),
         (commands.auth("PLAIN", b"hunter2"), "AUTH PLAIN ***"),
         (commands.respond(b"hunter2"), "SASL response ***"),
         (commands.apop("me", "hunter2", b"<a@b>"), "APOP ***"),
         (commands.retr(7), "RETR 7"),
         (commands.greeting(), "greeting"),
-    ],
-)
-def test_secrets_are_not_shown(command: Command[Any], shown: str) -> None:
-    """What a command shows of itself holds no secret."""
-    assert command.redacted == shown
-    assert "hunter2" not in repr(command)
+    ):
+        assert command.redacted == shown
+        assert "hunter2" not in repr(command)
 
 
 # --- replies -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("wire", "count", "size"),
-    [
+def test_stat() -> None:
+    """The count has to be a number; a size that is none is unknown (Q31, Q32)."""
+    for wire, count, size in (
         (b"+OK 2 320\r\n", 2, 320),
         (b"+OK 2 320 and more\r\n", 2, 320),
         (b"+OK  2\t320\r\n", 2, 320),
@@ -156,34 +155,32 @@ def test_secrets_are_not_shown(command: Command[Any], shown: str) -> None:
         (b"+OK 2 -2147483648\r\n", 2, None),
         (b"+OK 2 1_0\r\n", 2, None),
         (b"+OK 0 0\r\n", 0, 0),
-    ],
-)
-def test_stat(wire: bytes, count: int, size: int | None) -> None:
-    """The count has to be a number; a size that is none is unknown (Q31, Q32)."""
-    assert read(commands.stat(), wire) == [commands.Stat(count, size)]
+    ):
+        assert read(commands.stat(), wire) == [commands.Stat(count, size)], wire
 
 
-@pytest.mark.parametrize(
-    "said",
-    [b"", b" ", b" two 320", b" -1 320", b" 1_0 320", b" 1.0 3", b" " + b"9" * 5000, "  ٣ 1".encode(), b" 0x2 1"],
-)
-def test_stat_without_a_count(said: bytes) -> None:
-    """A count that is no number is a `ProtocolError` with what the server said."""
-    error = read(commands.stat(), b"+OK" + said + b"\r\n")
-    assert isinstance(error, ProtocolError)
-    assert error.command == "STAT"
+def test_stat_without_a_count() -> None:
+    """A count that is not a number is a `ProtocolError` with what the server said."""
+    for said in (
+        *(b"", b" ", b" two 320", b" -1 320", b" 1_0 320", b" 1.0 3", b" " + b"9" * 5000),
+        *("  ٣ 1".encode(), b" 0x2 1"),
+    ):
+        error = read(commands.stat(), b"+OK" + said + b"\r\n")
+        assert isinstance(error, ProtocolError), said
+        assert error.command == "STAT", said
 
 
+@pytest.mark.threat(67)
 def test_stat_beyond_the_limit() -> None:
-    """A count beyond the limit that was asked for is `LimitExceeded`: nothing is allocated by it (THREATS 67)."""
+    """A count beyond the limit that was asked for is `LimitExceeded`: nothing is allocated by it."""
     error = read(commands.stat(entries=Limits().listing_entries), b"+OK 99999999999999999 1\r\n")
     assert isinstance(error, LimitExceeded)
     assert error.field == "listing_entries"
 
 
-@pytest.mark.parametrize(
-    ("command", "wire", "value"),
-    [
+def test_one_line_forms() -> None:
+    """`LIST n` and `UIDL n` give the size or the uid of that message, None where it is missing (Q34, Q42)."""
+    for command, wire, value in (
         (commands.list(3), b"+OK 3 120\r\n", 120),
         (commands.list(3), b"+OK 3\t120 octets\r\n", 120),
         (commands.list(3), b"+OK 3\r\n", None),
@@ -192,18 +189,15 @@ def test_stat_beyond_the_limit() -> None:
         (commands.uidl(3), b"+OK 3   two words \r\n", "two words"),
         (commands.uidl(3), b"+OK 3 \xfc\r\n", "\udcfc"),
         (commands.uidl(3), b"+OK 3\r\n", None),
-    ],
-)
-def test_one_line_forms(command: Command[Any], wire: bytes, value: object) -> None:
-    """`LIST n` and `UIDL n` give the size or the uid of that message, None where it is missing (Q34, Q42)."""
-    assert read(command, wire) == [value]
+    ):
+        assert read(command, wire) == [value], wire
 
 
-@pytest.mark.parametrize("command", [commands.list(3), commands.uidl(3)])
-@pytest.mark.parametrize("said", [b"", b" ", b" 4 120", b" 120", b" three 120", b" follows"])
-def test_an_answer_about_another_message(command: Command[Any], said: bytes) -> None:
+def test_an_answer_about_another_message() -> None:
     """An answer that is not about the message asked for is a `ProtocolError`: replies may be out of step (Q38)."""
-    assert isinstance(read(command, b"+OK" + said + b"\r\n"), ProtocolError)
+    for command in (commands.list(3), commands.uidl(3)):
+        for said in (b"", b" ", b" 4 120", b" 120", b" three 120", b" follows"):
+            assert isinstance(read(command, b"+OK" + said + b"\r\n"), ProtocolError), (command, said)
 
 
 def test_texts_are_decoded() -> None:
@@ -229,9 +223,9 @@ def test_challenges() -> None:
         assert read(commands.auth("PLAIN"), wire) == [commands.Challenge(data, final)]
 
 
-@pytest.mark.parametrize(
-    ("command", "kind"),
-    [
+def test_refusals() -> None:
+    """-ERR is a value of the error that fits the command, with what the server said; multi-line commands get no body."""
+    refused: list[tuple[Command[Any], type[CommandError]]] = [
         (commands.greeting(), TemporaryFailure),
         (commands.pass_("x"), AuthenticationError),
         (commands.retr(1), MessageUnavailable),
@@ -239,18 +233,17 @@ def test_challenges() -> None:
         (commands.dele(1), MessageUnavailable),
         (commands.noop(), CommandError),
         (commands.uidl(), CommandError),
-    ],
-)
-def test_refusals(command: Command[Any], kind: type[CommandError]) -> None:
-    """-ERR is a value of the error that fits the command, with what the server said; multi-line commands get no body."""
-    protocol = ready([command])
-    protocol.receive_data(b"-ERR no\r\n")
-    reply: Any = protocol.next_event()
-    error = command.read(reply, protocol.note)
-    assert type(error) is kind
-    assert error.response == "no"
-    assert error.usable
-    assert reply.body is None
+    ]
+    for command, kind in refused:
+        with case(command):
+            protocol = ready([command])
+            protocol.receive_data(b"-ERR no\r\n")
+            reply: Any = protocol.next_event()
+            error = command.read(reply, protocol.note)
+            assert type(error) is kind
+            assert error.response == "no"
+            assert error.usable
+            assert reply.body is None
 
 
 @given(st.binary(max_size=60).filter(lambda said: b"\n" not in said), st.binary(max_size=60))

@@ -1,7 +1,11 @@
-"""One suite over both drivers, every server and every way in: what a mailbox owes its user wherever it is."""
+"""One suite over both drivers, every server and every way in: what a mailbox owes its user wherever it is.
+
+Each rule is one test on each server; a failure names the driver and the way in as well.
+"""
 
 import ssl
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +15,16 @@ from attrs import frozen
 from pymailbox import CommandError, Mailbox, MailboxLocked, MessageUnavailable
 from pymailbox.testing import Server
 from tests.conftest import Servers
-from tests.drivers import Driver
+from tests.drivers import DRIVERS, Driver
 from tests.servers import Login, mails, trusting
 from tests.servers.seed import crlf
+from tests.testing_by_hand import case
+from tests.timing import GENEROUS
 
-WAYS = [
-    *(("embedded", security) for security in ("none", "starttls", "tls")),
-    *(("dovecot", security) for security in ("none", "starttls", "tls")),
-    *(("cyrus", security) for security in ("none", "starttls", "tls")),
-    *(("courier", security) for security in ("none", "starttls", "tls")),
-    ("popa3d", "none"),
-]
+ALL = ("none", "starttls", "tls")
+WAYS = {"embedded": ALL, "dovecot": ALL, "cyrus": ALL, "courier": ALL, "popa3d": ("none",)}
+SERVERS = ["embedded", *(pytest.param(name, marks=pytest.mark.real) for name in WAYS if name != "embedded")]
+NUMBERS = count()  # of fresh users of the embedded servers
 
 
 @frozen
@@ -37,60 +40,83 @@ class Place:
     features: frozenset[str]
     context: ssl.SSLContext | None
     driver: Driver
+    directory: Path
 
     def open(self, **options: Any) -> Mailbox:
         """Return a mailbox, not yet open."""
-        settings = {"port": self.port, "security": self.security, "ssl_context": self.context, "timeout": 10.0}
+        settings = {"port": self.port, "security": self.security, "ssl_context": self.context, "timeout": GENEROUS}
         return self.driver.Mailbox(self.host, *self.login, **(settings | options))
 
 
-@pytest.fixture(scope="module")
-def embedded() -> Iterator[Callable[[str], Server]]:
-    """The embedded server by security, each started once."""
-    running: dict[str, Server] = {}
+Embedded = Callable[[str, bool], Server]
 
-    def get(security: str) -> Server:
-        if security not in running:
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[Embedded]:
+    """The embedded server by security, each started once; those for fresh mailboxes wait until one is free."""
+    running: dict[tuple[str, bool], Server] = {}
+
+    def get(security: str, fresh: bool) -> Server:
+        if (security, fresh) not in running:
             users = {f"user{number}": "s3cret" for number in range(40)}
-            running[security] = Server([crlf(mail.raw) for mail in mails()], users=users, security=security).open()
-        return running[security]
+            running[security, fresh] = Server(
+                [crlf(mail.raw) for mail in mails()],
+                users=users,
+                security=security,
+                lock_wait=GENEROUS if fresh else 0.25,
+            ).open()
+        return running[security, fresh]
 
     yield get
     for server in running.values():
         server.close()
 
 
-def find(way: tuple[str, str], request: pytest.FixtureRequest, driver: Driver, *, fresh: bool) -> Place:
-    """Return a mailbox on that server by that way in: the test's own if `fresh`, else one that it may only read."""
-    name, security = way
+Rule = Callable[[Place], None]
+
+
+def everywhere(*, fresh: bool) -> Callable[[Rule], Callable[..., None]]:
+    """Make a test of a rule: on each server, over both drivers and by every way in.
+
+    The mailbox is the test's own if `fresh`, else one that it may only read.
+    """
+
+    def make(rule: Rule) -> Callable[..., None]:
+        @pytest.mark.parametrize("name", SERVERS)
+        def test(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+            for security in WAYS[name]:
+                for driver, start in DRIVERS.items():
+                    with case(name, security, driver), start() as one:
+                        rule(find(name, security, request, one, tmp_path, fresh=fresh))
+
+        test.__name__, test.__doc__ = rule.__name__, rule.__doc__
+        test.__qualname__ = rule.__qualname__
+        return test
+
+    return make
+
+
+def find(
+    name: str, security: str, request: pytest.FixtureRequest, driver: Driver, directory: Path, *, fresh: bool
+) -> Place:
+    """Return a mailbox on that server by that way in."""
     if name == "embedded":
-        server: Server = request.getfixturevalue("embedded")(security)
-        login = Login(f"user{1 + len(server.sessions) % 39 if fresh else 0}", "s3cret")
+        server: Server = request.getfixturevalue("embedded")(security, fresh)
+        login = Login(f"user{next(NUMBERS) % 39 if fresh else 39}", "s3cret")
         features = frozenset({"capa", "pipelining", "top", "uidl", "unique-uids", "in-use", "resp-codes"})
         context = None if security == "none" else server.client_context()
         stored = server.mailbox(login.user)
-        return Place(name, server.host, server.port, security, login, stored, features, context, driver)
+        return Place(name, server.host, server.port, security, login, stored, features, context, driver, directory)
     servers: Servers = request.getfixturevalue("real_servers")
     real = servers.get(name)
     port = real.tls_port if security == "tls" else real.port
     assert port is not None
     login = real.fresh_user() if fresh else Login(real.user, real.password)
     context = None if security == "none" or real.ca is None else trusting(real.ca)
-    return Place(name, real.host, port, security, login, real.stored, real.features, context, driver)
+    return Place(name, real.host, port, security, login, real.stored, real.features, context, driver, directory)
 
 
-@pytest.fixture(params=WAYS, ids="-".join)
-def place(request: pytest.FixtureRequest, driver: Driver) -> Place:
-    """A mailbox to be read on each server by each way in."""
-    return find(request.param, request, driver, fresh=False)
-
-
-@pytest.fixture(params=WAYS, ids="-".join)
-def own(request: pytest.FixtureRequest, driver: Driver) -> Place:
-    """A mailbox of the test's own on each server by each way in."""
-    return find(request.param, request, driver, fresh=True)
-
-
+@everywhere(fresh=False)
 def test_counts_and_lists_without_downloading(place: Place) -> None:
     """len, list, slices, reversed and `in` ask nothing of the server but STAT."""
     with place.open() as inbox:
@@ -106,18 +132,20 @@ def test_counts_and_lists_without_downloading(place: Place) -> None:
             inbox[len(messages)]
 
 
-def test_every_message_octet_for_octet(place: Place, tmp_path: Path) -> None:
+@everywhere(fresh=False)
+def test_every_message_octet_for_octet(place: Place) -> None:
     """RETR, fetch, and save give the same octets as are stored."""
     with place.open() as inbox:
         assert tuple(message.raw for message in inbox.fetch()) == place.stored
         for number in (1, 2, 3, 7, len(place.stored)):
             message = inbox[number - 1]
             assert message.raw == place.stored[number - 1]
-        path = tmp_path / "mail.eml"
+        path = place.directory / "mail.eml"
         assert inbox[6].save(path) == len(place.stored[6])
         assert path.read_bytes() == place.stored[6]
 
 
+@everywhere(fresh=False)
 def test_headers_are_those_of_the_body(place: Place) -> None:
     """What TOP gives reads like what RETR gives, forward, reversed and in strides."""
     with place.open() as inbox:
@@ -130,6 +158,7 @@ def test_headers_are_those_of_the_body(place: Place) -> None:
         assert by_top == by_retr
 
 
+@everywhere(fresh=False)
 def test_sizes_and_uids(place: Place) -> None:
     """Sizes are hints close to the truth; uids are unique where the server gives them so, and the same next time."""
     with place.open() as inbox:
@@ -150,6 +179,7 @@ def test_sizes_and_uids(place: Place) -> None:
         assert inbox.uids == uids
 
 
+@everywhere(fresh=True)
 def test_deletions_are_committed_by_a_clean_end(own: Place) -> None:
     """Three go, the others keep their order and octets."""
     with own.open() as inbox:
@@ -164,6 +194,7 @@ def test_deletions_are_committed_by_a_clean_end(own: Place) -> None:
         assert [message.raw for message in inbox.fetch()] == left
 
 
+@everywhere(fresh=True)
 def test_an_exception_takes_deletions_back(own: Place) -> None:
     """Nothing is deleted, and the exception is the one that was raised."""
 
@@ -178,6 +209,7 @@ def test_an_exception_takes_deletions_back(own: Place) -> None:
         assert len(inbox) == len(own.stored)
 
 
+@everywhere(fresh=True)
 def test_rollback_and_reopen(own: Place) -> None:
     """rollback() takes back and leaves; reopen() commits and starts anew."""
     inbox = own.open().open()
@@ -201,6 +233,7 @@ def test_rollback_and_reopen(own: Place) -> None:
     inbox.close()
 
 
+@everywhere(fresh=False)
 def test_refusals_cost_one_message(place: Place) -> None:
     """A number that does not exist is a refusal by type, and the session goes on where the server lets it."""
     with place.open() as inbox:
@@ -216,6 +249,7 @@ def test_refusals_cost_one_message(place: Place) -> None:
             pop.retr(0)
 
 
+@everywhere(fresh=False)
 def test_streaming_gives_the_octets_in_chunks(place: Place) -> None:
     """retr with a sink hands on the same octets and counts them."""
     with place.open() as inbox:
@@ -226,6 +260,7 @@ def test_streaming_gives_the_octets_in_chunks(place: Place) -> None:
         assert b"".join(chunks) == place.stored[largest]
 
 
+@everywhere(fresh=False)
 def test_pipeline_keeps_order_and_refusals(place: Place) -> None:
     """Each result belongs to its command, refusals among them."""
     from pymailbox.pop3 import commands
@@ -240,6 +275,7 @@ def test_pipeline_keeps_order_and_refusals(place: Place) -> None:
                 assert isinstance(result, CommandError)
 
 
+@everywhere(fresh=False)
 def test_read_only_never_deletes(place: Place) -> None:
     """With read_only=True nothing can be marked."""
     with place.open(read_only=True) as inbox:
@@ -248,12 +284,13 @@ def test_read_only_never_deletes(place: Place) -> None:
         assert inbox.deleted == ()
 
 
+@everywhere(fresh=False)
 def test_two_sessions_at_once(place: Place) -> None:
     """Where the server locks, the second session is MailboxLocked, which may be tried again; elsewhere it gets in."""
     with place.open() as inbox:
         if "in-use" in place.features:
             with pytest.raises(MailboxLocked) as caught:
-                place.open(timeout=20.0).open()
+                place.open().open()
             assert caught.value.retryable
             assert not caught.value.usable
         else:
@@ -261,6 +298,7 @@ def test_two_sessions_at_once(place: Place) -> None:
                 assert len(second) == len(inbox)
 
 
+@everywhere(fresh=False)
 def test_one_by_one_gives_the_same(place: Place) -> None:
     """pipelining=False and capa=False change the pace, not the result."""
     with place.open(pipelining=False) as inbox:

@@ -6,6 +6,7 @@ wrong between two octets leaves a session that is plainly dead and a socket that
 
 import functools
 import gc
+import itertools
 import os
 import pickle
 import select
@@ -14,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -38,12 +39,19 @@ from pymailbox.errors import (
 from pymailbox.pop3 import Capabilities, Connection, Stat, commands
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.limits import Limits
-from tests.conversations import stuffed
-from tests.replay import Replay, connected, drip
+from tests.conversations import case, stuffed
+from tests.replay import Replay, WatchedClock, connected, drip
+from tests.timing import GENEROUS, Clock
 
 CAPA = (b"CAPA\r\n", b"+OK\r\nPIPELINING\r\nUIDL\r\nTOP\r\n.\r\n")
 MAIL = b"Subject: x\r\n\r\n.\r\nbody\r\n"
 RETR = (b"RETR 1\r\n", b"+OK\r\n" + stuffed(MAIL))
+
+
+@pytest.fixture
+def watched(clock: Clock) -> WatchedClock:
+    """A clock that only the scripted server moves."""
+    return WatchedClock(clock.now)
 
 
 def dead(connection: Connection) -> bool:
@@ -139,9 +147,9 @@ def test_misuse_is_told_before_an_octet_is_sent() -> None:
         pop.noop()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
+def test_bad_options() -> None:
+    """An option that makes no sense is ValueError when the connection is made, before anything is connected."""
+    bad: list[dict[str, Any]] = [
         {"port": 0},
         {"port": 65536},
         {"timeout": 0},
@@ -150,12 +158,10 @@ def test_misuse_is_told_before_an_octet_is_sent() -> None:
         {"host": ""},
         {"host": "a b"},
         {"host": "a\n"},
-    ],
-)
-def test_bad_options(options: dict[str, Any]) -> None:
-    """An option that makes no sense is ValueError when the connection is made, before anything is connected."""
-    with pytest.raises(ValueError):
-        Connection(**({"host": "localhost"} | options))
+    ]
+    for options in bad:
+        with case(options), pytest.raises(ValueError):
+            Connection(**({"host": "localhost"} | options))
 
 
 # --- life --------------------------------------------------------------------------------------------------------------
@@ -179,6 +185,7 @@ def test_before_open_and_after_close() -> None:
     assert replay.received == b""
 
 
+@pytest.mark.threat(66)
 def test_leaving_the_block_says_no_quit() -> None:
     """Leaving the block without `quit()` closes the socket and commits nothing, with an exception and without."""
     with connected((b"DELE 1\r\n", b"+OK\r\n")) as (pop, replay):
@@ -201,8 +208,9 @@ def test_quit_closes_whatever_is_answered() -> None:
             assert dead(pop)
 
 
+@pytest.mark.threat(8)
 def test_a_greeting_that_refuses() -> None:
-    """-ERR as greeting is a `CommandError` with its code, not usable, and nothing is sent (THREATS 8)."""
+    """-ERR as greeting is a `CommandError` with its code, not usable, and nothing is sent."""
     with Replay([(None, b"-ERR [SYS/TEMP] too busy\r\n")]) as replay:
         pop = Connection("localhost", security="none", sock=replay.client)
         with pytest.raises(TemporaryFailure) as caught:
@@ -220,6 +228,7 @@ def test_no_pickles() -> None:
         pickle.dumps(Connection("localhost"))
 
 
+@pytest.mark.threat(66)
 def test_garbage_collection_sends_nothing() -> None:
     """A connection that is forgotten says no QUIT; the socket's own warning tells of it."""
     with Replay([(None, b"+OK\r\n"), (b"DELE 1\r\n", b"+OK\r\n")]) as replay:
@@ -230,14 +239,15 @@ def test_garbage_collection_sends_nothing() -> None:
         del pop
         with pytest.warns(ResourceWarning):
             alive.clear()
-        replay._thread.join(5)
+        replay._thread.join(GENEROUS)
     assert replay.received == b"DELE 1\r\n"
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.threat(65)
 def test_fork() -> None:
-    """Another process's copy sends nothing, raises `ConnectionLost`, and closes its own descriptor only (THREATS 65)."""
+    """Another process's copy sends nothing, raises `ConnectionLost`, and closes its own descriptor only."""
     with connected((b"DELE 1\r\n", b"+OK\r\n"), (b"NOOP\r\n", b"+OK\r\n")) as (pop, replay):
         pop.dele(1)
         child = os.fork()
@@ -260,12 +270,13 @@ def test_fork() -> None:
 # --- one session, one thread ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat(63)
 def test_two_threads() -> None:
-    """A second thread is refused at once, and the first gets its reply: replies are never crossed (THREATS 63)."""
+    """A second thread is refused at once, and the first gets its reply: replies are never crossed."""
     go = threading.Event()
 
     def later(sock: socket.socket) -> None:
-        assert go.wait(5)
+        assert go.wait(GENEROUS)
         sock.sendall(b"+OK 2 320\r\n")
 
     with connected((b"STAT\r\n", later), (b"NOOP\r\n", b"+OK\r\n")) as (pop, _):
@@ -283,7 +294,7 @@ def test_two_threads() -> None:
                 use()
             assert caught.value.usable
         go.set()
-        thread.join(5)
+        thread.join(GENEROUS)
         assert found == [Stat(2, 320)]
         pop.session.learn(None)
         pop.noop()
@@ -312,7 +323,7 @@ def test_many_threads_at_once() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(GENEROUS)
         assert len(outcomes) == 400
         assert all(outcomes)
         assert pop.list(7) == 7
@@ -321,6 +332,7 @@ def test_many_threads_at_once() -> None:
 # --- sinks ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat(53)
 def test_a_sink_that_raises() -> None:
     """What a sink raises passes through unchanged and ends the session: the rest of the body is not read as replies."""
 
@@ -351,17 +363,26 @@ def test_a_sink_that_closes() -> None:
         assert dead(pop)
 
 
-def test_time_in_the_sink_does_not_count() -> None:
+def test_time_in_the_sink_does_not_count(watched: WatchedClock) -> None:
     """A sink slower than the timeout is waited for: the clocks run only while we wait for the server (decision 4)."""
+    called, started = threading.Event(), watched.now
 
     def in_two(sock: socket.socket) -> None:
         sock.sendall(b"+OK\r\nfirst\r\n")
-        time.sleep(0.5)
+        assert called.wait(GENEROUS)
+        assert watched.seen(sock)
+        watched.advance(200)
+        assert watched.seen(sock)
         sock.sendall(b"second\r\n.\r\n")
 
-    slow = iter((0.4, 0.0, 0.0))
-    with connected((b"RETR 1\r\n", in_two), timeout=0.3) as (pop, _):
-        assert pop.retr(1, lambda _: time.sleep(next(slow))) == len(b"first\r\nsecond\r\n")
+    def slow(_: bytes) -> None:
+        if not called.is_set():
+            watched.advance(400)
+            called.set()
+
+    with connected((b"RETR 1\r\n", in_two), timeout=300, clock=watched) as (pop, _):
+        assert pop.retr(1, slow) == len(b"first\r\nsecond\r\n")
+    assert watched.now - started == 600
 
 
 # --- time ---------------------------------------------------------------------------------------------------------------
@@ -369,54 +390,62 @@ def test_time_in_the_sink_does_not_count() -> None:
 
 @pytest.mark.parametrize("begun", [b"", b"+OK", b"+OK\r\n", b"+OK\r\nhalf a mail\r\n"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_silence(begun: bytes, stream: bool) -> None:
-    """Silence at any point of a reply is `Timeout` within the deadline and half a second."""
-    with connected((b"RETR 1\r\n", begun), ending="stay", timeout=0.3) as (pop, _):
-        started = time.monotonic()
-        with pytest.raises(Timeout) as caught:
+@pytest.mark.threat(46)
+def test_silence(begun: bytes, stream: bool, watched: WatchedClock) -> None:
+    """Silence at any point of a reply is `Timeout` at the deadline, and not half a second before."""
+    silent = watched.silence(300, begun)
+    with connected((b"RETR 1\r\n", silent), ending="stay", timeout=300, clock=watched) as (pop, _):
+        started = watched.now
+        with pytest.raises(Timeout, match="silent for 300 s") as caught:
             pop.retr(1, sink=bytearray().extend) if stream else pop.retr(1)
-        assert 0.25 < time.monotonic() - started < 0.8
+        assert watched.now - started == 300
         assert caught.value.command == "RETR 1"
         assert dead(pop)
 
 
 @pytest.mark.parametrize("reply", [b"x" * 500, b"+OK\r\n" + b"line\r\n" * 100], ids=["line", "body"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_dripping(reply: bytes, stream: bool) -> None:
-    """An octet now and then is `Timeout` within the deadline and half a second, kept or streamed (THREATS 3)."""
-    with connected((b"RETR 1\r\n", drip(reply, 0.02)), timeout=0.5) as (pop, _):
-        started = time.monotonic()
+@pytest.mark.threat(3)
+def test_dripping(reply: bytes, stream: bool, watched: WatchedClock) -> None:
+    """An octet now and then is `Timeout` at the deadline, kept or streamed."""
+    with connected((b"RETR 1\r\n", drip(reply, 2, watched)), timeout=300, clock=watched) as (pop, _):
+        started = watched.now
         with pytest.raises(Timeout, match="minimum_rate"):
             pop.retr(1, sink=bytearray().extend) if stream else pop.retr(1)
-        assert 0.45 < time.monotonic() - started < 1.0
+        assert 300 <= watched.now - started <= 304
         assert dead(pop)
 
 
-def test_each_reply_has_its_own_time() -> None:
+def test_each_reply_has_its_own_time(watched: WatchedClock) -> None:
     """Many small replies, each in time, are not dripping, although together they are slower than the minimum rate."""
 
     def slowly(sock: socket.socket) -> None:
-        for _ in range(10):
-            time.sleep(0.1)
-            sock.sendall(b"+OK\r\n")
+        assert watched.seen(sock)
+        watched.advance(60)
+        assert watched.seen(sock)
+        sock.sendall(b"+OK\r\n")
 
-    with connected(CAPA, (None, slowly), timeout=0.5) as (pop, _):
+    ten = [(b"NOOP\r\n", slowly)] * 10
+    started = watched.now
+    with connected(CAPA, *ten, timeout=300, clock=watched) as (pop, _):
         assert list(pop.pipeline(commands.noop() for _ in range(10))) == [""] * 10
-    with connected(CAPA, (None, slowly), timeout=0.5) as (pop, _):
+    with connected(CAPA, *ten, timeout=300, clock=watched) as (pop, _):
         abandoned = pop.pipeline(commands.noop() for _ in range(9))
         next(abandoned)
         abandoned.close()
         assert pop.noop() == ""
+    assert watched.now - started == 2 * 10 * 60
 
 
-def test_no_timeout() -> None:
+def test_no_timeout(watched: WatchedClock) -> None:
     """`timeout=None` waits as long as it takes."""
 
     def slowly(sock: socket.socket) -> None:
-        time.sleep(0.3)
+        watched.advance(1e9)
+        time.sleep(0.1)
         sock.sendall(b"+OK\r\n")
 
-    with connected((b"NOOP\r\n", slowly), timeout=None) as (pop, _):
+    with connected((b"NOOP\r\n", slowly), timeout=None, clock=watched) as (pop, _):
         assert pop.noop() == ""
 
 
@@ -424,40 +453,55 @@ def test_no_timeout() -> None:
 
 
 @pytest.mark.parametrize("ending", ["fin", "rst"])
-@pytest.mark.parametrize("begun", [b"", b"+OK", b"+OK\r\n", b"+OK\r\nhalf a mail\r\n.", b"+OK\r\nhalf a mail\r\n.\r"])
-def test_the_end_in_a_reply(ending: Any, begun: bytes) -> None:
-    """FIN and RST at any point of a reply are `ConnectionLost`, and the socket is closed (THREATS 11, 43, 46)."""
-    with connected((b"RETR 1\r\n", begun), ending=ending, tcp=True) as (pop, _):
-        with pytest.raises(ConnectionLost) as caught:
-            pop.retr(1)
-        assert caught.value.command == "RETR 1" or ending == "rst"
-        assert dead(pop)
+@pytest.mark.threat(11)
+@pytest.mark.threat(43)
+@pytest.mark.threat(46)
+@pytest.mark.threat(44)
+def test_the_end_in_a_reply(ending: Any) -> None:
+    """FIN and RST at any point of a reply are `ConnectionLost`, and the socket is closed."""
+    for begun in (b"", b"+OK", b"+OK\r\n", b"+OK\r\nhalf a mail\r\n.", b"+OK\r\nhalf a mail\r\n.\r"):
+        with case(begun), connected((b"RETR 1\r\n", begun), ending=ending, tcp=True) as (pop, _):
+            with pytest.raises(ConnectionLost) as caught:
+                pop.retr(1)
+            assert caught.value.command == "RETR 1" or ending == "rst"
+            assert dead(pop)
 
 
-def test_a_late_reply_answers_nothing() -> None:
-    """What comes after a timeout is never read: the session is over (THREATS 58)."""
+@pytest.mark.threat(58)
+def test_a_late_reply_answers_nothing(watched: WatchedClock) -> None:
+    """What comes after a timeout is never read: the session is over."""
+    over, sent = threading.Event(), threading.Event()
 
     def late(sock: socket.socket) -> None:
-        time.sleep(0.4)
-        sock.sendall(b"+OK 2 320\r\n")
+        watched.silence(300)(sock)
+        try:
+            assert over.wait(GENEROUS)
+            sock.sendall(b"+OK 2 320\r\n")
+        finally:
+            sent.set()
 
-    with connected((b"STAT\r\n", late), timeout=0.2) as (pop, _):
+    with connected((b"STAT\r\n", late), timeout=300, clock=watched) as (pop, _):
         with pytest.raises(Timeout):
             pop.stat()
-        time.sleep(0.3)
+        over.set()
+        assert sent.wait(GENEROUS)
         with pytest.raises(ConnectionLost):
             pop.dele(1)
 
 
 @pytest.mark.parametrize("stray", [b"+OK deleted\r\n", b"-ERR no\r\n", b"x", b"+OK\r\n"])
+@pytest.mark.threat(4)
+@pytest.mark.threat(59)
 def test_octets_between_two_commands(stray: bytes) -> None:
-    """Octets that came while nothing was owed are found before the next command is sent (THREATS 4, 59)."""
-    with connected((b"NOOP\r\n", b"+OK\r\n"), (None, lambda sock: (time.sleep(0.05), sock.sendall(stray)))) as (
+    """Octets that came while nothing was owed are found before the next command is sent."""
+    go = threading.Event()
+    with connected((b"NOOP\r\n", b"+OK\r\n"), (None, lambda sock: (go.wait(GENEROUS), sock.sendall(stray)))) as (
         pop,
         replay,
     ):
         pop.noop()
-        select.select([replay.client], [], [], 5)
+        go.set()
+        select.select([replay.client], [], [], GENEROUS)
         with pytest.raises((ProtocolError, ConnectionLost)):
             pop.dele(1)
         assert dead(pop)
@@ -496,8 +540,9 @@ def test_pipeline_one_by_one() -> None:
     assert gaps == [True] * 3
 
 
+@pytest.mark.threat(57)
 def test_results_before_a_failure_are_handed_out() -> None:
-    """When the line breaks in a pipeline, the replies that came are handed out; then the failure is raised (THREATS 57)."""
+    """When the line breaks in a pipeline, the replies that came are handed out; then the failure is raised."""
     script = [
         CAPA,
         (b"RETR 1\r\n", b""),
@@ -528,8 +573,9 @@ def test_the_callers_iterator_may_use_the_connection() -> None:
         assert list(pop.pipeline(small)) == [b"one\r\n", b"three\r\n"]
 
 
+@pytest.mark.threat(53)
 def test_leaving_a_pipeline_early() -> None:
-    """The next command takes in what is in flight and drops it (decision 11, THREATS 53)."""
+    """The next command takes in what is in flight and drops it (decision 11)."""
     script = [
         CAPA,
         *((b"RETR %d\r\n" % n, b"+OK\r\nbody %d\r\n.\r\n" % n) for n in range(1, 6)),
@@ -544,7 +590,7 @@ def test_leaving_a_pipeline_early() -> None:
 
 def test_leaving_a_pipeline_early_with_too_much_in_flight() -> None:
     """More than the window is not taken in: the session closes, and memory stays small."""
-    script = [CAPA, (b"RETR 1\r\n", b"+OK\r\n.\r\n"), (b"RETR 2\r\n", b"+OK\r\n" + b"x" * 5_000_000)]
+    script = [CAPA, (b"RETR 1\r\n", b"+OK\r\n.\r\n"), (b"RETR 2\r\n", b"+OK\r\n" + b"x" * 1_000_000)]
     with connected(*script, limits=Limits(window=100_000)) as (pop, _):
         results = pop.pipeline(commands.retr(n, expected=100) for n in (1, 2))
         assert next(results) == b""
@@ -562,12 +608,20 @@ def test_a_pipeline_that_is_never_read_sends_nothing() -> None:
     assert replay.received == b"NOOP\r\n"
 
 
-def test_a_stalled_pipeline_is_remembered() -> None:
-    """A listed PIPELINING that swallows commands is `Timeout`, and a note for whoever opens the next (THREATS 55)."""
-    script = [CAPA, (b"RETR 1\r\n", b"+OK\r\n.\r\n")]
-    with connected(*script, ending="stay", timeout=0.2) as (pop, _):
+@pytest.mark.threat(55)
+def test_a_stalled_pipeline_is_remembered(watched: WatchedClock) -> None:
+    """A listed PIPELINING that swallows commands is `Timeout`, and a note for whoever opens the next."""
+    go = threading.Event()
+
+    def stall(sock: socket.socket) -> None:
+        assert go.wait(GENEROUS)
+        watched.silence(300)(sock)
+
+    script = [CAPA, (b"RETR 1\r\n", b"+OK\r\n.\r\n"), (b"RETR 2\r\n", stall)]
+    with connected(*script, ending="stay", timeout=300, clock=watched) as (pop, _):
         results = pop.pipeline(commands.retr(n) for n in (1, 2, 3))
         assert next(results) == b""
+        go.set()
         with pytest.raises(Timeout):
             next(results)
         assert "DROPS_PIPELINED" in pop.quirks
@@ -713,6 +767,7 @@ def test_a_pipeline_interrupted_at_every_line() -> None:
     assert lived > 5
 
 
+@pytest.mark.threat(13)
 def test_interrupted_inside_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while we wait for the server passes through unchanged; nothing more is sent, and the socket is closed."""
     with connected((b"DELE 1\r\n", b""), ending="stay") as (pop, replay):
@@ -730,24 +785,28 @@ def test_interrupted_inside_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert replay.received in (b"DELE 1\r\n", b"")
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
+@pytest.mark.threat(13)
 def test_a_signal_during_the_wait() -> None:
     """A signal handler that raises while the system waits for octets ends the session at once, not at the timeout."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
+    waiting = threading.get_ident()
+
+    def half(sock: socket.socket) -> None:
+        sock.sendall(b"+OK\r\nhalf")
+        time.sleep(0.1)
+        signal.pthread_kill(waiting, signal.SIGALRM)
+
     kept = signal.signal(signal.SIGALRM, interrupted)
     try:
-        with connected((b"RETR 1\r\n", b"+OK\r\nhalf"), ending="stay") as (pop, _):
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            began = time.monotonic()
+        with connected((b"RETR 1\r\n", half), ending="stay", timeout=None) as (pop, _):  # else it would wait for ever
             with pytest.raises(KeyboardInterrupt):
                 pop.retr(1)
-            assert time.monotonic() - began < 1
             assert dead(pop)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, kept)
 
 
@@ -768,23 +827,21 @@ def test_abandoned_generators_are_collected() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open descriptors cannot be counted here")
-def test_two_hundred_failing_sessions_leave_no_descriptor() -> None:
+def test_two_hundred_failing_sessions_leave_no_descriptor(watched: WatchedClock) -> None:
     """Sessions that fail in every way leave the number of open file descriptors as it was."""
-
-    def ways() -> Iterator[tuple[bytes, Any, float]]:
-        while True:
-            yield b"", "fin", 5.0
-            yield b"", "rst", 5.0
-            yield b"+OK\r\nhalf", "fin", 5.0
-            yield b"* IMAP\r\n", "fin", 5.0
-            yield b"+OK\r\n1 1\r\n", "stay", 0.01
-            yield b"x" * 9000, "fin", 5.0
-            yield b"+OK\r\n.\r\n+OK\r\n", "fin", 5.0
-
+    ways: list[tuple[Any, Any]] = [
+        (b"", "fin"),
+        (b"", "rst"),
+        (b"+OK\r\nhalf", "fin"),
+        (b"* IMAP\r\n", "fin"),
+        (watched.silence(300, b"+OK\r\n1 1\r\n"), "stay"),
+        (b"x" * 9000, "fin"),
+        (b"+OK\r\n.\r\n+OK\r\n", "fin"),
+    ]
     gc.collect()
     before = len(list(Path("/proc/self/fd").iterdir()))
-    for (reply, ending, timeout), _ in zip(ways(), range(200), strict=False):
-        with connected((b"LIST\r\n", reply), ending=ending, timeout=timeout) as (pop, _replay):
+    for reply, ending in itertools.islice(itertools.cycle(ways), 200):
+        with connected((b"LIST\r\n", reply), ending=ending, timeout=300, clock=watched) as (pop, _replay):
             with pytest.raises(MailboxError):
                 pop.list()
             assert dead(pop)

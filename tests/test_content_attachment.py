@@ -85,27 +85,31 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_threat_112_names_do_no_harm(name: str, tmp_path: Path) -> None:
+@pytest.mark.threat(112)
+def test_names_do_no_harm(tmp_path: Path) -> None:
     """No name leaves the directory, is hidden, reserved, too long, or an option; each is one plain file."""
-    inside = tmp_path / "in"
-    inside.mkdir()
-    path = Attachment(name, "application/pdf", b"x").save(inside)
-    assert path.parent == inside
-    assert path.read_bytes() == b"x"
-    assert list(tmp_path.iterdir()) == [inside]
-    assert list(inside.iterdir()) == [path]
-    assert len(os.fsencode(path.name)) <= 200
-    assert not path.name.startswith((".", "-", "~"))
-    assert not path.name.endswith((".", " "))
-    assert path.stem.split(".")[0].strip().lower() not in {"con", "nul", "com1", "lpt9", "conin$"}
-    assert not set(path.name) & set('/\\:<>"|?*\0')
-    assert path.name == unicodedata.normalize("NFC", path.name)
-    if sys.platform != "win32":
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for number, name in enumerate(NAMES):
+        outside = tmp_path / str(number)
+        inside = outside / "in"
+        inside.mkdir(parents=True)
+        path = Attachment(name, "application/pdf", b"x").save(inside)
+        assert path.parent == inside, name
+        assert path.read_bytes() == b"x", name
+        assert list(outside.iterdir()) == [inside], name
+        assert list(inside.iterdir()) == [path], name
+        assert len(os.fsencode(path.name)) <= 200, name
+        assert not path.name.startswith((".", "-", "~")), name
+        assert not path.name.endswith((".", " ")), name
+        assert path.stem.split(".")[0].strip().lower() not in {"con", "nul", "com1", "lpt9", "conin$"}, name
+        assert not set(path.name) & set('/\\:<>"|?*\0'), name
+        assert path.name == unicodedata.normalize("NFC", path.name), name
+        if sys.platform != "win32":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, name
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(map(str, range(len(NAMES))))
 
 
-def test_threat_112_nothing_is_overwritten_or_followed(tmp_path: Path) -> None:
+@pytest.mark.threat(112)
+def test_nothing_is_overwritten_or_followed(tmp_path: Path) -> None:
     """A taken name gets a number, also when it is a link to elsewhere."""
     outside = tmp_path / "outside"
     inside = tmp_path / "in"
@@ -152,8 +156,9 @@ def test_a_missing_directory_is_the_callers(tmp_path: Path) -> None:
         Attachment("a.txt", "text/plain", b"1").save(tmp_path / "none")
 
 
+@pytest.mark.threat(112)
 @given(st.text(max_size=300))
-def test_threat_112_any_name_is_one_plain_name(name: str) -> None:
+def test_any_name_is_one_plain_name(name: str) -> None:
     """No text makes a path, a hidden file or an empty name."""
     made = safe_name(name)
     assert made

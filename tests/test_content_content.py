@@ -64,7 +64,8 @@ def test_contents_compare_and_pickle_by_their_octets() -> None:
     assert len(pickle.dumps(content)) < len(MAIL) + 200
 
 
-def test_threat_113_repr_is_short_and_inert() -> None:
+@pytest.mark.threat(113)
+def test_repr_is_short_and_inert() -> None:
     """No control character of a mail reaches a log or a terminal by `repr`."""
     shown = repr(Content.from_bytes(b"Subject: " + b"\x1b]52;c;x\x07\xe2\x80\xae" + b"a" * 500 + b"\r\n\r\n"))
     assert shown.isascii()

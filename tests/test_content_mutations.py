@@ -5,7 +5,6 @@
 
 import os
 import pickle
-import time
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -115,12 +114,10 @@ def damaged(draw: st.DrawFn) -> bytes:
 @settings(max_examples=MUTATIONS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(damaged())
 def test_damaged_mails_read(raw: bytes) -> None:
-    """Every name of every damaged mail reads within a second, and what is to be shown can be encoded."""
+    """Every name of every damaged mail reads, and what is to be shown can be encoded."""
     content = Content.from_bytes(raw)
     for name in NAMES:
-        start = time.perf_counter()
         value = getattr(content, name)
-        assert time.perf_counter() - start < 1, name
         if isinstance(value, str):
             value.encode()
     assert len(content.headers) == len(content.headers.items())

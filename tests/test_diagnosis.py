@@ -1,36 +1,91 @@
-"""The diagnosis: what it finds on servers of every kind, and that it leaves nothing behind."""
+"""The diagnosis: what it finds on servers of every kind, and that it leaves nothing behind.
+
+Time passes here while a server is silent as ordered, and at no other: no machine is too slow, and nobody waits.
+"""
 
 import ast
 import datetime
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import define, field
 
 import pymailbox
 from pymailbox import Account, Diagnosis, Mailbox, OAuth2, diagnose
+from pymailbox.diagnosis import examination
 from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.diagnosis.report import Certificate, Encryption
 from pymailbox.errors import printable
-from pymailbox.pop3 import Capabilities, tls
+from pymailbox.pop3 import Capabilities, Connection, tls
 from pymailbox.testing import Fault, Quirk, Server
+from pymailbox.testing.odd import OddSession
 from pymailbox.testing.samples import SAMPLES
+from pymailbox.testing.wire import Wire
 from tests.authority import DAY, Authority, server_context
 from tests.servers import RealServer, trusting
+from tests.testing_by_hand import case, settle
+from tests.timing import GENEROUS, Clock
 
 SECRET = "correct-Horse-battery-staple"
 MAIL = b"From: a@example.org\r\nSubject: %d\r\n\r\nbody\r\nof some lines\r\n"
 MAILS = [MAIL % number for number in range(5)]
 
 
+@define(eq=False)
+class SilentTime(Clock):
+    """A clock that moves whenever it is looked at while the latest connection is silent, and stands still otherwise."""
+
+    connections: int = 0
+    wires: list[Wire] = field(factory=list)
+    is_silent: Callable[[Wire], bool] = field(default=lambda wire: wire.out.stalled)
+
+    def __call__(self) -> float:
+        if self.connections == len(self.wires) and self.wires and self.is_silent(self.wires[-1]):
+            self.advance(0.5)
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def silent_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> SilentTime:
+    """The clock of every connection of a diagnosis here."""
+    time = SilentTime()
+    over, answer_all = Wire.over, OddSession._answer_all
+    dropped: list[Wire] = []
+
+    class Timed(Connection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, clock=time, **options)
+
+        def connect(self) -> None:
+            time.connections += 1
+            super().connect()
+
+    def noted(*args: Any, **options: Any) -> Wire:
+        time.wires.append(over(*args, **options))
+        return time.wires[-1]
+
+    def answer(session: OddSession, lines: list[bytes]) -> None:
+        answer_all(session, lines)
+        if len(lines) > 1 and Quirk.DROPS_PIPELINED in session.quirks:
+            dropped.append(session.wire)
+
+    monkeypatch.setattr(examination, "Connection", Timed)
+    monkeypatch.setattr(Wire, "over", noted)
+    monkeypatch.setattr(OddSession, "_answer_all", answer)
+    time.is_silent = lambda wire: wire.out.stalled or wire in dropped
+    return time
+
+
 def examined(server: Server, **options: Any) -> Diagnosis:
-    """Diagnose the server's account within a second for each silence, and check what must hold of every report."""
+    """Diagnose the server's account, and check what must hold of every report."""
     if server.security != "none" and "ssl_context" not in options:
         options["ssl_context"] = server.client_context()
-    report = diagnose(server.url, options.pop("password", server.password), **({"timeout": 1.0} | options))
+    report = diagnose(server.url, options.pop("password", server.password), **({"timeout": 20.0} | options))
     harmless(report)
     left_alone(server)
     return report
@@ -47,7 +102,7 @@ def harmless(report: Diagnosis) -> None:
 
 def left_alone(server: Server) -> None:
     """Nothing was marked, nothing deleted, and no session in which anything was read said QUIT."""
-    server.wait()
+    settle(server)
     for session in server.sessions:
         verbs = [line.partition(" ")[0].upper() for line in session.commands]
         assert "DELE" not in verbs
@@ -75,7 +130,7 @@ def test_a_good_server(security: Any) -> None:
     assert all(check.listed == check.received for check in report.sizes)
     assert len(report.sizes) == 3
     assert report.round_trip is not None
-    assert 0 < report.round_trip < 1
+    assert report.round_trip > 0
     assert report.quirks == {}
     assert [text for text in report.advice if "clear text" not in text] == []
     assert (report.capabilities_before_tls is None) == (security == "tls")
@@ -107,9 +162,9 @@ def test_an_account_and_a_mailbox_will_do() -> None:
     """A URL, an account, or a mailbox that is not open; an open one, or its socket, is misuse."""
     with Server(SAMPLES, lock=False) as server:
         account = Account.from_url(server.url, "secret")
-        assert diagnose(account, timeout=2).opened
-        assert not diagnose(account, "wrong", timeout=2).opened
-        mailbox = Mailbox.from_account(account, timeout=2)
+        assert diagnose(account).opened
+        assert not diagnose(account, "wrong").opened
+        mailbox = Mailbox.from_account(account)
         assert diagnose(mailbox).opened
         with pytest.raises(TypeError):
             diagnose(mailbox, "secret")
@@ -184,15 +239,16 @@ SEEN = [
 ]
 
 
-@pytest.mark.parametrize(("quirk", "name", "word"), SEEN, ids=[str(quirk.name) for quirk, _, _ in SEEN])
-def test_quirks_are_found(quirk: Quirk, name: str, word: str) -> None:
+def test_quirks_are_found() -> None:
     """Each odd but honest server can be opened, its oddity has a name and a sentence, and advice where there is any."""
-    with Server(MAILS, quirks=quirk) as server:
-        report = examined(server, timeout=0.4)
-    assert report.opened, report
-    assert name in report.quirks
-    assert name in str(report)
-    assert word in " ".join(report.advice)
+    for quirk, name, word in SEEN:
+        with case(quirk.name):
+            with Server(MAILS, quirks=quirk, lock_wait=GENEROUS) as server:
+                report = examined(server)
+            assert report.opened, report
+            assert name in report.quirks
+            assert name in str(report)
+            assert word in " ".join(report.advice)
 
 
 HARMLESS = [
@@ -211,14 +267,14 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.parametrize("quirk", HARMLESS, ids=[str(quirk) for quirk in HARMLESS])
-def test_nothing_is_lost_by_looking(quirk: Quirk) -> None:
+def test_nothing_is_lost_by_looking() -> None:
     """Where reading or leaving has effects, the mailbox is afterwards as it was."""
-    with Server(MAILS, quirks=quirk) as server:
-        assert examined(server, timeout=0.5).opened
-        assert server.messages == tuple(MAILS)
-        with Mailbox.from_url(server.url, "secret", timeout=2) as inbox:
-            assert len(inbox) == len(MAILS)
+    for quirk in HARMLESS:
+        with case(quirk), Server(MAILS, quirks=quirk) as server:
+            assert examined(server).opened
+            assert server.messages == tuple(MAILS)
+            with Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox:
+                assert len(inbox) == len(MAILS)
 
 
 def test_expire_0_reads_nothing() -> None:
@@ -242,17 +298,23 @@ def test_login_delay_is_kept() -> None:
     assert any("60 seconds" in text for text in report.advice)
 
 
-@pytest.mark.parametrize("command", ["NOOP", "LIST", "UIDL", "TOP", "RETR", "QUIT"])
 @pytest.mark.parametrize("fault", ["stall", "cut", "stray"])
-def test_a_broken_probe_is_a_finding(command: str, fault: str) -> None:
+def test_a_broken_probe_is_a_finding(fault: str) -> None:
     """Silence, a lost connection and nonsense end a session, not the examination; it ends in bounded time."""
+    for command in ("NOOP", "LIST", "UIDL", "TOP", "RETR", "QUIT"):
+        with case(command):
+            break_probe(command, fault)
+
+
+def break_probe(command: str, fault: str) -> None:
+    """Examine a server on which a command always goes wrong in this way."""
     order = {
         "stall": lambda: Fault.stall(command=command, nth=None),
         "cut": lambda: Fault.cut(2, command=command, nth=None),
         "stray": lambda: Fault.replace(command, None, reply=b"what?\r\n"),
     }[fault]()
-    with Server(MAILS, faults=[order]) as server:
-        report = examined(server, timeout=0.3)
+    with Server(MAILS, faults=[order], lock_wait=GENEROUS) as server:
+        report = examined(server)
         assert len(server.sessions) <= 6
     assert report.opened
     if command in report.probes:
@@ -323,16 +385,18 @@ def test_not_pop3_at_all(quirk: Quirk) -> None:
 def test_no_connection() -> None:
     """No host, no port: the report says how far it came, which is nowhere."""
     for url in ("pops://me@no-such-host.invalid", "pop://me@127.0.0.1:1"):
-        report = diagnose(url, SECRET, timeout=1)
+        report = diagnose(url, SECRET)
         harmless(report)
         assert report.reached == "nothing"
 
 
-def test_a_silent_server() -> None:
+def test_a_silent_server(silent_time: SilentTime) -> None:
     """It is not waited for beyond the timeout and a look for TLS."""
     with Server(MAILS, faults=[Fault.stall(command="GREETING")]) as server:
-        report = examined(server, timeout=0.3)
+        begun = silent_time.now
+        report = examined(server)
     assert "silent" in report.problems[0]
+    assert 20 <= silent_time.now - begun < 20 + 5 + 2
 
 
 # --- TLS ------------------------------------------------------------------------------------------------------
@@ -341,7 +405,7 @@ def test_a_silent_server() -> None:
 def test_tls_on_a_plain_port() -> None:
     """The port is looked at without TLS, and the URL that would do is named; nobody logs in."""
     with Server(MAILS, security="starttls") as server:
-        report = diagnose(server.url.replace("pop+starttls", "pops"), SECRET, timeout=1)
+        report = diagnose(server.url.replace("pop+starttls", "pops"), SECRET)
         harmless(report)
         assert not any(line.startswith(("AUTH", "USER", "PASS")) for line in server.log)
         assert f"use pop+starttls://127.0.0.1:{server.port}" in report.advice[0]
@@ -349,10 +413,11 @@ def test_tls_on_a_plain_port() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["pop", "pop+starttls"])
-def test_plain_on_a_tls_port(scheme: str) -> None:
+def test_plain_on_a_tls_port(scheme: str, silent_time: SilentTime) -> None:
     """The port is looked at with TLS, and the URL that would do is named; nobody logs in."""
+    silent_time.is_silent = lambda wire: wire is silent_time.wires[0]  # both sides wait for the other's first word
     with Server(MAILS, security="tls") as server:
-        report = diagnose(server.url.replace("pops", scheme), SECRET, timeout=0.4)
+        report = diagnose(server.url.replace("pops", scheme), SECRET)
         harmless(report)
         assert f"use pops://127.0.0.1:{server.port}" in report.advice[0]
         assert server.log == ()
@@ -362,7 +427,7 @@ def test_plain_on_a_tls_port(scheme: str) -> None:
 def test_a_certificate_that_nobody_signed(security: Any) -> None:
     """What it says is shown, with its fingerprint, from a connection on which no password is sent."""
     with Server(MAILS, security=security) as server:
-        report = diagnose(server.url, SECRET, timeout=1)
+        report = diagnose(server.url, SECRET)
         harmless(report)
         assert not any(line.startswith(("AUTH", "USER", "PASS")) for line in server.log)
         assert report.encryption is not None
@@ -372,7 +437,7 @@ def test_a_certificate_that_nobody_signed(security: Any) -> None:
         assert "localhost" in certificate.names
         assert certificate.fingerprint in report.advice[-1]
         assert "not trusted" in report.problems[0]
-        pinned = diagnose(server.url, "secret", timeout=1, ssl_context=tls.pinned(certificate.fingerprint))
+        pinned = diagnose(server.url, "secret", ssl_context=tls.pinned(certificate.fingerprint))
     assert pinned.opened
     assert pinned.encryption is not None
     assert pinned.encryption.trusted
@@ -392,9 +457,7 @@ def test_what_is_wrong_with_a_certificate(tmp_path: Path, names: Any, options: A
     authority = Authority(tmp_path)
     context = server_context(authority.issue(*names, **options))
     with Server(MAILS, host="127.0.0.1", security="tls", ssl_context=context) as server:
-        report = diagnose(
-            f"pops://me@localhost:{server.port}", SECRET, timeout=1, ssl_context=tls.private_ca(authority.pem)
-        )
+        report = diagnose(f"pops://me@localhost:{server.port}", SECRET, ssl_context=tls.private_ca(authority.pem))
         harmless(report)
     assert word in report.problems[0]
     assert report.encryption is not None
@@ -460,10 +523,10 @@ def test_gmail_is_known() -> None:
 def test_the_cost_of_a_round_trip_is_told() -> None:
     """Without pipelining a thousand messages cost a thousand round trips."""
     with Server(MAILS, pipelining=False, latency=0.01) as server:
-        report = examined(server, timeout=5)
+        report = examined(server)
     assert report.round_trip is not None
     assert report.round_trip >= 0.02
-    assert any("1,000 messages take 2" in text for text in report.advice)
+    assert any(f"1,000 messages take {1000 * report.round_trip:.0f} seconds" in text for text in report.advice)
 
 
 # --- secrets --------------------------------------------------------------------------------------------------
@@ -498,7 +561,7 @@ def test_a_token_is_a_secret_too() -> None:
     """OAuth2 is examined like any login."""
     with Server(MAILS, sasl=["XOAUTH2"], token=SECRET, plaintext=True) as server:
         account = Account("127.0.0.1", "me", auth=OAuth2(lambda: SECRET), security="none", port=server.port)
-        report = diagnose(account, timeout=1)
+        report = diagnose(account)
         harmless(report)
     assert report.opened
     assert report.mechanism == "XOAUTH2"
@@ -536,7 +599,7 @@ def test_every_quirk_has_a_meaning() -> None:
 def test_dovecot(dovecot: RealServer) -> None:
     """On a server that nobody here wrote everything works but one size, and the mailbox stays as it is."""
     assert dovecot.ca is not None
-    report = diagnose(dovecot.tls_url, dovecot.password, ssl_context=trusting(dovecot.ca), timeout=5)
+    report = diagnose(dovecot.tls_url, dovecot.password, ssl_context=trusting(dovecot.ca))
     harmless(report)
     assert report.opened
     assert report.count == len(dovecot.stored)

@@ -1,9 +1,8 @@
-"""Doubts: octets that do not fit, as errors that say what happened."""
-
-import pytest
+"""Checks: octets that do not fit, as errors that say what happened."""
 
 from pymailbox.errors import ConnectionLost, ProtocolError
 from pymailbox.pop3.checks import bad_status, limit_exceeded, truncated, unsolicited
+from tests.conversations import case
 
 
 def test_exceeded_names_the_field() -> None:
@@ -22,29 +21,27 @@ def test_strange_shows_the_line() -> None:
     assert str(error).isprintable()
 
 
-@pytest.mark.parametrize(
-    ("left", "behind", "kind", "code"),
-    [
+def test_unasked() -> None:
+    """-ERR out of the blue is the server's leave-taking; anything else, or beside a reply, is out of step."""
+    for left, behind, kind, code in (
         (b"-ERR [IN-USE] bye\r\n", None, ConnectionLost, "IN-USE"),
         (b"-err bye\r\nmore", None, ConnectionLost, None),
         (b"+OK 7 7\r\n", None, ProtocolError, None),
         (b"-ERR bye\r\n", "DELE 1", ProtocolError, None),
         (b"x" * 10_000, "DELE 1", ProtocolError, None),
-    ],
-)
-def test_unsolicited(left: bytes, behind: str | None, kind: type[Exception], code: str | None) -> None:
-    """-ERR out of the blue is the server's leave-taking; anything else, or beside a reply, is out of step."""
-    error = unsolicited(left, "NOOP", after=behind)
-    assert type(error) is kind
-    assert error.code == code
-    assert error.response
-    assert len(error.response) <= 500
-    assert "\n" not in error.response
+    ):
+        with case(left[:30]):
+            error = unsolicited(left, "NOOP", after=behind)
+            assert type(error) is kind
+            assert error.code == code
+            assert error.response
+            assert len(error.response) <= 500
+            assert "\n" not in error.response
 
 
-@pytest.mark.parametrize(
-    ("left", "midway", "greeted", "said"),
-    [
+def test_truncated() -> None:
+    """The end of the stream is told by where it came; of a mail nothing is shown."""
+    for left, midway, greeted, said in (
         (b"half a mail", True, True, "middle of a message"),
         (b"", False, True, "instead of answering"),
         (b"-ERR [SYS/TEMP] half a li", False, True, "instead of answering"),
@@ -53,10 +50,8 @@ def test_unsolicited(left: bytes, behind: str | None, kind: type[Exception], cod
         (b"-ERR too ma", False, False, "instead of greeting"),
         (b"\x15\x03\x03\x00\x02\x02\x28", False, False, "TLS"),
         (b"HTTP/1.1 400", False, False, "HTTP"),
-    ],
-)
-def test_truncated(left: bytes, midway: bool, greeted: bool, said: str) -> None:
-    """The end of the stream is told by where it came; of a mail nothing is shown."""
-    error = truncated(left, "RETR 1", midway=midway, greeted=greeted)
-    assert said in str(error)
-    assert (error.response is None) == (midway or not left)
+    ):
+        with case(left, midway, greeted):
+            error = truncated(left, "RETR 1", midway=midway, greeted=greeted)
+            assert said in str(error)
+            assert (error.response is None) == (midway or not left)

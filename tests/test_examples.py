@@ -11,6 +11,7 @@ from pymailbox import Mailbox
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
 from tests.servers import RealServer, trusting
+from tests.timing import GENEROUS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +26,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=GENEROUS,
         check=False,
     )
 

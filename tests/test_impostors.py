@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from pymailbox.pop3.checks import guess_service
 
 
-@pytest.mark.parametrize(
-    ("line", "name"),
-    [
+@pytest.mark.threat(7)
+def test_who_it_seems_to_be() -> None:
+    """The text names the service, and the port or option that is probably wrong."""
+    for line, name in (
         (b"* OK [CAPABILITY IMAP4rev1] ready", "IMAP"),
         (b"* BYE too busy", "IMAP"),
         (b"HTTP/1.0 400 Bad Request", "HTTP"),
@@ -20,11 +21,8 @@ from pymailbox.pop3.checks import guess_service
         (b"\x16\x03\x01\x02\x00", "TLS"),
         (b"hello", "not a POP3 status"),
         (b"", "not a POP3 status"),
-    ],
-)
-def test_who_it_seems_to_be(line: bytes, name: str) -> None:
-    """The text names the service, and the port or option that is probably wrong."""
-    assert name in guess_service(line)
+    ):
+        assert name in guess_service(line), line
 
 
 @given(st.binary(max_size=40))

@@ -6,16 +6,22 @@ import pytest
 from attrs import exceptions, fields
 
 from pymailbox.pop3.limits import Limits
+from tests.conversations import case
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
-@pytest.mark.parametrize(
-    ("value", "kind"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("1", TypeError), (True, TypeError)]
-)
-def test_bad_bounds_are_refused_by_name(name: str, value: Any, kind: type[Exception]) -> None:
-    """What is no whole number is TypeError, what is below 1 ValueError, and both name the field."""
-    with pytest.raises(kind, match=f"Limits.{name}"):
-        Limits(**{name: value})
+def test_bad_bounds_are_refused_by_name() -> None:
+    """What is not a whole number is TypeError, what is below 1 ValueError, and both name the field."""
+    bad: list[tuple[Any, type[Exception]]] = [
+        (0, ValueError),
+        (-1, ValueError),
+        (1.5, TypeError),
+        ("1", TypeError),
+        (True, TypeError),
+    ]
+    for name in (field.name for field in fields(Limits)):
+        for value, kind in bad:
+            with case(name, value), pytest.raises(kind, match=f"Limits.{name}"):
+                Limits(**{name: value})
 
 
 def test_only_the_stream_may_be_unbounded() -> None:
@@ -23,7 +29,7 @@ def test_only_the_stream_may_be_unbounded() -> None:
     assert Limits(stream=None).stream is None
     for field in fields(Limits):
         if field.name != "stream":
-            with pytest.raises(TypeError):
+            with case(field.name), pytest.raises(TypeError):
                 Limits(**{field.name: None})
 
 

@@ -11,6 +11,7 @@ from pymailbox.pop3 import AsyncConnection, tls
 from pymailbox.testing import Server
 from tests.conftest import Servers
 from tests.servers import RealServer, jwt, trusting
+from tests.timing import GENEROUS
 
 
 def enter(
@@ -27,7 +28,7 @@ def enter(
             port,
             security="tls" if security == "tls" else "starttls",
             ssl_context=ours,
-            timeout=15,
+            timeout=GENEROUS,
         )
         async with pop:
             await pop.login(*credentials)  # type: ignore[arg-type] # of several kinds
@@ -77,12 +78,12 @@ def test_a_password_that_is_awaited() -> None:
         return "secret"
 
     async def main(server: Server) -> None:
-        async with AsyncConnection(server.host, server.port, security="none") as pop:
+        async with AsyncConnection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
             await pop.login("me", password)
-        async with AsyncConnection(server.host, server.port, security="none") as pop:
+        async with AsyncConnection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
             with pytest.raises(AuthenticationError) as caught:
                 await pop.login("me", "wrong-secret")
             assert "wrong-secret" not in f"{caught.value!r}"
 
-    with Server() as server:
+    with Server(lock=False) as server:
         asyncio.run(main(server))

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import pymailbox
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
+from tests.conversations import case
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "login.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -31,11 +33,12 @@ def test_the_examples_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runner.failures == 0, "".join(output)
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if ">>>" not in block])
-def test_the_recipes_are_python(block: str) -> None:
+def test_the_recipes_are_python() -> None:
     """They need accounts and libraries, so only their syntax and our names in them are checked."""
-    import pymailbox
-
-    for node in ast.walk(ast.parse(block)):
-        if isinstance(node, ast.ImportFrom) and node.module == "pymailbox":
-            assert all(hasattr(pymailbox, name.name) for name in node.names)
+    recipes = [block for block in BLOCKS if ">>>" not in block]
+    assert recipes
+    for block in recipes:
+        with case(block):
+            for node in ast.walk(ast.parse(block)):
+                if isinstance(node, ast.ImportFrom) and node.module == "pymailbox":
+                    assert all(hasattr(pymailbox, name.name) for name in node.names)

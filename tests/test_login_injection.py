@@ -1,5 +1,6 @@
 """No injection: every octet value in every string argument; for the forbidden ones nothing is sent."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ from pymailbox import Account, Mailbox, OAuth2
 from pymailbox.errors import MailboxError
 from pymailbox.pop3 import Connection, commands, sasl
 from pymailbox.testing import Server
+from tests.conversations import case
+from tests.timing import GENEROUS
 
 FORBIDDEN = frozenset([*range(0x20), 0x7F])
 
@@ -50,46 +53,56 @@ def forms(octet: int) -> Iterator[str]:
     yield from (character, f"{character}x", f"x{character}", f"x{character}y", f"ä{character}ö")
 
 
-@pytest.mark.parametrize("where", COMMANDS)
-def test_every_octet_in_every_argument_of_a_command(where: str) -> None:
-    """Row 14: ValueError for C0 and DEL; for all others the line has one CRLF, at its end."""
-    for octet in range(256):
+@pytest.mark.threat(14)
+def test_every_octet_in_every_argument_of_a_command() -> None:
+    """ValueError for C0 and DEL; for all others the line has one CRLF, at its end."""
+    for where, octet in itertools.product(COMMANDS, range(256)):
         for text in forms(octet):
-            if octet in FORBIDDEN:
-                with pytest.raises(ValueError) as caught:
-                    COMMANDS[where](text)
-                assert repr(text) not in str(caught.value)
-            elif not (octet == 0x20 and where in WORDS):
-                line = COMMANDS[where](text)
-                assert not FORBIDDEN & set(line[:-2])
-                assert line.endswith(b"\r\n")
+            with case(where, text):
+                if octet in FORBIDDEN:
+                    with pytest.raises(ValueError) as caught:
+                        COMMANDS[where](text)
+                    assert repr(text) not in str(caught.value)
+                elif not (octet == 0x20 and where in WORDS):
+                    line = COMMANDS[where](text)
+                    assert not FORBIDDEN & set(line[:-2])
+                    assert line.endswith(b"\r\n")
 
 
-@pytest.mark.parametrize("where", MECHANISMS)
-def test_every_octet_in_every_field_of_a_mechanism(where: str) -> None:
-    """Row 14, "SASL-decoded values": base64 hides a control character from the line and not from the server."""
-    for octet in range(256):
+@pytest.mark.threat(14)
+def test_every_octet_in_every_field_of_a_mechanism() -> None:
+    """Base64 hides a control character from the line and not from the server: ValueError for C0 and DEL."""
+    for where, octet in itertools.product(MECHANISMS, range(256)):
         for text in forms(octet):
-            if octet in FORBIDDEN:
-                with pytest.raises(ValueError):
+            with case(where, text):
+                if octet in FORBIDDEN:
+                    with pytest.raises(ValueError):
+                        MECHANISMS[where](text)
+                else:
                     MECHANISMS[where](text)
-            else:
-                MECHANISMS[where](text)
 
 
-@pytest.mark.parametrize("where", sorted(WORDS))
-def test_a_blank_is_no_part_of_a_word(where: str) -> None:
+def test_a_blank_is_not_part_of_a_word() -> None:
     """Where it would begin another argument it is ValueError."""
-    for text in forms(0x20):
-        with pytest.raises(ValueError):
-            COMMANDS[where](text)
+    for where in WORDS:
+        for text in forms(0x20):
+            with case(where, text), pytest.raises(ValueError):
+                COMMANDS[where](text)
 
 
-@pytest.mark.parametrize("text", ["用户名\u760d\u760a", "\u0d0a", "\uff0d\uff0a", "\u2028", "\x85"])
-def test_what_would_be_a_line_end_in_another_encoding_is_none(text: str) -> None:
-    """Row 15, CVE-2025-7962: the octets that are sent are what is checked."""
-    line = commands.user(text).line
-    assert line.count(b"\r") == line.count(b"\n") == 1
+@pytest.mark.threat(15)
+def test_what_would_be_a_line_end_in_another_encoding_is_none() -> None:
+    """CVE-2025-7962: the octets that are sent are what is checked, and UTF-8 has no CR or LF in U+760D and U+760A."""
+    texts = ("用户名\u760d\u760a", "\u0d0a", "\uff0d\uff0a", "\u2028", "\x85", "me\u760d\u760aDELE 1")
+    with Server(users=dict.fromkeys(texts, "secret"), sasl=()) as server:
+        for text in texts:
+            with case(text):
+                line = commands.user(text).line
+                assert line.count(b"\r") == line.count(b"\n") == 1
+                with Mailbox(server.host, text, "secret", port=server.port, security="none"):
+                    pass
+                assert server.sessions[-1].commands.count(f"USER {text}") == 1
+                assert "DELE 1" not in server.sessions[-1].commands
 
 
 @pytest.fixture(scope="module")
@@ -100,58 +113,70 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@pytest.mark.parametrize(
-    "way", ["USER", "APOP", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER"]
-)
-def test_nothing_is_sent_for_a_forbidden_octet(server: Server, way: str) -> None:
+@pytest.mark.threat(14)
+def test_nothing_is_sent_for_a_forbidden_octet(server: Server) -> None:
     """0 octets on the wire, whether it is in the user, the password, or what a callable returned; the session goes on."""
-    with Connection(server.host, server.port, security="none") as pop:
-        pop.capa()
-        record = server.sessions[-1]
-        for octet in sorted(FORBIDDEN):
-            text = f"x{chr(octet)}y"
-            attempts: list[tuple[str, Any]] = [("me", text), ("me", lambda text=text: text), (text, "secret")]
-            for user, password in attempts:
-                with pytest.raises(ValueError):
-                    pop.login(user, password, way)
-        pop.quit()
-    assert [line for line in record.commands if line not in ("CAPA", "QUIT")] == []
+    for way in ("USER", "APOP", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER"):
+        with Connection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
+            pop.capa()
+            record = server.sessions[-1]
+            for octet in sorted(FORBIDDEN):
+                text = f"x{chr(octet)}y"
+                attempts: list[tuple[str, Any]] = [("me", text), ("me", lambda text=text: text), (text, "secret")]
+                for user, password in attempts:
+                    with case(way, octet, user, password), pytest.raises(ValueError):
+                        pop.login(user, password, way)
+            pop.quit()
+        assert [line for line in record.commands if line not in ("CAPA", "QUIT")] == [], way
 
 
-@pytest.mark.parametrize("octet", sorted(FORBIDDEN))
-def test_a_mailbox_does_not_even_connect(server: Server, octet: int) -> None:
+@pytest.mark.threat(14)
+def test_a_mailbox_does_not_even_connect(server: Server) -> None:
     """A password or user with a forbidden octet is misuse of the constructor; a token too."""
-    text = f"x{chr(octet)}y"
     before = len(server.sessions)
-    for make in (
-        lambda: Mailbox(server.host, "me", text, port=server.port, security="none"),
-        lambda: Mailbox(server.host, text, "secret", port=server.port, security="none"),
-        lambda: Mailbox(server.host, "me", auth=OAuth2(text), port=server.port, security="none"),
-        lambda: Account.from_env(environment={"PYMAILBOX_HOST": "h", "PYMAILBOX_PASSWORD": text}),
-    ):
-        with pytest.raises(ValueError):
-            make()
+    for octet in sorted(FORBIDDEN):
+        text = f"x{chr(octet)}y"
+        makers: list[Callable[[], object]] = [
+            lambda text=text: Mailbox(server.host, "me", text, port=server.port, security="none"),
+            lambda text=text: Mailbox(server.host, text, "secret", port=server.port, security="none"),
+            lambda text=text: Mailbox(server.host, "me", auth=OAuth2(text), port=server.port, security="none"),
+            lambda text=text: Account.from_env(environment={"PYMAILBOX_HOST": "h", "PYMAILBOX_PASSWORD": text}),
+        ]
+        for number, make in enumerate(makers):
+            with case(octet, number), pytest.raises(ValueError):
+                make()
     assert len(server.sessions) == before
 
 
-@pytest.mark.parametrize("octet", sorted(set(range(256)) - FORBIDDEN))
-def test_every_other_octet_is_a_password_like_any(octet: int) -> None:
-    """Q30: blanks and 8-bit characters are part of a password, wherever they stand; row 14 costs nobody a login."""
-    text = f"{chr(octet)}a{chr(octet)}"
-    with Server(password=text, sasl=("PLAIN",)) as server:
-        for way in ("USER", "PLAIN"):
-            with Connection(server.host, server.port, security="none") as pop:
-                pop.login("me", text, way)
-                pop.quit()
+def test_every_other_octet_is_a_password_like_any() -> None:
+    """Q30: blanks and 8-bit characters are part of a password, wherever they stand: what is forbidden costs no login."""
+    users = {f"user{octet}": f"{chr(octet)}a{chr(octet)}" for octet in sorted(set(range(256)) - FORBIDDEN)}
+    with Server(users=users, sasl=("PLAIN",), lock=False) as server:
+        for user, password in users.items():
+            for way in ("USER", "PLAIN"):
+                with (
+                    case(password, way),
+                    Connection(server.host, server.port, security="none", timeout=GENEROUS) as pop,
+                ):
+                    pop.login(user, password, way)
+                    pop.quit()
+    assert [record.user for record in server.sessions] == [user for user in users for _ in range(2)]
 
 
-def test_a_callable_token_is_checked_too(server: Server) -> None:
-    """What a callable returns is no better than what the caller wrote."""
-    with Connection(server.host, server.port, security="none") as pop:
+@pytest.mark.threat(14)
+def test_what_a_callable_returns_is_checked_too(server: Server) -> None:
+    """What a callable returns is no better than what the caller wrote: a token, a password, a password of a mailbox."""
+    with Connection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
         pop.capa()
         record = server.sessions[-1]
         with pytest.raises(ValueError):
             pop.login("me", auth=OAuth2(lambda: "x\r\nDELE 1"))
         with pytest.raises((ValueError, MailboxError)):
             pop.login("me", lambda: "s3cret", "X\r\nDELE 1")
+    late = Mailbox(server.host, "me", lambda: "x\r\nDELE 1", port=server.port, security="none", utf8=False)
+    with pytest.raises(ValueError, match="control characters"):
+        late.open()
+    server.wait(GENEROUS)
     assert set(record.commands) == {"CAPA"}
+    assert server.sessions[-1].commands == ("CAPA",)
+    assert server.sessions[-1] is not record

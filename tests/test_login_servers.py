@@ -10,7 +10,9 @@ from pymailbox.account import Security
 from pymailbox.errors import AuthenticationError, MailboxError, NotSupported
 from pymailbox.pop3 import Connection, tls
 from tests.conftest import Servers
+from tests.conversations import case
 from tests.servers import MASTER, RealServer, jwt, trusting
+from tests.timing import GENEROUS
 
 SECURITY: list[Security] = ["none", "starttls", "tls"]
 PASSWORDS = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -27,7 +29,7 @@ def connect(server: RealServer, security: Security, *, context: ssl.SSLContext |
         context = trusting(server.ca)
     port = server.tls_port if security == "tls" else server.port
     assert port is not None
-    return Connection(server.host, port, security=security, ssl_context=context, timeout=15.0)
+    return Connection(server.host, port, security=security, ssl_context=context, timeout=GENEROUS)
 
 
 @pytest.fixture(params=SERVERS)
@@ -40,35 +42,42 @@ def server(request: pytest.FixtureRequest, real_servers: Servers) -> RealServer:
 
 
 @pytest.mark.parametrize("security", SECURITY)
-@pytest.mark.parametrize("mechanism", PASSWORDS)
-def test_mechanisms_for_a_password(server: RealServer, mechanism: str, security: Security) -> None:
+def test_mechanisms_for_a_password(server: RealServer, security: Security) -> None:
     """Where the server offers it, the login succeeds and a wrong password is refused as such; else it is refused."""
+    for mechanism in PASSWORDS:
+        with case(mechanism):
+            offered = accepted(server, security, mechanism)
+            if server.name == "courier" and (mechanism, security) != ("PLAIN", "tls"):
+                continue  # each refusal costs 5 s there
+            with connect(server, security) as pop, pytest.raises(MailboxError) as caught:
+                pop.login(server.user, "wrong" if offered else server.password, mechanism)
+            if offered:
+                assert type(caught.value) is AuthenticationError
+                assert caught.value.usable
+
+
+def accepted(server: RealServer, security: Security, mechanism: str) -> bool:
+    """Whether the server offers that mechanism; then it has to let us in by it."""
     with connect(server, security) as pop:
         offered = mechanism in pop.capa().sasl
         assert offered == (mechanism in (server.mechanisms if security == "none" else server.tls_mechanisms))
         if offered:
             pop.login(server.user, server.password, mechanism)
             assert pop.stat().count == len(server.mails)
-    if server.name == "courier" and (mechanism, security) != ("PLAIN", "tls"):
-        return  # each refusal costs 5 s there
-    with connect(server, security) as pop, pytest.raises(MailboxError) as caught:
-        pop.login(server.user, "wrong" if offered else server.password, mechanism)
-    if offered:
-        assert type(caught.value) is AuthenticationError
-        assert caught.value.usable
+        return offered
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-@pytest.mark.parametrize("mechanism", BOUND)
-def test_scram_bound_to_the_channel(cyrus: RealServer, mechanism: str, security: Security) -> None:
+def test_scram_bound_to_the_channel(cyrus: RealServer, security: Security) -> None:
     """-PLUS under TLS 1.2, where Python and the servers have a binding in common (tls-unique)."""
     assert cyrus.ca is not None
     context = trusting(cyrus.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with connect(cyrus, security, context=context) as pop:
-        assert mechanism in pop.capa().sasl
-        pop.auth(mechanism, cyrus.user, cyrus.password)
-        assert pop.stat().count == len(cyrus.mails)
+    for mechanism in BOUND:
+        with case(mechanism), connect(cyrus, security, context=context) as pop:
+            assert mechanism in pop.capa().sasl
+            pop.auth(mechanism, cyrus.user, cyrus.password)
+            assert pop.stat().count == len(cyrus.mails)
 
 
 @pytest.fixture
@@ -77,56 +86,58 @@ def cyrus(real_servers: Servers) -> RealServer:
     return real_servers.get("cyrus")
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name)
-def test_the_choice_works_where_a_binding_is_offered(cyrus: RealServer, version: ssl.TLSVersion) -> None:
+def test_the_choice_works_where_a_binding_is_offered(cyrus: RealServer) -> None:
     """Bound where a binding is in common, unbound where not; nobody has to know."""
     assert cyrus.ca is not None
-    context = trusting(cyrus.ca)
-    context.maximum_version = version
-    with connect(cyrus, "tls", context=context) as pop:
-        pop.login(cyrus.user, cyrus.password)
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = trusting(cyrus.ca)
+        context.maximum_version = version
+        with case(version), connect(cyrus, "tls", context=context) as pop:
+            pop.login(cyrus.user, cyrus.password)
 
 
-@pytest.mark.parametrize("security", SECURITY)
-def test_the_strongest_is_chosen(real_server: RealServer, security: Security) -> None:
+def test_the_strongest_is_chosen(real_server: RealServer) -> None:
     """Without being told how, every server lets us in by every way in that it has, popa3d included."""
-    if security != "none" and real_server.ca is None:
-        with pytest.raises(NotSupported), Connection(real_server.host, real_server.port, security="starttls") as pop:
-            pop.stat()
-        return
-    with connect(real_server, security) as pop:
-        pop.login(real_server.user, real_server.password)
-        assert pop.stat().count == len(real_server.mails)
+    for security in SECURITY:
+        with case(security):
+            if security != "none" and real_server.ca is None:
+                pop = Connection(real_server.host, real_server.port, security="starttls", timeout=GENEROUS)
+                with pytest.raises(NotSupported), pop:
+                    pop.stat()
+                continue
+            with connect(real_server, security) as pop:
+                pop.login(real_server.user, real_server.password)
+                assert pop.stat().count == len(real_server.mails)
 
 
-@pytest.mark.parametrize("security", SECURITY)
 @pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
-def test_tokens(dovecot: RealServer, mechanism: str, security: Security) -> None:
+def test_tokens(dovecot: RealServer, mechanism: str) -> None:
     """OAuth2 by name, against dovecot's own validation; an expired token tells what the server said of it."""
-    with connect(dovecot, security) as pop:
-        pop.auth(mechanism, dovecot.user, jwt(dovecot.user))
-        assert pop.stat().count == len(dovecot.mails)
-    with connect(dovecot, security) as pop, pytest.raises(AuthenticationError) as caught:
-        pop.auth(mechanism, dovecot.user, jwt(dovecot.user, lifetime=-10.0))
-    assert "the access token was refused (" in str(caught.value)
-    assert "status" in str(caught.value)
-    assert caught.value.code == "AUTH"
+    for security in SECURITY:
+        with case(security):
+            with connect(dovecot, security) as pop:
+                pop.auth(mechanism, dovecot.user, jwt(dovecot.user))
+                assert pop.stat().count == len(dovecot.mails)
+            with connect(dovecot, security) as pop, pytest.raises(AuthenticationError) as caught:
+                pop.auth(mechanism, dovecot.user, jwt(dovecot.user, lifetime=-10.0))
+            assert "the access token was refused (" in str(caught.value)
+            assert "status" in str(caught.value)
+            assert caught.value.code == "AUTH"
 
 
 @pytest.mark.parametrize(
     "mechanisms", [("XOAUTH2",), ("OAUTHBEARER",), ("PLAIN", "XOAUTH2", "OAUTHBEARER")], ids=" ".join
 )
-@pytest.mark.parametrize("long", [False, True])
-def test_oauth2_takes_what_is_offered(
-    dovecot_with: Callable[..., RealServer], mechanisms: tuple[str, ...], long: bool
-) -> None:
+def test_oauth2_takes_what_is_offered(dovecot_with: Callable[..., RealServer], mechanisms: tuple[str, ...]) -> None:
     """`OAuth2` picks the mechanism, asks its callable, and sends tokens of any length."""
     server = dovecot_with(mechanisms=mechanisms)
-    token = jwt(server.user, padding="x" * 2000) if long else jwt(server.user)
-    with Mailbox(
-        server.host, server.user, port=server.port, security="none", auth=OAuth2(lambda: token), timeout=15.0
-    ) as inbox:
-        assert len(inbox) == len(server.mails)
+    for token in (jwt(server.user), jwt(server.user, padding="x" * 2000)):
+        auth = OAuth2(lambda token=token: token)
+        with (
+            case(len(token)),
+            Mailbox(server.host, server.user, port=server.port, security="none", auth=auth, timeout=GENEROUS) as inbox,
+        ):
+            assert len(inbox) == len(server.mails)
 
 
 def test_oauth2_where_no_token_is_taken(real_servers: Servers) -> None:

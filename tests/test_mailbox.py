@@ -29,7 +29,10 @@ from pymailbox import (
     TemporaryFailure,
     Timeout,
 )
+from pymailbox.pop3.deadlines import Left
+from pymailbox.pop3.transport import Transport
 from pymailbox.testing import Fault, Quirk, Server
+from tests.timing import GENEROUS
 
 LOGIN = 5  # CAPA, UTF8, AUTH, CAPA, STAT
 
@@ -48,7 +51,7 @@ def over(server: Server, **options: Any) -> Mailbox:
 
 def said(server: Server, session: int = 0) -> tuple[str, ...]:
     """What was said in a session behind the login."""
-    server.wait()
+    server.wait(GENEROUS)
     return server.sessions[session].commands[LOGIN:]
 
 
@@ -392,6 +395,8 @@ class Trouble(Exception):
     ],
 )
 @pytest.mark.parametrize("trouble", [Trouble, KeyboardInterrupt, SystemExit])
+@pytest.mark.threat(66)
+@pytest.mark.threat(88)
 def test_an_exception_takes_marks_back(
     server: Server, reading: Callable[[Mailbox], object], expected: tuple[str, ...], trouble: type[BaseException]
 ) -> None:
@@ -417,19 +422,31 @@ def test_a_refused_rset_ends_the_session() -> None:
         assert server.messages == MAILS
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
+@pytest.mark.threat(13)
 def test_an_interruption_inside_a_command_says_nothing_more() -> None:
+    waiting = threading.get_ident()
+
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    def later() -> None:
+        deadline = time.monotonic() + GENEROUS
+        while "RETR 2" not in server.log and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.1)
+        signal.pthread_kill(waiting, signal.SIGALRM)
+
     with Server(MAILS, faults=[Fault.stall(command="RETR")]) as server:
         before = signal.signal(signal.SIGALRM, interrupt)
+        sending = threading.Thread(target=later)
         try:
-            with pytest.raises(KeyboardInterrupt), over(server) as inbox:
+            with pytest.raises(KeyboardInterrupt), over(server, timeout=None) as inbox:
                 inbox[0].delete()
-                signal.setitimer(signal.ITIMER_REAL, 0.2)
+                sending.start()
                 _ = inbox[1].raw
         finally:
+            sending.join(GENEROUS)
             signal.signal(signal.SIGALRM, before)
         assert said(server) == ("UIDL", "DELE 1", "RETR 2")
         assert server.messages == MAILS
@@ -439,11 +456,15 @@ def test_an_interruption_inside_a_command_says_nothing_more() -> None:
     "fault",
     [Fault.refuse("QUIT"), Fault.drop("QUIT"), Fault.drop("QUIT", takes_effect=True), Fault.stall(command="QUIT")],
 )
+@pytest.mark.threat(85)
+@pytest.mark.threat(86)
 def test_an_unconfirmed_commit_names_what_is_in_doubt(fault: Fault) -> None:
     with Server(MAILS, faults=[fault]) as server:
-        inbox = over(server, timeout=0.3).open()
+        inbox = over(server).open()
         inbox.delete(inbox[1:3])
         uids = inbox.uids[1:3]
+        if fault.kind == "stall":
+            inbox.connection.timeout = 0.3
         with pytest.raises(CommitError) as caught:
             inbox.close()
         assert caught.value.unconfirmed == uids
@@ -488,24 +509,34 @@ def test_a_mailbox_over_a_socket_of_yours_is_one_session(server: Server) -> None
             inbox.open()
 
 
-def test_closing_while_another_thread_reads_is_refused() -> None:
-    with Server(MAILS, faults=[Fault.drip(20, 0.02, command="RETR")]) as server:
+def test_closing_while_another_thread_reads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, go, exchange = threading.Event(), threading.Event(), Transport.exchange
+
+    def held(transport: Transport, outgoing: bytes, left: Left) -> bytes:
+        data = exchange(transport, outgoing, left)
+        reading.set()
+        assert go.wait(GENEROUS)
+        return data
+
+    with Server(MAILS, faults=[Fault.drip(20, 0.01, command="RETR")]) as server:
         with over(server) as inbox:
             inbox[0].delete()
+            monkeypatch.setattr(Transport, "exchange", held)
             read: list[bytes] = []
             thread = threading.Thread(target=lambda: read.append(inbox[1].raw))
             thread.start()
-            while "RETR 2" not in server.log:
-                time.sleep(0.01)
+            assert reading.wait(GENEROUS)
             for leave in (inbox.close, inbox.rollback, inbox.reopen):
                 with pytest.raises(ConcurrentUse):
                     leave()
-            thread.join(10)
+            go.set()
+            thread.join(GENEROUS)
             assert read == [MAILS[1]]
             assert inbox[0].deleted
         assert server.messages == MAILS[1:]
 
 
+@pytest.mark.threat(66)
 def test_garbage_collection_commits_nothing(server: Server) -> None:
     inbox: Mailbox | None = over(server).open()
     assert inbox is not None
@@ -556,11 +587,15 @@ def test_an_option_of_the_wrong_type_is_refused_at_once(option: str) -> None:
         Mailbox("pop.example.com", "me", "secret", **{option: 5})
 
 
-def test_threat_55_a_stalling_pipeline_is_given_up() -> None:
+@pytest.mark.threat(55)
+def test_a_stalling_pipeline_is_given_up() -> None:
     """open() works, the first pipeline is `Timeout` and says why, and reopen() goes one by one."""
     mails = [b"Subject: %d\r\n\r\n" % number for number in range(5)]
     with Server(mails, quirks=Quirk.DROPS_PIPELINED) as server:
-        inbox = Mailbox.from_url(server.url, "secret", timeout=0.5).open()
+        inbox = Mailbox.from_url(server.url, "secret").open()
+        first = inbox[0]
+        assert first.subject == "0"  # by itself; the next ones go together
+        inbox.connection.timeout = 0.3
         with pytest.raises(Timeout, match="PIPELINING"):
             _ = [message.subject for message in inbox]
         inbox.reopen()

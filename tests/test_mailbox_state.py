@@ -100,5 +100,5 @@ class Transactions(RuleBasedStateMachine):
         assert {message.number - 1 for message in self.inbox.deleted} == self.marks
 
 
-Transactions.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+Transactions.TestCase.settings = settings(max_examples=40, stateful_step_count=20)
 TestTransactions = Transactions.TestCase

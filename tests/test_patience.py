@@ -1,4 +1,4 @@
-"""ReplyTimeout: `timeout` bounds silence, the minimum rate bounds dripping (decision 4). No clock is read here."""
+"""Deadlines: `timeout` bounds silence, the minimum rate bounds dripping (decision 4). No clock is read here."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymailbox.errors import Timeout
-from pymailbox.pop3.deadlines import ReplyTimeout, checked_timeout
+from pymailbox.pop3.deadlines import LONGEST_WAIT, ReplyTimeout, checked_timeout, until
+from tests.timing import Clock
 
 
 def test_silence() -> None:
@@ -89,6 +90,56 @@ def test_what_was_due_is_said() -> None:
     ):
         with pytest.raises(Timeout, match=said):
             ReplyTimeout(1.0, 1, 0.0).left(5.0, command, midway=midway)
+
+
+# --- one deadline --------------------------------------------------------------------------------------------------
+
+
+def test_a_deadline_for_all_that_is_waited_for() -> None:
+    """`until` counts from when it was made: each wait has what the ones before it left, and the last has none."""
+    clock = Clock()
+    left = until(10.0, "too late", clock)
+    assert left() == 10.0
+    clock.advance(9.5)
+    assert left() == 0.5
+    clock.advance(0.5)
+    for _ in range(2):  # it stays over
+        with pytest.raises(Timeout, match=r"^too late$") as caught:
+            left()
+        assert caught.value.retryable
+        clock.advance(1000.0)
+
+
+def test_no_deadline() -> None:
+    """`until(None, ...)` is no bound, whatever the clock says."""
+    clock = Clock()
+    left = until(None, "too late", clock)
+    clock.advance(1e9)
+    assert left() is None
+
+
+def test_a_deadline_far_away_is_waited_for_in_turns() -> None:
+    """No wait is longer than the system takes; the deadline itself is kept."""
+    clock = Clock()
+    left = until(3 * LONGEST_WAIT, "too late", clock)
+    assert left() == LONGEST_WAIT
+    clock.advance(2.5 * LONGEST_WAIT)
+    assert left() == LONGEST_WAIT / 2
+    clock.advance(LONGEST_WAIT)
+    with pytest.raises(Timeout):
+        left()
+    forever = until(float("inf"), "too late", clock)
+    clock.advance(1e12)
+    assert forever() == LONGEST_WAIT
+
+
+def test_silence_of_any_length_is_waited_for_in_turns() -> None:
+    """A timeout beyond what the system takes at once is asked for again, and kept."""
+    patience = ReplyTimeout(3 * LONGEST_WAIT, 1, 0.0)
+    assert patience.left(0.0, None) == LONGEST_WAIT
+    assert patience.left(2.5 * LONGEST_WAIT, None) == LONGEST_WAIT / 2
+    with pytest.raises(Timeout):
+        patience.left(3 * LONGEST_WAIT, None)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ What is the same for both drivers is in the suites that run over both (`tests.ov
 import ast
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,8 +20,9 @@ from pymailbox.pop3 import AsyncConnection, Stat, commands
 from pymailbox.pop3 import aio_transport as transport_module
 from pymailbox.pop3.sasl import OAuthBearer, Plain
 from pymailbox.testing import Fault, Server
-from tests.conversations import stuffed
+from tests.conversations import case, stuffed
 from tests.replay import Replay
+from tests.timing import GENEROUS, Clock
 
 CAPA = (b"CAPA\r\n", b"+OK\r\nPIPELINING\r\n.\r\n")
 MAIL = b"Subject: x\r\n\r\n.\r\nbody\r\n"
@@ -32,7 +34,7 @@ def played(*steps: Any, use: Callable[[AsyncConnection], Awaitable[Any]], **opti
     script = {name: options.pop(name) for name in ("ending", "segment", "tcp") if name in options}
 
     async def run() -> None:
-        settings = {"security": "none", "timeout": 5.0, "sock": replay.client} | options
+        settings = {"security": "none", "timeout": GENEROUS, "sock": replay.client} | options
         async with AsyncConnection("localhost", **settings) as pop:
             await use(pop)
 
@@ -40,6 +42,13 @@ def played(*steps: Any, use: Callable[[AsyncConnection], Awaitable[Any]], **opti
         asyncio.run(run(), debug=True)
     assert not replay.problem, replay.problem
     return replay
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Let the event loop run until something is true."""
+    async with asyncio.timeout(GENEROUS):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 async def dead(pop: AsyncConnection) -> None:
@@ -56,9 +65,10 @@ async def dead(pop: AsyncConnection) -> None:
 
 def test_two_tasks() -> None:
     """A second task is refused at once, and the first gets its reply (decision 10)."""
+    go = threading.Event()
 
     def later(sock: socket.socket) -> None:
-        time.sleep(0.1)
+        assert go.wait(GENEROUS)
         sock.sendall(b"+OK 2 320\r\n")
 
     async def use(pop: AsyncConnection) -> None:
@@ -68,6 +78,7 @@ def test_two_tasks() -> None:
             with pytest.raises(ConcurrentUse) as caught:
                 await other
             assert caught.value.usable
+        go.set()
         assert await first == Stat(2, 320)
         await pop.noop()
 
@@ -174,20 +185,25 @@ def test_another_process() -> None:
 
 def test_timeout_of_the_caller() -> None:
     """asyncio.timeout around a command ends the session at once, and nothing more is sent."""
+    late: list[Callable[[], object]] = []
+
+    def half(sock: socket.socket) -> None:
+        sock.sendall(b"+OK\r\nhalf")
+        late[0]()
 
     async def use(pop: AsyncConnection) -> None:
         await pop.dele(1)
-        began = time.monotonic()
+        loop = asyncio.get_running_loop()
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(None) as timer:
+                late.append(lambda: loop.call_soon_threadsafe(timer.reschedule, loop.time() + 0.05))
                 await pop.retr(1)
         assert not isinstance(caught.value, MailboxError)
-        assert time.monotonic() - began < 0.5
         await dead(pop)
         with pytest.raises(ConnectionLost):
             await pop.quit()
 
-    replay = played((b"DELE 1\r\n", b"+OK\r\n"), (b"RETR 1\r\n", b"+OK\r\nhalf"), ending="stay", use=use)
+    replay = played((b"DELE 1\r\n", b"+OK\r\n"), (b"RETR 1\r\n", half), ending="stay", timeout=None, use=use)
     assert replay.received == b"DELE 1\r\nRETR 1\r\n"
 
 
@@ -203,33 +219,61 @@ def test_timeout_of_the_caller_between_commands() -> None:
     played((b"NOOP\r\n", b"+OK\r\n"), use=use)
 
 
-def test_time_in_a_sink_that_is_awaited_does_not_count() -> None:
+def test_time_in_a_sink_that_is_awaited_does_not_count(clock: Clock) -> None:
     """A sink slower than the timeout is waited for: the clock runs only while we wait for the server (decision 4)."""
-    body = b"x" * 3_000_000 + b"\r\n"
+    body = b"x" * 300_000 + b"\r\n"
+    began, chunks = clock.now, 0
+
+    async def slow(_: bytes) -> None:
+        nonlocal chunks
+        chunks += 1
+        await asyncio.sleep(0.001)
+        clock.advance(400)
+        await asyncio.sleep(0.001)
 
     async def use(pop: AsyncConnection) -> None:
-        octets = await pop.retr(1, lambda _: asyncio.sleep(0.25))
+        octets = await pop.retr(1, slow)
         assert octets == len(body)
 
-    played((b"RETR 1\r\n", b"+OK\r\n" + stuffed(body)), timeout=0.2, use=use)
+    played((b"RETR 1\r\n", b"+OK\r\n" + stuffed(body)), timeout=300, clock=clock, segment=60_000, use=use)
+    assert chunks > 1
+    assert clock.now - began == 400 * chunks
 
 
-def test_a_busy_event_loop_is_not_silence() -> None:
+def test_a_busy_event_loop_is_not_silence(clock: Clock) -> None:
     """What has arrived while other tasks kept the event loop busy counts, however long that was."""
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def use(pop: AsyncConnection) -> None:
-        asyncio.get_running_loop().call_later(0.05, time.sleep, 0.4)
+        loops.append(asyncio.get_running_loop())
         assert await pop.stat() == Stat(2, 320)
 
     def later(sock: socket.socket) -> None:
-        time.sleep(0.15)
-        sock.sendall(b"+OK 2 320\r\n")
+        done = threading.Event()
 
-    played((b"STAT\r\n", later), timeout=0.3, use=use)
+        def busy() -> None:
+            sock.sendall(b"+OK 2 320\r\n")
+            clock.advance(400)
+            done.set()
+
+        loops[0].call_soon_threadsafe(busy)
+        assert done.wait(GENEROUS)
+
+    played((b"STAT\r\n", later), timeout=300, clock=clock, use=use)
 
 
+@pytest.mark.threat(12)
 def test_connecting_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One deadline for all addresses: those that swallow everything leave time for those behind them (THREATS 12)."""
+    """One deadline for all addresses: those that swallow everything leave time for those after them."""
+    asked: list[float | None] = []
+    really = asyncio.timeout
+
+    def noted(seconds: float | None) -> asyncio.Timeout:
+        asked.append(seconds)
+        # The wait for the address that swallows everything, of which there is one in the first attempt.
+        return really(0.1 if seconds == pytest.approx(GENEROUS / 2, rel=0.3) else seconds)
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
     with socket.socket() as full, Server() as server:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -247,13 +291,19 @@ def test_connecting_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
             async with AsyncConnection("mail.example", 110, security="none", timeout=timeout):
                 pass
 
-        asyncio.run(use([refusing, swallowing, good], 1.0))
-        began = time.monotonic()
+        asyncio.run(use([refusing, swallowing, good], GENEROUS))
+        total, resolving, first, second, third = map(float, filter(None, asked))
+        assert total == GENEROUS
+        assert resolving <= GENEROUS
+        assert first <= GENEROUS / 3
+        assert second <= GENEROUS / 2
+        assert second < third <= GENEROUS
+        asked.clear()
         with pytest.raises(Timeout):
             asyncio.run(use([swallowing, swallowing], 0.4))
-        assert time.monotonic() - began < 0.9
+        assert sum(map(float, filter(None, asked[2:]))) <= 0.4 + 0.01  # as the timers count
         with pytest.raises(ConnectionLost, match="cannot connect"):
-            asyncio.run(use([refusing, refusing], 1.0))
+            asyncio.run(use([refusing, refusing], GENEROUS))
         for filler in fillers:
             filler.close()
 
@@ -268,17 +318,20 @@ def test_a_name_that_is_none() -> None:
         asyncio.run(use())
 
 
+@pytest.mark.threat(20)
 def test_a_handshake_that_stalls() -> None:
-    """The deadline covers the handshake, from the first octet and behind STLS."""
-    with Replay([(None, b"")], ending="stay") as replay:
-        began = time.monotonic()
-        with pytest.raises(Timeout):
-            asyncio.run(AsyncConnection("localhost", sock=replay.client, timeout=0.2).open())
-    with Replay([(None, b"+OK\r\n"), (b"STLS\r\n", b"+OK\r\n")], ending="stay") as replay:
-        pop = AsyncConnection("localhost", sock=replay.client, timeout=0.2, security="starttls")
+    """The deadline covers the handshake, from the first octet and after STLS."""
+    with Replay([(None, b"")], ending="stay") as replay, pytest.raises(Timeout):
+        asyncio.run(AsyncConnection("localhost", sock=replay.client, timeout=0.2).open())
+
+    def begin(sock: socket.socket) -> None:
+        pop.timeout = 0.2  # from here on
+        sock.sendall(b"+OK\r\n")
+
+    with Replay([(None, b"+OK\r\n"), (b"STLS\r\n", begin)], ending="stay") as replay:
+        pop = AsyncConnection("localhost", sock=replay.client, timeout=GENEROUS, security="starttls")
         with pytest.raises(Timeout, match="handshake"):
             asyncio.run(pop.open())
-    assert time.monotonic() - began < 1.5
 
 
 # --- TLS on an empty buffer -----------------------------------------------------------------------------------------
@@ -290,7 +343,7 @@ INJECTED = b"+OK injected\r\n"
 def requiring_tls(server: Server) -> AsyncConnection:
     """Return a connection that requires STLS."""
     return AsyncConnection(
-        server.host, server.port, security="starttls", ssl_context=server.client_context(), timeout=5.0
+        server.host, server.port, security="starttls", ssl_context=server.client_context(), timeout=GENEROUS
     )
 
 
@@ -299,25 +352,26 @@ def test_injected_with_the_reply_to_stls() -> None:
     with Server(security="starttls", faults=[Fault.stray(INJECTED, command="STLS")]) as server:
         with pytest.raises(ProtocolError):
             asyncio.run(requiring_tls(server).open())
-        server.wait()
+        server.wait(GENEROUS)
         assert server.log == ("STLS",)
 
 
-@pytest.mark.parametrize("rounds", [0, 1, 2, 3, 5])
-def test_injected_behind_the_reply_to_stls(rounds: int) -> None:
+def test_injected_behind_the_reply_to_stls() -> None:
     """Octets in a segment of their own are refused whenever they come: before the handshake, or as part of it."""
+    for rounds in (0, 1, 2, 3, 5):
 
-    def inject(sock: socket.socket) -> None:
-        sock.sendall(b"+OK begin\r\n")
-        time.sleep(0.001 * rounds)
-        sock.sendall(INJECTED)
+        def inject(sock: socket.socket, rounds: int = rounds) -> None:
+            sock.sendall(b"+OK begin\r\n")
+            time.sleep(0.001 * rounds)
+            sock.sendall(INJECTED)
 
-    with Replay([(None, b"+OK ready\r\n"), (b"STLS\r\n", inject)], ending="stay", tcp=True) as replay:
-        pop = AsyncConnection("localhost", sock=replay.client, security="starttls", timeout=5.0)
-        with pytest.raises((ProtocolError, TLSError)):
-            asyncio.run(pop.open())
-    assert b"CAPA" not in replay.received
-    assert pop.greeting == "ready"
+        script = [(None, b"+OK ready\r\n"), (b"STLS\r\n", inject)]
+        with case(rounds), Replay(script, ending="stay", tcp=True) as replay:
+            pop = AsyncConnection("localhost", sock=replay.client, security="starttls", timeout=GENEROUS)
+            with pytest.raises((ProtocolError, TLSError)):
+                asyncio.run(pop.open())
+        assert b"CAPA" not in replay.received, rounds
+        assert pop.greeting == "ready", rounds
 
 
 def test_what_arrived_before_tls_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,13 +397,14 @@ def test_what_arrived_before_tls_is_looked_at(monkeypatch: pytest.MonkeyPatch) -
 
 def in_clear_text(server: Server) -> AsyncConnection:
     """Return a connection without TLS that may start it."""
-    return AsyncConnection(server.host, server.port, security="none", ssl_context=server.client_context(), timeout=5.0)
+    context = server.client_context()
+    return AsyncConnection(server.host, server.port, security="none", ssl_context=context, timeout=GENEROUS)
 
 
 def test_the_server_closes_instead_of_starting_tls() -> None:
-    """FIN behind the reply to STLS is a typed error, at once."""
+    """FIN after the reply to STLS is a typed error, at once."""
     with Replay([(None, b"+OK\r\n"), (b"STLS\r\n", b"+OK\r\n")], tcp=True) as replay:
-        pop = AsyncConnection("localhost", sock=replay.client, security="starttls", timeout=5.0)
+        pop = AsyncConnection("localhost", sock=replay.client, security="starttls", timeout=GENEROUS)
         with pytest.raises((ConnectionLost, TLSError)):
             asyncio.run(pop.open())
 
@@ -368,7 +423,7 @@ def test_stls_on_the_open_connection() -> None:
                 await pop.login("me", "secret")
                 assert await pop.retr(1) == MAIL
                 await pop.quit()
-            server.wait()
+            server.wait(GENEROUS)
             assert server.sessions[0].tls
 
     asyncio.run(use())
@@ -377,48 +432,67 @@ def test_stls_on_the_open_connection() -> None:
 # --- flow control -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("security", ["none", "tls"])
-def test_a_slow_sink_makes_the_server_wait(security: Any) -> None:
-    """Whoever is slower than the server has bounded memory: reading pauses, and goes on (20 MB through some 1 MB)."""
-    mail = b"Subject: x\r\n\r\n" + b"0123456789012345678901234567890123456789\r\n" * 480_000
+def slow_sink(lines: int, security: Any) -> None:
+    """Stream a mail of so many lines to a sink that takes its time."""
+    mail = b"Subject: x\r\n\r\n" + b"0123456789012345678901234567890123456789\r\n" * lines
 
     async def use() -> None:
         with Server([mail], security=security) as server:
             context = server.client_context() if security == "tls" else None
-            async with AsyncConnection(server.host, server.port, security=security, ssl_context=context) as pop:
+            async with AsyncConnection(
+                server.host, server.port, security=security, ssl_context=context, timeout=GENEROUS
+            ) as pop:
                 await pop.login("me", "secret")
-                assert pop._transport is not None
-                held, taken = [], 0
+                transport = pop._transport
+                assert transport is not None
+                held, taken, paused = [], 0, 0
 
                 async def sink(chunk: bytes) -> None:
-                    nonlocal taken
+                    nonlocal taken, paused
                     taken += len(chunk)
+                    if not paused:
+                        await until(lambda: transport._paused)
+                    paused += transport._paused
                     await asyncio.sleep(0.005)
-                    held.append(pop._transport._octets)
+                    held.append(transport._octets)
 
                 assert await pop.retr(1, sink) == taken == len(mail)
-                assert max(held) > 100_000, "it read on meanwhile"
+                assert paused
+                assert max(held) > transport_module._HIGH, "it read on meanwhile"
                 assert max(held) < transport_module._HIGH + 600_000
 
     asyncio.run(use())
 
 
+@pytest.mark.parametrize("security", ["none", "tls"])
+def test_a_slow_sink_makes_the_server_wait(security: Any) -> None:
+    """Whoever is slower than the server has bounded memory: reading pauses, and goes on (4 MB through some 1 MB)."""
+    slow_sink(96_000, security)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("security", ["none", "tls"])
+def test_a_slow_sink_of_a_large_mail_makes_the_server_wait(security: Any) -> None:
+    """The same for 20 MB."""
+    slow_sink(480_000, security)
+
+
 def test_an_idle_session_takes_in_little() -> None:
     """A server that sends without being asked fills a bounded buffer, and the next command finds it out of step."""
+    go = threading.Event()
 
     def flood(sock: socket.socket) -> None:
-        time.sleep(0.05)
-        sock.settimeout(0.5)
-        try:
-            while True:
-                sock.sendall(b"+OK 1 1\r\n" * 10_000)
-        except TimeoutError:
-            return
+        assert go.wait(GENEROUS)
+        while True:  # until the client closes
+            sock.sendall(b"+OK 1 1\r\n" * 10_000)
 
     async def use(pop: AsyncConnection) -> None:
-        await asyncio.sleep(0.3)
         assert pop._transport is not None
-        assert pop._transport._octets < transport_module._HIGH + 600_000
+        transport = pop._transport
+        go.set()
+        await until(lambda: transport._paused)
+        await asyncio.sleep(0.05)
+        assert transport._octets < transport_module._HIGH + 600_000
         with pytest.raises(ProtocolError):
             await pop.dele(1)
         await dead(pop)
@@ -431,9 +505,10 @@ def test_an_idle_session_takes_in_little() -> None:
 
 def test_a_pipeline_left_early_is_dropped_at_once() -> None:
     """Leaving `async for` marks what is in flight as unwanted before the next command, without waiting for the loop."""
+    go = threading.Event()
 
     def later(sock: socket.socket) -> None:
-        time.sleep(0.05)
+        assert go.wait(GENEROUS)
         sock.sendall(RETR[1])
 
     script = [CAPA, RETR, *((b"RETR %d\r\n" % n, later) for n in (2, 3)), (b"NOOP\r\n", b"+OK\r\n")]
@@ -444,6 +519,7 @@ def test_a_pipeline_left_early_is_dropped_at_once() -> None:
             break
         assert all(batch.abandoned for batch in pop.session._batches)
         assert len(pop.session._batches) == 2
+        go.set()
         await pop.noop()
 
     played(*script, use=use)
@@ -466,7 +542,7 @@ def test_an_open_connection_is_not_left_to_the_collector(recwarn: pytest.Warning
             else:
                 with pytest.raises(type(error)):
                     asyncio.run(use())
-        server.wait()
+        server.wait(GENEROUS)
         assert "QUIT" not in server.log
         assert server.messages == (MAIL,)
     assert not recwarn.list
@@ -521,15 +597,22 @@ def test_what_a_password_raises_passes_through() -> None:
 def test_a_goodbye_is_heard() -> None:
     """What the server said before it closed is in the error, although nobody was waiting for it."""
 
-    async def use() -> None:
-        with Server(autologout=0.1) as server:
-            async with AsyncConnection(server.host, server.port, security="none") as pop:
-                await asyncio.sleep(0.4)
-                with pytest.raises(ConnectionLost) as caught:
-                    await pop.noop()
-                assert "idle" in (caught.value.response or "")
+    go = threading.Event()
 
-    asyncio.run(use())
+    def leave(sock: socket.socket) -> None:
+        assert go.wait(GENEROUS)
+        sock.sendall(b"-ERR idle for too long\r\n")
+
+    async def use(pop: AsyncConnection) -> None:
+        go.set()
+        assert pop._transport is not None
+        transport = pop._transport
+        await until(lambda: transport._ended)
+        with pytest.raises(ConnectionLost) as caught:
+            await pop.noop()
+        assert "idle" in (caught.value.response or "")
+
+    assert played((None, leave), use=use).received == b""
 
 
 def test_plaintext_is_refused_without_tls() -> None:

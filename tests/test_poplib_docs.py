@@ -17,6 +17,7 @@ import pytest
 import trustme
 
 from pymailbox.testing import Server
+from tests.timing import GENEROUS
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "poplib.md").read_text("utf-8")
 HOST = "pop.example.com"
@@ -86,7 +87,7 @@ def test_both_halves_do_the_same(title: str, server: Server, tmp_path: Path, mon
     ours = run(after, tmp_path / "mailbox", monkeypatch)
     assert theirs == ours
     assert theirs[0]
-    server.wait()
+    server.wait(GENEROUS)
     assert server.messages == mail
     assert {record.ended for record in server.sessions} == {"QUIT"}
 
@@ -96,7 +97,7 @@ def test_both_halves_do_the_same(title: str, server: Server, tmp_path: Path, mon
 def test_old_messages_are_removed(half: int, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either half of "Remove old messages" deletes what is older than 90 days, and says so."""
     printed, _ = run(pairs()["Remove old messages"][half], tmp_path / "half", monkeypatch)
-    server.wait()
+    server.wait(GENEROUS)
     assert printed == "2\n4\n5\n"
     assert [mail.split(b"Number ")[1][:1] for mail in server.messages] == [b"1", b"3"]
 

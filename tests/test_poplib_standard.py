@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Stands where the interpreter's own module would; `test.test_poplib` imports what it finds there.
 SCRIPT = """
 import sys
+import test.support
+test.support.LOOPBACK_TIMEOUT = 60.0  # a busy machine is slower than the suite expects
 if sys.argv[1] == "drop-in":
     import pymailbox.poplib
     sys.modules["poplib"] = pymailbox.poplib
@@ -27,7 +29,7 @@ def run(which: str) -> tuple[dict[str, str], str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     found = re.findall(r"^(\w+ \([\w.]+\))(?:\n.*)? \.\.\. (.*)$", done.stderr, re.MULTILINE)

@@ -17,6 +17,8 @@ from pymailbox import Mailbox
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout
 from pymailbox.pop3 import AsyncConnection, Connection
 from pymailbox.testing import Server
+from tests.conversations import case
+from tests.timing import GENEROUS
 
 Serve = Callable[[socket.socket], "socket.socket | None"]
 
@@ -41,19 +43,19 @@ def pump(one: socket.socket, other: socket.socket) -> None:
 def proxy(serve: Serve) -> Iterator[int]:
     """Run a proxy; `serve` does its talk and returns the connection to the server."""
     listening = socket.create_server(("127.0.0.1", 0))
-    listening.settimeout(15)
+    listening.settimeout(GENEROUS)
     threads: list[threading.Thread] = []
 
     def one(client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            client.settimeout(15)
+            client.settimeout(GENEROUS)
             server = serve(client)
             if server is not None:
                 with server:
                     back = threading.Thread(target=pump, args=(server, client))
                     back.start()
                     pump(client, server)
-                    back.join(15)
+                    back.join(GENEROUS)
 
     def accept() -> None:
         while True:
@@ -72,9 +74,9 @@ def proxy(serve: Serve) -> Iterator[int]:
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        accepting.join(20)
+        accepting.join(GENEROUS)
         for thread in threads:
-            thread.join(20)
+            thread.join(GENEROUS)
 
 
 class Socks5:
@@ -107,7 +109,7 @@ class Socks5:
         exactly(client, 2)
         self.asked.append(host)
         client.sendall(bytes((5, self.refuse, 0, 1, 0, 0, 0, 0, 0, 0)))
-        return None if self.refuse else socket.create_connection(("127.0.0.1", self.port), 10)
+        return None if self.refuse else socket.create_connection(("127.0.0.1", self.port), GENEROUS)
 
 
 class Connect:
@@ -124,12 +126,13 @@ class Connect:
             head += client.recv(4096)
         self.asked.append(head)
         client.sendall(f"HTTP/1.1 {self.status}\r\n\r\n".encode())
-        return socket.create_connection(("127.0.0.1", self.port), 10) if self.status.startswith("200") else None
+        reached = self.status.startswith("200")
+        return socket.create_connection(("127.0.0.1", self.port), GENEROUS) if reached else None
 
 
 async def aio_stat(host: str, port: int, **options: Any) -> int:
     """Log in over asyncio."""
-    async with AsyncConnection(host, port, timeout=10, **options) as pop:
+    async with AsyncConnection(host, port, timeout=GENEROUS, **options) as pop:
         await pop.login("me", "secret")
         return (await pop.stat()).count
 
@@ -142,7 +145,7 @@ def test_socks5(security: Any) -> None:
     """The proxy is told the name, which nobody resolves here; the certificate is still the server's."""
     with Server([b"x\r\n"], security=security) as server, proxy(talk := Socks5(server.port)) as port:
         options = {"security": security, "ssl_context": server.client_context(), "proxy": f"socks5://127.0.0.1:{port}"}
-        with Mailbox("localhost", "me", "secret", port=server.port, timeout=10, **options) as inbox:
+        with Mailbox("localhost", "me", "secret", port=server.port, timeout=GENEROUS, **options) as inbox:
             assert len(inbox) == 1
         assert asyncio.run(aio_stat("localhost", server.port, **options)) == 1
         assert talk.asked == [b"localhost", b"localhost"]
@@ -152,7 +155,7 @@ def test_socks5_with_a_password() -> None:
     """RFC 1929; a wrong one is a typed error, and no password is shown."""
     with Server([b"x\r\n"], security="tls") as server:
         with proxy(Socks5(server.port, user="pro", password="s%Word")) as port:
-            options = {"ssl_context": server.client_context(), "timeout": 10}
+            options = {"ssl_context": server.client_context(), "timeout": GENEROUS}
             url = f"socks5://pro:s%25Word@127.0.0.1:{port}"
             with Connection("localhost", server.port, proxy=url, **options) as pop:  # type: ignore[arg-type] # mixed values
                 pop.login("me", "secret")
@@ -162,15 +165,17 @@ def test_socks5_with_a_password() -> None:
         assert "Word" not in f"{caught.value}{caught.value!r}{wrong!r}{vars(wrong)!r}"
 
 
-@pytest.mark.parametrize("code", range(1, 9))
-def test_a_proxy_that_refuses(code: int) -> None:
+def test_a_proxy_that_refuses() -> None:
     """Each of the eight refusals of RFC 1928 §6 is a ConnectionLost that names the proxy."""
-    with proxy(Socks5(0, refuse=code)) as port:
+    with proxy(talk := Socks5(0)) as port:
         url = f"socks5://127.0.0.1:{port}"
-        with pytest.raises(ConnectionLost, match=f"the proxy {url}"):
-            Connection("pop.example.com", proxy=url, timeout=10).open()
-        with pytest.raises(ConnectionLost, match=f"the proxy {url}"):
-            asyncio.run(aio_stat("pop.example.com", 995, proxy=url))
+        for code in range(1, 9):
+            talk.refuse = code
+            with case(code):
+                with pytest.raises(ConnectionLost, match=f"the proxy {url}"):
+                    Connection("pop.example.com", proxy=url, timeout=GENEROUS).open()
+                with pytest.raises(ConnectionLost, match=f"the proxy {url}"):
+                    asyncio.run(aio_stat("pop.example.com", 995, proxy=url))
 
 
 def test_a_proxy_that_says_nothing() -> None:
@@ -197,19 +202,19 @@ def test_a_proxy_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(ConnectionLost, match="the proxy"):
-        Connection("pop.example.com", proxy=f"socks5://127.0.0.1:{port}", timeout=5).open()
+        Connection("pop.example.com", proxy=f"socks5://127.0.0.1:{port}", timeout=GENEROUS).open()
 
 
 def test_a_proxy_on_this_machine_makes_no_server_local() -> None:
     """A password does not go in clear to a server elsewhere, though the socket's other end is loopback."""
     with Server(log_secrets=True) as server, proxy(Socks5(server.port)) as port:
         url = f"socks5://127.0.0.1:{port}"
-        mailbox = Mailbox("pop.example.com", "me", "secret", port=110, security="none", proxy=url, timeout=10)
+        mailbox = Mailbox("pop.example.com", "me", "secret", port=110, security="none", proxy=url, timeout=GENEROUS)
         with pytest.raises(NotSupported, match="clear text"):
             mailbox.open()
 
         async def attempt() -> None:
-            pop = AsyncConnection("pop.example.com", 110, security="none", proxy=url, timeout=10)
+            pop = AsyncConnection("pop.example.com", 110, security="none", proxy=url, timeout=GENEROUS)
             async with pop:
                 await pop.login("me", "secret")
 
@@ -226,7 +231,7 @@ def test_http_connect() -> None:
     """TLS through CONNECT, with a password for the proxy."""
     with Server([b"x\r\n"], security="tls") as server, proxy(talk := Connect(server.port)) as port:
         url, context = f"http://pro:xy@127.0.0.1:{port}", server.client_context()
-        with Connection("localhost", server.port, proxy=url, ssl_context=context, timeout=10) as pop:
+        with Connection("localhost", server.port, proxy=url, ssl_context=context, timeout=GENEROUS) as pop:
             pop.login("me", "secret")
         assert asyncio.run(aio_stat("localhost", server.port, proxy=url, ssl_context=context)) == 1
     for head in talk.asked:
@@ -234,13 +239,12 @@ def test_http_connect() -> None:
         assert base64.b64encode(b"pro:xy") in head
 
 
-@pytest.mark.parametrize(
-    "status", ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway", "nonsense"]
-)
-def test_an_http_proxy_that_refuses(status: str) -> None:
+def test_an_http_proxy_that_refuses() -> None:
     """ConnectionLost."""
-    with proxy(Connect(0, status=status)) as port, pytest.raises(ConnectionLost, match="the proxy"):
-        Connection("pop.example.com", proxy=f"http://127.0.0.1:{port}", timeout=10).open()
+    with proxy(talk := Connect(0)) as port:
+        for talk.status in ("403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway", "nonsense"):
+            with case(talk.status), pytest.raises(ConnectionLost, match="the proxy"):
+                Connection("pop.example.com", proxy=f"http://127.0.0.1:{port}", timeout=GENEROUS).open()
 
 
 @pytest.mark.parametrize("security", ["none", "starttls"])
@@ -253,9 +257,9 @@ def test_an_http_proxy_is_for_tls(security: Any) -> None:
 # --- what is given --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+def test_what_is_no_proxy() -> None:
+    """ValueError at once, without showing a password."""
+    for url in (
         "",
         "127.0.0.1:1080",
         "socks5://",
@@ -264,13 +268,11 @@ def test_an_http_proxy_is_for_tls(security: Any) -> None:
         "socks5://h:x",
         "socks5://a:s3cret@h:99999999",
         "socks5://h\r\n:1",
-    ],
-)
-def test_what_is_no_proxy(url: str) -> None:
-    """ValueError at once, without showing a password."""
-    with pytest.raises(ValueError, match="a proxy is given as") as caught:
-        Connection("pop.example.com", proxy=url)
-    assert "s3cret" not in str(caught.value)
+    ):
+        with case(url):
+            with pytest.raises(ValueError, match="a proxy is given as") as caught:
+                Connection("pop.example.com", proxy=url)
+            assert "s3cret" not in str(caught.value)
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +309,7 @@ def test_the_source_address() -> None:
 def test_hosts_that_are_not_there(host: str) -> None:
     """IDNA names are looked up in their ASCII form; what is not there is a ConnectionLost."""
     with pytest.raises(MailboxError, match="cannot find the host"):
-        Connection(host, timeout=10).open()
+        Connection(host, timeout=GENEROUS).open()
 
 
 # --- what goes to a proxy, and what comes back ----------------------------------------------------------------
@@ -316,7 +318,7 @@ HIDDEN = "hunter2-hunter2"
 
 
 def heard(scheme: str, host: str, answer: bytes, user: str = "") -> tuple[bytes, MailboxError]:
-    """Ask a proxy that gives one answer for a host; return what it was told first, and the error."""
+    """Ask a proxy that gives one answer for a host, or none; return what it was told first, and the error."""
     told: list[bytes] = []
 
     def serve(client: socket.socket) -> None:
@@ -325,8 +327,9 @@ def heard(scheme: str, host: str, answer: bytes, user: str = "") -> tuple[bytes,
         client.recv(4096)
 
     with proxy(serve) as port, pytest.raises(MailboxError) as caught:
-        Connection(host, proxy=f"{scheme}://{user}127.0.0.1:{port}", timeout=5).open()
-    return told[0], caught.value
+        timeout = GENEROUS if answer else 0.5
+        Connection(host, proxy=f"{scheme}://{user}127.0.0.1:{port}", timeout=timeout).open()
+    return b"".join(told), caught.value
 
 
 def test_socks4_resolves_at_the_proxy_and_takes_a_user_without_a_password() -> None:
@@ -357,9 +360,9 @@ def test_a_proxy_that_echoes_its_password(answer: bytes) -> None:
         one = one.__cause__ or one.__context__
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+def test_a_proxy_url_that_cannot_be_used_is_misuse() -> None:
+    """ValueError before anything is connected, without the password, in the variables too."""
+    for url in (
         f"socks5://me:{HIDDEN}%0d%0a@h:1",
         f"socks4://me%00:{HIDDEN}@h:1",
         f"http://me%3Ame:{HIDDEN}@h:1",
@@ -367,15 +370,13 @@ def test_a_proxy_that_echoes_its_password(answer: bytes) -> None:
         f"socks4://m%C3%A9:{HIDDEN}@h:1",
         f"socks5://me:{HIDDEN}@h:1/path",
         f"socks5://me:12/{HIDDEN}@h:1",
-    ],
-)
-def test_a_proxy_url_that_cannot_be_used_is_misuse(url: str) -> None:
-    """ValueError before anything is connected, without the password, in the variables too."""
-    with pytest.raises(ValueError, match="a proxy is given as") as caught:
-        Mailbox("pop.invalid", "me", "x", proxy=url)
-    for frame in traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack:
-        assert HIDDEN not in str(caught.value)
-        assert frame.filename == __file__ or HIDDEN not in repr(frame.locals)
+    ):
+        with case(url):
+            with pytest.raises(ValueError, match="a proxy is given as") as caught:
+                Mailbox("pop.invalid", "me", "x", proxy=url)
+            for frame in traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack:
+                assert HIDDEN not in str(caught.value)
+                assert frame.filename == __file__ or HIDDEN not in repr(frame.locals)
 
 
 @pytest.mark.parametrize("url", [b"socks5://h:1", 1080])

@@ -1,6 +1,7 @@
 """The drop-in's reader: one buffer behind lines, bodies and a file, whatever way the octets arrive."""
 
 import io
+from collections.abc import Callable
 from poplib import error_proto
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.reader import Reader, lines_by
+from tests.conversations import case
+from tests.timing import assert_linear
 
 #: Octets in which dots and line ends are as frequent as anything else.
 MAIL = st.lists(st.sampled_from([b".", b"\r", b"\n", b"\r\n", b"a", b"\r\n.", b"\xff"]), max_size=40).map(b"".join)
@@ -65,7 +68,7 @@ def test_a_body_cut_anywhere_is_an_error(mail: bytes, sizes: list[int]) -> None:
     """However much of a body is missing, even its last octet alone, nothing of it is given."""
     whole = stuffed(mail)
     for cut in range(len(whole)):
-        with reader(b"+OK\r\n" + whole[:cut], sizes) as file:
+        with case(cut), reader(b"+OK\r\n" + whole[:cut], sizes) as file:
             file.readline()
             with pytest.raises(error_proto, match=r"^-ERR EOF$"):
                 file.lines()
@@ -102,8 +105,42 @@ def test_what_a_file_offers_besides() -> None:
     file.close()
 
 
+def long_line(size: int) -> Callable[[int], Callable[[], object]]:
+    """Return what prepares the reading of a line of n pieces of that size."""
+
+    def prepare(n: int) -> Callable[[], object]:
+        line = b"x" * (n * size)
+
+        class Pieces(io.RawIOBase):
+            left = n
+
+            def read1(self, _: int) -> bytes:
+                self.left -= 1
+                return line[:size] if self.left >= 0 else b"\r\n.\r\n"
+
+        def read() -> None:
+            with Reader(Pieces(), Limits()) as file:
+                file.protocol.receive_data(b"+OK\r\n")
+                file.readline()
+                assert file.lines() == ([line], len(line) + 2)
+
+        return read
+
+    return prepare
+
+
 def test_a_long_line_costs_its_length_once() -> None:
     """A line that arrives in many pieces is put together once, not again for each piece."""
+    assert_linear(long_line(1 << 11), 500)
+    line = b"x" * 1_000_000
+    with reader(b"+OK\r\n" + line + b"\r\n.\r\n", [1 << 16]) as file:
+        file.readline()
+        assert file.lines() == ([line], len(line) + 2)
+
+
+@pytest.mark.slow
+def test_a_very_long_line_costs_its_length_once() -> None:
+    """The same for 20 MB."""
     line = b"x" * 20_000_000
     with reader(b"+OK\r\n" + line + b"\r\n.\r\n", [1 << 16]) as file:
         file.readline()

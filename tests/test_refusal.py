@@ -19,9 +19,9 @@ def refused(text: str, command: str = "PASS ***", default: type[CommandError] = 
     return refusal(text, command=command, default=default, problem="what the command is for")
 
 
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
+def test_the_code_stands_at_the_start_in_brackets() -> None:
+    """RFC 2449 §8: only there; in upper case here."""
+    for text, code in (
         ("[IN-USE] do you have another session?", "IN-USE"),
         ("[sys/temp] later", "SYS/TEMP"),
         ("[AUTH]", "AUTH"),
@@ -30,16 +30,14 @@ def refused(text: str, command: str = "PASS ***", default: type[CommandError] = 
         ("[]", None),
         ("[unended", None),
         ("", None),
-    ],
-)
-def test_the_code_stands_at_the_start_in_brackets(text: str, code: str | None) -> None:
-    """RFC 2449 §8: only there; in upper case here."""
-    assert response_code(text) == code
+    ):
+        assert response_code(text) == code, text
 
 
-@pytest.mark.parametrize(
-    ("text", "kind", "retryable"),
-    [
+@pytest.mark.threat(82)
+def test_codes_decide() -> None:
+    """RFC 2449 §8 and RFC 3206: a code that is known decides; codes are hierarchical; an unknown one decides nothing."""
+    for text, kind, retryable in (
         ("[AUTH] wrong", AuthenticationError, False),
         ("[IN-USE] locked", MailboxLocked, True),
         ("[LOGIN-DELAY] minimum time between mail checks violation", LoginDelay, True),
@@ -47,17 +45,14 @@ def test_the_code_stands_at_the_start_in_brackets(text: str, code: str | None) -
         ("[SYS/TEMP/DISK] full", TemporaryFailure, True),
         ("[SYS/PERM] your mailbox is gone", PermanentFailure, False),
         ("[X-OWN] whatever", AuthenticationError, False),
-    ],
-)
-def test_codes_decide(text: str, kind: type[CommandError], retryable: bool) -> None:
-    """RFC 2449 §8 and RFC 3206: a code that is known decides; codes are hierarchical; an unknown one decides nothing."""
-    error = refused(text)
-    assert (type(error), error.retryable, error.usable) == (kind, retryable, True)
+    ):
+        error = refused(text)
+        assert (type(error), error.retryable, error.usable) == (kind, retryable, True), text
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
+def test_words_of_servers_without_codes() -> None:
+    """Q27-Q29: the same things said in prose are the same errors."""
+    for text, kind in (
         ("maildrop already locked", MailboxLocked),
         ("mailbox in use", MailboxLocked),
         ("Unable to lock maildrop: is another session active?", MailboxLocked),
@@ -84,16 +79,14 @@ def test_codes_decide(text: str, kind: type[CommandError], retryable: bool) -> N
         ("Authentication failed.", AuthenticationError),
         ("authorization failed", AuthenticationError),
         ("", AuthenticationError),
-    ],
-)
-def test_words_of_servers_without_codes(text: str, kind: type[CommandError]) -> None:
-    """Q27-Q29: the same things said in prose are the same errors."""
-    assert type(refused(text)) is kind
+    ):
+        assert type(refused(text)) is kind, text
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+@pytest.mark.threat(37)
+def test_a_wrong_password_is_never_worth_trying_again() -> None:
+    """Taken for a lock or a fault of the server, a wrong password would be tried until the account is locked."""
+    for text in (
         "Password incorrect, please wait before you try again later",
         "invalid login; your account is locked",
         "You are locked out after too many wrong passwords",
@@ -104,29 +97,23 @@ def test_words_of_servers_without_codes(text: str, kind: type[CommandError]) -> 
         "unknown user lock@example.com",
         "Please check your user name and try again",
         "Logon failure: unknown user name or bad password.",
-    ],
-)
-def test_a_wrong_password_is_never_worth_trying_again(text: str) -> None:
-    """Taken for a lock or a fault of the server, a wrong password would be tried until the account is locked."""
-    error = refused(text)
-    assert type(error) is AuthenticationError
-    assert not error.retryable
+    ):
+        error = refused(text)
+        assert type(error) is AuthenticationError, text
+        assert not error.retryable, text
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
+def test_retry_after_is_read_from_the_words() -> None:
+    """A span of time in a refusal that passes is `retry_after`, in seconds."""
+    for text, seconds in (
         ("login allowed only every 15 minutes", 900.0),
         ("[LOGIN-DELAY] try again in 60 seconds", 60.0),
         ("[SYS/TEMP] back in 2 hours", 7200.0),
         ("[LOGIN-DELAY] wait 300s", 300.0),
         ("[LOGIN-DELAY] later", None),
         ("[AUTH] wrong, wait 60 seconds", None),
-    ],
-)
-def test_retry_after_is_read_from_the_words(text: str, seconds: float | None) -> None:
-    """A span of time in a refusal that passes is `retry_after`, in seconds."""
-    assert refused(text).retry_after == seconds
+    ):
+        assert refused(text).retry_after == seconds, text
 
 
 def test_a_message_that_is_refused_is_not_a_locked_mailbox() -> None:
@@ -138,14 +125,11 @@ def test_a_message_that_is_refused_is_not_a_locked_mailbox() -> None:
     assert type(refused("Exceeded the login limit", "RETR 3", MessageUnavailable)) is LoginDelay
 
 
-@pytest.mark.parametrize(
-    ("text", "advice"),
-    [
+def test_advice_for_the_common_causes() -> None:
+    """The providers' own words for "make an app password", "use OAuth2" and "switch POP on" become advice."""
+    for text, advice in (
         ("[AUTH] Application-specific password required: https://support.google.com/x", "app password"),
         ("AuthFailed:LogonDenied-BasicAuthBlocked", "OAuth2"),
         ("[SYS/PERM] POP access is disabled for your domain", "switch it on"),
-    ],
-)
-def test_advice_for_the_common_causes(text: str, advice: str) -> None:
-    """The providers' own words for "make an app password", "use OAuth2" and "switch POP on" become advice."""
-    assert advice in str(refused(text))
+    ):
+        assert advice in str(refused(text)), text

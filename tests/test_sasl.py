@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import scramp
 
-from pymailbox.account import Exchange, Peer
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
 from pymailbox.pop3 import sasl
+from pymailbox.account import Exchange, Peer
+from tests.conversations import case
 
 PEER = Peer("server.example.com")
 
@@ -67,13 +68,13 @@ def test_cram_md5_of_rfc_2195() -> None:
     finish(exchange)
 
 
-@pytest.mark.parametrize("challenge", [b"", None])
-def test_cram_md5_wants_a_challenge(challenge: bytes | None) -> None:
+def test_cram_md5_wants_a_challenge() -> None:
     """A digest of nothing would be the same for everybody who asks."""
-    exchange = sasl.CramMD5("tim", "tanstaaftanstaaf").exchange(PEER)
-    next(exchange)
-    with pytest.raises(ProtocolError):
-        exchange.send(challenge)
+    for challenge in (b"", None):
+        exchange = sasl.CramMD5("tim", "tanstaaftanstaaf").exchange(PEER)
+        next(exchange)
+        with case(challenge), pytest.raises(ProtocolError):
+            exchange.send(challenge)
 
 
 def test_anonymous_and_external() -> None:
@@ -108,33 +109,38 @@ def test_oauthbearer_of_rfc_7628() -> None:
     finish(exchange)
 
 
-@pytest.mark.parametrize(
-    ("mechanism", "acknowledged"), [(sasl.XOAuth2("me", "ya29.x"), b""), (sasl.OAuthBearer("me", "ya29.x"), b"\1")]
-)
-def test_the_reason_of_an_oauth_failure_is_in_the_error(mechanism: Any, acknowledged: bytes) -> None:
+@pytest.mark.threat(32)
+def test_the_reason_of_an_oauth_failure_is_in_the_error() -> None:
     """RFC 7628 §3.2.3: the failure is a challenge with JSON, acknowledged, and only then -ERR."""
-    exchange = mechanism.exchange(PEER)
-    next(exchange)
-    assert exchange.send(b'{"status":"invalid_token","scope":"pop\\u001b[0m"}') == acknowledged
-    with pytest.raises(AuthenticationError) as caught:
-        exchange.throw(CommandError("refused", response="[AUTH] no", code="AUTH"))
-    assert "status invalid_token" in str(caught.value)
-    assert "\x1b" not in str(caught.value)
-    assert caught.value.code == "AUTH"
+    mechanisms: list[tuple[Any, bytes]] = [
+        (sasl.XOAuth2("me", "ya29.x"), b""),
+        (sasl.OAuthBearer("me", "ya29.x"), b"\1"),
+    ]
+    for mechanism, acknowledged in mechanisms:
+        with case(mechanism.name):
+            exchange = mechanism.exchange(PEER)
+            next(exchange)
+            assert exchange.send(b'{"status":"invalid_token","scope":"pop\\u001b[0m"}') == acknowledged
+            with pytest.raises(AuthenticationError) as caught:
+                exchange.throw(CommandError("refused", response="[AUTH] no", code="AUTH"))
+            assert "status invalid_token" in str(caught.value)
+            assert "\x1b" not in str(caught.value)
+            assert caught.value.code == "AUTH"
 
 
-@pytest.mark.parametrize("said", [b"", b"not JSON", b"[" * 3000, b'["status"]', b"\xff\xfe", b'{"a":' * 500])
-def test_a_reason_that_is_no_json_is_shown_as_it_is(said: bytes) -> None:
+def test_a_reason_that_is_not_json_is_shown_as_it_is() -> None:
     """Whatever comes as a reason, the error is an AuthenticationError."""
-    exchange = sasl.XOAuth2("me", "token").exchange(PEER)
-    next(exchange)
-    exchange.send(said)
-    with pytest.raises(AuthenticationError):
-        exchange.throw(CommandError("refused"))
+    for said in (b"", b"not JSON", b"[" * 3000, b'["status"]', b"\xff\xfe", b'{"a":' * 500):
+        exchange = sasl.XOAuth2("me", "token").exchange(PEER)
+        next(exchange)
+        with case(said[:30]):
+            exchange.send(said)
+            with pytest.raises(AuthenticationError):
+                exchange.throw(CommandError("refused"))
 
 
 def test_a_token_refused_and_then_taken_is_a_broken_server() -> None:
-    """+OK behind the reason of a failure is no login."""
+    """+OK after the reason of a failure is not a login."""
     exchange = sasl.OAuthBearer("me", "token").exchange(PEER)
     next(exchange)
     exchange.send(b'{"status":"401"}')
@@ -164,19 +170,21 @@ def converse(name: str, peer: Peer, binding: tuple[str, bytes] | None = None) ->
     return exchange
 
 
-@pytest.mark.parametrize("name", SCRAMS)
-def test_scram_proves_both_sides(name: str) -> None:
+def test_scram_proves_both_sides() -> None:
     """RFC 5802 §3: the server's signature is verified before the login counts."""
-    finish(converse(name, PEER))
+    for name in SCRAMS:
+        with case(name):
+            finish(converse(name, PEER))
 
 
-@pytest.mark.parametrize("name", SCRAMS)
-def test_scram_plus_binds_to_the_channel(name: str) -> None:
+def test_scram_plus_binds_to_the_channel() -> None:
     """RFC 5802 §6: the server accepts the proof only for the same TLS channel."""
-    peer = Peer("server.example.com", (f"{name}-PLUS", name), Channel())
-    finish(converse(f"{name}-PLUS", peer, ("tls-unique", b"bound to this")))
-    with pytest.raises(scramp.ScramException):
-        converse(f"{name}-PLUS", peer, ("tls-unique", b"another channel"))
+    for name in SCRAMS:
+        with case(name):
+            peer = Peer("server.example.com", (f"{name}-PLUS", name), Channel())
+            finish(converse(f"{name}-PLUS", peer, ("tls-unique", b"bound to this")))
+            with pytest.raises(scramp.ScramException):
+                converse(f"{name}-PLUS", peer, ("tls-unique", b"another channel"))
 
 
 def test_scram_plus_needs_tls() -> None:
@@ -185,18 +193,16 @@ def test_scram_plus_needs_tls() -> None:
         next(sasl.Scram("user", "pencil", "SCRAM-SHA-256-PLUS").exchange(PEER))
 
 
-@pytest.mark.parametrize(
-    ("listed", "flag"),
-    [
+def test_a_downgrade_of_scram_plus_is_told_to_the_server() -> None:
+    """RFC 5802 §6: "y" where we could bind and the list has no -PLUS; the server knows if somebody cut it out."""
+    cases: list[tuple[tuple[str, ...], bytes]] = [
         ((), b"n,,"),
         (("SCRAM-SHA-256",), b"y,,"),
         (("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"), b"n,,"),
-    ],
-)
-def test_a_downgrade_of_scram_plus_is_told_to_the_server(listed: tuple[str, ...], flag: bytes) -> None:
-    """RFC 5802 §6: "y" where we could bind and the list has no -PLUS; the server knows if somebody cut it out."""
-    exchange = sasl.Scram("user", "pencil").exchange(Peer("server.example.com", listed, Channel()))
-    assert (next(exchange) or b"").startswith(flag)
+    ]
+    for listed, flag in cases:
+        exchange = sasl.Scram("user", "pencil").exchange(Peer("server.example.com", listed, Channel()))
+        assert (next(exchange) or b"").startswith(flag), listed
 
 
 def first(exchange: Exchange) -> str:
@@ -204,9 +210,9 @@ def first(exchange: Exchange) -> str:
     return (next(exchange) or b"").decode().rpartition("r=")[2]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
+def test_scram_refuses_a_bad_first_message() -> None:
+    """Too few iterations help who guesses, too many are a denial of service; a nonce of another's is a replay."""
+    for answer in (
         "",
         "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=1",
         "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=99999999999",
@@ -217,15 +223,14 @@ def first(exchange: Exchange) -> str:
         "m=ext,r={nonce}x,s=c2FsdHNhbHRzYWx0,i=4096",
         "s=c2FsdHNhbHRzYWx0,i=4096",
         "\0\xff",
-    ],
-)
-def test_scram_refuses_a_bad_first_message(answer: str) -> None:
-    """Too few iterations help who guesses, too many are a denial of service; a nonce of another's is a replay."""
-    exchange = sasl.Scram("user", "pencil").exchange(PEER)
-    with pytest.raises(ProtocolError):
-        exchange.send(answer.format(nonce=first(exchange)).encode("latin-1", "replace"))
+    ):
+        exchange = sasl.Scram("user", "pencil").exchange(PEER)
+        said = answer.format(nonce=first(exchange)).encode("latin-1", "replace")
+        with case(answer), pytest.raises(ProtocolError):
+            exchange.send(said)
 
 
+@pytest.mark.threat(31)
 def test_scram_does_not_believe_an_unproved_server() -> None:
     """RFC 5802 §5: a server that does not know the password has not let us in, whatever it says."""
     exchange = sasl.Scram("user", "pencil").exchange(PEER)
@@ -236,16 +241,17 @@ def test_scram_does_not_believe_an_unproved_server() -> None:
         exchange.send(b"v=" + base64.b64encode(bytes(32)))
 
 
-@pytest.mark.parametrize("after", [1, 2])
-def test_scram_takes_no_ok_without_proof(after: int) -> None:
+@pytest.mark.threat(31)
+def test_scram_takes_no_ok_without_proof() -> None:
     """+OK before the server's signature is somebody else's."""
-    exchange = sasl.Scram("user", "pencil").exchange(PEER)
-    other = server("SCRAM-SHA-256")
-    other.set_client_first((next(exchange) or b"").decode())
-    if after == 2:
-        exchange.send(other.get_server_first().encode())
-    with pytest.raises(ProtocolError, match="without proving its identity"):
-        exchange.send(None)
+    for after in (1, 2):
+        exchange = sasl.Scram("user", "pencil").exchange(PEER)
+        other = server("SCRAM-SHA-256")
+        other.set_client_first((next(exchange) or b"").decode())
+        if after == 2:
+            exchange.send(other.get_server_first().encode())
+        with case(after), pytest.raises(ProtocolError, match="without proving its identity"):
+            exchange.send(None)
 
 
 def test_scram_error_of_the_server_is_a_refused_password() -> None:
@@ -278,27 +284,30 @@ def test_scram_refuses_what_stringprep_refuses_without_showing_it() -> None:
 NAMES = ["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER", *SCRAMS, *(name + "-PLUS" for name in SCRAMS)]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "EXTERNAL", "ANONYMOUS", "GSSAPI"])
-def test_every_mechanism_has_its_name(name: str) -> None:
+def test_every_mechanism_has_its_name() -> None:
     """A mechanism is found by its registered name in any case, and shows no secret."""
-    made = sasl.mechanism(name.lower(), "me", "hunter2")
-    assert made.name == name
-    assert "hunter2" not in repr(made)
+    for name in (*NAMES, "EXTERNAL", "ANONYMOUS", "GSSAPI"):
+        with case(name):
+            made = sasl.mechanism(name.lower(), "me", "hunter2")
+            assert made.name == name
+            assert "hunter2" not in repr(made)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_mechanism_with_a_secret_is_not_pickled(name: str) -> None:
+@pytest.mark.threat(33)
+def test_a_mechanism_with_a_secret_is_not_pickled() -> None:
     """A secret is in no pickle; of a mechanism without it nothing would be left."""
-    with pytest.raises(TypeError, match="secret"):
-        pickle.dumps(sasl.mechanism(name, "me", "hunter2"))
+    for name in NAMES:
+        with case(name), pytest.raises(TypeError, match="secret"):
+            pickle.dumps(sasl.mechanism(name, "me", "hunter2"))
 
 
-@pytest.mark.parametrize("name", ["NTLM", "DIGEST-MD5", "KERBEROS_V4", "SCRAM-MD5", "X\x1b[0m", ""])
-def test_an_unknown_mechanism_is_not_supported(name: str) -> None:
+def test_an_unknown_mechanism_is_not_supported() -> None:
     """NotSupported, printable, with the names that are known."""
-    with pytest.raises(NotSupported) as caught:
-        sasl.mechanism(name, "me", "hunter2")
-    assert str(caught.value).isprintable()
+    for name in ("NTLM", "DIGEST-MD5", "KERBEROS_V4", "SCRAM-MD5", "X\x1b[0m", ""):
+        with case(name):
+            with pytest.raises(NotSupported) as caught:
+                sasl.mechanism(name, "me", "hunter2")
+            assert str(caught.value).isprintable()
 
 
 def test_gssapi_without_the_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,12 +367,12 @@ def test_gssapi_of_rfc_4752(monkeypatch: pytest.MonkeyPatch) -> None:
     assert log == [("pop@server.example.com", "service"), None, b"the server's", b"the offer"]
 
 
-@pytest.mark.parametrize("offer", [b"", b"\x02\x00\x00\x00", b"\x01\x00\x00"])
-def test_gssapi_takes_no_security_layer(monkeypatch: pytest.MonkeyPatch, offer: bytes) -> None:
+def test_gssapi_takes_no_security_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that insists on one, or sends nonsense, breaks off."""
-    kerberos(monkeypatch, offer)
-    exchange = sasl.GSSAPI("me").exchange(PEER)
-    next(exchange)
-    exchange.send(b"the server's")
-    with pytest.raises(ProtocolError):
-        exchange.send(b"the offer")
+    for offer in (b"", b"\x02\x00\x00\x00", b"\x01\x00\x00"):
+        kerberos(monkeypatch, offer)
+        exchange = sasl.GSSAPI("me").exchange(PEER)
+        next(exchange)
+        exchange.send(b"the server's")
+        with case(offer), pytest.raises(ProtocolError):
+            exchange.send(b"the offer")

@@ -13,14 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.conftest import Servers
 from tests.servers import MASTER, RealServer, ServerFailedError, jwt, mails, trusting
 from tests.servers.cyrus import taken
-from tests.servers.processes import alive
+from tests.servers.processes import PATIENCE, Process, held_ports
+from tests.timing import GENEROUS
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +37,9 @@ def session(server: RealServer, security: str = "none", *, login: bool = True) -
     if security == "tls":
         assert server.ca is not None
         assert server.tls_port is not None
-        pop = poplib.POP3_SSL(server.host, server.tls_port, timeout=20, context=trusting(server.ca))
+        pop = poplib.POP3_SSL(server.host, server.tls_port, timeout=PATIENCE, context=trusting(server.ca))
     else:
-        pop = poplib.POP3(server.host, server.port, timeout=20)
+        pop = poplib.POP3(server.host, server.port, timeout=PATIENCE)
     try:
         if security == "starttls":
             assert server.ca is not None
@@ -232,7 +233,7 @@ def test_dovecot_validates_tokens(dovecot: RealServer) -> None:
 
     def attempt(token: str) -> bytes:
         response = base64.b64encode(f"n,a={dovecot.user},\x01auth=Bearer {token}\x01\x01".encode())
-        with socket.create_connection((dovecot.host, dovecot.port), 10) as connection:
+        with socket.create_connection((dovecot.host, dovecot.port), PATIENCE) as connection:
             return exchange(connection, b"AUTH OAUTHBEARER " + response)[-1]
 
     assert attempt(jwt(dovecot.user)).startswith(b"+OK")
@@ -247,7 +248,7 @@ def test_dovecot_takes_the_client_certificate(dovecot: RealServer) -> None:
     for certificate in (dovecot.client_certificate, None):
         context = trusting(dovecot.ca, certificate)
         with (
-            socket.create_connection((dovecot.host, dovecot.tls_port), 10) as plain,
+            socket.create_connection((dovecot.host, dovecot.tls_port), PATIENCE) as plain,
             context.wrap_socket(plain, server_hostname=dovecot.host) as connection,
         ):
             reply = exchange(connection, b"AUTH EXTERNAL =")[-1]
@@ -265,7 +266,7 @@ def test_dovecot_master_user(dovecot: RealServer) -> None:
 def test_dovecot_refuses_plaintext(dovecot_with: Callable[..., RealServer]) -> None:
     """With `disable_plaintext_auth`, USER from another loopback address is refused in the clear."""
     server = dovecot_with(disable_plaintext_auth=True)
-    with socket.create_connection((server.host, server.port), 10, source_address=("127.0.0.2", 0)) as connection:
+    with socket.create_connection((server.host, server.port), PATIENCE, source_address=("127.0.0.2", 0)) as connection:
         assert exchange(connection, b"USER tester")[-1].startswith(b"-ERR")
 
 
@@ -289,7 +290,7 @@ def test_dovecot_no_plaintext_without_tls(dovecot_with: Callable[..., RealServer
     """With ssl="required" the names of the mechanisms are hidden in the clear, and there behind TLS."""
     server = dovecot_with(ssl="required")
     with (
-        socket.create_connection((server.host, server.port), 10, source_address=("127.0.0.2", 0)) as connection,
+        socket.create_connection((server.host, server.port), PATIENCE, source_address=("127.0.0.2", 0)) as connection,
         connection.makefile("rb") as reader,
     ):
         reader.readline()
@@ -301,6 +302,19 @@ def test_dovecot_no_plaintext_without_tls(dovecot_with: Callable[..., RealServer
         pop.quit()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ports cannot be held")
+def test_ports_are_held() -> None:
+    """Ports that were chosen are given to nobody who takes any, and stay free for whoever asks for them."""
+    with held_ports(2) as ports, ExitStack() as stack:
+        assert len(set(ports)) == 2
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", port))) for port in ports]
+        assert [listener.getsockname()[1] for listener in listeners] == list(ports)
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(("127.0.0.1", ports[0]))
+    with held_ports(1) as (port,), socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))  # nor does a search for any port give it away
+
+
 @pytest.mark.parametrize("name", ["dovecot", "popa3d"])
 def test_servers_die_with_the_tests(real_servers: Servers, name: str) -> None:
     """When the tests are killed, nothing they started stays behind."""
@@ -308,16 +322,18 @@ def test_servers_die_with_the_tests(real_servers: Servers, name: str) -> None:
     script = (
         "import os, sys; from tests.servers import SERVERS; from tests.servers.processes import descendants\n"
         "with SERVERS[sys.argv[1]]() as server:\n"
-        "    print(server.log.parent, *descendants(os.getpid()), flush=True); sys.stdin.read()"
+        "    print(server.log.parent, *(n for one in descendants(os.getpid()) for n in one), flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, name]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tests:
         assert tests.stdout is not None
-        directory, *family = tests.stdout.readline().split()
+        directory, *numbers = tests.stdout.readline().split()
+        family = [Process(int(pid), int(began)) for pid, began in zip(numbers[::2], numbers[1::2], strict=True)]
         assert family
+        assert all(one.alive for one in family)
         tests.kill()
-    deadline = time.monotonic() + 10
-    while (left := [pid for pid in family if alive(int(pid))]) and time.monotonic() < deadline:
+    deadline = time.monotonic() + GENEROUS
+    while (left := [one for one in family if one.alive]) and time.monotonic() < deadline:
         time.sleep(0.02)
     shutil.rmtree(directory)
     assert not left

@@ -57,8 +57,9 @@ def test_a_single_command() -> None:
     assert batch.complete
 
 
+@pytest.mark.threat(54)
 def test_results_in_order_with_refusals_as_values() -> None:
-    """The k-th result belongs to the k-th command; a refusal is a value and costs only its command (THREATS 54)."""
+    """The k-th result belongs to the k-th command; a refusal is a value and costs only its command."""
     session = greeted()
     batch = session.batch(retrs((1, 2, 3)))
     assert fill(session, batch) == [b"RETR 1", b"RETR 2", b"RETR 3"]
@@ -377,7 +378,7 @@ def test_begin_forgets_the_conversation() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_order_of_batches_and_commands(seed: int) -> None:
     """However batches, single commands, abandonment and the server's segments interleave: everyone gets only what is theirs."""
     rng = random.Random(seed)

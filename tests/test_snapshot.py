@@ -35,6 +35,7 @@ def test_position_is_that_of_a_list(count: int, index: int) -> None:
 
 
 @given(st.integers(0, 12), st.dictionaries(st.integers(1, 15), st.integers(0, 99)))
+@pytest.mark.threat(71)
 def test_a_listing_is_joined_by_number(count: int, listing: dict[int, int]) -> None:
     """Gaps are None, numbers beyond the count are skipped, and the order of the lines means nothing (Q36, Q47)."""
     column = snapshot(count).column(dict(listing), "LIST")

@@ -1,14 +1,16 @@
 """Faults to order: what a client meets, in which session, at which octet; and that the server itself stays right."""
 
 import ssl
+import threading
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymailbox.testing import Fault, Server
-from tests.testing_by_hand import LOGIN, MAILS, Hand, talk, trust
+from pymailbox.testing import Fault, Server, wire
+from tests.testing_by_hand import LOGIN, MAILS, Hand, Listening, case, settle, talk, threads_left, trust
+from tests.timing import GENEROUS
 
 WHOLE = (
     b"+OK pymailbox test server ready\r\n+OK now the password\r\n+OK 3 messages\r\n"
@@ -17,23 +19,32 @@ WHOLE = (
 LINES = (*LOGIN, b"RETR 2", b"QUIT")
 
 
-def heard(server: Server, *lines: bytes, context: ssl.SSLContext | None = None) -> tuple[bytes, str]:
-    """Say all this at once; give the octets that came, and how it ended: "fin", "reset", "ragged" or "silence"."""
+def heard(
+    server: Listening, *lines: bytes, context: ssl.SSLContext | None = None, stalls: int | None = None
+) -> tuple[bytes, str]:
+    """Say all this at once; give the octets that came, and how it ended: "fin", "reset", "ragged" or "silence".
+
+    `stalls`: after so many octets silence is due, and is not waited for long.
+    """
     got = b""
-    with Hand(server) as hand:
-        hand.sock.settimeout(0.3)
-        try:
+    try:
+        with Hand(server) as hand:
             if context is not None:
                 hand.sock = context.wrap_socket(hand.sock, server_hostname="localhost", suppress_ragged_eofs=False)
             hand.send(*(lines or LINES))
-            while data := hand.sock.recv(65536):
+            while True:
+                if stalls is not None and len(got) >= stalls:
+                    hand.sock.settimeout(0.3)
+                data = hand.sock.recv(65536)
+                if not data:
+                    break
                 got += data
-        except ConnectionError:
-            return got, "reset"
-        except ssl.SSLEOFError:
-            return got, "ragged"
-        except TimeoutError:
-            return got, "silence"
+    except ConnectionError:
+        return got, "reset"
+    except ssl.SSLEOFError:
+        return got, "ragged"
+    except TimeoutError:
+        return got, "silence"
     return got, "fin"
 
 
@@ -48,14 +59,16 @@ def test_without_faults_everything_comes() -> None:
 def test_cut_at_any_octet(security: str, how: str) -> None:
     """Exactly that many octets come, then the end in the manner that was ordered."""
     end = {"fin": "fin", "rst": "reset", "ragged": "ragged" if security == "tls" else "fin"}[how]
-    for after in (0, 1, 33, 34, 100, len(WHOLE) - 1, len(WHOLE)):
-        with Server(MAILS, security=security, faults=[Fault.cut(after, how=how)]) as server:
+    marks = (0, 1, 33, 34, 100, len(WHOLE) - 1, len(WHOLE))
+    faults = [Fault.cut(after, how=how, session=number) for number, after in enumerate(marks, 1)]
+    with Server(MAILS, security=security, faults=faults, lock_wait=GENEROUS) as server:
+        for number, after in enumerate(marks):
             got, ended = heard(server, context=trust(server))
             # ssl tells a reset that it meets while writing as an end of file.
-            assert ended == end or (how == "rst" and security == "tls" and ended == "ragged")
-            assert got == WHOLE[:after] or (how == "rst" and WHOLE[:after].startswith(got))
-            server.wait()
-            assert server.sessions[0].ended == "cut"
+            assert ended == end or (how == "rst" and security == "tls" and ended == "ragged"), after
+            assert got == WHOLE[:after] or (how == "rst" and WHOLE[:after].startswith(got)), after
+            settle(server)
+            assert server.sessions[number].ended == "cut", after
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,25 +89,28 @@ def test_cut_towards_the_server() -> None:
     with Server(MAILS, faults=[Fault.cut(len(commands) - 1, toward="server")]) as server:
         got, _ = heard(server, *LOGIN, b"DELE 1", b"QUIT")
         assert got.endswith(b"+OK marked\r\n") or b"marked" not in got
-        server.wait()
+        settle(server)
         assert server.messages == MAILS
 
 
-def test_stall() -> None:
+def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence after that many octets; the connection stays open, QUIT or not, and the server still closes at once."""
-    started = time.monotonic()
+    monkeypatch.setattr(wire, "_LINGER", 3600.0)  # close() does not wait for what a client may take
+    before = threading.enumerate()
     retr = WHOLE.index(b"+OK %d octets" % len(MAILS[1]))
     for fault, expected in ((Fault.stall(40), WHOLE[:40]), (Fault.stall(3, command="RETR"), WHOLE[: retr + 3])):
-        with Server(MAILS, faults=[fault]) as server:
-            assert heard(server) == (expected, "silence")
+        with Server(MAILS, faults=[fault], lock_wait=GENEROUS) as server:
+            assert heard(server, stalls=len(expected)) == (expected, "silence")
             with Hand(server) as stuck:
                 stuck.until()
                 stuck.send(*LINES)
                 time.sleep(0.05)
                 server.close()
-    assert time.monotonic() - started < 2
+                assert not threads_left(before)
     with Server(MAILS, faults=[Fault.stall(command="QUIT")]) as server:
-        assert heard(server, *LOGIN, b"DELE 1", b"QUIT")[1] == "silence"
+        marked = WHOLE[:retr] + b"+OK marked\r\n"
+        assert heard(server, *LOGIN, b"DELE 1", b"QUIT", stalls=len(marked)) == (marked, "silence")
+        settle(server)
         assert server.messages == MAILS[1:]
 
 
@@ -123,9 +139,15 @@ def test_duplicate() -> None:
 
 
 @pytest.mark.parametrize("before", [True, False])
-@pytest.mark.parametrize("nth", range(1, 5))
-def test_stray(nth: int, before: bool) -> None:
+def test_stray(before: bool) -> None:
     """A line nobody asked for, beside the nth reply, in the same segment."""
+    for nth in range(1, 5):
+        with case("reply", nth):
+            see_stray(nth, before)
+
+
+def see_stray(nth: int, before: bool) -> None:
+    """Meet the stray line of one conversation."""
     fault = Fault.stray(b"+OK forged\r\n", nth=nth, before=before)
     with Server(MAILS, faults=[fault]) as server, Hand(server) as hand:
         hand.until()
@@ -171,7 +193,7 @@ def test_drop() -> None:
                 got = heard(server, *LOGIN, b"DELE 1", b"QUIT")
                 assert got[1] == ended
                 assert got[0].endswith(b"+OK marked\r\n") or how == "rst"
-                server.wait()
+                settle(server)
                 assert server.messages == left
                 assert server.sessions[0].ended == "dropped"
 
@@ -199,20 +221,29 @@ def test_replace_a_response() -> None:
         assert server.log == ("AUTH PLAIN", "***", "QUIT")
 
 
-@pytest.mark.parametrize(
-    ("command", "start", "chunk"),
-    [
-        ("RETR", b"+OK\r\n", b"line\r\n"),
-        ("GREETING", b"+OK ", b"x"),
-        ("CAPA", b"+OK\r\n", b"X\r\n"),
-        ("NOOP", b"", b"+OK\r\n"),
-    ],
-)
+ENDLESS = [
+    ("RETR", b"+OK\r\n", b"line\r\n"),
+    ("GREETING", b"+OK ", b"x"),
+    ("CAPA", b"+OK\r\n", b"X\r\n"),
+    ("NOOP", b"", b"+OK\r\n"),
+]
+
+
+@pytest.mark.parametrize("octets", [1_000_000, pytest.param(20_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("security", ["none", "tls"])
-def test_endless(security: str, command: str, start: bytes, chunk: bytes) -> None:
+def test_endless(security: str, octets: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The start, then the chunk without end, at full speed, until the client goes; and the server can always close."""
+    monkeypatch.setattr(wire, "_LINGER", 3600.0)  # close() does not wait for what a client may take
+    for command, start, chunk in ENDLESS:
+        with case(command):
+            take_endless(security, command, start, chunk, octets)
+
+
+def take_endless(security: str, command: str, start: bytes, chunk: bytes, most: int) -> None:
+    """Read that many octets of an endless reply and go; then leave one unread while the server closes."""
+    before = threading.enumerate()
     fault = Fault.endless(command, start=start, chunk=chunk)
-    with Server(MAILS, security=security, faults=[fault]) as server:
+    with Server(MAILS, security=security, faults=[fault], lock_wait=GENEROUS) as server:
         with Hand(server, trust(server)) as hand:
             if command != "GREETING":
                 hand.login()
@@ -222,13 +253,12 @@ def test_endless(security: str, command: str, start: bytes, chunk: bytes) -> Non
                 hand.octets += hand.sock.recv(65536)
             assert hand.octets.startswith(wanted)
             total = 0
-            while total < 20_000_000:
+            while total < most:
                 total += len(hand.sock.recv(1 << 20))
-        server.wait()
+        settle(server)
         unread = Hand(server, trust(server))
         unread.send(*LOGIN, f"{command} 1".encode())
-        started = time.monotonic()
-    assert time.monotonic() - started < 1
+    assert not threads_left(before)
     unread.sock.close()
 
 

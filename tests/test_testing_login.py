@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pymailbox.testing import Server
-from tests.testing_by_hand import MAILS, Hand
+from tests.testing_by_hand import MAILS, Hand, case
+from tests.timing import GENEROUS
 
 ENTERED = b"+OK 3 messages\r\n"
 REFUSED = b"-ERR [AUTH] wrong user or password\r\n"
@@ -25,10 +26,16 @@ def challenge(line: bytes) -> bytes:
     return base64.b64decode(line[2:].strip(), validate=True)
 
 
-@pytest.mark.parametrize("password", ["secret", "with two  blanks ", "grüße", " leading"])
-def test_password(password: str) -> None:
+def test_password() -> None:
     """A password is the rest of the line, blanks and UTF-8 included; a wrong one, or an unknown user, is [AUTH] (RFC 3206)."""
-    with Server(MAILS, password=password) as server:
+    for password in ("secret", "with two  blanks ", "grüße", " leading"):
+        with case(repr(password)):
+            try_password(password)
+
+
+def try_password(password: str) -> None:
+    """Try the right one, a wrong one and a stranger."""
+    with Server(MAILS, password=password, lock_wait=GENEROUS) as server:
         for user, given, answer in (("me", password, ENTERED), ("me", "wrong", REFUSED), ("you", password, REFUSED)):
             with Hand(server) as hand:
                 hand.until()
@@ -40,7 +47,7 @@ def test_password(password: str) -> None:
 def test_apop() -> None:
     """The greeting has a timestamp, another in every session; the MD5 of timestamp and password is right (RFC 1939 §7)."""
     stamps = set()
-    with Server(MAILS, apop=True) as server:
+    with Server(MAILS, apop=True, lock_wait=GENEROUS) as server:
         for password, answer in ((b"secret", ENTERED), (b"wrong", REFUSED)):
             with Hand(server) as hand:
                 stamp = b"<" + hand.until().partition(b"<")[2].strip()
@@ -53,27 +60,25 @@ def test_apop() -> None:
 
 
 @pytest.mark.parametrize("initial", [True, False])
-@pytest.mark.parametrize(
-    ("message", "answer"),
-    [
-        (b"\0me\0secret", ENTERED),
-        (b"me\0me\0secret", ENTERED),
-        (b"you\0me\0secret", REFUSED),
-        (b"\0me\0wrong", REFUSED),
-        (b"\0you\0secret", REFUSED),
-        (b"me", REFUSED),
-        (b"\0\xff\0\xfe", REFUSED),
-    ],
-)
-def test_plain(initial: bool, message: bytes, answer: bytes) -> None:
+def test_plain(initial: bool) -> None:
     """RFC 4616, with an initial response and without."""
-    with Server(MAILS) as server, Hand(server) as hand:
-        hand.until()
-        if initial:
-            assert hand.ask(b"AUTH plain " + b64(message)) == answer
-        else:
-            assert challenge(hand.ask(b"AUTH PLAIN")) == b""
-            assert hand.ask(b64(message)) == answer
+    with Server(MAILS, lock_wait=GENEROUS) as server:
+        for message, answer in (
+            (b"\0me\0secret", ENTERED),
+            (b"me\0me\0secret", ENTERED),
+            (b"you\0me\0secret", REFUSED),
+            (b"\0me\0wrong", REFUSED),
+            (b"\0you\0secret", REFUSED),
+            (b"me", REFUSED),
+            (b"\0\xff\0\xfe", REFUSED),
+        ):
+            with case(message), Hand(server) as hand:
+                hand.until()
+                if initial:
+                    assert hand.ask(b"AUTH plain " + b64(message)) == answer
+                else:
+                    assert challenge(hand.ask(b"AUTH PLAIN")) == b""
+                    assert hand.ask(b64(message)) == answer
 
 
 def test_an_exchange_can_be_cancelled_and_tried_again() -> None:
@@ -93,7 +98,7 @@ def test_an_exchange_can_be_cancelled_and_tried_again() -> None:
 
 def test_login() -> None:
     """Two questions, two answers."""
-    with Server(MAILS, sasl=["login"]) as server:
+    with Server(MAILS, sasl=["login"], lock_wait=GENEROUS) as server:
         for password, answer in ((b"secret", ENTERED), (b"wrong", REFUSED)):
             with Hand(server) as hand:
                 hand.until()
@@ -106,7 +111,7 @@ def test_login() -> None:
 def test_cram_md5() -> None:
     """RFC 2195: the HMAC of a fresh challenge; an initial response is wrong."""
     seen = set()
-    with Server(MAILS, sasl=["CRAM-MD5"]) as server:
+    with Server(MAILS, sasl=["CRAM-MD5"], lock_wait=GENEROUS) as server:
         for password, answer in ((b"secret", ENTERED), (b"wrong", REFUSED)):
             with Hand(server) as hand:
                 hand.until()
@@ -139,7 +144,7 @@ def test_oauth(mechanism: bytes, check: Any) -> None:
 @pytest.mark.parametrize(("mechanism", "algorithm"), [("SCRAM-SHA-256", "sha256"), ("SCRAM-SHA-1", "sha1")])
 def test_scram(mechanism: str, algorithm: str) -> None:
     """RFC 5802, computed here by hand; the server proves itself too, and waits for an empty line before +OK."""
-    with Server(MAILS, sasl=[mechanism]) as server:
+    with Server(MAILS, sasl=[mechanism], lock_wait=GENEROUS) as server:
         for password, right in ((b"secret", True), (b"wrong", False)):
             with Hand(server) as hand:
                 hand.until()

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.timing import GENEROUS
+
 TESTS = '''
-import socket
 import sys
+import uuid
 
-import pytest
-
-address = []
+servers = []
 
 
 def test_nothing_is_imported_before_it_is_used():
@@ -20,17 +20,22 @@ def test_nothing_is_imported_before_it_is_used():
 
 def test_two_servers(pop3_server):
     """Options are those of Server."""
-    one = pop3_server([b"Subject: 1\\r\\n\\r\\n"])
-    two = pop3_server(user="you")
+    from tests.testing_by_hand import is_gone
+
+    one = pop3_server([b"Subject: 1\\r\\n\\r\\n"], greeting=uuid.uuid4().hex)
+    two = pop3_server(user="you", greeting=uuid.uuid4().hex)
     assert one.port != two.port
     assert two.url.startswith("pop://you@")
     assert len(one.messages) == 1
-    address.append((one.host, one.port))
+    assert not is_gone(one)
+    servers.extend((one, two))
 
 
 def test_they_were_closed():
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address[0]).close()
+    from tests.testing_by_hand import is_gone
+
+    assert len(servers) == 2
+    assert all(map(is_gone, servers))
 '''
 
 
@@ -56,7 +61,7 @@ def test_the_fixture(tmp_path: Path) -> None:
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=GENEROUS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout

@@ -6,21 +6,25 @@ import time
 
 import pytest
 
-from pymailbox.testing import Fault, Proxy, Server
+from pymailbox.testing import Fault, Proxy, Server, wire
 from tests.test_testing_faults import LINES, WHOLE, heard
-from tests.testing_by_hand import LOGIN, MAILS, Hand, talk
+from tests.testing_by_hand import LOGIN, MAILS, Hand, settle, talk, threads_left
+from tests.timing import GENEROUS
 
 
 def through(server: Server, **options: object) -> Proxy:
     return Proxy(server.host, server.port, **options)
 
 
-def test_it_changes_nothing() -> None:
+@pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_it_changes_nothing(times: int) -> None:
     """Without faults every octet arrives, in both directions, half-closed connections too, and TLS passes through."""
     mails = [bytes(range(256)) * 4000 + b"\r\n"]
     with Server(mails) as server, through(server) as proxy:
-        direct, relayed = talk(server, *[b"RETR 1"] * 20, b"QUIT"), talk(proxy, *[b"RETR 1"] * 20, b"QUIT")
+        commands = [*[b"RETR 1"] * times, b"QUIT"]
+        direct, relayed = talk(server, *commands), talk(proxy, *commands)
         assert direct == relayed
+        assert len(direct) > times * len(mails[0])
         assert proxy.connections == 1
         with Hand(proxy) as hand:
             hand.send(*LOGIN, b"NOOP")
@@ -44,20 +48,21 @@ def test_faults_of_the_wire() -> None:
         Fault.cut(20, toward="server", session=6),
         Fault.stall(20, toward="server", session=7),
     ]
-    with Server(MAILS) as server, through(server, faults=faults) as proxy:
+    with Server(MAILS, lock_wait=GENEROUS) as server, through(server, faults=faults) as proxy:
         assert heard(proxy) == (WHOLE[:50], "fin")
         got, ended = heard(proxy)
         assert ended == "reset"
         assert WHOLE[:60].startswith(got)
-        assert heard(proxy) == (WHOLE[:70], "silence")
+        assert heard(proxy, stalls=70) == (WHOLE[:70], "silence")
         started = time.monotonic()
         assert heard(proxy) == (WHOLE, "fin")
         assert time.monotonic() - started > 0.03 * (len(WHOLE) // 50)
         assert heard(proxy) == (WHOLE, "fin")
         assert heard(proxy)[1] == "fin"
-        assert heard(proxy)[1] == "silence"
+        asked = WHOLE[: WHOLE.index(b"+OK 3")]  # 20 octets of commands are a whole USER
+        assert heard(proxy, stalls=len(asked)) == (asked, "silence")
         assert heard(proxy) == (WHOLE, "fin")
-        server.wait()
+        settle(server)
         assert server.sessions[6].commands in (("USER me",), ())
 
 
@@ -68,26 +73,28 @@ def test_latency_delays_without_slowing() -> None:
         hand.login()
         started = time.monotonic()
         hand.ask(b"NOOP")
-        assert 0.1 <= time.monotonic() - started < 0.25
+        assert time.monotonic() - started >= 0.1
         started = time.monotonic()
         hand.send(*(b"RETR %d" % n for n in range(1, 2001)), b"QUIT")
         assert len(hand.rest()) > 2_000_000
-        assert 0.1 <= time.monotonic() - started < 0.8
+        assert 0.1 <= time.monotonic() - started < 2000 * 0.05 / 4
 
 
-def test_it_closes_whatever_happens() -> None:
-    """Stuck clients, a server that is not there: close() is quick and leaves no thread."""
-    before = threading.active_count()
-    started = time.monotonic()
+def test_it_closes_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stuck clients, a server that is not there: close() waits for nobody and leaves no thread."""
+    monkeypatch.setattr(wire, "_LINGER", 3600.0)
+    before = threading.enumerate()
     with Server(MAILS, faults=[Fault.stall(0)]) as server, through(server) as proxy, Hand(proxy) as hand:
         hand.send(*LINES)
         time.sleep(0.05)
         proxy.close()
         proxy.close()
-    with Proxy("127.0.0.1", server.port) as proxy, Hand(proxy) as hand:
-        assert heard(proxy)[0] == b""
-    assert time.monotonic() - started < 3
-    assert threading.active_count() == before
+    assert not threads_left(before)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens there, nor can anybody else
+        with Proxy("127.0.0.1", taken.getsockname()[1]) as proxy, Hand(proxy):
+            assert heard(proxy)[0] == b""
+    assert not threads_left(before)
 
 
 def test_misuse_is_told() -> None:

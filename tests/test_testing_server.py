@@ -1,18 +1,21 @@
 """The embedded server: what every POP3 server owes its client, seen through a plain socket and through poplib."""
 
 import poplib
+import socket
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymailbox.testing import Server
-from tests.testing_by_hand import MAILS, Hand, talk, trust
+from pymailbox.testing import Server, wire
+from tests.testing_by_hand import LOGIN, MAILS, Hand, case, is_gone, settle, talk, threads_left, trust
+from tests.timing import GENEROUS
 
 
 def test_it_imports_nothing_else_of_pymailbox() -> None:
@@ -22,14 +25,14 @@ def test_it_imports_nothing_else_of_pymailbox() -> None:
         "print(*(m for m in sys.modules if m.startswith('pymailbox.') and not m.startswith('pymailbox.testing')))\n"
         "print(*(m for m in ('trustme', 'scramp', 'cryptography', 'pytest') if m in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=GENEROUS)
     assert done.stdout.split() == []
 
 
 def test_poplib_reads_and_deletes() -> None:
     """The standard library's client can do all it knows."""
     with Server(MAILS) as server:
-        pop = poplib.POP3(server.host, server.port, timeout=5)
+        pop = poplib.POP3(server.host, server.port, timeout=GENEROUS)
         pop.user("me")
         pop.pass_("secret")
         assert pop.stat() == (3, sum(map(len, MAILS)))
@@ -40,7 +43,7 @@ def test_poplib_reads_and_deletes() -> None:
         pop.dele(2)
         pop.quit()
         assert server.messages == (MAILS[0], MAILS[2])
-        server.wait()
+        settle(server)
         assert server.sessions[0].ended == "QUIT"
         assert server.sessions[0].deleted == (2,)
 
@@ -71,13 +74,13 @@ def test_bytes_are_served_octet_for_octet(mails: list[bytes]) -> None:
 
 def test_nothing_is_deleted_without_quit() -> None:
     """RFC 1939 §6: a connection that ends otherwise commits nothing, and the lock is free at once."""
-    with Server(MAILS) as server:
+    with Server(MAILS, lock_wait=GENEROUS) as server:
         for _ in range(3):
             with Hand(server) as hand:
                 hand.login()
                 assert hand.ask(b"DELE 1").startswith(b"+OK")
         assert server.messages == MAILS
-        server.wait()
+        settle(server)
         assert [session.ended for session in server.sessions] == ["EOF"] * 3
 
 
@@ -95,28 +98,32 @@ def test_deletions_and_rset() -> None:
         assert hand.ask(b"STAT") == b"+OK 3 %d\r\n" % sum(map(len, MAILS))
 
 
-@pytest.mark.parametrize(
-    "command",
+WRONG = (
     b"RETR|RETR 0|RETR 4|RETR -1|RETR x|RETR 1 2|RETR \xb2|RETR 99999999999999999999999999999999999999|"
     b"TOP 1|TOP 1 x|TOP 9 0|LIST 0|UIDL 0|DELE 0|DELE|STAT 1|RSET 1|NOOP 1|CAPA x|QUIT now|USER me|"
-    b"UTF8|STLS|LANG xx|XYZZY|".split(b"|"),
-)
-def test_wrong_commands_are_refused(command: bytes) -> None:
+    b"UTF8|STLS|LANG xx|XYZZY|"
+).split(b"|")
+
+
+def test_wrong_commands_are_refused() -> None:
     """A wrong argument or an unknown verb gets -ERR, and the session goes on."""
-    with Server(MAILS) as server, Hand(server) as hand:
-        hand.login()
-        assert hand.ask(command).startswith(b"-ERR ")
-        assert hand.ask(b"noop") == b"+OK still here\r\n"
+    with Server(MAILS, lock_wait=GENEROUS) as server:
+        for command in WRONG:
+            with case(command), Hand(server) as hand:
+                hand.login()
+                assert hand.ask(command).startswith(b"-ERR ")
+                assert hand.ask(b"noop") == b"+OK still here\r\n"
 
 
-@pytest.mark.parametrize("command", [b"STAT", b"RETR 1", b"DELE 1", b"TOP 1 0", b"UIDL", b"LIST", b"RSET", b"NOOP"])
-def test_mail_only_after_login(command: bytes) -> None:
+def test_mail_only_after_login() -> None:
     """No command of the TRANSACTION state works before login."""
-    with Server(MAILS) as server, Hand(server) as hand:
-        hand.until()
-        assert hand.ask(command) == b"-ERR log in first\r\n"
-        assert hand.ask(b"QUIT") == b"+OK bye\r\n"
-        assert hand.rest() == b""
+    with Server(MAILS) as server:
+        for command in (b"STAT", b"RETR 1", b"DELE 1", b"TOP 1 0", b"UIDL", b"LIST", b"RSET", b"NOOP"):
+            with case(command), Hand(server) as hand:
+                hand.until()
+                assert hand.ask(command) == b"-ERR log in first\r\n"
+                assert hand.ask(b"QUIT") == b"+OK bye\r\n"
+                assert hand.rest() == b""
 
 
 def test_top_cuts_after_the_lines_asked_for() -> None:
@@ -282,13 +289,13 @@ def test_line_ends() -> None:
         with Hand(server) as hand:
             hand.login()
             hand.sock.sendall(b"DELE 1\r\nQUIT")
-        server.wait()
+        settle(server)
         assert server.messages == MAILS
         with Hand(server) as hand:
             hand.until()
             hand.sock.sendall(b"x" * 100_000)
             assert hand.rest() == b""
-        server.wait()
+        settle(server)
         assert server.sessions[-1].ended == "the command line is too long"
 
 
@@ -305,22 +312,23 @@ def test_a_thousand_commands_in_one_write() -> None:
 def test_two_full_buffers_are_no_deadlock(security: str) -> None:
     """RFC 2449 §6.8: a client that writes everything before it reads anything is served, however much waits on both sides."""
     mails = [b"x" * 1000 + b"\r\n"] * 20
-    with Server(mails, security=security) as server, Hand(server, trust(server), timeout=30) as hand:
+    with Server(mails, security=security) as server, Hand(server, trust(server)) as hand:
+        hand.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
         hand.login()
-        hand.sock.sendall(b"RETR 7\r\n" * 100_000)  # 800 kB of commands while 100 MB of replies wait
+        hand.sock.sendall(b"RETR 7\r\n" * 300_000)  # more than the system keeps for a server that does not read
         got = 0
-        while got < 5_000_000:
+        while got < 1_000_000:
             octets = len(hand.sock.recv(1 << 20))
             assert octets
             got += octets
 
 
-def test_stuck_clients_do_not_keep_the_server() -> None:
-    """close() ends in bounded time with clients that never read, never speak, or never shake hands, and leaves no thread."""
-    before = threading.active_count()
+def test_stuck_clients_do_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """close() waits for no client that never reads, never speaks, or never shakes hands, and leaves no thread."""
+    monkeypatch.setattr(wire, "_LINGER", 3600.0)
+    before = threading.enumerate()
     mails = [b"x" * 100_000 + b"\r\n"]
     hands = []
-    started = time.monotonic()
     for security in ("none", "tls"):
         with Server(mails, security=security) as server:
             silent = Hand(server)
@@ -330,8 +338,7 @@ def test_stuck_clients_do_not_keep_the_server() -> None:
                 hands.append(greedy)
                 greedy.send(*[b"RETR 1"] * 200)
         assert silent.rest() in (b"", b"+OK pymailbox test server ready\r\n")
-    assert time.monotonic() - started < 3
-    assert threading.active_count() == before
+    assert not threads_left(before)
     for hand in hands:
         hand.sock.close()
 
@@ -343,37 +350,40 @@ def test_latency_delays_without_slowing() -> None:
         hand.login()
         started = time.monotonic()
         hand.ask(b"NOOP")
-        assert 0.1 <= time.monotonic() - started < 0.2
+        assert time.monotonic() - started >= 0.1
         started = time.monotonic()
         hand.send(*(b"TOP %d 0" % n for n in range(1, 1001)), b"QUIT")
         assert hand.rest().count(b"Subject: ") == 1000
-        assert 0.1 <= time.monotonic() - started < 0.6
+        assert 0.1 <= time.monotonic() - started < 1000 * 0.05 / 4
 
 
 def test_autologout() -> None:
     """A silent client is told to go, and nothing is committed."""
-    with Server(MAILS, autologout=0.2) as server, Hand(server) as hand:
-        hand.login()
-        hand.ask(b"DELE 1")
-        assert hand.rest() == b"-ERR idle for too long\r\n"
-        assert server.sessions[0].ended == "idle"
-        assert server.messages == MAILS
+    for patience in (0.2, 2.0, GENEROUS):
+        with Server(MAILS, autologout=patience) as server, Hand(server) as hand:
+            hand.send(*LOGIN, b"DELE 1")
+            got = hand.rest()
+            if b"+OK marked" not in got and patience < GENEROUS:
+                continue  # told to go before it spoke: this machine is busy
+            assert got.endswith(b"+OK 3 messages\r\n+OK marked\r\n-ERR idle for too long\r\n")
+            assert server.sessions[0].ended == "idle"
+            assert server.messages == MAILS
+            return
 
 
-def test_a_hundred_thousand_messages() -> None:
-    """A mailbox of 100,000 messages is opened, listed and read."""
-    mails = [b"Subject: %d\r\n\r\n" % n for n in range(100_000)]
-    started = time.monotonic()
+@pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_many_messages(count: int) -> None:
+    """A mailbox of many messages is opened, listed and read."""
+    mails = [b"Subject: %d\r\n\r\n" % n for n in range(count)]
     with Server(mails) as server, Hand(server) as hand:
         hand.login()
-        assert hand.ask(b"STAT").startswith(b"+OK 100000 ")
-        assert hand.listing(b"LIST").count(b"\r\n") == 100_002
-        assert hand.listing(b"UIDL").count(b"\r\n") == 100_002
-        assert b"Subject: 99999\r\n" in hand.listing(b"RETR 100000")
-        hand.send(*(b"DELE %d" % n for n in range(1, 50_001)), b"QUIT")
-        assert hand.rest().count(b"+OK") == 50_001
-        assert len(server.messages) == 50_000
-    assert time.monotonic() - started < 20
+        assert hand.ask(b"STAT").startswith(b"+OK %d " % count)
+        assert hand.listing(b"LIST").count(b"\r\n") == count + 2
+        assert hand.listing(b"UIDL").count(b"\r\n") == count + 2
+        assert b"Subject: %d\r\n" % (count - 1) in hand.listing(b"RETR %d" % count)
+        hand.send(*(b"DELE %d" % n for n in range(1, count // 2 + 1)), b"QUIT")
+        assert hand.rest().count(b"+OK") == count // 2 + 1
+        assert len(server.messages) == count // 2
 
 
 def test_many_clients_at_once() -> None:
@@ -391,13 +401,13 @@ def test_many_clients_at_once() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(GENEROUS)
         assert done == {True: 20}
 
 
 def test_misuse_is_told() -> None:
     """A server that is not open, is opened twice, or is asked for what it has not, says so."""
-    server = Server(MAILS)
+    server = Server(MAILS, greeting=uuid.uuid4().hex)
     with pytest.raises(ValueError, match="never opened"):
         _ = server.messages
     with server:
@@ -407,8 +417,7 @@ def test_misuse_is_told() -> None:
             server.client_context()
         assert server.url == f"pop://me@127.0.0.1:{server.port}"
     server.close()
-    with pytest.raises(ConnectionRefusedError):
-        Hand(server)
+    assert is_gone(server)
     assert server.messages == MAILS
     with pytest.raises(ValueError, match="no mechanism"):
         Server(sasl=("GUESSING",)).open()

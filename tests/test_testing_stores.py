@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pymailbox.testing import Server
 from pymailbox.testing.stored_mail import StoredMail, crlf, stuffed
 from tests.testing_by_hand import Hand, talk
+from tests.timing import GENEROUS
 
 
 def fill_maildir(root: Path) -> Path:
@@ -60,7 +61,7 @@ def test_files_travel_with_crlf(tmp_path: Path, fill: type) -> None:
 def test_quit_deletes_the_files(tmp_path: Path, fill: type) -> None:
     """With commit=True QUIT commits on disk, a lost connection does not, and a new server over the same files sees what is left, same uids."""
     path = fill(tmp_path / "mail")
-    with Server(path, commit=True) as server:
+    with Server(path, commit=True, lock_wait=GENEROUS) as server:
         with Hand(server) as hand:
             hand.login().ask(b"DELE 1")
         before = talk(server, b"UIDL", b"DELE 1", b"QUIT")

@@ -8,7 +8,8 @@ import pytest
 import trustme
 
 from pymailbox.testing import Server
-from tests.testing_by_hand import MAILS, Hand
+from tests.testing_by_hand import MAILS, Hand, settle
+from tests.timing import GENEROUS
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -22,15 +23,15 @@ def test_a_verifying_client_gets_in(security: str, host: str) -> None:
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
         if security == "tls":
-            pop = poplib.POP3_SSL(host, server.port, context=context, timeout=5)
+            pop = poplib.POP3_SSL(host, server.port, context=context, timeout=GENEROUS)
         else:
-            pop = poplib.POP3(host, server.port, timeout=5)
+            pop = poplib.POP3(host, server.port, timeout=GENEROUS)
             pop.stls(context)
         pop.user("me")
         pop.pass_("secret")
         assert pop.stat()[0] == 3
         pop.quit()
-        server.wait()
+        settle(server)
         assert server.sessions[0].tls
         assert server.url.startswith("pops://" if security == "tls" else "pop+starttls://")
     assert not ca.exists()
@@ -43,7 +44,7 @@ def test_a_stranger_does_not_trust_it() -> None:
     with Server(MAILS, security="tls") as server:
         with pytest.raises(ssl.SSLCertVerificationError):
             Hand(server, ssl.create_default_context())
-        server.wait()
+        settle(server)
         assert (server.sessions[0].ended or "").startswith("TLS: ")
 
 
@@ -53,7 +54,7 @@ def test_plain_text_to_a_tls_port() -> None:
         with Hand(server) as hand:
             hand.send(b"USER me")
             hand.rest()
-        server.wait()
+        settle(server)
         assert (server.sessions[0].ended or "").startswith("TLS: ")
     with Server(MAILS) as server, pytest.raises(ssl.SSLError):
         Hand(server, ssl.create_default_context())

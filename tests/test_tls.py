@@ -6,7 +6,6 @@ import hashlib
 import socket
 import ssl
 import threading
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,6 +27,9 @@ from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Protoco
 from pymailbox.pop3 import AsyncConnection, Connection, tls
 from pymailbox.testing import Fault, Server
 from tests.authority import DAY, Authority, server_context
+from tests.conversations import case
+from tests.replay import WatchedClock
+from tests.timing import GENEROUS, Clock
 
 PATHS: list[Security] = ["tls", "starttls"]
 SECRET = "correct horse battery staple"
@@ -50,13 +52,13 @@ def crl(authority: Authority, file: Path) -> ssl.SSLContext:
     return context
 
 
-def bad(case: str, authority: Authority, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def bad(fault: str, authority: Authority, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return the contexts of a server with that fault and of a client that trusts the authority."""
     client = tls.private_ca(authority.pem)
-    if case == "revoked":
+    if fault == "revoked":
         file = authority.issue("localhost")
         return server_context(file), crl(authority, authority.revoke(file))
-    if case == "too old a protocol":
+    if fault == "too old a protocol":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return server_context(authority.issue("localhost"), most=ssl.TLSVersion.TLSv1_1), client
@@ -67,7 +69,7 @@ def bad(case: str, authority: Authority, folder: Path) -> tuple[ssl.SSLContext, 
         "name in CN only": lambda: authority.issue(common="localhost"),
         "unknown authority": lambda: Authority(folder, "another authority").issue("localhost"),
         "self-signed": lambda: authority.issue("localhost", own=True),
-    }[case]()
+    }[fault]()
     return server_context(file), client
 
 
@@ -84,23 +86,25 @@ BAD = {
 
 
 @pytest.mark.parametrize("security", PATHS)
-@pytest.mark.parametrize("case", BAD)
-def test_bad_certificates(case: str, security: Security, authority: Authority, tmp_path: Path) -> None:
-    """Rows 22 and 26: refused by both drivers on both paths; the server's log has no secret, and the cause is named."""
-    theirs, ours = bad(case, authority, tmp_path)
+@pytest.mark.parametrize("fault", BAD)
+@pytest.mark.threat(22)
+@pytest.mark.threat(26)
+def test_bad_certificates(fault: str, security: Security, authority: Authority, tmp_path: Path) -> None:
+    """Refused by both drivers on both paths; the server's log has no secret, and the cause is named."""
+    theirs, ours = bad(fault, authority, tmp_path)
     with Server(security=security, ssl_context=theirs, password=SECRET, log_secrets=True) as server:
         with pytest.raises(TLSError) as caught:
-            Mailbox("localhost", "me", SECRET, port=server.port, security=security, ssl_context=ours, timeout=5).open()
+            Mailbox("localhost", "me", SECRET, port=server.port, security=security, ssl_context=ours).open()
 
         async def attempt() -> None:
-            pop = AsyncConnection("localhost", server.port, security=security, ssl_context=ours, timeout=5)
+            pop = AsyncConnection("localhost", server.port, security=security, ssl_context=ours)
             async with pop:
                 await pop.login("me", SECRET)
 
         with pytest.raises(TLSError) as caught_async:
             asyncio.run(attempt())
         server_log = " ".join(line for record in server.sessions for line in record.commands)
-    assert BAD[case] in str(caught.value)
+    assert BAD[fault] in str(caught.value)
     assert str(caught_async.value) == str(caught.value)
     assert isinstance(caught.value.__cause__, ssl.SSLError)
     assert not caught.value.usable
@@ -129,6 +133,7 @@ def test_a_good_certificate(security: Security, authority: Authority) -> None:
         assert len(inbox) == 1
 
 
+@pytest.mark.threat(24)
 def test_the_default_verifies() -> None:
     """Decision 8: the system's authorities, the host name, TLS 1.2."""
     context = tls.verified()
@@ -139,8 +144,9 @@ def test_the_default_verifies() -> None:
         Connection("localhost", server.port).open()
 
 
+@pytest.mark.threat(23)
 def test_a_nul_in_the_name_of_a_certificate() -> None:
-    """Row 23, CVE-2009-2666: names are matched by OpenSSL alone; nothing here reads them."""
+    """CVE-2009-2666: names are matched by OpenSSL alone; nothing here reads them."""
     source = Path(tls.__file__).read_text()
     assert "subjectAltName" not in source
     assert "match_hostname" not in source
@@ -164,7 +170,7 @@ def test_a_pinned_certificate(security: Security, authority: Authority) -> None:
     with Server(security=security, ssl_context=server_context(mine), log_secrets=True) as server:
 
         async def attempt(context: ssl.SSLContext) -> None:
-            pop = AsyncConnection("localhost", server.port, security=security, ssl_context=context, timeout=5)
+            pop = AsyncConnection("localhost", server.port, security=security, ssl_context=context)
             async with pop:
                 await pop.login("me", "secret")
 
@@ -183,17 +189,18 @@ def test_a_pinned_certificate(security: Security, authority: Authority) -> None:
         assert set(said) <= {"STLS"}
 
 
-@pytest.mark.parametrize("given", ["", "abc", "zz" * 32, "ab" * 31, "ab" * 33])
-def test_a_fingerprint_is_checked(given: str) -> None:
+def test_a_fingerprint_is_checked() -> None:
     """ValueError at once for what can match nothing."""
-    with pytest.raises(ValueError, match="no SHA-256 fingerprint"):
-        tls.pinned(given)
+    for given in ("", "abc", "zz" * 32, "ab" * 31, "ab" * 33):
+        with case(given), pytest.raises(ValueError, match="no SHA-256 fingerprint"):
+            tls.pinned(given)
     with pytest.raises(ValueError, match="at least one"):
         tls.pinned()
 
 
+@pytest.mark.threat(24)
 def test_unverified_is_explicit_and_warns() -> None:
-    """Row 24: by its own name, which can be searched for, and with a warning of its own category."""
+    """By its own name, which can be searched for, and with a warning of its own category."""
     with pytest.warns(tls.UnverifiedWarning, match="anybody on the way") as caught:
         context = tls.unverified()
     assert caught[0].filename == __file__
@@ -269,13 +276,13 @@ def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        listening.settimeout(10)
+        listening.settimeout(GENEROUS)
         try:
             connection, _ = listening.accept()
         except OSError:
             return
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(GENEROUS)
             try:
                 talk(connection)
             except OSError:
@@ -287,7 +294,7 @@ def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
         yield listening.getsockname()[1]
     finally:
         listening.close()
-        thread.join(15)
+        thread.join(GENEROUS)
 
 
 def line(connection: socket.socket) -> bytes:
@@ -299,26 +306,30 @@ def line(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("security", PATHS)
-def test_the_deadline_covers_the_handshake(security: Security) -> None:
-    """Row 20, CVE-2011-1947: a server that accepts and then says nothing inside TLS."""
+@pytest.mark.threat(20)
+def test_the_deadline_covers_the_handshake(security: Security, clock: Clock) -> None:
+    """CVE-2011-1947: a server that accepts and then says nothing inside TLS."""
 
     def talk(connection: socket.socket) -> None:
         if security == "starttls":
             connection.sendall(b"+OK\r\n")
             line(connection)
             connection.sendall(b"+OK\r\n")
+        assert connection.recv(4096)  # the handshake has begun
+        clock.advance(300)
         while connection.recv(4096):
             pass
 
-    with talking(talk) as port:
-        started = time.monotonic()
+    with talking(talk) as port, socket.create_connection(("127.0.0.1", port)) as own:
+        began = clock.now
         with pytest.raises(Timeout):
-            Connection("127.0.0.1", port, security=security, timeout=0.5).open()
-        assert time.monotonic() - started < 3
+            Connection("127.0.0.1", port, security=security, timeout=300, sock=own, clock=clock).open()
+        assert clock.now - began == 300
 
 
+@pytest.mark.threat(21)
 def test_plaintext_behind_the_stls_ok(authority: Authority) -> None:
-    """Row 21: what is no TLS is a TLSError, and no way back to plaintext."""
+    """What is not TLS is a TLSError, and there is no way back to plaintext."""
 
     def talk(connection: socket.socket) -> None:
         connection.sendall(b"+OK\r\n")
@@ -330,27 +341,44 @@ def test_plaintext_behind_the_stls_ok(authority: Authority) -> None:
             pass
 
     with talking(talk) as port, pytest.raises(TLSError, match="does not speak TLS here"):
-        Connection("localhost", port, security="starttls", timeout=5, ssl_context=tls.private_ca(authority.pem)).open()
+        Connection("localhost", port, security="starttls", ssl_context=tls.private_ca(authority.pem)).open()
 
 
+@pytest.mark.threat(25)
 def test_tls_to_a_plaintext_port() -> None:
-    """Row 25: the likely cause is named."""
+    """The likely cause is named."""
     with Server() as server, pytest.raises(TLSError, match='a port without TLS \\(110\\) wants security="starttls"'):
-        Connection("localhost", server.port, timeout=5).open()
+        Connection("localhost", server.port).open()
 
 
 @pytest.mark.parametrize("security", ["none", "starttls"])
-def test_plaintext_to_a_tls_port(security: Security) -> None:
-    """Row 25 and Q21: the server waits for TLS, we wait for a greeting; the error says what to try."""
-    with Server(security="tls") as server, pytest.raises(MailboxError, match="expects TLS"):
-        Connection("localhost", server.port, security=security, timeout=0.7).open()
+@pytest.mark.threat(25)
+def test_plaintext_to_a_tls_port(security: Security, clock: Clock) -> None:
+    """Q21: the server waits for TLS, we wait for a greeting; the error says what to try."""
+    watched = WatchedClock(clock.now)
+
+    def later() -> None:
+        for _ in range(2):
+            assert watched.seen()  # the client waits for the greeting
+        watched.advance(300)
+
+    with Server(security="tls") as server, socket.create_connection((server.host, server.port)) as own:
+        waiting = threading.Thread(target=later)
+        pop = Connection("localhost", server.port, security=security, timeout=300, sock=own, clock=watched)
+        waiting.start()
+        with pytest.raises(MailboxError, match="expects TLS"):
+            pop.open()
+        waiting.join(GENEROUS)
 
 
 @pytest.mark.parametrize(
     "answer", [b"-ERR no TLS today\r\n", b"-ERR\r\n+OK\r\n+OK\r\n+OK\r\n", b"+OK\r\n+OK injected\r\n", b"+OK\r\n+"]
 )
+@pytest.mark.threat(16)
+@pytest.mark.threat(17)
+@pytest.mark.threat(18)
 def test_stls_is_a_requirement(answer: bytes) -> None:
-    """Rows 16, 17, 18: refused, or answered with more than an answer: over, before anything else is said."""
+    """Refused, or answered with more than an answer: over, before anything else is said."""
     said = []
 
     def talk(connection: socket.socket) -> None:
@@ -360,13 +388,14 @@ def test_stls_is_a_requirement(answer: bytes) -> None:
         said.append(line(connection))
 
     with talking(talk) as port, pytest.raises((NotSupported, ProtocolError)) as caught:
-        Mailbox("127.0.0.1", "me", SECRET, port=port, security="starttls", timeout=5).open()
+        Mailbox("127.0.0.1", "me", SECRET, port=port, security="starttls").open()
     assert said == [b"STLS\r\n", b""]
     assert not caught.value.usable
 
 
+@pytest.mark.threat(16)
 def test_stls_that_is_not_listed_is_asked_for_all_the_same(authority: Authority) -> None:
-    """Row 16: who cuts STLS out of CAPA gains nothing, for nobody looks there."""
+    """Who cuts STLS out of CAPA gains nothing, for nobody looks there."""
     context = server_context(authority.issue("localhost"))
     server = Server(security="starttls", ssl_context=context, capabilities=["USER"])
     with (
@@ -377,8 +406,9 @@ def test_stls_that_is_not_listed_is_asked_for_all_the_same(authority: Authority)
         assert server.sessions[0].commands[0] == "STLS"
 
 
+@pytest.mark.threat(19)
 def test_what_was_said_in_clear_is_forgotten(authority: Authority) -> None:
-    """Row 19, RFC 2595 §4: capabilities are asked again inside TLS."""
+    """RFC 2595 §4: capabilities are asked again inside TLS."""
     context = server_context(authority.issue("localhost"))
     with Server(security="starttls", ssl_context=context) as server:
         ours = tls.private_ca(authority.pem)
@@ -400,10 +430,10 @@ def test_a_server_that_hangs_up_in_the_handshake(security: Security, authority: 
             Server(security=security, ssl_context=context, faults=faults) as server,
             pytest.raises(ConnectionLost),
         ):
-            Connection("localhost", server.port, security=security, timeout=5).open()
+            Connection("localhost", server.port, security=security).open()
         return
     with talking(lambda _: None) as port, pytest.raises(TLSError, match="port and security"):
-        Connection("localhost", port, timeout=5).open()
+        Connection("localhost", port).open()
 
 
 def test_a_context_of_the_callers_own_is_used_as_it_is(authority: Authority) -> None:

@@ -2,10 +2,14 @@
 
 import socket
 import ssl
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, Self
 
 from pymailbox.testing import Server
+from tests.timing import GENEROUS
 
 LOGIN = (b"USER me", b"PASS secret")
 MAILS = (
@@ -28,7 +32,7 @@ class Listening(Protocol):
 class Hand:
     """One connection."""
 
-    def __init__(self, server: Listening, context: ssl.SSLContext | None = None, timeout: float = 5.0) -> None:
+    def __init__(self, server: Listening, context: ssl.SSLContext | None = None, timeout: float = GENEROUS) -> None:
         self.sock = socket.create_connection((server.host, server.port), timeout=timeout)
         self.octets = b""
         if context is not None:
@@ -92,7 +96,7 @@ class Hand:
         except TimeoutError:
             return True
         finally:
-            self.sock.settimeout(5.0)
+            self.sock.settimeout(GENEROUS)
         return False
 
 
@@ -107,3 +111,43 @@ def talk(server: Listening, *lines: bytes, login: Sequence[bytes] = LOGIN) -> by
         greeting = hand.until()
         hand.send(*login, *lines)
         return greeting + hand.rest()
+
+
+@contextmanager
+def case(*what: object) -> Iterator[None]:
+    """Name the case of a loop where something in the block fails."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"case: {' '.join(map(str, what))}")
+        raise
+
+
+def threads_left(before: Collection[threading.Thread]) -> list[threading.Thread]:
+    """Wait until no thread runs that did not run before; give those that never end."""
+    deadline = time.monotonic() + GENEROUS
+    while (
+        left := [thread for thread in threading.enumerate() if thread not in before]
+    ) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
+
+
+def settle(server: Server) -> None:
+    """Wait until every session has ended, and let go of what it held.
+
+    The record is looked at too: `Server.wait` overlooks a session whose thread the accepting one has not noted yet.
+    """
+    deadline = time.monotonic() + GENEROUS
+    while any(session.ended is None for session in server.sessions) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    server.wait(GENEROUS)
+
+
+def is_gone(server: Server) -> bool:
+    """True if nobody listens at its address any more, or somebody with another greeting, who was given the port since."""
+    try:
+        with socket.create_connection((server.host, server.port), timeout=GENEROUS) as sock:
+            return server.greeting.encode() not in sock.recv(1024)
+    except ConnectionError:
+        return True

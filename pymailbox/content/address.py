@@ -6,6 +6,7 @@ and in addresses. It reads for display: a name can say anything, also another ad
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from attrs import frozen
 
@@ -35,7 +36,7 @@ class Address:
         return f"{self.name} <{self.email}>" if self.email else self.name
 
 
-_PLAIN = re.compile(r"""(?:"([^"\\<>]*)"|([^"(<>,;:\\@=]*))[ \t]*<([^<>()\[\]",;:\\\s@]+@[^<>()\[\]",;:\\\s@]+)>\Z""")
+_PLAIN = re.compile(r"""(?:"([^"\\<>]*)"[ \t]*|([^"(<>,;:\\@=]*))<([^<>()\[\]",;:\\\s@]+@[^<>()\[\]",;:\\\s@]+)>\Z""")
 _BARE = re.compile(r"[^<>()\[\]\",;:\\\s@=]+@[^<>()\[\]\",;:\\\s@=]+\Z")
 
 
@@ -51,12 +52,20 @@ def parse_addresses(
     One word without an `@` is taken as an address; several are none, and with `names` a name without an address.
     """
     text = decode_raw(unfold(raw[:MAX_OCTETS]), hints)
+    if not text:
+        return ()
     if "=?" not in text:
         if (match := _PLAIN.match(text)) is not None:
             name, email = inert((match[1] or match[2] or "").strip()), inert(match[3])
             return (Address("" if name.lower() == email.lower() else name, email),)
         if _BARE.match(text) is not None:
             return (Address("", inert(text)),)
+    return tuple([Address(name, email) for name, email in _reader()(text, limit, names=names)])
+
+
+@cache
+def _reader() -> Callable[..., list[tuple[str, str]]]:
+    """Import what reads the rarer forms when the first of them comes."""
     from .mailboxes import read_mailboxes
 
-    return tuple([Address(name, email) for name, email in read_mailboxes(text, limit, names=names)])
+    return read_mailboxes

@@ -8,8 +8,9 @@ windows-1252. Nothing here guesses a language from statistics.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
-__all__ = ["codec_for", "decode", "guess", "useful_codecs"]
+__all__ = ["codec_for", "decode", "guess", "guess_beyond_utf8", "useful_codecs"]
 
 _CODECS = {
     "ascii": "ascii usascii ansix341968 ansix341986 iso646us us cp367 ibm367 646 csascii ansi",
@@ -89,7 +90,12 @@ _SINGLE_BYTE_LATIN = frozenset({"cp1252", "iso8859-15", "cp1254", "iso8859-2", "
 
 def codec_for(label: str) -> str | None:
     """Name the codec to read a charset label with; None for a label that is unknown or not allowed."""
-    key = _NOT_IN_A_NAME.sub("", label[:64].lower())
+    return _codec_for(label[:64])
+
+
+@lru_cache(maxsize=256)
+def _codec_for(label: str) -> str | None:
+    key = _NOT_IN_A_NAME.sub("", label.lower())
     codec = _BY_LABEL.get(key)
     if codec is None and key.startswith(("x", "cs")):
         codec = _BY_LABEL.get(key.removeprefix("x").removeprefix("cs"))
@@ -134,24 +140,28 @@ def guess(data: bytes, hints: Iterable[str] = ()) -> str:
     """Decode octets without a usable label: UTF-8, then ISO-2022-JP, then `hints` in order, then windows-1252."""
     if data.isascii():
         return _decode_jis(data)[0] if b"\x1b$" in data else data.decode("ascii")
+    text = _as_utf8(data.removeprefix(b"\xef\xbb\xbf"))
+    return guess_beyond_utf8(data, hints) if text is None else text
+
+
+def guess_beyond_utf8(data: bytes, hints: Iterable[str] = ()) -> str:
+    """Decode octets without a usable label that are known not to be UTF-8."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) and len(data) > 3:
         return data.decode("utf-16", "replace")
-    try:
-        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    for codec in useful_codecs(hints)[: 1 if len(data) > MAX_MENDED else None]:
+    codecs = useful_codecs(hints) if hints else ()
+    for codec in codecs[: 1 if len(data) > MAX_MENDED else None]:
         try:
             return data.decode(codec) if codec != "utf-7" else _decode_utf7(data)[0]
         except ValueError:
             continue
-    if data[:MAX_SAMPLE].decode("utf-8", "replace").count("\ufffd") > MAX_BROKEN + 1:  # one may be cut at its end
-        return data.decode("cp1252", "replace")
-    text = data.decode("utf-8", "replace")
-    # Mostly UTF-8 with a character cut in two (a header folded by octets): better than mojibake throughout.
-    broken = text.count("\ufffd")
-    if broken * 4 <= sum(character > "\x7f" for character in text[:4096]) - broken and broken <= MAX_BROKEN:
-        return text
+    sample = data[:MAX_SAMPLE].decode("utf-8", "replace")
+    if sample.count("\ufffd") <= MAX_BROKEN + 1:  # one may be cut at its end
+        # Mostly UTF-8 with a character cut in two (a header folded by octets): better than mojibake throughout.
+        text = sample if len(data) <= MAX_SAMPLE else data.decode("utf-8", "replace")
+        broken = text.count("\ufffd")
+        start = text[:4096]
+        if broken <= MAX_BROKEN and broken * 5 <= len(start) - len(start.encode("ascii", "ignore")):
+            return text
     return data.decode("cp1252", "replace")
 
 

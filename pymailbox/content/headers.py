@@ -24,6 +24,7 @@ MAX_OCTETS = 1_048_576  # of one header that are read: the longest seen in real 
 
 _REST = rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
 _FIELD = re.compile(rb"\n([!-9;-~]+)" + _REST)
+_FIELD_NAME = re.compile(rb"\n([!-9;-~]+)[ \t]*:")
 _EMPTY_LINE = re.compile(rb"\n([ \t]*)\r?\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one behind it that is not
@@ -126,18 +127,18 @@ class Headers(HeaderNames):
     def get_all(self, name: str) -> tuple[str, ...]:
         """Give every field of that name, decoded, in the order of the mail."""
         hints = cache(self.charsets)
-        return tuple([decode_text(match[1], hints) for match in _finder(name).finditer(self._block)])
+        return tuple([decode_text(value, hints) for value in self._values(name)])
 
     def raw(self, name: str) -> tuple[bytes, ...]:
         """Give every field of that name as received, folds included, without the name and the final line end."""
-        return tuple([_value(match[1]) for match in _finder(name).finditer(self._block)])
+        return tuple([value.removeprefix(b" ").removesuffix(b"\r") for value in self._values(name)])
 
     def addresses(self, name: str) -> tuple[Address, ...]:
         """Give the addresses of every field of that name, in the order of the mail."""
         found: list[Address] = []
         hints = cache(self.charsets)
-        for match in _finder(name).finditer(self._block):
-            found += parse_addresses(match[1], MAX_ADDRESSES - len(found), hints)
+        for value in self._values(name):
+            found += parse_addresses(value, MAX_ADDRESSES - len(found), hints)
             if len(found) >= MAX_ADDRESSES:
                 break
         return tuple(found)
@@ -147,29 +148,28 @@ class Headers(HeaderNames):
 
         Of two Content-Type fields the last one rules, as with most mail programs.
         """
-        found = None
-        for found in _finder(name).finditer(self._block):  # noqa: B007 - only the last is wanted
-            pass
-        return ("", {}) if found is None else parse_parameters(found[1], self.charsets)
+        values = self._values(name)
+        return parse_parameters(values[-1], self.charsets) if values else ("", {})
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """Give every field as name and decoded value, in the order of the mail."""
         hints = cache(self.charsets)
-        return tuple([(m[1].decode("ascii"), decode_text(m[2], hints)) for m in _FIELD.finditer(self._block)])
+        return tuple([(name.decode("ascii"), decode_text(value, hints)) for name, value in _FIELD.findall(self._block)])
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and _finder(name).search(self._block) is not None
 
     def __iter__(self) -> Iterator[str]:
         """Give the names as written, in the order of the mail, repeated where fields repeat."""
-        return iter([match[1].decode("ascii") for match in _FIELD.finditer(self._block)])
+        names = b"\n".join(_FIELD_NAME.findall(self._block)).decode("ascii")
+        return iter(names.split("\n") if names else ())
 
     def __len__(self) -> int:
         """Count the fields."""
-        return sum(1 for _ in _FIELD.finditer(self._block))
+        return len(_FIELD_NAME.findall(self._block))
 
     def __bool__(self) -> bool:
-        return _FIELD.search(self._block) is not None
+        return _FIELD_NAME.search(self._block) is not None
 
     def __repr__(self) -> str:
         return f"<Headers: {len(self)} fields>"
@@ -191,6 +191,6 @@ class Headers(HeaderNames):
         label = parse_parameters(match[1])[1].get("charset")
         return (label,) if label else ()
 
-
-def _value(value: bytes) -> bytes:
-    return value.removeprefix(b" ").removesuffix(b"\r")
+    def _values(self, name: str) -> list[bytes]:
+        """Give every field of that name with what stands around its value: the blank before, the CR of its line end."""
+        return _finder(name).findall(self._block)

@@ -5,6 +5,7 @@ that was looked for in vain is not looked for again.
 """
 
 import re
+from collections.abc import Sequence
 
 from .words import decode_words, inert
 
@@ -13,6 +14,7 @@ __all__ = ["read_mailboxes"]
 _SPECIAL = re.compile(r'["(<>,;:\[]|=\?')
 _WORD = re.compile(r"=\? ?[\"']?[^?\s\"<>]{1,80}[\"']? ?\?[bBqQ]\?")
 _QUOTE_OR_ESCAPE = re.compile(r'["\\]')
+_SEPARATOR = re.compile(r"[,;]")
 _PAREN_OR_ESCAPE = re.compile(r"[()\\]")
 _COMMENT = re.compile(r"\([^()<>]{0,200}\)")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -28,6 +30,10 @@ def read_mailboxes(text: str, limit: int, *, names: bool) -> list[tuple[str, str
 class _Reader:
     """The state of one pass over a field: what has been read of the mailbox that is not complete yet."""
 
+    angle: str | None = None
+    quoted_local = False
+    addressed = False  # a colon says nothing until the mailbox ends: its address has begun
+
     def __init__(self, text: str, limit: int, *, names: bool) -> None:
         self.text = text
         self.limit = limit
@@ -35,22 +41,23 @@ class _Reader:
         self.found: list[tuple[str, str]] = []
         self.pieces: list[str] = []  # the phrase, unquoted
         self.comments: list[str] = []
-        self.angle: str | None = None
-        self.quoted_local = False
         self.held: list[str] = []  # words before a comma that may belong to the name behind it: Doe, Ann <ann@...>
         self.exhausted: set[str] = set()  # closing characters that do not occur any more: keeps the pass linear
 
     def run(self) -> None:
         """Read the whole text."""
         text = self.text
+        match = _SPECIAL.search(text)
+        if match is None:
+            self._bare(text, (), quoted_local=False)
+            return
         position = 0
-        while len(self.found) < self.limit:
-            match = _SPECIAL.search(text, position)
-            if match is None:
-                self.pieces.append(text[position:])
-                break
+        while match is not None and len(self.found) < self.limit:
             self.pieces.append(text[position : match.start()])
             position = self._special(match[0], match.start())
+            match = _SPECIAL.search(text, position)
+        if match is None:
+            self.pieces.append(text[position:])
         self._end_mailbox(separator=False)
         self._release()
 
@@ -127,10 +134,8 @@ class _Reader:
         end = text.find(">", start) if "<" not in self.exhausted else -1
         if end < 0:
             self.exhausted.add("<")
-            end = len(text)
-            for stop in ",;":
-                position = text.find(stop, start, end)
-                end = end if position < 0 else position
+            separator = _SEPARATOR.search(text, start)
+            end = len(text) if separator is None else separator.start()
             self.angle = text[start + 1 : end]
             position = end
         else:
@@ -141,8 +146,9 @@ class _Reader:
         return position
 
     def _colon(self) -> None:
-        phrase = "".join(self.pieces)
-        if self.angle is not None or "@" in phrase:
+        if not self.addressed:
+            self.addressed = self.angle is not None or "@" in "".join(self.pieces)
+        if self.addressed:
             self.pieces.append(":")
             return
         self.pieces.clear()  # the name of a group, or mailto:
@@ -151,6 +157,11 @@ class _Reader:
 
     def _end_mailbox(self, *, separator: bool) -> None:
         phrase = "".join(self.pieces)
+        self.addressed = False
+        if self.angle is None and (not phrase or phrase.isspace()):  # nothing, or a comment at most
+            self.pieces, self.comments, self.quoted_local = [], [], False
+            self._release()
+            return
         comments, angle, quoted_local = self.comments, self.angle, self.quoted_local
         self.pieces, self.comments, self.angle, self.quoted_local = [], [], None, False
         if angle is not None:
@@ -160,13 +171,13 @@ class _Reader:
             name = " ".join(filter(None, (name, trailing))) if trailing and not name else name
             self._add(name or _show(" ".join(comments)), _email(angle))
             return
-        if "@" not in phrase and separator and phrase.strip():
+        if "@" not in phrase and separator:
             self.held.append(phrase.strip())
             return
         self._release()
-        self._bare(phrase, comments, quoted_local)
+        self._bare(phrase, comments, quoted_local=quoted_local)
 
-    def _bare(self, phrase: str, comments: list[str], quoted_local: bool) -> None:
+    def _bare(self, phrase: str, comments: Sequence[str], *, quoted_local: bool) -> None:
         """Read a mailbox without angle brackets: words with an @ are addresses; one word without is one, too."""
         words = " ".join(phrase.split()).replace(" @", "@").replace("@ ", "@")
         if not words:
@@ -186,9 +197,10 @@ class _Reader:
             self._add(name if len(emails) == 1 else "", _email(email))
 
     def _release(self) -> None:
-        held, self.held = self.held, []
-        for words in held:
-            self._bare(words, [], False)
+        if self.held:
+            held, self.held = self.held, []
+            for words in held:
+                self._bare(words, (), quoted_local=False)
 
     def _add(self, name: str, email: str) -> None:
         if (name if self.names else email) or email:
@@ -196,6 +208,8 @@ class _Reader:
 
 
 def _show(phrase: str) -> str:
+    if not phrase:
+        return ""
     if "=?" in phrase:
         phrase = decode_words(phrase)
     return " ".join(inert(phrase).split())

@@ -13,6 +13,7 @@ MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those behind are left a
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
 _ALT = re.compile(r"""\balt=(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_LONG_NUMBER = re.compile(r"&#(?=[0-9]{20})0*([0-9]{0,8})[0-9]*")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _META = re.compile(rb"""<meta[^<>]{0,200}?charset\s{0,5}=\s{0,5}["']?\s{0,5}([A-Za-z0-9_:.\-]{2,40})""", re.IGNORECASE)
 _HIDDEN = frozenset({"script", "style", "title", "template", "noscript", "svg", "math", "object", "select", "textarea"})
@@ -37,6 +38,10 @@ def readable(html: str) -> str:
     escaped = len(html)  # up to where references are resolved
     if html.count("&") > MAX_REFERENCES:
         escaped = len(html) - len(html.split("&", MAX_REFERENCES)[-1]) - 1
+    # Python raises for a number of thousands of digits; no character has one of more than seven.
+    references = _LONG_NUMBER.sub(r"&#0\1", html[:escaped])
+    html = references + html[escaped:]
+    escaped = len(references)
     page = _Page()
     unclosed: set[str] = set()  # what is known not to occur any more: keeps the pass linear
     position = 0

@@ -47,7 +47,7 @@ def decode_raw(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> 
     try:
         return raw.decode("utf-8") if b"\x1b" not in raw else charset.guess(raw)
     except UnicodeDecodeError:
-        return charset.guess(raw, hints() if hints is not None else ())
+        return charset.guess_beyond_utf8(raw, hints() if hints is not None else ())
 
 
 def decode_words(text: str) -> str:
@@ -58,15 +58,16 @@ def decode_words(text: str) -> str:
     pieces: list[str] = []
     run: list[tuple[str, str, str]] = []  # neighbours: charset, encoding, encoded text
     position = 0
+    mark = -1  # where the next ?= is; looked for only when it has been passed: many words may share it, or have none
     while True:
         head = _HEAD.search(text, position)
         if head is None:
             break
         start, body = head.span()
-        end = text.find("?=", body)
-        after = end + 2
-        if end < 0:
-            end = after = len(text)
+        if mark < body:
+            mark = text.find("?=", body)
+            mark = len(text) if mark < 0 else mark
+        end, after = mark, mark + 2
         inside = text.find("=?", body, end)
         if inside >= 0 and (follower := _HEAD.search(text, inside, end)) is not None:
             end = after = follower.start()

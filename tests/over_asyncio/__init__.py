@@ -83,10 +83,10 @@ def adopt(suite: ModuleType, namespace: dict[str, Any], left_out: Mapping[str, s
                 for name in ("Connection", "Mailbox"):
                     if hasattr(module, name):
                         monkeypatch.setattr(module, name, getattr(driver, name))
-                if hasattr(module, "select"):
-                    monkeypatch.setattr(module, "select", Select(driver.connections))
-                if hasattr(module, "dead"):
-                    monkeypatch.setattr(module, "dead", plainly_dead)
+            if hasattr(suite, "select"):  # not in the scripted server, whose own sockets are what it waits for
+                monkeypatch.setattr(suite, "select", Select(driver.connections))
+            if hasattr(suite, "dead"):
+                monkeypatch.setattr(suite, "dead", plainly_dead)
             yield
 
     namespace["over_asyncio"] = over_asyncio

@@ -3,4 +3,14 @@
 from tests import test_login_injection as suite
 from tests.over_asyncio import adopt
 
-adopt(suite, globals())
+UNCONNECTED = "it makes no connection"
+
+adopt(
+    suite,
+    globals(),
+    {
+        "test_every_octet_in_every_argument_of_a_command": UNCONNECTED,
+        "test_every_octet_in_every_field_of_a_mechanism": UNCONNECTED,
+        "test_a_blank_is_not_part_of_a_word": UNCONNECTED,
+    },
+)

@@ -1,4 +1,4 @@
-"""THREATS, section E, over asyncio."""
+"""Listings against hostile servers, over asyncio."""
 
 from tests import test_threats_e_listings as suite
 from tests.over_asyncio import adopt

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import certificates, namespace, seed
 from .packages import unpacked
-from .processes import serving, tail, workplace
+from .processes import PATIENCE, serving, tail, workplace
 from .server import PASSWORD, USER, Login, RealServer, ServerFailedError
 
 __all__ = ["cyrus"]
@@ -107,7 +107,7 @@ def cyrus(
 
 def _deliver(port: int, mails: Sequence[seed.Mail], users: Sequence[str], log: Path) -> None:
     """Hand each mail over once for all users (RFC 2033): one copy is stored, under many names."""
-    with smtplib.LMTP("127.0.0.1", port, timeout=30) as lmtp:
+    with smtplib.LMTP("127.0.0.1", port, timeout=PATIENCE) as lmtp:
         lmtp.ehlo_or_helo_if_needed()
         for mail in mails:
             replies = [lmtp.mail("alice@example.org"), *(lmtp.rcpt(user) for user in users)]

@@ -15,7 +15,7 @@ from typing import Literal
 
 from . import certificates, seed
 from .maildir import Maildirs
-from .processes import serving, workplace
+from .processes import PATIENCE, serving, workplace
 from .server import PASSWORD, USER, Login, RealServer, ServerFailedError, ServerMissingError
 from .tokens import KEY
 
@@ -147,7 +147,7 @@ def _program() -> str:
     if program is None:
         raise ServerMissingError(f"dovecot is not installed: {HOW}")
     version = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, check=True, timeout=10
+        [program, "--version"], capture_output=True, text=True, check=True, timeout=PATIENCE
     ).stdout.strip()
     if not version.startswith("2.3."):
         raise ServerMissingError(

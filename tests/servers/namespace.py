@@ -32,7 +32,7 @@ def require(name: str) -> None:
         [*UNSHARE, "mount", "-t", "overlay", "-o", "lowerdir=/etc:/usr", "overlay", "/usr"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=90,
     )
     if trial.returncode:
         raise ServerMissingError(f"{hint}: {trial.stderr.strip()}")

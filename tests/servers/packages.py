@@ -47,17 +47,22 @@ def unpacked(name: str) -> Path:
 def install() -> None:
     """Install dovecot, download and unpack the others; nothing is done twice. Wants root and apt.
 
-    CalledProcessError, with apt's own words on standard error, for whatever does not work after some attempts.
+    Two at once come one after the other. CalledProcessError, with apt's own words on standard error, for whatever does not work after some attempts.
     """
-    wanted = [name for name in PACKAGES if not (cache() / name / "usr").is_dir()]
-    if _installed("dovecot-pop3d") and not wanted:
-        return
-    _apt("update")
-    if not _installed("dovecot-pop3d"):
-        with _nothing_starts():
-            _apt("install", "-y", "--no-install-recommends", "dovecot-pop3d")
-    for name in wanted:
-        _unpack(name)
+    import fcntl  # POSIX, as apt is
+
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = [name for name in PACKAGES if not (cache() / name / "usr").is_dir()]
+        if _installed("dovecot-pop3d") and not wanted:
+            return
+        _apt("update")
+        if not _installed("dovecot-pop3d"):
+            with _nothing_starts():
+                _apt("install", "-y", "--no-install-recommends", "dovecot-pop3d")
+        for name in wanted:
+            _unpack(name)
 
 
 def _installed(package: str) -> bool:

@@ -1,6 +1,8 @@
 """Start a server, wait until it greets, and end it by its own process id.
 
-Owns ports and processes; knows nothing of any particular server.
+Owns ports and processes; knows nothing of any particular server. Several may do so at once, in as many processes: ports
+are held from the moment they are chosen, directories have names of their own, and a process is known by its id and the
+moment it began, as ids are given again.
 """
 
 import os
@@ -8,17 +10,20 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from .server import ServerFailedError
 
-__all__ = ["alive", "descendants", "free_ports", "serving", "workplace"]
+__all__ = ["PATIENCE", "Process", "descendants", "held_ports", "serving", "workplace"]
 
 ATTEMPTS = 5  # another program may take a port between our look and the server's
+PATIENCE = 90.0  # seconds for what takes a second or two on a machine with nothing else to do
 
 
 @contextmanager
@@ -36,13 +41,22 @@ def workplace(name: str, *, in_memory: bool = False) -> Iterator[Path]:
         shutil.rmtree(directory)
 
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Return TCP ports of 127.0.0.1, all different, that nothing listened on a moment ago."""
+@contextmanager
+def held_ports(count: int) -> Iterator[tuple[int, ...]]:
+    """Choose TCP ports of 127.0.0.1, all different, that the system gives to nobody else until the block is left.
+
+    On Linux, a socket that is bound and never listens keeps a port from those who take any, and not from a server that
+    asks for this one with SO_REUSEADDR, as all of ours do. Elsewhere it would, so there the ports are only looked up.
+    """
     with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return tuple(listener.getsockname()[1] for listener in listeners)
+        holders = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for holder in holders:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+        ports = tuple(holder.getsockname()[1] for holder in holders)
+        if sys.platform != "linux":
+            stack.close()
+        yield ports
 
 
 @contextmanager
@@ -51,7 +65,7 @@ def serving(
     *,
     ports: int,
     log: Path,
-    seconds: float = 20.0,
+    seconds: float = PATIENCE,
     contained: bool = False,
 ) -> Iterator[tuple[int, ...]]:
     """Run the command that `launch` returns for some free ports, until the block is left.
@@ -61,23 +75,23 @@ def serving(
     ServerFailedError with the end of the log if it does not come up.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        chosen = free_ports(ports)
-        process = _start(launch(chosen), log, contained=contained)
-        try:
-            _await_greeting(process, chosen[0], log, seconds)
-        except ServerFailedError as failure:
-            _stop(process, contained=contained)
-            if attempt < ATTEMPTS and "in use" in str(failure):
-                continue
-            raise
-        except BaseException:
-            _stop(process, contained=contained)
-            raise
-        break
-    try:
-        yield chosen
-    finally:
-        _stop(process, contained=contained)
+        with held_ports(ports) as chosen:
+            process = _start(launch(chosen), log, contained=contained)
+            try:
+                _await_greeting(process, chosen[0], log, seconds)
+            except ServerFailedError as failure:
+                _stop(process, contained=contained)
+                if attempt < ATTEMPTS and "in use" in str(failure):
+                    continue
+                raise
+            except BaseException:
+                _stop(process, contained=contained)
+                raise
+            try:
+                yield chosen
+            finally:
+                _stop(process, contained=contained)
+            return
 
 
 def _start(command: Sequence[str], log: Path, *, contained: bool) -> subprocess.Popen[bytes]:
@@ -95,8 +109,7 @@ def _await_greeting(process: subprocess.Popen[bytes], port: int, log: Path, seco
             trouble = f"it ended with exit status {process.returncode}"
             break
         try:
-            with socket.create_connection(("127.0.0.1", port), 1.0) as connection:
-                connection.settimeout(5.0)
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
                 greeting = connection.recv(3)
                 if greeting == b"+OK":
                     connection.sendall(b"QUIT\r\n")
@@ -124,39 +137,54 @@ def _stop(process: subprocess.Popen[bytes], *, contained: bool) -> None:
     process.terminate()
     if not contained:
         time.sleep(0.05)
-    for pid in family[:1] if contained else family:  # the first of a namespace takes the others with it
-        _kill(pid)
+    for member in family[:1] if contained else family:  # the first of a namespace takes the others with it
+        member.kill()
     try:
-        process.wait(5.0)
+        process.wait(10.0)  # then it is one that does not end because it is asked
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(5.0)
-    deadline = time.monotonic() + 5.0
-    while any(map(alive, family)) and time.monotonic() < deadline:
+        process.wait(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while any(member.alive for member in family) and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+class Process(NamedTuple):
+    """A process of whoever's: its id, and when it began, in ticks since the machine did."""
+
+    pid: int
+    began: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs; one that ended and was not waited for does not."""
+        try:
+            state, _, began = _status(self.pid)
+        except OSError:
+            return False
+        return began == self.began and state != "Z"
+
+    def kill(self) -> None:
+        """End it, if it still runs."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and was not waited for does not."""
-    try:
-        return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z")
-    except OSError:
-        return False
+def _status(pid: int) -> tuple[str, int, int]:
+    """Return state, parent and beginning of a process (proc(5)); OSError where there is none."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return fields[0], int(fields[1]), int(fields[19])
 
 
-def descendants(pid: int) -> tuple[int, ...]:
-    """Return the process ids below this one, nearest first; nothing where there is no /proc."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
+def descendants(pid: int) -> tuple[Process, ...]:
+    """Return the processes below this one, nearest first; nothing where there is no /proc."""
+    children: dict[int, list[Process]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            parent = int(entry.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.parent.name))
+            _, parent, began = _status(int(entry.name))
+            children.setdefault(parent, []).append(Process(int(entry.name), began))
     found = list(children.get(pid, []))
     for child in found:
-        found += children.get(child, [])
+        found += children.get(child.pid, [])
     return tuple(found)
