@@ -9,10 +9,10 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 import pymailbox
 from pymailbox import Account, Diagnosis, Mailbox, OAuth2, diagnose
@@ -22,10 +22,11 @@ from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.diagnosis.report import Certificate, Encryption
 from pymailbox.errors import printable
 from pymailbox.pop3 import Capabilities, Connection, tls
+from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.testing import Fault, Quirk, Server
-from pymailbox.testing.odd import OddSession
+from pymailbox.testing.client_socket import ClientSocket
+from pymailbox.testing.quirky_lines import QuirkyLines
 from pymailbox.testing.samples import SAMPLES
-from pymailbox.testing.wire import Wire
 from tests.authority import DAY, Authority, server_context
 from tests.servers import RealServer, trusting
 from tests.testing_by_hand import case, settle
@@ -41,11 +42,11 @@ class SilentTime(Clock):
     """A clock that moves whenever it is looked at while the latest connection is silent, and stands still otherwise."""
 
     connections: int = 0
-    wires: list[Wire] = field(factory=list)
-    is_silent: Callable[[Wire], bool] = field(default=lambda wire: wire.out.stalled)
+    sockets: list[ClientSocket] = field(factory=list)
+    is_silent: Callable[[ClientSocket], bool] = field(default=lambda socket: socket.out.stalled)
 
     def __call__(self) -> float:
-        if self.connections == len(self.wires) and self.wires and self.is_silent(self.wires[-1]):
+        if self.connections == len(self.sockets) and self.sockets and self.is_silent(self.sockets[-1]):
             self.advance(0.5)
         return self.now
 
@@ -54,30 +55,40 @@ class SilentTime(Clock):
 def silent_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> SilentTime:
     """The clock of every connection of a diagnosis here."""
     time = SilentTime()
-    over, answer_all = Wire.over, OddSession._answer_all
-    dropped: list[Wire] = []
+    over, discard, lines = ClientSocket.over, ClientSocket.discard, QuirkyLines.lines
+    lost: list[ClientSocket] = []  # what came on it was thrown away
+    silent: list[ClientSocket] = []  # and what was left of it is answered
 
     class Timed(Connection):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, clock=time, **options)
 
+        @classmethod
+        def from_settings(cls, settings: ConnectionSettings) -> Self:
+            return super().from_settings(evolve(settings, clock=time))
+
         def connect(self) -> None:
             time.connections += 1
             super().connect()
 
-    def noted(*args: Any, **options: Any) -> Wire:
-        time.wires.append(over(*args, **options))
-        return time.wires[-1]
+    def noted(*args: Any, **options: Any) -> ClientSocket:
+        time.sockets.append(over(*args, **options))
+        return time.sockets[-1]
 
-    def answer(session: OddSession, lines: list[bytes]) -> None:
-        answer_all(session, lines)
-        if len(lines) > 1 and Quirk.DROPS_PIPELINED in session.quirks:
-            dropped.append(session.wire)
+    def discarded(socket: ClientSocket) -> None:
+        lost.append(socket)
+        discard(socket)
+
+    def awaited(quirky: QuirkyLines) -> list[bytes]:
+        if quirky.socket in lost and Quirk.DROPS_PIPELINED in quirky.quirks:
+            silent.append(quirky.socket)
+        return lines(quirky)
 
     monkeypatch.setattr(examination, "Connection", Timed)
-    monkeypatch.setattr(Wire, "over", noted)
-    monkeypatch.setattr(OddSession, "_answer_all", answer)
-    time.is_silent = lambda wire: wire.out.stalled or wire in dropped
+    monkeypatch.setattr(ClientSocket, "over", noted)
+    monkeypatch.setattr(ClientSocket, "discard", discarded)
+    monkeypatch.setattr(QuirkyLines, "lines", awaited)
+    time.is_silent = lambda socket: socket.out.stalled or socket in silent
     return time
 
 
@@ -415,7 +426,7 @@ def test_tls_on_a_plain_port() -> None:
 @pytest.mark.parametrize("scheme", ["pop", "pop+starttls"])
 def test_plain_on_a_tls_port(scheme: str, silent_time: SilentTime) -> None:
     """The port is looked at with TLS, and the URL that would do is named; nobody logs in."""
-    silent_time.is_silent = lambda wire: wire is silent_time.wires[0]  # both sides wait for the other's first word
+    silent_time.is_silent = lambda socket: socket is silent_time.sockets[0]  # both sides wait for the other's first word
     with Server(MAILS, security="tls") as server:
         report = diagnose(server.url.replace("pops", scheme), SECRET)
         harmless(report)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import scramp
 
+from pymailbox.account import Exchange, Peer
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
 from pymailbox.pop3 import sasl
-from pymailbox.account import Exchange, Peer
 from tests.conversations import case
 
 PEER = Peer("server.example.com")

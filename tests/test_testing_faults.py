@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymailbox.testing import Fault, Server, wire
+from pymailbox.testing import Fault, Server, client_socket
 from tests.testing_by_hand import LOGIN, MAILS, Hand, Listening, case, settle, talk, threads_left, trust
 from tests.timing import GENEROUS
 
@@ -95,7 +95,7 @@ def test_cut_towards_the_server() -> None:
 
 def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence after that many octets; the connection stays open, QUIT or not, and the server still closes at once."""
-    monkeypatch.setattr(wire, "_LINGER", 3600.0)  # close() does not wait for what a client may take
+    monkeypatch.setattr(client_socket, "_LINGER", 3600.0)  # close() does not wait for what a client may take
     before = threading.enumerate()
     retr = WHOLE.index(b"+OK %d octets" % len(MAILS[1]))
     for fault, expected in ((Fault.stall(40), WHOLE[:40]), (Fault.stall(3, command="RETR"), WHOLE[: retr + 3])):
@@ -233,7 +233,7 @@ ENDLESS = [
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_endless(security: str, octets: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The start, then the chunk without end, at full speed, until the client goes; and the server can always close."""
-    monkeypatch.setattr(wire, "_LINGER", 3600.0)  # close() does not wait for what a client may take
+    monkeypatch.setattr(client_socket, "_LINGER", 3600.0)  # close() does not wait for what a client may take
     for command, start, chunk in ENDLESS:
         with case(command):
             take_endless(security, command, start, chunk, octets)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pymailbox.testing import Fault, Proxy, Server, wire
+from pymailbox.testing import Fault, Proxy, Server, client_socket
 from tests.test_testing_faults import LINES, WHOLE, heard
 from tests.testing_by_hand import LOGIN, MAILS, Hand, settle, talk, threads_left
 from tests.timing import GENEROUS
@@ -82,7 +82,7 @@ def test_latency_delays_without_slowing() -> None:
 
 def test_it_closes_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stuck clients, a server that is not there: close() waits for nobody and leaves no thread."""
-    monkeypatch.setattr(wire, "_LINGER", 3600.0)
+    monkeypatch.setattr(client_socket, "_LINGER", 3600.0)
     before = threading.enumerate()
     with Server(MAILS, faults=[Fault.stall(0)]) as server, through(server) as proxy, Hand(proxy) as hand:
         hand.send(*LINES)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pymailbox.testing import Quirk, Server, odd_manners
+from pymailbox.testing import Quirk, Server, quirky_mail
 from tests.testing_by_hand import MAILS, Hand, case, settle, talk
 from tests.timing import GENEROUS
 
@@ -651,7 +651,7 @@ def _(quirk: Quirk) -> None:
 @shows(Quirk.LOCK_LINGERS)
 def _(quirk: Quirk) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(odd_manners, "_LINGERS", 3600.0)
+        patch.setattr(quirky_mail, "_LINGERS", 3600.0)
         with Server(MAILS, quirks=quirk, lock_wait=0.1) as server:
             with Hand(server) as hand:
                 hand.login()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymailbox.testing import Server, wire
+from pymailbox.testing import Server, client_socket
 from tests.testing_by_hand import LOGIN, MAILS, Hand, case, is_gone, settle, talk, threads_left, trust
 from tests.timing import GENEROUS
 
@@ -325,7 +325,7 @@ def test_two_full_buffers_are_no_deadlock(security: str) -> None:
 
 def test_stuck_clients_do_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """close() waits for no client that never reads, never speaks, or never shakes hands, and leaves no thread."""
-    monkeypatch.setattr(wire, "_LINGER", 3600.0)
+    monkeypatch.setattr(client_socket, "_LINGER", 3600.0)
     before = threading.enumerate()
     mails = [b"x" * 100_000 + b"\r\n"]
     hands = []

@@ -30,7 +30,7 @@ def test_an_unconfirmed_commit_names_what_is_in_doubt() -> None:
         (Fault.refuse("QUIT", text="some deleted messages not removed"), "not removed"),
         (Fault.stall(command="QUIT"), ""),
         (Fault.drop("QUIT"), ""),
-        (Fault.drop("QUIT", carried_out=True), ""),
+        (Fault.drop("QUIT", takes_effect=True), ""),
         (Fault.cut(0, how="rst", command="QUIT"), ""),
     ):
         with case(fault), Server(MAILS, faults=[fault]) as server:

@@ -27,6 +27,7 @@ class Listener:
     _stop: tuple[socket.socket, socket.socket]
     _name: str
     _threads: list[threading.Thread] = Factory(list)
+    _starting: threading.Lock = Factory(threading.Lock)
     _closed: bool = False
 
     @classmethod
@@ -60,16 +61,19 @@ class Listener:
     def wait(self, timeout: float) -> None:
         """Wait until no connection is being served. TimeoutError when one still is."""
         deadline = monotonic() + timeout
-        for thread in self._threads[1:]:
+        with self._starting:
+            threads = self._threads[1:]
+        for thread in threads:
             thread.join(max(0.0, deadline - monotonic()))
             if thread.is_alive():
                 raise TimeoutError(f"a connection is still open after {timeout} seconds")
 
     def _start(self, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=self._name, daemon=True)
-        # The first is the one that accepts; of the others only the living are kept.
-        thread.start()  # first, so that whoever waits meets no thread that has not begun
-        self._threads = [*self._threads[:1], *(old for old in self._threads[1:] if old.is_alive()), thread]
+        with self._starting:  # whoever waits sees every thread that has begun, and none that has not
+            thread.start()
+            # The first is the one that accepts; of the others only the living are kept.
+            self._threads = [*self._threads[:1], *(old for old in self._threads[1:] if old.is_alive()), thread]
 
     def _accept(self) -> None:
         with selectors.DefaultSelector() as selector:
