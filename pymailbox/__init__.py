@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymailbox.account import Account, OAuth2
-    from pymailbox.aio import AsyncMailbox, Result, gather_accounts
-    from pymailbox.aio_message import AsyncMessage
     from pymailbox.content import Address, Attachment, Content, Headers
     from pymailbox.diagnosis import Diagnosis, diagnose
     from pymailbox.errors import (
@@ -34,19 +32,23 @@ if TYPE_CHECKING:
         Timeout,
         TLSError,
     )
-    from pymailbox.mailbox import Mailbox
-    from pymailbox.message import Message
+    from pymailbox.mailbox.abstract import MailboxOptions
+    from pymailbox.mailbox.async_mailbox import AsyncMailbox
+    from pymailbox.mailbox.async_message import AsyncMessage
+    from pymailbox.mailbox.mailbox import Mailbox
+    from pymailbox.mailbox.message import Message
+    from pymailbox.many import AccountResult, gather_accounts
     from pymailbox.pop3.limits import Limits
-    from pymailbox.sequence import MailboxOptions
 
 __version__ = "0.1.0"
 
 #: Where each public name lives.
 _HOMES = {
     "Account": "account",
+    "AccountResult": "many",
     "Address": "content",
-    "AsyncMailbox": "aio",
-    "AsyncMessage": "aio_message",
+    "AsyncMailbox": "mailbox.async_mailbox",
+    "AsyncMessage": "mailbox.async_message",
     "Attachment": "content",
     "AuthenticationError": "errors",
     "CommandError": "errors",
@@ -59,26 +61,26 @@ _HOMES = {
     "LimitExceeded": "errors",
     "Limits": "pop3.limits",
     "LoginDelay": "errors",
-    "Mailbox": "mailbox",
+    "Mailbox": "mailbox.mailbox",
     "MailboxError": "errors",
     "MailboxLocked": "errors",
-    "MailboxOptions": "sequence",
-    "Message": "message",
+    "MailboxOptions": "mailbox.abstract",
+    "Message": "mailbox.message",
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
     "OAuth2": "account",
     "PermanentFailure": "errors",
     "ProtocolError": "errors",
-    "Result": "aio",
     "TLSError": "errors",
     "TemporaryFailure": "errors",
     "Timeout": "errors",
     "diagnose": "diagnosis",
-    "gather_accounts": "aio",
+    "gather_accounts": "many",
 }
 
 __all__ = [
     "Account",
+    "AccountResult",
     "Address",
     "AsyncMailbox",
     "AsyncMessage",
@@ -104,7 +106,6 @@ __all__ = [
     "OAuth2",
     "PermanentFailure",
     "ProtocolError",
-    "Result",
     "TLSError",
     "TemporaryFailure",
     "Timeout",

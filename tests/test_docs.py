@@ -13,9 +13,9 @@ import pytest
 import pymailbox
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
+from tests import ROOT
 from tests.timing import GENEROUS
 
-ROOT = Path(__file__).resolve().parent.parent
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 #: Pages whose examples run here, with an embedded server as `server`; others have tests of their own.

@@ -3,17 +3,15 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from pymailbox import Mailbox
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
+from tests import ROOT
 from tests.servers import RealServer, trusting
 from tests.timing import GENEROUS
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.timing import GENEROUS
 
-ROOT = Path(__file__).resolve().parent.parent / "pymailbox"
+ROOT = ROOT / "pymailbox"
 
 #: From the top of the house to its cellar; a module may import what stands below it.
 FLOORS = [

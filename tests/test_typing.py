@@ -11,10 +11,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from pymailbox import AsyncMailbox, Mailbox, MailboxOptions
-from tests import test_poplib_typing
+from tests import ROOT
 from tests.typing import options
-
-ROOT = test_poplib_typing.ROOT
 
 #: Mistakes that are found when the login is due.
 AT_THE_LOGIN = {"a_coroutine_function_in_a_connection", "a_number_as_password"}

@@ -8,10 +8,10 @@ from typing import Unpack
 from attrs import evolve
 
 from pymailbox.account import Account, Password
-from pymailbox.diagnosis.examination import Examination
 from pymailbox.diagnosis.report import Diagnosis
-from pymailbox.mailbox import Mailbox
-from pymailbox.sequence import MailboxOptions
+from pymailbox.diagnosis.run import DiagnosisRun
+from pymailbox.mailbox.abstract import MailboxOptions
+from pymailbox.mailbox.mailbox import Mailbox
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -44,6 +44,6 @@ def diagnose(
         mailbox = Mailbox.from_account(account, **options)
     else:
         mailbox = Mailbox.from_url(target, password, **options)
-    examination = Examination(mailbox)
+    examination = DiagnosisRun(mailbox)
     examination.run()
     return examination.conclude()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymailbox.pop3 import commands, sasl, tls
-    from pymailbox.pop3.aio import AsyncConnection
+    from pymailbox.pop3.async_connection import AsyncConnection
     from pymailbox.pop3.capabilities import Capabilities
     from pymailbox.pop3.commands import Stat
     from pymailbox.pop3.connection import Connection
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncConnection", "Capabilities", "Connection", "Stat", "commands", "sasl", "tls"]
 
 _HOMES = {
-    "AsyncConnection": "aio",
+    "AsyncConnection": "async_connection",
     "Capabilities": "capabilities",
     "Connection": "connection",
     "Stat": "commands",

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
+from pymailbox.pop3.abstract import AbstractConnection
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import ReplyTimeout, until
-from pymailbox.pop3.endpoint import Endpoint
 from pymailbox.pop3.session import Batch
 from pymailbox.pop3.transport import Transport, connect, is_loopback
 from pymailbox.secrets import secret
@@ -23,7 +23,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-class Driver(Endpoint):
+class Driver(AbstractConnection):
     """One session over one blocking socket; `Connection` gives it names."""
 
     _transport: Transport | None = None

@@ -12,12 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import ROOT
 from tests.benchmarks import chart, tables
 from tests.benchmarks.limits import judge
 from tests.benchmarks.rounds import NOT_INSTALLED, Failure, Stage, run_rounds
 from tests.benchmarks.works import WORKS
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import trustme
 
+from tests import ROOT
 from tests.benchmarks import crowd
 from tests.benchmarks.mailbags import fill, shape
 from tests.benchmarks.memory_server import PASSWORD
@@ -241,7 +242,7 @@ def background(command: list[str]) -> Iterator[dict[str, int]]:
         [sys.executable, "-m", f"tests.benchmarks.{command[0]}", *command[1:]],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     with process:  # closes its standard input, which ends it
         assert process.stdout is not None
@@ -257,7 +258,7 @@ def finish(command: list[str]) -> tuple[float, float, bytes]:
     Its ru_maxrss says nothing: on Linux it begins with what this process had when it forked.
     """
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2])
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
     assert process.stdout is not None
     timer = threading.Timer(PATIENCE, process.kill)
     timer.start()

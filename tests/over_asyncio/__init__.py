@@ -2,7 +2,7 @@
 
 Each module adopts a suite of `tests`: its fixtures and its tests, which run once more with `Connection` and `Mailbox`
 replaced by their twins behind the facades of `tests.drivers`. What only threads, signals and processes can do is left
-out by name, with its reason; `tests.test_pop3_aio` has what only an event loop can.
+out by name, with its reason; `tests.pop3.test_async_connection` has what only an event loop can.
 """
 
 import inspect

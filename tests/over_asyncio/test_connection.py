@@ -1,7 +1,7 @@
 """The connection driven to its edges, over asyncio."""
 
-from tests import test_connection as suite
 from tests.over_asyncio import CALLBACKS, adopt
+from tests.pop3 import test_connection as suite
 
 adopt(
     suite,

@@ -1,7 +1,7 @@
 """No octet of an argument is a command, over asyncio."""
 
-from tests import test_login_injection as suite
 from tests.over_asyncio import adopt
+from tests.pop3 import test_login_injection as suite
 
 UNCONNECTED = "it makes no connection"
 

@@ -1,6 +1,6 @@
 """Every mechanism on real servers, over asyncio."""
 
-from tests import test_login_servers as suite
 from tests.over_asyncio import adopt
+from tests.pop3 import test_login_servers as suite
 
 adopt(suite, globals())

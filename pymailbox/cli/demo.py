@@ -1,0 +1,97 @@
+"""The demonstration: a real session from login to commit, on a sample mailbox served on loopback.
+
+`python -m pymailbox demo` shows each line of code and then what it does. Nothing leaves this machine.
+"""
+
+from collections.abc import Iterator
+from secrets import token_urlsafe
+
+from pymailbox.errors import CommandError
+from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.mailbox.message import Message
+from pymailbox.terminal import inert, local_time, octets, table, window
+from pymailbox.testing import Server
+from pymailbox.testing.samples import SAMPLES
+
+__all__ = ["demonstrate", "list_mailbox"]
+
+_SIZE = 8  # columns: "999.9 KB"
+_NARROW, _WIDE = 72, 100  # columns of a window: below the first no time of day, from the second on addresses with names
+
+
+def list_mailbox(inbox: Mailbox) -> None:
+    """Print the messages of a mailbox as a table, each as its headers arrive; nothing is downloaded.
+
+    A message that the server does not give is a row that says so, and the rest goes on.
+    """
+    room = window()
+    number = max(3, len(str(len(inbox))))
+    wide = room is None or room >= _WIDE
+    date = 10 if room is not None and room < _NARROW else 16
+    sender = 28 if room is None or wide else max(6, (room - number - _SIZE - date - 8) * 2 // 5)
+    table(
+        ("No.", "Size", "Date", "From", "Subject"),
+        _rows(inbox, date=date, addresses=wide),
+        widths=(number, _SIZE, date, sender),
+        right=(0, 1),
+    )
+
+
+def _rows(inbox: Mailbox, *, date: int, addresses: bool) -> Iterator[tuple[str, ...]]:
+    for message in inbox:
+        if not message.deleted:
+            moment, sender, subject = _headers(message, addresses=addresses)
+            yield str(message.number), octets(message.size), moment[:date], sender, subject
+
+
+def _headers(message: Message, *, addresses: bool) -> tuple[str, str, str]:
+    try:
+        sender = message.from_
+    except CommandError as refused:
+        return "", "", f"(not given: {refused.response or refused.problem})"
+    shown = "" if sender is None else str(sender) if addresses else sender.name or sender.email
+    return local_time(message.date), shown, message.subject
+
+
+def demonstrate() -> None:
+    """Serve the sample mailbox, read it, delete from it, commit, and look again."""
+    password = token_urlsafe(12)
+    with Server(SAMPLES, user="robin", password=password) as server:
+        print(f"A POP3 server with {len(SAMPLES)} sample mails is running at {server.url}\n")
+
+        _code("with Mailbox.from_url(url, password) as inbox:")
+        with Mailbox.from_url(server.url, password) as inbox:
+            _code("    len(inbox), inbox.size")
+            print(f"    {len(inbox)} messages, {inbox.size:,} octets\n")
+
+            _code("    for message in inbox: ...            # headers by TOP, read ahead in a pipeline")
+            list_mailbox(inbox)
+
+            message = inbox[2]
+            _code("\n    message = inbox[2]                    # the body by RETR, when it is asked for")
+            print(f"    {message.subject!r} from {message.from_}")
+            print("    " + inert(message.body).strip().replace("\n", "\n    "))
+            for attachment in message.attachments:
+                print(f"    attached: {attachment.filename} ({attachment.content_type}, {octets(attachment.size)})")
+
+            _code("\n    inbox.delete(inbox[:3])               # DELE, pipelined")
+            inbox.delete(inbox[:3])
+            print(f"    marked: {_numbers(inbox)}")
+            _code("    inbox[2].undelete()                   # RSET, and DELE again for the others")
+            inbox[2].undelete()
+            print(f"    marked: {_numbers(inbox)}")
+            _code("# leaving the block says QUIT: the deletions are committed")
+
+        _code("\nwith Mailbox.from_url(url, password) as inbox:   # a new session")
+        with Mailbox.from_url(server.url, password) as inbox:
+            list_mailbox(inbox)
+            print(f"\n{len(inbox)} messages are left: numbers 1 and 2 are gone, and the rest moved up.")
+
+
+def _code(line: str) -> None:
+    for part in line.split("\n"):
+        print(f">>> {part}" if part else "")
+
+
+def _numbers(inbox: Mailbox) -> str:
+    return ", ".join(str(message.number) for message in inbox.deleted) or "none"

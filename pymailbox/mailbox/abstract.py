@@ -1,0 +1,250 @@
+"""MessageSequence: what a mailbox is without I/O, in both colours: its account, its messages by position."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack, cast, overload
+
+from attrs import evolve
+
+from pymailbox.account import Account, Auth, OAuth2, Security, default_port
+from pymailbox.mailbox import transaction
+from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
+from pymailbox.mailbox.state import MailboxState
+from pymailbox.pop3.abstract import AbstractConnection
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.flows import Flow
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.session import Session
+from pymailbox.pop3.settings import ConnectionSettings
+from pymailbox.secrets import secret
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+__all__ = ["AbstractMailbox", "MailboxOptions"]
+
+E = TypeVar("E", bound=AbstractMessage[Any])
+C = TypeVar("C", bound=AbstractConnection)
+#: What may be given as the password: `Password`, or `AsyncPassword` where it can be awaited.
+P = TypeVar("P")
+
+
+class MailboxOptions(TypedDict, total=False):
+    """The keyword options of `Mailbox` and `AsyncMailbox`, each optional; a misspelt one is a type error.
+
+    `from_url`, `from_account`, `diagnose` and `gather_accounts` take them too, and a function of your own can pass
+    them on in the same way.
+
+    >>> from typing import Unpack
+    >>> from pymailbox import Mailbox, MailboxOptions
+    >>> def work_account(**options: Unpack[MailboxOptions]) -> Mailbox:
+    ...     return Mailbox.from_url("pops://me@pop.example.com", **options)
+    >>> work_account(timeout=10, read_only=True)
+    <Mailbox 'pops://me@pop.example.com:995', not open>
+    """
+
+    #: None: 995 for "tls", else 110.
+    port: int | None
+    #: "tls" (from the first byte), "starttls" (required) or "none".
+    security: Security
+    #: A mechanism, `OAuth2(...)` or a mechanism's name; None picks the strongest.
+    auth: Auth
+    #: None: TLS 1.2 or newer, verified by the system's authorities.
+    ssl_context: "ssl.SSLContext | None"
+    #: Seconds of silence; None waits for ever.
+    timeout: float | None
+    #: None: the defaults of `Limits`.
+    limits: Limits | None
+    #: Refuse to delete, and never say QUIT after a message was retrieved.
+    read_only: bool
+    #: Let a password be sent without TLS to another machine.
+    allow_plaintext: bool
+    #: Ask for UTF8 (RFC 6856) where the server lists it.
+    utf8: bool
+    #: False: never send CAPA.
+    capa: bool
+    #: None: where the server lists PIPELINING. False: never.
+    pipelining: bool | None
+    #: `socks5://user:password@host:port`, or socks4, or http.
+    proxy: str | None
+    #: The local address and port to connect from.
+    source_address: tuple[str, int] | None
+    #: A socket that is connected already; for one session.
+    sock: "socket.socket | None"
+
+
+class AbstractMailbox(ABC, Generic[E, C, P]):
+    """A session as a lazy sequence of messages: nothing here asks the server."""
+
+    #: Whether what a callable for a password or a token returns can be awaited.
+    _can_await: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        host: str,
+        user: str | None = None,
+        password: P | None = None,
+        *,
+        port: int | None = None,
+        security: Security = "tls",
+        auth: Auth = None,
+        ssl_context: "ssl.SSLContext | None" = None,
+        timeout: float | None = 30.0,
+        limits: Limits | None = None,
+        read_only: bool = False,
+        allow_plaintext: bool = False,
+        utf8: bool = True,
+        capa: bool = True,
+        pipelining: bool | None = None,
+        proxy: str | None = None,
+        source_address: tuple[str, int] | None = None,
+        sock: "socket.socket | None" = None,
+    ) -> None:
+        password, proxy = secret(password), secret(proxy)  # what follows may raise, with these among its variables
+        #: Where the mailbox is and how to log in.
+        self.account = Account(
+            host,
+            user,
+            cast(Any, password),  # the two kinds of mailbox say what it may be; Account takes either
+            port=default_port(security) if port is None else port,
+            security=security,
+            auth=auth,
+        )
+        if not self._can_await:
+            _refuse_coroutines(self.account)
+        self._utf8 = utf8
+        self._read_only = read_only
+        self._settings = ConnectionSettings(
+            host=host,
+            port=self.account.port,
+            security=security,
+            ssl_context=ssl_context,
+            timeout=timeout,
+            limits=limits,
+            pipelining=pipelining,
+            capa=capa,
+            allow_plaintext=allow_plaintext,
+            proxy=proxy,
+            source_address=source_address,
+            sock=sock,
+        )
+        self._connection = self._new_connection()
+        self._opened: OpenMailbox[E, C] | None = None
+
+    @classmethod
+    def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
+        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`."""
+        return cls.from_account(Account.from_url(url, cast(Any, password)), **options)
+
+    @classmethod
+    def from_account(cls, account: Account, **options: Unpack[MailboxOptions]) -> Self:
+        """Make a mailbox from an account; `options` are those of the constructor."""
+        given: MailboxOptions = {"port": account.port, "security": account.security, "auth": account.auth, **options}
+        return cls(account.host, account.user, cast("P | None", account.password), **given)
+
+    @abstractmethod
+    def _new_connection(self) -> C:
+        """Make a connection that is not open yet."""
+
+    def _check_fresh(self) -> None:
+        if self._settings.sock is not None:
+            raise ValueError("the socket this mailbox was made with is used up; make a new mailbox with a new socket")
+
+    def _fresh_connection(self) -> C:
+        """Make the connection of the next session: one by one where the server stalled a pipeline (decision 7)."""
+        self._check_fresh()
+        if self._session.may_pipeline is False:
+            self._settings = evolve(self._settings, pipelining=False)
+        return self._new_connection()
+
+    @property
+    def _session(self) -> Session:
+        return self._connection.session
+
+    def _begin(self) -> Flow[MailboxState[E]]:
+        """Log in and ask how much there is: what runs over a connection that was just made."""
+        account = self.account
+        return transaction.open_session(
+            self._session,
+            account.security,
+            account.user,
+            account.password,
+            account.auth,
+            utf8=self._utf8,
+            read_only=self._read_only,
+        )
+
+    def _require_open(self) -> OpenMailbox[E, C]:
+        opened = self._opened
+        if opened is None:
+            raise ValueError("the mailbox is not open; use `with` or call open()")
+        return opened
+
+    # --- facts --------------------------------------------------------------------------------------------
+
+    @property
+    def greeting(self) -> str:
+        """The text of the server's greeting."""
+        return self._session.greeting
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server says it can do, by the last CAPA."""
+        return self._session.capabilities or Capabilities()
+
+    @property
+    def connection(self) -> C:
+        """The connection below this mailbox."""
+        return self._connection
+
+    # --- the sequence -------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self._require_open().state.count
+
+    @overload
+    def __getitem__(self, index: int) -> E: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[E, ...]: ...
+    def __getitem__(self, index: int | slice) -> E | tuple[E, ...]:
+        opened = self._require_open()
+        if isinstance(index, slice):
+            return tuple(opened.message(number) for number in range(1, opened.state.count + 1)[index])
+        return opened.message(opened.state.position(index))
+
+    def __iter__(self) -> Iterator[E]:
+        opened = self._require_open()
+        return map(opened.message, range(1, opened.state.count + 1))
+
+    def __reversed__(self) -> Iterator[E]:
+        opened = self._require_open()
+        return map(opened.message, range(opened.state.count, 0, -1))
+
+    def __contains__(self, value: object) -> bool:
+        return self._require_open().owns(value)
+
+    @property
+    def deleted(self) -> tuple[E, ...]:
+        """The messages marked now, in the order of the mailbox."""
+        opened = self._require_open()
+        return tuple(map(opened.message, sorted(opened.state.deleted)))
+
+    def __repr__(self) -> str:
+        if "_opened" not in vars(self):  # the constructor refused its arguments: a traceback may show what there is
+            return f"<{type(self).__name__}, never made>"
+        state = "not open" if self._opened is None else f"{self._opened.state.count} messages"
+        return f"<{type(self).__name__} {self.account.url!r}, {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"{name} cannot be pickled or copied: it is one session; make a new one from its account")
+
+
+def _refuse_coroutines(account: Account) -> None:
+    """Raise TypeError where the password or the token of a blocking mailbox is a coroutine function."""
+    token = account.auth.token if isinstance(account.auth, OAuth2) else None
+    for what, value in (("password", account.password), ("token", token)):
+        if inspect.iscoroutinefunction(value):
+            raise TypeError(f"the callable for the {what} is a coroutine function; that is for AsyncMailbox")

@@ -1,0 +1,222 @@
+"""AsyncMessage: one message of a session over asyncio, fetched as it is read.
+
+The twin of `Message`: what may have to ask the server is a coroutine of the same name without arguments.
+"""
+
+import asyncio
+import inspect
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from pymailbox.mailbox import reading, transaction
+from pymailbox.mailbox.atomic import AtomicFile
+from pymailbox.mailbox.open_mailbox import AbstractMessage
+from pymailbox.pop3.async_connection import AsyncConnection
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from email.message import EmailMessage
+
+    from pymailbox.content import Address, Attachment, Content, Headers
+
+__all__ = ["AsyncMessage", "Writable"]
+
+
+class Writable(Protocol):
+    """A file to write to; what `write` returns is awaited where that can be."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write some octets."""
+
+
+class AsyncMessage(AbstractMessage[AsyncConnection]):
+    """One message, fetched as it is read: headers by TOP, the rest by RETR.
+
+    Messages come from a mailbox: `inbox[0]`, `async for message in inbox`. Reading never raises on a strange mail;
+    what it can raise is `MessageUnavailable` (the server does not give it, or it is marked) and `ConnectionLost`.
+
+    >>> import asyncio
+    >>> from pymailbox import AsyncMailbox
+    >>> from pymailbox.testing import Server
+    >>> async def main():
+    ...     with Server([b"From: Ann <ann@example.com>\\r\\nSubject: Lunch\\r\\n\\r\\nAt noon?\\r\\n"]) as server:
+    ...         async with AsyncMailbox.from_url(server.url, "secret") as inbox:
+    ...             message = inbox[0]
+    ...             print(message.number, await message.subject(), await message.from_(), repr(await message.text()))
+    >>> asyncio.run(main())
+    1 Lunch Ann <ann@example.com> 'At noon?\\n'
+    """
+
+    __slots__ = ()
+
+    # --- what the listings say ----------------------------------------------------------------------------
+
+    async def size(self) -> int | None:
+        """Octets by LIST, a hint: many servers count otherwise. One LIST for the whole mailbox, once."""
+        mailbox = self._mailbox
+        sizes = mailbox.state.sizes
+        if sizes is None:
+            sizes = await mailbox.connection.run(reading.sizes(mailbox.state))
+        return sizes[self.number - 1]
+
+    async def uid(self) -> str | None:
+        """The name that lasts beyond the session (RFC 1939 §7); None where it is blank. One UIDL, once."""
+        mailbox = self._mailbox
+        uids = mailbox.state.uids
+        if uids is None:
+            uids = await mailbox.connection.run(reading.uids(mailbox.state))
+        return uids[self.number - 1]
+
+    # --- headers: TOP n 0 ---------------------------------------------------------------------------------
+
+    async def headers(self) -> "Headers":
+        """All header fields; from the body once that is here (Q56)."""
+        mailbox = self._mailbox
+        headers = mailbox.cached_headers(self)
+        return headers if headers is not None else await mailbox.connection.run(mailbox.ask_headers(self))
+
+    async def subject(self) -> str:
+        """The Subject, decoded; "" when there is none."""
+        return (await self.headers()).subject
+
+    async def from_(self) -> "Address | None":
+        """The first address of From, or the name there without an address; None when there is none."""
+        return (await self.headers()).from_
+
+    async def to(self) -> "tuple[Address, ...]":
+        """The addresses of To."""
+        return (await self.headers()).to
+
+    async def cc(self) -> "tuple[Address, ...]":
+        """The addresses of Cc."""
+        return (await self.headers()).cc
+
+    async def bcc(self) -> "tuple[Address, ...]":
+        """The addresses of Bcc."""
+        return (await self.headers()).bcc
+
+    async def reply_to(self) -> "tuple[Address, ...]":
+        """The addresses of Reply-To."""
+        return (await self.headers()).reply_to
+
+    async def date(self) -> "datetime | None":
+        """The Date, always aware; None when there is none or it is not a date."""
+        return (await self.headers()).date
+
+    async def date_str(self) -> str:
+        """The Date as written; "" when there is none."""
+        return (await self.headers()).date_str
+
+    async def message_id(self) -> str | None:
+        """The Message-ID as written, with its angle brackets; None when there is none."""
+        return (await self.headers()).message_id
+
+    # --- the whole message: RETR --------------------------------------------------------------------------
+
+    async def raw(self) -> bytes:
+        """The message exactly as it was sent, dots unstuffed."""
+        mailbox = self._mailbox
+        raw = mailbox.cached_raw(self)
+        return raw if raw is not None else await mailbox.connection.run(mailbox.ask_raw(self))
+
+    async def content(self) -> "Content":
+        """The whole message as a pure value, usable offline; pickles."""
+        return self._mailbox.content_of(self, await self.raw())
+
+    async def body(self) -> str:
+        """What a person would read: the best of each alternative, HTML as text, flowed lines joined."""
+        return (await self.content()).body
+
+    async def text(self) -> str | None:
+        """The inline text/plain parts in order, joined by a blank line; None when there is none."""
+        return (await self.content()).text
+
+    async def html(self) -> str | None:
+        """The inline text/html parts in order, joined by a blank line; None when there is none."""
+        return (await self.content()).html
+
+    async def attachments(self) -> "tuple[Attachment, ...]":
+        """All parts that are not the mail's own text, decoded, in order; attached mails are one each."""
+        return (await self.content()).attachments
+
+    async def email(self) -> "EmailMessage":
+        """The mail as the standard library parses it, anew each time; may raise on mail it cannot parse."""
+        return (await self.content()).email
+
+    async def preview(self, lines: int = 10) -> str:
+        """Return what a person would read of the first `lines` lines of the body; TOP, no RETR (but Q16)."""
+        mailbox = self._mailbox
+        return await mailbox.connection.run(mailbox.ask_preview(self, lines))
+
+    # --- to disk ------------------------------------------------------------------------------------------
+
+    async def write_to(self, file: Writable) -> int:
+        """Write the raw message to a binary file; return the octets. Memory is bounded by some chunks.
+
+        `write` may be a coroutine function. A failure leaves what was written so far; what the file raises passes
+        through and ends the session. A file of the system's blocks the event loop for as long as a write takes.
+        """
+        mailbox = self._mailbox
+        raw = mailbox.cached_raw(self)
+        if raw is not None:
+            await _write_all(file, raw)
+            return len(raw)
+        return await mailbox.connection.run(
+            reading.stream(mailbox.state, self.number, lambda chunk: _write_all(file, chunk))
+        )
+
+    async def save(self, path: str | os.PathLike[str]) -> int:
+        """Save the raw message as a file; return the octets. An existing file is replaced.
+
+        It is written beside its place, forced to disk (in a thread) and renamed: a failure leaves nothing, and a
+        `delete()` that follows cannot outrun the copy. A cancellation meanwhile waits for the disk; then there is
+        the whole file or nothing.
+        """
+        draft = AtomicFile(path)
+        try:
+            octets = await self.write_to(draft.file)
+            await _in_thread(draft.commit)
+        except BaseException:
+            draft.discard()
+            raise
+        return octets
+
+    # --- deletion -----------------------------------------------------------------------------------------
+
+    async def delete(self) -> None:
+        """Mark the message (DELE); doing it twice changes nothing."""
+        mailbox = self._mailbox
+        await mailbox.connection.run(transaction.delete(mailbox.state, (self.number,)))
+
+    async def undelete(self) -> None:
+        """Take back the mark: RSET, and DELE again for all others; prefer `inbox.undelete()` for many."""
+        mailbox = self._mailbox
+        await mailbox.connection.run(transaction.undelete(mailbox.state, (self.number,)))
+
+
+async def _write_all(file: Writable, data: bytes) -> None:
+    """Write all of `data`: an unbuffered file may take less at a time."""
+    while True:
+        written = file.write(data)
+        if inspect.isawaitable(written):
+            written = await written
+        if not isinstance(written, int) or written >= len(data):
+            return
+        data = data[written:]
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Run `work` in a thread to its end; a cancellation is raised behind it, as a thread cannot be stopped."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failure = task.exception()
+    if cancelled is not None:
+        raise cancelled
+    if failure is not None:
+        raise failure

@@ -1,0 +1,46 @@
+"""Draft: a file written beside its place, forced to disk and renamed, so that there is the whole of it or nothing."""
+
+import os
+from typing import Any
+
+__all__ = ["AtomicFile", "write_all"]
+
+
+class AtomicFile:
+    """A file that takes its place with `commit()`; `discard()` leaves nothing of it."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        import tempfile
+        from pathlib import Path
+
+        self._path = Path(path)
+        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._path.parent)
+        self._name = Path(name)
+        #: The file to write to.
+        self.file = os.fdopen(descriptor, "wb", buffering=0)
+
+    def commit(self) -> None:
+        """Force the file to disk and put it in its place; an existing file is replaced."""
+        with self.file:
+            os.fsync(self.file.fileno())
+        self._name.replace(self._path)
+        if os.name == "nt":
+            return  # Windows opens no directories
+        descriptor = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Remove what was written, unless it has taken its place."""
+        self.file.close()
+        self._name.unlink(missing_ok=True)
+
+
+def write_all(file: Any, data: bytes) -> None:
+    """Write all of `data`: an unbuffered file may take less at a time."""
+    written = file.write(data)
+    while isinstance(written, int) and written < len(data):
+        data = data[written:]
+        written = file.write(data)

@@ -1,0 +1,186 @@
+"""Mailbox: a POP3 session as a sequence of messages and as a transaction.
+
+The sequence is lazy: counting, indexing and iterating download nothing. The transaction is the `with` block: a clean
+end says QUIT, which commits the deletions; an exception takes them back. What to say to the server is in
+`transaction` and `reading`; this module runs those flows over a blocking `Connection`.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from pymailbox.account import Password
+from pymailbox.errors import ConcurrentUse, MailboxError
+from pymailbox.mailbox import reading, transaction
+from pymailbox.mailbox.abstract import AbstractMailbox
+from pymailbox.mailbox.message import Message
+from pymailbox.mailbox.open_mailbox import OpenMailbox
+from pymailbox.mailbox.state import MailboxState
+from pymailbox.pop3 import commands
+from pymailbox.pop3.connection import Connection
+from pymailbox.pop3.flows import Flow, ask
+
+__all__ = ["Mailbox"]
+
+
+class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message]):
+    """A POP3 account as a lazy sequence of messages.
+
+    Nothing is connected until `with` or `open()`. Deleted messages keep their place and are counted; a session is a
+    snapshot, and new mail needs `reopen()`.
+
+    >>> from pymailbox import Mailbox
+    >>> from pymailbox.testing import Server
+    >>> with Server([b"Subject: one\\r\\n\\r\\n1\\r\\n", b"Subject: two\\r\\n\\r\\n2\\r\\n"]) as server:
+    ...     with Mailbox(server.host, "me", "secret", port=server.port, security="none") as inbox:
+    ...         print(len(inbox), [message.subject for message in inbox])
+    ...         inbox[0].delete()
+    ...     with Mailbox.from_url(server.url, "secret") as inbox:
+    ...         print(len(inbox), inbox[0].subject)
+    2 ['one', 'two']
+    1 two
+    """
+
+    def _new_connection(self) -> Connection:
+        return Connection.from_settings(self._settings)
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    def open(self) -> Self:
+        """Connect, log in and ask how much there is; returns the mailbox.
+
+        Raises `ConnectionLost`, `Timeout`, `TLSError`, `AuthenticationError`, `MailboxLocked`, `LoginDelay`,
+        `TemporaryFailure`, `NotSupported`. Nothing stays open after a failure.
+        """
+        if self._opened is not None:
+            raise ValueError("this mailbox is open already")
+        if self._connection.opened:
+            self._connection = self._fresh_connection()
+        connection = self._connection
+        try:
+            connection.connect()
+            state = connection.run(self._begin())
+        except MailboxError as error:
+            connection.close()
+            error.usable = False
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        self._opened = OpenMailbox(connection, state, Message)
+        return self
+
+    def close(self) -> None:
+        """Say QUIT, which commits the deletions, and close. May be called again.
+
+        Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
+        where the session had died before with deletions pending: then none of them happened.
+        """
+        self._leave(transaction.commit)
+
+    def rollback(self) -> None:
+        """Take back all marks and close. May be called again."""
+        self._leave(transaction.roll_back)
+
+    def _leave(self, ending: Callable[[MailboxState[Message]], Flow[None]]) -> None:
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        try:
+            opened.connection.run(opened.leave(ending))
+        except ConcurrentUse:
+            self._opened = opened  # nothing was said: who uses the session goes on
+            raise
+        except BaseException:
+            opened.connection.close()
+            raise
+        opened.connection.close()
+
+    def __enter__(self) -> Self:
+        return self if self._opened is not None else self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.rollback()
+        except MailboxError as failure:
+            error.add_note(f"while leaving the mailbox: {failure}")
+
+    def keep_alive(self) -> None:
+        """Say NOOP, so that the server does not end an idle session."""
+        self._require_open().connection.run(ask(commands.noop()))
+
+    def reopen(self) -> None:
+        """Commit, and begin a fresh session with what has arrived since; messages of the old one stay readable.
+
+        After the session has died this just begins a fresh one: deletions that were pending did not happen.
+        """
+        opened = self._require_open()
+        self._check_fresh()
+        if opened.alive:
+            self.close()
+        self._opened = None
+        self.open()
+
+    # --- facts --------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Octets of all messages together, by STAT."""
+        opened = self._require_open()
+        return opened.connection.run(reading.total(opened.state))
+
+    @property
+    def uids(self) -> tuple[str | None, ...]:
+        """The uids, aligned with the positions; None where one is blank. One UIDL, once.
+
+        Raises `NotSupported` where the server has no UIDL.
+        """
+        opened = self._require_open()
+        return opened.connection.run(reading.uids(opened.state))
+
+    def by_uid(self, uid: str) -> Message:
+        """Return the first message with that uid; KeyError if there is none."""
+        opened = self._require_open()
+        return opened.connection.run(opened.by_uid(uid))
+
+    def new(self, seen: Collection[str | None]) -> tuple[Message, ...]:
+        """Return the messages whose uid is not in `seen`, in order; a blank uid is never seen."""
+        opened = self._require_open()
+        return opened.connection.run(opened.new(seen))
+
+    def fetch(self, messages: Message | Iterable[Message] | None = None) -> Iterator[Message]:
+        """Yield every message in order, bodies arriving in a pipeline; None: all that are not deleted.
+
+        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without
+        its body, so that `save` can stream it. Leaving early costs at most what is in flight.
+        """
+        opened = self._require_open()
+        return _fetch(opened, opened.plan(messages))
+
+    # --- the transaction ----------------------------------------------------------------------------------
+
+    def delete(self, messages: Message | Iterable[Message]) -> None:
+        """Mark messages (DELE, pipelined); they go when the session is committed.
+
+        All replies are read; then the first refusal is raised, with `.refused` by message number.
+        """
+        opened = self._require_open()
+        opened.connection.run(transaction.delete(opened.state, opened.numbers(messages)))
+
+    def undelete(self, messages: Message | Iterable[Message] | None = None) -> None:
+        """Take back the marks of messages, or all: RSET, and DELE again for the others."""
+        opened = self._require_open()
+        numbers = None if messages is None else opened.numbers(messages)
+        opened.connection.run(transaction.undelete(opened.state, numbers))
+
+
+def _fetch(opened: OpenMailbox[Message, Connection], plan: reading.FetchPlan) -> Iterator[Message]:
+    opened.connection.run(reading.sizes(opened.state))
+    for result in opened.connection.pipeline(plan.commands()):
+        yield from opened.fetched(plan, result)
+    yield from opened.unfetched(plan)

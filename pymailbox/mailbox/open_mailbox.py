@@ -1,0 +1,239 @@
+"""Desk: one session of a mailbox, where its messages are made, and what is at hand of each. Shared by both mailboxes.
+
+Pure: what must be asked of the server is a flow, and whoever wants it runs it over the desk's connection. A message
+keeps its desk, not its mailbox: when the mailbox has gone on to another session, the messages of the old one still
+give what they have, and asking for more is `ConnectionLost`.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from pymailbox.errors import CommandError, ConnectionLost
+from pymailbox.mailbox import reading, transaction
+from pymailbox.mailbox.state import MailboxState
+from pymailbox.pop3.flows import Flow
+
+if TYPE_CHECKING:
+    from pymailbox.content import Content, Headers
+
+__all__ = ["AbstractMessage", "OpenMailbox"]
+
+C = TypeVar("C")
+E = TypeVar("E", bound="AbstractMessage[Any]")
+
+
+class AbstractMessage(Generic[C]):
+    """What is known of one message of a session: its number and what was read of it."""
+
+    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_number", "_raw", "_refusal")
+
+    def __init__(self, mailbox: "OpenMailbox[Any, C]", number: int) -> None:
+        self._mailbox = mailbox
+        self._number = number
+        self._headers: Headers | None = None
+        self._raw: bytes | None = None
+        self._content: Content | None = None
+        self._refusal: CommandError | None = None
+
+    @property
+    def number(self) -> int:
+        """The server's number in this session, from 1."""
+        return self._number
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the message is marked; it goes when the session is committed."""
+        return self._number in self._mailbox.state.deleted
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.number}>"
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"{name} cannot be pickled or copied: it is bound to a session; use its content")
+
+
+class OpenMailbox(Generic[E, C]):
+    """One session and its messages."""
+
+    __slots__ = ("_read_headers", "connection", "kind", "read_content", "state")
+
+    def __init__(self, connection: C, state: MailboxState[E], kind: type[E]) -> None:
+        self.connection = connection
+        self.state = state
+        #: The class of the messages.
+        self.kind = kind
+        # What reads mail is imported when there is a session to read from, not with this module.
+        from pymailbox.content import Content, Headers
+
+        self._read_headers = Headers.from_bytes
+        #: Makes a `Content` of octets.
+        self.read_content = Content.from_bytes
+
+    @property
+    def alive(self) -> bool:
+        """Whether the session can still be used."""
+        return self.state.session.protocol.failure is None
+
+    # --- messages -----------------------------------------------------------------------------------------
+
+    def message(self, number: int) -> E:
+        """Return the message of that number: the same one while anybody holds it."""
+        cache = self.state.cache
+        message = cache.get(number)
+        if message is None:
+            message = self.kind(self, number)
+            cache.add(number, message)
+        return message
+
+    def owns(self, value: object) -> bool:
+        """Whether this is a message of this session."""
+        return isinstance(value, self.kind) and value._mailbox is self
+
+    def numbers(self, messages: E | Iterable[E]) -> list[int]:
+        """Return the numbers of messages of this session; anything else is misuse."""
+        kind = self.kind
+        chosen = list(messages) if isinstance(messages, Iterable) else [messages]
+        for message in chosen:
+            if not isinstance(message, kind):
+                name = kind.__name__
+                raise TypeError(f"one {name} or an iterable of them is needed, not {type(message).__name__}")
+            if message._mailbox is not self:
+                raise ValueError(f"{message!r} belongs to another session")
+        return [message.number for message in chosen]
+
+    # --- what is at hand ----------------------------------------------------------------------------------
+
+    def cached_headers(self, message: E) -> "Headers | None":
+        """Return the headers where nothing need be asked for them."""
+        if message._headers is None:
+            state, number = self.state, message.number
+            block = message._raw
+            if block is None and number not in state.deleted:
+                block = state.ahead.take(number)
+            if block is not None:
+                message._headers = self._read_headers(block)
+                state.cache.last_headers = message
+        return message._headers
+
+    def cached_raw(self, message: E) -> bytes | None:
+        """Return the whole message where nothing need be asked for it, and count it as used."""
+        raw = message._raw
+        if raw is not None:
+            self.keep(message, raw)
+        return raw
+
+    def keep(self, message: E, raw: bytes) -> None:
+        """Keep a body, and drop those used least recently beyond `Limits.cache`."""
+        cache = self.state.cache
+        if message._raw is None:
+            message._raw = raw
+            if message._headers is not None:
+                message._headers = self._read_headers(raw)  # what TOP gave may differ (Q56)
+        cache.last_body = message
+        for other in cache.keep(message.number, len(raw)):
+            other._raw = other._content = None
+
+    def content_of(self, message: E, raw: bytes) -> "Content":
+        """Return the content of a message whose octets are at hand."""
+        content = message._content
+        if content is None:
+            content = message._content = self.read_content(raw)
+            message._headers = content.headers
+        return content
+
+    def _has_headers(self, number: int) -> bool:
+        message = self.state.cache.get(number)
+        return message is not None and (message._headers is not None or message._raw is not None)
+
+    def _has_body(self, number: int) -> bool:
+        message = self.state.cache.get(number)
+        return message is not None and message._raw is not None
+
+    # --- flows --------------------------------------------------------------------------------------------
+
+    def ask_headers(self, message: E) -> "Flow[Headers]":
+        """Ask for the headers of a message."""
+        block, whole = yield from reading.headers(self.state, message.number, self._has_headers)
+        if whole:
+            self.keep(message, block)
+        headers = message._headers = self._read_headers(block)
+        self.state.cache.last_headers = message
+        return headers
+
+    def ask_preview(self, message: E, lines: int) -> Flow[str]:
+        """Ask for the headers and the first lines of the body, and read them; from the body once that is here."""
+        if isinstance(lines, bool) or not isinstance(lines, int):
+            raise TypeError(f"lines must be a whole number, not {lines!r}")
+        if lines < 0:
+            raise ValueError(f"lines must be 0 or more, not {lines}")
+        block = self.cached_raw(message)
+        if block is None:
+            block, whole = yield from reading.top(self.state, message.number, lines)
+            if whole:
+                self.keep(message, block)
+        return self.read_content(reading.first_lines(block, lines)).body  # TOP may give more than was asked (Q55)
+
+    def ask_raw(self, message: E) -> Flow[bytes]:
+        """Ask for the whole message; a refusal that `fetch()` met is raised once instead."""
+        refusal, message._refusal = message._refusal, None
+        if refusal is not None:
+            raise refusal
+        self.state.cache.last_body = None  # makes room: this one is the last from now on
+        raw = yield from reading.body(self.state, message.number)
+        self.keep(message, raw)
+        return raw
+
+    def by_uid(self, uid: str) -> Flow[E]:
+        """Return the first message with that uid; KeyError if there is none."""
+        uids = yield from reading.uids(self.state)
+        if not uid or uid not in uids:  # a blank one names nothing (Q42)
+            raise KeyError(uid)
+        return self.message(uids.index(uid) + 1)
+
+    def new(self, seen: Collection[str | None]) -> Flow[tuple[E, ...]]:
+        """Return the messages whose uid is not in `seen`, in order; a blank uid is never seen."""
+        if isinstance(seen, str | bytes):
+            raise TypeError(f"seen must be a collection of uids, not one {type(seen).__name__}")
+        known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
+        uids = yield from reading.uids(self.state)
+        return tuple(self.message(number) for number, uid in enumerate(uids, 1) if uid is None or uid not in known)
+
+    def leave(self, ending: Callable[[MailboxState[E]], Flow[None]]) -> Flow[None]:
+        """End the session by `transaction.commit` or `roll_back`; a dead one has committed nothing, and says so."""
+        state = self.state
+        failure = state.session.protocol.failure
+        if failure is None:
+            yield from ending(state)
+        elif ending is transaction.commit and state.deleted:
+            raise ConnectionLost(
+                f"the session had ended before QUIT was said, so none of its {len(state.deleted)} deletions"
+                f" happened; delete again in a new one ({failure})"
+            )
+
+    # --- fetch --------------------------------------------------------------------------------------------
+
+    def plan(self, messages: E | Iterable[E] | None) -> reading.FetchPlan:
+        """Plan a `fetch()` of these messages; None: all that are not marked."""
+        numbers = self.state.unmarked() if messages is None else self.numbers(messages)
+        return reading.FetchPlan(self.state, numbers, self._has_body)
+
+    def fetched(self, plan: reading.FetchPlan, result: bytes | CommandError) -> Sequence[E]:
+        """Take the next result of a plan; return its message behind those that come without one."""
+        order = plan.order
+        messages = []
+        while not order[0][1]:
+            messages.append(self.message(order.popleft()[0]))
+        message = self.message(order.popleft()[0])
+        if isinstance(result, CommandError):
+            message._refusal = result
+        else:
+            self.keep(message, result)
+        messages.append(message)
+        return messages
+
+    def unfetched(self, plan: reading.FetchPlan) -> Iterator[E]:
+        """Yield the messages behind the last result."""
+        order = plan.order
+        while order:
+            yield self.message(order.popleft()[0])

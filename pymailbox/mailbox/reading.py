@@ -1,0 +1,229 @@
+"""Reading: the flows by which sizes, uids, headers and bodies are had. Pure, shared by both mailboxes.
+
+Headers come by TOP n 0, which leaves no trace on the server, read ahead in a pipeline while messages are asked for
+in a steady order; by RETR only where TOP does not work. Bodies come by RETR, and ahead only for `fetch()`
+(DESIGN.md, decision 11).
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from pymailbox.errors import CommandError, MessageUnavailable, NotSupported, TemporaryFailure
+from pymailbox.mailbox.state import FIRST_AHEAD, MailboxState
+from pymailbox.pop3 import commands
+from pymailbox.pop3.command import Command
+from pymailbox.pop3.flows import Flow, Next, Stream, ask
+
+__all__ = ["FetchPlan", "body", "first_lines", "headers", "learn_uids", "sizes", "stream", "top", "total", "uids"]
+
+M = TypeVar("M")
+
+_BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
+
+
+def sizes(state: MailboxState[M]) -> Flow[list[int | None]]:
+    """Octets by index: one LIST for the whole mailbox, once; all None where LIST is refused."""
+    if state.sizes is None:
+        listing: dict[int, int | None] = {}
+        if state.count:  # some servers refuse LIST on an empty mailbox (Q33)
+            try:
+                listing = yield from ask(commands.list(entries=state.entries))
+            except CommandError as refused:
+                state.session.protocol.note("NO_LIST", str(refused))
+        state.sizes = state.aligned(listing, "LIST")
+    return state.sizes
+
+
+def total(state: MailboxState[M]) -> Flow[int]:
+    """Octets of the whole mailbox: by STAT, or the sum of LIST where STAT gave no number (Q31)."""
+    if state.octets is None:
+        listed = yield from sizes(state)
+        state.octets = sum(size or 0 for size in listed)
+    return state.octets
+
+
+def uids(state: MailboxState[M]) -> Flow[tuple[str | None, ...]]:
+    """Uids by index: one UIDL for the whole mailbox, once; `NotSupported` where it is refused for good."""
+    if state.uids is None and state.no_uids is None:
+        result: dict[int, str | None] | CommandError = {}
+        if state.count:
+            try:
+                result = yield from ask(commands.uidl(entries=state.entries))
+            except TemporaryFailure:
+                raise
+            except CommandError as refused:
+                result = refused
+        learn_uids(state, result)
+    if state.uids is None:
+        raise NotSupported(
+            "the server has no UIDL, so messages have no names that last beyond the session",
+            command="UIDL",
+            response=state.no_uids.response if state.no_uids else None,
+        )
+    return state.uids
+
+
+def learn_uids(state: MailboxState[M], result: dict[int, str | None] | CommandError) -> None:
+    """Take what UIDL gave; a temporary failure teaches nothing."""
+    if isinstance(result, CommandError):
+        state.no_uids = None if isinstance(result, TemporaryFailure) else result
+    else:
+        state.uids = tuple(state.aligned(result, "UIDL"))
+
+
+# --- headers --------------------------------------------------------------------------------------------------
+
+
+def headers(state: MailboxState[M], number: int, skip: Callable[[int], bool]) -> Flow[tuple[bytes, bool]]:
+    """Return the header block of a message; `skip` says whose headers are at hand and need not be read ahead.
+
+    Where TOP does not work this is the whole message, by RETR, and the second value True.
+    """
+    if state.top_works is False:
+        return (yield from body(state, number)), True
+    ahead = state.ahead
+    step = ahead.asked(number)
+    if number in state.deleted:
+        raise _deleted(number)
+    result = yield from _ahead(state, number, step, skip)
+    if result is None:
+        try:
+            result = yield from ask(commands.top(number, 0))
+        except CommandError as refused:
+            result = refused
+    if isinstance(result, CommandError):
+        return (yield from _instead_of_top(state, number, result)), True
+    state.top_works = True
+    if not state.top_sends_body and _has_body(result):
+        state.session.protocol.note("TOP_IGNORES_COUNT", f"TOP {number} 0 gave {len(result)} octets")  # Q55
+        state.top_sends_body = True
+        ahead.stop()
+    return result, False
+
+
+def _ahead(
+    state: MailboxState[M], number: int, step: int, skip: Callable[[int], bool]
+) -> Flow[bytes | CommandError | None]:
+    """Return the result for `number` from the pipeline of the read-ahead, None where there is none."""
+    ahead = state.ahead
+    while ahead.batch is not None and ahead.numbers and ahead.numbers[0] in state.deleted:
+        yield Next(ahead.batch)  # marked since it was sent: nobody will ask for it
+        ahead.numbers.popleft()
+    if ahead.batch is not None and ahead.numbers and ahead.numbers[0] != number:
+        ahead.stop()
+    if ahead.batch is None:
+        if not step or not state.top_works or state.top_sends_body or not state.session.protocol.pipelining:
+            return None
+        ahead.batch = state.session.batch(_tops(state, number, step, skip), depth=FIRST_AHEAD)
+    result: bytes | CommandError | None = yield Next(ahead.batch)
+    if result is None or ahead.numbers.popleft() != number:
+        ahead.stop()
+        return None
+    ahead.used()
+    return result
+
+
+def _tops(state: MailboxState[M], number: int, step: int, skip: Callable[[int], bool]) -> Iterator[Command[bytes]]:
+    for planned in state.plan(number, step, skip):
+        state.ahead.numbers.append(planned)
+        yield commands.top(planned, 0)
+
+
+def _instead_of_top(state: MailboxState[M], number: int, refused: CommandError) -> Flow[bytes]:
+    """RETR where TOP was refused; what it says tells whether TOP or only this message is not to be had (Q16)."""
+    if state.top_works:
+        raise refused
+    raw = yield from body(state, number)
+    state.top_works = False
+    state.ahead.stop()
+    state.session.protocol.note("TOP_REFUSED", str(refused))
+    return raw
+
+
+def _body_begins(block: bytes) -> int:
+    blank = _BLANK_LINE.search(block)
+    return blank.end() if blank is not None else len(block)
+
+
+def _has_body(block: bytes) -> bool:
+    return _body_begins(block) < len(block) - 2
+
+
+def first_lines(raw: bytes, lines: int) -> bytes:
+    """Return the headers and the first lines of the body of a message, as TOP does."""
+    end = _body_begins(raw)
+    while lines and end < len(raw):
+        end = raw.find(b"\n", end) + 1 or len(raw)
+        lines -= 1
+    return raw[:end]
+
+
+def top(state: MailboxState[M], number: int, lines: int) -> Flow[tuple[bytes, bool]]:
+    """Return the headers and the first lines of the body, and False; the whole message and True without TOP."""
+    if number in state.deleted:
+        raise _deleted(number)
+    if state.top_works is False:
+        return (yield from body(state, number)), True
+    try:
+        block = yield from ask(commands.top(number, lines))
+    except CommandError as refused:
+        return (yield from _instead_of_top(state, number, refused)), True
+    state.top_works = True
+    return block, False
+
+
+# --- bodies ---------------------------------------------------------------------------------------------------
+
+
+def body(state: MailboxState[M], number: int) -> Flow[bytes]:
+    """Return the whole message."""
+    if number in state.deleted:
+        raise _deleted(number)
+    state.retrieved = True
+    return (yield from ask(commands.retr(number, expected=state.size_hint(number))))
+
+
+def stream(state: MailboxState[M], number: int, sink: Callable[[bytes], object]) -> Flow[int]:
+    """Hand the whole message to `sink` in chunks; return its octets."""
+    if number in state.deleted:
+        raise _deleted(number)
+    state.retrieved = True
+    octets: int = yield Stream(commands.stream(number, expected=state.size_hint(number)), sink)
+    return octets
+
+
+def _deleted(number: int) -> MessageUnavailable:
+    return MessageUnavailable(f"message {number} is marked as deleted; undelete() it to read it again")
+
+
+@define(eq=False)
+class FetchPlan:
+    """The plan of `fetch()`: which bodies to ask for, and which messages come without.
+
+    `commands()` feeds the pipeline and keeps the order, in which `OpenMailbox` hands out the results. Messages whose
+    body is at hand, and those larger than the window, are passed without a command (DESIGN.md, decision 11).
+    """
+
+    state: MailboxState[Any]
+    numbers: Iterable[int]
+    #: Says whose body is at hand.
+    skip: Callable[[int], bool]
+    #: The messages in order; True where a result belongs to it.
+    order: deque[tuple[int, bool]] = field(factory=deque, init=False)
+
+    def commands(self) -> Iterator[Command[bytes]]:
+        """Yield the RETRs as the window has room."""
+        state, order = self.state, self.order
+        window = state.session.limits.window
+        for number in self.numbers:
+            expected = state.size_hint(number)
+            if number in state.deleted or expected > window or self.skip(number):
+                order.append((number, False))
+            else:
+                order.append((number, True))
+                state.retrieved = True
+                yield commands.retr(number, expected=expected)

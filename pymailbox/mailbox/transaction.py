@@ -1,0 +1,149 @@
+"""Transaction: the flows that open, change and end a session. Pure, shared by both mailboxes.
+
+`delete` sends DELE at once, `undelete` is RSET and DELE again for the others, `commit` is QUIT, `roll_back` takes
+back the marks and leaves. Without QUIT a server deletes nothing: that is the safe side, and every doubt ends there
+(DESIGN.md, decisions 1, 2 and 5).
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pymailbox.account import AsyncPassword, Auth, Security
+from pymailbox.errors import CommandError, CommitError, ConcurrentUse, LimitExceeded, MailboxError
+from pymailbox.mailbox.reading import learn_uids
+from pymailbox.mailbox.state import MailboxState
+from pymailbox.pop3 import commands, flows
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.flows import Flow, ask, ask_all
+from pymailbox.pop3.session import Session
+
+__all__ = ["ask_state", "commit", "delete", "open_session", "roll_back", "undelete"]
+
+M = TypeVar("M")
+
+
+def open_session(
+    session: Session,
+    security: Security,
+    user: str | None,
+    password: AsyncPassword | None,
+    auth: Auth,
+    *,
+    utf8: bool,
+    read_only: bool,
+) -> Flow[MailboxState[Any]]:
+    """Greeting, TLS, capabilities, UTF8, login, capabilities again, STAT."""
+    from pymailbox.pop3 import login  # the mechanisms are many: imported when somebody logs in
+
+    yield from flows.establish(session, security)
+    if utf8:
+        yield from flows.ask_utf8(session)
+    yield from login.login(session, user, password, auth)
+    return (yield from ask_state(session, read_only=read_only))
+
+
+def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:
+    """Ask what the server can do now, and what the mailbox holds.
+
+    One behind the other: CAPA may take PIPELINING back (Q14), and a server that only lists it must not stall here.
+    """
+    if session.may_ask_capa:
+        try:
+            session.learn((yield from ask(commands.capa())))
+        except CommandError as refused:
+            session.protocol.note("NO_CAPA_AFTER_LOGIN", str(refused))  # Q14
+            session.learn(Capabilities())
+    else:
+        session.learn(Capabilities())
+    stat = yield from ask(commands.stat())
+    if stat.count > session.limits.listing_entries:
+        raise LimitExceeded(
+            f"the mailbox has {stat.count} messages, more than Limits.listing_entries", field="listing_entries"
+        )
+    return MailboxState(session, stat.count, stat.size, read_only)
+
+
+def delete(state: MailboxState[M], numbers: Sequence[int]) -> Flow[None]:
+    """Mark messages: DELE for each that is not marked; the first time with UIDL beside it, so that marks have names.
+
+    All replies are read; then the first refusal is raised, with `.refused` by number.
+    """
+    if state.read_only:
+        raise ValueError("this mailbox was opened with read_only=True: nothing can be deleted through it")
+    wanted = [number for number in dict.fromkeys(numbers) if number not in state.deleted]
+    if not wanted:
+        return
+    if state.uids is None and state.no_uids is None:
+        names: tuple[Any, ...] = (commands.uidl(entries=state.entries),)
+    else:
+        names = ()
+    results = yield from ask_all((*names, *map(commands.dele, wanted)))
+    if names:
+        learn_uids(state, results[0])
+    _mark(state, wanted, results[len(names) :])
+
+
+def _mark(state: MailboxState[M], wanted: Sequence[int], results: Sequence[Any]) -> None:
+    refused = {}
+    for number, result in zip(wanted, results, strict=True):
+        if isinstance(result, CommandError):
+            refused[number] = result
+        else:
+            state.deleted[number] = None
+    if refused:
+        first = next(iter(refused.values()))
+        first.refused = refused
+        raise first
+
+
+def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None]:
+    """Take back marks: RSET, and only after its +OK the DELEs of the others again; None takes back all.
+
+    A refused RSET leaves the marks in doubt: the session is over, without QUIT.
+    """
+    released = set(state.deleted if numbers is None else numbers) & state.deleted.keys()
+    if not released:
+        return
+    try:
+        yield from ask(commands.rset())
+    except CommandError as refused:
+        state.session.protocol.fail("RSET was refused, so the marks are in doubt; nothing was deleted")
+        refused.usable = False
+        raise
+    if state.sizes is not None and any(state.sizes[number - 1] is None for number in released):
+        state.sizes = None  # LIST leaves out what is marked (RFC 1939 §5): ask again
+    others = [number for number in state.deleted if number not in released]
+    state.deleted.clear()
+    if others:
+        _mark(state, others, (yield from ask_all(map(commands.dele, others))))
+
+
+def commit(state: MailboxState[M]) -> Flow[None]:
+    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer (Q65)."""
+    try:
+        yield from ask(commands.quit())
+    except ConcurrentUse:
+        raise  # nothing was said
+    except MailboxError as error:
+        if not state.deleted:
+            return
+        refused = isinstance(error, CommandError)
+        raise CommitError(
+            f"the server {'refused' if refused else 'did not answer'} QUIT with"
+            f" {len(state.deleted)} deletions pending; look in a new session which of them happened",
+            unconfirmed_numbers=state.deleted,
+            unconfirmed=[state.uids[number - 1] if state.uids else None for number in state.deleted],
+            response=error.response,
+            code=error.code,
+        ) from error
+
+
+def roll_back(state: MailboxState[M]) -> Flow[None]:
+    """Take back the marks and leave; QUIT is said only where it can change nothing.
+
+    Not after a RETR: some servers hide, or delete, what was retrieved once QUIT is said (Q58, Q63).
+    """
+    if state.deleted:
+        yield from undelete(state, None)
+    if not state.retrieved:
+        yield from commit(state)

@@ -1,0 +1,134 @@
+"""AbstractConnection: where a connection goes and how, and what is known of it; no I/O, shared by both connections."""
+
+import time
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from pymailbox.account import Security, default_port
+from pymailbox.pop3.deadlines import Clock, Left, ReplyTimeout, checked_timeout
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.session import Session
+from pymailbox.pop3.settings import ConnectionSettings
+from pymailbox.secrets import secret
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+__all__ = ["AbstractConnection"]
+
+
+class AbstractConnection:
+    """One end of a conversation that is not begun yet, or goes on, or is over."""
+
+    _transport: object = None
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        *,
+        security: Security = "tls",
+        ssl_context: "ssl.SSLContext | None" = None,
+        timeout: float | None = 30.0,
+        limits: Limits | None = None,
+        pipelining: bool | None = None,
+        capa: bool = True,
+        allow_plaintext: bool = False,
+        proxy: str | None = None,
+        source_address: tuple[str, int] | None = None,
+        sock: "socket.socket | None" = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        proxy = secret(proxy)  # what follows may raise, with this among its variables
+        self._set_up(
+            ConnectionSettings(
+                host=host,
+                port=default_port(security) if port is None else port,
+                security=security,
+                ssl_context=ssl_context,
+                timeout=timeout,
+                limits=limits,
+                pipelining=pipelining,
+                capa=capa,
+                allow_plaintext=allow_plaintext,
+                proxy=proxy,
+                source_address=source_address,
+                sock=sock,
+                clock=clock,
+            )
+        )
+
+    @classmethod
+    def from_settings(cls, settings: ConnectionSettings) -> Self:
+        """Make a connection from a `ConnectionSettings`, which has been checked when it was made."""
+        connection = cls.__new__(cls)
+        connection._set_up(settings)
+        return connection
+
+    def _set_up(self, settings: ConnectionSettings) -> None:
+        self.host = settings.host
+        self.port = settings.port
+        self.security = settings.security
+        self.timeout = checked_timeout(settings.timeout)
+        self._settings = settings
+        self._ssl_context = settings.ssl_context
+        self._clock = settings.clock
+        #: What is known of this connection; for the flows of the floor above.
+        self.session = Session(
+            settings.host,
+            settings.limits,
+            may_pipeline=settings.pipelining,
+            may_ask_capa=settings.capa,
+            allow_plaintext=settings.allow_plaintext,
+            may_reconnect=settings.sock is None,
+            security=settings.security,
+        )
+        self._owner: dict[str, object] = {}  # who uses the session now; `setdefault` is atomic
+
+    def _tls_context(self) -> "ssl.SSLContext":
+        if self._ssl_context is None:
+            from pymailbox.pop3.tls import verified
+
+            self._ssl_context = verified()
+        return self._ssl_context
+
+    def _receive(self, data: bytes | None) -> None:
+        """Give octets to the protocol: None for nothing, empty for the end of the stream."""
+        if data:
+            self.session.protocol.receive_data(data)
+        elif data is not None:
+            self.session.protocol.receive_eof()
+
+    def _left(self, reply_timeout: ReplyTimeout) -> Left:
+        protocol = self.session.protocol
+        return lambda: reply_timeout.left(self._clock(), protocol.awaiting, midway=protocol.midway)
+
+    # --- facts --------------------------------------------------------------------------------------------
+
+    @property
+    def opened(self) -> bool:
+        """Whether this connection was opened, be it closed by now or not; it can be opened once."""
+        return self._transport is not None
+
+    @property
+    def greeting(self) -> str:
+        """The text of the greeting."""
+        return self.session.greeting
+
+    @property
+    def quirks(self) -> frozenset[str]:
+        """The names of the quirks that the server has shown so far."""
+        return self.session.quirks
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of this connection."""
+        return self.session.limits
+
+    def __repr__(self) -> str:
+        state = "not open" if self._transport is None else (self.session.protocol.failure or "open")
+        return f"<{type(self).__name__} to {self.host}:{self.port}, {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"{name} cannot be pickled or copied: it is one conversation over one socket")

@@ -1,0 +1,287 @@
+"""AsyncDriver: runs flows, commands and batches over asyncio.
+
+It waits, and keeps the deadlines of `ReplyTimeout`; what to say and what the answers mean is in `session` and `flows`,
+shared with the blocking driver. A cancellation while it waits closes the transport at once and sends nothing: the
+session is over, and nothing was committed.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError, Timeout
+from pymailbox.pop3 import flows
+from pymailbox.pop3 import proxy as proxies
+from pymailbox.pop3.abstract import AbstractConnection
+from pymailbox.pop3.async_transport import AsyncTransport, connect
+from pymailbox.pop3.command import Chunk, Command
+from pymailbox.pop3.deadlines import ReplyTimeout, until
+from pymailbox.pop3.session import Batch
+from pymailbox.pop3.transport import is_loopback
+from pymailbox.secrets import secret
+
+__all__ = ["AsyncDriver", "Results"]
+
+T = TypeVar("T")
+
+
+class AsyncDriver(AbstractConnection):
+    """One session over one asyncio transport; `AsyncConnection` gives it names."""
+
+    _transport: AsyncTransport | None = None
+
+    # --- connecting ---------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Connect, and start implicit TLS, without awaiting the greeting: what a flow begins with."""
+        with _Turn(self):
+            settings, seconds = self._settings, self.timeout
+            what = f"{self.host}:{self.port} did not take the connection within {seconds} s"
+            what += "; check host, port and security"
+            left = until(seconds, what, self._clock)
+            context = self._tls_context() if self.security == "tls" else None
+            try:
+                async with asyncio.timeout(seconds):
+                    where = self.host, self.port, left, settings.source_address
+                    if settings.proxy is not None and settings.sock is None:
+                        sock = await proxies.connect_async(settings.proxy, *where)
+                    else:
+                        sock = settings.sock or await connect(*where)
+                    loopback = settings.proxy is None and is_loopback(sock)
+                    self._transport = AsyncTransport(self.host)
+                    await self._transport.start(sock, context)
+            except MailboxError:
+                raise
+            except TimeoutError as error:
+                raise Timeout(what) from error
+            channel = self._transport.tls
+            self.session.begin(secure=channel is not None, loopback=loopback, tls=channel)
+
+    async def _start_tls(self) -> None:
+        transport, seconds = self._in_use(), self.timeout
+        with _Turn(self):
+            early = transport.take()
+            if early is not None:
+                self._receive(early)
+                self.session.protocol.reset_for_tls()  # raises: octets arrived in clear text after the reply to STLS
+            try:
+                async with asyncio.timeout(seconds):
+                    await transport.start_tls(self._tls_context())
+            except MailboxError:
+                raise
+            except TimeoutError as error:
+                raise Timeout(f"the TLS handshake did not end within {seconds} s") from error
+            self.session.tls = transport.tls
+
+    def abort(self) -> None:
+        """Close at once without QUIT and without waiting: the server commits nothing. May be called again."""
+        self.session.protocol.fail("the connection was closed")
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def close(self) -> None:
+        """Close the connection without QUIT: the server commits nothing. May be called again."""
+        self.abort()
+        await asyncio.sleep(0)  # the event loop closes the socket in its next round
+
+    # --- flows --------------------------------------------------------------------------------------------
+
+    async def run(self, flow: flows.Flow[T]) -> T:
+        """Run a flow to its end and return its result (the contract is in `flows`).
+
+        A cancellation at any point closes the connection: the flow cannot say how far it came.
+        """
+        try:
+            return await self._run(flow)
+        except BaseException as error:
+            if self.session.protocol.failure is not None or not isinstance(error, Exception):
+                self._fail(error)
+            raise
+
+    async def _run(self, flow: flows.Flow[T]) -> T:
+        result: Any = None
+        failure: MailboxError | None = None
+        while True:
+            try:
+                step = flow.send(result) if failure is None else flow.throw(failure)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            result = failure = None
+            try:
+                result = await self._perform(step)
+            except MailboxError as error:
+                failure = error
+
+    async def _perform(self, step: flows.Step) -> Any:
+        if isinstance(step, Command):
+            return await self.execute(step)
+        if isinstance(step, flows.Pipeline):
+            return await self._all(self.session.batch(step.commands))
+        if isinstance(step, flows.Next):
+            return await self.next_result(step.batch)
+        if isinstance(step, flows.Stream):
+            return await self.execute(step.command, step.sink)
+        if isinstance(step, flows.StartTLS):
+            return await self._start_tls()
+        if isinstance(step, flows.Callback):
+            result = step.function()
+            return secret(await result if inspect.isawaitable(result) else result)
+        self.abort()
+        return await self.connect()
+
+    # --- commands and batches -----------------------------------------------------------------------------
+
+    async def execute(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> T:
+        """Send one command and return its result; a refusal is raised as `CommandError`.
+
+        Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`;
+        an awaitable that it returns is awaited before more is read.
+        """
+        self._in_use()
+        with _Turn(self):
+            batch = self.session.single(command, sink)
+            await self._advance(batch)
+        result = batch.results.popleft()
+        if isinstance(result, CommandError):
+            raise result
+        return result
+
+    def pipeline(self, wanted: Iterable[Command[T]]) -> "Results[T]":
+        """Send commands while earlier ones are unanswered, and iterate over their results in order.
+
+        A refusal is yielded as a `CommandError`, not raised. The window bounds what is in flight; a server that does
+        not list PIPELINING (RFC 2449 §6.6) is asked one by one. `wanted` is taken from as there is room. Leaving
+        early costs what is in flight: the next command takes it in, or closes the session where that is more than
+        `Limits.window`.
+        """
+        self._in_use()
+        return Results(self, self.session.batch(wanted))
+
+    async def _all(self, batch: Batch[T]) -> list[T | CommandError]:
+        results = []
+        while (result := await self.next_result(batch)) is not None:
+            results.append(result)
+        return results
+
+    async def next_result(self, batch: Batch[T]) -> T | CommandError | None:
+        """Return the next result of a batch, a refusal as a value; None when there are no more.
+
+        When the session dies, the results that came before are handed out first; then the failure is raised.
+        """
+        results = batch.results
+        if not results:
+            if batch.failure is None:
+                batch.failure = await self._refill(batch)
+            if not results:
+                if batch.failure is not None:
+                    raise batch.failure
+                return None
+        return results.popleft()
+
+    async def _refill(self, batch: Batch[Any]) -> MailboxError | None:
+        """Get at least one more result, none if the batch is done; return the failure that comes after them."""
+        self.session.take(batch)
+        with _Turn(self):
+            try:
+                self.session.submit(batch)
+                if not batch.complete:
+                    await self._advance(batch)
+            except MailboxError as error:
+                self._fail(error)
+                return error
+        return None
+
+    async def _advance(self, batch: Batch[Any]) -> None:
+        """Write and read until the batch has a result."""
+        session = self.session
+        protocol, transport = session.protocol, self._in_use()
+        reply_timeout: ReplyTimeout | None = None
+        answered = session.answered
+        if transport.foreign:
+            raise ConnectionLost("this session belongs to another process; open one in this process")
+        if transport.loop is not asyncio.get_running_loop():
+            raise ConnectionLost("this session belongs to another event loop; open one in this loop")
+        if protocol.idle:
+            self._receive(await transport.waiting())
+        while True:
+            arrived = session.next_chunk(batch)
+            if arrived is not None:
+                await self._hand_on(*arrived, reply_timeout)
+                continue
+            if batch.results:
+                return
+            if reply_timeout is None or answered != session.answered:
+                answered = session.answered
+                reply_timeout = ReplyTimeout(self.timeout, session.limits.minimum_rate, self._clock())
+            data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+            reply_timeout.received(len(data), self._clock())
+            self._receive(data)
+
+    async def _hand_on(self, batch: Batch[Any], chunk: Chunk, reply_timeout: ReplyTimeout | None) -> None:
+        """Give a chunk to the sink; the clock stands still meanwhile."""
+        if batch.sink is None:
+            return
+        began = self._clock()
+        taken = batch.sink(chunk.data)
+        if inspect.isawaitable(taken):
+            await taken
+        if reply_timeout is not None:
+            reply_timeout.pause(self._clock() - began)
+
+    def _fail(self, error: BaseException) -> None:
+        """Give the session up and close the transport; nothing is sent."""
+        self.session.end(error)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _in_use(self) -> AsyncTransport:
+        if self._transport is None:
+            raise ValueError("the connection is not open; use `async with` or call open()")
+        return self._transport
+
+
+class _Turn:
+    """One task's use of a session. Another is refused, not kept waiting; whatever it raises ends the session."""
+
+    __slots__ = ("_driver",)
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+
+    def __enter__(self) -> None:
+        if self._driver._owner.setdefault("session", self) is not self:
+            raise ConcurrentUse(
+                "this session is in use by another task, or by the sink that it is calling; give each its own session"
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._driver._owner.clear()
+        if error is not None:
+            self._driver._fail(error)
+
+
+class Results(AsyncIterator[T | CommandError], Generic[T]):
+    """The results of a pipeline, in order; no async generator, so that leaving early takes effect at once."""
+
+    __slots__ = ("_batch", "_driver")
+
+    def __init__(self, driver: AsyncDriver, batch: Batch[T]) -> None:
+        self._driver = driver
+        self._batch = batch
+
+    async def __anext__(self) -> T | CommandError:
+        driver = self._driver
+        if driver.session.capabilities is None:
+            await driver.run(flows.known_capabilities(driver.session))
+        result = await driver.next_result(self._batch)
+        if result is None:
+            raise StopAsyncIteration
+        return result
+
+    def __del__(self) -> None:
+        self._batch.abandoned = True

@@ -1,0 +1,557 @@
+"""The command line, as a person meets it: output, errors, prompts, exit status, and what the server sees of it."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymailbox import Mailbox
+from pymailbox.cli import main
+from pymailbox.errors import printable
+from pymailbox.testing import Fault, Quirk, Server
+from pymailbox.testing.samples import SAMPLES
+from tests import ROOT
+from tests.servers import RealServer
+from tests.testing.by_hand import case, settle
+from tests.timing import GENEROUS
+
+SECRET = "correct-Horse-battery-staple"
+EVIL = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202e"
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password for the servers here, and a window of 80 columns."""
+    monkeypatch.setenv("PYMAILBOX_PASSWORD", SECRET)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """The sample mailbox."""
+    with Server(SAMPLES, password=SECRET, lock_wait=GENEROUS) as running:
+        yield running
+
+
+def usage(*arguments: str) -> int:
+    """Run a command that is used wrongly; return its status."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def program(*arguments: str) -> list[str]:
+    """Return the command line of a process of its own."""
+    return [sys.executable, "-X", "dev", "-W", "error", "-m", "pymailbox", *arguments]
+
+
+def verbs(server: Server) -> list[str]:
+    """Return what the server was asked, once it is over."""
+    settle(server)
+    return [line.partition(" ")[0] for line in server.log]
+
+
+# --- ls -------------------------------------------------------------------------------------------------------
+
+
+def test_ls(server: Server, capsys: Captured) -> None:
+    """One line a message, the whole below; headers by TOP, and nothing else is done."""
+    assert main(["ls", server.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["No.", "Size", "Date", "From", "Subject"]
+    assert re.match(r"  1     329 B  2026-06-01 \d\d:\d\d  Ada Archer +Lunch on Thursday\?$", lines[1])
+    assert lines[-1] == "10 messages, 3.9 KB"
+    assert len(lines) == 13
+    assert set(verbs(server)) == {"CAPA", "UTF8", "AUTH", "STAT", "LIST", "TOP", "QUIT"}
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_ls_fits_the_window(columns: int, server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row is one line of the window, with something of sender and subject in it."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["ls", server.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= columns for line in lines)
+    assert "Ada Archer" in lines[1]
+    assert "Lunch on Thurs" in lines[1]
+    assert ("<ada@example.org>" in lines[1]) == (columns == 120)
+
+
+def test_ls_of_an_empty_mailbox(capsys: Captured) -> None:
+    """No table, and no complaint."""
+    with Server([], password=SECRET, quirks=Quirk.EMPTY_LIST_REFUSED) as server:
+        assert main(["ls", server.url]) == 0
+    assert capsys.readouterr().out == "0 messages, 0 B\n"
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_ls_of_many(count: int, capsys: Captured) -> None:
+    """Messages by the thousand are listed, one line each."""
+    mails = [b"From: a@example.org\r\nSubject: %04d\r\n\r\n" % number for number in range(count)]
+    with Server(mails, password=SECRET) as server:
+        assert main(["ls", server.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + count + 2
+    assert lines[count].split() == [str(count), "38", "B", "a@example.org", f"{count - 1:04d}"]
+
+
+def test_ls_goes_on_behind_a_message_that_is_refused(capsys: Captured) -> None:
+    """Its row says so; the others are there."""
+    faults = [Fault.refuse("TOP", nth=3, text="Can't get the letter"), Fault.refuse("RETR", nth=None)]
+    with Server(SAMPLES, password=SECRET, faults=faults) as server:
+        assert main(["ls", server.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "(not given: Can't get the" in lines[3]
+    assert "Grüße aus München" in lines[4]
+    assert lines[-1].startswith("10 messages")
+
+
+def test_ls_without_top_reads_and_leaves_without_quit(capsys: Captured) -> None:
+    """Where headers cost a RETR, no QUIT is said: some servers hide or delete then what was read."""
+    with Server(SAMPLES, password=SECRET, top=False, quirks=Quirk.DELETES_READ) as server:
+        assert main(["ls", server.url]) == 0
+        assert "QUIT" not in verbs(server)
+        assert len(server.messages) == len(SAMPLES)
+    assert "Lunch on Thursday?" in capsys.readouterr().out
+
+
+def test_ls_shows_what_came_before_the_end(capsys: Captured) -> None:
+    """A connection that breaks is an error behind the rows that were there."""
+    with Server(SAMPLES, password=SECRET, pipelining=False, faults=[Fault.drop("TOP", nth=4)]) as server:
+        assert main(["ls", server.url]) == 1
+    captured = capsys.readouterr()
+    assert "Lunch on Thursday?" in captured.out
+    assert captured.err.startswith("pymailbox: ")
+
+
+# --- show -----------------------------------------------------------------------------------------------------
+
+
+def test_show(server: Server, capsys: Captured) -> None:
+    """Who, when, what, the text, and what is attached; the session is left without a trace."""
+    assert main(["show", server.url, "3"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("From:    Bookkeeping <books@example.com>\nTo:      Robin Reader <robin@example.org>\nDate: ")
+    assert "\nSubject: Invoice 2026-117, with the figures\n\nPlease find the invoice" in out
+    assert out.endswith("[figures €.csv: text/csv, 36 B]\n[invoice.pdf: application/pdf, 15 B]\n")
+    assert "QUIT" not in verbs(server)
+
+
+def test_show_headers(server: Server, capsys: Captured) -> None:
+    """All of them, without a RETR."""
+    assert main(["show", "--headers", server.url, "1"]) == 0
+    assert "Subject: Lunch on Thursday?\n" in capsys.readouterr().out
+    assert "RETR" not in verbs(server)
+
+
+def test_show_raw_and_save(server: Server, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
+    """The octets, to the octet."""
+    done = subprocess.run(program("show", server.url, "7", "--raw"), capture_output=True, check=True, timeout=GENEROUS)
+    assert done.stdout == SAMPLES[6]
+    assert main(["show", server.url, "7", "--save", str(tmp_path / "7.eml")]) == 0
+    assert (tmp_path / "7.eml").read_bytes() == SAMPLES[6]
+    assert main(["show", server.url, "7", "--save", str(tmp_path / "nowhere" / "7.eml")]) == 1
+    assert b"nowhere/7.eml: No such file" in capfdbinary.readouterr().err
+
+
+def test_show_a_message_that_is_not_there(server: Server, capsys: Captured) -> None:
+    """0 is wrong usage; 999 is an answer."""
+    assert usage("show", server.url, "0") == 2
+    assert "'0' is no message number (1 or more)" in capsys.readouterr().err
+    assert usage("show", server.url, "9" * 5000) == 2
+    capsys.readouterr()
+    assert main(["show", server.url, "999"]) == 1
+    assert capsys.readouterr().err == "pymailbox: there is no message 999: the mailbox has 10\n"
+
+
+# --- nothing that a terminal would obey -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["ls"], ["show"], ["show", "--headers"], ["doctor"], ["doctor", "--json"]])
+def test_a_hostile_mail_and_server(command: list[str], capsys: Captured) -> None:
+    """THREATS 113: what mail and server say is shown, not obeyed, and forges no line."""
+    encoded = "=?utf-8?q?" + "".join(f"={octet:02X}" for octet in f"{EVIL}\nFrom: boss\n".encode()) + "?="
+    mail = (
+        f"From: {encoded} <{EVIL}@example.org>\r\nSubject: {encoded}\r\nDate: {EVIL}\r\nX-{EVIL}: {EVIL}\r\n"
+        f'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{EVIL}\r\n--b\r\nContent-Type: a/b{EVIL}; name="{EVIL}"\r\n'
+        f'Content-Disposition: attachment; filename="{EVIL}"\r\n\r\nx\r\n--b--\r\n'
+    ).encode("utf-8", "surrogateescape")
+    faults = [Fault.refuse("TOP", nth=2, text=EVIL), Fault.refuse("RETR", nth=2, text=EVIL)]
+    lines = ["TOP", "UIDL", "USER", f"X{EVIL} {EVIL}"]
+    with Server([mail, mail], password=SECRET, greeting=EVIL, capabilities=lines, faults=faults) as server:
+        number = ["1"] if command[0] == "show" else []
+        assert main([*command, server.url, *number]) == 0
+    captured = capsys.readouterr()
+    assert all(character.isprintable() or character in "\n\t" for character in captured.out + captured.err)
+    assert not captured.out.count("\nFrom: boss")
+
+
+def test_a_hostile_refusal(capsys: Captured) -> None:
+    """The text of an error is shown, not obeyed."""
+    with Server(SAMPLES, password=SECRET, faults=[Fault.refuse("STAT", text=EVIL)]) as server:
+        assert main(["ls", server.url]) == 1
+    err = capsys.readouterr().err
+    assert printable(EVIL) in err
+    assert err.rstrip("\n").isprintable()
+
+
+# --- errors ---------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_password(server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Says so, and not what it was."""
+    monkeypatch.setenv("PYMAILBOX_PASSWORD", "wrong-one")
+    assert main(["ls", server.url]) == 1
+    err = capsys.readouterr().err
+    assert "the credentials were refused; check user and password" in err
+    assert "wrong-one" not in err
+
+
+@pytest.mark.parametrize("url", [f"pops://me:{SECRET}@host", f"pops://me:{SECRET}@[host", f"pops://me:{SECRET}@host:x"])
+def test_a_password_in_a_url_is_refused(url: str, capsys: Captured) -> None:
+    """And not shown again, wherever it stands."""
+    for arguments in (["ls", url], ["show", url, "1"], ["doctor", url], [url], ["ls", "pops://me@host", url]):
+        assert usage(*arguments) == 2
+        captured = capsys.readouterr()
+        assert SECRET not in captured.out + captured.err
+
+
+MISUSE: list[tuple[list[str], str]] = [
+    ([], "COMMAND"),
+    (["ls"], "URL"),
+    (["ls", "host"], "pops://"),
+    (["ls", "imap://host"], "not 'imap'"),
+    (["ls", "pops://me@host:99999"], "no POP URL"),
+    (["ls", "--ca", "/no/such/file", "pops://h"], "/no/such/file: No such file"),
+    (["ls", "--ca", __file__, "pops://h"], "no certificate in PEM form"),
+    (["ls", "--pin", "12:34", "pops://h"], "no SHA-256 fingerprint"),
+    (["ls", "--timeout", "soon", "pops://h"], "no number of seconds"),
+    (["ls", "--timeout", "nan", "pops://h"], "no number of seconds"),
+    (["ls", "--password-command", "'", "pops://h"], "quotation"),
+    (["ls", "--password-command", "", "pops://h"], "empty"),
+    (["serve", "--port", "70000", "."], "no port"),
+]
+
+
+def test_wrong_usage(capsys: Captured) -> None:
+    """Status 2, and a line that says what is wrong."""
+    for arguments, word in MISUSE:
+        with case(arguments):
+            assert usage(*arguments) == 2
+            assert word in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "security", "seconds", "word"),
+    [
+        ("pops", "none", 60, "wants pop+starttls://"),
+        ("pop+starttls", "none", 60, "try pops://"),
+        ("pops", "tls", 60, "--ca FILE or --pin SHA256"),
+        ("pop", "tls", 2, "a port that expects TLS"),  # which both sides wait for
+    ],
+)
+def test_the_wrong_kind_of_port(scheme: str, security: Any, seconds: int, word: str, capsys: Captured) -> None:
+    """The error says what to do, in the words of the command line."""
+    with Server(SAMPLES, password=SECRET, security=security) as server:
+        assert main(["ls", "--timeout", str(seconds), f"{scheme}://me@localhost:{server.port}"]) == 1
+    err = capsys.readouterr().err
+    assert word in err
+    assert "security=" not in err
+
+
+def test_no_such_host(capsys: Captured) -> None:
+    """Names the host."""
+    assert main(["ls", "pops://me@no-such-host.invalid"]) == 1
+    assert "cannot find the host 'no-such-host.invalid'" in capsys.readouterr().err
+
+
+def test_trust(capsys: Captured) -> None:
+    """A private authority by its file, a certificate by its fingerprint; the doctor shows it."""
+    with Server(SAMPLES, password=SECRET, security="tls") as server:
+        assert main(["ls", "--ca", str(server.ca), server.url]) == 0
+        capsys.readouterr()
+        assert main(["doctor", "--json", server.url]) == 1
+        fingerprint = json.loads(capsys.readouterr().out)["encryption"]["certificate"]["fingerprint"]
+        assert main(["ls", "--pin", fingerprint, server.url]) == 0
+
+
+# --- passwords ------------------------------------------------------------------------------------------------
+
+
+def test_a_password_command(server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first line is the password; no shell reads it; one that fails is an error."""
+    monkeypatch.delenv("PYMAILBOX_PASSWORD")
+    words = [sys.executable, "-c", f"print({SECRET!r}); print('more')"]
+    assert main(["ls", "--password-command", shlex.join(words), server.url]) == 0
+    capsys.readouterr()
+    assert main(["ls", "--password-command", "false", server.url]) == 1
+    assert "the password command 'false' ended with status 1" in capsys.readouterr().err
+    assert main(["ls", "--password-command", "echo $HOME; true", server.url]) == 1
+    assert "refused" in capsys.readouterr().err
+
+
+def test_a_token(capsys: Captured) -> None:
+    """With --oauth2 the password is an access token."""
+    with Server(SAMPLES, sasl=["XOAUTH2"], token=SECRET) as server:
+        assert main(["ls", "--oauth2", server.url]) == 0
+        assert any(line.startswith("AUTH XOAUTH2") for line in server.log)
+
+
+def test_no_terminal_to_ask_at(server: Server) -> None:
+    """In a cron job the error says what to do; nothing hangs, nothing is traced back."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYMAILBOX_PASSWORD"}
+    for url, word in ((server.url, "set PYMAILBOX_PASSWORD"), (server.url.replace("me@", ""), "--user")):
+        done = subprocess.run(
+            program("ls", url),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=GENEROUS,
+            start_new_session=True,
+        )
+        assert done.returncode == 1
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_the_prompts(server: Server) -> None:
+    """At a terminal it asks for the user and for the password, which is not shown as it is typed."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYMAILBOX_PASSWORD"}
+    inner = f"import pty, sys; sys.exit(pty.spawn({program('ls', server.url.replace('me@', ''))!r}) >> 8)"
+    terminal = subprocess.Popen(
+        [sys.executable, "-c", inner], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert terminal.stdin is not None
+    assert terminal.stdout is not None
+    shown = b""
+    try:
+        for prompt, answer in ((b"User: ", b"me\n"), (b"Password of me at 127.0.0.1: ", SECRET.encode() + b"\n")):
+            while not shown.endswith(prompt):
+                octet = terminal.stdout.read(1)
+                assert octet, shown
+                shown += octet
+            terminal.stdin.write(answer)
+            terminal.stdin.flush()
+        rest, _ = terminal.communicate(timeout=GENEROUS)
+    finally:
+        terminal.kill()
+        terminal.wait()
+    assert terminal.returncode == 0
+    assert "Grüße aus München".encode() in rest
+    assert SECRET.encode() not in shown + rest
+
+
+# --- the process ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_locale_without_utf8(encoding: str, server: Server) -> None:
+    """Characters that the terminal does not have are escaped; nothing fails."""
+    done = subprocess.run(
+        program("ls", server.url),
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=GENEROUS,
+        check=True,
+    )
+    out = done.stdout.decode(encoding)
+    assert ("お元気ですか" in out) == (encoding == "utf-8")
+    assert ("Grüße" in out) == (encoding != "ascii")
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="head and signals are POSIX")
+def test_a_reader_that_has_seen_enough() -> None:
+    """`ls | head -1` ends quietly."""
+    mails = [b"Subject: %d\r\n\r\n" % number for number in range(3000)]
+    with Server(mails, password=SECRET) as server:
+        listing = subprocess.Popen(program("ls", server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.readline()
+        listing.stdout.close()
+        with listing.stderr:
+            assert listing.stderr.read() == b""
+        assert listing.wait(GENEROUS) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_ctrl_c_while_it_waits() -> None:
+    """Status 130, one line, and the session is closed."""
+    with Server(SAMPLES, password=SECRET, faults=[Fault.stall(command="STAT")]) as server:
+        listing = subprocess.Popen(program("ls", server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + GENEROUS
+        while "STAT" not in server.log and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert "STAT" in server.log
+        listing.send_signal(signal.SIGINT)
+        out, err = listing.communicate(timeout=GENEROUS)
+        assert (listing.returncode, out) == (130, "")
+        assert err.strip() == "pymailbox: interrupted; nothing was changed"
+
+
+# --- serve ----------------------------------------------------------------------------------------------------
+
+
+def kept(kind: str, folder: Path) -> Path:
+    """Write two mails as a Maildir, an mbox or a folder of .eml files; return its path."""
+    mails = [b"Subject: one\n\n1\n", b"Subject: two\n\n2\n"]
+    if kind == "mbox":
+        (folder / "box").write_bytes(b"".join(b"From a@b Mon Jan  1 00:00:00 2026\n" + mail + b"\n" for mail in mails))
+        return folder / "box"
+    inner = folder / "cur" if kind == "maildir" else folder
+    for name in ("cur", "new", "tmp") if kind == "maildir" else ():
+        (folder / name).mkdir()
+    for number, mail in enumerate(mails):
+        (inner / (f"{number}.x.y:2,S" if kind == "maildir" else f"{number}.eml")).write_bytes(mail)
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.parametrize("kind", ["maildir", "mbox", "eml"])
+def test_serve(kind: str, tmp_path: Path, capsys: Captured) -> None:
+    """Any store is served until Ctrl-C, which is the way to end it; the password comes from the environment."""
+    path = kept(kind, tmp_path)
+    serving = subprocess.Popen(program("serve", str(path)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert serving.stdout is not None
+        line = serving.stdout.readline()
+        told = re.fullmatch(r"2 messages at (pop://me@127\.0\.0\.1:\d+) \(password: (.+)\); Ctrl-C ends it\n", line)
+        assert told is not None, line
+        assert told[2] == "$PYMAILBOX_PASSWORD"
+        assert main(["ls", told[1]]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[-1] for line in lines[1:3]] == ["one", "two"]
+        serving.send_signal(signal.SIGINT)
+        _, err = serving.communicate(timeout=GENEROUS)
+    finally:
+        serving.kill()
+        serving.communicate()
+    assert serving.returncode == 0
+    assert err == "\nended\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.parametrize("commit", [False, True])
+def test_serve_deletes_files_only_with_commit(commit: bool, tmp_path: Path) -> None:
+    """What a session deletes is deleted from the files only when that was asked for."""
+    command = program("serve", str(kept("eml", tmp_path)), *(["--commit"] if commit else []))
+    serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert serving.stdout is not None
+        with Mailbox.from_url(serving.stdout.readline().split()[3], SECRET) as inbox:
+            inbox[0].delete()
+        assert len(list(tmp_path.iterdir())) == (1 if commit else 2)
+    finally:
+        serving.kill()
+        serving.communicate()
+
+
+def test_serve_what_is_no_mailbox(tmp_path: Path, capsys: Captured) -> None:
+    """Says so."""
+    assert main(["serve", str(tmp_path / "nothing")]) == 1
+    assert "nothing" in capsys.readouterr().err
+
+
+# --- demo and doctor ------------------------------------------------------------------------------------------
+
+
+def test_demo(capsys: Captured) -> None:
+    """It lists, reads, deletes, undeletes, commits, and shows that it is gone."""
+    assert main(["demo"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("marked: 1, 2, 3") < out.index("marked: 1, 2\n") < out.index("8 messages are left")
+    assert out.count("Lunch on Thursday?") == 1
+
+
+def test_doctor(server: Server, capsys: Captured) -> None:
+    """A report for a person or a program; status 0 where the account could be opened."""
+    assert main(["doctor", server.url]) == 0
+    assert "The account can be opened: 10 messages, 3,881 octets." in capsys.readouterr().out
+    assert main(["doctor", server.url, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["opened"] is True
+    assert report["probes"]["PIPELINING"] == {
+        "listed": True,
+        "works": True,
+        "detail": "24 commands sent ahead were answered in their order",
+    }
+    assert "DELE" not in verbs(server)
+
+
+def test_doctor_of_an_account_that_cannot_be_opened(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report says how far it came, in the words of the command line; status 1; no secret."""
+    monkeypatch.setenv("PYMAILBOX_PASSWORD", "wrong-one")
+    with Server(SAMPLES, password=SECRET, security="tls") as server:
+        assert main(["doctor", server.url]) == 1
+        out = capsys.readouterr().out
+        assert "it came as far as the connection" in out
+        assert "--pin" in out
+        assert main(["doctor", "--ca", str(server.ca), server.url]) == 1
+        out += capsys.readouterr().out
+    assert "it came as far as the greeting" in out
+    assert "wrong-one" not in out
+
+
+def test_every_command_explains_itself(capsys: Captured) -> None:
+    """--help of each says what it does, and leaves with 0."""
+    for command in ("demo", "ls", "show", "serve", "doctor"):
+        assert usage(command, "--help") == 0
+        assert f"usage: pymailbox {command}" in capsys.readouterr().out
+
+
+def test_on_dovecot(dovecot: RealServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ls, show and doctor on a server that nobody here wrote."""
+    monkeypatch.setenv("PYMAILBOX_PASSWORD", dovecot.password)
+    trust = ["--ca", str(dovecot.ca)]
+    assert main(["ls", *trust, dovecot.tls_url]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{len(dovecot.stored)} messages")
+    for number in range(1, len(dovecot.stored) + 1, 7):
+        assert main(["show", *trust, dovecot.tls_url, str(number)]) == 0
+    out = capsys.readouterr().out
+    assert all(character.isprintable() or character in "\n\t" for character in out)
+    assert main(["doctor", *trust, dovecot.tls_url]) == 0
+    assert dovecot.password not in capsys.readouterr().out
+
+
+# --- the page -------------------------------------------------------------------------------------------------
+
+
+def comparable(text: str) -> str:
+    """Return output without what differs from run to run: how long a round trip took."""
+    return re.sub(r"\d+\.\d ms", "0.1 ms", text.strip())
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone cannot be set")
+def test_the_page_shows_what_happens(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example of docs/cli.md with output runs, and prints that."""
+    page = (ROOT / "docs" / "cli.md").read_text()
+    examples = re.findall(r"```console\n\$ pymailbox (.*)\n((?:.*\n)*?)```", page)
+    assert len(examples) > 4
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        with Server(SAMPLES, user="robin", password=SECRET, lock_wait=GENEROUS) as server:
+            for arguments, output in examples:
+                here = f"127.0.0.1:{server.port}"
+                main(shlex.split(arguments.replace("localhost:1110", here)))
+                captured = capsys.readouterr()
+                shown = (captured.out + captured.err).replace(here, "localhost:1110").replace("127.0.0.1", "localhost")
+                assert comparable(shown) == comparable(output), arguments
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -1,0 +1,628 @@
+"""The diagnosis: what it finds on servers of every kind, and that it leaves nothing behind.
+
+Time passes here while a server is silent as ordered, and at no other: no machine is too slow, and nobody waits.
+"""
+
+import ast
+import datetime
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from attrs import define, evolve, field
+
+import pymailbox
+from pymailbox import Account, Diagnosis, Mailbox, OAuth2, diagnose
+from pymailbox.diagnosis import run
+from pymailbox.diagnosis.advice import advise
+from pymailbox.diagnosis.quirks import MEANINGS
+from pymailbox.diagnosis.report import Certificate, Encryption
+from pymailbox.errors import printable
+from pymailbox.pop3 import Capabilities, Connection, tls
+from pymailbox.pop3.settings import ConnectionSettings
+from pymailbox.testing import Fault, Quirk, Server
+from pymailbox.testing.client_socket import ClientSocket
+from pymailbox.testing.quirky_lines import QuirkyLines
+from pymailbox.testing.samples import SAMPLES
+from tests.authority import DAY, Authority, server_context
+from tests.servers import RealServer, trusting
+from tests.testing.by_hand import case, settle
+from tests.timing import GENEROUS, Clock
+
+SECRET = "correct-Horse-battery-staple"
+MAIL = b"From: a@example.org\r\nSubject: %d\r\n\r\nbody\r\nof some lines\r\n"
+MAILS = [MAIL % number for number in range(5)]
+
+
+@define(eq=False)
+class SilentTime(Clock):
+    """A clock that moves whenever it is looked at while the latest connection is silent, and stands still otherwise."""
+
+    connections: int = 0
+    sockets: list[ClientSocket] = field(factory=list)
+    is_silent: Callable[[ClientSocket], bool] = field(default=lambda socket: socket.out.stalled)
+
+    def __call__(self) -> float:
+        if self.connections == len(self.sockets) and self.sockets and self.is_silent(self.sockets[-1]):
+            self.advance(0.5)
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def silent_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> SilentTime:
+    """The clock of every connection of a diagnosis here."""
+    time = SilentTime()
+    over, discard, lines = ClientSocket.over, ClientSocket.discard, QuirkyLines.lines
+    lost: list[ClientSocket] = []  # what came on it was thrown away
+    silent: list[ClientSocket] = []  # and what was left of it is answered
+
+    class Timed(Connection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, clock=time, **options)
+
+        @classmethod
+        def from_settings(cls, settings: ConnectionSettings) -> Self:
+            return super().from_settings(evolve(settings, clock=time))
+
+        def connect(self) -> None:
+            time.connections += 1
+            super().connect()
+
+    def noted(*args: Any, **options: Any) -> ClientSocket:
+        time.sockets.append(over(*args, **options))
+        return time.sockets[-1]
+
+    def discarded(socket: ClientSocket) -> None:
+        lost.append(socket)
+        discard(socket)
+
+    def awaited(quirky: QuirkyLines) -> list[bytes]:
+        if quirky.socket in lost and Quirk.DROPS_PIPELINED in quirky.quirks:
+            silent.append(quirky.socket)
+        return lines(quirky)
+
+    monkeypatch.setattr(run, "Connection", Timed)
+    monkeypatch.setattr(ClientSocket, "over", noted)
+    monkeypatch.setattr(ClientSocket, "discard", discarded)
+    monkeypatch.setattr(QuirkyLines, "lines", awaited)
+    time.is_silent = lambda socket: socket.out.stalled or socket in silent
+    return time
+
+
+def examined(server: Server, **options: Any) -> Diagnosis:
+    """Diagnose the server's account, and check what must hold of every report."""
+    if server.security != "none" and "ssl_context" not in options:
+        options["ssl_context"] = server.client_context()
+    report = diagnose(server.url, options.pop("password", server.password), **({"timeout": 20.0} | options))
+    harmless(report)
+    left_alone(server)
+    return report
+
+
+def harmless(report: Diagnosis) -> None:
+    """Every report is plain data, has nothing in it that a terminal would obey, and fits its width."""
+    for text in (str(report), json.dumps(report.as_dict(), ensure_ascii=False), report.text(60)):
+        assert all(line.isprintable() for line in text.split("\n"))
+    assert report.opened == (report.reached == "mailbox")
+    assert report.opened or report.problems
+    assert all(name in MEANINGS for name in report.quirks)
+
+
+def left_alone(server: Server) -> None:
+    """Nothing was marked, nothing deleted, and no session in which anything was read said QUIT."""
+    settle(server)
+    for session in server.sessions:
+        verbs = [line.partition(" ")[0].upper() for line in session.commands]
+        assert "DELE" not in verbs
+        assert session.deleted == ()
+        if {"RETR", "TOP"} & set(verbs):
+            assert "QUIT" not in verbs
+
+
+# --- a server that is as it should be -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+def test_a_good_server(security: Any) -> None:
+    """Everything works, and the report says so; the only advice is about clear text."""
+    with Server(SAMPLES, security=security) as server:
+        report = examined(server)
+    assert report.opened
+    assert (report.count, report.size) == (10, 3881)
+    assert report.greeting == "pymailbox test server ready"
+    assert report.mechanism == "PLAIN"
+    assert report.mechanisms == ("PLAIN", "USER")
+    assert {name: probe.works for name, probe in report.probes.items()} == dict.fromkeys(
+        ("CAPA", "LIST", "UIDL", "TOP", "PIPELINING", "QUIT"), True
+    )
+    assert all(check.listed == check.received for check in report.sizes)
+    assert len(report.sizes) == 3
+    assert report.round_trip is not None
+    assert report.round_trip > 0
+    assert report.quirks == {}
+    assert [text for text in report.advice if "clear text" not in text] == []
+    assert (report.capabilities_before_tls is None) == (security == "tls")
+    assert (report.capabilities_after_tls is None) == (security == "none")
+    assert (report.encryption is None) == (security == "none")
+    if report.encryption is not None:
+        assert report.encryption.trusted
+        assert report.encryption.version in ("TLSv1.2", "TLSv1.3")
+        assert report.encryption.certificate is not None
+        assert "localhost" in report.encryption.certificate.names
+
+
+def test_the_password_is_asked_for_once() -> None:
+    """Two sessions, one question."""
+    asked = []
+
+    def password() -> str:
+        asked.append(1)
+        return "secret"
+
+    with Server(SAMPLES) as server:
+        report = examined(server, password=password)
+        assert len(server.sessions) == 2
+    assert report.opened
+    assert asked == [1]
+
+
+def test_an_account_and_a_mailbox_will_do() -> None:
+    """A URL, an account, or a mailbox that is not open; an open one, or its socket, is misuse."""
+    with Server(SAMPLES, lock=False) as server:
+        account = Account.from_url(server.url, "secret")
+        assert diagnose(account).opened
+        assert not diagnose(account, "wrong").opened
+        mailbox = Mailbox.from_account(account)
+        assert diagnose(mailbox).opened
+        with pytest.raises(TypeError):
+            diagnose(mailbox, "secret")
+        with mailbox, pytest.raises(ValueError, match="close it first"):
+            diagnose(mailbox)
+
+
+def test_utf8_and_pipelining_options_are_those_of_the_mailbox() -> None:
+    """What the caller switches off is not tried."""
+    with Server(SAMPLES) as server:
+        report = examined(server, utf8=False, pipelining=False, capa=False)
+        assert "UTF8" not in server.log
+        assert "CAPA" not in server.log
+    assert report.probes["PIPELINING"].works is None
+    with Server(SAMPLES) as server:
+        report = examined(server, pipelining=False)
+    assert report.probes["PIPELINING"].works is None
+    assert "switched off" in report.probes["PIPELINING"].detail
+
+
+def test_an_empty_mailbox() -> None:
+    """There is nothing to probe, and nothing is claimed."""
+    with Server([], quirks=Quirk.EMPTY_LIST_REFUSED) as server:
+        report = examined(server)
+    assert report.opened
+    assert report.count == 0
+    assert report.probes["UIDL"].works is None
+
+
+# --- quirks ---------------------------------------------------------------------------------------------------
+
+#: A quirk of the server, what the report calls it, and a word of its advice.
+SEEN = [
+    (Quirk.LOWERCASE_STATUS, "LOWERCASE_STATUS", ""),
+    (Quirk.NO_CAPA, "NO_CAPA", ""),
+    (Quirk.CLOSES_ON_CAPA, "CLOSES_ON_CAPA", "capa=False"),
+    (Quirk.HANGS_ON_CAPA, "HANGS_ON_CAPA", "capa=False"),
+    (Quirk.NO_CAPA_AFTER_LOGIN, "NO_CAPA_AFTER_LOGIN", ""),
+    (Quirk.HANGS_UP_ON_PIPELINE, "HANGS_UP_ON_PIPELINE", "pipelining=False"),
+    (Quirk.DROPS_PIPELINED, "DROPS_PIPELINED", "pipelining=False"),
+    (Quirk.UIDL_UNLISTED, "UIDL_UNLISTED", ""),
+    (Quirk.UIDL_REFUSED, "UIDL_REFUSED", "Without UIDL"),
+    (Quirk.TOP_UNLISTED, "TOP_UNLISTED", ""),
+    (Quirk.TOP_REFUSED, "TOP_REFUSED", "Without TOP"),
+    (Quirk.NEGATIVE_STAT_SIZE, "NEGATIVE_STAT_SIZE", ""),
+    (Quirk.STAT_WITHOUT_SIZE, "STAT_WITHOUT_SIZE", ""),
+    (Quirk.STAT_SIZE_IN_WORDS, "STAT_SIZE_IN_WORDS", ""),
+    (Quirk.STAT_COUNTS_LESS, "COUNTS_DIFFER", ""),
+    (Quirk.LIST_WITHOUT_SIZE, "LIST_WITHOUT_SIZE", ""),
+    (Quirk.LIST_JUNK_SIZE, "LIST_JUNK_SIZE", ""),
+    (Quirk.LIST_EXTRA_FIELDS, "LIST_EXTRA_FIELDS", ""),
+    (Quirk.LIST_BLANKS, "LIST_BLANKS", ""),
+    (Quirk.ROUNDED_SIZES, "SIZES_LIE", ""),
+    (Quirk.SPACES_BEFORE_UID, "SPACES_BEFORE_UID", ""),
+    (Quirk.OK_PREFIX_ON_UIDL, "OK_PREFIX_ON_UIDL", ""),
+    (Quirk.BLANK_UID, "BLANK_UID", "blank uid"),
+    (Quirk.DUPLICATE_UIDS, "DUPLICATE_UIDS", "Never delete by uid"),
+    (Quirk.ODD_UIDS, "ODD_UIDS", ""),
+    (Quirk.BLANK_LINE_IN_LISTING, "BLANK_LINE_IN_LISTING", ""),
+    (Quirk.UNORDERED_UIDL, "UNORDERED_UIDL", ""),
+    (Quirk.STRANGER_IN_UIDL, "STRANGER_IN_UIDL", ""),
+    (Quirk.NEW_UIDS_EACH_SESSION, "NEW_UIDS_EACH_SESSION", "do not last"),
+    (Quirk.LF_LINES, "LF_LINES", ""),
+    (Quirk.TOP_IGNORES_COUNT, "TOP_IGNORES_COUNT", ""),
+    (Quirk.TOP_TEN_LINES, "TOP_IGNORES_COUNT", ""),
+    (Quirk.TOP_ONE_LINE, "TOP_OTHER_HEADERS", ""),
+    (Quirk.TOP_OTHER_HEADERS, "TOP_OTHER_HEADERS", ""),
+    (Quirk.TWO_STATUS_LINES_FOR_TOP, "TWO_STATUS_LINES_FOR_TOP", ""),
+    (Quirk.ONE_UNREADABLE, "NO_RETR", ""),
+    (Quirk.EXTRA_BLANK_LINE, "SIZES_LIE", ""),
+    (Quirk.AUTH_NEEDS_TWO_LINES, "OTHER_AUTH_FORM", ""),
+]
+
+
+def test_quirks_are_found() -> None:
+    """Each odd but honest server can be opened, its oddity has a name and a sentence, and advice where there is any."""
+    for quirk, name, word in SEEN:
+        with case(quirk.name):
+            with Server(MAILS, quirks=quirk, lock_wait=GENEROUS) as server:
+                report = examined(server)
+            assert report.opened, report
+            assert name in report.quirks
+            assert name in str(report)
+            assert word in " ".join(report.advice)
+
+
+HARMLESS = [
+    Quirk.BARE_STATUS,
+    Quirk.ODD_CAPA,
+    Quirk.SHORT_CAPA_BEFORE_LOGIN,
+    Quirk.MERGED_UIDL_LINES,
+    Quirk.UIDS_AS_PATHS,
+    Quirk.QUIT_WITHOUT_REPLY,
+    Quirk.LOCK_LINGERS,
+    Quirk.WRAPS_UTF8,
+    Quirk.STOPS_READING,
+    Quirk.HIDES_READ | Quirk.TOP_COUNTS_AS_READ,
+    Quirk.DELETES_READ | Quirk.TOP_COUNTS_AS_READ,
+    Quirk.COMMITS_ON_DROP,
+]
+
+
+def test_nothing_is_lost_by_looking() -> None:
+    """Where reading or leaving has effects, the mailbox is afterwards as it was."""
+    for quirk in HARMLESS:
+        with case(quirk), Server(MAILS, quirks=quirk) as server:
+            assert examined(server).opened
+            assert server.messages == tuple(MAILS)
+            with Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox:
+                assert len(inbox) == len(MAILS)
+
+
+def test_expire_0_reads_nothing() -> None:
+    """Where RETR may delete, no message is read; TOP is."""
+    with Server(MAILS, expire="0") as server:
+        report = examined(server)
+        assert not any(line.startswith("RETR") for line in server.log)
+    assert report.opened
+    assert report.sizes == ()
+    assert any(text.startswith("EXPIRE 0") for text in report.advice)
+
+
+def test_login_delay_is_kept() -> None:
+    """One session, and the advice to poll no more often."""
+    with Server(MAILS, login_delay=60) as server:
+        report = examined(server)
+        assert len(server.sessions) == 1
+    assert report.opened
+    assert report.probes["TOP"].works
+    assert "second session" not in report.probes["UIDL"].detail
+    assert any("60 seconds" in text for text in report.advice)
+
+
+@pytest.mark.parametrize("fault", ["stall", "cut", "stray"])
+def test_a_broken_probe_is_a_finding(fault: str) -> None:
+    """Silence, a lost connection and nonsense end a session, not the examination; it ends in bounded time."""
+    for command in ("NOOP", "LIST", "UIDL", "TOP", "RETR", "QUIT"):
+        with case(command):
+            break_probe(command, fault)
+
+
+def break_probe(command: str, fault: str) -> None:
+    """Examine a server on which a command always goes wrong in this way."""
+    order = {
+        "stall": lambda: Fault.stall(command=command, nth=None),
+        "cut": lambda: Fault.cut(2, command=command, nth=None),
+        "stray": lambda: Fault.replace(command, None, reply=b"what?\r\n"),
+    }[fault]()
+    with Server(MAILS, faults=[order], lock_wait=GENEROUS) as server:
+        report = examined(server)
+        assert len(server.sessions) <= 6
+    assert report.opened
+    if command in report.probes:
+        assert report.probes[command].works is False
+    else:
+        assert report.problems
+    assert report.probes["PIPELINING"].works or command == "NOOP"
+
+
+def test_a_message_that_does_not_end() -> None:
+    """One that was listed as small and goes on is cut off, and is a finding."""
+    with Server(MAILS, faults=[Fault.endless("RETR", chunk=b"x" * 8190 + b"\r\n")]) as server:
+        report = examined(server)
+    assert report.opened
+    assert any("goes on" in problem for problem in report.problems)
+
+
+# --- what goes wrong before the mailbox -----------------------------------------------------------------------
+
+
+def test_a_wrong_password_is_tried_once() -> None:
+    """It is a finding; a second try could lock the account."""
+    with Server(MAILS) as server:
+        report = examined(server, password=SECRET)
+        logins = [line for line in server.log if line.startswith(("AUTH", "PASS"))]
+    assert logins == ["AUTH PLAIN ***"]
+    assert (report.reached, report.mechanism, report.opened) == ("greeting", "PLAIN", False)
+    assert "refused" in report.problems[0]
+
+
+def test_without_a_password_it_comes_as_far_as_the_login() -> None:
+    """What can be seen from outside is reported."""
+    with Server(MAILS, sasl=["SCRAM-SHA-256", "PLAIN"], apop=True) as server:
+        report = examined(server, password=None)
+        assert server.log == ("CAPA",)
+    assert report.mechanisms == ("SCRAM-SHA-256", "PLAIN", "USER", "APOP")
+    assert "no password" in report.problems[0]
+
+
+def test_a_password_that_cannot_be_had() -> None:
+    """A keyring or a command that fails is a finding too."""
+
+    def password() -> str:
+        raise ValueError("the keyring has no such password")
+
+    with Server(MAILS) as server:
+        report = examined(server, password=password)
+    assert report.problems == ("the keyring has no such password",)
+
+
+def test_stat_refused_behind_the_login() -> None:
+    """The login is fine, and the account cannot be opened all the same."""
+    with Server(MAILS, quirks=Quirk.STAT_REFUSED) as server:
+        report = examined(server)
+        assert len(server.sessions) == 1
+    assert report.reached == "login"
+    assert "every 15 minutes" in report.problems[0]
+
+
+@pytest.mark.parametrize("quirk", [Quirk.GREETS_AS_IMAP, Quirk.GREETS_WITH_TLS, Quirk.REFUSES_SERVICE])
+def test_not_pop3_at_all(quirk: Quirk) -> None:
+    """The report says what seems to be there."""
+    with Server(MAILS, quirks=quirk) as server:
+        report = examined(server)
+    assert (report.reached, report.greeting) == ("connection", None)
+
+
+def test_no_connection() -> None:
+    """No host, no port: the report says how far it came, which is nowhere."""
+    for url in ("pops://me@no-such-host.invalid", "pop://me@127.0.0.1:1"):
+        report = diagnose(url, SECRET)
+        harmless(report)
+        assert report.reached == "nothing"
+
+
+def test_a_silent_server(silent_time: SilentTime) -> None:
+    """It is not waited for beyond the timeout and a look for TLS."""
+    with Server(MAILS, faults=[Fault.stall(command="GREETING")]) as server:
+        begun = silent_time.now
+        report = examined(server)
+    assert "silent" in report.problems[0]
+    assert 20 <= silent_time.now - begun < 20 + 5 + 2
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------
+
+
+def test_tls_on_a_plain_port() -> None:
+    """The port is looked at without TLS, and the URL that would do is named; nobody logs in."""
+    with Server(MAILS, security="starttls") as server:
+        report = diagnose(server.url.replace("pop+starttls", "pops"), SECRET)
+        harmless(report)
+        assert not any(line.startswith(("AUTH", "USER", "PASS")) for line in server.log)
+        assert f"use pop+starttls://127.0.0.1:{server.port}" in report.advice[0]
+    assert report.reached == "connection"
+
+
+@pytest.mark.parametrize("scheme", ["pop", "pop+starttls"])
+def test_plain_on_a_tls_port(scheme: str, silent_time: SilentTime) -> None:
+    """The port is looked at with TLS, and the URL that would do is named; nobody logs in."""
+    silent_time.is_silent = lambda socket: (
+        socket is silent_time.sockets[0]
+    )  # both sides wait for the other's first word
+    with Server(MAILS, security="tls") as server:
+        report = diagnose(server.url.replace("pops", scheme), SECRET)
+        harmless(report)
+        assert f"use pops://127.0.0.1:{server.port}" in report.advice[0]
+        assert server.log == ()
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_certificate_that_nobody_signed(security: Any) -> None:
+    """What it says is shown, with its fingerprint, from a connection on which no password is sent."""
+    with Server(MAILS, security=security) as server:
+        report = diagnose(server.url, SECRET)
+        harmless(report)
+        assert not any(line.startswith(("AUTH", "USER", "PASS")) for line in server.log)
+        assert report.encryption is not None
+        assert not report.encryption.trusted
+        certificate = report.encryption.certificate
+        assert certificate is not None
+        assert "localhost" in certificate.names
+        assert certificate.fingerprint in report.advice[-1]
+        assert "not trusted" in report.problems[0]
+        pinned = diagnose(server.url, "secret", ssl_context=tls.pinned(certificate.fingerprint))
+    assert pinned.opened
+    assert pinned.encryption is not None
+    assert pinned.encryption.trusted
+    assert pinned.encryption.certificate == certificate
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "word"),
+    [
+        (("localhost", "127.0.0.1"), {"since": -9 * DAY, "until": -DAY}, "has expired"),
+        (("elsewhere.example",), {}, "another"),
+        (("localhost", "127.0.0.1"), {"own": True}, "self-signed"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate(tmp_path: Path, names: Any, options: Any, word: str) -> None:
+    """Expired, for another host, self-signed: said, and the certificate shown."""
+    authority = Authority(tmp_path)
+    context = server_context(authority.issue(*names, **options))
+    with Server(MAILS, host="127.0.0.1", security="tls", ssl_context=context) as server:
+        report = diagnose(f"pops://me@localhost:{server.port}", SECRET, ssl_context=tls.private_ca(authority.pem))
+        harmless(report)
+    assert word in report.problems[0]
+    assert report.encryption is not None
+    assert report.encryption.certificate is not None
+    assert set(report.encryption.certificate.names) == set(names)
+
+
+def test_a_certificate_that_ends_soon() -> None:
+    """Within two weeks there is advice, and not before."""
+    account = Account("pop.example.com")
+
+    def advice(days: float) -> str:
+        until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+        certificate = Certificate("00", ("pop.example.com",), "CA", until - DAY, until)
+        report = Diagnosis(url=account.url, greeting="", encryption=Encryption(True, "TLSv1.3", "X", certificate))
+        return " ".join(advise(report, account))
+
+    assert "expires in 3 days" in advice(3.5)
+    assert "has expired" in advice(-1)
+    assert advice(20) == ""
+
+
+def test_stls_refused() -> None:
+    """STLS that is listed and refused, or whose handshake fails, is a finding; no password goes out."""
+    for quirk in (Quirk.STLS_REFUSED, Quirk.STLS_HANDSHAKE_FAILS, Quirk.PLAINTEXT_BEHIND_STLS):
+        with Server(MAILS, security="starttls", quirks=quirk) as server:
+            report = examined(server)
+            assert not any(line.startswith(("AUTH", "USER", "PASS")) for line in server.log)
+        assert not report.opened
+
+
+def test_no_password_in_clear_text_beyond_this_machine() -> None:
+    """The rule of the login holds for a diagnosis too: advice, not a password."""
+    account = Account("pop.example.com", "me", security="none")
+    told = Capabilities.from_lines(["USER", "STLS"])
+    report = Diagnosis(url=account.url, greeting="", capabilities_before_tls=told)
+    assert any("use pop+starttls://pop.example.com:110" in text for text in advise(report, account))
+
+
+def test_a_mail_without_header_has_no_other_headers() -> None:
+    """A mail that begins with its blank line has the same headers by TOP and by RETR: none."""
+    with Server([b"\r\nbody without any header\r\n", b"no line is a field\r\n", b"Subject: x\r\n"]) as server:
+        assert examined(server).quirks == {}
+
+
+def test_a_report_of_a_real_length_fits_its_width() -> None:
+    """Mechanisms by the dozen are parted between lines."""
+    told = Capabilities.from_lines(["SASL " + " ".join(f"MECHANISM-{number}" for number in range(30)), "TOP"])
+    report = Diagnosis(url="pop://me@h:110", capabilities_before_tls=told, problems=("x",))
+    assert all(len(line) <= 60 for line in report.text(60).split("\n"))
+
+
+# --- advice ---------------------------------------------------------------------------------------------------
+
+
+def test_gmail_is_known() -> None:
+    """Its greeting is, and what it hides."""
+    account = Account("pop.gmail.com")
+    report = Diagnosis(url=account.url, greeting="Gpop ready for requests from 192.0.2.1")
+    assert any("recent:" in text for text in advise(report, account))
+
+
+def test_the_cost_of_a_round_trip_is_told() -> None:
+    """Without pipelining a thousand messages cost a thousand round trips."""
+    with Server(MAILS, pipelining=False, latency=0.01) as server:
+        report = examined(server)
+    assert report.round_trip is not None
+    assert report.round_trip >= 0.02
+    assert any(f"1,000 messages take {1000 * report.round_trip:.0f} seconds" in text for text in report.advice)
+
+
+# --- secrets --------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_in_any_output(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that echoes the password in every reply does not bring it into report, log or output."""
+    caplog.set_level(logging.DEBUG)
+    echo = SECRET.encode()
+    faults = [
+        Fault.replace("STAT", None, reply=b"+OK 5 " + echo + b"\r\n"),
+        Fault.replace("UIDL", None, reply=b"-ERR " + echo + b"\r\n"),
+        Fault.replace("NOOP", None, reply=b"+OK " + echo + b"\r\n"),
+    ]
+    lines = ["TOP", "UIDL", "USER", "SASL PLAIN", "X-" + SECRET + " " + SECRET, "IMPLEMENTATION " + SECRET]
+    with Server(MAILS, password=SECRET, capabilities=lines, faults=faults) as server:
+        right = examined(server)
+        wrong = examined(server, password=SECRET + "!")
+    assert right.opened
+    assert not wrong.opened
+    captured = capsys.readouterr()
+    shown = [
+        *(str(right), repr(right), json.dumps(right.as_dict())),
+        *(text.replace(SECRET + "!", "") for text in (*wrong.problems, *wrong.advice)),
+        *(record.getMessage() for record in caplog.records),
+        *(captured.out, captured.err),
+    ]
+    assert not any(SECRET.lower() in text.lower() for text in shown)
+
+
+def test_a_token_is_a_secret_too() -> None:
+    """OAuth2 is examined like any login."""
+    with Server(MAILS, sasl=["XOAUTH2"], token=SECRET, plaintext=True) as server:
+        account = Account("127.0.0.1", "me", auth=OAuth2(lambda: SECRET), security="none", port=server.port)
+        report = diagnose(account)
+        harmless(report)
+    assert report.opened
+    assert report.mechanism == "XOAUTH2"
+    assert SECRET not in repr(report)
+
+
+def test_a_hostile_server_cannot_reach_the_terminal() -> None:
+    """THREATS 113: escape sequences in greeting, capabilities, refusals and uids are shown, not obeyed."""
+    evil = "\x1b]52;c;aGk=\x07\x1b[2J\u202e\x9b31m"
+    faults = [Fault.replace("UIDL", None, reply=f"-ERR {evil}\r\n".encode())]
+    with Server(MAILS, greeting=evil, capabilities=["USER", f"X{evil} {evil}"], faults=faults) as server:
+        report = examined(server)
+    assert report.greeting == printable(evil)
+    assert "\\x1b[2J" in report.probes["UIDL"].detail
+
+
+# --- the house ------------------------------------------------------------------------------------------------
+
+
+def test_every_quirk_has_a_meaning() -> None:
+    """Whatever `note` is called with anywhere in the package is explained."""
+    noted = set()
+    for path in Path(pymailbox.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "note" and node.args:
+                names = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
+                noted.update(name for name in names if isinstance(name, str) and name.isupper())
+    assert len(noted) > 20
+    assert noted <= set(MEANINGS)
+
+
+# --- a real server --------------------------------------------------------------------------------------------
+
+
+def test_dovecot(dovecot: RealServer) -> None:
+    """On a server that nobody here wrote everything works but one size, and the mailbox stays as it is."""
+    assert dovecot.ca is not None
+    report = diagnose(dovecot.tls_url, dovecot.password, ssl_context=trusting(dovecot.ca))
+    harmless(report)
+    assert report.opened
+    assert report.count == len(dovecot.stored)
+    assert report.mechanism == "SCRAM-SHA-256"
+    assert report.probes["PIPELINING"].works
+    assert report.probes["TOP"].works
+    assert "the same in a second session" in report.probes["UIDL"].detail
+    with Mailbox.from_url(dovecot.tls_url, dovecot.password, ssl_context=trusting(dovecot.ca)) as inbox:
+        assert len(inbox) == len(dovecot.stored)
+    plain = diagnose(dovecot.url.replace("pop:", "pop+starttls:"), dovecot.password, ssl_context=trusting(dovecot.ca))
+    assert plain.opened
+    assert plain.capabilities_before_tls is not None
+    assert "STLS" in plain.capabilities_before_tls

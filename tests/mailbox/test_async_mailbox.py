@@ -1,0 +1,591 @@
+"""AsyncMailbox, AsyncMessage and gather_accounts, where an event loop differs from a thread.
+
+What is the same for both mailboxes is in the suites that run over both (`test_conformance`, `tests.over_asyncio`).
+"""
+
+import asyncio
+import gc
+import io
+import os
+import pickle
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymailbox import (
+    Account,
+    AsyncMailbox,
+    AsyncMessage,
+    ConcurrentUse,
+    ConnectionLost,
+    Limits,
+    Mailbox,
+    MailboxError,
+    MessageUnavailable,
+    Timeout,
+    aio_message,
+    gather_accounts,
+)
+from pymailbox.testing import Fault, Server
+from tests.timing import GENEROUS
+
+MAILS = [b"Subject: %d\r\nFrom: a@example.com\r\n\r\n.%d\r\n" % (number, number) for number in range(200)]
+LARGE = b"Subject: large\r\n\r\n" + b"0123456789012345678901234567890123456789\r\n" * 50_000
+
+
+def over(
+    use: Callable[[AsyncMailbox], Awaitable[Any]], mails: list[bytes] = MAILS, *, faults: Any = (), **options: Any
+) -> Server:
+    """Use a mailbox of these mails; return the server, closed, with what it saw."""
+
+    async def run() -> None:
+        async with AsyncMailbox.from_url(server.url, "secret", **({"timeout": GENEROUS} | options)) as inbox:
+            await use(inbox)
+
+    with Server(mails, faults=faults) as server:
+        asyncio.run(run(), debug=True)
+        server.wait(GENEROUS)
+    return server
+
+
+# --- the session -----------------------------------------------------------------------------------------------------
+
+
+def test_headers_are_read_ahead() -> None:
+    """`async for` in any steady order keeps TOPs in flight; nothing is read ahead with RETR."""
+    waits = []
+
+    async def use(inbox: AsyncMailbox) -> None:
+        transport = inbox.connection._transport
+        assert transport is not None
+        wait = transport._wait
+
+        async def counted(seconds: float | None) -> None:
+            waits.append(seconds)
+            await wait(seconds)
+
+        transport._wait = counted  # type: ignore[method-assign]
+        assert [await message.subject() async for message in inbox] == [str(n) for n in range(200)]
+
+    log = over(use).log
+    assert [line for line in log if line.startswith("TOP")] == [f"TOP {n} 0" for n in range(1, 201)]
+    assert not any(line.startswith("RETR") for line in log)
+    assert len(waits) < 50
+
+
+def test_a_message_is_the_same_while_anybody_holds_it() -> None:
+    """Identity by indexing, iteration and fetch; what nobody holds is not kept."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        third = inbox[2]
+        assert inbox[2] is third
+        assert [message async for message in inbox][2] is third
+        assert [message async for message in inbox.fetch(inbox[:5])][2] is third
+        assert third in inbox
+        del third
+        gc.collect()
+        assert len(inbox._require_open().state.cache) <= 1  # the last one read
+
+    over(use)
+
+
+def test_two_tasks_in_one_session() -> None:
+    """A second task is `ConcurrentUse`, and the first goes on (decision 10)."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        outcomes = await asyncio.gather(*(inbox[n].raw() for n in range(5)), return_exceptions=True)
+        assert outcomes[0] == MAILS[0]
+        assert all(isinstance(outcome, ConcurrentUse) for outcome in outcomes[1:])
+        assert await inbox[1].raw() == MAILS[1]
+
+    over(use)
+
+
+def test_closing_while_another_task_reads_is_refused() -> None:
+    """`close`, `rollback` and `reopen` are a second use as well: nothing is said, and the marks stay (decision 10)."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        await inbox[0].delete()
+        reading = asyncio.create_task(inbox[1].raw())
+        await asyncio.sleep(0.05)
+        for leave in (inbox.close, inbox.rollback, inbox.reopen):
+            with pytest.raises(ConcurrentUse):
+                await leave()
+        assert await reading == LARGE
+        assert inbox[0].deleted
+
+    mails = [MAILS[0], LARGE]
+    server = over(use, mails, faults=[Fault.drip(200_000, 0.05, command="RETR")])
+    assert server.messages == (LARGE,)
+
+
+def test_fetch_left_early() -> None:
+    """Leaving `async for` early costs what is in flight; the session goes on."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        async for message in inbox.fetch():
+            if message.number == 3:
+                break
+        assert await inbox[150].subject() == "150"
+        assert [m.number async for m in inbox.fetch(inbox[-2:])] == [199, 200]
+
+    assert "QUIT" in over(use).log
+
+
+def test_fetch_gives_large_messages_unfetched(tmp_path: Path) -> None:
+    """A message larger than the window comes without its body, so that `save` streams it (decision 11)."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        async for message in inbox.fetch():
+            if message.number == 2:
+                assert message._raw is None
+                assert await message.save(tmp_path / "large.eml") == len(LARGE)
+            else:
+                assert message._raw is not None
+
+    over(use, [MAILS[0], LARGE, MAILS[2]], limits=Limits(window=100_000))
+    assert (tmp_path / "large.eml").read_bytes() == LARGE
+
+
+def test_a_refusal_belongs_to_its_message() -> None:
+    """In a fetch, -ERR is raised when that message is read, not by the iterator."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        async for message in inbox.fetch(inbox[:4]):
+            if message.number == 2:
+                with pytest.raises(MessageUnavailable):
+                    await message.raw()
+            else:
+                assert await message.raw() == MAILS[message.number - 1]
+
+    over(use, faults=[Fault.refuse("RETR", 2)])
+
+
+def test_after_the_session() -> None:
+    """A message still gives what it has; asking for more is `ConnectionLost`; the mailbox is not open."""
+
+    async def run() -> None:
+        with Server(MAILS) as server:
+            inbox = AsyncMailbox.from_url(server.url, "secret")
+            with pytest.raises(ValueError, match="not open"):
+                len(inbox)
+            await inbox.open()
+            with pytest.raises(ValueError, match="open already"):
+                await inbox.open()
+            message, other = inbox[0], inbox[1]
+            raw = await message.raw()
+            await inbox.close()
+            await inbox.close()
+            await inbox.rollback()
+            assert await message.raw() == raw
+            assert await message.subject() == "0"
+            with pytest.raises(ConnectionLost):
+                await other.raw()
+            with pytest.raises(ValueError, match="not open"):
+                await inbox.keep_alive()
+            await inbox.open()
+            assert len(inbox) == 200
+            await inbox.reopen()
+            assert message not in inbox
+            await inbox.rollback()
+
+    asyncio.run(run())
+
+
+def test_no_pickles() -> None:
+    """A mailbox and its messages are bound to a session; content is a value."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        for thing in (inbox, inbox[0], inbox.connection):
+            with pytest.raises(TypeError, match="cannot be pickled"):
+                pickle.dumps(thing)
+        content = await inbox[0].content()
+        assert pickle.loads(pickle.dumps(content)).subject == "0"
+        assert "AsyncMessage 1" in repr(inbox[0])
+        assert "200 messages" in repr(inbox)
+
+    over(use)
+
+
+# --- leaving ----------------------------------------------------------------------------------------------------------
+
+
+def leave_with(error: BaseException, *, after: str = "") -> Server:
+    """Mark two messages, perhaps read one, and leave by an exception."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        await inbox.delete(inbox[:2])
+        if after == "RETR":
+            await inbox[5].raw()
+        raise error
+
+    with Server(MAILS) as server:
+
+        async def run() -> None:
+            async with AsyncMailbox.from_url(server.url, "secret") as inbox:
+                await use(inbox)
+
+        with pytest.raises(type(error)) as caught:
+            asyncio.run(run())
+        assert caught.value is error or isinstance(error, asyncio.CancelledError)
+        server.wait(GENEROUS)
+    assert server.messages == tuple(MAILS)
+    return server
+
+
+def test_an_exception_takes_the_marks_back() -> None:
+    """RSET, and QUIT only where nothing was retrieved (decision 1)."""
+    assert leave_with(KeyError()).log[-2:] == ("RSET", "QUIT")
+    assert leave_with(KeyError(), after="RETR").log[-1] == "RSET"
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt(), SystemExit()])
+def test_what_is_no_exception_sends_nothing(error: BaseException) -> None:
+    """Cancelled between two commands: the connection is closed at once."""
+    assert leave_with(error).log[-1] == "DELE 2"
+
+
+def test_timeout_in_a_command_never_commits() -> None:
+    """asyncio.timeout ends the session: caught inside, the end of the block says that nothing was deleted."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        await inbox.delete(inbox[:2])
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.1):
+                await inbox[7].raw()
+        assert not isinstance(caught.value, MailboxError)
+        with pytest.raises(ConnectionLost):
+            await inbox[8].raw()
+
+    with Server(MAILS, faults=[Fault.stall(command="RETR")]) as server:
+
+        async def run() -> None:
+            async with AsyncMailbox.from_url(server.url, "secret") as inbox:
+                await use(inbox)
+
+        with pytest.raises(ConnectionLost):
+            asyncio.run(run())
+        server.wait(GENEROUS)
+        assert "QUIT" not in server.log
+        assert server.messages == tuple(MAILS)
+
+
+def test_our_own_deadline() -> None:
+    """Silence of the server is `Timeout` after `timeout` seconds."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        inbox.connection.timeout = 0.3  # from here on
+        began = time.monotonic()
+        with pytest.raises(Timeout):
+            await inbox[0].raw()
+        assert time.monotonic() - began > 0.2
+
+    assert "QUIT" not in over(use, faults=[Fault.stall(command="RETR")]).log
+
+
+def test_a_failing_open_leaves_nothing() -> None:
+    """A refused login closes the connection, and the mailbox may be opened again."""
+
+    async def run() -> None:
+        with Server(MAILS) as server:
+            words = iter(["wrong", "secret"])
+            inbox = AsyncMailbox.from_url(server.url, lambda: next(words))
+            with pytest.raises(MailboxError) as caught:
+                await inbox.open()
+            assert not caught.value.usable
+            await inbox.open()
+            assert len(inbox) == 200
+            await inbox.close()
+            server.wait(GENEROUS)
+            assert [record.ended for record in server.sessions] == ["EOF", "QUIT"]
+
+    asyncio.run(run())
+
+
+# --- to disk -----------------------------------------------------------------------------------------------------------
+
+
+def test_write_to_files_of_both_colours() -> None:
+    """`write` may be a function or a coroutine function, and may take less than it was given."""
+
+    class Slow:
+        def __init__(self) -> None:
+            self.got = b""
+
+        async def write(self, data: bytes) -> int:
+            await asyncio.sleep(0)
+            self.got += data[:50_000]
+            return min(len(data), 50_000)
+
+    async def use(inbox: AsyncMailbox) -> None:
+        plain, slow = io.BytesIO(), Slow()
+        assert await inbox[0].write_to(plain) == len(LARGE) == await inbox[0].write_to(slow)
+        assert plain.getvalue() == LARGE == slow.got
+        await inbox[0].raw()
+        again = Slow()
+        assert await inbox[0].write_to(again) == len(LARGE)
+        assert again.got == LARGE
+
+    over(use, [LARGE])
+
+
+def test_what_a_file_raises_passes_through() -> None:
+    """A full disk is the caller's own error, and ends the session."""
+
+    class Full:
+        async def write(self, data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+    async def use(inbox: AsyncMailbox) -> None:
+        with pytest.raises(OSError, match="No space left"):
+            await inbox[0].write_to(Full())
+        with pytest.raises(ConnectionLost):
+            await inbox[0].raw()
+
+    over(use, [LARGE])
+
+
+def test_save_is_whole_or_nothing(tmp_path: Path) -> None:
+    """An existing file is replaced; a failure, by the line or by cancellation, leaves the old one and nothing beside it."""
+    path = tmp_path / "mail.eml"
+    path.write_bytes(b"old")
+
+    async def cut(inbox: AsyncMailbox) -> None:
+        with pytest.raises(ConnectionLost):
+            await inbox[0].save(path)
+
+    async def cancelled(inbox: AsyncMailbox) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await inbox[0].save(path)
+
+    async def saved(inbox: AsyncMailbox) -> None:
+        assert await inbox[0].save(str(path)) == len(LARGE)
+
+    over(cut, [LARGE], faults=[Fault.cut(100_000, command="RETR")])
+    over(cancelled, [LARGE], faults=[Fault.stall(100_000, command="RETR")])
+    assert path.read_bytes() == b"old"
+    over(saved, [LARGE])
+    assert path.read_bytes() == LARGE
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mail.eml"]
+
+
+def test_cancelled_while_the_disk_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread cannot be stopped: the cancellation comes after it, and the file is whole or not there."""
+    path = tmp_path / "mail.eml"
+    working, go = threading.Event(), threading.Event()
+
+    def slowly(descriptor: int) -> None:
+        working.set()
+        assert go.wait(GENEROUS)
+
+    async def use(inbox: AsyncMailbox) -> None:
+        monkeypatch.setattr(os, "fsync", slowly)
+        task = asyncio.ensure_future(inbox[0].save(path))
+        while not working.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [entry.name for entry in tmp_path.iterdir()] == ["mail.eml"]
+        assert path.read_bytes() == MAILS[0]
+        assert await inbox[1].raw() == MAILS[1], "the session was not in use"
+
+    over(use)
+
+
+def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of fsync passes through, cancelled or not, and nothing is left."""
+    go = threading.Event()
+
+    def failing(descriptor: int) -> None:
+        assert go.wait(GENEROUS)
+        raise OSError(5, "Input/output error")
+
+    async def use(inbox: AsyncMailbox) -> None:
+        monkeypatch.setattr(os, "fsync", failing)
+        go.set()
+        with pytest.raises(OSError, match="Input/output"):
+            await inbox[0].save(tmp_path / "mail.eml")
+        go.clear()
+        task = asyncio.ensure_future(aio_message._in_thread(lambda: failing(0)))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert list(tmp_path.iterdir()) == []
+
+    over(use)
+
+
+# --- many accounts ---------------------------------------------------------------------------------------------------------
+
+
+def accounts_of(server: Server, *, passwords: dict[str, str] | None = None) -> list[Account]:
+    """Return the accounts of a server, with these passwords instead of the right ones."""
+    assert server.users is not None
+    wrong = passwords or {}
+    return [
+        Account(server.host, user, wrong.get(user, password), security="none", port=server.port)
+        for user, password in server.users.items()
+    ]
+
+
+USERS = {f"user{number:02}": f"secret{number}" for number in range(20)}
+
+
+def test_results_in_the_order_of_the_accounts() -> None:
+    """One result for each account, in order, a failure among them; deletions are committed where nothing failed."""
+
+    async def work(inbox: AsyncMailbox) -> tuple[str | None, int]:
+        user = inbox.account.user
+        await asyncio.sleep(0.02 if user == "user00" else 0)
+        await inbox[0].delete()
+        if user == "user07":
+            raise LookupError(user)
+        return user, len(inbox)
+
+    with Server(MAILS[:3], users=USERS) as server:
+        accounts = accounts_of(server, passwords={"user03": "wrong"})
+        results = asyncio.run(gather_accounts(accounts, work, limit=4))
+        server.wait(GENEROUS)
+        assert [result.account for result in results] == accounts
+        for number, result in enumerate(results):
+            user = f"user{number:02}"
+            if number == 3:
+                assert type(result.error).__name__ == "AuthenticationError"
+            elif number == 7:
+                assert isinstance(result.error, LookupError)
+            else:
+                assert result == AccountResult(accounts[number], (user, 3))
+                assert result.error is None
+            kept = 3 if number in (3, 7) else 2
+            assert len(server.mailbox(user)) == kept
+
+
+@asynccontextmanager
+async def counting(counts: list[int]) -> AsyncIterator[None]:
+    counts[0] += 1
+    counts[1] = max(counts)
+    try:
+        yield
+    finally:
+        counts[0] -= 1
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50])
+def test_never_more_than_the_limit(limit: int) -> None:
+    """At most `limit` sessions are open at once, and as many as that where there are so many."""
+    counts = [0, 0]
+
+    async def work(inbox: AsyncMailbox) -> None:
+        async with counting(counts):
+            while counts[1] < min(limit, 20):
+                await asyncio.sleep(0.005)
+            await inbox.keep_alive()
+
+    with Server(MAILS[:1], users=USERS) as server:
+        results = asyncio.run(gather_accounts(accounts_of(server), work, limit=limit))
+        assert all(result.error is None for result in results)
+        assert counts == [0, min(limit, 20)]
+
+
+def test_a_cancellation_stops_all() -> None:
+    """Cancelled, no session goes on and none commits."""
+    deleted = []
+
+    async def work(inbox: AsyncMailbox) -> None:
+        await inbox[0].delete()
+        deleted.append(inbox)
+        await asyncio.sleep(600)
+
+    async def run() -> None:
+        async with asyncio.timeout(None) as timer:
+            gathering = asyncio.create_task(gather_accounts(accounts_of(server), work, limit=5))
+            while len(deleted) < 5:
+                await asyncio.sleep(0.001)
+            timer.reschedule(asyncio.get_running_loop().time() + 0.1)
+            await gathering
+
+    with Server(MAILS[:1], users=USERS) as server:
+        with pytest.raises(TimeoutError):
+            asyncio.run(run())
+        server.wait(GENEROUS)
+        assert len(server.sessions) == 5
+        assert "QUIT" not in server.log
+        assert all(len(server.mailbox(user)) == 1 for user in USERS)
+
+
+def test_a_work_that_cancels_itself() -> None:
+    """What nobody cancelled is a result as any other error is."""
+
+    async def work(inbox: AsyncMailbox) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    with Server(MAILS[:1], users=USERS) as server:
+        results = asyncio.run(gather_accounts(accounts_of(server)[:3], work))
+        assert [type(result.error) for result in results] == [asyncio.CancelledError] * 3
+
+
+def test_gathering_nothing_and_misuse() -> None:
+    """No accounts, no results; a limit that is none is misuse."""
+
+    async def work(inbox: AsyncMailbox) -> None:
+        raise AssertionError
+
+    assert asyncio.run(gather_accounts([], work)) == []
+    for limit, error in ((0, ValueError), (True, TypeError), ("5", TypeError)):
+        with pytest.raises(error):
+            asyncio.run(gather_accounts([], work, limit=limit))  # type: ignore[arg-type]
+
+
+def test_one_context_for_all() -> None:
+    """Options reach every mailbox, TLS among them."""
+
+    async def work(inbox: AsyncMailbox) -> bool:
+        assert inbox.connection.session.secure
+        with pytest.raises(ValueError, match="read_only"):
+            await inbox[0].delete()
+        return True
+
+    with Server(MAILS[:1], users=USERS, security="tls") as server:
+        accounts = [Account(server.host, user, password, port=server.port) for user, password in USERS.items()]
+        context = server.client_context()
+        results = asyncio.run(gather_accounts(accounts, work, ssl_context=context, read_only=True))
+        assert all(result.value for result in results), results
+        failed = asyncio.run(gather_accounts(accounts[:2], work))
+        assert {type(result.error).__name__ for result in failed} == {"TLSError"}
+
+
+# --- both at once ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_of_the_other_colour_is_misuse() -> None:
+    """A blocking message is none of an async mailbox, and the other way round."""
+
+    async def use(inbox: AsyncMailbox) -> None:
+        with Server(MAILS[:2]) as other, Mailbox.from_url(other.url, "secret") as blocking:
+            assert blocking[0] not in inbox
+            assert inbox[0] not in blocking
+            with pytest.raises(TypeError, match="AsyncMessage"):
+                await inbox.delete(blocking[0])  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="Message"):
+                blocking.delete([inbox[0]])  # type: ignore[list-item]
+        assert isinstance(inbox[0], AsyncMessage)
+
+    over(use)

@@ -1,0 +1,131 @@
+"""Deletions, and who a message is, against hostile servers (sections E and F of the list of threats).
+
+A mark names the row. What an exception in a `with` block leaves is in `test_mailbox`.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from pymailbox import CommandError, CommitError, ConnectionLost, Mailbox
+from pymailbox.testing import Fault, Server
+from tests import ROOT
+from tests.conversations import case
+from tests.timing import GENEROUS
+
+MAILS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(4)]
+
+
+def over(server: Server) -> Mailbox:
+    """Return the mailbox of that server."""
+    return Mailbox.from_url(server.url, "secret", timeout=GENEROUS)
+
+
+@pytest.mark.threat(85)
+@pytest.mark.threat(86)
+def test_an_unconfirmed_commit_names_what_is_in_doubt() -> None:
+    """Refused (RFC 1939 §6: some may be gone), silence, closed, reset: the outcome is unknown, and reported so."""
+    for fault, said in (
+        (Fault.refuse("QUIT", text="some deleted messages not removed"), "not removed"),
+        (Fault.stall(command="QUIT"), ""),
+        (Fault.drop("QUIT"), ""),
+        (Fault.drop("QUIT", takes_effect=True), ""),
+        (Fault.cut(0, how="rst", command="QUIT"), ""),
+    ):
+        with case(fault), Server(MAILS, faults=[fault]) as server:
+            with pytest.raises(CommitError) as caught, over(server) as inbox:
+                names = inbox.uids[:2]
+                inbox.delete(inbox[:2])
+                if fault.kind == "stall":
+                    inbox.connection.timeout = 0.2  # from here on nothing is answered
+            assert caught.value.unconfirmed_numbers == (1, 2)
+            assert caught.value.unconfirmed == names
+            assert not caught.value.usable
+            assert said in (caught.value.response or "")
+            inbox.close()
+
+
+def test_without_deletions_nobody_needs_the_answer_to_quit() -> None:
+    """Q65: nothing was pending, so nothing is in doubt."""
+    for fault in (Fault.refuse("QUIT"), Fault.drop("QUIT")):
+        with case(fault), Server(MAILS, faults=[fault]) as server, over(server) as inbox:
+            assert inbox[0].raw == MAILS[0]
+
+
+@pytest.mark.threat(87)
+def test_a_refused_rset_is_the_end_of_the_session() -> None:
+    """The marks are in doubt: undelete raises, the session is over, and QUIT is never said."""
+    with Server(MAILS, faults=[Fault.refuse("RSET")]) as server:
+        inbox = over(server).open()
+        inbox.delete(inbox[:2])
+        with pytest.raises(CommandError) as caught:
+            inbox.undelete()
+        assert not caught.value.usable
+        with pytest.raises(ConnectionLost):
+            inbox.keep_alive()
+        with pytest.raises(ConnectionLost):
+            inbox.close()
+        server.wait(GENEROUS)
+        assert server.messages == tuple(MAILS)
+        assert "QUIT" not in server.log
+
+
+@pytest.mark.threat(88)
+def test_a_saved_mail_is_on_disk_before_dele(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """save() returns when file and directory entry were forced to disk: a DELE after it cannot outrun the copy."""
+    forced: list[tuple[bool, tuple[str, ...]]] = []
+    real = os.fsync
+
+    with Server(MAILS) as server:
+
+        def fsync(descriptor: int) -> None:
+            real(descriptor)
+            forced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), server.log))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        with over(server) as inbox:
+            inbox[0].save(tmp_path / "0.eml")
+            inbox[0].delete()
+    assert [directory for directory, _ in forced] == [False, True]
+    assert all(not line.startswith("DELE") for _, log in forced for line in log)
+
+
+@pytest.mark.threat(72)
+def test_a_uid_is_data() -> None:
+    """Nothing here makes a name of a file from a uid: no source joins the two."""
+    package = ROOT / "pymailbox"
+    sources = sorted(package.rglob("*.py"))
+    assert len(sources) > 50
+    for path in sources:
+        for line in path.read_text().splitlines():
+            assert not ("uid" in line and ("Path(" in line or "open(" in line)), (path, line)
+
+
+@pytest.mark.threat(79)
+def test_numbers_are_good_for_one_session() -> None:
+    """After a deletion numbers move; a message of the old session is refused by the new one, a uid finds it."""
+    with Server(MAILS, lock=False) as server, over(server) as inbox:
+        third = inbox[2]
+        name = third.uid
+        inbox[0].delete()
+        inbox.reopen()
+        assert name is not None
+        found = inbox.by_uid(name)
+        assert found.number == 2
+        assert found.raw == MAILS[2]
+        with pytest.raises(ValueError, match="another session"):
+            inbox.delete(third)
+        with pytest.raises(ConnectionLost):
+            _ = third.raw
+
+
+@pytest.mark.threat(78)
+def test_all_uids_change() -> None:
+    """A server that was moved gives new uids: then everything is new, and the caller sees how much that is."""
+    with Server(MAILS, faults=[Fault.new_uids(session=2)], lock=False) as server:
+        with over(server) as inbox:
+            seen = set(inbox.uids)
+        with over(server) as inbox:
+            assert len(inbox.new(seen)) == len(inbox)

@@ -1,0 +1,10 @@
+"""The framing of messages against hostile servers, over asyncio."""
+
+from tests.over_asyncio import ALONE, adopt
+from tests.pop3 import test_hostile_framing as suite
+
+adopt(
+    suite,
+    globals(),
+    {"test_endless_replies_in_little_memory": ALONE, "test_streaming_takes_one_chunk": ALONE},
+)

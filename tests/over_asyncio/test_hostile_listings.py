@@ -1,0 +1,6 @@
+"""Listings against hostile servers, over asyncio."""
+
+from tests.mailbox import test_hostile_listings as suite
+from tests.over_asyncio import adopt
+
+adopt(suite, globals())

@@ -1,0 +1,592 @@
+"""Logging in, octet by octet: what is sent, in which form and order, and what is not sent."""
+
+import base64
+from typing import Any
+
+import pytest
+import scramp
+
+from pymailbox import Mailbox, OAuth2
+from pymailbox.account import Exchange, Peer
+from pymailbox.errors import (
+    AuthenticationError,
+    ConnectionLost,
+    LimitExceeded,
+    LoginDelay,
+    MailboxError,
+    MailboxLocked,
+    NotSupported,
+    ProtocolError,
+)
+from pymailbox.pop3 import login, sasl, scram
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.commands import Challenge
+from pymailbox.pop3.flows import ask_utf8
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.session import Session
+from pymailbox.testing import Server
+from tests.conversations import case
+from tests.pop3.test_sasl import Channel
+from tests.script import Turn, play, session
+
+SHORT, LONG = "a-token", "t" * 1500
+
+
+def coded(text: str | bytes) -> bytes:
+    """Return base64."""
+    return base64.b64encode(text.encode() if isinstance(text, str) else text)
+
+
+def capa(*lines: str) -> Turn:
+    """Return CAPA and its answer."""
+    return b"CAPA\r\n", "".join(f"{line}\r\n" for line in ("+OK", *lines, ".")).encode()
+
+
+NO_CAPA: Turn = b"CAPA\r\n", b"-ERR what?\r\n"
+PLAIN: Turn = b"AUTH PLAIN " + coded("\0me\0s3cret") + b"\r\n", b"+OK in\r\n"
+USER: list[Turn] = [(b"USER me\r\n", b"+OK\r\n"), (b"PASS s3cret\r\n", b"+OK in\r\n")]
+GREETING: Turn = b"", b"+OK hello\r\n"
+XOAUTH2 = coded(f"user=me\1auth=Bearer {SHORT}\1\1")
+
+
+def enter(made: Session, *connections: list[Turn], password: Any = "s3cret", auth: Any = None) -> None:
+    """Log in as me."""
+    play(made, login.login(made, "me", password, auth), *connections)
+
+
+@pytest.fixture
+def no_scram(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be without scramp."""
+    monkeypatch.setattr(scram, "available", lambda: False)
+
+
+# --- the choice -----------------------------------------------------------------------------------------------
+
+
+def test_the_ranking() -> None:
+    """Inside TLS a proof, then the password itself; in clear a proof only, where the password may not go."""
+    for listed, where, names in (
+        (["SASL LOGIN PLAIN CRAM-MD5", "USER"], "tls", ["PLAIN", "LOGIN", "USER", "CRAM-MD5"]),
+        (["SASL LOGIN PLAIN CRAM-MD5", "USER"], "loopback", ["CRAM-MD5", "PLAIN", "LOGIN", "USER"]),
+        (["SASL SCRAM-SHA-1 SCRAM-SHA-256 PLAIN"], "tls", ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]),
+        (["SASL SCRAM-SHA-512 PLAIN CRAM-MD5", "USER"], "clear", ["SCRAM-SHA-512"]),
+        (["SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256"], "tls", ["SCRAM-SHA-256"]),
+        (["SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256"], "bound", ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]),
+        (["USER"], "tls", ["USER"]),
+        (["TOP"], "tls", ["USER"]),
+        ([], "tls", ["USER"]),
+        (["SASL"], "tls", ["USER"]),
+    ):
+        made = session(secure=where in ("tls", "bound"), loopback=where == "loopback")
+        made.tls = Channel() if where == "bound" else None
+        assert login.ranking(made, Capabilities.from_lines(listed), True) == names, (listed, where)
+
+
+def test_nothing_that_can_be_listened_to_goes_in_clear() -> None:
+    """Decision 8: without TLS, to another machine, no password is sent, nor a digest that nobody asked for."""
+    for listed in (["USER"], ["SASL PLAIN LOGIN", "USER"], ["SASL CRAM-MD5", "USER"], []):
+        with case(listed), pytest.raises(NotSupported, match="clear text"):
+            enter(session(secure=False), [capa(*listed)])
+
+
+def test_asking_for_plaintext_is_not_permission() -> None:
+    """A mechanism by name is a requirement, not `allow_plaintext`."""
+    for auth in ("PLAIN", "LOGIN", "USER", "XOAUTH2", "OAUTHBEARER"):
+        with case(auth), pytest.raises(NotSupported, match="clear text"):
+            enter(session(secure=False), [capa("SASL PLAIN LOGIN", "USER")], auth=auth)
+
+
+@pytest.mark.parametrize("options", [{"loopback": True}, {"allow_plaintext": True}])
+def test_plaintext_where_it_is_allowed(options: dict[str, bool]) -> None:
+    """To this machine, or when the caller says so."""
+    enter(session(secure=False, **options), [capa("SASL PLAIN"), PLAIN])
+
+
+def test_pass_by_hand_obeys_the_same_rule() -> None:
+    """The low floor does not send it either."""
+    with pytest.raises(NotSupported, match="clear text"):
+        play(made := session(secure=False), login.pass_(made, "s3cret"))
+
+
+@pytest.mark.usefixtures("no_scram")
+def test_scram_is_skipped_without_its_library() -> None:
+    """The next one is taken; asking for it names the extra."""
+    enter(session(), [capa("SASL SCRAM-SHA-256 PLAIN"), PLAIN])
+
+
+def test_no_login_that_is_known_here() -> None:
+    """NotSupported, with what the server lists, and what that means."""
+    with pytest.raises(NotSupported, match=r"it lists XOAUTH2.*OAuth2\(token\)"):
+        enter(session(), [capa("SASL XOAUTH2")])
+
+
+def test_without_capa_user_and_pass() -> None:
+    """A server of RFC 1939 and nothing more."""
+    made = session()
+    enter(made, [NO_CAPA, *USER])
+    assert made.capabilities is None
+
+
+def test_an_unsupported_mechanism_gives_way_to_the_next() -> None:
+    """What a server lists and then does not know has judged no credentials; the next in the ranking is tried."""
+    refused: Turn = (PLAIN[0], b"-ERR Unsupported authentication mechanism\r\n")
+    enter(session(), [capa("SASL PLAIN", "USER"), refused, *USER])
+
+
+@pytest.mark.threat(37)
+def test_a_refusal_that_may_have_judged_is_final() -> None:
+    """A second try could lock the account: whatever else is listed, and whatever the words after [AUTH]."""
+    for text in ("[AUTH] wrong", "[AUTH] unsupported", "wrong", "", "[SYS/TEMP] unsupported now"):
+        with case(text):
+            with pytest.raises(MailboxError) as caught:
+                enter(
+                    session(may_reconnect=True),
+                    [capa("SASL PLAIN LOGIN", "USER"), (PLAIN[0], f"-ERR {text}\r\n".encode())],
+                )
+            assert caught.value.usable
+
+
+@pytest.mark.threat(28)
+def test_what_was_asked_for_is_a_requirement() -> None:
+    """CVE-2006-5867: no other way in is tried, though it is listed."""
+    with pytest.raises(AuthenticationError):
+        enter(
+            session(),
+            [capa("SASL PLAIN CRAM-MD5", "USER"), (b"AUTH CRAM-MD5\r\n", b"-ERR unsupported\r\n")],
+            auth="CRAM-MD5",
+        )
+
+
+def test_a_refused_proof_says_that_a_password_may_work() -> None:
+    """Some accounts are not stored so that a proof could be checked; the error says what to ask for."""
+    with pytest.raises(AuthenticationError, match='auth="PLAIN"'):
+        enter(
+            session(secure=False, loopback=True),
+            [capa("SASL CRAM-MD5"), (b"AUTH CRAM-MD5\r\n", b"-ERR [AUTH] no\r\n")],
+        )
+
+
+def test_missing_credentials_are_misuse() -> None:
+    """ValueError, before a login is begun."""
+    missing: list[tuple[str | None, str | None, Any, str]] = [
+        (None, "s3cret", None, "needs a user"),
+        ("me", None, None, "a password is needed"),
+        ("me", None, "PLAIN", "needs a password"),
+        (None, "s3cret", "APOP", "needs a user"),
+        (None, None, OAuth2("t"), "needs a user"),
+    ]
+    for user, password, auth, says in missing:
+        made = session()
+        with case(user, password, auth), pytest.raises(ValueError, match=says):
+            play(made, login.login(made, user, password, auth), [capa("SASL PLAIN")])
+
+
+# --- credentials ----------------------------------------------------------------------------------------------
+
+
+def test_a_callable_password_is_asked_once() -> None:
+    """And not before it is needed."""
+    asked: list[int] = []
+
+    def password() -> str:
+        asked.append(1)
+        return "s3cret"
+
+    enter(session(), [capa("SASL PLAIN"), PLAIN], password=password)
+    assert asked == [1]
+
+
+def test_a_password_is_a_str() -> None:
+    """TypeError that does not show it."""
+    for value in (7, b"s3cret", ["s3cret"]):
+        with case(value):
+            with pytest.raises(TypeError) as caught:
+                enter(session(), [capa("SASL PLAIN")], password=lambda value=value: value)
+            assert "s3cret" not in str(caught.value)
+
+
+def test_a_coroutine_function_is_for_asyncio() -> None:
+    """The blocking driver says so, and leaves nothing that was never awaited."""
+
+    async def password() -> str:
+        return "s3cret"
+
+    with pytest.raises(TypeError, match="AsyncMailbox"):
+        enter(session(), [capa("SASL PLAIN")], password=password)
+
+
+def test_a_token_is_fetched_at_each_login() -> None:
+    """OAuth2 with a callable refreshes."""
+    tokens = iter(["first", "second"])
+    auth = OAuth2(lambda: next(tokens))
+    for token in ("first", "second"):
+        message = b"AUTH OAUTHBEARER " + coded(f"n,a=me,\1host=pop.example.com\1auth=Bearer {token}\1\1") + b"\r\n"
+        enter(session(), [capa("SASL OAUTHBEARER XOAUTH2"), (message, b"+OK\r\n")], password=None, auth=auth)
+
+
+# --- the forms of AUTH ----------------------------------------------------------------------------------------
+
+
+def test_xoauth2_goes_in_two_steps() -> None:
+    """Q22: Microsoft 365 answers "Protocol error" to the shorter form."""
+    turns = [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", b"+ \r\n"), (XOAUTH2 + b"\r\n", b"+OK\r\n")]
+    enter(session(), turns, auth=OAuth2(SHORT))
+
+
+def test_the_invitation_may_be_worded_in_any_way() -> None:
+    """Q24: the first answer of the two-step form carries nothing that matters, and may be +OK."""
+    for invitation in (b"+\r\n", b"+ \r\n", b"+ go ahead\r\n", b"+OK\r\n", b"+OK go ahead\r\n"):
+        turns = [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", invitation), (XOAUTH2 + b"\r\n", b"+OK\r\n")]
+        with case(invitation):
+            enter(session(), turns, auth=OAuth2(SHORT))
+
+
+def test_a_line_beyond_255_octets_goes_in_two_steps() -> None:
+    """RFC 5034 §4: the line of AUTH, CRLF included, has at most 255 octets; base64 comes in fours."""
+    for password, line in ((176, 253), (177, 257)):
+        response = coded("\0me\0" + "p" * password)
+        at_once = b"AUTH PLAIN " + response + b"\r\n"
+        assert len(at_once) == line
+        turns: list[Turn] = [(at_once, b"+OK\r\n")]
+        if line > 255:
+            turns = [(b"AUTH PLAIN\r\n", b"+ \r\n"), (response + b"\r\n", b"+OK\r\n")]
+        with case(password):
+            enter(session(), [capa("SASL PLAIN"), *turns], password="p" * password)
+
+
+def test_a_long_token_goes_in_two_steps() -> None:
+    """Real tokens have 1 to 3 KB."""
+    response = coded(f"n,a=me,\1host=pop.example.com\1auth=Bearer {LONG}\1\1")
+    turns = [
+        capa("SASL OAUTHBEARER"),
+        (b"AUTH OAUTHBEARER\r\n", b"+ \r\n"),
+        (response + b"\r\n", b"+OK\r\n"),
+    ]
+    enter(session(), turns, auth=OAuth2(LONG))
+
+
+def test_a_refused_two_step_form_is_tried_in_one() -> None:
+    """Q23: no secret was sent yet, so nothing was judged; on a fresh connection, once."""
+    for refusal in (b"-ERR bad command\r\n", b"-ERR\r\n", None):
+        first: list[Turn] = [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", refusal)]
+        second: list[Turn] = [GREETING, capa("SASL XOAUTH2"), (b"AUTH XOAUTH2 " + XOAUTH2 + b"\r\n", b"+OK\r\n")]
+        with case(refusal):
+            enter(session(may_reconnect=True), first, second, auth=OAuth2(SHORT))
+
+
+def test_a_refused_one_step_form_is_tried_in_two() -> None:
+    """Where the words are about the line and not the credentials; UTF8 is asked for again on the fresh connection."""
+    listed = capa("SASL PLAIN", "UTF8")
+    first: list[Turn] = [(PLAIN[0], b"-ERR Protocol error. 10\r\n")]
+    second: list[Turn] = [
+        GREETING,
+        listed,
+        (b"UTF8\r\n", b"+OK\r\n"),
+        (b"AUTH PLAIN\r\n", b"+ \r\n"),
+        (coded("\0me\0s3cret") + b"\r\n", b"+OK\r\n"),
+    ]
+    made = session(may_reconnect=True)
+    play(made, ask_utf8(made), [listed, (b"UTF8\r\n", b"+OK\r\n")])
+    play(made, login.login(made, "me", "s3cret"), first, second)
+
+
+def test_a_server_that_marks_refused_credentials_has_not_judged_without_the_mark() -> None:
+    """RFC 3206 §6: where AUTH-RESP-CODE is listed, a refusal without [AUTH] is about something else."""
+    listed = capa("SASL PLAIN", "AUTH-RESP-CODE")
+    second: list[Turn] = [
+        GREETING,
+        listed,
+        (b"AUTH PLAIN\r\n", b"+ \r\n"),
+        (coded("\0me\0s3cret") + b"\r\n", b"-ERR [AUTH] wrong\r\n"),
+    ]
+    with pytest.raises(AuthenticationError):
+        enter(session(may_reconnect=True), [listed, (PLAIN[0], b"-ERR no\r\n")], second)
+
+
+@pytest.mark.threat(37)
+def test_no_second_connection_when_credentials_may_be_judged() -> None:
+    """Decision 13: never after [AUTH], nor after anything that may be about the password."""
+    for text in (b"[AUTH] Protocol error", b"[IN-USE] syntax", b"wrong password", b""):
+        with case(text), pytest.raises(MailboxError):
+            enter(session(may_reconnect=True), [capa("SASL PLAIN"), (PLAIN[0], b"-ERR " + text + b"\r\n")])
+
+
+def test_no_second_connection_over_the_callers_socket() -> None:
+    """Decision 13: it cannot be made anew."""
+    with pytest.raises(ConnectionLost):
+        enter(session(), [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", None)], auth=OAuth2(SHORT))
+
+
+def test_the_fresh_connection_is_made_once() -> None:
+    """The second refusal is the answer."""
+    with pytest.raises(AuthenticationError):
+        enter(
+            session(may_reconnect=True),
+            [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", b"-ERR bad command\r\n")],
+            [GREETING, capa("SASL XOAUTH2"), (b"AUTH XOAUTH2 " + XOAUTH2 + b"\r\n", b"-ERR bad command\r\n")],
+            auth=OAuth2(SHORT),
+        )
+
+
+def test_a_fresh_connection_keeps_to_starttls() -> None:
+    """What was secure before is secure on the second connection, before anything else is said."""
+    made = session(may_reconnect=True, security="starttls")
+    enter(
+        made,
+        [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", None)],
+        [
+            GREETING,
+            (b"STLS\r\n", b"+OK\r\n"),
+            capa("SASL XOAUTH2"),
+            (b"AUTH XOAUTH2 " + XOAUTH2 + b"\r\n", b"+OK\r\n"),
+        ],
+        auth=OAuth2(SHORT),
+    )
+    assert made.secure
+
+
+def test_other_mechanisms_have_one_form_only() -> None:
+    """Where the server speaks first there is no other form to try."""
+    with pytest.raises(AuthenticationError):
+        enter(
+            session(may_reconnect=True),
+            [capa("SASL LOGIN"), (b"AUTH LOGIN\r\n", b"-ERR bad command\r\n")],
+        )
+
+
+# --- the exchange ---------------------------------------------------------------------------------------------
+
+
+def test_login_is_asked_twice() -> None:
+    """Two questions, two answers, +OK; a question may come as +OK (Q24)."""
+    for question in (b"+ VXNlcm5hbWU6\r\n", b"+OK\r\n"):
+        turns: list[Turn] = [
+            capa("SASL LOGIN"),
+            (b"AUTH LOGIN\r\n", question),
+            (coded("me") + b"\r\n", b"+ UGFzc3dvcmQ6\r\n"),
+            (coded("s3cret") + b"\r\n", b"+OK\r\n"),
+        ]
+        enter(session(), turns)
+
+
+def test_cram_md5_sends_no_empty_line_after_its_digest() -> None:
+    """Q26: two lines go out, no third."""
+    challenge = b"<1896.697170952@postoffice.reston.mci.net>"
+    turns: list[Turn] = [
+        capa("SASL CRAM-MD5"),
+        (b"AUTH CRAM-MD5\r\n", b"+ " + coded(challenge) + b"\r\n"),
+        (coded("tim b913a602c7eda7a495b4e6e7334d3890") + b"\r\n", b"+OK\r\n"),
+    ]
+    made = session()
+    play(made, login.login(made, "tim", "tanstaaftanstaaf"), turns)
+
+
+CANCELLED: Turn = b"*\r\n", b"-ERR cancelled\r\n"
+
+
+@pytest.mark.threat(30)
+def test_a_challenge_that_is_not_base64_is_cancelled() -> None:
+    """CVE-2012-3482: nothing is made of it; `*` goes out, and the session is over."""
+    for challenge in ("!!!", "abc", "-ERR what", "-ERR no", "TlRM=VNT", "a", "ä"):
+        made = session()
+        with case(challenge), pytest.raises(ProtocolError, match="base64"):
+            asked: Turn = b"AUTH CRAM-MD5\r\n", f"+ {challenge}\r\n".encode()
+            enter(made, [capa("SASL CRAM-MD5"), asked, CANCELLED])
+        assert made.protocol.failure, challenge
+
+
+def test_a_server_that_wants_more_than_there_is_is_cancelled() -> None:
+    """PLAIN has one message."""
+    with pytest.raises(ProtocolError, match="more than PLAIN"):
+        enter(session(), [capa("SASL PLAIN"), (PLAIN[0], b"+ bW9yZQ==\r\n"), CANCELLED])
+
+
+def test_the_answer_to_the_cancellation_does_not_matter() -> None:
+    """The first error is the one to know of."""
+    for last in (CANCELLED[1], b"+OK never mind\r\n", None):
+        with case(last), pytest.raises(ProtocolError, match="more than PLAIN"):
+            enter(session(), [capa("SASL PLAIN"), (PLAIN[0], b"+ bW9yZQ==\r\n"), (b"*\r\n", last)])
+
+
+class Talkative:
+    """A mechanism that never ends."""
+
+    name = "X-TALK"
+    plaintext = False
+    initial = None
+
+    def exchange(self, peer: Peer, /) -> Exchange:
+        """Answer everything."""
+        response: bytes | None = None
+        while True:
+            yield response
+            response = b"more"
+
+
+@pytest.mark.threat(29)
+def test_endless_challenges_end() -> None:
+    """After `Limits.sasl_rounds`, `*`; 10 where nobody said how many."""
+    for limits, rounds in ((Limits(sasl_rounds=3), 3), (None, 10)):
+        made = session(limits=limits) if limits else session()
+        more: Turn = coded("more") + b"\r\n", b"+ \r\n"
+        turns = [capa("SASL X-TALK"), (b"AUTH X-TALK\r\n", b"+ \r\n"), *[more] * rounds, CANCELLED]
+        with case(rounds):
+            with pytest.raises(LimitExceeded) as caught:
+                enter(made, turns, auth=Talkative())
+            assert caught.value.field == "sasl_rounds"
+            assert made.protocol.failure
+
+
+def test_a_mechanism_of_the_callers_own_that_fails_ends_the_session() -> None:
+    """Its exception comes through unchanged; the server still waits, so nothing more is said there."""
+
+    class Broken(Talkative):
+        def exchange(self, peer: Peer, /) -> Exchange:
+            yield None
+            raise ZeroDivisionError
+
+    made = session()
+    with pytest.raises(ZeroDivisionError):
+        enter(made, [capa("SASL X"), (b"AUTH X-TALK\r\n", b"+ \r\n")], auth=Broken())
+    assert made.protocol.failure
+
+
+def test_scram_success_wants_an_empty_line() -> None:
+    """Q26 and RFC 5034 §4: the server's proof comes as a challenge, acknowledged by an empty line, then +OK."""
+    made = session()
+    flow = login.authenticate(made, sasl.Scram("user", "pencil"))
+    mechanism = scramp.ScramMechanism("SCRAM-SHA-256")
+    info = mechanism.make_auth_info("pencil")
+    other = mechanism.make_server(lambda _: info)
+    step: Any = next(flow)
+    line = step.line
+    other.set_client_first(base64.b64decode(line.split()[2]).decode())
+    step = flow.send(Challenge(other.get_server_first().encode(), False))
+    line = step.line
+    other.set_client_final(base64.b64decode(line).decode())
+    step = flow.send(Challenge(other.get_server_final().encode(), False))
+    assert step.line == b"\r\n"
+    with pytest.raises(StopIteration):
+        flow.send(Challenge(b"", True))
+
+
+# --- APOP -----------------------------------------------------------------------------------------------------
+
+
+def test_apop_of_rfc_1939() -> None:
+    """RFC 1939 §7, its example; only when it is asked for."""
+    made = session()
+    made.greeting = "POP3 server ready <1896.697170952@dbc.mtview.ca.us>"
+    turns: list[Turn] = [capa("USER"), (b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n", b"+OK\r\n")]
+    play(made, login.login(made, "mrose", "tanstaaf", "APOP"), turns)
+
+
+@pytest.mark.threat(27)
+def test_apop_is_never_chosen() -> None:
+    """Whatever the greeting offers: MD5 can be guessed at leisure."""
+    made = session(secure=False)
+    made.greeting = "POP3 server ready <1896.697170952@dbc.mtview.ca.us>"
+    with pytest.raises(NotSupported):
+        enter(made, [NO_CAPA])
+    made = session()
+    made.greeting = "POP3 server ready <1896.697170952@dbc.mtview.ca.us>"
+    enter(made, [NO_CAPA, *USER])
+
+
+@pytest.mark.threat(27)
+def test_apop_takes_a_strict_timestamp_only() -> None:
+    """CVE-2007-1558: a challenge that is freely chosen lets a man in the middle read the password bit by bit."""
+    for greeting in (
+        "ready",
+        "ready <a.b.c>",
+        "ready <no-at>",
+        "ready <@host>",
+        "ready <a@>",
+        "ready <a@b@c>",
+        "<a@b> junk <c@d>",
+        "ready <a@b> junk <c@d>",
+        "ready <a@b> <c>",
+        "ready <a b@host>",
+        "ready <ä@host>",
+        "ready <\xff\x80@host>",
+        "ready <a\x01@host>",
+        "ready <a@host\x80>",
+        "ready <a@host",
+        "ready <" + "a" * 999 + "@host>",
+    ):
+        made = session()
+        made.greeting = greeting
+        with case(greeting):
+            with pytest.raises(NotSupported, match="timestamp"):
+                play(made, login.apop(made, "me", "s3cret"))
+            with pytest.raises(NotSupported, match="timestamp"):
+                enter(made, [capa("SASL PLAIN", "USER")], auth="APOP")
+
+
+def test_apop_takes_what_servers_send() -> None:
+    """A message id of RFC 822, anywhere in the greeting (Q7)."""
+    for stamp in ("<1.2@host>", "<a/b+c_d.1@[127.0.0.1]>", "<x@y>"):
+        made = session()
+        made.greeting = f"Hello {stamp} and welcome"
+        with case(stamp):
+            command: Any = next(login.apop(made, "me", "s3cret"))
+            assert command.line.startswith(b"APOP me ")
+
+
+# --- what a refusal says --------------------------------------------------------------------------------------
+
+
+def test_login_delay_takes_its_seconds_from_capa() -> None:
+    """RFC 2449 §6.5: where the refusal names none."""
+    turns = [capa("SASL PLAIN", "LOGIN-DELAY 300"), (PLAIN[0], b"-ERR [LOGIN-DELAY] too soon\r\n")]
+    with pytest.raises(LoginDelay) as caught:
+        enter(session(), turns)
+    assert (caught.value.retry_after, caught.value.retryable) == (300, True)
+
+
+@pytest.mark.threat(82)
+def test_locked_is_locked_by_every_way_in() -> None:
+    """The code decides, whichever command was refused."""
+    for turns in (
+        [capa("SASL PLAIN"), (PLAIN[0], b"-ERR [IN-USE]\r\n")],
+        [NO_CAPA, USER[0], (USER[1][0], b"-ERR [IN-USE]\r\n")],
+    ):
+        with case(turns):
+            with pytest.raises(MailboxLocked) as caught:
+                enter(session(), turns)
+            assert caught.value.code == "IN-USE"
+            assert caught.value.retryable
+
+
+def test_capabilities_are_forgotten_at_login() -> None:
+    """They change there (Q13)."""
+    made = session()
+    enter(made, [capa("SASL PLAIN"), PLAIN])
+    assert made.capabilities is None
+
+
+# --- UTF8 -----------------------------------------------------------------------------------------------------
+
+
+def test_utf8_is_asked_where_it_is_listed() -> None:
+    """RFC 6856 §2; a refusal is a quirk, not a failure."""
+    made = session()
+    play(made, ask_utf8(made), [capa("UTF8"), (b"UTF8\r\n", b"+OK\r\n")])
+    assert made.utf8
+    made = session()
+    play(made, ask_utf8(made), [capa("UTF8"), (b"UTF8\r\n", b"-ERR no\r\n")])
+    assert not made.utf8
+    assert "UTF8_REFUSED" in made.quirks
+    play(made := session(), ask_utf8(made), [capa("TOP")])
+
+
+def test_an_emoji_in_the_password_goes_past_scram() -> None:
+    """RFC 4013 forbids what is newer than Unicode 3.2: SCRAM cannot carry it, the next in the ranking can."""
+    password = "\N{KEY} for all"
+    users = dict.fromkeys(("me", "\N{KEY}"), password)
+    with Server(users=users, sasl=("SCRAM-SHA-256", "PLAIN")) as server:
+        for user in users:
+            with case(user):
+                Mailbox(server.host, user, password, port=server.port, security="none").open().close()
+                with pytest.raises(ValueError, match="SCRAM does not allow"):
+                    Mailbox(server.host, user, password, port=server.port, security="none", auth="SCRAM-SHA-256").open()

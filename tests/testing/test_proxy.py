@@ -1,0 +1,106 @@
+"""The proxy: any server behind it is reached through it, with a line as bad as ordered."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from pymailbox.testing import Fault, Proxy, Server, client_socket
+from tests.testing.by_hand import LOGIN, MAILS, Hand, settle, talk, threads_left
+from tests.testing.test_faults import LINES, WHOLE, heard
+from tests.timing import GENEROUS
+
+
+def through(server: Server, **options: object) -> Proxy:
+    return Proxy(server.host, server.port, **options)
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_it_changes_nothing(times: int) -> None:
+    """Without faults every octet arrives, in both directions, half-closed connections too, and TLS passes through."""
+    mails = [bytes(range(256)) * 4000 + b"\r\n"]
+    with Server(mails) as server, through(server) as proxy:
+        commands = [*[b"RETR 1"] * times, b"QUIT"]
+        direct, relayed = talk(server, *commands), talk(proxy, *commands)
+        assert direct == relayed
+        assert len(direct) > times * len(mails[0])
+        assert proxy.connections == 1
+        with Hand(proxy) as hand:
+            hand.send(*LOGIN, b"NOOP")
+            hand.sock.shutdown(socket.SHUT_WR)
+            assert hand.rest().endswith(b"+OK still here\r\n")
+    with Server(MAILS, security="tls") as server, through(server) as proxy:
+        with Hand(proxy, server.client_context()) as hand:
+            hand.login().ask(b"DELE 1")
+            assert hand.ask(b"QUIT") == b"+OK bye\r\n"
+        assert server.messages == MAILS[1:]
+
+
+def test_faults_of_the_wire() -> None:
+    """Cuts, stalls, drips and splits happen at the octet ordered, in the connection ordered."""
+    faults = [
+        Fault.cut(50, session=1),
+        Fault.cut(60, how="rst", session=2),
+        Fault.stall(70, session=3),
+        Fault.drip(50, 0.03, session=4),
+        Fault.split(session=5),
+        Fault.cut(20, toward="server", session=6),
+        Fault.stall(20, toward="server", session=7),
+    ]
+    with Server(MAILS, lock_wait=GENEROUS) as server, through(server, faults=faults) as proxy:
+        assert heard(proxy) == (WHOLE[:50], "fin")
+        got, ended = heard(proxy)
+        assert ended == "reset"
+        assert WHOLE[:60].startswith(got)
+        assert heard(proxy, stalls=70) == (WHOLE[:70], "silence")
+        started = time.monotonic()
+        assert heard(proxy) == (WHOLE, "fin")
+        assert time.monotonic() - started > 0.03 * (len(WHOLE) // 50)
+        assert heard(proxy) == (WHOLE, "fin")
+        assert heard(proxy)[1] == "fin"
+        asked = WHOLE[: WHOLE.index(b"+OK 3")]  # 20 octets of commands are a whole USER
+        assert heard(proxy, stalls=len(asked)) == (asked, "silence")
+        assert heard(proxy) == (WHOLE, "fin")
+        settle(server)
+        assert server.sessions[6].commands in (("USER me",), ())
+
+
+def test_latency_delays_without_slowing() -> None:
+    """Each octet is late both ways, the first of them too, and a long answer takes no longer than a short one."""
+    mails = [b"x" * 998 + b"\r\n"] * 2000
+    with Server(mails) as server, through(server, latency=0.05) as proxy, Hand(proxy) as hand:
+        hand.login()
+        started = time.monotonic()
+        hand.ask(b"NOOP")
+        assert time.monotonic() - started >= 0.1
+        started = time.monotonic()
+        hand.send(*(b"RETR %d" % n for n in range(1, 2001)), b"QUIT")
+        assert len(hand.rest()) > 2_000_000
+        assert 0.1 <= time.monotonic() - started < 2000 * 0.05 / 4
+
+
+def test_it_closes_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stuck clients, a server that is not there: close() waits for nobody and leaves no thread."""
+    monkeypatch.setattr(client_socket, "_LINGER", 3600.0)
+    before = threading.enumerate()
+    with Server(MAILS, faults=[Fault.stall(0)]) as server, through(server) as proxy, Hand(proxy) as hand:
+        hand.send(*LINES)
+        time.sleep(0.05)
+        proxy.close()
+        proxy.close()
+    assert not threads_left(before)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens there, nor can anybody else
+        with Proxy("127.0.0.1", taken.getsockname()[1]) as proxy, Hand(proxy):
+            assert heard(proxy)[0] == b""
+    assert not threads_left(before)
+
+
+def test_misuse_is_told() -> None:
+    """A proxy knows no commands, and has a port only while it is open."""
+    for fault in (Fault.refuse("DELE"), Fault.cut(1, command="RETR")):
+        with pytest.raises(ValueError, match="only octets"):
+            Proxy("127.0.0.1", 1, faults=[fault])
+    with pytest.raises(ValueError, match="not open"):
+        _ = Proxy("127.0.0.1", 1).port

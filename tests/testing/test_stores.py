@@ -1,0 +1,185 @@
+"""Where the test server's mail is kept: Maildir, mbox, a folder of .eml files; and what QUIT does to the files."""
+
+import mailbox
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymailbox.testing import Server
+from pymailbox.testing.stored_mail import StoredMail, crlf, stuffed
+from tests.testing.by_hand import Hand, talk
+from tests.timing import GENEROUS
+
+
+def fill_maildir(root: Path) -> Path:
+    for part in ("cur", "new", "tmp"):
+        (root / part).mkdir(parents=True)
+    (root / "cur" / "10.b:2,S").write_bytes(b"Subject: b\n\n.b\n")
+    (root / "new" / "9.a").write_bytes(b"Subject: a\r\n\r\na\r\n")
+    (root / "new" / ".hidden").write_bytes(b"no mail")
+    (root / "tmp" / "1.t").write_bytes(b"not yet")
+    return root
+
+
+def fill_folder(root: Path) -> Path:
+    root.mkdir()
+    (root / "1.eml").write_bytes(b"Subject: a\n\na")
+    (root / "2.EML").write_bytes(b"Subject: b\n\n.b\n")
+    (root / "note.txt").write_bytes(b"no mail")
+    return root
+
+
+def fill_mbox(path: Path) -> Path:
+    path.write_bytes(b"From x\nSubject: a\n\n>From here\n>>From there\n\nFrom y\nSubject: b\n\n.b\n")
+    return path
+
+
+FILLED = [fill_maildir, fill_folder, fill_mbox]
+FIRST = {
+    fill_maildir: b"Subject: a\r\n\r\na\r\n",
+    fill_folder: b"Subject: a\r\n\r\na\r\n",
+    fill_mbox: b"Subject: a\r\n\r\nFrom here\r\n>From there\r\n",
+}
+SECOND = b"Subject: b\r\n\r\n.b\r\n"
+NEW = b"Subject: new\r\n\r\nFrom me\r\n"
+
+
+@pytest.mark.parametrize("fill", FILLED)
+def test_files_travel_with_crlf(tmp_path: Path, fill: type) -> None:
+    """A bare LF in a file becomes CRLF; the order is that of the names, or of the file; sizes are what is sent."""
+    with Server(fill(tmp_path / "mail")) as server:
+        assert server.messages == (FIRST[fill], SECOND)
+        with Hand(server) as hand:
+            hand.login()
+            assert hand.listing(b"LIST").split(b"\r\n")[1:3] == [b"1 %d" % len(FIRST[fill]), b"2 %d" % len(SECOND)]
+            assert hand.listing(b"RETR 2").partition(b"\r\n")[2] == b"Subject: b\r\n\r\n..b\r\n.\r\n"
+
+
+@pytest.mark.parametrize("fill", FILLED)
+def test_quit_deletes_the_files(tmp_path: Path, fill: type) -> None:
+    """With commit=True QUIT commits on disk, a lost connection does not, and a new server over the same files sees what is left, same uids."""
+    path = fill(tmp_path / "mail")
+    with Server(path, commit=True, lock_wait=GENEROUS) as server:
+        with Hand(server) as hand:
+            hand.login().ask(b"DELE 1")
+        before = talk(server, b"UIDL", b"DELE 1", b"QUIT")
+        assert server.messages == (SECOND,)
+        server.deliver(NEW)
+        assert server.messages == (SECOND, NEW)
+    with Server(path, commit=True) as server:
+        assert server.messages == (SECOND, NEW)
+        after = talk(server, b"UIDL", b"DELE 1", b"DELE 2", b"QUIT")
+        assert uids(before)[1] == uids(after)[0]
+        assert server.messages == ()
+    assert not any(file.suffix == ".tmp" for file in tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("fill", FILLED)
+def test_files_are_left_alone_unless_asked(tmp_path: Path, fill: type) -> None:
+    """Without commit=True, what QUIT deletes is gone for as long as the server lives, for that user; no file changes."""
+    path = fill(tmp_path / "mail")
+
+    def files() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+    before = files()
+    with Server(path, users={"me": "secret", "you": "secret"}) as server:
+        server.deliver(NEW)
+        first = talk(server, b"UIDL", b"DELE 1", b"QUIT")
+        assert server.messages == (SECOND, NEW)
+        assert server.mailbox("you") == (FIRST[fill], SECOND)
+        assert uids(talk(server, b"UIDL", b"DELE 2", b"QUIT")) == uids(first)[1:]
+        assert server.messages == (SECOND,)
+    assert files() == before
+
+
+def uids(replies: bytes) -> list[bytes]:
+    listing = replies.partition(b"unique-ids follow\r\n")[2].partition(b".\r\n+OK")[0]
+    return [line.partition(b" ")[2] for line in listing.splitlines()]
+
+
+def test_a_delivered_copy_has_a_uid_of_its_own(tmp_path: Path) -> None:
+    """Without commit=True too, the same mail once more is another message."""
+    with Server(fill_mbox(tmp_path / "mbox")) as server:
+        for _ in range(2):
+            server.deliver(SECOND)
+        assert len(set(uids(talk(server, b"UIDL", b"QUIT")))) == 4
+
+
+def test_a_maildir_made_by_the_standard_library(tmp_path: Path) -> None:
+    """A Maildir of `mailbox.Maildir` is served, and its deletions are seen there."""
+    maildir = mailbox.Maildir(tmp_path / "mail")
+    for number in range(5):
+        maildir.add(f"Subject: {number}\n\nbody\n")
+    with Server(tmp_path / "mail", commit=True) as server:
+        assert len(server.messages) == 5
+        gone = server.messages[2]
+        talk(server, b"DELE 3", b"QUIT")
+        assert len(maildir) == 4
+        assert all(crlf(bytes(mail)) != gone for mail in maildir)
+
+
+def test_an_mbox_made_by_the_standard_library(tmp_path: Path) -> None:
+    """An mbox of `mailbox.mbox` is served, and what is left and new is read there."""
+    box = mailbox.mbox(tmp_path / "mbox")
+    for number in range(3):
+        box.add(f"Subject: {number}\n\nFrom me\n")
+    box.close()
+    with Server(tmp_path / "mbox", commit=True) as server:
+        assert [mail.split(b"\r\n")[0] for mail in server.messages] == [b"Subject: 0", b"Subject: 1", b"Subject: 2"]
+        assert server.messages[0].endswith(b"\r\n\r\nFrom me\r\n")
+        talk(server, b"DELE 2", b"QUIT")
+        server.deliver(NEW)
+    left = mailbox.mbox(tmp_path / "mbox")
+    assert [mail["Subject"] for mail in left] == ["0", "2", "new"]
+    left.close()
+
+
+def test_a_file_that_vanished_is_one_refusal(tmp_path: Path) -> None:
+    """A message that is too much for memory and was removed by somebody else is -ERR, and the session goes on."""
+    gone = StoredMail(b"uid", 10, tmp_path / "gone.eml")
+    with Server([b"x\r\n"]) as server:
+        server.maildrop().store._mails.append(gone)
+        got = talk(server, b"RETR 2", b"TOP 2 0", b"RETR 1", b"QUIT")
+        assert got.count(b"-ERR [SYS/TEMP]") == 2
+        assert got.endswith(b"x\r\n.\r\n+OK bye\r\n")
+
+
+def test_what_is_no_mailbox_is_told(tmp_path: Path) -> None:
+    """A path that is nothing, a file that is no mbox, several users who would delete the same files: ValueError."""
+    (tmp_path / "mail.eml").write_bytes(b"Subject: 1\n\n")
+    for path in (tmp_path / "nothing", tmp_path / "mail.eml"):
+        with pytest.raises(ValueError, match="mbox"):
+            Server(path).open()
+    with pytest.raises(ValueError, match="commit=True"):
+        Server(tmp_path, users={"a": "1", "b": "2"}, commit=True).open()
+    with Server(tmp_path) as server:
+        assert server.messages == (b"Subject: 1\r\n\r\n",)
+    (tmp_path / "empty").write_bytes(b"")
+    with Server(tmp_path / "empty") as server:
+        assert server.messages == ()
+        server.deliver(NEW)
+        assert server.messages == (NEW,)
+
+
+def test_strange_file_names_make_good_uids(tmp_path: Path) -> None:
+    """RFC 1939 §7: a unique-id is 1 to 70 printable characters, whatever the file is called."""
+    for name in ("cur", "new"):
+        (tmp_path / name).mkdir()
+    for name in ("1 with blank", "2" * 100, "3ü", "4,S=12:2,"):
+        (tmp_path / "cur" / name).write_bytes(b"x\n")
+    with Server(tmp_path) as server:
+        found = uids(talk(server, b"UIDL", b"QUIT"))
+    assert len(set(found)) == 4
+    assert all(0 < len(uid) <= 70 and all(0x21 <= octet <= 0x7E for octet in uid) for uid in found)
+    assert b"4,S=12" in found
+
+
+@given(st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"a"])).map(b"".join), st.sampled_from([b"\r\n", b"\n"]))
+def test_stuffing_is_undone_line_by_line(content: bytes, newline: bytes) -> None:
+    """Taking one dot from every line that begins with one gives the content back, and no line but the end is a lone dot."""
+    sent = stuffed(content, newline).split(newline)
+    assert newline.join(line[1:] if line.startswith(b".") else line for line in sent) == content
+    assert b"." not in sent
