@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from attrs import Attribute, Factory, evolve, field, frozen
 
+from pymailbox.display import Secret, secret
 from pymailbox.errors import NotSupported
-from pymailbox.secrets import Secret, secret
 
 if TYPE_CHECKING:
     from pathlib import Path

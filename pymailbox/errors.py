@@ -28,6 +28,8 @@ Texts from the server are shown with control characters escaped; no error ever c
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pymailbox.display import Secrets, printable
+
 __all__ = [
     "AuthenticationError",
     "CommandError",
@@ -46,12 +48,6 @@ __all__ = [
     "TemporaryFailure",
     "Timeout",
 ]
-
-
-def printable(text: str) -> str:
-    """Return `text` with everything that a terminal could act on escaped, and cut to 500 characters."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:500])
-    return shown if len(text) <= 500 else shown + "…"
 
 
 class MailboxError(Exception):
@@ -107,6 +103,20 @@ class MailboxError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.problem, dict(self.__dict__))
+
+
+_WELL_KNOWN_CODES = frozenset({"AUTH", "IN-USE", "LOGIN-DELAY", "SYS"})  # a password of that name is no secret
+
+
+def hide_secrets(error: MailboxError, secrets: Secrets) -> None:
+    """Take the secrets of a session out of the server's words in an error.
+
+    Its problem is in our own words, which anybody knows: `***` in them would tell a password like "check".
+    """
+    if error.response is not None:
+        error.response = secrets.redact(error.response)
+    if error.code is not None and error.code.partition("/")[0] not in _WELL_KNOWN_CODES:
+        error.code = secrets.redact(error.code)
 
 
 def _rebuild(kind: type[MailboxError], problem: str, state: dict[str, Any]) -> MailboxError:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from pymailbox.display import secret
 from pymailbox.errors import CommandError, MailboxError
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.flows import Callback, Flow, Pipeline, Reconnect, StartTLS
 from pymailbox.pop3.session import Session
-from pymailbox.secrets import secret
 
 __all__ = ["Turn", "play", "session"]
 

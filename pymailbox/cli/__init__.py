@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pymailbox import __version__
 from pymailbox.account import Account, OAuth2, password_command
-from pymailbox.errors import MailboxError, printable
+from pymailbox.display import printable
+from pymailbox.errors import MailboxError
 from pymailbox.mailbox.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -275,7 +276,7 @@ def _demo(_: argparse.Namespace) -> int:
 
 def _ls(options: argparse.Namespace) -> int:
     from pymailbox.cli.demo import list_mailbox
-    from pymailbox.terminal import octets
+    from pymailbox.display import octets
 
     with _opened(options) as inbox:
         total = f"{len(inbox)} {'message' if len(inbox) == 1 else 'messages'}, {octets(inbox.size)}"
@@ -287,7 +288,7 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from pymailbox.terminal import octets, one_line
+    from pymailbox.display import octets, one_line
 
     with _opened(options) as inbox:
         if options.number > len(inbox):
@@ -317,7 +318,7 @@ def _saved(message: "Message", path: Path) -> int:
 
 
 def _print_message(message: "Message") -> None:
-    from pymailbox.terminal import inert, local_time, octets, one_line
+    from pymailbox.display import escaped, local_time, octets, one_line
 
     for name, value in (
         ("From", message.content.from_),
@@ -328,7 +329,7 @@ def _print_message(message: "Message") -> None:
     ):
         if value:
             print(f"{name + ':':9}{one_line(str(value))}")
-    print("\n" + inert(message.body).rstrip("\n"))
+    print("\n" + escaped(message.body).rstrip("\n"))
     for part in message.attachments:
         print(f"[{one_line(part.filename)}: {one_line(part.content_type)}, {octets(part.size)}]")
 
@@ -362,7 +363,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from attrs import evolve
 
     from pymailbox.diagnosis import diagnose
-    from pymailbox.terminal import window
+    from pymailbox.display import window
 
     report = diagnose(_mailbox(options))
     report = evolve(

@@ -6,10 +6,10 @@
 from collections.abc import Iterator
 from secrets import token_urlsafe
 
+from pymailbox.display import escaped, local_time, octets, table, window
 from pymailbox.errors import CommandError
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.message import Message
-from pymailbox.terminal import inert, local_time, octets, table, window
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
 
@@ -70,7 +70,7 @@ def demonstrate() -> None:
             message = inbox[2]
             _code("\n    message = inbox[2]                    # the body by RETR, when it is asked for")
             print(f"    {message.subject!r} from {message.from_}")
-            print("    " + inert(message.body).strip().replace("\n", "\n    "))
+            print("    " + escaped(message.body).strip().replace("\n", "\n    "))
             for attachment in message.attachments:
                 print(f"    attached: {attachment.filename} ({attachment.content_type}, {octets(attachment.size)})")
 

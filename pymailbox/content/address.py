@@ -10,7 +10,9 @@ from functools import cache
 
 from attrs import frozen
 
-from .words import decode_raw, inert, unfold
+from pymailbox.display import without_controls
+
+from .words import decode_raw, unfold
 
 __all__ = ["MAX_ADDRESSES", "Address", "parse_addresses"]
 
@@ -56,10 +58,10 @@ def parse_addresses(
         return ()
     if "=?" not in text:
         if (match := _PLAIN.match(text)) is not None:
-            name, email = inert((match[1] or match[2] or "").strip()), inert(match[3])
+            name, email = without_controls((match[1] or match[2] or "").strip()), without_controls(match[3])
             return (Address("" if name.lower() == email.lower() else name, email),)
         if _BARE.match(text) is not None:
-            return (Address("", inert(text)),)
+            return (Address("", without_controls(text)),)
     return tuple([Address(name, email) for name, email in _reader()(text, limit, names=names)])
 
 

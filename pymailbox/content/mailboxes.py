@@ -7,7 +7,9 @@ that was looked for in vain is not looked for again.
 import re
 from collections.abc import Sequence
 
-from .words import decode_words, inert
+from pymailbox.display import without_controls
+
+from .words import decode_words
 
 __all__ = ["read_mailboxes"]
 
@@ -212,7 +214,7 @@ def _show(phrase: str) -> str:
         return ""
     if "=?" in phrase:
         phrase = decode_words(phrase)
-    return " ".join(inert(phrase).split())
+    return " ".join(without_controls(phrase).split())
 
 
 def _email(text: str) -> str:

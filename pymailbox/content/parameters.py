@@ -6,8 +6,10 @@ Bounded in octets, parameters and continuations; linear; never raises.
 import re
 from collections.abc import Callable, Iterable
 
+from pymailbox.display import without_controls
+
 from . import charset
-from .words import decode_raw, decode_words, inert, unfold
+from .words import decode_raw, decode_words, unfold
 
 __all__ = ["parse_parameters"]
 
@@ -49,11 +51,11 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
         sections.setdefault(section[1], {}).setdefault(index, (section[3] is not None, content))
     # A boundary may look like an encoded word; it is compared with octets of the mail.
     parameters = {
-        name: inert(decode_words(content) if "=?" in content and name != "boundary" else content)
+        name: without_controls(decode_words(content) if "=?" in content and name != "boundary" else content)
         for name, content in plain.items()
     }
     for name, found in sections.items():
-        parameters[name] = inert(_join_sections(found))
+        parameters[name] = without_controls(_join_sections(found))
     return value, parameters
 
 

@@ -7,15 +7,14 @@ has no C0, C1 or bidirectional control characters and no lone surrogates: it can
 import re
 from collections.abc import Callable, Iterable
 
+from pymailbox.display import without_controls
+
 from . import charset
 from .transfer import decode_base64, decode_quoted_printable
 
-__all__ = ["decode_raw", "decode_text", "decode_words", "inert", "unfold"]
+__all__ = ["decode_raw", "decode_text", "decode_words", "unfold"]
 
 _HEAD = re.compile(r"=\? ?([\"']?)([^?\s\"<>]{1,80})\1 ?\?([bBqQ])\?")
-_BLANKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
-_HIDDEN = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _UNDERSCORE = str.maketrans("_", " ")
 
 
@@ -26,18 +25,10 @@ def unfold(raw: bytes) -> bytes:
     return b" ".join([line.strip(b" \t\r") for line in raw.split(b"\n")]).strip(b" ")
 
 
-def inert(text: str) -> str:
-    """Take control, bidirectional and surrogate characters out of a text that is to be shown."""
-    if text.isprintable():
-        return text
-    text = _HIDDEN.sub("", _BLANKS.sub(" ", text))
-    return _SURROGATES.sub("\ufffd", text).strip()
-
-
 def decode_text(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:
     """Decode one field's value as a person would read it; `hints` names charsets to try for unlabelled octets."""
     text = decode_raw(unfold(raw), hints)
-    return inert(decode_words(text) if "=?" in text else text)
+    return without_controls(decode_words(text) if "=?" in text else text)
 
 
 def decode_raw(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:

@@ -12,7 +12,8 @@ from hashlib import sha256
 from typing import Any
 
 from pymailbox.diagnosis.report import Certificate, Encryption
-from pymailbox.errors import MailboxError, printable
+from pymailbox.display import printable
+from pymailbox.errors import MailboxError
 from pymailbox.pop3.connection import Connection
 
 __all__ = ["examine", "look"]

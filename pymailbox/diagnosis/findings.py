@@ -5,7 +5,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from pymailbox.diagnosis.report import Diagnosis, Probe, Stage
-from pymailbox.errors import printable
+from pymailbox.display import printable
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.session import Session
 

@@ -22,6 +22,7 @@ from pymailbox.diagnosis.advice import advise, may_expire
 from pymailbox.diagnosis.findings import Findings
 from pymailbox.diagnosis.quirks import explained
 from pymailbox.diagnosis.report import Diagnosis
+from pymailbox.display import secret
 from pymailbox.errors import ConnectionLost, MailboxError, MailboxLocked, NotSupported, ProtocolError, Timeout, TLSError
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.pop3 import flows
@@ -29,7 +30,6 @@ from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow
-from pymailbox.secrets import secret
 
 __all__ = ["DiagnosisRun"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypedD
 from attrs import evolve
 
 from pymailbox.account import Account, Auth, OAuth2, Security, default_port
+from pymailbox.display import secret
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
 from pymailbox.mailbox.state import MailboxState
@@ -17,7 +18,6 @@ from pymailbox.pop3.flows import Flow
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
 from pymailbox.pop3.settings import ConnectionSettings
-from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     import socket

@@ -4,11 +4,11 @@ import time
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from pymailbox.account import Security, default_port
+from pymailbox.display import secret
 from pymailbox.pop3.deadlines import Clock, Left, ReplyTimeout, checked_timeout
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
 from pymailbox.pop3.settings import ConnectionSettings
-from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     import socket

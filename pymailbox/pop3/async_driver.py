@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
@@ -20,7 +21,6 @@ from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import ReplyTimeout, until
 from pymailbox.pop3.session import Batch
 from pymailbox.pop3.transport import is_loopback
-from pymailbox.secrets import secret
 
 __all__ = ["AsyncDriver", "Results"]
 

@@ -14,11 +14,11 @@ from typing import Any, overload
 
 from attrs import Attribute, field, frozen
 
+from pymailbox.display import Secret, SecretOctets, secret
 from pymailbox.errors import AuthenticationError, LimitExceeded, MessageUnavailable, ProtocolError, TemporaryFailure
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Body, Chunk, Command, Note, Reply, Verb
 from pymailbox.pop3.listings import number_of, read_sizes, read_uids
-from pymailbox.secrets import Secret, SecretOctets, secret
 
 __all__ = [
     "Body",

@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from pymailbox.account import Auth, Mechanism, Password
+from pymailbox.display import secret
 from pymailbox.errors import CommandError, MailboxError
 from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.commands import Stat
 from pymailbox.pop3.driver import Driver
-from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     import ssl

@@ -7,6 +7,7 @@ It connects, reads, writes, starts TLS, closes and keeps deadlines. What to say 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
@@ -15,7 +16,6 @@ from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import ReplyTimeout, until
 from pymailbox.pop3.session import Batch
 from pymailbox.pop3.transport import Transport, connect, is_loopback
-from pymailbox.secrets import secret
 
 __all__ = ["Driver"]
 

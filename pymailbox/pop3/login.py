@@ -11,6 +11,7 @@ from traceback import clear_frames
 from typing import Any
 
 from pymailbox.account import AsyncPassword, Auth, Exchange, Mechanism, OAuth2, Peer, check_auth
+from pymailbox.display import SecretOctets, secret
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
@@ -20,6 +21,7 @@ from pymailbox.errors import (
     MailboxError,
     NotSupported,
     ProtocolError,
+    hide_secrets,
 )
 from pymailbox.pop3 import commands, scram
 from pymailbox.pop3.capabilities import Capabilities
@@ -29,7 +31,6 @@ from pymailbox.pop3.flows import Flow, ask, ask_utf8, callback, known_capabiliti
 from pymailbox.pop3.refusal import may_have_judged
 from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
 from pymailbox.pop3.session import Session
-from pymailbox.secrets import SecretOctets, secret
 
 __all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
 
@@ -94,7 +95,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
     try:
         yield from _converse(session, chosen, exchange, initial)
     except MailboxError as error:
-        session.secrets.clean(error)
+        hide_secrets(error, session.secrets)
         _forget(error)
         if not error.usable:
             session.protocol.fail(error.problem)

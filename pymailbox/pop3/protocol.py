@@ -13,7 +13,8 @@ from typing import Any
 
 from attrs import define, field
 
-from pymailbox.errors import ConnectionLost, MailboxError, printable
+from pymailbox.display import Secrets, printable
+from pymailbox.errors import ConnectionLost, MailboxError, hide_secrets
 from pymailbox.pop3 import wirelog
 from pymailbox.pop3.body_meter import BodyMeter
 from pymailbox.pop3.checks import (
@@ -29,7 +30,6 @@ from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.framing import CRLF, LF
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.receive_buffer import ReceiveBuffer
-from pymailbox.secrets import Secrets
 
 __all__ = ["Protocol"]
 
@@ -80,7 +80,7 @@ class Protocol:
         if self._failure is not None:
             raise ConnectionLost(self._failure, command=command.redacted)
         if command.verb.secret:
-            self.secrets.note(command)
+            self.secrets.note(command.verb.name, command.arguments)
         self._expected += command.expected
         if command.verb.name or command.verb.accepts_challenge:
             self._queued.append(command)
@@ -194,7 +194,7 @@ class Protocol:
             return None
         except BaseException as error:
             if isinstance(error, MailboxError):
-                self.secrets.clean(error)
+                hide_secrets(error, self.secrets)
             self.fail(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
             raise
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pymailbox.account import Security
-from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout, printable
-from pymailbox.secrets import Secret, Secrets, secret
+from pymailbox.display import Secret, Secrets, printable, secret
+from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout
 
 if TYPE_CHECKING:
     from python_socks import ProxyType

@@ -12,11 +12,11 @@ from typing import Any
 from attrs import field, frozen
 
 from pymailbox.account import Exchange, Mechanism, Peer
-from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError, printable
+from pymailbox.display import SecretOctets, Secrets, printable, secret
+from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
 from pymailbox.pop3.commands import no_control_characters
 from pymailbox.pop3.kerberos import GSSAPI
 from pymailbox.pop3.scram import Scram
-from pymailbox.secrets import SecretOctets, Secrets, secret
 
 __all__ = [
     "GSSAPI",

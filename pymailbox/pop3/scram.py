@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from attrs import Attribute, field, frozen
 
 from pymailbox.account import Exchange, Peer
-from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError, printable
+from pymailbox.display import printable, secret
+from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError
 from pymailbox.pop3.commands import no_control_characters
-from pymailbox.secrets import secret
 
 __all__ = ["Scram", "allows", "available"]
 

@@ -11,12 +11,12 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field
 
 from pymailbox.account import Channel, Security
-from pymailbox.errors import CommandError, ConnectionLost, LimitExceeded, MailboxError, Timeout
+from pymailbox.display import Secrets
+from pymailbox.errors import CommandError, ConnectionLost, LimitExceeded, MailboxError, Timeout, hide_secrets
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
-from pymailbox.secrets import Secrets
 
 __all__ = ["Batch", "Session"]
 
@@ -212,10 +212,10 @@ class Session:
             if reply.status != b"-ERR":
                 return command.verb.parse(reply, protocol.note)
             refused = command.read(reply, protocol.note)
-            self.secrets.clean(refused)
+            hide_secrets(refused, self.secrets)
             return refused
         except MailboxError as error:
-            self.secrets.clean(error)
+            hide_secrets(error, self.secrets)
             protocol.fail(error.problem)
             raise
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import Attribute, field, frozen
 
 from pymailbox.account import Security, check_host, check_port, check_security
+from pymailbox.display import Secret, secret
 from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.deadlines import Clock, checked_timeout
 from pymailbox.pop3.limits import Limits
-from pymailbox.secrets import Secret, secret
 
 if TYPE_CHECKING:
     import socket

@@ -12,8 +12,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymailbox.display import secret
 from pymailbox.errors import TLSError
-from pymailbox.secrets import secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,8 @@ so no mail is. User names and what servers say of themselves are there: read it 
 
 import sys
 
-from pymailbox.errors import printable
+from pymailbox.display import Secrets, printable
 from pymailbox.pop3.command import Command, Reply
-from pymailbox.secrets import Secrets
 
 __all__ = ["listening", "received", "sent"]
 

@@ -16,7 +16,7 @@ import pytest
 
 from pymailbox import Mailbox
 from pymailbox.cli import main
-from pymailbox.errors import printable
+from pymailbox.display import printable
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT

@@ -20,7 +20,7 @@ from pymailbox.diagnosis import run
 from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.diagnosis.report import Certificate, Encryption
-from pymailbox.errors import printable
+from pymailbox.display import printable
 from pymailbox.pop3 import Capabilities, Connection, tls
 from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.testing import Fault, Quirk, Server

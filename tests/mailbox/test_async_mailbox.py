@@ -31,6 +31,7 @@ from pymailbox import (
     aio_message,
     gather_accounts,
 )
+from pymailbox.many import AccountResult
 from pymailbox.testing import Fault, Server
 from tests.timing import GENEROUS
 

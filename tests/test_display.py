@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymailbox.terminal import cells, inert, local_time, octets, one_line, table, window
+from pymailbox.display import cells, escaped, local_time, octets, one_line, table, window
 
 
 @pytest.fixture(params=["rich", "plain"])
@@ -26,7 +26,7 @@ def _both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @given(st.text(st.characters(codec="utf-8", categories=("Cc", "Cf", "Cs", "Co", "Zl", "Zp", "L", "Zs"))))
 def test_nothing_that_a_terminal_obeys(text: str) -> None:
     """No C0 but line ends and tabs, no DEL, no C1, no change of direction."""
-    shown = inert(text)
+    shown = escaped(text)
     assert all(character.isprintable() or character in "\n\t" for character in shown)
     assert one_line(text).isprintable()
 
@@ -35,7 +35,7 @@ def test_nothing_that_a_terminal_obeys(text: str) -> None:
 def test_printable_text_stays(text: str) -> None:
     """What is harmless is shown as it is."""
     if all(line.isprintable() for line in text.split("\n")):
-        assert inert(text) == text
+        assert escaped(text) == text
 
 
 def test_one_line_cannot_forge_a_second() -> None:
@@ -45,7 +45,7 @@ def test_one_line_cannot_forge_a_second() -> None:
 
 def test_line_ends_are_one() -> None:
     """CRLF is a line end, a CR that goes back over the line is not."""
-    assert inert("a\r\nb\rc\td\x1b[2J") == "a\nb\\rc\td\\x1b[2J"
+    assert escaped("a\r\nb\rc\td\x1b[2J") == "a\nb\\rc\td\\x1b[2J"
 
 
 SIZES = [

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import pymailbox
 from pymailbox import Mailbox, MailboxError, OAuth2
+from pymailbox.display import Secret, SecretOctets, Secrets, secret
 from pymailbox.pop3 import Connection, commands
-from pymailbox.secrets import Secret, SecretOctets, Secrets, secret
 from pymailbox.testing import Fault, Server
 from tests.conversations import case
 from tests.timing import GENEROUS, assert_linear

@@ -1,0 +1,318 @@
+"""Display: what may be shown to a person, and how.
+
+Three things. Texts from outside are made safe: nothing in them is obeyed by a terminal, hides, or forges a line. What
+is secret is not shown at all: `Secret` and `SecretOctets` have a `repr` that shows nothing, so that a traceback with
+local variables (Sentry, rich, cgitb) does not show them, and `Secrets` takes those of one session out of what a server
+says: plain, in base64 wherever they stand in it, percent-encoded, in any case. And sizes, dates and tables are laid out
+for a terminal: widths are counted in cells, by `rich` (in the extra `cli`) where it is installed.
+
+Nothing here is written to a disk, and nothing is sent.
+"""
+
+import base64
+import contextlib
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar, overload
+
+from attrs import define, field
+
+__all__ = [
+    "Secret",
+    "SecretOctets",
+    "Secrets",
+    "cells",
+    "escaped",
+    "local_time",
+    "octets",
+    "one_line",
+    "printable",
+    "secret",
+    "table",
+    "window",
+    "without_controls",
+]
+
+T = TypeVar("T")
+
+_BLANKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+_HIDDEN = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_SHOWN = "***"
+
+
+# --- texts that are safe to show ---
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that a terminal could act on escaped, and cut to 500 characters."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:500])
+    return shown if len(text) <= 500 else shown + "…"
+
+
+def escaped(text: str) -> str:
+    """Return `text` with control and direction characters escaped; line ends and tabs stay."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(
+        "".join(c if c.isprintable() or c == "\t" else printable(c) for c in line.rstrip("\r")) for line in lines
+    )
+
+
+def one_line(text: str) -> str:
+    """Return `text` with everything escaped that is not printable, line ends too: it can forge no second line."""
+    return "".join(c if c.isprintable() else printable(c) for c in text)
+
+
+def without_controls(text: str) -> str:
+    """Take control, bidirectional and surrogate characters out of a text that is to be shown."""
+    if text.isprintable():
+        return text
+    text = _HIDDEN.sub("", _BLANKS.sub(" ", text))
+    return _SURROGATES.sub("\ufffd", text).strip()
+
+
+# --- secrets ---
+
+
+class Secret(str):
+    """A `str` that is not shown by `repr` and cannot be pickled."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<secret {_SHOWN}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be pickled")
+
+
+class SecretOctets(bytes):
+    """`bytes` that are not shown by `repr` and cannot be pickled."""
+
+    def __repr__(self) -> str:
+        return f"<secret {_SHOWN}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be pickled")
+
+
+@overload
+def secret(value: str) -> Secret: ...
+@overload
+def secret(value: T) -> T: ...
+def secret(value: Any) -> Any:
+    """Return a string as a `Secret`, anything else as it is."""
+    return Secret(value) if isinstance(value, str) else value
+
+
+@define(eq=False, repr=False)
+class Secrets:
+    """The secrets of one session, and how to take them out of a text.
+
+    >>> known = Secrets()
+    >>> known.add("hunter2")
+    >>> known.redact("-ERR no user with password hunter2 (aHVudGVyMg==)")
+    '-ERR no user with password *** (***)'
+    """
+
+    _plain: set[str] = field(factory=set, init=False)
+    #: Base64 in which a secret stands; the whole word goes, as its ends hold a part of what is beside it.
+    _coded: set[str] = field(factory=set, init=False)
+    _pattern: "re.Pattern[str] | None" = field(default=None, init=False)
+
+    def add(self, value: str | bytes) -> None:
+        """Remember a secret; the empty one hides nothing."""
+        octets = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        self._learn(_plain_forms(octets), _coded_forms(octets))
+
+    def note(self, verb: bytes, arguments: bytes) -> None:
+        """Remember what a secret command is about to send, so that an echo of it is not shown either."""
+        if verb == b"PASS":
+            self.add(arguments)
+            return
+        words = arguments.split(b" ")
+        sent = words[1:] if verb in (b"AUTH", b"APOP") else words
+        self._learn(set(), {word.decode("utf-8", "replace") for word in sent if len(word) > 3})  # `*` and `=` are short
+
+    def _learn(self, plain: set[str], coded: set[str]) -> None:
+        if not (plain <= self._plain and coded <= self._coded):
+            self._plain |= plain
+            self._coded |= coded
+            self._pattern = None
+
+    def redact(self, text: str) -> str:
+        """Return `text` with `***` for every secret in it; of a text that hides one in percents, all are undone."""
+        if not (self._plain or self._coded):
+            return text
+        shown = self._cut(text)
+        if "%" in shown:
+            from urllib.parse import unquote
+
+            undone = unquote(shown)
+            if (cut := self._cut(undone)) != undone:
+                return cut
+        return shown
+
+    def _cut(self, text: str) -> str:
+        if self._pattern is None:
+            self._pattern = re.compile(f"{_either(self._coded)}|{_either(self._plain)}", re.IGNORECASE)
+        pieces: list[str] = []
+        done = 0
+        for match in self._pattern.finditer(text):
+            start, end = match.span()
+            if end <= done:
+                continue
+            start = max(start, done)
+            if match[1] is not None:
+                while start > done and text[start - 1] in _BASE64:
+                    start -= 1
+                while end < len(text) and (text[end] in _BASE64 or text[end] == "="):
+                    end += 1
+            pieces += text[done:start], _SHOWN
+            done = end
+        return "".join(pieces) + text[done:]
+
+
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
+
+
+def _either(forms: set[str]) -> str:
+    """Return a group that matches one of these, the longest first; of none, nothing."""
+    longest_first = sorted(forms, key=len, reverse=True)
+    return f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})"
+
+
+def _plain_forms(octets: bytes) -> set[str]:
+    """Return the ways in which a text may show these octets as they are."""
+    import urllib.parse
+
+    forms = {
+        octets.decode("utf-8", "replace"),
+        octets.decode("latin-1"),
+        urllib.parse.quote_from_bytes(octets, safe=""),
+        urllib.parse.quote_plus(octets),
+    }
+    return forms - {""}
+
+
+def _coded_forms(octets: bytes) -> set[str]:
+    """Return what of these octets shows in any base64 that they stand in, the one for URLs included."""
+    whole = base64.b64encode(octets).decode("ascii")
+    forms = {whole.rstrip("=") if len(octets) > 2 else whole}
+    for before in range(3):
+        # What stands before and behind in the same base64 changes the characters at its ends only.
+        coded = base64.b64encode(bytes(before) + octets).decode("ascii")
+        fragment = coded[(0, 2, 3)[before] : (before + len(octets)) * 8 // 6]
+        if len(fragment) > 3:
+            forms.add(fragment)
+    forms |= {form.translate(_FOR_URLS) for form in forms}
+    return forms - {""}
+
+
+_FOR_URLS = str.maketrans("+/", "-_")
+
+
+# --- sizes, dates, tables ---
+
+
+def octets(count: int | None) -> str:
+    """Return a size for people: `1.4 KB`, with "?" for an unknown one."""
+    if count is None:
+        return "?"
+    size = float(count)
+    for unit in ("B", "KB", "MB"):
+        if size < 999.95:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def local_time(moment: datetime | None) -> str:
+    """Return a date in this machine's zone, or nothing; a date outside what the system can convert stays as it is."""
+    if moment is None:
+        return ""
+    with contextlib.suppress(OverflowError, OSError, ValueError):
+        moment = moment.astimezone()
+    # Not by strftime: it writes the year 800 in three digits or four, as the system likes.
+    return f"{moment.year:04}-{moment.month:02}-{moment.day:02} {moment.hour:02}:{moment.minute:02}"
+
+
+def window() -> int | None:
+    """Return the columns of the window; None where the output goes elsewhere and COLUMNS does not say."""
+    import shutil
+
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
+        return max(shutil.get_terminal_size().columns, 20)
+    return None
+
+
+# --- tables ---------------------------------------------------------------------------------------------------
+
+
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    widths: Sequence[int],
+    right: Collection[int] = (),
+) -> None:
+    """Print a table, each row as it comes; `widths` are those of all columns but the last, which has what is left.
+
+    The columns in `right` are aligned to the right. Where the output is no terminal, wide cells are not cut.
+    """
+    room = window()
+    left = None if room is None else max(room - sum(widths) - 2 * len(widths), 1)
+    _print_heading(_row(headings, widths, right, left))
+    for row in rows:
+        print(_row(row, widths, right, left))
+
+
+def _row(row: Sequence[str], widths: Sequence[int], right: Collection[int], left: int | None) -> str:
+    shown = []
+    for index, cell in enumerate(map(one_line, row)):
+        last = index == len(widths)
+        if left is not None:
+            cell = _cut(cell, left if last else widths[index])
+        blanks = "" if last else " " * (widths[index] - cells(cell))
+        shown.append(blanks + cell if index in right else cell + blanks)
+    return "  ".join(shown).rstrip()
+
+
+def _print_heading(line: str) -> None:
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        print(line)
+    else:
+        Console(highlight=False, soft_wrap=True).print(Text(line, style="bold"))
+
+
+def cells(text: str) -> int:
+    """Return how many columns a text takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    try:
+        from rich.cells import cell_len
+    except ImportError:
+        return sum(map(_cells_of, text))
+    return cell_len(text)
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _cut(text: str, width: int) -> str:
+    if len(text) <= width and cells(text) <= width:
+        return text
+    text = text[: 2 * width]  # of what is longer no more could be seen, but for marks that take no room
+    while text and cells(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
