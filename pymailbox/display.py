@@ -16,10 +16,12 @@ import re
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
-from typing import Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from attrs import define, field
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "Secret",
@@ -231,7 +233,7 @@ def octets(count: int | None) -> str:
     return f"{size:.1f} GB"
 
 
-def local_time(moment: datetime | None) -> str:
+def local_time(moment: "datetime | None") -> str:
     """Return a date in this machine's zone, or nothing; a date outside what the system can convert stays as it is."""
     if moment is None:
         return ""

@@ -56,12 +56,12 @@ class WatchedClock(Clock):
         self.readings += 1  # last: what is seen to be read was read
         return now
 
-    def seen(self, sock: socket.socket | None = None) -> bool:
-        """Wait until the client has read the clock twice more; whether it has, and did not close.
+    def seen(self, sock: socket.socket | None = None, since: int | None = None) -> bool:
+        """Wait until the client has read the clock twice more, or since a reading; whether it has, and did not close.
 
         It reads the clock before it waits and when something has come: after two readings it has what was sent.
         """
-        wanted, deadline = self.readings + 2, time.monotonic() + GENEROUS
+        wanted, deadline = (self.readings if since is None else since) + 2, time.monotonic() + GENEROUS
         while self.readings < wanted:
             time.sleep(0.001)
             if sock is not None and select.select([sock], [], [], 0)[0] and not sock.recv(1, socket.MSG_PEEK):

@@ -276,7 +276,7 @@ def test_no_such_host(capsys: Captured) -> None:
     assert "cannot find the host 'no-such-host.invalid'" in capsys.readouterr().err
 
 
-def test_trust(capsys: Captured) -> None:
+def test_a_private_authority_and_a_pin(capsys: Captured) -> None:
     """A private authority by its file, a certificate by its fingerprint; the doctor shows it."""
     with Server(SAMPLES, password=SECRET, security="tls") as server:
         assert main(["ls", "--ca", str(server.ca), server.url]) == 0

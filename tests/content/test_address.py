@@ -81,7 +81,7 @@ def test_str_is_name_and_address() -> None:
 def test_floods_of_marks_are_bounded_in_addresses(size: int) -> None:
     """Whatever mark of the address syntax comes how often, at most ten thousand addresses are read.
 
-    How long that takes is judged in `test_content_threats.test_long_address_lists`.
+    How long that takes is judged in `test_growth.test_long_address_lists`.
     """
     marks = [
         ",",

@@ -54,7 +54,7 @@ def test_parameters_read_as_meant() -> None:
 def test_floods_of_sections_are_capped(count: int) -> None:
     """A hundred thousand continuations are read up to the cap.
 
-    How long that takes is judged in `test_content_threats.test_many_parameters`.
+    How long that takes is judged in `test_growth.test_many_parameters`.
     """
     raw = b"a" + b"".join(b"; f*%d*=%%41" % number for number in range(count))
     _, parameters = parse_parameters(raw)

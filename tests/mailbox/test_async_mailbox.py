@@ -28,9 +28,9 @@ from pymailbox import (
     MailboxError,
     MessageUnavailable,
     Timeout,
-    aio_message,
     gather_accounts,
 )
+from pymailbox.mailbox import async_message
 from pymailbox.many import AccountResult
 from pymailbox.testing import Fault, Server
 from tests.timing import GENEROUS
@@ -420,7 +420,7 @@ def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(OSError, match="Input/output"):
             await inbox[0].save(tmp_path / "mail.eml")
         go.clear()
-        task = asyncio.ensure_future(aio_message._in_thread(lambda: failing(0)))
+        task = asyncio.ensure_future(async_message._in_thread(lambda: failing(0)))
         await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.sleep(0.01)

@@ -20,16 +20,16 @@ from tests.drivers import Facade, asynchronous
 
 __all__ = ["ALONE", "CALLBACKS", "adopt"]
 
-CALLBACKS = "what the event loop calls cannot run the event loop; test_pop3_aio has the same"
+CALLBACKS = "what the event loop calls cannot run the event loop; test_async_connection has the same"
 ALONE = "it runs the blocking half in a process of its own"
 
 #: What only the blocking half has, by a word in the name of the test, and what is there instead.
 WORDS = {
-    "thread": "tasks are in test_pop3_aio",
-    "threads": "tasks are in test_pop3_aio",
-    "interrupted": "Ctrl-C is a cancellation; test_aio_cancellation has that at every await",
-    "signal": "Ctrl-C is a cancellation; test_aio_cancellation has that at every await",
-    "fork": "an event loop is not forked; test_pop3_aio has a copy in another process",
+    "thread": "tasks are in test_async_connection",
+    "threads": "tasks are in test_async_connection",
+    "interrupted": "Ctrl-C is a cancellation; test_cancellation has that at every await",
+    "signal": "Ctrl-C is a cancellation; test_cancellation has that at every await",
+    "fork": "an event loop is not forked; test_async_connection has a copy in another process",
 }
 
 

@@ -19,7 +19,7 @@ from pymailbox import poplib
 from pymailbox.pop3.limits import Limits
 from tests.conversations import case
 from tests.poplib.script import Scripted, client
-from tests.replay import WatchedClock, drip
+from tests.replay import WatchedClock
 from tests.timing import GENEROUS
 
 HELLO = b"+OK hello <1896.697170952@pop.example.com>\r\n"
@@ -332,7 +332,12 @@ def test_dripping_ends() -> None:
         connection.sendall(HELLO)
         connection.recv(100)
         with contextlib.suppress(OSError):
-            drip(b"+" * 100, 1, clock)(connection)
+            for _ in range(100):
+                before = clock.readings  # a client that blocks reads the clock when it has something, and only then
+                connection.sendall(b"+")
+                if not clock.seen(connection, before):
+                    return
+                clock.advance(1)
 
     with served(serve) as port, poplib.POP3("127.0.0.1", port, timeout=GENEROUS) as pop:
         pop.file._clock = clock
