@@ -125,13 +125,13 @@ def check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
     if not isinstance(host, str):
         raise TypeError(f"{attribute.name} must be a str, not {type(host).__name__}")
     if any(c in "/@" for c in host):  # not shown: there may be a password in it
-        raise ValueError(f"{attribute.name} is no host name or address; a URL goes to from_url()")
+        raise ValueError(f"{attribute.name} must be a host name or address; use from_url() for a URL")
     if not host or any(c.isspace() or not c.isprintable() or c in "[]" for c in host):
-        raise ValueError(f"{host!r} is no host name or address")
+        raise ValueError(f"{host!r} is not a host name or address")
     if host.count(":") == 1:  # an IPv6 address has more
-        raise ValueError(f"{host!r} is no host name or address; the port is given by itself, as port=")
+        raise ValueError(f"{host!r} is not a host name or address; pass the port separately, as port=")
     if not _is_name(host):
-        raise ValueError(f"{host!r} is no host name: the parts between its dots have 1 to 63 characters, 253 together")
+        raise ValueError(f"{host!r} is not a valid host name: labels must be 1 to 63 characters, 253 in total")
 
 
 def _is_name(host: str) -> bool:
@@ -236,21 +236,21 @@ class Account:
         parts = _split(secret(url))
         del url  # no traceback shows it, with the password that may be in it
         if parts is None:
-            raise ValueError("this is no POP URL; one looks like pops://user@host:port")
+            raise ValueError("not a valid POP URL; expected pops://user@host:port")
         scheme, host, port, login, written, more = parts
         if scheme not in _SCHEMES:
             raise ValueError(f"a POP URL begins with pops://, pop+starttls:// or pop://, not {scheme!r}")
         if not host:
             raise ValueError("the POP URL names no host")
         if more:
-            raise ValueError("a POP URL ends behind the port; in user and password / ? # are written %2F %3F %23")
+            raise ValueError(
+                "unexpected text after the port; percent-encode / ? # as %2F %3F %23 in the user name or password"
+            )
         if written is not None and refuse_password:
             raise ValueError("a password in a URL can be read by others: give it in another way")
         name, semicolon, option = login.partition(";")
         if semicolon and (option[:5].upper() != "AUTH=" or not option[5:]):
-            raise ValueError(
-                "behind the user a POP URL has ;AUTH=mechanism or nothing (a ; in the user is written %3B)"
-            )
+            raise ValueError("only ;AUTH=mechanism may follow the user name (a ; in the user name is written %3B)")
         auth = str(_unquoted(option[5:])).lstrip("+") or "*"
         security = _SCHEMES[scheme]
         return cls(
@@ -385,7 +385,7 @@ def _split(url: str) -> tuple[str, str | None, int | None, str, Secret | None, b
 
 
 def _unquoted(text: str) -> Secret:
-    """Undo percents; ValueError where they are no UTF-8, without showing it."""
+    """Decode percents; ValueError where they are not UTF-8, without showing it."""
     from urllib.parse import unquote
 
     text = secret(text)
@@ -393,7 +393,7 @@ def _unquoted(text: str) -> Secret:
         return secret(unquote(text, errors="strict"))
     except UnicodeDecodeError:
         pass
-    raise ValueError("what the POP URL has in percents is no UTF-8")
+    raise ValueError("invalid UTF-8 in a percent-encoded part of the URL")
 
 
 def _entry(where: "Path", host: str) -> tuple[str | None, Secret | None] | None:

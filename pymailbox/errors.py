@@ -189,7 +189,7 @@ class PermanentFailure(CommandError):
 
 
 class MessageUnavailable(CommandError):
-    """This message cannot be had: no such number, marked as deleted, or the server cannot load it."""
+    """Message unavailable: no such number, marked as deleted, or the server cannot load it."""
 
 
 class NotSupported(MailboxError):

@@ -92,7 +92,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pymailbox", description="Read and tend a POP3 account.")
+    parser = _Parser(prog="pymailbox", description="Read and manage a POP3 account.")
     parser.add_argument("--version", action="version", version=f"pymailbox {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -140,7 +140,13 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--ca", type=_authority, metavar="FILE", help="a private authority's certificate, as PEM")
     trust.add_argument("--pin", type=_pin, metavar="SHA256", help="the fingerprint of the server's certificate")
-    parser.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="of silence (30)")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="give up after SECONDS of silence (default 30)",
+    )
     parser.add_argument(
         "--allow-plaintext", action="store_true", help="send the password without TLS beyond this machine"
     )
@@ -159,7 +165,7 @@ def _url(value: str) -> Account:
 
 def _number(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 19 and int(value) > 0):
-        raise argparse.ArgumentTypeError(f"{value!r} is no message number (1 or more)")
+        raise argparse.ArgumentTypeError(f"invalid message number: {value!r} (1 or more)")
     return int(value)
 
 
@@ -313,7 +319,7 @@ def _saved(message: "Message", path: Path) -> int:
         return message.save(path)
     except MailboxError:
         raise
-    except OSError as error:  # it speaks of the draft that is written first
+    except OSError as error:  # it names the temporary file that is written first
         raise ValueError(f"{path}: {error.strerror}") from error
 
 

@@ -68,7 +68,7 @@ def read_attachment(raw: bytes, part: Part, defects: list[str]) -> Attachment:
 def read_body(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
     """Give what a person would read, from text or HTML; of a mail without readable text, "".
 
-    Where there is nothing else, what has a type that is none, or is a multipart without parts, is read as text.
+    Where there is nothing else, what has an invalid type, or is a multipart without parts, is read as text.
     """
     text = _read(raw, part, hints, 0).strip("\n")
     if text:

@@ -39,7 +39,7 @@ class Part:
 
     @property
     def unreadable(self) -> bool:
-        """Whether the header does not tell what this leaf is: a type that is none, a multipart without parts."""
+        """Whether the header does not tell what this leaf is: an invalid type, a multipart without parts."""
         if self.children or self.filename or self.disposition == "attachment":
             return False
         if self.content_type.startswith("multipart/"):

@@ -44,6 +44,6 @@ def diagnose(
         mailbox = Mailbox.from_account(account, **options)
     else:
         mailbox = Mailbox.from_url(target, password, **options)
-    examination = DiagnosisRun(mailbox)
-    examination.run()
-    return examination.conclude()
+    run = DiagnosisRun(mailbox)
+    run.run()
+    return run.conclude()

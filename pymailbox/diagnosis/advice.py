@@ -15,7 +15,7 @@ _AT_HAND = {"APOP", "CRAM-MD5", "LOGIN", "PLAIN", "USER"}
 
 
 def advise(report: Diagnosis, account: Account) -> Iterator[str]:
-    """Yield advice, the gravest first."""
+    """Yield advice, most serious first."""
     yield from _about_the_port(report, account)
     yield from _about_tls(report, account)
     yield from _about_the_login(report)

@@ -1,4 +1,4 @@
-"""Findings: what an examination has found so far, made harmless as it comes in."""
+"""Findings: what a diagnosis has found so far, made harmless as it comes in."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Probes: one question each to a session that is logged in.
 
-A refusal is a finding. Anything worse (silence, a lost connection, nonsense) is raised: the examination notes it and
+A refusal is a finding. Anything worse (silence, a lost connection, nonsense) is raised: the run notes it and
 goes on with the next probe in a fresh session.
 """
 
@@ -24,7 +24,7 @@ _SMALL = 32 * 1024  # octets; larger messages are not read
 _LARGEST = 1024 * 1024  # octets; what a message that was listed as small may have
 _SAMPLES = 3
 _DEPTH = 24  # commands in the pipeline
-_PATIENCE = 5.0  # seconds that a pipeline may be silent
+_LEAST_SECONDS = 5.0  # seconds that a pipeline may be silent
 
 
 def capa(connection: Connection, findings: Findings) -> None:
@@ -130,10 +130,10 @@ def stable(connection: Connection, findings: Findings) -> None:
     now = connection.execute(commands.uidl(entries=len(findings.uids) + _MARGIN))
     detail = findings.report.probes["UIDL"].detail
     if set(now.values()) & set(findings.uids.values()) - {None}:
-        findings.probe("UIDL", True, f"{detail}, the same in a second session")
+        findings.probe("UIDL", True, f"{detail}, stable across sessions")
     else:
         findings.quirks.add("NEW_UIDS_EACH_SESSION")
-        findings.probe("UIDL", True, f"{detail}, and all others in a second session")
+        findings.probe("UIDL", True, f"{detail}, all different in a second session")
 
 
 def pipelining(connection: Connection, findings: Findings) -> None:
@@ -147,15 +147,15 @@ def pipelining(connection: Connection, findings: Findings) -> None:
         findings.probe("PIPELINING", None, f"listed, and {reason}")
         return
     usual, count = connection.timeout, findings.report.count
-    patience = max(_PATIENCE, 20 * (findings.report.round_trip or 0.0))
-    connection.timeout = patience if usual is None else min(usual, patience)
+    seconds = max(_LEAST_SECONDS, 20 * (findings.report.round_trip or 0.0))
+    connection.timeout = seconds if usual is None else min(usual, seconds)
     try:
         pairs: list[Command[Any]] = [commands.stat(), commands.noop()] * (_DEPTH // 2)
         answers = list(connection.pipeline(pairs))
     finally:
         connection.timeout = usual
     if any(isinstance(answer, Stat) and answer.count != count for answer in answers[::2]):
-        raise ProtocolError("STAT in a pipeline counts otherwise than before")
+        raise ProtocolError("STAT returned a different count when pipelined")
     findings.probe("PIPELINING", True, f"{_DEPTH} commands sent ahead were answered in their order")
 
 

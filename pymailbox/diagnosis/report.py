@@ -159,10 +159,10 @@ class Diagnosis:
             return f"The account can be opened: {self.count} {'message' if self.count == 1 else 'messages'}{size}."
         came = {
             "nothing": "there is no connection",
-            "connection": "it came as far as the connection",
-            "TLS": "it came as far as TLS",
-            "greeting": "it came as far as the greeting",
-        }.get(self.reached, "it came as far as the login")
+            "connection": "stopped after the connection",
+            "TLS": "stopped after TLS",
+            "greeting": "stopped after the greeting",
+        }.get(self.reached, "stopped after the login")
         return f"The account cannot be opened; {came}:" if self.problems else f"The account was not opened; {came}."
 
     def _connection(self) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The examination: two sessions with a server, and what came of them.
+"""DiagnosisRun: two sessions with a server, and what came of them.
 
 The first asks everything that leaves no trace, and says QUIT. The second asks UIDL again, then TOP and RETR of a few
 small messages, and is left without QUIT: some servers hide, or delete, what was read once QUIT is said. Where the
@@ -35,8 +35,8 @@ __all__ = ["DiagnosisRun"]
 
 T = TypeVar("T")
 
-_CAPA_PATIENCE = 10.0  # seconds that CAPA may be silent
-_LOOK_PATIENCE = 5.0  # seconds of silence when looking why something failed
+_CAPA_SECONDS = 10.0  # seconds that CAPA may be silent
+_LOOK_SECONDS = 5.0  # seconds of silence when looking why something failed
 _SESSIONS = 5  # logins at most
 _TIMESTAMP = re.compile(r"<[^<>@\s]+@[^<>\s]+>")
 _PAUSES = (0.25, 1.0, 2.0)  # seconds; a server may hold the lock for a moment behind a session that just ended
@@ -48,7 +48,7 @@ class _NoCapa(Exception):
 
 @define(eq=False)
 class DiagnosisRun:
-    """One examination of the account of a mailbox that is never opened itself."""
+    """One diagnosis of the account of a mailbox that is never opened itself."""
 
     mailbox: Mailbox
     _findings: Findings = field(init=False)
@@ -138,7 +138,7 @@ class DiagnosisRun:
         if not self._may_ask_capa:
             return None
         usual = connection.timeout
-        connection.timeout = _least(usual, _CAPA_PATIENCE)
+        connection.timeout = _least(usual, _CAPA_SECONDS)
         try:
             return self._findings.cleaned(connection.run(flows.discover(connection.session)))
         except NotSupported:
@@ -160,7 +160,7 @@ class DiagnosisRun:
 
     def _with_context(self, context: ssl.SSLContext) -> Connection:
         return self._connection(
-            ssl_context=context, timeout=_least(self.mailbox._settings.timeout, _LOOK_PATIENCE), capa=False
+            ssl_context=context, timeout=_least(self.mailbox._settings.timeout, _LOOK_SECONDS), capa=False
         )
 
     def _to_tls(self, connection: Connection) -> None:
@@ -171,12 +171,12 @@ class DiagnosisRun:
     def _look_closer(self, error: MailboxError) -> None:
         """Find out why it did not come to the login: the certificate, or the wrong kind of port. Nobody logs in."""
         account, findings = self.mailbox.account, self._findings
-        patience = _least(self.mailbox._settings.timeout, _LOOK_PATIENCE)
+        seconds = _least(self.mailbox._settings.timeout, _LOOK_SECONDS)
         if isinstance(error, TLSError):
             if findings.report.encryption is None:
                 findings.learn(encryption=certificate.look(self._with_context, self._to_tls))
             if account.security == "tls" and findings.report.encryption is None:
-                plain = self._connection(security="none", timeout=patience, capa=False)
+                plain = self._connection(security="none", timeout=seconds, capa=False)
                 try:
                     with plain as pop:
                         findings.learn(greeting=findings.clean(pop.greeting))
@@ -185,7 +185,7 @@ class DiagnosisRun:
                     return  # no POP3 without TLS either; the first error says what there is to say
         elif isinstance(error, Timeout | ProtocolError | ConnectionLost) and findings.report.reached == "connection":
             found = certificate.look(
-                lambda context: self._connection(security="tls", ssl_context=context, timeout=patience, capa=False),
+                lambda context: self._connection(security="tls", ssl_context=context, timeout=seconds, capa=False),
                 Connection.connect,
             )
             findings.learn(encryption=found)

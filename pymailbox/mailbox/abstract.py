@@ -1,4 +1,4 @@
-"""MessageSequence: what a mailbox is without I/O, in both colours: its account, its messages by position."""
+"""AbstractMailbox: what Mailbox and AsyncMailbox share, without I/O: account, options, messages by position."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -150,7 +150,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     def _check_fresh(self) -> None:
         if self._settings.sock is not None:
-            raise ValueError("the socket this mailbox was made with is used up; make a new mailbox with a new socket")
+            raise ValueError("the given socket can only be used once; make a new mailbox with a new socket")
 
     def _fresh_connection(self) -> C:
         """Make the connection of the next session: one by one where the server stalled a pipeline (decision 7)."""

@@ -162,7 +162,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         return await opened.connection.run(opened.by_uid(uid))
 
     async def new(self, seen: Collection[str | None]) -> tuple[AsyncMessage, ...]:
-        """Return the messages whose uid is not in `seen`, in order; a blank uid is never seen."""
+        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
         opened = self._require_open()
         return await opened.connection.run(opened.new(seen))
 

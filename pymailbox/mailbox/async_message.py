@@ -173,12 +173,12 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         `delete()` that follows cannot outrun the copy. A cancellation meanwhile waits for the disk; then there is
         the whole file or nothing.
         """
-        draft = AtomicFile(path)
+        file = AtomicFile(path)
         try:
-            octets = await self.write_to(draft.file)
-            await _in_thread(draft.commit)
+            octets = await self.write_to(file.file)
+            await _in_thread(file.commit)
         except BaseException:
-            draft.discard()
+            file.discard()
             raise
         return octets
 

@@ -1,4 +1,4 @@
-"""Draft: a file written beside its place, forced to disk and renamed, so that there is the whole of it or nothing."""
+"""AtomicFile: a file written under another name, forced to disk and renamed, so that all of it appears or nothing."""
 
 import os
 from typing import Any

@@ -149,7 +149,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         return opened.connection.run(opened.by_uid(uid))
 
     def new(self, seen: Collection[str | None]) -> tuple[Message, ...]:
-        """Return the messages whose uid is not in `seen`, in order; a blank uid is never seen."""
+        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
         opened = self._require_open()
         return opened.connection.run(opened.new(seen))
 

@@ -112,12 +112,12 @@ class Message(AbstractMessage[Connection], ContentNames):
         It is written beside its place, forced to disk and renamed: a failure leaves nothing, and a `delete()` that
         follows cannot outrun the copy.
         """
-        draft = AtomicFile(path)
+        file = AtomicFile(path)
         try:
-            octets = self.write_to(draft.file)
-            draft.commit()
+            octets = self.write_to(file.file)
+            file.commit()
         except BaseException:
-            draft.discard()
+            file.discard()
             raise
         return octets
 

@@ -1,8 +1,8 @@
-"""Desk: one session of a mailbox, where its messages are made, and what is at hand of each. Shared by both mailboxes.
+"""OpenMailbox: one session of a mailbox, its messages, and what has been read of each. Shared by both mailboxes.
 
-Pure: what must be asked of the server is a flow, and whoever wants it runs it over the desk's connection. A message
-keeps its desk, not its mailbox: when the mailbox has gone on to another session, the messages of the old one still
-give what they have, and asking for more is `ConnectionLost`.
+Pure: what must be asked of the server is a flow, which the caller runs over the session's connection. A message keeps
+the `OpenMailbox` it came from: when the mailbox has opened another session, messages of the old one still give what was
+read, and asking for more is `ConnectionLost`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -97,12 +97,12 @@ class OpenMailbox(Generic[E, C]):
         for message in chosen:
             if not isinstance(message, kind):
                 name = kind.__name__
-                raise TypeError(f"one {name} or an iterable of them is needed, not {type(message).__name__}")
+                raise TypeError(f"expected a {name} or an iterable of them, not {type(message).__name__}")
             if message._mailbox is not self:
                 raise ValueError(f"{message!r} belongs to another session")
         return [message.number for message in chosen]
 
-    # --- what is at hand ----------------------------------------------------------------------------------
+    # --- what was read already ----------------------------------------------------------------------------------
 
     def cached_headers(self, message: E) -> "Headers | None":
         """Return the headers where nothing need be asked for them."""
@@ -135,7 +135,7 @@ class OpenMailbox(Generic[E, C]):
             other._raw = other._content = None
 
     def content_of(self, message: E, raw: bytes) -> "Content":
-        """Return the content of a message whose octets are at hand."""
+        """Return the content of a message that was read."""
         content = message._content
         if content is None:
             content = message._content = self.read_content(raw)
@@ -192,7 +192,7 @@ class OpenMailbox(Generic[E, C]):
         return self.message(uids.index(uid) + 1)
 
     def new(self, seen: Collection[str | None]) -> Flow[tuple[E, ...]]:
-        """Return the messages whose uid is not in `seen`, in order; a blank uid is never seen."""
+        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
         if isinstance(seen, str | bytes):
             raise TypeError(f"seen must be a collection of uids, not one {type(seen).__name__}")
         known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
@@ -207,8 +207,8 @@ class OpenMailbox(Generic[E, C]):
             yield from ending(state)
         elif ending is transaction.commit and state.deleted:
             raise ConnectionLost(
-                f"the session had ended before QUIT was said, so none of its {len(state.deleted)} deletions"
-                f" happened; delete again in a new one ({failure})"
+                f"the session ended before QUIT, so none of its {len(state.deleted)} deletions"
+                f" was committed; reopen and delete again ({failure})"
             )
 
     # --- fetch --------------------------------------------------------------------------------------------

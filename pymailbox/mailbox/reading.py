@@ -60,7 +60,7 @@ def uids(state: MailboxState[M]) -> Flow[tuple[str | None, ...]]:
         learn_uids(state, result)
     if state.uids is None:
         raise NotSupported(
-            "the server has no UIDL, so messages have no names that last beyond the session",
+            "the server has no UIDL, so messages have no persistent identifiers",
             command="UIDL",
             response=state.no_uids.response if state.no_uids else None,
         )
@@ -79,7 +79,7 @@ def learn_uids(state: MailboxState[M], result: dict[int, str | None] | CommandEr
 
 
 def headers(state: MailboxState[M], number: int, skip: Callable[[int], bool]) -> Flow[tuple[bytes, bool]]:
-    """Return the header block of a message; `skip` says whose headers are at hand and need not be read ahead.
+    """Return the header block of a message; `skip` says whose headers are cached and need not be prefetched.
 
     Where TOP does not work this is the whole message, by RETR, and the second value True.
     """
@@ -205,12 +205,12 @@ class FetchPlan:
     """The plan of `fetch()`: which bodies to ask for, and which messages come without.
 
     `commands()` feeds the pipeline and keeps the order, in which `OpenMailbox` hands out the results. Messages whose
-    body is at hand, and those larger than the window, are passed without a command (DESIGN.md, decision 11).
+    body is cached, and those larger than the window, are passed without a command (DESIGN.md, decision 11).
     """
 
     state: MailboxState[Any]
     numbers: Iterable[int]
-    #: Says whose body is at hand.
+    #: Says whose body is cached.
     skip: Callable[[int], bool]
     #: The messages in order; True where a result belongs to it.
     order: deque[tuple[int, bool]] = field(factory=deque, init=False)

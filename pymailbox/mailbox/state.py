@@ -1,7 +1,7 @@
-"""Snapshot: the pure state of one session, shared by both mailboxes.
+"""MailboxState: what is known of one session, without I/O; shared by both mailboxes.
 
-What the server said (count, sizes, uids), what was marked, which messages are alive and whose bodies are kept, and
-the plan of the read-ahead. It does no I/O; the flows that fill it are in `reading` and `transaction`.
+What the server said (count, sizes, uids), what was marked, which messages exist and whose bodies are cached, and
+the plan of the read-ahead. The flows that fill it are in `reading` and `transaction`.
 """
 
 import operator

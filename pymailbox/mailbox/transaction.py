@@ -130,7 +130,7 @@ def commit(state: MailboxState[M]) -> Flow[None]:
         refused = isinstance(error, CommandError)
         raise CommitError(
             f"the server {'refused' if refused else 'did not answer'} QUIT with"
-            f" {len(state.deleted)} deletions pending; look in a new session which of them happened",
+            f" {len(state.deleted)} deletions pending; open a new session to see which were applied",
             unconfirmed_numbers=state.deleted,
             unconfirmed=[state.uids[number - 1] if state.uids else None for number in state.deleted],
             response=error.response,

@@ -55,7 +55,7 @@ def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=None if folder else where, capath=where if folder else None)
     except ssl.SSLError as error:
-        raise ValueError(f"{where!r} has no certificate in PEM") from error
+        raise ValueError(f"{where!r} contains no PEM certificate") from error
     _strict(context)
     # Python 3.13 also wants extensions that private authorities often lack (RFC 5280 §4.2.1.1); who trusts this file
     # trusts it without them.
@@ -83,7 +83,7 @@ def client_certificate(
     try:
         context.load_cert_chain(*files, asked)
     except ssl.SSLError as error:
-        raise ValueError(f"{files[0]!r} has no certificate with its key in PEM, or the password is another") from error
+        raise ValueError(f"{files[0]!r} contains no PEM certificate with its key, or the password is wrong") from error
     return context
 
 
@@ -239,7 +239,7 @@ def explain(error: OSError, host: str) -> TLSError:
     """Return the `TLSError` for what the `ssl` module raised, naming the likely cause."""
     if isinstance(error, ssl.SSLCertVerificationError):
         code = getattr(error, "verify_code", 0)
-        cause = _BY_VERIFICATION.get(code) or f"its certificate does not convince: {_said(error)}"
+        cause = _BY_VERIFICATION.get(code) or f"its certificate cannot be verified: {_said(error)}"
         if code in _STRICT:
             cause += f"; Python 3.13 and newer insist on that (RFC 5280); {_PRIVATE}"
         return TLSError(f"the TLS server at {host} is not trusted: {cause}")

@@ -168,7 +168,7 @@ def test_show_raw_and_save(server: Server, capfdbinary: pytest.CaptureFixture[by
 def test_show_a_message_that_is_not_there(server: Server, capsys: Captured) -> None:
     """0 is wrong usage; 999 is an answer."""
     assert usage("show", server.url, "0") == 2
-    assert "'0' is no message number (1 or more)" in capsys.readouterr().err
+    assert "invalid message number: '0' (1 or more)" in capsys.readouterr().err
     assert usage("show", server.url, "9" * 5000) == 2
     capsys.readouterr()
     assert main(["show", server.url, "999"]) == 1
@@ -232,7 +232,7 @@ MISUSE: list[tuple[list[str], str]] = [
     (["ls"], "URL"),
     (["ls", "host"], "pops://"),
     (["ls", "imap://host"], "not 'imap'"),
-    (["ls", "pops://me@host:99999"], "no POP URL"),
+    (["ls", "pops://me@host:99999"], "not a valid POP URL"),
     (["ls", "--ca", "/no/such/file", "pops://h"], "/no/such/file: No such file"),
     (["ls", "--ca", __file__, "pops://h"], "no certificate in PEM form"),
     (["ls", "--pin", "12:34", "pops://h"], "no SHA-256 fingerprint"),
@@ -499,11 +499,11 @@ def test_doctor_of_an_account_that_cannot_be_opened(capsys: Captured, monkeypatc
     with Server(SAMPLES, password=SECRET, security="tls") as server:
         assert main(["doctor", server.url]) == 1
         out = capsys.readouterr().out
-        assert "it came as far as the connection" in out
+        assert "stopped after the connection" in out
         assert "--pin" in out
         assert main(["doctor", "--ca", str(server.ca), server.url]) == 1
         out += capsys.readouterr().out
-    assert "it came as far as the greeting" in out
+    assert "stopped after the greeting" in out
     assert "wrong-one" not in out
 
 

@@ -478,7 +478,7 @@ def test_a_session_that_died_before_quit_says_that_nothing_was_deleted() -> None
         inbox[0].delete()
         with pytest.raises(ConnectionLost):
             _ = inbox[1].raw
-        with pytest.raises(ConnectionLost, match="none of its 1 deletions happened"):
+        with pytest.raises(ConnectionLost, match="none of its 1 deletions was committed"):
             inbox.close()
         assert server.messages == MAILS
 

@@ -1,4 +1,4 @@
-"""TLS: what does not convince is refused on both paths before a secret is sent, and the error says why."""
+"""TLS: what cannot be verified is refused on both paths before a secret is sent, and the error says why."""
 
 import asyncio
 import base64
