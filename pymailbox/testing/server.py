@@ -219,7 +219,7 @@ class Server:
         """The command lines of all sessions, one session after the other, secrets left out."""
         return tuple(line for record in self._records for line in record.commands)
 
-    def wait(self, timeout: float = 5.0) -> None:
+    def wait(self, timeout: float = 60.0) -> None:
         """Wait until no session is running, so that all have `ended`. TimeoutError when one still is."""
         if self._listener is not None:
             self._listener.wait(timeout)
