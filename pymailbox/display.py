@@ -206,7 +206,7 @@ def _coded_forms(octets: bytes) -> set[str]:
     whole = base64.b64encode(octets).decode("ascii")
     forms = {whole.rstrip("=") if len(octets) > 2 else whole}
     for before in range(3):
-        # What stands before and behind in the same base64 changes the characters at its ends only.
+        # What stands before and after in the same base64 changes the characters at its ends only.
         coded = base64.b64encode(bytes(before) + octets).decode("ascii")
         fragment = coded[(0, 2, 3)[before] : (before + len(octets)) * 8 // 6]
         if len(fragment) > 3:

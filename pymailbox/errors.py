@@ -185,7 +185,7 @@ class TemporaryFailure(CommandError):
 
 
 class PermanentFailure(CommandError):
-    """Something at the server stays out of order until a person mends it (`[SYS/PERM]`, RFC 3206 §4)."""
+    """Something at the server stays out of order until a person fixes it (`[SYS/PERM]`, RFC 3206 §4)."""
 
 
 class MessageUnavailable(CommandError):

@@ -75,7 +75,7 @@ _CODECS = {
 }
 _BY_LABEL = {label: codec for codec, labels in _CODECS.items() for label in labels.split()}
 
-MAX_MENDED = 1_048_576  # octets of ISO-2022-JP, UTF-7 and UTF-32 that are mended sign by sign
+MAX_REPAIRED = 1_048_576  # octets of ISO-2022-JP, UTF-7 and UTF-32 that are repaired character by character
 MAX_SAMPLE = 65_536  # octets that are looked at before all are tried as broken UTF-8
 MAX_HINTS = 8  # codecs that unlabelled octets are tried with
 MAX_BROKEN = 16  # characters of unlabelled UTF-8 that may be broken
@@ -149,7 +149,7 @@ def guess_beyond_utf8(data: bytes, hints: Iterable[str] = ()) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) and len(data) > 3:
         return data.decode("utf-16", "replace")
     codecs = useful_codecs(hints) if hints else ()
-    for codec in codecs[: 1 if len(data) > MAX_MENDED else None]:
+    for codec in codecs[: 1 if len(data) > MAX_REPAIRED else None]:
         try:
             return data.decode(codec) if codec != "utf-7" else _decode_utf7(data)[0]
         except ValueError:
@@ -179,7 +179,7 @@ def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
             return guess(data, hints)
         text = _mend_utf8(data, 0)
         return guess(data, hints) if text is None else text
-    if codec.startswith("utf-32") and len(data) > MAX_MENDED:
+    if codec.startswith("utf-32") and len(data) > MAX_REPAIRED:
         return guess(data, hints)
     if data.isascii() and codec.startswith("utf-"):  # utf-16 and utf-32, which ASCII is not
         return data.decode("ascii")
@@ -192,7 +192,7 @@ def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
             return data.decode(wider)
         except ValueError:
             pass
-    if len(data) > MAX_MENDED:
+    if len(data) > MAX_REPAIRED:
         sample = data[:MAX_SAMPLE].decode(codec, "replace")
         if sample.count("\ufffd") * 8 > len(sample):
             return guess(data, hints)
@@ -206,7 +206,7 @@ def _mend_utf8(data: bytes, slack: int) -> str | None:
 
 
 def _decode_utf7(data: bytes) -> tuple[str, bool]:
-    if len(data) > MAX_MENDED:
+    if len(data) > MAX_REPAIRED:
         try:
             data.decode("utf-7")
         except UnicodeDecodeError:
@@ -225,7 +225,7 @@ def _decode_jis(data: bytes) -> tuple[str, bool]:
         pass
     if not data.isascii():
         return _guess_japanese(data), False
-    if len(data) > MAX_MENDED:
+    if len(data) > MAX_REPAIRED:
         return data.decode("iso2022_jp_2", "replace"), False
     pieces: list[str] = []
     position = 0

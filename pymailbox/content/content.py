@@ -1,6 +1,6 @@
 """Owns the reading of a whole mail: `Content`, every reading name over its octets, computed when asked and kept.
 
-Offline and pure. No accessor but `email` raises, whatever the octets are: what had to be mended or passed over is
+Offline and pure. No accessor but `email` raises, whatever the octets are: what had to be repaired or skipped is
 listed in `defects`.
 """
 
@@ -78,7 +78,7 @@ class Content(ContentNames):
 
     @property
     def defects(self) -> tuple[str, ...]:
-        """What had to be mended or passed over to read the whole mail, in plain words; decodes every part."""
+        """What had to be repaired or skipped to read the whole mail, in plain words; decodes every part."""
         root = self._parts()
         hints = self._charsets(root)
         found = list(self._structure_defects)

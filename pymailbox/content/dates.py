@@ -107,7 +107,7 @@ def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int
 
 @lru_cache(maxsize=256)
 def _zone(rest: str) -> timezone:
-    """Find the zone behind the time: a name of RFC 5322, an offset wherever it stands, or another name."""
+    """Find the zone after the time: a name of RFC 5322, an offset wherever it stands, or another name."""
     if (match := _STANDARD_ZONE.match(rest)) is not None:
         return _named(match[1])
     if (match := _OFFSET.search(rest)) is not None:

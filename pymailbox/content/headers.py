@@ -27,13 +27,13 @@ _FIELD = re.compile(rb"\n([!-9;-~]+)" + _REST)
 _FIELD_NAME = re.compile(rb"\n([!-9;-~]+)[ \t]*:")
 _EMPTY_LINE = re.compile(rb"\n([ \t]*)\r?\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
-_INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one behind it that is not
+_INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one after it that is not
 _ODD_FIELD_LINE = re.compile(rb"[!-9;-~\x80-\xff]+[ \t]*:")
 _JUNK_START = (b"From ", b">From ", b"\xef\xbb\xbf", b"\n", b"\r", b"+OK")
 
 
 def find_start(raw: bytes) -> int:
-    """Find where the header begins, behind a byte order mark, empty lines, an mbox line, a status line (Q6)."""
+    """Find where the header begins, after a byte order mark, empty lines, an mbox line, a status line (Q6)."""
     start = 3 if raw.startswith(b"\xef\xbb\xbf") else 0
     while raw.startswith(_JUNK_START, start):
         if raw.startswith((b"From ", b">From ", b"+OK"), start):
@@ -59,7 +59,7 @@ def find_end(raw: bytes, start: int) -> tuple[int, int]:
     if raw.startswith((b"\n", b"\r\n"), start):
         return start, raw.index(b"\n", start) + 1
     for match in _EMPTY_LINE.finditer(raw, start, start + MAX_OCTETS):
-        # A line of blanks ends a header, too, unless the header goes on behind it.
+        # A line of blanks ends a header, too, unless the header goes on after it.
         if not match[1] or (
             _FIELD_LINE.match(raw, match.end(), match.end() + MAX_OCTETS) is None
             and not raw.startswith((b" ", b"\t"), match.end())
@@ -88,13 +88,13 @@ class Headers(HeaderNames):
     ('Café', (b'=?utf-8?q?Caf=C3=A9?=',), ['Subject', 'To'])
     """
 
-    _block: bytes = field(alias="block")  # a newline before each field, none behind the last
+    _block: bytes = field(alias="block")  # a newline before each field, none after the last
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Take the header of a mail, or a header alone; of a body nothing is copied and little is looked at."""
         if _FIELD_LINE.match(raw, 0, MAX_OCTETS) is not None and not raw.startswith(_JUNK_START):
-            # A header as it should be, with an empty line behind it; all others go the long way.
+            # A header as it should be, with an empty line after it; all others go the long way.
             empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)
             if empty is not None and not empty[1]:
                 return cls(b"\n" + raw[: empty.start()])

@@ -43,7 +43,7 @@ class _Reader:
         self.found: list[tuple[str, str]] = []
         self.pieces: list[str] = []  # the phrase, unquoted
         self.comments: list[str] = []
-        self.held: list[str] = []  # words before a comma that may belong to the name behind it: Doe, Ann <ann@...>
+        self.held: list[str] = []  # words before a comma that may belong to the name after it: Doe, Ann <ann@...>
         self.exhausted: set[str] = set()  # closing characters that do not occur any more: keeps the pass linear
 
     def run(self) -> None:
@@ -64,7 +64,7 @@ class _Reader:
         self._release()
 
     def _special(self, mark: str, start: int) -> int:
-        """Take in what begins with a special character; give the position behind it."""
+        """Take in what begins with a special character; give the position after it."""
         text = self.text
         if mark == "=?":
             head = _WORD.match(text, start)

@@ -8,8 +8,8 @@ import re
 __all__ = ["declared_charset", "readable"]
 
 MAX_CHARACTERS = 4_194_304  # of one HTML part that are turned into text
-MAX_TAGS = 200_000  # of one HTML part: behind them the text is left out
-MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those behind are left as they are
+MAX_TAGS = 200_000  # of one HTML part: after them the text is left out
+MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those after are left as they are
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
 _ALT = re.compile(r"""\balt=(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
@@ -88,7 +88,7 @@ def readable(html: str) -> str:
 
 
 def _tag_end(html: str, start: int) -> int:
-    """Find the position behind the tag that begins before `start`, a `>` in a quoted attribute passed over."""
+    """Find the position after the tag that begins before `start`, a `>` in a quoted attribute passed over."""
     end = html.find(">", start)
     if end >= 0 and html.count('"', start, end) % 2:
         quote = html.find('"', end, end + 2000)

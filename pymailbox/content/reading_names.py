@@ -125,7 +125,7 @@ class ContentNames(HeaderNames):
 
     @property
     def email(self) -> "EmailMessage":
-        """The mail as the standard library parses it, anew each time; may raise on mail it cannot parse."""
+        """The mail as the standard library parses it, again each time; may raise on mail it cannot parse."""
         import email
         import email.policy
 

@@ -1,6 +1,6 @@
 """Owns Content-Transfer-Encoding: what a body part says before it was wrapped for the wire (RFC 2045 §6).
 
-Each decoder takes what is there, in one linear pass in C, and says whether it had to mend something. None raises.
+Each decoder takes what is there, in one linear pass in C, and says whether it had to repair something. None raises.
 """
 
 import re
@@ -11,7 +11,7 @@ __all__ = ["decode_base64", "decode_quoted_printable", "decode_transfer"]
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _LINE_ENDS_AND_PADDING = b"= \t\r\n"
-_BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t")  # behind a soft line break, on the way (RFC 2045 §6.7, rule 3)
+_BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t")  # after a soft line break, on the way (RFC 2045 §6.7, rule 3)
 _UU_BEGIN = re.compile(rb"(?:\A|\n)begin [^\n]{0,1000}\n")
 _STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)[^\n]{0,2}")
 _COMMENT = re.compile(r"\([^()]*\)?")
@@ -19,7 +19,7 @@ _COMMENT = re.compile(r"\([^()]*\)?")
 # Base64 that goes on after its padding (parts pasted together) is read on; more pieces than this is no mail.
 MAX_PIECES = 1000
 MAX_STRAYS = 100_000
-MAX_MENDED = 16_777_216  # octets of quoted-printable that are searched for damage
+MAX_REPAIRED = 16_777_216  # octets of quoted-printable that are searched for damage
 MAX_UU_LINES = 1_200_000  # of 45 octets: 54 MB
 
 
@@ -44,9 +44,9 @@ def decode_base64(data: bytes) -> tuple[bytes, str | None]:
     """Decode base64, skipping what is not of its alphabet, with padding missing, wrong, or in the middle."""
     padding = data.find(b"=")
     if padding >= 0 and (rest := data[padding:].translate(None, _LINE_ENDS_AND_PADDING)):
-        # Plain words behind the end: a mailing list's footer.
+        # Plain words after the end: a mailing list's footer.
         if rest.translate(None, _BASE64) or b" " in data[padding:].strip(_LINE_ENDS_AND_PADDING):
-            return _decode_piece(data[:padding]), "text behind the end of base64"
+            return _decode_piece(data[:padding]), "text after the end of base64"
         pieces = data.split(b"=", MAX_PIECES)[:MAX_PIECES]
         return b"".join([_decode_piece(piece) for piece in pieces]), "base64 with padding in the middle"
     try:
@@ -63,12 +63,12 @@ def _decode_piece(data: bytes) -> bytes:
 
 
 def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
-    """Decode quoted-printable; a `=` that escapes nothing stands for itself, and so do the two octets behind it."""
-    if len(data) <= MAX_MENDED and (b"= " in data or b"=\t" in data):
+    """Decode quoted-printable; a `=` that escapes nothing stands for itself, and so do the two octets after it."""
+    if len(data) <= MAX_REPAIRED and (b"= " in data or b"=\t" in data):
         for blanks in _BLANKS_ADDED:
             data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
     defect = None
-    if len(data) <= MAX_MENDED and _STRAY.search(data):
+    if len(data) <= MAX_REPAIRED and _STRAY.search(data):
         defect = "quoted-printable with a stray ="
         data = _STRAY.sub(lambda match: match[0].replace(b"=", b"=3D"), data, count=MAX_STRAYS)
     return a2b_qp(data), defect

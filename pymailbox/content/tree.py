@@ -14,7 +14,7 @@ __all__ = ["MAX_DEPTH", "MAX_PARTS", "Part", "parse"]
 
 MAX_DEPTH = 200  # multiparts in multiparts: real mail has less than ten, other parsers' tests have 105
 MAX_PARTS = 10_000
-MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; behind so many, nothing is looked for
+MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; after so many, nothing is looked for
 
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r?\n)")
@@ -100,7 +100,7 @@ class _Walk:
     defects: list[str]
     stack: list[tuple[bytes, Part]] = field(factory=list)  # the open multiparts, the outermost first
     places: dict[bytes, int] = field(factory=dict)  # their boundaries -> where they stand on the stack
-    current: Part | None = None  # the part that goes on now; None behind a closed multipart
+    current: Part | None = None  # the part that goes on now; None after a closed multipart
     count: int = 1
     misses: int = 0  # lines that looked like delimiters
 
@@ -163,7 +163,7 @@ class _Walk:
             self.defects.append("multipart without its end")
 
     def _begin_part(self, parent: Part, line_end: int) -> int:
-        """Read the header of the part behind the delimiter that ends at `line_end`; give where to look on from."""
+        """Read the header of the part after the delimiter that ends at `line_end`; give where to look on from."""
         raw = self.raw
         end = body = len(raw)
         position = line_end

@@ -36,7 +36,7 @@ class Certificate:
 
     @property
     def days_left(self) -> int | None:
-        """Whole days until it expires, negative behind that; None where it could not be read."""
+        """Whole days until it expires, negative after that; None where it could not be read."""
         return None if self.valid_until is None else (self.valid_until - datetime.now(UTC)).days
 
 

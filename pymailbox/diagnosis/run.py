@@ -39,7 +39,7 @@ _CAPA_SECONDS = 10.0  # seconds that CAPA may be silent
 _LOOK_SECONDS = 5.0  # seconds of silence when looking why something failed
 _SESSIONS = 5  # logins at most
 _TIMESTAMP = re.compile(r"<[^<>@\s]+@[^<>\s]+>")
-_PAUSES = (0.25, 1.0, 2.0)  # seconds; a server may hold the lock for a moment behind a session that just ended
+_PAUSES = (0.25, 1.0, 2.0)  # seconds; a server may hold the lock for a moment after a session that just ended
 
 
 class _NoCapa(Exception):
@@ -201,7 +201,7 @@ class DiagnosisRun:
         findings.learn(mechanisms=tuple(listed))
         external = "EXTERNAL" in told.sasl and connection.session.secure
         if account.password is None and account.auth is None and not external:
-            findings.problem("no password was given, so nothing behind the login was examined")
+            findings.problem("no password was given, so nothing after the login was examined")
             return False
         return True
 

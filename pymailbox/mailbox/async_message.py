@@ -141,7 +141,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.content()).attachments
 
     async def email(self) -> "EmailMessage":
-        """The mail as the standard library parses it, anew each time; may raise on mail it cannot parse."""
+        """The mail as the standard library parses it, again each time; may raise on mail it cannot parse."""
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:
@@ -207,7 +207,7 @@ async def _write_all(file: Writable, data: bytes) -> None:
 
 
 async def _in_thread(work: Callable[[], None]) -> None:
-    """Run `work` in a thread to its end; a cancellation is raised behind it, as a thread cannot be stopped."""
+    """Run `work` in a thread to its end; a cancellation is raised after it, as a thread cannot be stopped."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

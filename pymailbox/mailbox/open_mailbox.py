@@ -219,7 +219,7 @@ class OpenMailbox(Generic[E, C]):
         return reading.FetchPlan(self.state, numbers, self._has_body)
 
     def fetched(self, plan: reading.FetchPlan, result: bytes | CommandError) -> Sequence[E]:
-        """Take the next result of a plan; return its message behind those that come without one."""
+        """Take the next result of a plan; return its message after those that come without one."""
         order = plan.order
         messages = []
         while not order[0][1]:
@@ -233,7 +233,7 @@ class OpenMailbox(Generic[E, C]):
         return messages
 
     def unfetched(self, plan: reading.FetchPlan) -> Iterator[E]:
-        """Yield the messages behind the last result."""
+        """Yield the messages after the last result."""
         order = plan.order
         while order:
             yield self.message(order.popleft()[0])

@@ -94,7 +94,7 @@ class ReadAhead:
     Any steady order will do: forward, reversed, every third. A break in the pattern ends it.
     """
 
-    #: Results in flight or waiting, for `expected` and those behind it.
+    #: Results in flight or waiting, for `expected` and those after it.
     batch: Batch[bytes] | None = None
     #: The numbers of the commands sent, in order.
     numbers: deque[int] = field(factory=deque)

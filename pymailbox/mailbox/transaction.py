@@ -45,7 +45,7 @@ def open_session(
 def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:
     """Ask what the server can do now, and what the mailbox holds.
 
-    One behind the other: CAPA may take PIPELINING back (Q14), and a server that only lists it must not stall here.
+    One after the other: CAPA may take PIPELINING back (Q14), and a server that only lists it must not stall here.
     """
     if session.may_ask_capa:
         try:

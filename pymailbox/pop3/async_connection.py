@@ -160,7 +160,7 @@ class AsyncConnection(AsyncDriver):
         return await self.execute(commands.rset())
 
     async def noop(self) -> str:
-        """NOOP: nothing, but the server's idle clock starts anew (RFC 1939 §5)."""
+        """NOOP: nothing, but the server's idle clock starts again (RFC 1939 §5)."""
         return await self.execute(commands.noop())
 
     async def utf8(self) -> str:
@@ -180,7 +180,7 @@ class AsyncConnection(AsyncDriver):
     async def auth(self, mechanism: str | Mechanism, user: str | None = None, password: str | None = None) -> None:
         """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034).
 
-        For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never connects anew.
+        For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never reconnects.
         """
         password = secret(password)
         from pymailbox.pop3 import login

@@ -326,7 +326,7 @@ def rset() -> Command[str]:
 
 
 def noop() -> Command[str]:
-    """NOOP: nothing, but the server's idle clock starts anew (RFC 1939 §5)."""
+    """NOOP: nothing, but the server's idle clock starts again (RFC 1939 §5)."""
     return Command(_NOOP)
 
 

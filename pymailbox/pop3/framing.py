@@ -35,21 +35,21 @@ class Framing:
         """
         first = self.dot.search(data, at - back)
         if first is not None:
-            behind = first.end()
-            if data[behind : behind + 2] == b"\r\n":  # most mails have no line that begins with a dot
-                return data[at : behind - 1], behind + 2, True
+            after = first.end()
+            if data[after : after + 2] == b"\r\n":  # most mails have no line that begins with a dot
+                return data[at : after - 1], after + 2, True
         pieces: list[bytes | memoryview] = []
         begun, view = at, memoryview(data)
         for found in self.dot.finditer(data, len(data) if first is None else first.start()):
-            behind = found.end()
-            tail = data[behind : behind + 2]
+            after = found.end()
+            tail = data[after : after + 2]
             if tail == b"\r\n" or (tail[:1] == b"\n" and self.newline == b"\n"):
-                pieces.append(view[begun : behind - 1])
-                return b"".join(pieces), behind + (1 if tail[:1] == b"\n" else 2), True
+                pieces.append(view[begun : after - 1])
+                return b"".join(pieces), after + (1 if tail[:1] == b"\n" else 2), True
             if tail in (b"", b"\r"):
                 break
-            pieces.append(view[begun : behind - 1])
-            begun = behind
+            pieces.append(view[begun : after - 1])
+            begun = after
             if len(pieces) == _FEW:
                 end = self.end.search(data, begun)
                 cut = end.start() + len(self.newline) if end is not None else self._decided(data, begun)

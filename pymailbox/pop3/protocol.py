@@ -361,7 +361,7 @@ class Protocol:
         self._buffer.clear()
 
     def reset_for_tls(self) -> None:
-        """Start anew inside TLS: line ends are fixed again by the next status line (RFC 2595 §4)."""
+        """Start again inside TLS: line ends are fixed again by the next status line (RFC 2595 §4)."""
         if self.pending or self.owed:
             error = data_before_tls()
             self.fail(error.problem)

@@ -1,7 +1,7 @@
 """A drop-in for the standard library's `poplib`: `from pymailbox import poplib` is the whole migration.
 
 The names, arguments, results and exceptions are the standard library's own, down to the underscore methods that
-subclasses use, and `error_proto` is the very same class. Behind them are pymailbox's framing and limits. Where the
+subclasses use, and `error_proto` is the very same class. They use pymailbox's framing and limits. Where the
 standard library has a defect that no caller can want this module does the right thing instead; `docs/poplib.md` lists
 each difference. It never sends QUIT by itself, and never sends a command that the caller did not ask for.
 """
@@ -261,7 +261,7 @@ class POP3:
         return self._shortcmd(f"DELE {which}")
 
     def noop(self) -> bytes:
-        """NOOP: nothing, but the server's idle clock starts anew (RFC 1939 §5)."""
+        """NOOP: nothing, but the server's idle clock starts again (RFC 1939 §5)."""
         return self._shortcmd("NOOP")
 
     def rset(self) -> bytes:

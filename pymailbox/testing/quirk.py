@@ -64,7 +64,7 @@ class Quirk(Flag):
     NO_CAPA_AFTER_LOGIN = auto()
     """Q14: CAPA is refused after login."""
     HANGS_UP_ON_PIPELINE = auto()
-    """Q14: A second command behind an unanswered one closes the connection after the first reply."""
+    """Q14: A second command after an unanswered one closes the connection after the first reply."""
     UIDL_UNLISTED = auto()
     """Q15: UIDL works without being listed."""
     UIDL_REFUSED = auto()
@@ -84,7 +84,7 @@ class Quirk(Flag):
     PLAINTEXT_BEHIND_STLS = auto()
     """Q20: A plaintext line follows the `+OK` to STLS, as somebody on the path would inject it."""
     ANSWERS_PLAINTEXT_IN_TLS = auto()
-    """SERVERS: What came in plaintext behind STLS is answered inside TLS."""
+    """SERVERS: What came in plaintext after STLS is answered inside TLS."""
 
     # Login
     AUTH_NEEDS_TWO_LINES = auto()
@@ -106,7 +106,7 @@ class Quirk(Flag):
     CLOSES_AFTER_BAD_LOGIN = auto()
     """SERVERS: One wrong password, and the connection closes."""
     LOSES_WHAT_FOLLOWS_PASS = auto()
-    """SERVERS: Octets pipelined behind PASS, AUTH or APOP are lost."""
+    """SERVERS: Octets pipelined after PASS, AUTH or APOP are lost."""
 
     # STAT and LIST
     NEGATIVE_STAT_SIZE = auto()
@@ -212,7 +212,7 @@ class Quirk(Flag):
 
     # Pipelining
     DROPS_PIPELINED = auto()
-    """THREATS 55: What is pipelined behind a command is lost."""
+    """THREATS 55: What is pipelined after a command is lost."""
     STOPS_READING = auto()
     """THREATS 56: Commands are not taken in while replies wait to be read."""
 
