@@ -58,7 +58,8 @@ def parse_addresses(
         return ()
     if "=?" not in text:
         if (match := _PLAIN.match(text)) is not None:
-            name, email = without_controls((match[1] or match[2] or "").strip()), without_controls(match[3])
+            # Blanks as in a list of several, which is read word by word.
+            name, email = " ".join(without_controls(match[1] or match[2] or "").split()), without_controls(match[3])
             return (Address("" if name.lower() == email.lower() else name, email),)
         if _BARE.match(text) is not None:
             return (Address("", without_controls(text)),)

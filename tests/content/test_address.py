@@ -1,7 +1,7 @@
 """Addresses as mail programs write them, and that no list takes long."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pymailbox.content import Address, Headers
@@ -143,6 +143,7 @@ def test_lists_built_of_their_own_marks_read(parts: list[str]) -> None:
         max_size=6,
     )
 )
+@example([("@  @", "a@a.test")])
 def test_a_well_written_list_is_read_back(pairs: list[tuple[str, str]]) -> None:
     """Quoting each name as RFC 5322 says and reading the list gives the names and addresses again."""
     written = ", ".join('"' + name.replace('"', '\\"') + f'" <{email}>' for name, email in pairs)
