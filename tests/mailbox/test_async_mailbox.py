@@ -113,7 +113,8 @@ def test_closing_while_another_task_reads_is_refused() -> None:
     async def use(inbox: AsyncMailbox) -> None:
         await inbox[0].delete()
         reading = asyncio.create_task(inbox[1].raw())
-        await asyncio.sleep(0.05)
+        while not inbox.connection._owner:
+            await asyncio.sleep(0)
         for leave in (inbox.close, inbox.rollback, inbox.reopen):
             with pytest.raises(ConcurrentUse):
                 await leave()
