@@ -196,7 +196,7 @@ DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[A
             ),
         ],
     ),
-    "stray octets behind a mail": (
+    "stray octets after a mail": (
         [HELLO, b"+OK\r\nx\r\n.\r\nrest of it\r\n.\r\n"],
         [("retr", 1)],
         [("value", (b"+OK", [b"x"], 3))],
@@ -234,7 +234,7 @@ def test_dishonest_transcripts_differ_as_listed() -> None:
         with case(name):
             assert outcomes(standard, replies, calls)[1:] == theirs
             for size in (1, 2, 1 << 20):
-                if name not in ("stray replies", "stray octets behind a mail") or size > 2:
+                if name not in ("stray replies", "stray octets after a mail") or size > 2:
                     assert outcomes(drop_in, replies, calls, [size])[1:] == ours, size
 
 
