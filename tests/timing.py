@@ -75,4 +75,6 @@ def assert_linear(prepare: Callable[[int], Callable[[], object]], n: int) -> Non
         if twice < 3 * once or (four := min(four, best(4 * n))) < 3 * twice:
             return
         once, twice = min(once, best(n)), min(twice, best(2 * n))
-    raise AssertionError(f"{n} things take {once:.3f} s of CPU, twice as many {twice:.3f} s, four times as many {four:.3f} s")
+    raise AssertionError(
+        f"{n} things take {once:.3f} s of CPU, twice as many {twice:.3f} s, four times as many {four:.3f} s"
+    )
