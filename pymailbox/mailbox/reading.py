@@ -226,4 +226,4 @@ class FetchPlan:
             else:
                 order.append((number, True))
                 state.retrieved = True
-                yield commands.retr(number, expected=expected)
+                yield commands.retr(number, expected=expected, size=state.listed_size(number))

@@ -198,9 +198,13 @@ class MailboxState(Generic[M]):
     def _by_position(self, listing: dict[int, Any]) -> list[Any]:
         return [listing.get(number) for number in range(1, self.count + 1)]
 
+    def listed_size(self, number: int) -> int | None:
+        """How many octets a message has by LIST, where that was asked."""
+        return self.sizes[number - 1] if self.sizes is not None else None
+
     def size_hint(self, number: int) -> int:
         """How many octets the reply to RETR is expected to have, for the window."""
-        size = self.sizes[number - 1] if self.sizes is not None else None
+        size = self.listed_size(number)
         if size is not None:
             return size
         return max(2048, (self.octets or 0) // max(1, self.count))

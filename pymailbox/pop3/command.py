@@ -95,6 +95,8 @@ class Command(Generic[T]):
     expected: int = 64
     #: For a listing: more lines than this are refused; for STAT: more messages.
     entries: int | None = None
+    #: For RETR: the octets that LIST gave, which the body of a pipeline is held against; None where it gave none.
+    size: int | None = None
 
     @property
     def line(self) -> bytes:
@@ -103,6 +105,11 @@ class Command(Generic[T]):
         if not name:
             return arguments + b"\r\n" if self.verb.accepts_challenge else b""
         return name + b" " + arguments + b"\r\n" if arguments else name + b"\r\n"
+
+    @property
+    def number(self) -> bytes:
+        """The number of the message that it is about, for a command about one."""
+        return self.arguments.partition(b" ")[0]
 
     @property
     def redacted(self) -> str:

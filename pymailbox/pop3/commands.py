@@ -300,9 +300,13 @@ def uidl(number: int | None = None, *, entries: int | None = None) -> Command[An
     return Command(_UIDL, entries=entries) if number is None else Command(_UIDL_ONE, _number(number))
 
 
-def retr(number: int, *, expected: int = 8192) -> Command[bytes]:
-    """RETR: the whole message (RFC 1939 §5). `expected` is its size in octets, for the window."""
-    return Command(_RETR, _number(number), expected)
+def retr(number: int, *, expected: int = 8192, size: int | None = None) -> Command[bytes]:
+    """RETR: the whole message (RFC 1939 §5).
+
+    `size` is what LIST gave for it, in octets: in a pipeline, a body of another size is asked for once more. Where it
+    is not known, `expected` says how many octets to reckon with.
+    """
+    return Command(_RETR, _number(number), expected if size is None else size, size=size)
 
 
 def stream(number: int, *, expected: int = 8192) -> Command[int]:

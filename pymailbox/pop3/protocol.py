@@ -147,6 +147,11 @@ class Protocol:
         return self._text is not None
 
     @property
+    def text(self) -> bytes | None:
+        """The text of the status line of the body that has begun."""
+        return self._text
+
+    @property
     def idle(self) -> bool:
         """Whether every command sent is answered, so that nothing may arrive."""
         return not self._owed
@@ -198,8 +203,8 @@ class Protocol:
             self.fail(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
             raise
 
-    def bodies(self) -> list[bytes]:
-        """Return the bodies at the head of the queue, as far as they are kept, here, and as they should be.
+    def bodies(self) -> list[tuple[Command[Any], bytes]]:
+        """Return the commands at the head of the queue whose bodies are kept, here, and as they should be, with these.
 
         The short way for a pipeline of RETR or TOP: it stops before whatever is not plain, and before the last reply
         owed, for `next_event` to deal with.
@@ -223,9 +228,10 @@ class Protocol:
             body, after, ended = take(data, end + 1, 2)
             if not ended or len(body) > most:
                 break
-            found.append(body)
+            command = owed.popleft()
+            found.append((command, body))
             at = after
-            expected += owed.popleft().expected
+            expected += command.expected
         buffer.position = at
         self._flight -= expected
         self._expected -= expected

@@ -12,10 +12,19 @@ from attrs import define, field
 
 from pymailbox.account import Channel, Security
 from pymailbox.display import Secrets
-from pymailbox.errors import CommandError, ConnectionLost, LimitExceeded, MailboxError, Timeout, hide_secrets
+from pymailbox.errors import (
+    CommandError,
+    ConnectionLost,
+    LimitExceeded,
+    MailboxError,
+    ProtocolError,
+    Timeout,
+    hide_secrets,
+)
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.proof import FIRST_BURST, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
 from pymailbox.pop3.protocol import Protocol
 
 __all__ = ["Batch", "Session"]
@@ -36,7 +45,7 @@ class Batch(Generic[T]):
     unsent: deque[Command[T]] = field(factory=deque, init=False)
     #: Results not yet handed out; a refusal is a value here.
     results: deque[T | CommandError] = field(factory=deque, init=False)
-    #: Replies still to come.
+    #: Replies still to come, or still to be proven.
     pending: int = field(default=0, init=False)
     #: Set when nobody waits for the results any more: what still arrives is dropped.
     abandoned: bool = field(default=False, init=False)
@@ -82,20 +91,31 @@ class Session:
     #: Whether the server has agreed to UTF8 (RFC 6856).
     utf8: bool = field(default=False, init=False)
 
-    _batches: deque[Batch[Any]] = field(factory=deque, init=False)
     #: Replies received so far.
     answered: int = field(default=0, init=False)
+    #: The batch whose commands are in flight, or whose results are held; the others wait.
+    _run: Batch[Any] | None = field(default=None, init=False)
+    _messages: bool = field(default=False, init=False)  # whether these commands are RETRs or TOPs
+    _proof: PipelineProof = field(init=False)
+    _unchecked: int = field(default=0, init=False)  # commands sent since the last checkpoint
+    _unchecked_octets: int = field(default=0, init=False)  # that their replies are expected to have
+    _alone: bool = field(default=False, init=False)  # whether nothing else is in flight with the last checkpoint
+    _listed: bytes | None = field(default=None, init=False)  # the last reply, if it was that to a checkpoint
+    _settling: bool = field(default=False, init=False)  # a result has to be asked for again: nothing else is sent
+    _singly: int = field(default=0, init=False)  # so many commands more are sent one at a time
     # Octets that arrived for other batches since the batch that is waited for got something.
     _aside: int = field(default=0, init=False)
     _dropped: int = field(default=0, init=False)  # of those, for abandoned ones
 
     def __attrs_post_init__(self) -> None:
         self.protocol = Protocol(self.limits, secrets=self.secrets)
+        self._proof = PipelineProof(self.limits.window)
 
     def begin(self, *, secure: bool, loopback: bool, tls: Channel | None = None) -> None:
         """Start over on a fresh connection; the quirks seen so far stay known."""
         self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
-        self._batches.clear()
+        self._proof = PipelineProof(self.limits.window)
+        self._run, self._listed, self._settling, self._singly = None, None, False, 0
         self._aside = self._dropped = 0
         self.greeting, self.capabilities, self.utf8 = "", None, False
         self.secure, self.loopback, self.tls = secure, loopback, tls
@@ -131,7 +151,7 @@ class Session:
         if not batch.pending:
             count = max(count, 1)
         unsent, commands = batch.unsent, batch.commands
-        octets -= sum(waiting.expected for waiting in unsent)
+        octets -= self._proof.octets + sum(waiting.expected for waiting in unsent)
         while len(unsent) < count and not batch.exhausted and (octets > 0 or not (unsent or batch.pending)):
             command: Command[Any] | None = next(commands, None)
             if command is None:
@@ -141,69 +161,213 @@ class Session:
                 octets -= command.expected
 
     def submit(self, batch: Batch[Any]) -> None:
-        """Queue what was taken, as far as the window can let it out at once; the first in any case if none is owed."""
-        protocol, batches, unsent = self.protocol, self._batches, batch.unsent
-        count, octets = protocol.room()
-        while unsent:
-            command = unsent[0]
-            if batch.pending and (count < 1 or command.expected > octets or command.verb.barrier):
+        """Queue what was taken, as far as the window can let it out at once; the first in any case if none is owed.
+
+        Nothing is queued while commands of another batch are in flight, or anything is in doubt.
+        """
+        protocol, proof, unsent = self.protocol, self._proof, batch.unsent
+        if protocol.failure is None:
+            if self._settling or (self._run is not batch and (protocol.owed or proof.in_doubt)):
                 return
+            self._run = batch
+        while unsent:
+            command, owed = unsent[0], protocol.owed
+            message = is_message(command)
+            if batch.pending and not self._may_follow(command, batch):
+                break
+            if not owed and not proof.in_doubt:
+                self._messages, self._unchecked, self._unchecked_octets = message, 0, 0
             protocol.send(command)
-            batches.append(batch)
             batch.pending += 1
             unsent.popleft()
-            count, octets = count - 1, octets - command.expected
+            proof.sent(command)
+            self._singly -= self._singly > 0
             if command.verb.barrier:
                 return
+            if message:
+                if owed:
+                    proof.doubt()
+                self._unchecked += 1
+                self._unchecked_octets += command.expected
+                if self._unchecked >= LONGEST_RUN or self._unchecked_octets >= self.limits.window // 4:
+                    self._check()
+        self._check()
+
+    def _may_follow(self, command: Command[Any], batch: Batch[Any]) -> bool:
+        """Whether a command may be queued while others of its batch are in flight, or their results held."""
+        protocol, proof = self.protocol, self._proof
+        count, octets = protocol.room()
+        message = is_message(command)
+        if message and protocol.pipelining and not proof.agreed:
+            count = min(count, FIRST_BURST - batch.pending)
+        return (
+            count > 0
+            and not self._singly
+            and command.expected <= octets - proof.octets
+            and message is self._messages
+            and not command.verb.barrier
+        )
+
+    def _check(self, *, alone: bool = False) -> bool:
+        """Queue a checkpoint for what is in doubt; in a pipeline only once the server has answered one alone."""
+        proof = self._proof
+        if not alone and not (proof.agreed and proof.in_doubt and self._unchecked):
+            return False
+        checkpoint = proof.checkpoint(alone=alone)
+        if checkpoint is None:
+            return False
+        self.protocol.send(checkpoint)
+        self._alone, self._unchecked, self._unchecked_octets = alone, 0, 0
+        return True
 
     def next_chunk(self, wanted: Batch[Any]) -> tuple[Batch[Any], Chunk] | None:
         """Hand every complete reply to the batch that waits for it; stop at the first chunk of a streamed body.
 
-        `wanted` is the batch that the driver waits for. Errors are those of `Protocol.next_event`, `ProtocolError`
-        for a reply that does not parse, and `ConnectionLost` or `LimitExceeded` when too much comes for others.
+        `wanted` is the batch that the driver waits for. When nothing is left in flight, what is in doubt is proven,
+        and then what has waited is sent. Errors are those of `Protocol.next_event`, `ProtocolError` for a reply that
+        does not parse or belongs to another command, and `ConnectionLost` or `LimitExceeded` when too much comes for
+        others.
         """
-        protocol, batches = self.protocol, self._batches
+        protocol, proof = self.protocol, self._proof
         plain = True
         while True:
-            batch = batches[0] if batches else wanted
-            protocol.discarding = batch.abandoned
-            if plain and batch is wanted and batch.pending > 1:
+            batch = self._run if self._run is not None else wanted
+            protocol.discarding = batch.abandoned or proof.overflown
+            if plain and batch is wanted and proof.in_doubt:
                 bodies = protocol.bodies()
                 plain = bool(bodies)
-                self._hand_out(bodies, wanted)
+                self.answered += len(bodies)
+                proof.hold_bodies(bodies)
                 continue
             event = protocol.next_event()
             if event is None:
+                if not protocol.owed and not wanted.results:
+                    self._go_on(batch, wanted)
                 return None
-            if isinstance(event, Reply):
-                batches.popleft()
-                batch.pending -= 1
-                self.answered += 1
-                plain = event.body is not None
-                if batch is not wanted:
-                    self._set_aside(batch, len(event.body or b""))
-                elif self._aside:
-                    self._aside = self._dropped = 0
-                if not batch.abandoned:
-                    batch.results.append(self._read(event))
-            elif batch.abandoned:
-                self._set_aside(batch, len(event.data))
-            else:
-                return batch, event
-
-    def _hand_out(self, bodies: list[bytes], wanted: Batch[Any]) -> None:
-        """Give bodies that came in a row to the batches that wait for them; a kept body is the result itself."""
-        batches = self._batches
-        if bodies:
-            self.answered += len(bodies)
-            self._aside = self._dropped = 0
-        for body in bodies:
-            batch = batches.popleft()
-            batch.pending -= 1
+            if isinstance(event, Chunk):
+                if batch.abandoned:
+                    self._set_aside(batch, len(event.data))
+                elif not proof.overflown:
+                    self._refuse_a_listing(event)
+                    return batch, event
+                continue
+            self.answered += 1
             if batch is not wanted:
-                self._set_aside(batch, len(body))
+                self._set_aside(batch, len(event.body or b""))
+            elif self._aside:
+                self._aside = self._dropped = 0
+            plain = is_checkpoint(event.command)
+            if plain:
+                self._checked(event, batch)
+            else:
+                self._answered(event, batch)
+                plain = event.body is not None
+
+    def _go_on(self, batch: Batch[Any], wanted: Batch[Any]) -> None:
+        """Nothing is in flight: prove what is in doubt, ask again for what is questionable, send what has waited."""
+        if self._proof.in_doubt and not self._check(alone=True):
+            self._ask_singly(batch)
+        if self.protocol.owed:
+            return
+        if self._settling:
+            self._ask_again(batch)
+        else:
+            self.submit(wanted)
+
+    def _answered(self, reply: Reply, batch: Batch[Any]) -> None:
+        """Hand on the result of a command, or hold it until it is proven."""
+        proof, command = self._proof, reply.command
+        self._listed = None
+        result = self._read(reply) if is_message(command) or not batch.abandoned else None
+        if proof.in_doubt:
+            proof.hold(command, result, 0 if batch.abandoned or reply.status == b"-ERR" else reply.octets)
+        elif self._settling:
+            self._compare(reply, result, batch)
+        elif is_message(command) and proof.begins_with_a_reply(result) and not batch.abandoned:
+            proof.hold(command, result, reply.octets)
+            self._settling = True
+        else:
+            batch.pending -= 1
             if not batch.abandoned:
-                batch.results.append(body)
+                batch.results.append(result)
+
+    def _checked(self, reply: Reply, batch: Batch[Any]) -> None:
+        """Release what a checkpoint has proven; a server that does not answer it as it should is read one by one."""
+        said = self._read(reply)
+        self._listed = reply.text
+        if said == reply.command.arguments:
+            self._proof.prove(all_of_it=not self.protocol.owed)
+            self._release(batch)
+        elif self._alone and not isinstance(said, bytes):
+            if not self._proof.agreed:
+                self.protocol.note("LIST_PROVES_NOTHING", f"{reply.command.redacted} was answered {reply.message!r}")
+                self.may_pipeline = self.protocol.pipelining = False
+            self._ask_singly(batch)
+        else:
+            raise self._out_of_step(reply)
+
+    def _release(self, batch: Batch[Any]) -> None:
+        if batch.abandoned:
+            batch.pending -= len(self._proof.forget())
+        for result in self._proof.release():
+            batch.pending -= 1
+            batch.results.append(result)
+        self._settling = bool(self._proof.held)
+
+    def _ask_singly(self, batch: Batch[Any]) -> None:
+        """Ask one by one for what is held: nothing has proven it."""
+        self._proof.in_doubt = False
+        self._singly = self._take_back(batch)
+
+    def _ask_again(self, batch: Batch[Any]) -> None:
+        """Ask again for a result that is questionable, or for all that are held if they were too many."""
+        command, result = self._proof.held[0]
+        if batch.abandoned or result is None:
+            self._take_back(batch)
+            self.submit(batch)
+        else:
+            self.protocol.send(command)
+
+    def _take_back(self, batch: Batch[Any]) -> int:
+        """Have the commands whose results are held sent again, when their turn comes; return how many they are."""
+        again = self._proof.forget()
+        batch.pending -= len(again)
+        batch.unsent.extendleft(reversed(again))
+        self._settling = False
+        return len(again)
+
+    def _compare(self, reply: Reply, result: Any, batch: Batch[Any]) -> None:
+        """Release a questionable result if the server gives the same again."""
+        proof = self._proof
+        if batch.abandoned:
+            self._take_back(batch)
+            return
+        command, before = proof.held[0]
+        if result != before:
+            raise self._out_of_step(reply)
+        if command.size is not None and command.size != len(result):
+            proof.sizes_hold = False
+            self.protocol.note("SIZES_DIFFER", f"{command.redacted} gave {len(result)} octets, LIST {command.size}")
+        batch.pending -= 1
+        batch.results.append(proof.take())
+        self._release(batch)
+
+    def _refuse_a_listing(self, chunk: Chunk) -> None:
+        """Refuse a body that is a reply again, behind the second copy of the reply to a checkpoint."""
+        listed, self._listed = self._listed, None
+        if listed is not None and listed == self.protocol.text and chunk.data[:3] == b"+OK":
+            raise self._out_of_step(Reply(chunk.command, b"+OK", listed))
+
+    def _out_of_step(self, reply: Reply) -> ProtocolError:
+        error = ProtocolError(
+            "the replies are not in step with the commands, so none can be told to belong to its message;"
+            " nothing that is not proven was handed out",
+            command=reply.command.redacted,
+            response=reply.message,
+        )
+        hide_secrets(error, self.secrets)
+        self.protocol.fail(error.problem)
+        return error
 
     def _read(self, reply: Reply) -> Any:
         """Return what a reply says, a refusal as a value; one that does not parse ends the session."""
@@ -240,9 +404,15 @@ class Session:
         Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it (Q14). From then
         on this object does not pipeline: whoever makes the next session passes `may_pipeline` on.
         """
-        protocol = self.protocol
+        protocol, proof = self.protocol, self._proof
         quirk = protocol.pipeline_quirk
-        if quirk == "HANGS_UP_ON_PIPELINE" or (quirk and isinstance(error, Timeout)):
+        if isinstance(error, ProtocolError):
+            quirk = "REPLIES_OUT_OF_STEP" if proof.pipelined else None
+        elif isinstance(error, Timeout):
+            quirk = "DROPS_PIPELINED" if proof.in_doubt else quirk
+        elif quirk == "DROPS_PIPELINED":
+            quirk = None
+        if quirk is not None:
             protocol.note(quirk, f"{type(error).__name__} with several commands in flight")
             self.may_pipeline = False
             if isinstance(error, MailboxError):

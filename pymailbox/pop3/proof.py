@@ -1,0 +1,163 @@
+"""PipelineProof: which results of a pipeline are proven to belong to their commands. Pure.
+
+Replies carry no number. A server that drops or doubles one shifts all that follow, and a mail saved under another's
+name and then deleted is a mail lost. So the results of RETR and TOP are held until a checkpoint, `LIST n`, has been
+answered by `+OK n size`: the one short reply that names what it is about (DESIGN.md, decision 7).
+
+What a checkpoint cannot see, a second look does: a body that begins with `+OK` may be a reply that slipped in, and one
+of another size than LIST gave may be another's. Such a command is sent again, alone; the same octets prove it.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import define, evolve, field
+
+from pymailbox.errors import CommandError
+from pymailbox.pop3.command import Body, Command, Note, Reply, Verb
+
+__all__ = ["FIRST_BURST", "LONGEST_RUN", "PipelineProof", "is_checkpoint", "is_message"]
+
+FIRST_BURST = 8  # RETRs or TOPs in flight before the server has answered a checkpoint
+LONGEST_RUN = 64  # of them between two checkpoints
+
+_LISTED = re.compile(rb"([0-9]{1,20}) +[0-9]{1,20} *")
+_CANDIDATES = 8  # numbers remembered for the checkpoints to come
+
+
+def _number(reply: Reply, _: Note) -> bytes | None:
+    listed = _LISTED.fullmatch(reply.text)
+    return listed[1] if listed is not None else None
+
+
+_CHECKPOINT = Verb(b"LIST", _number)
+
+
+def is_checkpoint(command: Command[Any]) -> bool:
+    """Whether this is a checkpoint; its result is the number in the reply, None where there is none."""
+    return command.verb is _CHECKPOINT
+
+
+def is_message(command: Command[Any]) -> bool:
+    """Whether a command asks for a message that is kept: what may be proven, and so be pipelined."""
+    return command.verb.body is Body.KEPT
+
+
+@define(eq=False)
+class PipelineProof:
+    """The results held in one session, and what has been learnt of the server."""
+
+    #: Octets that may be held; what comes beyond is dropped, and asked for again.
+    most: int
+    #: Whether the server has answered a checkpoint, so that more than a first burst may be in flight.
+    agreed: bool = field(default=False, init=False)
+    #: Whether commands are in flight together, or their results held, that no checkpoint has proven.
+    in_doubt: bool = field(default=False, init=False)
+    #: Whether there ever were such.
+    pipelined: bool = field(default=False, init=False)
+    #: Whether bodies have had the sizes that LIST gave so far.
+    sizes_hold: bool = field(default=True, init=False)
+    #: Octets of the bodies that are held.
+    octets: int = field(default=0, init=False)
+    #: Whether more came than may be held: what is still in flight is dropped as it arrives.
+    overflown: bool = field(default=False, init=False)
+    #: Commands with their results, in order; None for a body that was dropped.
+    held: deque[tuple[Command[Any], Any]] = field(factory=deque, init=False)
+    #: Message numbers marked in this session: LIST refuses those.
+    marked: set[bytes] = field(factory=set, init=False)
+    _known: deque[bytes] = field(factory=lambda: deque(maxlen=_CANDIDATES), init=False)  # proven to be there
+    _asked: bytes = field(default=b"", init=False)  # by the last checkpoint
+
+    def sent(self, command: Command[Any]) -> None:
+        """Take note of the marks that a command sets or takes back."""
+        if command.verb.name == b"DELE":
+            self.marked.add(command.arguments)
+        elif command.verb.name == b"RSET":
+            self.marked.clear()
+
+    def doubt(self) -> None:
+        """Take note that commands are in flight together."""
+        self.in_doubt = self.pipelined = True
+
+    def hold(self, command: Command[Any], result: Any, octets: int) -> None:
+        """Keep a result until it is proven; what is more than may be held is dropped."""
+        if self.held and octets and self.octets + octets > self.most:
+            self.overflown = True
+        if self.overflown and octets:
+            self.held.append((evolve(command, expected=octets), None))
+        else:
+            self.held.append((command, result))
+            self.octets += octets
+
+    def hold_bodies(self, bodies: list[tuple[Command[Any], bytes]]) -> None:
+        """Keep many bodies."""
+        octets = sum(len(body) for _, body in bodies)
+        if self.octets + octets <= self.most:
+            self.held.extend(bodies)
+            self.octets += octets
+        else:
+            for command, body in bodies:
+                self.hold(command, body, len(body))
+
+    def checkpoint(self, *, alone: bool) -> Command[bytes | None] | None:
+        """Return the next checkpoint, None where there is no message to ask about.
+
+        With other commands in flight it asks about one that is proven to be there; alone also about the first of
+        those held: a reply too many would be that of the last. It never asks twice in a row about the same one if it
+        can help it, so that a doubled reply does not prove anything.
+        """
+        numbers = [number for number in self._numbers(alone=alone) if number not in self.marked]
+        if not numbers:
+            return None
+        self._asked = next((number for number in numbers if number != self._asked), numbers[0])
+        return Command(_CHECKPOINT, self._asked)
+
+    def _numbers(self, *, alone: bool) -> Iterator[bytes]:
+        if alone:
+            yield from (command.number for command, result in self.held if not isinstance(result, CommandError))
+        yield from self._known
+
+    def prove(self, *, all_of_it: bool) -> None:
+        """Take note that a checkpoint has agreed: on all that is in flight, or only on what came before it."""
+        self.agreed = True
+        self.in_doubt = not all_of_it
+        found = 0
+        for command, result in reversed(self.held):
+            if found == _CANDIDATES:
+                break
+            if not isinstance(result, CommandError):
+                self._known.append(command.number)
+                found += 1
+
+    def begins_with_a_reply(self, result: Any) -> bool:
+        """Whether a body may be a reply that slipped in, and the body behind it."""
+        return isinstance(result, bytes) and result[:3] == b"+OK"
+
+    def _questionable(self, command: Command[Any], result: Any) -> bool:
+        """Whether a result has to be asked for again though a checkpoint agrees with it."""
+        if not isinstance(result, bytes):
+            return result is None
+        return result[:3] == b"+OK" or (self.sizes_hold and command.size is not None and command.size != len(result))
+
+    def release(self) -> Iterator[Any]:
+        """Yield the results that are proven, up to one that has to be asked for again."""
+        held = self.held
+        while held and not self._questionable(*held[0]):
+            yield self.take()
+
+    def take(self) -> Any:
+        """Return the first result that is held."""
+        _, result = self.held.popleft()
+        if isinstance(result, bytes):
+            self.octets -= len(result)
+        return result
+
+    def forget(self) -> list[Command[Any]]:
+        """Drop what is held; return its commands."""
+        commands = [command for command, _ in self.held]
+        self.held.clear()
+        self.octets = 0
+        self.overflown = False
+        return commands

@@ -1,0 +1,371 @@
+"""PipelineProof: no result of a pipeline is handed out before it is proven to belong to its command (decision 7)."""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from pymailbox.errors import CommandError, MailboxError, ProtocolError, Timeout
+from pymailbox.pop3 import commands
+from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Command
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.session import Batch, Session
+from tests.conversations import case, stuffed
+
+COUNT = 200
+#: Which replies go wrong: the k-th, by whether each does.
+Wrong = Callable[[int], bool]
+
+
+def mail(number: int) -> bytes:
+    """Return a mail that says which it is; sizes differ from neighbour to neighbour."""
+    return b"Subject: m%d\r\n\r\nbody%s\r\n" % (number, b"." * (number % 7))
+
+
+def never(_: int) -> bool:
+    return False
+
+
+def only(k: int) -> Wrong:
+    """The k-th reply goes wrong."""
+    return lambda number: number == k
+
+
+@define(eq=False)
+class Server:
+    """A POP3 server without a socket: lines in, octets out. It counts its replies from 1, CAPA and login left out."""
+
+    drops: Wrong = never
+    doubles: Wrong = never
+    #: How LIST n is answered.
+    listed: Callable[[int], bytes] = lambda n: b"+OK %d %d\r\n" % (n, len(mail(n)))
+    #: Which message is sent in place of another, when several are asked for together.
+    swapped: dict[int, int] = field(factory=dict)
+    refused: frozenset[int] = frozenset()
+    status: bytes = b"+OK\r\n"
+    body: Callable[[int], bytes] = mail
+    lines: list[str] = field(factory=list, init=False)
+    #: The most commands that arrived together.
+    most: int = field(default=0, init=False)
+    replies: int = field(default=0, init=False)
+    _together: bool = field(default=False, init=False)
+
+    def answer(self, sent: bytes) -> bytes:
+        """Answer all lines."""
+        lines = sent.decode().split("\r\n")[:-1]
+        self.most = max(self.most, len(lines))
+        self.lines += lines
+        self._together = len(lines) > 1
+        return b"".join(map(self._reply, lines))
+
+    def _reply(self, line: str) -> bytes:
+        self.replies += 1
+        if self.drops(self.replies):
+            return b""
+        return self.said(line) * (2 if self.doubles(self.replies) else 1)
+
+    def said(self, line: str) -> bytes:
+        """Return the honest answer to a line."""
+        verb, _, rest = line.partition(" ")
+        number = int(rest.split()[0]) if rest else 0
+        if verb == "LIST":
+            return self.listed(number)
+        if verb not in ("RETR", "TOP"):
+            return b"+OK\r\n"
+        if number in self.refused:
+            return b"-ERR no such message\r\n"
+        body = self.body(self.swapped.get(number, number) if self._together else number)
+        return self.status + stuffed(body if verb == "RETR" else body.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+
+
+@define(eq=False)
+class Talk:
+    """A session with such a server; silence is a `Timeout`."""
+
+    server: Server
+    limits: Limits = field(factory=Limits)
+    session: Session = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.session = Session("host", self.limits)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a session with what the last one has left in this object."""
+        self.session.begin(secure=True, loopback=False)
+        greeting = self.session.single(commands.greeting())
+        self.session.protocol.receive_data(b"+OK\r\n")
+        self.session.next_chunk(greeting)
+        self.session.learn(Capabilities({"PIPELINING": ()}))
+
+    def next(self, batch: Batch[Any]) -> Any:
+        """Return the next result, None where there is none; what goes wrong ends the session, as in a driver."""
+        session = self.session
+        try:
+            session.take(batch)
+            session.submit(batch)
+            while not batch.results and not batch.complete:
+                while (arrived := session.next_chunk(batch)) is not None:
+                    owner, chunk = arrived
+                    if owner.sink is not None:
+                        owner.sink(chunk.data)
+                if batch.results:
+                    break
+                came = self.server.answer(session.protocol.data_to_send())
+                if not came:
+                    raise Timeout("silence")
+                session.protocol.receive_data(came)
+        except MailboxError as error:
+            session.end(error)
+            raise
+        return batch.results.popleft() if batch.results else None
+
+    def all(self, wanted: Iterable[Command[Any]]) -> tuple[list[Any], MailboxError | None]:
+        """Return the results of a batch, and what ended it."""
+        batch = self.session.batch(wanted)
+        results: list[Any] = []
+        try:
+            while (result := self.next(batch)) is not None:
+                results.append(result)
+        except MailboxError as error:
+            return results, error
+        return results, None
+
+    def one(self, command: Command[Any], sink: Callable[[bytes], object] | None = None) -> Any:
+        """Return the result of one command."""
+        return self.next(self.session.single(command, sink))
+
+
+def retrs(numbers: Iterable[int], *, sizes: bool = True) -> list[Command[bytes]]:
+    return [commands.retr(n, size=len(mail(n)) if sizes else None) for n in numbers]
+
+
+def tops(numbers: Iterable[int]) -> list[Command[bytes]]:
+    return [commands.top(n) for n in numbers]
+
+
+def right(results: Sequence[Any]) -> bool:
+    """Whether each of the results is that of its place."""
+    return all(result.startswith(b"Subject: m%d\r\n" % number) for number, result in enumerate(results, 1))
+
+
+ASKED: dict[str, Callable[[Iterable[int]], list[Command[bytes]]]] = {
+    "bodies": retrs,
+    "bodies of unknown size": lambda numbers: retrs(numbers, sizes=False),
+    "headers": tops,
+}
+
+
+def faults() -> Iterable[tuple[str, Wrong]]:
+    """Each of 200 replies and the checkpoints between them, every so many, and at random."""
+    yield from ((f"the {k}th", only(k)) for k in range(1, COUNT + 10))
+    yield from ((f"every {n}th", lambda k, n=n: k % n == 0) for n in (2, 3, 7, 8, 9, 10, 63, 64, 65, 66, 100))  # type: ignore[misc]
+    for seed in range(40):
+        rng = random.Random(seed)
+        share = rng.choice((0.005, 0.02, 0.1, 0.5))
+        yield f"{share} at random, seed {seed}", lambda _, rng=rng, share=share: rng.random() < share  # type: ignore[misc]
+
+
+@pytest.mark.threat(55)
+@pytest.mark.parametrize("kind", ["drops", "doubles"])
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_reply_lost_or_doubled(asked: str, kind: str) -> None:
+    """Whichever reply is lost or doubled: what is handed out is right, the error is typed, the next session completes."""
+    for name, wrong in faults():
+        with case(name):
+            talk = Talk(Server(**{kind: wrong}))  # type: ignore[arg-type]
+            results, error = talk.all(ASKED[asked](range(1, COUNT + 1)))
+            assert right(results)
+            if error is None:
+                assert len(results) == COUNT
+                continue
+            assert isinstance(error, Timeout | ProtocolError)
+            assert "the next session will not pipeline" in str(error)
+            talk.server = Server()
+            talk.begin()
+            results, error = talk.all(ASKED[asked](range(1, COUNT + 1)))
+            assert (right(results), len(results), error) == (True, COUNT, None)
+            assert talk.server.most == 1
+
+
+@pytest.mark.threat(55)
+def test_bodies_swapped() -> None:
+    """Bodies sent under each other's numbers are found by the sizes that LIST gave: the server gives others, alone."""
+    for first in range(1, COUNT):
+        with case(first):
+            talk = Talk(Server(swapped={first: first + 1, first + 1: first}))
+            results, error = talk.all(retrs(range(1, COUNT + 1)))
+            assert right(results)
+            assert isinstance(error, ProtocolError)
+            talk.begin()
+            assert talk.all(retrs(range(1, COUNT + 1))) == ([mail(n) for n in range(1, COUNT + 1)], None)
+
+
+@pytest.mark.threat(54)
+@pytest.mark.parametrize("asked", ASKED)
+def test_an_honest_server(asked: str) -> None:
+    """All results, refusals as values; at first at most 8 are in flight, then many, a checkpoint each 64 at least."""
+    server = Server(refused=frozenset({1, 2, 50, 64, 130, 131, 132}))
+    talk = Talk(server)
+    results, error = talk.all(ASKED[asked](range(1, COUNT + 1)))
+    assert error is None
+    for number, result in enumerate(results, 1):
+        assert isinstance(result, CommandError) == (number in server.refused), number
+        assert isinstance(result, CommandError) or result.startswith(b"Subject: m%d\r\n" % number), number
+    assert server.most > 64
+    assert [line.split()[0] for line in server.lines[:10]] == [
+        *[server.lines[0].split()[0]] * 8,
+        "LIST",
+        server.lines[0][:4].strip(),
+    ]
+    runs = "".join("L" if line.startswith("LIST") else "." for line in server.lines).split("L")
+    assert max(map(len, runs)) <= 64
+    assert runs[-1] == ""  # a checkpoint at the end
+    assert not {int(line[5:]) for line in server.lines if line.startswith("LIST")} & server.refused
+    assert len(server.lines) < COUNT + 12
+
+
+def test_a_server_whose_list_proves_nothing() -> None:
+    """Where `LIST n` is refused, or names no number and size, all is read one by one, in the next session too: no error."""
+    odd = (
+        b"-ERR no\r\n",
+        b"+OK\r\n",
+        b"+OK 1234\r\n",
+        b"+OK 1 1234 octets\r\n",
+        b"+OK message 1: 7\r\n",
+        b"+OK -1 7\r\n",
+    )
+    for said in odd:
+        for asked in ASKED.values():
+            with case(said):
+                talk = Talk(Server(listed=lambda _, said=said: said))  # type: ignore[misc]
+                results, error = talk.all(asked(range(1, COUNT + 1)))
+                assert (right(results), len(results), error) == (True, COUNT, None)
+                assert talk.server.most <= 8
+                talk.server = Server(listed=talk.server.listed)
+                talk.begin()
+                results, error = talk.all(asked(range(1, COUNT + 1)))
+                assert (right(results), len(results), error) == (True, COUNT, None)
+                assert talk.server.most == 1
+
+
+def test_a_list_that_names_another_number() -> None:
+    """A checkpoint that is answered with another number is a mismatch, the first and any other."""
+    for wrong in (1, 2, 3):
+        with case(wrong):
+            asked = iter(range(1, 100))
+            talk = Talk(
+                Server(listed=lambda n, wrong=wrong, asked=asked: b"+OK %d 9\r\n" % (n + (next(asked) == wrong)))
+            )  # type: ignore[misc]
+            results, error = talk.all(retrs(range(1, COUNT + 1)))
+            assert right(results)
+            assert isinstance(error, ProtocolError)
+            assert len(results) == (0 if wrong == 1 else 8 if wrong == 2 else 72)
+
+
+def test_all_refused() -> None:
+    """A mailbox whose first messages are gone: the refusals are asked for once more, one by one, and the rest in a pipeline."""
+    server = Server(refused=frozenset(range(1, 41)))
+    talk = Talk(server)
+    results, error = talk.all(retrs(range(1, COUNT + 1)))
+    assert error is None
+    assert [isinstance(result, CommandError) for result in results] == [True] * 40 + [False] * 160
+    assert server.most > 64
+    assert talk.session.may_pipeline is None
+
+
+def test_sizes_that_are_hints() -> None:
+    """Where bodies have other sizes than LIST gave, one is asked for again, gives the same, and that settles it."""
+    talk = Talk(Server())
+    wanted = [commands.retr(n, size=len(mail(n)) + 3) for n in range(1, COUNT + 1)]
+    assert talk.all(wanted) == ([mail(n) for n in range(1, COUNT + 1)], None)
+    assert talk.server.lines.count("RETR 1") == 2
+    assert len(talk.server.lines) < COUNT + 12
+    assert "SIZES_DIFFER" in talk.session.quirks
+    assert talk.server.most > 64
+
+
+def test_bodies_that_begin_like_a_reply() -> None:
+    """A mail that begins with +OK is asked for again, alone, and read if it is the same: in a pipeline and out of it."""
+    numbers = {1, 8, 9, 60, 72, 73, 74, 200}
+    talk = Talk(Server(body=lambda n: b"+OK %d 9\r\n" % n + mail(n) if n in numbers else mail(n)))
+    results, error = talk.all(retrs(range(1, COUNT + 1), sizes=False))
+    assert error is None
+    assert results == [talk.server.body(n) for n in range(1, COUNT + 1)]
+    assert [talk.server.lines.count(f"RETR {n}") for n in (1, 2, 60, 61)] == [2, 1, 2, 1]
+    assert talk.one(commands.retr(9)) == talk.server.body(9)
+
+
+def test_a_doubled_reply_before_a_single_command() -> None:
+    """A reply doubled behind everything is not taken for the next one: not by RETR, not by a stream."""
+    for command in (commands.retr(150), commands.top(150), commands.stream(150)):
+        with case(command.verb.body, command):
+            talk = Talk(Server())
+            talk.all(retrs(range(1, 101)))
+            single = talk.session.single(command)
+            assert talk.server.answer(talk.session.protocol.data_to_send())
+            talk.session.protocol.receive_data(talk.server.said(talk.server.lines[-2]))
+            talk.session.protocol.receive_data(talk.server.said("RETR 150"))
+            with pytest.raises(ProtocolError):
+                talk.next(single)
+
+
+@pytest.mark.threat(53)
+def test_what_is_asked_for_after_leaving_early() -> None:
+    """Whatever is asked for next is sent when what was in flight is proven, and is right or an error."""
+    for kind in ("drops", "doubles", ""):
+        for k in range(1, 90):
+            for left_after in (1, 8, 9, 72):
+                with case(kind, k, left_after):
+                    talk = Talk(Server(**({kind: only(k)} if kind else {})))  # type: ignore[arg-type]
+                    batch = talk.session.batch(retrs(range(1, COUNT + 1)))
+                    chunks: list[bytes] = []
+                    try:
+                        for number in range(1, left_after + 1):
+                            assert talk.next(batch) == mail(number)
+                        batch.abandoned = True
+                        assert talk.one(commands.retr(150)) == mail(150)
+                        assert talk.one(commands.top(151)).startswith(b"Subject: m151\r\n")
+                        talk.one(commands.stream(152), chunks.append)
+                        assert b"".join(chunks) == mail(152)
+                    except (Timeout, ProtocolError):
+                        assert kind
+                        assert not chunks or b"".join(chunks) == mail(152)
+
+
+def test_two_batches_in_turn() -> None:
+    """Batches that are read in turn never have commands in flight together, and each gets its own."""
+    talk = Talk(Server())
+    low, high = talk.session.batch(retrs(range(1, 101))), talk.session.batch(tops(range(101, 201)))
+    for number in range(1, 101):
+        assert talk.next(low) == mail(number)
+        assert talk.next(high).startswith(b"Subject: m%d\r\n" % (100 + number))
+
+
+def test_marked_messages_are_not_asked_about() -> None:
+    """LIST refuses marked messages (RFC 1939 §5): no checkpoint names one."""
+    talk = Talk(Server())
+    talk.all(retrs(range(1, 101)))
+    talk.all(map(commands.dele, range(1, 101)))
+    seen = len(talk.server.lines)
+    results, error = talk.all(retrs(range(101, COUNT + 1)))
+    assert (len(results), error) == (100, None)
+    checkpoints = [int(line[5:]) for line in talk.server.lines[seen:] if line.startswith("LIST")]
+    assert min(checkpoints) > 100
+    assert talk.server.most >= 64
+
+
+def test_what_is_held_is_bounded_by_the_window() -> None:
+    """Mails much larger than was expected are dropped beyond the window, and asked for again in smaller runs."""
+    big = {n: b"Subject: m%d\r\n\r\n" % n + b"x" * 3000 + b"\r\n" for n in range(1, 101)}
+    talk = Talk(Server(body=big.__getitem__), Limits(window=10_000))
+    batch = talk.session.batch(commands.retr(n, expected=10) for n in range(1, 101))
+    results = []
+    while (result := talk.next(batch)) is not None:
+        assert talk.session._proof.octets <= 10_000 + 3100
+        results.append(result)
+    assert results == list(big.values())
+    assert len(talk.server.lines) < 400
