@@ -28,8 +28,9 @@ def held(field: int) -> int:
 def pipelined(pop: Connection) -> None:
     """Leave a pipeline early, and meet an endless body with the next command."""
     pop.session.protocol.pipelining = True
-    results = pop.pipeline(commands.retr(number, expected=100) for number in (1, 2, 3))
-    next(results)
+    results = pop.pipeline(commands.retr(number, expected=600_000) for number in range(1, 13))
+    for _ in range(7):
+        next(results)
     results.close()  # type: ignore[attr-defined]
     pop.stat()
 

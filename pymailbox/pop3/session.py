@@ -347,7 +347,7 @@ class Session:
             raise self._out_of_step(reply)
         if command.size is not None and command.size != len(result):
             proof.sizes_hold = False
-            self.protocol.note("SIZES_DIFFER", f"{command.redacted} gave {len(result)} octets, LIST {command.size}")
+            self.protocol.note("SIZES_LIE", f"{command.redacted} gave {len(result)} octets, LIST {command.size}")
         batch.pending -= 1
         batch.results.append(proof.take())
         self._release(batch)

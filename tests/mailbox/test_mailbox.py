@@ -336,7 +336,7 @@ def test_fetch_leaves_what_is_larger_than_the_window_to_save(tmp_path: Path) -> 
         with over(server, limits=Limits(window=2000)) as inbox:
             for message in inbox.fetch():
                 assert message.save(tmp_path / "a.eml") == len(mails[message.number - 1])
-        assert said(server) == ("LIST", "RETR 1", "RETR 3", "RETR 2", "QUIT")
+        assert said(server) == ("LIST", "RETR 1", "RETR 3", "LIST 1", "RETR 2", "QUIT")
 
 
 # --- deletion -------------------------------------------------------------------------------------------------

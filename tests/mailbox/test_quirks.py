@@ -196,10 +196,8 @@ def test_quirk_q14_no_capa_after_login() -> None:
 def test_quirk_q14_hangs_up_on_a_pipeline() -> None:
     """A server that lists PIPELINING and hangs up on it is noticed, and remembered for the next session."""
     with entered(Quirk.HANGS_UP_ON_PIPELINE) as pop:
-        pipeline = pop.pipeline(map(commands.retr, range(1, 5)))
-        assert next(pipeline) == MAILS[0]
         with pytest.raises(ConnectionLost):
-            next(pipeline)
+            next(pop.pipeline(map(commands.retr, range(1, 5))))
         assert "HANGS_UP_ON_PIPELINE" in pop.quirks
         assert pop.session.may_pipeline is False
 

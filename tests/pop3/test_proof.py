@@ -284,7 +284,7 @@ def test_sizes_that_are_hints() -> None:
     assert talk.all(wanted) == ([mail(n) for n in range(1, COUNT + 1)], None)
     assert talk.server.lines.count("RETR 1") == 2
     assert len(talk.server.lines) < COUNT + 12
-    assert "SIZES_DIFFER" in talk.session.quirks
+    assert "SIZES_LIE" in talk.session.quirks
     assert talk.server.most > 64
 
 
