@@ -16,7 +16,7 @@ MEANINGS = {
     "LIST_BLANKS": "LIST has more blanks than one between number and size; they are taken as one.",
     "LIST_EXTRA_FIELDS": "LIST has more than number and size in a line; the rest is skipped.",
     "LIST_JUNK_SIZE": "LIST gives sizes that are no numbers; those are unknown.",
-    "LIST_PROVES_NOTHING": "LIST with a number is not answered by that number and a size; messages are read one by one.",
+    "LIST_PROVES_NOTHING": "LIST n is not answered by that number and a size; messages are read one by one.",
     "LIST_WITHOUT_SIZE": "LIST leaves out sizes; those are unknown.",
     "LOWERCASE_STATUS": "its status lines are not in capitals; they are understood.",
     "NEGATIVE_STAT_SIZE": "STAT gives a negative size, as of a 32-bit number that ran over; LIST is summed up instead.",
