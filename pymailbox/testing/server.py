@@ -153,7 +153,7 @@ class Server:
         record = SessionRecord(len(self._records) + 1)
         self._records.append(record)
         plan = FaultPlan.for_session(self.faults, record.number)
-        client = ClientSocket.over(sock, stop, latency=self.latency, faults=plan.from_start, patience=self.autologout)
+        client = ClientSocket.over(sock, stop, latency=self.latency, faults=plan.from_start, autologout=self.autologout)
         settings = SessionSettings(**{option.name: getattr(self, option.name) for option in fields(SessionSettings)})
         return Conversation.of(settings, record, client, plan).run
 

@@ -359,11 +359,11 @@ def test_latency_delays_without_slowing() -> None:
 
 def test_autologout() -> None:
     """A silent client is told to go, and nothing is committed."""
-    for patience in (0.2, 2.0, GENEROUS):
-        with Server(MAILS, autologout=patience) as server, Hand(server) as hand:
+    for autologout in (0.2, 2.0, GENEROUS):
+        with Server(MAILS, autologout=autologout) as server, Hand(server) as hand:
             hand.send(*LOGIN, b"DELE 1")
             got = hand.rest()
-            if b"+OK marked" not in got and patience < GENEROUS:
+            if b"+OK marked" not in got and autologout < GENEROUS:
                 continue  # told to go before it spoke: this machine is busy
             assert got.endswith(b"+OK 3 messages\r\n+OK marked\r\n-ERR idle for too long\r\n")
             assert server.sessions[0].ended == "idle"
