@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from pymailbox import Account, AsyncMailbox, gather_accounts
 from pymailbox.many import AccountResult
 from pymailbox.testing import Server
+from tests.conversations import case
 from tests.timing import GENEROUS
 
 MAILS = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(3)]
@@ -132,6 +134,32 @@ def test_gathering_nothing_and_misuse() -> None:
     for limit, error in ((0, ValueError), (True, TypeError), ("5", TypeError)):
         with pytest.raises(error):
             asyncio.run(gather_accounts([], work, limit=limit))  # type: ignore[arg-type]
+
+
+def test_a_wrong_option_is_told_before_anything_is_connected() -> None:
+    """What a mailbox would refuse when it is made is a mistake of the caller, whatever accounts there are."""
+
+    async def work(inbox: AsyncMailbox) -> None:
+        raise AssertionError
+
+    wrong: list[tuple[dict[str, Any], type[Exception]]] = [
+        ({"tiemout": 3}, TypeError),
+        ({"timeout": "3"}, TypeError),
+        ({"timeout": -1}, ValueError),
+        ({"limits": "none"}, TypeError),
+        ({"auth": 42}, TypeError),
+        ({"ssl_context": True}, TypeError),
+        ({"security": "ssl"}, ValueError),
+        ({"port": 70_000}, ValueError),
+        ({"source_address": "127.0.0.1"}, TypeError),
+        ({"proxy": "ftp://localhost"}, ValueError),
+    ]
+    with Server(MAILS, users=USERS) as server:
+        for accounts in (accounts_of(server), []):
+            for options, error in wrong:
+                with case(options), pytest.raises(error):
+                    asyncio.run(gather_accounts(accounts, work, **options))
+        assert server.sessions == ()
 
 
 def test_one_context_for_all() -> None:

@@ -24,12 +24,14 @@ from pymailbox.diagnosis.quirks import explained
 from pymailbox.diagnosis.report import Diagnosis
 from pymailbox.display import secret
 from pymailbox.errors import ConnectionLost, MailboxError, MailboxLocked, NotSupported, ProtocolError, Timeout, TLSError
+from pymailbox.mailbox.abstract import plan_of
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.pop3 import flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow
+from pymailbox.pop3.settings import ConnectionSettings
 
 __all__ = ["DiagnosisRun"]
 
@@ -51,6 +53,8 @@ class DiagnosisRun:
     """One diagnosis of the account of a mailbox that is never opened itself."""
 
     mailbox: Mailbox
+    _settings: ConnectionSettings = field(init=False, repr=False)
+    _utf8: bool = field(init=False)
     _findings: Findings = field(init=False)
     _may_ask_capa: bool = field(default=True, init=False)
     _pipelining_broke: bool = field(default=False, init=False)
@@ -58,14 +62,13 @@ class DiagnosisRun:
     _password: Any = field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.mailbox._opened is not None:
-            raise ValueError("the mailbox is open; close it first, as most servers let one session in at a time")
-        if self.mailbox._settings.sock is not None:
+        self._settings, self._utf8 = plan_of(self.mailbox)
+        if self._settings.sock is not None:
             raise ValueError("a diagnosis connects several times, so it cannot use the socket of a caller")
         account = self.mailbox.account
         self._password = _asked_once(account.password)
         self._findings = Findings(Diagnosis(url=account.url))
-        self._may_ask_capa = self.mailbox._settings.capa
+        self._may_ask_capa = self._settings.capa
 
     def run(self) -> None:
         """Do it all; `conclude` gives the report."""
@@ -91,7 +94,7 @@ class DiagnosisRun:
     # --- arriving -----------------------------------------------------------------------------------------
 
     def _connection(self, **changes: Any) -> Connection:
-        settings = evolve(self.mailbox._settings, **({"capa": self._may_ask_capa} | changes))
+        settings = evolve(self._settings, **({"capa": self._may_ask_capa} | changes))
         if self._pipelining_broke:
             settings = evolve(settings, pipelining=False)
         connection = Connection.from_settings(settings)
@@ -159,9 +162,7 @@ class DiagnosisRun:
             self._findings.reached("TLS")
 
     def _with_context(self, context: ssl.SSLContext) -> Connection:
-        return self._connection(
-            ssl_context=context, timeout=_least(self.mailbox._settings.timeout, _LOOK_SECONDS), capa=False
-        )
+        return self._connection(ssl_context=context, timeout=_least(self._settings.timeout, _LOOK_SECONDS), capa=False)
 
     def _to_tls(self, connection: Connection) -> None:
         connection.connect()
@@ -171,7 +172,7 @@ class DiagnosisRun:
     def _look_closer(self, error: MailboxError) -> None:
         """Find out why it did not come to the login: the certificate, or the wrong kind of port. Nobody logs in."""
         account, findings = self.mailbox.account, self._findings
-        seconds = _least(self.mailbox._settings.timeout, _LOOK_SECONDS)
+        seconds = _least(self._settings.timeout, _LOOK_SECONDS)
         if isinstance(error, TLSError):
             if findings.report.encryption is None:
                 findings.learn(encryption=certificate.look(self._with_context, self._to_tls))
@@ -225,7 +226,7 @@ class DiagnosisRun:
 
         account, session = self.mailbox.account, connection.session
         self._logins += 1
-        if self.mailbox._utf8:
+        if self._utf8:
             connection.run(flows.ask_utf8(session))
         connection.run(_watched(login.login(session, account.user, self._password, account.auth), seen))
 

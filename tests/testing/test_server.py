@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -421,3 +422,18 @@ def test_misuse_is_told() -> None:
     assert server.messages == MAILS
     with pytest.raises(ValueError, match="no mechanism"):
         Server(sasl=("GUESSING",)).open()
+
+
+def test_arguments_of_the_wrong_kind_are_told() -> None:
+    """One mail in place of a list of mails, mails that are not bytes, and options that are neither True nor False."""
+    wrong: list[Any] = [b"Subject: 1\r\n\r\n", bytearray(b"x"), 7, None]
+    for source in wrong:
+        with case(source), pytest.raises(TypeError, match="source must be a list of mails or a path"):
+            Server(source)
+    for mails in (["text"], [7], [MAILS]):
+        with case(mails), pytest.raises(TypeError, match="a mail must be bytes, not"):
+            Server(mails).open()  # type: ignore[arg-type]
+    for flag in ("commit", "pipelining", "uidl", "top", "utf8", "apop", "plaintext", "lock", "log_secrets"):
+        for value in ("no", 0, None):
+            with case(flag, value), pytest.raises(TypeError, match=f"{flag} must be True or False"):
+                Server(MAILS, **{flag: value})
