@@ -481,7 +481,7 @@ def test_demo(capsys: Captured) -> None:
 def test_doctor(server: Server, capsys: Captured) -> None:
     """A report for a person or a program; status 0 where the account could be opened."""
     assert main(["doctor", server.url]) == 0
-    assert "The account can be opened: 10 messages, 3,881 octets." in capsys.readouterr().out
+    assert "The account can be opened: 10 messages, 3,881 bytes." in capsys.readouterr().out
     assert main(["doctor", server.url, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["opened"] is True
@@ -499,11 +499,11 @@ def test_doctor_of_an_account_that_cannot_be_opened(capsys: Captured, monkeypatc
     with Server(SAMPLES, password=SECRET, security="tls") as server:
         assert main(["doctor", server.url]) == 1
         out = capsys.readouterr().out
-        assert "stopped after the connection" in out
+        assert "The account cannot be opened: the TLS handshake failed." in out
         assert "--pin" in out
         assert main(["doctor", "--ca", str(server.ca), server.url]) == 1
         out += capsys.readouterr().out
-    assert "stopped after the greeting" in out
+    assert "The account cannot be opened: the login failed." in out
     assert "wrong-one" not in out
 
 

@@ -32,11 +32,13 @@ def exactly(client: socket.socket, count: int) -> bytes:
 
 
 def pump(one: socket.socket, other: socket.socket) -> None:
-    """Carry octets one way until they end."""
+    """Carry octets one way until they end, or break off."""
     with contextlib.suppress(OSError):
-        while data := one.recv(65536):
-            other.sendall(data)
-        other.shutdown(socket.SHUT_WR)
+        try:
+            while data := one.recv(65536):
+                other.sendall(data)
+        finally:
+            other.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
