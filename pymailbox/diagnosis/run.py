@@ -58,6 +58,8 @@ class DiagnosisRun:
     _settings: ConnectionSettings = field(init=False, repr=False)
     _utf8: bool = field(init=False)
     _findings: Findings = field(init=False)
+    #: Every one that was made; all are closed in the end.
+    _connections: list[Connection] = field(factory=list, init=False, repr=False)
     _may_ask_capa: bool = field(init=False)
     #: The quirk that CAPA seems to have shown, and its error, until something else is answered without CAPA.
     _capa_suspected: tuple[str, MailboxError] | None = field(default=None, init=False)
@@ -76,16 +78,14 @@ class DiagnosisRun:
 
     def run(self) -> None:
         """Do it all; `conclude` gives the report."""
-        connection = self._connect()
-        if connection is None:
-            return
         try:
-            if self._may_log_in(connection) and self._log_in_once(connection):
+            connection = self._connect()
+            if connection is not None and self._may_log_in(connection) and self._log_in_once(connection):
                 connection = self._survey(connection)
                 if connection is not None and self._findings.report.count:
-                    connection = self._read(connection)
+                    self._read(connection)
         finally:
-            if connection is not None:
+            for connection in self._connections:
                 connection.close()
 
     def conclude(self) -> Diagnosis:
@@ -107,6 +107,7 @@ class DiagnosisRun:
         if self._pipelining_broke:
             settings = evolve(settings, pipelining=False)
         connection = Connection.from_settings(settings)
+        self._connections.append(connection)
         self._findings.sessions.append(connection.session)
         return connection
 
@@ -141,9 +142,6 @@ class DiagnosisRun:
             connection.close()
             self._explain(error, connection)
             return None
-        except BaseException:
-            connection.close()
-            raise
         return connection
 
     def _explain(self, error: MailboxError, connection: Connection) -> None:
@@ -296,9 +294,6 @@ class DiagnosisRun:
                 if pause is None or not isinstance(error, MailboxLocked):
                     findings.problem(f"a further session could not be opened: {error}")
                     return None
-            except BaseException:
-                connection.close()
-                raise
             time.sleep(pause)
         return None
 
@@ -351,9 +346,6 @@ class DiagnosisRun:
             self._pipelining_broke = self._pipelining_broke or name == "PIPELINING"
             self._may_ask_capa = self._may_ask_capa and name != "CAPA"
             return self._unbroken(connection)
-        except BaseException:
-            connection.close()
-            raise
         return connection
 
     def _unbroken(self, connection: Connection) -> Connection | None:
@@ -372,14 +364,13 @@ class DiagnosisRun:
         else:
             self._findings.probe("QUIT", True, "")
 
-    def _read(self, connection: Connection) -> Connection | None:
-        """Look at a few messages; return the session, to be left without QUIT."""
+    def _read(self, connection: Connection) -> None:
+        """Look at a few messages. No QUIT follows."""
         findings = self._findings
         current = self._probe("UIDL", probes.stable, connection)
         current = self._each(probes.top, probes.headed(findings), findings.tops, current)
         if not may_expire(findings.report):
-            current = self._each(probes.whole, probes.sample(findings), findings.wholes, current)
-        return current
+            self._each(probes.whole, probes.sample(findings), findings.wholes, current)
 
     def _each(
         self,
@@ -403,9 +394,6 @@ class DiagnosisRun:
                 if answers is findings.wholes:
                     findings.problem(f"RETR: {error}")
                 connection = self._unbroken(connection)
-            except BaseException:
-                connection.close()
-                raise
         return connection
 
 
