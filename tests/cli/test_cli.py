@@ -165,6 +165,17 @@ def test_show_raw_and_save(server: Server, capfdbinary: pytest.CaptureFixture[by
     assert b"nowhere/7.eml: No such file" in capfdbinary.readouterr().err
 
 
+def test_show_save_says_what_failed(capsys: Captured, tmp_path: Path) -> None:
+    """A place that cannot be written is named as it was given; a lost connection is no matter of the file."""
+    with Server(SAMPLES, password=SECRET, faults=[Fault.cut(5, command="RETR", nth=None)]) as server:
+        assert main(["show", server.url, "1", "--save", str(tmp_path / "1.eml")]) == 1
+        assert "closed the connection" in capsys.readouterr().err
+    with Server(SAMPLES, password=SECRET) as server:
+        assert main(["show", server.url, "1", "--save", str(tmp_path / "none" / "1.eml")]) == 1
+        assert f"{tmp_path / 'none' / '1.eml'}: No such file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_show_a_message_that_is_not_there(server: Server, capsys: Captured) -> None:
     """0 is wrong usage; 999 is an answer."""
     assert usage("show", server.url, "0") == 2

@@ -7,8 +7,10 @@ import ast
 import datetime
 import json
 import logging
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -21,10 +23,11 @@ from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.diagnosis.report import Certificate, Encryption
 from pymailbox.display import printable
-from pymailbox.pop3 import Capabilities, Connection, tls
+from pymailbox.pop3 import Capabilities, Connection, scram, tls
 from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.client_socket import ClientSocket
+from pymailbox.testing.proxy import Proxy
 from pymailbox.testing.quirky_lines import QuirkyLines
 from pymailbox.testing.samples import SAMPLES
 from tests.authority import DAY, Authority, server_context
@@ -185,6 +188,11 @@ def test_an_account_and_a_mailbox_will_do() -> None:
             diagnose(mailbox, "secret")
         with mailbox, pytest.raises(ValueError, match="close it first"):
             diagnose(mailbox)
+        with (
+            socket.create_connection((server.host, server.port)) as sock,
+            pytest.raises(ValueError, match="socket of a caller"),
+        ):
+            diagnose(account, sock=sock)
 
 
 def test_utf8_and_pipelining_options_are_those_of_the_mailbox() -> None:
@@ -420,6 +428,49 @@ def break_probe(command: str, fault: str) -> None:
     else:
         assert report.problems
     assert report.probes["PIPELINING"].works
+
+
+def test_a_refused_list_is_the_servers() -> None:
+    """Sizes are unknown then: TOP is tried on the first messages, and nothing is read."""
+    with Server(MAILS, faults=[Fault.replace("LIST", None, reply=b"-ERR no\r\n")]) as server:
+        report = examined(server)
+        assert not any(line.startswith("RETR") for line in server.log)
+    assert set(report.quirks) == {"NO_LIST"}
+    assert report.probes["LIST"].works is False
+    assert report.probes["TOP"].works
+
+
+def test_a_pipeline_whose_answers_are_others() -> None:
+    """STAT counts otherwise within a pipeline: PIPELINING does not work, and the advice is to do without."""
+    with Server(MAILS, faults=[Fault.replace("STAT", 3, reply=b"+OK 4 1\r\n")], lock_wait=GENEROUS) as server:
+        report = examined(server)
+    assert report.probes["PIPELINING"].works is False
+    assert any("pipelining=False" in text for text in report.advice)
+
+
+def test_further_sessions_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, unwanted so soon, or too many: the report says what was not examined, and the account can be opened."""
+    monkeypatch.setattr(run, "time", SimpleNamespace(sleep=lambda _: None))
+    hung = [Fault.cut(command=command, nth=None) for command in ("NOOP", "LIST", "UIDL", "TOP", "RETR")]
+    for name, options, word in (
+        (
+            "refused",
+            {"faults": [Fault.replace("AUTH", None, reply=b"-ERR [AUTH] no\r\n", session=2)]},
+            "could not be opened",
+        ),
+        (
+            "locked",
+            {"faults": [Fault.replace("AUTH", None, reply=b"-ERR [IN-USE] no\r\n", session=n) for n in range(2, 9)]},
+            "locked",
+        ),
+        ("unwanted", {"login_delay": 60, "faults": [Fault.cut(command="LIST")]}, "time between two logins"),
+        ("too many", {"faults": hung}, "5 sessions were not enough"),
+    ):
+        with case(name), Server(MAILS, lock_wait=GENEROUS, **options) as server:  # type: ignore[arg-type]
+            report = examined(server)
+            assert report.opened
+            assert any(word in problem for problem in report.problems)
+            assert sum(line.startswith("AUTH") for line in server.log) <= 5
 
 
 def test_a_message_that_does_not_end() -> None:
@@ -691,6 +742,21 @@ def test_advice_is_about_what_was_seen() -> None:
             assert all(word in text for word, text in zip(expected, given, strict=True)), given
 
 
+def test_a_certificate_that_cannot_be_read() -> None:
+    """Where the server is gone when it is asked again there is the fingerprint at least."""
+    with (
+        Server(MAILS, security="tls") as server,
+        Proxy(server.host, server.port, faults=[Fault.cut(session=3)]) as between,
+    ):
+        report = diagnose(f"pops://me@127.0.0.1:{between.port}", SECRET, timeout=20.0)
+        harmless(report)
+    assert report.encryption is not None
+    assert report.encryption.certificate is not None
+    assert report.encryption.certificate.names == ()
+    assert report.encryption.certificate.fingerprint in str(report)
+    assert not any("certificate is for" in text for text in report.advice)
+
+
 def test_names_of_certificates() -> None:
     """A certificate with a name of the host, a pattern for it or its address is not for another host (RFC 9525)."""
     for name, host, same in (
@@ -762,6 +828,23 @@ def test_gmail_is_known() -> None:
     account = Account("pop.gmail.com")
     report = Diagnosis(url=account.url, greeting="Gpop ready for requests from 192.0.2.1")
     assert any("recent:" in text for text in advise(report, account))
+
+
+def test_advice_about_logins_and_keeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that is missing, a server without passwords, mail that is kept for some days."""
+    account = Account("pop.example.com")
+
+    def advice(**facts: Any) -> str:
+        return " ".join(advise(Diagnosis(url=account.url, **facts), account))
+
+    assert "takes no passwords, only XOAUTH2" in advice(mechanisms=("XOAUTH2",))
+    assert advice(mechanisms=("XOAUTH2",), opened=True) == ""
+    assert advice(mechanisms=("XOAUTH2", "USER")) == ""
+    assert advice(mechanisms=("SCRAM-SHA-256",)) == ""
+    monkeypatch.setattr(scram, "available", lambda: False)
+    assert "pymailbox[scram]" in advice(mechanisms=("SCRAM-SHA-256",))
+    assert "for 5 days" in advice(capabilities_after_login=Capabilities.from_lines(["EXPIRE 5"]))
+    assert advice(capabilities_after_login=Capabilities.from_lines(["EXPIRE NEVER"])) == ""
 
 
 def test_the_cost_of_a_round_trip_is_told() -> None:
