@@ -153,7 +153,7 @@ class DiagnosisRun:
                 findings.step = "TLS"
             elif isinstance(error.__cause__, socket.gaierror | UnicodeError):
                 findings.step = "host name"
-        elif isinstance(error, TLSError):
+        elif findings.step == "STLS" and isinstance(error, TLSError):
             findings.step = "TLS"
         findings.fail(error)
         self._inspect(error)
@@ -185,9 +185,8 @@ class DiagnosisRun:
             self._capa_suspected = None
 
     def _see_tls(self, connection: Connection) -> None:
-        channel = connection.session.tls
-        if channel is not None:
-            self._findings.set(encryption=certificate.examine(channel, self._with_context, self._to_tls))
+        seen = certificate.examine(connection.session.tls, self._with_context, self._to_tls)
+        self._findings.set(encryption=seen)
         if self._findings.report.reached == "connection":
             self._findings.stage("TLS")
 
@@ -203,8 +202,7 @@ class DiagnosisRun:
         """Find out why it did not come to the login: the certificate, or the wrong kind of port. Nobody logs in."""
         findings, security = self._findings, self.mailbox.account.security
         if findings.step == "TLS":
-            if findings.report.encryption is None:
-                findings.set(encryption=certificate.look(self._with_context, self._to_tls))
+            findings.set(encryption=certificate.look(self._with_context, self._to_tls))
             if security == "tls" and findings.report.encryption is None:
                 self._try_without_tls()
         elif findings.step == "greeting" and security != "tls" and not isinstance(error, CommandError):
@@ -281,7 +279,8 @@ class DiagnosisRun:
         if self._logins >= _SESSIONS:
             findings.problem(f"{_SESSIONS} sessions were not enough; the rest was not examined")
             return None
-        for pause in (*_PAUSES, None):
+        pauses = iter(_PAUSES)
+        while True:
             connection = self._connection()
             try:
                 connection.connect()
@@ -291,11 +290,11 @@ class DiagnosisRun:
                 return connection
             except MailboxError as error:
                 connection.close()
+                pause = next(pauses, None)
                 if pause is None or not isinstance(error, MailboxLocked):
                     findings.problem(f"a further session could not be opened: {error}")
                     return None
             time.sleep(pause)
-        return None
 
     # --- in the mailbox -----------------------------------------------------------------------------------
 
@@ -406,11 +405,8 @@ def _asked_once(password: Any, findings: Findings) -> Any:
     def ask() -> Any:
         if not answers:
             step, findings.step = findings.step, "password"
-            answer = password()
+            answers.append(secret(password()))
             findings.step = step
-            if not isinstance(answer, str):
-                return answer  # a coroutine, or nothing: the login says what is wrong with it
-            answers.append(secret(answer))
         return answers[0]
 
     return ask

@@ -461,7 +461,17 @@ def test_further_sessions_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) ->
         (
             "locked",
             {"faults": [Fault.replace("AUTH", None, reply=b"-ERR [IN-USE] no\r\n", session=n) for n in range(2, 9)]},
-            "locked",
+            "another session holds the mailbox",
+        ),
+        (
+            "refused in between",
+            {
+                "faults": [
+                    Fault.cut(command="NOOP"),
+                    Fault.replace("AUTH", None, reply=b"-ERR [AUTH] no\r\n", session=2),
+                ]
+            },
+            "could not be opened",
         ),
         ("unwanted", {"login_delay": 60, "faults": [Fault.cut(command="LIST")]}, "time between two logins"),
         ("too many", {"faults": hung}, "5 sessions were not enough"),
@@ -672,6 +682,7 @@ def test_a_certificate_that_nobody_signed(security: Any) -> None:
     ("names", "options", "word"),
     [
         (("localhost", "127.0.0.1"), {"since": -9 * DAY, "until": -DAY}, "has expired"),
+        (("localhost", "127.0.0.1"), {"since": 9 * DAY, "until": 19 * DAY}, "not valid yet"),
         (("elsewhere.example",), {}, "another"),
         (("localhost", "127.0.0.1"), {"own": True}, "self-signed"),
     ],
