@@ -32,11 +32,7 @@ if TYPE_CHECKING:
         Timeout,
         TLSError,
     )
-    from pymailbox.mailbox.abstract import MailboxOptions
-    from pymailbox.mailbox.async_mailbox import AsyncMailbox
-    from pymailbox.mailbox.async_message import AsyncMessage
-    from pymailbox.mailbox.mailbox import Mailbox
-    from pymailbox.mailbox.message import Message
+    from pymailbox.mailbox import AsyncMailbox, AsyncMessage, Mailbox, MailboxOptions, Message
     from pymailbox.many import AccountResult, gather_accounts
     from pymailbox.pop3.limits import Limits
 
@@ -47,8 +43,8 @@ _HOMES = {
     "Account": "account",
     "AccountResult": "many",
     "Address": "content",
-    "AsyncMailbox": "mailbox.async_mailbox",
-    "AsyncMessage": "mailbox.async_message",
+    "AsyncMailbox": "mailbox",
+    "AsyncMessage": "mailbox",
     "Attachment": "content",
     "AuthenticationError": "errors",
     "CommandError": "errors",
@@ -61,11 +57,11 @@ _HOMES = {
     "LimitExceeded": "errors",
     "Limits": "pop3.limits",
     "LoginDelay": "errors",
-    "Mailbox": "mailbox.mailbox",
+    "Mailbox": "mailbox",
     "MailboxError": "errors",
     "MailboxLocked": "errors",
-    "MailboxOptions": "mailbox.abstract",
-    "Message": "mailbox.message",
+    "MailboxOptions": "mailbox",
+    "Message": "mailbox",
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
     "OAuth2": "account",

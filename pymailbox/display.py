@@ -37,6 +37,7 @@ __all__ = [
     "table",
     "window",
     "without_controls",
+    "wrapped",
 ]
 
 T = TypeVar("T")
@@ -250,6 +251,24 @@ def window() -> int | None:
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
         return max(shutil.get_terminal_size().columns, 20)
     return None
+
+
+def wrapped(label: str, text: str, width: int) -> list[str]:
+    """Return `text` in lines of at most `width` columns, the first after `label`, the others under its beginning.
+
+    Words are not cut; a no-break space in `text` keeps words together, and is shown as a blank.
+    """
+    import textwrap
+
+    lines = textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=label,
+        subsequent_indent=" " * len(label),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 # --- tables ---------------------------------------------------------------------------------------------------

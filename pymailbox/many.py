@@ -40,7 +40,8 @@ async def gather_accounts(
 
     `work` is called with the open mailbox; when it returns the session is committed, when it raises rolled back. The
     failure of one account is its result and stops no other; a cancellation stops all. `options` are those of
-    `AsyncMailbox`. Where no `ssl_context` is given, one is made for all.
+    `AsyncMailbox`; one that is unknown or not valid is TypeError or ValueError before anything is connected. Where no
+    `ssl_context` is given, one is made for all.
 
     >>> import asyncio
     >>> from pymailbox import Account, gather_accounts
@@ -57,10 +58,9 @@ async def gather_accounts(
         raise TypeError(f"limit must be a whole number, not {limit!r}")
     if limit < 1:
         raise ValueError(f"limit must be 1 or more, not {limit}")
-    unknown = options.keys() - MailboxOptions.__annotations__.keys()
-    if unknown:  # a mistake of the caller, not of one account
-        raise TypeError(f"AsyncMailbox has no option {', '.join(map(repr, sorted(unknown)))}")
     wanted = list(accounts)
+    for account in wanted or [Account("localhost", "nobody", "")]:
+        AsyncMailbox.from_account(account, **options)  # a wrong option is a mistake of the caller, not of one account
     if options.get("ssl_context") is None and any(account.security != "none" for account in wanted):
         from pymailbox.pop3.tls import verified
 

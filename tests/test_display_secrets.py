@@ -250,7 +250,7 @@ WAYS = ["USER", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTH
 UNANSWERED = {"silence", "+ERR"}
 
 
-def patience(fault: str) -> float:
+def timeout_for(fault: str) -> float:
     """Return the timeout for a case; too short a one would not be seen, too long a one only waited for."""
     return 0.3 if fault in UNANSWERED else GENEROUS
 
@@ -262,7 +262,7 @@ def test_a_failing_login_shows_no_secret(caplog: pytest.LogCaptureFixture) -> No
     sasl = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
     for fault, faults in FAULTS.items():
         server = Server([b"x\r\n"], password="another", token="another", sasl=sasl, apop=True, faults=faults)
-        options: dict[str, Any] = {"security": "none", "timeout": patience(fault), "utf8": False}
+        options: dict[str, Any] = {"security": "none", "timeout": timeout_for(fault), "utf8": False}
         with server:
             for way in WAYS:
                 caplog.clear()
@@ -293,7 +293,7 @@ def test_a_failing_login_by_hand_shows_no_secret(caplog: pytest.LogCaptureFixtur
                 caplog.clear()
                 with (
                     case(fault, number),
-                    Connection(server.host, server.port, security="none", timeout=patience(fault)) as pop,
+                    Connection(server.host, server.port, security="none", timeout=timeout_for(fault)) as pop,
                 ):
                     try:
                         attempt(pop)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import pymailbox
+import pymailbox.mailbox
 from tests import ROOT
 
 PACKAGE = ROOT / "pymailbox"
@@ -33,6 +35,10 @@ FLOORS = {
 
 #: The pytest plugin is loaded by pytest, and gives what stands above it.
 EXCEPTED = {"pymailbox.testing.plugin"}
+
+
+#: Words that said something to their author only.
+PRIVATE = "desk entry alive doubts impostors manners ordered odd wire draft trust outgoing endpoint patience"
 
 
 def name_of(path: Path) -> str:
@@ -117,16 +123,57 @@ def test_every_module_has_its_place() -> None:
 
 
 def test_names_say_something() -> None:
-    """No module has a name that says nothing."""
+    """No module has a name that says nothing, or one that only its author understands."""
     for name in MODULES:
-        assert not name.rpartition(".")[2].startswith(("util", "helper", "base", "common", "misc")), name
+        words = name.rpartition(".")[2].split("_")
+        assert not words[0].startswith(("util", "helper", "base", "common", "misc")), name
+        assert not set(words) & set(PRIVATE.split()), name
+
+
+def private_names(tree: ast.AST) -> set[str]:
+    """Return the private names that a module defines, in it or in its objects, and those its classes inherit."""
+    names: set[str] = set()
+    homes: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            homes |= {alias.name: node.module or "" for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            names.add(node.attr)
+    for node in ast.walk(tree):
+        for base in node.bases if isinstance(node, ast.ClassDef) else ():
+            home = homes.get(ast.unparse(base).partition("[")[0], "")
+            if home in MODULES:
+                names |= private_names(ast.parse(MODULES[home].read_text("utf-8")))
+    return names
+
+
+def private_names_of_others(source: str) -> Iterator[str]:
+    """Yield each `other._name` whose name the module does not have itself."""
+    tree = ast.parse(source)
+    own = private_names(tree)
+    for node in ast.walk(tree):
+        private = isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__")
+        if private and node.attr not in own:
+            yield ast.unparse(node)
+
+
+def test_nobody_touches_the_private_state_of_another() -> None:
+    """`other._name` stands only in a module that has that name itself."""
+    for name, path in MODULES.items():
+        assert list(private_names_of_others(path.read_text("utf-8"))) == [], name
+    assert list(private_names_of_others("def f(mailbox):\n    return mailbox._opened")) == ["mailbox._opened"]
 
 
 def test_the_protocol_is_pure() -> None:
     """Nothing of the protocol imports a driver, and none of its pure pieces a socket, ssl, asyncio or a clock."""
     drivers = {"connection", "async_connection", "driver", "async_driver", "transport", "async_transport"}
     pure = (
-        "protocol receive_buffer framing session flows command commands listings capabilities deadlines refusal checks"
+        "protocol receive_buffer framing body_meter session flows command commands listings capabilities deadlines"
+        " refusal checks"
     )
     for name in pure.split():
         for node in ast.walk(ast.parse(MODULES[f"pymailbox.pop3.{name}"].read_text("utf-8"))):
@@ -147,10 +194,22 @@ def test_testing_imports_nothing_of_the_rest() -> None:
 
 def test_import_is_cheap() -> None:
     """Nothing heavy is imported before it is needed."""
-    script = (
-        "import sys; import pymailbox; a = set(sys.modules); from pymailbox import Mailbox; b = set(sys.modules);"
-        "print([m for m in ('ssl', 'email', 'asyncio', 'sqlite3', 'attrs', 'socket') if m in a],"
-        "[m for m in ('ssl', 'email.message', 'email.parser', 'asyncio', 'sqlite3', 'html.parser', 'scramp') if m in b])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "[] []"
+    for package in ("pymailbox", "pymailbox.mailbox"):
+        script = (
+            f"import sys; import {package}; a = set(sys.modules); from {package} import Mailbox; b = set(sys.modules);"
+            "print([m for m in ('ssl', 'email', 'asyncio', 'sqlite3', 'attrs', 'socket') if m in a], [m for m in"
+            "('ssl', 'email.message', 'email.parser', 'asyncio', 'sqlite3', 'html.parser', 'scramp') if m in b])"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert done.stdout.strip() == "[] []", package
+
+
+def test_the_public_names_are_there() -> None:
+    """Each package that imports lazily has every name it lists, by `import`, by `dir`, and no other."""
+    for package in (pymailbox, pymailbox.mailbox):
+        assert sorted(package._HOMES) == package.__all__
+        for name in package.__all__:
+            assert getattr(package, name).__name__ == name
+            assert name in dir(package)
+        with pytest.raises(AttributeError, match="no attribute 'Postbox'"):
+            _ = package.Postbox

@@ -35,9 +35,9 @@ def run(*command: str) -> None:
 
 
 def test_mypy() -> None:
-    """`mypy --strict` accepts the programs, and refuses every line that is marked."""
+    """`mypy --strict` accepts the programs and the examples, and refuses every line that is marked."""
     pytest.importorskip("mypy", reason="mypy is not installed; pip install 'pymailbox[test]'")
-    run("mypy", "--strict", "--follow-imports=silent", "tests/typing")
+    run("mypy", "--strict", "--follow-imports=silent", "tests/typing", "examples")
 
 
 def test_pyright() -> None:

@@ -205,7 +205,7 @@ class _Reader:
                 self._bare(words, (), quoted_local=False)
 
     def _add(self, name: str, email: str) -> None:
-        if (name if self.names else email) or email:
+        if email or (name and self.names):
             self.found.append(("" if name.lower() == email.lower() else name, email))
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pymailbox.account import Account
 from pymailbox.diagnosis.report import Diagnosis
@@ -27,23 +28,25 @@ def advise(report: Diagnosis, account: Account) -> Iterator[str]:
 def _about_the_port(report: Diagnosis, account: Account) -> Iterator[str]:
     """Say which URL would do, where this one is for another kind of port."""
     where = f"{account.host}:{account.port}"
-    if account.security == "tls" and report.encryption is None and report.greeting is not None:
-        told = report.capabilities_before_tls
-        if told is not None and "STLS" in told:
+    told = report.capabilities_before_tls
+    if report.failed == "TLS" and account.security == "tls" and report.greeting is not None:
+        if told is None:
+            yield f"This port speaks POP3 without TLS: try pop+starttls://{where}."
+        elif "STLS" in told:
             yield f"This port begins without TLS and offers STLS: use pop+starttls://{where}."
         else:
             yield "This port speaks POP3 without TLS and offers none: try another port (pops:// is usually on 995)."
-    if account.security != "tls" and report.encryption is not None and report.greeting is None:
-        yield f"This port speaks TLS from the first octet: use pops://{where}."
-    elif account.security == "starttls" and account.port == 995 and not report.opened:
-        yield "Port 995 usually speaks TLS from the first octet: try pops://."
-    elif account.security == "tls" and account.port == 110 and not report.opened:
-        yield "Port 110 usually begins without TLS: try pop+starttls://."
+    elif report.failed == "greeting" and report.encryption is not None:
+        yield f"This port speaks TLS from the first byte: use pops://{where}."
+    elif report.failed == "STLS" and told is not None and "STLS" not in told:
+        yield "This port does not offer STLS: try pops://, which is usually on port 995."
+    elif report.failed == "connection" and account.port not in (110, 995):
+        yield "POP3 is usually on port 995 (pops://) or 110 (pop+starttls://)."
 
 
 def _about_tls(report: Diagnosis, account: Account) -> Iterator[str]:
+    told, encryption = report.capabilities_before_tls, report.encryption
     if account.security == "none" and report.greeting is not None:
-        told = report.capabilities_before_tls
         here = " (here it does not leave this machine)" if _is_loopback(account.host) else ""
         if told is not None and "STLS" in told:
             yield (
@@ -52,19 +55,33 @@ def _about_tls(report: Diagnosis, account: Account) -> Iterator[str]:
             )
         else:
             yield f"Password and mail travel in clear text{here}; pops:// on port 995 is the usual way to protect them."
-    if report.encryption is None or report.encryption.certificate is None:
+    if encryption is None or encryption.certificate is None:
         return
-    certificate, left = report.encryption.certificate, report.encryption.certificate.days_left
-    if left is not None and left < 0:
-        yield "The certificate has expired: its operator must renew it (or the clock of this machine is wrong)."
-    elif left is not None and left < _SOON:
-        yield f"The certificate expires in {left} days: its operator should renew it."
-    as_asked = account.security == ("tls" if report.greeting is None else "starttls")
-    if not report.encryption.trusted and as_asked:
+    certificate, left = encryption.certificate, encryption.certificate.days_left
+    if encryption.trusted:
+        if left is not None and left < 0:
+            yield "The certificate has expired: its operator must renew it (or the clock of this machine is wrong)."
+        elif left is not None and left < _SOON:
+            when = f"in {left} days" if left > 1 else "in less than two days"
+            yield f"The certificate expires {when}: its operator should renew it."
+    elif report.failed == "TLS":
+        if certificate.names and not any(_is_for(name, account.host) for name in certificate.names):
+            yield (
+                f"The certificate is for {', '.join(certificate.names[:5])}: use such a name in place of"
+                f" {account.host}, if it is your provider's."
+            )
         yield (
             "If you know that this is the right server, trust its certificate by its fingerprint:"
             f" tls.pinned(fingerprint) with {certificate.fingerprint}."
         )
+
+
+def _is_for(name: str, host: str) -> bool:
+    """Whether a certificate's name is that of the host, by RFC 9525 §6.3."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(name) == ipaddress.ip_address(host)
+    name, host = name.lower(), host.lower().rstrip(".")
+    return name == host or (name.startswith("*.") and name[1:] == host[host.find(".") :])
 
 
 def _about_the_login(report: Diagnosis) -> Iterator[str]:
@@ -98,7 +115,7 @@ def _about_keeping(report: Diagnosis) -> Iterator[str]:
             " session ends. No message was read for this report."
         )
     elif expire is not None:
-        yield f"The server keeps mail for {expire} days only: fetch it before."
+        yield f"The server promises to keep mail for {expire} days only (EXPIRE): fetch it before."
     if (report.greeting or "").startswith("Gpop ready"):
         yield (
             "Gmail hides what was read by POP once QUIT is said, shows some hundred messages a session, and has"

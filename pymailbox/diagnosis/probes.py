@@ -5,6 +5,7 @@ goes on with the next probe in a fresh session.
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from statistics import median
 from typing import Any
@@ -17,7 +18,21 @@ from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Stat
 from pymailbox.pop3.connection import Connection
 
-__all__ = ["capa", "listing", "pipelining", "round_trip", "sample", "sizes", "stable", "stat", "top", "uidl"]
+__all__ = [
+    "capa",
+    "compare",
+    "headed",
+    "listing",
+    "pipelining",
+    "refusal",
+    "round_trip",
+    "sample",
+    "stable",
+    "stat",
+    "top",
+    "uidl",
+    "whole",
+]
 
 _MARGIN = 1000  # lines that a listing may have beyond STAT's count, as mail may arrive in between
 _SMALL = 32 * 1024  # octets; larger messages are not read
@@ -30,23 +45,27 @@ _LEAST_SECONDS = 5.0  # seconds that a pipeline may be silent
 def capa(connection: Connection, findings: Findings) -> None:
     """Ask what it can do now: after the login it is often more."""
     if not connection.session.may_ask_capa:
-        findings.probe("CAPA", False, "it ends the session, or was switched off here; not asked again")
+        if "CAPA" not in findings.report.probes:
+            findings.probe("CAPA", None, "switched off here, so never asked")
         return
     try:
         told = findings.cleaned(connection.run(flows.discover(connection.session)))
     except NotSupported as refused:
-        findings.quirks.add("NO_CAPA_AFTER_LOGIN")
-        findings.probe("CAPA", False, _refusal(refused, findings) + " after login")
+        if "NO_CAPA" in findings.quirks:
+            findings.probe("CAPA", False, refusal(refused, findings))
+        else:
+            findings.quirks.add("NO_CAPA_AFTER_LOGIN")
+            findings.probe("CAPA", False, refusal(refused, findings) + " after login")
     else:
-        findings.learn(capabilities_after_login=told)
+        findings.set(capabilities_after_login=told)
         findings.probe("CAPA", True, "after login too")
 
 
 def stat(connection: Connection, findings: Findings) -> None:
     """Ask how much there is; only then can the account be opened."""
     held = connection.stat()
-    findings.learn(count=held.count, size=held.size, opened=True)
-    findings.reached("mailbox")
+    findings.set(count=held.count, size=held.size, opened=True)
+    findings.stage("mailbox")
 
 
 def round_trip(connection: Connection, findings: Findings) -> None:
@@ -57,7 +76,7 @@ def round_trip(connection: Connection, findings: Findings) -> None:
         with suppress(CommandError):  # a refusal is an answer, too
             connection.noop()
         seconds.append(time.perf_counter() - begun)
-    findings.learn(round_trip=median(seconds))
+    findings.set(round_trip=median(seconds))
 
 
 def listing(connection: Connection, findings: Findings) -> None:
@@ -70,13 +89,13 @@ def listing(connection: Connection, findings: Findings) -> None:
         listed = findings.sizes = connection.execute(commands.list(entries=count + _MARGIN))
     except CommandError as refused:
         findings.quirks.add("NO_LIST")
-        findings.probe("LIST", False, _refusal(refused, findings))
+        findings.probe("LIST", False, refusal(refused, findings))
         return
     known = [octets for octets in listed.values() if octets is not None]
     said = [_counted(len(listed), count, findings)]
     if len(known) == len(listed) and size is not None:
         total = sum(known)
-        said.append("and as many octets as STAT" if total == size else f"{total:,} octets where STAT has {size:,}")
+        said.append("and as many bytes as STAT" if total == size else f"{total:,} bytes where STAT has {size:,}")
     elif len(known) < len(listed):
         said.append(f"{len(listed) - len(known):,} of them without a size")
     findings.probe("LIST", True, ", ".join(said))
@@ -91,7 +110,7 @@ def _counted(lines: int, count: int, findings: Findings) -> str:
 
 def uidl(connection: Connection, findings: Findings) -> None:
     """Ask for the uids: are they there, unique, and as RFC 1939 §7 wants them?"""
-    count, listed = findings.report.count or 0, "UIDL" in findings.report.capabilities()
+    count, listed = findings.report.count or 0, findings.listed("UIDL")
     if not count:
         findings.probe("UIDL", None, "the mailbox is empty")
         return
@@ -100,7 +119,7 @@ def uidl(connection: Connection, findings: Findings) -> None:
         uids = findings.uids = connection.execute(commands.uidl(entries=count + _MARGIN))
     except CommandError as refused:
         findings.quirks.update({"UIDL_REFUSED"} if listed else ())
-        findings.probe("UIDL", False, _refusal(refused, findings))
+        findings.probe("UIDL", False, refusal(refused, findings))
         return
     named = [uid for uid in uids.values() if uid is not None]
     several = len(named) - len(set(named))
@@ -117,7 +136,7 @@ def uidl(connection: Connection, findings: Findings) -> None:
         said.append(f"{odd:,} are longer than 70 characters or have others than visible ASCII")
     if not (several or odd or len(named) < len(uids)):
         said.append(f"all different, {longest} characters at most")
-    if not listed:
+    if listed is False:
         findings.quirks.add("UIDL_UNLISTED")
         said.append("though it is not listed")
     findings.probe("UIDL", True, ", ".join(said))
@@ -138,8 +157,10 @@ def stable(connection: Connection, findings: Findings) -> None:
 
 def pipelining(connection: Connection, findings: Findings) -> None:
     """Send commands ahead, where that is listed, and see whether every answer comes, and in its place."""
-    if "PIPELINING" not in findings.report.capabilities():
-        findings.probe("PIPELINING", None, "not listed, so never tried")
+    listed = findings.listed("PIPELINING")
+    if not listed:
+        reason = "nothing is listed without CAPA" if listed is None else "not listed"
+        findings.probe("PIPELINING", None, f"{reason}, so never tried")
         return
     if not connection.session.protocol.pipelining:
         told = findings.report.capabilities_after_login
@@ -150,11 +171,12 @@ def pipelining(connection: Connection, findings: Findings) -> None:
     seconds = max(_LEAST_SECONDS, 20 * (findings.report.round_trip or 0.0))
     connection.timeout = seconds if usual is None else min(usual, seconds)
     try:
-        pairs: list[Command[Any]] = [commands.stat(), commands.noop()] * (_DEPTH // 2)
-        answers = list(connection.pipeline(pairs))
+        # A NOOP that ends the session by itself would say nothing of pipelining.
+        other: Command[Any] = commands.stat() if findings.report.round_trip is None else commands.noop()
+        answers = list(connection.pipeline([commands.stat(), other] * (_DEPTH // 2)))
     finally:
         connection.timeout = usual
-    if any(isinstance(answer, Stat) and answer.count != count for answer in answers[::2]):
+    if any(isinstance(answer, Stat) and answer.count != count for answer in answers):
         raise ProtocolError("STAT returned a different count when pipelined")
     findings.probe("PIPELINING", True, f"{_DEPTH} commands sent ahead were answered in their order")
 
@@ -170,52 +192,18 @@ def sample(findings: Findings) -> tuple[int, ...]:
     return tuple(sorted(number for _, number in small))
 
 
-def top(connection: Connection, findings: Findings) -> None:
-    """Ask TOP for the headers of the sample, or of the first message where no size is known."""
-    refusal = ""
-    for number in sample(findings) or (1,):
-        try:
-            findings.tops[number] = connection.top(number, 0)
-        except CommandError as refused:
-            refusal = _refusal(refused, findings)
-    listed = "TOP" in findings.report.capabilities()
-    blocks = list(findings.tops.values())
-    if not blocks:
-        findings.quirks.update({"TOP_REFUSED"} if listed else ())
-        findings.probe("TOP", False, refusal)
-        return
-    said = []
-    if not listed:
-        findings.quirks.add("TOP_UNLISTED")
-        said.append("though it is not listed")
-    if refusal:
-        said.append(f"{refusal} for some messages")
-    if any(block[:3].upper() == b"+OK" for block in blocks):
-        findings.quirks.add("TWO_STATUS_LINES_FOR_TOP")
-    if any(_parted(block)[1] for block in blocks):
-        findings.quirks.add("TOP_IGNORES_COUNT")
-        said.append("with more of the message than was asked for")
-    findings.probe("TOP", True, ", ".join(said))
+def headed(findings: Findings) -> tuple[int, ...]:
+    """Return the numbers of the messages to try TOP with: those of the sample, or the first ones."""
+    return sample(findings) or tuple(range(1, min(findings.report.count or 0, _SAMPLES) + 1))
 
 
-def sizes(connection: Connection, findings: Findings) -> None:
-    """Read the sample, and compare with what LIST and TOP gave."""
-    for number in sample(findings):
-        listed = findings.sizes[number] or 0
-        raw = _whole(connection, number)
-        if raw is None:
-            findings.quirks.add("NO_RETR")
-        else:
-            findings.quirks.update(() if len(raw) == listed else {"SIZES_LIE"})
-            headers = findings.tops.get(number)
-            if headers is not None and _parted(headers)[0] != _parted(raw)[0]:
-                findings.quirks.add("TOP_OTHER_HEADERS")
-        check = SizeCheck(number, listed, None if raw is None else len(raw))
-        findings.learn(sizes=(*findings.report.sizes, check))
+def top(connection: Connection, number: int) -> bytes:
+    """Ask TOP for the headers of a message."""
+    return connection.top(number, 0)
 
 
-def _whole(connection: Connection, number: int) -> bytes | None:
-    """Return a message, None where it is refused; one that is far larger than it was listed ends the session."""
+def whole(connection: Connection, number: int) -> bytes:
+    """Read a message; one that is far larger than it was listed ends the session."""
     chunks: list[bytes] = []
     octets = 0
 
@@ -223,14 +211,61 @@ def _whole(connection: Connection, number: int) -> bytes | None:
         nonlocal octets
         octets += len(chunk)
         if octets > _LARGEST:
-            raise ProtocolError(f"message {number} is listed as small and goes on beyond {_LARGEST:,} octets")
+            raise ProtocolError(f"message {number} is listed as small and goes on beyond {_LARGEST:,} bytes")
         chunks.append(chunk)
 
-    try:
-        connection.retr(number, take)
-    except CommandError:
-        return None
+    connection.retr(number, take)
     return b"".join(chunks)
+
+
+def compare(findings: Findings) -> None:
+    """Say what the messages that were asked for show, of themselves and of the server."""
+    tops = {number: answer.octets for number, answer in findings.tops.items() if answer.octets is not None}
+    raws = {number: answer.octets for number, answer in findings.wholes.items() if answer.octets is not None}
+    if findings.tops:
+        _judge_top(findings, tops, raws)
+    checks = tuple(
+        SizeCheck(number, findings.sizes[number] or 0, len(raws[number]) if number in raws else None)
+        for number in findings.wholes
+    )
+    findings.set(sizes=checks)
+    findings.quirk("NO_RETR", [number for number, answer in findings.wholes.items() if answer.refused])
+    findings.quirk("SIZES_LIE", [check.number for check in checks if check.received not in (None, check.listed)])
+
+
+def _judge_top(findings: Findings, tops: dict[int, bytes], raws: dict[int, bytes]) -> None:
+    listed, missing = findings.listed("TOP"), findings.tops.keys() - tops.keys()
+    said = []
+    if tops and listed is False:
+        findings.quirks.add("TOP_UNLISTED")
+        said.append("though it is not listed")
+    for problem in dict.fromkeys(findings.tops[number].problem for number in sorted(missing)):
+        said.append(f"{problem} for {_numbered([n for n in missing if findings.tops[n].problem == problem])}")
+    more = [number for number, block in tops.items() if _parted(block)[1]]
+    if more:
+        said.append(f"with more than was asked for of {_numbered(more)}")
+    other = [number for number in tops.keys() & raws.keys() if _parted(tops[number])[0] != _parted(raws[number])[0]]
+    if other:
+        said.append(f"with other headers than by RETR of {_numbered(other)}")
+    findings.quirk("TOP_IGNORES_COUNT", more)
+    findings.quirk("TOP_OTHER_HEADERS", other)
+    doubled = [number for number, block in tops.items() if _ok(block) and not _ok(raws.get(number, b""))]
+    if any(number in raws for number in doubled):  # then it is not the message that begins so
+        findings.quirks.add("TWO_STATUS_LINES_FOR_TOP")
+    findings.quirk("TWO_STATUS_LINES_FOR_TOP", doubled)
+    # A single message without TOP may be the fault of the message, unless RETR gives it.
+    fails = not tops and (len(missing) > 1 or bool(missing & raws.keys()))
+    if fails and listed and all(answer.refused for answer in findings.tops.values()):
+        findings.quirks.add("TOP_REFUSED")
+    findings.probe("TOP", True if tops else False if fails else None, ", ".join(said))
+
+
+def _ok(block: bytes) -> bool:
+    return block[:3].upper() == b"+OK"
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    return f"{'message' if len(numbers) == 1 else 'messages'} {', '.join(map(str, sorted(numbers)))}"
 
 
 def _parted(block: bytes) -> tuple[bytes, bytes]:
@@ -242,5 +277,6 @@ def _parted(block: bytes) -> tuple[bytes, bytes]:
     return header.strip(b"\n"), body.strip(b"\n")
 
 
-def _refusal(refused: CommandError | NotSupported, findings: Findings) -> str:
-    return f"refused ({findings.clean(refused.response or 'without words')})"
+def refusal(refused: CommandError | NotSupported, findings: Findings) -> str:
+    """Return a refusal in a few words."""
+    return f"refused ({findings.clean(refused.response or 'without a reason')})"

@@ -42,7 +42,7 @@ MEANINGS = {
     "DUPLICATE_UIDS": "several messages have the same uid; such a uid does not say which one is meant.",
     "HANGS_ON_CAPA": "it never answers when asked for its capabilities.",
     "NEW_UIDS_EACH_SESSION": "the uids were others in the second session; they name nothing beyond a session.",
-    "NO_RETR": "it refused to give a message that it lists.",
+    "NO_RETR": "it refused to give messages that it lists.",
     "ODD_UIDS": "some uids are longer than 70 characters or have others than visible ASCII (RFC 1939 §7).",
     "TOP_OTHER_HEADERS": "TOP and RETR give different headers for the same message.",
     "TOP_UNLISTED": "TOP works without being listed.",

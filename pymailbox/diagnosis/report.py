@@ -4,21 +4,35 @@ Pure. Every text that came from a server has been made harmless before it gets h
 secrets replaced.
 """
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from attrs import asdict, field, frozen
 
+from pymailbox.display import wrapped
 from pymailbox.pop3.capabilities import Capabilities
 
-__all__ = ["Certificate", "Diagnosis", "Encryption", "Probe", "SizeCheck", "Stage"]
+__all__ = ["Certificate", "Diagnosis", "Encryption", "Probe", "SizeCheck", "Stage", "Step"]
 
 #: How far it came. "mailbox": logged in, and STAT answered.
 Stage = Literal["nothing", "connection", "TLS", "greeting", "login", "mailbox"]
 
-_INDENT = 18
+#: What can fail on the way to the mailbox, in the order in which it is tried.
+Step = Literal["host name", "connection", "TLS", "greeting", "CAPA", "STLS", "password", "login", "STAT"]
+
+_FAILED: dict[Step, str] = {
+    "host name": "the host name was not found",
+    "connection": "there is no connection",
+    "TLS": "the TLS handshake failed",
+    "greeting": "there was no positive POP3 greeting",
+    "CAPA": "asking for the capabilities (CAPA) failed",
+    "STLS": "starting TLS (STLS) failed",
+    "password": "getting the password failed",
+    "login": "the login failed",
+    "STAT": "the login succeeded, and STAT failed",
+}
+_LABEL = 12  # columns; a SHA-256 after it still fits into 79
 _KEPT_TOGETHER = 40  # columns; a longer capability may be parted between two lines
 
 
@@ -67,9 +81,9 @@ class SizeCheck:
     """One message whose size was compared."""
 
     number: int
-    #: Octets by LIST.
+    #: Bytes by LIST.
     listed: int
-    #: Octets that RETR gave; None where it gave the message not at all.
+    #: Bytes that RETR gave; None where it was refused.
     received: int | None
 
 
@@ -83,6 +97,8 @@ class Diagnosis:
     >>> report = diagnose("pop://me@127.0.0.1:1", "secret")
     >>> report.opened, report.reached, len(report.problems)
     (False, 'nothing', 1)
+    >>> report.failed
+    'connection'
     """
 
     #: The account as a POP URL, without the password.
@@ -91,6 +107,8 @@ class Diagnosis:
     opened: bool = False
     #: How far it came.
     reached: Stage = "nothing"
+    #: The step that failed, described by the first of the problems; None where none did, or none could be tried.
+    failed: Step | None = None
     #: What went wrong, in the order in which it did.
     problems: tuple[str, ...] = ()
     greeting: str | None = None
@@ -102,7 +120,7 @@ class Diagnosis:
     mechanisms: tuple[str, ...] = ()
     #: The one that was used last, whether it was taken or refused.
     mechanism: str | None = None
-    #: Messages and octets by STAT.
+    #: Messages and bytes by STAT.
     count: int | None = None
     size: int | None = None
     #: Seconds, the median of some NOOPs.
@@ -129,69 +147,60 @@ class Diagnosis:
 
     def text(self, width: int = 79) -> str:
         """Return the report for a person, lines wrapped to `width` columns."""
-        parts = [self.url, "", *_wrapped(self._verdict(), width)]
-        if not self.opened and self.problems:
-            parts += _wrapped(self.problems[0], width, "  ", "  ")
-        for title, lines in (
+        verdict, reasons = self._verdict(), self.problems[: not self.opened]
+        lines = [self.url, "", *wrapped("", verdict, width)]
+        lines += [line for reason in reasons for line in wrapped("  ", reason, width)]
+        for title, entries in (
             ("Connection", self._connection()),
             ("Capabilities", self._capabilities()),
             ("Login", self._login()),
             ("What really works", self._works()),
+            ("Quirks of this server", [("-", f"{name}: {meaning}") for name, meaning in self.quirks.items()]),
+            ("Problems", [("-", problem) for problem in self.problems[len(reasons) :]]),
+            ("Advice", [("-", advice) for advice in self.advice]),
         ):
-            shown = [line for name, text in lines if text for line in _entry(name, text, width)]
-            if shown:
-                parts += ["", title, *shown]
-        for title, texts in (
-            ("Quirks of this server", [f"{name}: {meaning}" for name, meaning in self.quirks.items()]),
-            ("Problems", list(self.problems[0 if self.opened else 1 :])),
-            ("Advice", list(self.advice)),
-        ):
-            if texts:
-                parts += ["", title]
-                parts += [line for text in texts for line in _wrapped(text, width, "  - ", "    ")]
-        return "\n".join(parts)
+            labelled = [("  - " if name == "-" else f"  {name:<{_LABEL}} ", text) for name, text in entries if text]
+            if labelled:
+                lines += ["", title, *(line for label, text in labelled for line in wrapped(label, text, width))]
+        return "\n".join(lines)
 
     # --- the sections -------------------------------------------------------------------------------------
 
     def _verdict(self) -> str:
         if self.opened:
-            size = "" if self.size is None else f", {self.size:,} octets"
-            return f"The account can be opened: {self.count} {'message' if self.count == 1 else 'messages'}{size}."
-        came = {
-            "nothing": "there is no connection",
-            "connection": "stopped after the connection",
-            "TLS": "stopped after TLS",
-            "greeting": "stopped after the greeting",
-        }.get(self.reached, "stopped after the login")
-        return f"The account cannot be opened; {came}:" if self.problems else f"The account was not opened; {came}."
+            size = "" if self.size is None else f", {self.size:,} bytes"
+            return f"The account can be opened: {_messages(self.count or 0)}{size}."
+        if self.failed is None:
+            return "The account was not opened:"
+        return f"The account cannot be opened: {_FAILED[self.failed]}."
 
     def _connection(self) -> Iterator[tuple[str, str]]:
-        yield "greeting", self.greeting or ("(without words)" if self.greeting is not None else "")
+        yield "greeting", self.greeting or ("(empty)" if self.greeting is not None else "")
         tls = self.encryption
         if tls is not None:
             facts = ", ".join(filter(None, (tls.version, tls.cipher)))
             yield "TLS", facts if tls.trusted else f"{facts} (not verified; nobody logged in through it)"
             certificate = tls.certificate
             if certificate is not None:
-                yield "certificate for", ", ".join(certificate.names)
+                yield "issued to", ", ".join(certificate.names)
                 yield "issued by", certificate.issuer
                 yield "valid", _validity(certificate)
                 yield "SHA-256", certificate.fingerprint
-        elif self.greeting is not None and not self.url.startswith("pops"):
+        elif self.greeting is not None:
             yield "TLS", "none"
         if self.round_trip is not None:
             yield "round trip", f"{self.round_trip * 1000:.1f} ms"
 
     def _capabilities(self) -> Iterator[tuple[str, str]]:
-        before = None
-        for name, now in (
-            ("before TLS", self.capabilities_before_tls),
+        shown = None
+        for name, told in (
+            ("before TLS" if self.encryption else "at login", self.capabilities_before_tls),
             ("after TLS", self.capabilities_after_tls),
             ("after login", self.capabilities_after_login),
         ):
-            if now is not None:
-                yield name, "the same" if now == before else _lines_of(now)
-                before = now
+            if told is not None:
+                yield name, "the same" if told == shown else _listed(told)
+                shown = told
 
     def _login(self) -> Iterator[tuple[str, str]]:
         yield "offered", ", ".join(self.mechanisms)
@@ -205,13 +214,17 @@ class Diagnosis:
             yield "sizes", _compared(self.sizes)
 
 
+def _messages(count: int) -> str:
+    return f"{count:,} {'message' if count == 1 else 'messages'}"
+
+
 def _compared(checks: tuple[SizeCheck, ...]) -> str:
     wrong = [check for check in checks if check.received != check.listed]
     if not wrong:
-        return f"as listed ({len(checks)} {'message' if len(checks) == 1 else 'messages'} read)"
-    return "; ".join(
-        f"message {check.number} is listed with {check.listed} octets and "
-        + ("is not given" if check.received is None else f"has {check.received}")
+        return f"as listed ({_messages(len(checks))} read)"
+    return f"of {_messages(len(checks))} read, " + "; ".join(
+        f"number {check.number} is listed with {check.listed:,} bytes and "
+        + ("is not given" if check.received is None else f"has {check.received:,}")
         for check in wrong
     )
 
@@ -220,31 +233,20 @@ def _validity(certificate: Certificate) -> str:
     since, until, left = certificate.valid_from, certificate.valid_until, certificate.days_left
     if since is None or until is None or left is None:
         return ""
-    spoken = f"{left} days left" if left >= 0 else "expired"
-    return f"{since:%Y-%m-%d} to {until:%Y-%m-%d} ({spoken})"
+    if left < 0:
+        state = "expired"
+    elif since > datetime.now(UTC):
+        state = "not valid yet"
+    else:
+        state = f"{left:,} days left" if left > 1 else "less than two days left"
+    return f"{since:%Y-%m-%d} to {until:%Y-%m-%d} ({state})"
 
 
-def _lines_of(capabilities: Capabilities) -> str:
-    lines = [" ".join((name, *values)) for name, values in capabilities.items()]
+def _listed(told: Capabilities) -> str:
+    lines = [" ".join((name, *values)) for name, values in told.items()]
     lines = [line.replace(" ", "\u00a0") if len(line) < _KEPT_TOGETHER else line for line in lines]
     more = len(lines) - 100
     return ", ".join(lines[:100]) + (f", and {more} more" if more > 0 else "") if lines else "(none)"
-
-
-def _entry(name: str, text: str, width: int) -> list[str]:
-    return _wrapped(text, width, f"  {name:<{_INDENT - 2}}", " " * _INDENT)
-
-
-def _wrapped(text: str, width: int, first: str = "", others: str = "") -> list[str]:
-    lines = textwrap.wrap(
-        text,
-        max(width, 40),
-        initial_indent=first,
-        subsequent_indent=others,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
-    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def _plain(value: object) -> object:

@@ -10,26 +10,30 @@ send it, and after a login that failed nothing is tried again.
 """
 
 import re
+import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
 from pymailbox.diagnosis import certificate, probes
 from pymailbox.diagnosis.advice import advise, may_expire
-from pymailbox.diagnosis.findings import Findings
+from pymailbox.diagnosis.findings import Answer, Findings
 from pymailbox.diagnosis.quirks import explained
 from pymailbox.diagnosis.report import Diagnosis
 from pymailbox.display import secret
-from pymailbox.errors import ConnectionLost, MailboxError, MailboxLocked, NotSupported, ProtocolError, Timeout, TLSError
+from pymailbox.errors import CommandError, ConnectionLost, MailboxError, MailboxLocked, NotSupported, Timeout, TLSError
+from pymailbox.mailbox.abstract import plan_of
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.pop3 import flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow
+from pymailbox.pop3.settings import ConnectionSettings
 
 __all__ = ["DiagnosisRun"]
 
@@ -51,173 +55,209 @@ class DiagnosisRun:
     """One diagnosis of the account of a mailbox that is never opened itself."""
 
     mailbox: Mailbox
+    _settings: ConnectionSettings = field(init=False, repr=False)
+    _utf8: bool = field(init=False)
     _findings: Findings = field(init=False)
-    _may_ask_capa: bool = field(default=True, init=False)
+    #: Every one that was made; all are closed in the end.
+    _connections: list[Connection] = field(factory=list, init=False, repr=False)
+    _may_ask_capa: bool = field(init=False)
+    #: The quirk that CAPA seems to have shown, and its error, until something else is answered without CAPA.
+    _capa_suspected: tuple[str, MailboxError] | None = field(default=None, init=False)
     _pipelining_broke: bool = field(default=False, init=False)
     _logins: int = field(default=0, init=False)
     _password: Any = field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.mailbox._opened is not None:
-            raise ValueError("the mailbox is open; close it first, as most servers let one session in at a time")
-        if self.mailbox._settings.sock is not None:
+        self._settings, self._utf8 = plan_of(self.mailbox)
+        if self._settings.sock is not None:
             raise ValueError("a diagnosis connects several times, so it cannot use the socket of a caller")
         account = self.mailbox.account
-        self._password = _asked_once(account.password)
         self._findings = Findings(Diagnosis(url=account.url))
-        self._may_ask_capa = self.mailbox._settings.capa
+        self._password = _asked_once(account.password, self._findings)
+        self._may_ask_capa = self._settings.capa
 
     def run(self) -> None:
         """Do it all; `conclude` gives the report."""
-        connection = self._arrive()
-        if connection is None:
-            return
         try:
-            if self._may_enter(connection) and self._enter(connection):
+            connection = self._connect()
+            if connection is not None and self._may_log_in(connection) and self._log_in_once(connection):
                 connection = self._survey(connection)
                 if connection is not None and self._findings.report.count:
                     self._read(connection)
         finally:
-            if connection is not None:
+            for connection in self._connections:
                 connection.close()
 
     def conclude(self) -> Diagnosis:
         """Return the report of what was found, with quirks and advice."""
         findings = self._findings
-        findings.clean_again()
+        if self._capa_suspected is not None:
+            findings.problem(f"CAPA: {self._capa_suspected[1]}")
+        if not findings.report.opened and findings.report.reached != "login":
+            findings.disproved.add("OTHER_AUTH_FORM")  # the other form did not work either
+        probes.compare(findings)
+        findings.redact_again()
         report = evolve(findings.report, quirks=explained(findings.all_quirks()))
         return evolve(report, advice=tuple(advise(report, self.mailbox.account)))
 
-    # --- arriving -----------------------------------------------------------------------------------------
+    # --- connecting ---------------------------------------------------------------------------------------
 
     def _connection(self, **changes: Any) -> Connection:
-        settings = evolve(self.mailbox._settings, **({"capa": self._may_ask_capa} | changes))
+        settings = evolve(self._settings, **({"capa": self._may_ask_capa} | changes))
         if self._pipelining_broke:
             settings = evolve(settings, pipelining=False)
         connection = Connection.from_settings(settings)
+        self._connections.append(connection)
         self._findings.sessions.append(connection.session)
         return connection
 
-    def _arrive(self) -> Connection | None:
-        """Connect and come to where the login is due: greeting, TLS, capabilities before and after it."""
+    def _connect(self) -> Connection | None:
+        """Come to where the login is due: greeting, TLS, capabilities before and after it."""
         findings, security = self._findings, self.mailbox.account.security
         connection = self._connection()
         session = connection.session
         try:
+            findings.step = "connection"
             connection.connect()
-            findings.reached("connection")
+            findings.stage("connection")
             if security == "tls":
                 self._see_tls(connection)
+            findings.step = "greeting"
             connection.run(flows.greet(session, "none"))
-            findings.learn(greeting=findings.clean(session.greeting))
-            findings.reached("greeting")
+            findings.set(greeting=findings.clean(session.greeting))
+            findings.stage("greeting")
             if security != "tls":
-                findings.learn(capabilities_before_tls=self._capabilities(connection))
+                findings.set(capabilities_before_tls=self._capabilities(connection))
             if security == "starttls":
+                findings.step = "STLS"
                 connection.run(flows.start_tls(session))
+                self._capa_is_to_blame()
                 self._see_tls(connection)
             if security != "none":
-                findings.learn(capabilities_after_tls=self._capabilities(connection))
+                findings.set(capabilities_after_tls=self._capabilities(connection))
         except _NoCapa:
             connection.close()
-            return self._arrive()
+            return self._connect()
         except MailboxError as error:
             connection.close()
-            if isinstance(error, TLSError) and findings.report.reached == "nothing":
-                findings.reached("connection")
-            findings.problem(error)
-            self._look_closer(error)
+            self._explain(error, connection)
             return None
-        except BaseException:
-            connection.close()
-            raise
         return connection
+
+    def _explain(self, error: MailboxError, connection: Connection) -> None:
+        """Note what failed on the way to the login, and look closer at it."""
+        findings = self._findings
+        if findings.step == "connection":
+            if connection.opened:
+                findings.stage("connection")
+                findings.step = "TLS"
+            elif isinstance(error.__cause__, socket.gaierror | UnicodeError):
+                findings.step = "host name"
+        elif findings.step == "STLS" and isinstance(error, TLSError):
+            findings.step = "TLS"
+        findings.fail(error)
+        self._inspect(error)
 
     def _capabilities(self, connection: Connection) -> Capabilities | None:
         """Ask CAPA; None where it is refused. A server that hangs up on it, or hangs, is not asked again."""
         if not self._may_ask_capa:
             return None
-        usual = connection.timeout
+        findings, usual = self._findings, connection.timeout
+        findings.step = "CAPA"
         connection.timeout = _least(usual, _CAPA_SECONDS)
         try:
-            return self._findings.cleaned(connection.run(flows.discover(connection.session)))
+            return findings.cleaned(connection.run(flows.discover(connection.session)))
         except NotSupported:
-            self._findings.quirks.add("NO_CAPA")
+            findings.quirks.add("NO_CAPA")
             return None
         except (ConnectionLost, Timeout) as error:
-            self._findings.quirks.add("HANGS_ON_CAPA" if isinstance(error, Timeout) else "CLOSES_ON_CAPA")
+            self._capa_suspected = ("HANGS_ON_CAPA" if isinstance(error, Timeout) else "CLOSES_ON_CAPA", error)
             self._may_ask_capa = False
             raise _NoCapa from error
         finally:
             connection.timeout = usual
 
+    def _capa_is_to_blame(self) -> None:
+        """Note that a server that did not survive CAPA answers other commands."""
+        if self._capa_suspected is not None:
+            self._findings.quirks.add(self._capa_suspected[0])
+            self._findings.probe("CAPA", False, "it ends the session, so not asked again")
+            self._capa_suspected = None
+
     def _see_tls(self, connection: Connection) -> None:
-        channel = connection.session.tls
-        if channel is not None:
-            self._findings.learn(encryption=certificate.examine(channel, self._with_context, self._to_tls))
+        seen = certificate.examine(connection.session.tls, self._with_context, self._to_tls)
+        self._findings.set(encryption=seen)
         if self._findings.report.reached == "connection":
-            self._findings.reached("TLS")
+            self._findings.stage("TLS")
 
     def _with_context(self, context: ssl.SSLContext) -> Connection:
-        return self._connection(
-            ssl_context=context, timeout=_least(self.mailbox._settings.timeout, _LOOK_SECONDS), capa=False
-        )
+        return self._connection(ssl_context=context, timeout=_least(self._settings.timeout, _LOOK_SECONDS), capa=False)
 
     def _to_tls(self, connection: Connection) -> None:
         connection.connect()
         if connection.security == "starttls":
             connection.run(flows.greet(connection.session, "starttls"))
 
-    def _look_closer(self, error: MailboxError) -> None:
+    def _inspect(self, error: MailboxError) -> None:
         """Find out why it did not come to the login: the certificate, or the wrong kind of port. Nobody logs in."""
-        account, findings = self.mailbox.account, self._findings
-        seconds = _least(self.mailbox._settings.timeout, _LOOK_SECONDS)
-        if isinstance(error, TLSError):
-            if findings.report.encryption is None:
-                findings.learn(encryption=certificate.look(self._with_context, self._to_tls))
-            if account.security == "tls" and findings.report.encryption is None:
-                plain = self._connection(security="none", timeout=seconds, capa=False)
-                try:
-                    with plain as pop:
-                        findings.learn(greeting=findings.clean(pop.greeting))
-                        findings.learn(capabilities_before_tls=findings.cleaned(pop.capa()))
-                except MailboxError:
-                    return  # no POP3 without TLS either; the first error says what there is to say
-        elif isinstance(error, Timeout | ProtocolError | ConnectionLost) and findings.report.reached == "connection":
+        findings, security = self._findings, self.mailbox.account.security
+        if findings.step == "TLS":
+            findings.set(encryption=certificate.look(self._with_context, self._to_tls))
+            if security == "tls" and findings.report.encryption is None:
+                self._try_without_tls()
+        elif findings.step == "greeting" and security != "tls" and not isinstance(error, CommandError):
+            seconds = _least(self._settings.timeout, _LOOK_SECONDS)
             found = certificate.look(
                 lambda context: self._connection(security="tls", ssl_context=context, timeout=seconds, capa=False),
                 Connection.connect,
             )
-            findings.learn(encryption=found)
+            findings.set(encryption=found)
+
+    def _try_without_tls(self) -> None:
+        """See whether the port speaks POP3 without TLS; where it does not, the first error says it all."""
+        findings = self._findings
+        seconds = _least(self._settings.timeout, _LOOK_SECONDS)
+        try:
+            plain = self._connection(security="none", timeout=seconds, capa=False)
+        except ValueError as refused:
+            findings.problem(f"the port was not tried without TLS: {refused}")
+            return
+        with suppress(MailboxError), plain as pop:
+            findings.set(greeting=findings.clean(pop.greeting))
+            findings.set(capabilities_before_tls=findings.cleaned(pop.capa()))
 
     # --- the login ----------------------------------------------------------------------------------------
 
-    def _may_enter(self, connection: Connection) -> bool:
+    def _may_log_in(self, connection: Connection) -> bool:
         findings, account = self._findings, self.mailbox.account
         told = findings.report.capabilities()
         listed = [*told.sasl, *(["USER"] if "USER" in told else ())]
         if _TIMESTAMP.search(connection.greeting):
             listed.append("APOP")
-        findings.learn(mechanisms=tuple(listed))
+        findings.set(mechanisms=tuple(listed))
         external = "EXTERNAL" in told.sasl and connection.session.secure
         if account.password is None and account.auth is None and not external:
-            findings.problem("no password was given, so nothing after the login was examined")
+            findings.problem("no password was given, so the login and all after it was not examined")
             return False
         return True
 
-    def _enter(self, connection: Connection) -> bool:
+    def _log_in_once(self, connection: Connection) -> bool:
         """Log in, once: another try after a refusal could lock the account."""
         findings = self._findings
         seen: list[str] = []
+        findings.step = "login"
         try:
             self._log_in(connection, seen)
         except (MailboxError, ValueError) as error:
             connection.close()
-            findings.learn(mechanism=_mechanism(seen))
-            findings.problem(error)
+            if isinstance(error, CommandError):
+                self._capa_is_to_blame()
+            findings.set(mechanism=_mechanism(seen))
+            findings.fail(error)
             return False
-        findings.learn(mechanism=_mechanism(seen))
-        findings.reached("login")
+        self._capa_is_to_blame()
+        findings.set(mechanism=_mechanism(seen))
+        findings.stage("login")
         return True
 
     def _log_in(self, connection: Connection, seen: list[str]) -> None:
@@ -225,7 +265,7 @@ class DiagnosisRun:
 
         account, session = self.mailbox.account, connection.session
         self._logins += 1
-        if self.mailbox._utf8:
+        if self._utf8:
             connection.run(flows.ask_utf8(session))
         connection.run(_watched(login.login(session, account.user, self._password, account.auth), seen))
 
@@ -239,7 +279,8 @@ class DiagnosisRun:
         if self._logins >= _SESSIONS:
             findings.problem(f"{_SESSIONS} sessions were not enough; the rest was not examined")
             return None
-        for pause in (*_PAUSES, None):
+        pauses = iter(_PAUSES)
+        while True:
             connection = self._connection()
             try:
                 connection.connect()
@@ -249,38 +290,43 @@ class DiagnosisRun:
                 return connection
             except MailboxError as error:
                 connection.close()
+                pause = next(pauses, None)
                 if pause is None or not isinstance(error, MailboxLocked):
                     findings.problem(f"a further session could not be opened: {error}")
                     return None
-            except BaseException:
-                connection.close()
-                raise
             time.sleep(pause)
-        return None
 
     # --- in the mailbox -----------------------------------------------------------------------------------
 
     def _survey(self, connection: Connection) -> Connection | None:
         """Ask what leaves no trace; return the session to read in, None where there is none."""
         findings = self._findings
-        current: Connection | None = connection
+        current: Connection | None = self._probe("CAPA", probes.capa, connection)
+        if current is None or not self._count(current):
+            return current
         for name, probe in (
-            ("CAPA", probes.capa),
-            ("STAT", probes.stat),
             ("NOOP", probes.round_trip),
             ("LIST", probes.listing),
             ("UIDL", probes.uidl),
             ("PIPELINING", probes.pipelining),
         ):
             current = self._probe(name, probe, current)
-            if current is None or (name == "STAT" and not findings.report.opened):
-                return current
         if current is None or findings.report.capabilities().login_delay:
             return current
         self._leave(current)
         if not findings.report.count:
             return None
         return self._again()
+
+    def _count(self, connection: Connection) -> bool:
+        """Ask STAT: only where it works can the account be opened."""
+        self._findings.step = "STAT"
+        try:
+            probes.stat(connection, self._findings)
+        except MailboxError as error:
+            self._findings.fail(error)
+            return False
+        return True
 
     def _probe(
         self, name: str, probe: Callable[[Connection, Findings], None], connection: Connection | None
@@ -292,20 +338,21 @@ class DiagnosisRun:
         try:
             probe(connection, findings)
         except MailboxError as error:
-            if name in ("STAT", "NOOP", "RETR"):  # what must work is not listed as a probe
+            if name == "NOOP":  # what must work is not listed as a probe
                 findings.problem(f"{name}: {error}")
             else:
                 findings.probe(name, False, findings.clean(str(error)))
-            if connection.session.protocol.failure is None:
-                return connection
-            connection.close()
             self._pipelining_broke = self._pipelining_broke or name == "PIPELINING"
             self._may_ask_capa = self._may_ask_capa and name != "CAPA"
-            return None if name in ("STAT", "RETR") else self._again()
-        except BaseException:
-            connection.close()
-            raise
+            return self._unbroken(connection)
         return connection
+
+    def _unbroken(self, connection: Connection) -> Connection | None:
+        """Return the session, or a fresh one where it broke; None where there can be none."""
+        if connection.session.protocol.failure is None:
+            return connection
+        connection.close()
+        return self._again()
 
     def _leave(self, connection: Connection) -> None:
         """Say QUIT, which commits nothing, as nothing was marked and nothing read."""
@@ -317,16 +364,39 @@ class DiagnosisRun:
             self._findings.probe("QUIT", True, "")
 
     def _read(self, connection: Connection) -> None:
-        """Look at a few messages, and leave without QUIT."""
+        """Look at a few messages. No QUIT follows."""
+        findings = self._findings
         current = self._probe("UIDL", probes.stable, connection)
-        current = self._probe("TOP", probes.top, current)
-        if not may_expire(self._findings.report):
-            current = self._probe("RETR", probes.sizes, current)
-        if current is not None:
-            current.close()
+        current = self._each(probes.top, probes.headed(findings), findings.tops, current)
+        if not may_expire(findings.report):
+            self._each(probes.whole, probes.sample(findings), findings.wholes, current)
+
+    def _each(
+        self,
+        ask: Callable[[Connection, int], bytes],
+        numbers: Iterable[int],
+        answers: dict[int, Answer],
+        connection: Connection | None,
+    ) -> Connection | None:
+        """Ask for messages one by one; a session that breaks over one may be the fault of that one, over two is not."""
+        findings, broken = self._findings, 0
+        for number in numbers:
+            if connection is None or broken == 2:
+                break
+            try:
+                answers[number] = Answer(ask(connection, number))
+            except CommandError as refused:
+                answers[number] = Answer(problem=probes.refusal(refused, findings), refused=True)
+            except MailboxError as error:
+                broken += 1
+                answers[number] = Answer(problem=findings.clean(str(error.args[0])))
+                if answers is findings.wholes:
+                    findings.problem(f"RETR: {error}")
+                connection = self._unbroken(connection)
+        return connection
 
 
-def _asked_once(password: Any) -> Any:
+def _asked_once(password: Any, findings: Findings) -> Any:
     """Return a password that is asked for once, however many sessions there are."""
     if not callable(password):
         return password
@@ -334,10 +404,9 @@ def _asked_once(password: Any) -> Any:
 
     def ask() -> Any:
         if not answers:
-            answer = password()
-            if not isinstance(answer, str):
-                return answer  # a coroutine, or nothing: the login says what is wrong with it
-            answers.append(secret(answer))
+            step, findings.step = findings.step, "password"
+            answers.append(secret(password()))
+            findings.step = step
         return answers[0]
 
     return ask

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-__all__ = ["AbstractMailbox", "MailboxOptions"]
+__all__ = ["AbstractMailbox", "MailboxOptions", "plan_of"]
 
 E = TypeVar("E", bound=AbstractMessage[Any])
 C = TypeVar("C", bound=AbstractConnection)
@@ -240,6 +240,13 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
         raise TypeError(f"{name} cannot be pickled or copied: it is one session; make a new one from its account")
+
+
+def plan_of(mailbox: AbstractMailbox[Any, Any, Any]) -> tuple[ConnectionSettings, bool]:
+    """Return how a mailbox would connect, and whether it would ask for UTF8; ValueError where it is open."""
+    if mailbox._opened is not None:
+        raise ValueError("the mailbox is open; close it first, as most servers let one session in at a time")
+    return mailbox._settings, mailbox._utf8
 
 
 def _refuse_coroutines(account: Account) -> None:

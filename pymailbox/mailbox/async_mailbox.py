@@ -136,7 +136,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         """
         opened = self._require_open()
         self._check_fresh()
-        if opened.alive:
+        if opened.usable:
             await self.close()
         self._opened = None
         await self.open()

@@ -121,7 +121,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         """
         opened = self._require_open()
         self._check_fresh()
-        if opened.alive:
+        if opened.usable:
             self.close()
         self._opened = None
         self.open()

@@ -71,7 +71,7 @@ class OpenMailbox(Generic[E, C]):
         self.read_content = Content.from_bytes
 
     @property
-    def alive(self) -> bool:
+    def usable(self) -> bool:
         """Whether the session can still be used."""
         return self.state.session.protocol.failure is None
 

@@ -27,7 +27,7 @@ _MARGIN = 1000  # lines a listing may have beyond the count of STAT: mail may ar
 class MessageCache(Generic[M]):
     """The messages somebody holds, by number, and which of their bodies are kept.
 
-    `inbox[3] is inbox[3]` while anyone holds it. Bodies belong to messages that are alive, are dropped least
+    `inbox[3] is inbox[3]` while anyone holds it. Bodies belong to messages that somebody holds, are dropped least
     recently used first beyond the limit, and the last one read is kept in any case.
 
     The dead are swept out now and then. They do not report themselves: Python swallows a Ctrl-C that comes while the

@@ -73,7 +73,7 @@ class AbstractConnection:
         self._settings = settings
         self._ssl_context = settings.ssl_context
         self._clock = settings.clock
-        #: What is known of this connection; for the flows of the floor above.
+        #: What is known of this connection; for flows.
         self.session = Session(
             settings.host,
             settings.limits,

@@ -1,7 +1,7 @@
 """AsyncConnection: POP3 over asyncio, one coroutine a command.
 
 The same names as `Connection`, whose twin it is; commands, protocol, flows and errors are the same. What waits is in
-`aio_driver`. A session is for one task at a time: a second one gets `ConcurrentUse`. A cancellation while a reply is
+`async_driver`. A session is for one task at a time: a second one gets `ConcurrentUse`. A cancellation while a reply is
 due closes the connection at once, and nothing is committed.
 """
 

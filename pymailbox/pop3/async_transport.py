@@ -160,11 +160,11 @@ class AsyncTransport(asyncio.Protocol):
         await asyncio.sleep(0)
         return self.take()
 
-    async def exchange(self, outgoing: bytes, left: Left) -> bytes:
-        """Send `outgoing` while reading; return the first octets received, empty at the end of the stream."""
-        if outgoing and not self._ended and self._transport is not None:
-            self._transport.write(outgoing)
-        del outgoing  # it may be a password: a traceback that shows variables does not show it
+    async def exchange(self, to_send: bytes, left: Left) -> bytes:
+        """Send `to_send` while reading; return the first octets received, empty at the end of the stream."""
+        if to_send and not self._ended and self._transport is not None:
+            self._transport.write(to_send)
+        del to_send  # it may be a password: a traceback that shows variables does not show it
         while (data := self.take()) is None:
             await self._wait(left())
         if not data and self._failure is not None:

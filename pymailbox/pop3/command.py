@@ -15,7 +15,7 @@ from pymailbox.pop3.refusal import refusal
 
 __all__ = ["Body", "Chunk", "Command", "Note", "Reply", "Verb"]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 #: Called with the name of a quirk and what was seen: `note("SPACES_BEFORE_UID", "1   abc")`.
 Note = Callable[[str, str], None]
@@ -66,12 +66,12 @@ class Chunk:
 
 
 @frozen(eq=False)
-class Verb(Generic[T]):
+class Verb(Generic[T_co]):
     """What all commands of one kind have in common."""
 
     name: bytes
     #: Reads a positive reply; may raise `ProtocolError`.
-    parse: Callable[[Reply, Note], T]
+    parse: Callable[[Reply, Note], T_co]
     body: Body = Body.NONE
     #: Whether nothing may be in flight before it, nor be sent after it until it is answered.
     barrier: bool = False
@@ -85,10 +85,10 @@ class Verb(Generic[T]):
 
 
 @frozen(repr=False)
-class Command(Generic[T]):
+class Command(Generic[T_co]):
     """One command, ready to be sent in any session."""
 
-    verb: Verb[T]
+    verb: Verb[T_co]
     #: The arguments as octets, checked: no control characters.
     arguments: bytes = b""
     #: How many octets the reply is expected to have; a hint for the window.
@@ -128,7 +128,7 @@ class Command(Generic[T]):
     def __repr__(self) -> str:
         return f"<Command {self.redacted}>"
 
-    def read(self, reply: Reply, note: Note) -> T | CommandError:
+    def read(self, reply: Reply, note: Note) -> T_co | CommandError:
         """Return the value that `reply` gives, or its refusal as a value."""
         if reply.status == b"-ERR":
             verb = self.verb

@@ -11,7 +11,7 @@ it yields               it is sent
 `Stream(command, sink)` the octets; the chunks of the body go to `sink`
 `StartTLS()`            None, when the handshake is done; nothing may be buffered before it
 `Reconnect()`           None, on a fresh connection; asked for once at most, never with the caller's own socket
-`Callback(function)`    what the caller's function returned (a driver may await it), through `secrets.secret`
+`Callback(function)`    what the caller's function returned (a driver may await it), through `display.secret`
 ======================  ===================================================================================
 
 Every other `MailboxError` is thrown in too, so that a flow can react; the session has failed by then. A flow does

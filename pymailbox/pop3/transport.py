@@ -122,13 +122,13 @@ class Transport:
         except OSError:
             return b""
 
-    def exchange(self, outgoing: bytes, left: Left) -> bytes:
-        """Send all of `outgoing` while reading; return the first octets read, empty at the end of the stream."""
+    def exchange(self, to_send: bytes, left: Left) -> bytes:
+        """Send all of `to_send` while reading; return the first octets read, empty at the end of the stream."""
         sock = self.sock
         want_read, want_write = self._wants
-        if outgoing:
-            self._unsent += outgoing
-            del outgoing  # it may be a password: a traceback that shows variables does not show it
+        if to_send:
+            self._unsent += to_send
+            del to_send  # it may be a password: a traceback that shows variables does not show it
         while True:
             write = bool(self._unsent)
             if write:

@@ -49,7 +49,7 @@ class ClientSocket:
     stop: socket.socket
     out: DelayLine
     into: DelayLine | None
-    patience: float | None = None  # seconds of silence after which the client is told to go
+    autologout: float | None = None  # seconds of silence after which the client is told to go
     reads_while_writing: bool = True
     strict: bool = False  # only CRLF ends a line
     partial: bool = False  # the lines just given came in pieces
@@ -70,7 +70,7 @@ class ClientSocket:
         *,
         latency: float = 0.0,
         faults: tuple[Fault, ...] = (),
-        patience: float | None = None,
+        autologout: float | None = None,
     ) -> "ClientSocket":
         """Take over a connected socket; `latency` is seconds each way."""
         sock.setblocking(False)
@@ -79,7 +79,7 @@ class ClientSocket:
         for fault in faults:
             (out if fault.toward == "client" else into).arm(fault)
         delayed = latency or any(fault.toward == "server" for fault in faults)
-        client = cls(sock, stop, out, into if delayed else None, patience)
+        client = cls(sock, stop, out, into if delayed else None, autologout)
         client._selector.register(sock, selectors.EVENT_READ)
         client._selector.register(stop, selectors.EVENT_READ)
         client._heard = monotonic()
@@ -228,7 +228,7 @@ class ClientSocket:
             self._blocked = 0
         if room and events & selectors.EVENT_READ:
             self._take(self._receive())
-        elif self.patience is not None and not events and monotonic() >= self._heard + self.patience:
+        elif self.autologout is not None and not events and monotonic() >= self._heard + self.autologout:
             raise Idle("idle")
 
     def _write(self) -> bool:
@@ -292,8 +292,8 @@ class ClientSocket:
 
     def _deadline(self) -> float | None:
         times = [self.out.due() if not self._blocked else None, self.into.due() if self.into else None]
-        if self.patience is not None:
-            times.append(self._heard + self.patience)
+        if self.autologout is not None:
+            times.append(self._heard + self.autologout)
         if self.endless and not self._blocked:
             times.append(0.0)
         return min((time for time in times if time is not None), default=None)

@@ -90,7 +90,7 @@ class Conversation:
                 self._answer_all(lines)
             self.socket.flush()
         except Idle:
-            self.socket.patience = None
+            self.socket.autologout = None
             self.socket.send(err("idle for too long"))
             self.socket.flush()
             raise

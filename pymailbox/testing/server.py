@@ -5,10 +5,10 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
-from attrs import define, field, fields
+from attrs import Attribute, define, field, fields
 
 from pymailbox.testing.authenticator import Authenticator
 from pymailbox.testing.certificates import Certificates
@@ -37,6 +37,18 @@ def _apart(quirks: Quirk | Iterable[Quirk]) -> frozenset[Quirk]:
 
 def _faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return tuple(faults)
+
+
+def _check_flag(_: object, attribute: "Attribute[bool]", value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
+
+
+def _check_source(_: object, __: "Attribute[Any]", value: object) -> None:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError("source must be a list of mails or a path: give one mail as [mail]")
+    if not isinstance(value, (str, os.PathLike, Iterable)):
+        raise TypeError(f"source must be a list of mails or a path, not {type(value).__name__}")
 
 
 @define(eq=False)
@@ -74,7 +86,7 @@ class Server:
     - `autologout`: seconds of silence after which the client is told to go.
     """
 
-    source: Source = field(default=(), repr=False)
+    source: Source = field(default=(), repr=False, validator=_check_source)
     user: str = field(default="me", kw_only=True)
     password: str = field(default="secret", kw_only=True, repr=False)
     users: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False)
@@ -82,27 +94,27 @@ class Server:
     host: str = field(default="127.0.0.1", kw_only=True)
     port: int = field(default=0, kw_only=True)
     ssl_context: ssl.SSLContext | None = field(default=None, kw_only=True)
-    commit: bool = field(default=False, kw_only=True)
+    commit: bool = field(default=False, kw_only=True, validator=_check_flag)
     greeting: str = field(default="pymailbox test server ready", kw_only=True)
     capabilities: Iterable[str] | None = field(default=None, kw_only=True)
-    pipelining: bool = field(default=True, kw_only=True)
-    uidl: bool = field(default=True, kw_only=True)
-    top: bool = field(default=True, kw_only=True)
-    utf8: bool = field(default=True, kw_only=True)
+    pipelining: bool = field(default=True, kw_only=True, validator=_check_flag)
+    uidl: bool = field(default=True, kw_only=True, validator=_check_flag)
+    top: bool = field(default=True, kw_only=True, validator=_check_flag)
+    utf8: bool = field(default=True, kw_only=True, validator=_check_flag)
     lang: Mapping[str, str] = field(factory=lambda: {"en": "English", "de": "Deutsch"}, kw_only=True)
     expire: str = field(default="NEVER", kw_only=True)
     login_delay: int = field(default=0, kw_only=True)
     sasl: Iterable[str] = field(default=("PLAIN",), kw_only=True, converter=_upper)
     token: str | Callable[[str, str], bool] | None = field(default=None, kw_only=True, repr=False)
-    apop: bool = field(default=False, kw_only=True)
-    plaintext: bool = field(default=True, kw_only=True)
-    lock: bool = field(default=True, kw_only=True)
+    apop: bool = field(default=False, kw_only=True, validator=_check_flag)
+    plaintext: bool = field(default=True, kw_only=True, validator=_check_flag)
+    lock: bool = field(default=True, kw_only=True, validator=_check_flag)
     lock_wait: float = field(default=0.25, kw_only=True)
     latency: float = field(default=0.0, kw_only=True)
     autologout: float | None = field(default=None, kw_only=True)
     quirks: frozenset[Quirk] = field(default=frozenset(), kw_only=True, converter=_apart)
     faults: tuple[Fault, ...] = field(default=(), kw_only=True, converter=_faults)
-    log_secrets: bool = field(default=False, kw_only=True)
+    log_secrets: bool = field(default=False, kw_only=True, validator=_check_flag)
     maildrops: dict[str, Maildrop] = field(factory=dict, init=False, repr=False)
     _certificates: Certificates | None = field(default=None, init=False, repr=False)
     _listener: Listener | None = field(default=None, init=False, repr=False)
@@ -153,7 +165,7 @@ class Server:
         record = SessionRecord(len(self._records) + 1)
         self._records.append(record)
         plan = FaultPlan.for_session(self.faults, record.number)
-        client = ClientSocket.over(sock, stop, latency=self.latency, faults=plan.from_start, patience=self.autologout)
+        client = ClientSocket.over(sock, stop, latency=self.latency, faults=plan.from_start, autologout=self.autologout)
         settings = SessionSettings(**{option.name: getattr(self, option.name) for option in fields(SessionSettings)})
         return Conversation.of(settings, record, client, plan).run
 

@@ -7,6 +7,7 @@ are not kept out of the files meanwhile: this is for tests and demonstrations, n
 
 import os
 import re
+import stat
 import tempfile
 import time
 from collections import Counter
@@ -80,10 +81,13 @@ class Memory:
         self._mails = [mail for mail in self._mails if mail not in gone]
 
     def add(self, octets: bytes) -> None:
+        if not isinstance(octets, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a mail must be bytes, not {type(octets).__name__}")
+        octets = bytes(octets)
         name = self._prefix + fingerprint(octets)
         self._seen[name] += 1
         uid = name if self._seen[name] == 1 else b"%s-%d" % (name, self._seen[name])
-        self._mails.append(StoredMail.verbatim(uid, bytes(octets)))
+        self._mails.append(StoredMail.verbatim(uid, octets))
 
 
 @define(eq=False)
@@ -169,6 +173,14 @@ class Folder(_Files):
         return fingerprint(os.fsencode(name), _mail.content)
 
 
+def _copy_rights(model: Path, path: Path) -> None:
+    """Give a file the mode and the owner of another; OSError where that is not permitted."""
+    status = model.stat()
+    if os.name != "nt":
+        os.chown(path, status.st_uid, status.st_gid)  # first: it may clear bits of the mode
+    path.chmod(stat.S_IMODE(status.st_mode))
+
+
 _SEPARATOR = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*(?:\n|\Z)")
 _QUOTED = re.compile(rb"(?m)^>(>*From )")
 _TO_QUOTE = re.compile(rb"(?m)^(>*From )")
@@ -176,7 +188,10 @@ _TO_QUOTE = re.compile(rb"(?m)^(>*From )")
 
 @define(eq=False)
 class Mbox:
-    """An mbox file, read whole, `>From ` unquoted (mboxrd). Deleting writes a new file and renames it."""
+    """An mbox file, read whole, `>From ` unquoted (mboxrd).
+
+    Deleting writes a new file of the same mode and owner, and renames it.
+    """
 
     path: Path
     _known: dict[bytes, StoredMail] = Factory(dict)
@@ -190,10 +205,16 @@ class Mbox:
         gone = {mail.uid for mail in mails}
         kept = b"".join(segment for uid, _, segment in self._read() if uid not in gone)
         self._gone |= gone
-        handle, beside = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-        os.close(handle)
-        Path(beside).write_bytes(kept)
-        Path(beside).replace(self.path)
+        path = self.path.resolve()  # a symbolic link stays one
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        beside = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(kept)
+            _copy_rights(path, beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     def add(self, octets: bytes) -> None:
         line = f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()

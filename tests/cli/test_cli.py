@@ -165,6 +165,17 @@ def test_show_raw_and_save(server: Server, capfdbinary: pytest.CaptureFixture[by
     assert b"nowhere/7.eml: No such file" in capfdbinary.readouterr().err
 
 
+def test_show_save_says_what_failed(capsys: Captured, tmp_path: Path) -> None:
+    """A place that cannot be written is named as it was given; a lost connection is no matter of the file."""
+    with Server(SAMPLES, password=SECRET, faults=[Fault.cut(5, command="RETR", nth=None)]) as server:
+        assert main(["show", server.url, "1", "--save", str(tmp_path / "1.eml")]) == 1
+        assert "closed the connection" in capsys.readouterr().err
+    with Server(SAMPLES, password=SECRET) as server:
+        assert main(["show", server.url, "1", "--save", str(tmp_path / "none" / "1.eml")]) == 1
+        assert f"{tmp_path / 'none' / '1.eml'}: No such file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_show_a_message_that_is_not_there(server: Server, capsys: Captured) -> None:
     """0 is wrong usage; 999 is an answer."""
     assert usage("show", server.url, "0") == 2
@@ -481,7 +492,7 @@ def test_demo(capsys: Captured) -> None:
 def test_doctor(server: Server, capsys: Captured) -> None:
     """A report for a person or a program; status 0 where the account could be opened."""
     assert main(["doctor", server.url]) == 0
-    assert "The account can be opened: 10 messages, 3,881 octets." in capsys.readouterr().out
+    assert "The account can be opened: 10 messages, 3,881 bytes." in capsys.readouterr().out
     assert main(["doctor", server.url, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["opened"] is True
@@ -499,11 +510,11 @@ def test_doctor_of_an_account_that_cannot_be_opened(capsys: Captured, monkeypatc
     with Server(SAMPLES, password=SECRET, security="tls") as server:
         assert main(["doctor", server.url]) == 1
         out = capsys.readouterr().out
-        assert "stopped after the connection" in out
+        assert "The account cannot be opened: the TLS handshake failed." in out
         assert "--pin" in out
         assert main(["doctor", "--ca", str(server.ca), server.url]) == 1
         out += capsys.readouterr().out
-    assert "stopped after the greeting" in out
+    assert "The account cannot be opened: the login failed." in out
     assert "wrong-one" not in out
 
 

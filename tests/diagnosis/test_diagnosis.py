@@ -7,8 +7,10 @@ import ast
 import datetime
 import json
 import logging
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -21,13 +23,15 @@ from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.diagnosis.report import Certificate, Encryption
 from pymailbox.display import printable
-from pymailbox.pop3 import Capabilities, Connection, tls
+from pymailbox.pop3 import Capabilities, Connection, scram, tls
 from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.client_socket import ClientSocket
+from pymailbox.testing.proxy import Proxy
 from pymailbox.testing.quirky_lines import QuirkyLines
 from pymailbox.testing.samples import SAMPLES
 from tests.authority import DAY, Authority, server_context
+from tests.pop3.test_proxy import Connect, proxy
 from tests.servers import RealServer, trusting
 from tests.testing.by_hand import case, settle
 from tests.timing import GENEROUS, Clock
@@ -106,8 +110,11 @@ def harmless(report: Diagnosis) -> None:
     """Every report is plain data, has nothing in it that a terminal would obey, and fits its width."""
     for text in (str(report), json.dumps(report.as_dict(), ensure_ascii=False), report.text(60)):
         assert all(line.isprintable() for line in text.split("\n"))
+    words = [word for text in (*report.problems, report.greeting or "") for word in text.split()]
+    assert all(len(line) <= 79 for line in str(report).split("\n")) or max(map(len, words)) > 60
     assert report.opened == (report.reached == "mailbox")
     assert report.opened or report.problems
+    assert not (report.opened and report.failed)
     assert all(name in MEANINGS for name in report.quirks)
 
 
@@ -181,6 +188,11 @@ def test_an_account_and_a_mailbox_will_do() -> None:
             diagnose(mailbox, "secret")
         with mailbox, pytest.raises(ValueError, match="close it first"):
             diagnose(mailbox)
+        with (
+            socket.create_connection((server.host, server.port)) as sock,
+            pytest.raises(ValueError, match="socket of a caller"),
+        ):
+            diagnose(account, sock=sock)
 
 
 def test_utf8_and_pipelining_options_are_those_of_the_mailbox() -> None:
@@ -244,7 +256,6 @@ SEEN = [
     (Quirk.TOP_ONE_LINE, "TOP_OTHER_HEADERS", ""),
     (Quirk.TOP_OTHER_HEADERS, "TOP_OTHER_HEADERS", ""),
     (Quirk.TWO_STATUS_LINES_FOR_TOP, "TWO_STATUS_LINES_FOR_TOP", ""),
-    (Quirk.ONE_UNREADABLE, "NO_RETR", ""),
     (Quirk.EXTRA_BLANK_LINE, "SIZES_LIE", ""),
     (Quirk.AUTH_NEEDS_TWO_LINES, "OTHER_AUTH_FORM", ""),
 ]
@@ -260,6 +271,90 @@ def test_quirks_are_found() -> None:
             assert name in report.quirks
             assert name in str(report)
             assert word in " ".join(report.advice)
+
+
+#: What the first message shows by itself, what all do, and the quirk that the server has then, if any.
+ODD_MESSAGES: list[tuple[str, Callable[[int | None], Fault], str]] = [
+    ("RETR refused", lambda nth: Fault.replace("RETR", nth, reply=b"-ERR damaged\r\n"), "NO_RETR"),
+    (
+        "RETR of another size",
+        lambda nth: Fault.replace("RETR", nth, reply=b"+OK\r\n" + MAIL % 0 + b"!\r\n.\r\n"),
+        "SIZES_LIE",
+    ),
+    (
+        "TOP with a body",
+        lambda nth: Fault.replace("TOP", nth, reply=b"+OK\r\nA: b\r\n\r\nbody\r\n.\r\n"),
+        "TOP_IGNORES_COUNT",
+    ),
+    (
+        "TOP of other headers",
+        lambda nth: Fault.replace("TOP", nth, reply=b"+OK\r\nA: b\r\n\r\n.\r\n"),
+        "TOP_OTHER_HEADERS",
+    ),
+    ("TOP refused", lambda nth: Fault.replace("TOP", nth, reply=b"-ERR damaged\r\n"), "TOP_REFUSED"),
+    ("TOP hangs up", lambda nth: Fault.cut(2, command="TOP", nth=nth, session=None if nth is None else 2), ""),
+    ("RETR hangs up", lambda nth: Fault.cut(2, command="RETR", nth=nth, session=None if nth is None else 2), ""),
+]
+
+
+def test_one_odd_message_is_not_the_server() -> None:
+    """What one message shows is told of that message; what several show is told of the server."""
+    for name, fault, quirk in ODD_MESSAGES:
+        with case(name, "one"):
+            with Server(MAILS, faults=[fault(1)], lock_wait=GENEROUS) as server:
+                report = examined(server)
+            assert report.opened
+            assert report.quirks == {}
+            assert report.probes["TOP"].works
+            assert not any("TOP" in advice for advice in report.advice)
+            told = f"{report.probes['TOP'].detail} {report.sizes[0]} {report.problems}"
+            assert "message 1" in told or "number=1" in told
+        with case(name, "all"):
+            with Server(MAILS, faults=[fault(None)], lock_wait=GENEROUS) as server:
+                report = examined(server)
+            assert quirk in report.quirks or not quirk
+            assert report.probes["TOP"].works == (name not in ("TOP refused", "TOP hangs up"))
+
+
+def test_the_only_message_is_not_the_server_either() -> None:
+    """With one message nothing is told of the server but what cannot be the message's."""
+    for name, fault, quirk in ODD_MESSAGES:
+        with case(name), Server(MAILS[:1], faults=[fault(None)], lock_wait=GENEROUS) as server:
+            report = examined(server)
+            # A message that RETR gives and TOP does not is not the message's fault.
+            assert set(report.quirks) == ({quirk} if name == "TOP refused" else set())
+    for mails, expected in ((MAILS[:1], {"TWO_STATUS_LINES_FOR_TOP"}), ([b"+OK then\r\nA: b\r\n\r\nx\r\n"], set())):
+        quirks = Quirk.TWO_STATUS_LINES_FOR_TOP if expected else ()
+        with case(mails), Server(mails, quirks=quirks) as server:
+            assert set(examined(server).quirks) == expected
+    faults = [Fault.replace(verb, None, reply=b"-ERR damaged\r\n") for verb in ("TOP", "RETR")]
+    with Server(MAILS[:1], faults=faults) as server:
+        report = examined(server)
+        assert report.probes["TOP"].works is None
+        assert report.quirks == {}
+
+
+def test_a_quirk_that_something_else_explains_is_none() -> None:
+    """A server that answers nothing is not one that dislikes CAPA, another form of AUTH or pipelines."""
+    with Server(MAILS, faults=[Fault.cut(0, command="AUTH", nth=None)]) as server:
+        report = examined(server)
+        assert (report.failed, report.quirks) == ("login", {})
+    for fault in (Fault.cut, Fault.stall):
+        faults = [fault(command=command, nth=None) for command in ("CAPA", "USER", "AUTH")]
+        with case(fault), Server(MAILS, faults=faults) as server:
+            report = examined(server)
+            assert (report.failed, report.quirks) == ("login", {})
+            assert "CAPA" in report.problems[1]
+            assert not any("capa=False" in advice for advice in report.advice)
+    with Server(MAILS, faults=[Fault.cut(command="NOOP", nth=None)], lock_wait=GENEROUS) as server:
+        report = examined(server)
+        assert report.probes["PIPELINING"].works
+        assert report.quirks == {}
+    for quirks, options in ((Quirk.NO_CAPA, {}), (Quirk.CLOSES_ON_CAPA, {}), ((), {"capa": False})):
+        with case(quirks, options), Server(MAILS, quirks=quirks, lock_wait=GENEROUS) as server:
+            report = examined(server, **options)
+            assert not {"UIDL_UNLISTED", "TOP_UNLISTED"} & set(report.quirks)
+            assert report.probes["UIDL"].listed is None
 
 
 HARMLESS = [
@@ -332,7 +427,60 @@ def break_probe(command: str, fault: str) -> None:
         assert report.probes[command].works is False
     else:
         assert report.problems
-    assert report.probes["PIPELINING"].works or command == "NOOP"
+    assert report.probes["PIPELINING"].works
+
+
+def test_a_refused_list_is_the_servers() -> None:
+    """Sizes are unknown then: TOP is tried on the first messages, and nothing is read."""
+    with Server(MAILS, faults=[Fault.replace("LIST", None, reply=b"-ERR no\r\n")]) as server:
+        report = examined(server)
+        assert not any(line.startswith("RETR") for line in server.log)
+    assert set(report.quirks) == {"NO_LIST"}
+    assert report.probes["LIST"].works is False
+    assert report.probes["TOP"].works
+
+
+def test_a_pipeline_whose_answers_are_others() -> None:
+    """STAT counts otherwise within a pipeline: PIPELINING does not work, and the advice is to do without."""
+    with Server(MAILS, faults=[Fault.replace("STAT", 3, reply=b"+OK 4 1\r\n")], lock_wait=GENEROUS) as server:
+        report = examined(server)
+    assert report.probes["PIPELINING"].works is False
+    assert any("pipelining=False" in text for text in report.advice)
+
+
+def test_further_sessions_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, unwanted so soon, or too many: the report says what was not examined, and the account can be opened."""
+    monkeypatch.setattr(run, "time", SimpleNamespace(sleep=lambda _: None))
+    hung = [Fault.cut(command=command, nth=None) for command in ("NOOP", "LIST", "UIDL", "TOP", "RETR")]
+    for name, options, word in (
+        (
+            "refused",
+            {"faults": [Fault.replace("AUTH", None, reply=b"-ERR [AUTH] no\r\n", session=2)]},
+            "could not be opened",
+        ),
+        (
+            "locked",
+            {"faults": [Fault.replace("AUTH", None, reply=b"-ERR [IN-USE] no\r\n", session=n) for n in range(2, 9)]},
+            "another session holds the mailbox",
+        ),
+        (
+            "refused in between",
+            {
+                "faults": [
+                    Fault.cut(command="NOOP"),
+                    Fault.replace("AUTH", None, reply=b"-ERR [AUTH] no\r\n", session=2),
+                ]
+            },
+            "could not be opened",
+        ),
+        ("unwanted", {"login_delay": 60, "faults": [Fault.cut(command="LIST")]}, "time between two logins"),
+        ("too many", {"faults": hung}, "5 sessions were not enough"),
+    ):
+        with case(name), Server(MAILS, lock_wait=GENEROUS, **options) as server:  # type: ignore[arg-type]
+            report = examined(server)
+            assert report.opened
+            assert any(word in problem for problem in report.problems)
+            assert sum(line.startswith("AUTH") for line in server.log) <= 5
 
 
 def test_a_message_that_does_not_end() -> None:
@@ -341,6 +489,79 @@ def test_a_message_that_does_not_end() -> None:
         report = examined(server)
     assert report.opened
     assert any("goes on" in problem for problem in report.problems)
+
+
+# --- the step that fails ---------------------------------------------------------------------------------------
+
+#: How the server is, how its account is given, the step that fails, and a word of how the report says so.
+STEPS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, str]] = [
+    ("a greeting of -ERR", {"quirks": Quirk.REFUSES_SERVICE}, {}, "greeting", "greeting"),
+    ("IMAP", {"quirks": Quirk.GREETS_AS_IMAP}, {}, "greeting", "greeting"),
+    ("no greeting", {"faults": [Fault.stall(command="GREETING")]}, {}, "greeting", "greeting"),
+    ("hangs up at once", {"faults": [Fault.cut(command="GREETING")]}, {}, "greeting", "greeting"),
+    ("nonsense for CAPA", {"faults": [Fault.replace("CAPA", None, reply=b"what?\r\n")]}, {}, "CAPA", "CAPA"),
+    ("no STLS", {}, {"scheme": "pop+starttls"}, "STLS", "STLS"),
+    ("STLS refused", {"security": "starttls", "quirks": Quirk.STLS_REFUSED}, {}, "STLS", "STLS"),
+    ("text after STLS", {"security": "starttls", "quirks": Quirk.PLAINTEXT_BEHIND_STLS}, {}, "STLS", "STLS"),
+    ("an unknown authority", {"security": "tls"}, {"ssl_context": None}, "TLS", "TLS handshake"),
+    ("the same with STLS", {"security": "starttls"}, {"ssl_context": None}, "TLS", "TLS handshake"),
+    ("no TLS on this port", {}, {"scheme": "pops"}, "TLS", "TLS handshake"),
+    ("a wrong password", {}, {"password": "wrong-one"}, "login", "login failed"),
+    ("no user", {}, {"user": ""}, "login", "login failed"),
+    ("hangs up at login", {"faults": [Fault.cut(command="AUTH", nth=None)]}, {}, "login", "login failed"),
+    ("a locked mailbox", {"faults": [Fault.replace("AUTH", None, reply=b"-ERR [IN-USE] x\r\n")]}, {}, "login", "login"),
+    ("no password", {}, {"password": None}, None, "was not opened"),
+    ("STAT refused", {"quirks": Quirk.STAT_REFUSED}, {}, "STAT", "STAT failed"),
+    ("hangs up at STAT", {"faults": [Fault.cut(command="STAT", nth=None)]}, {}, "STAT", "STAT failed"),
+    ("nothing wrong", {}, {}, None, "can be opened"),
+]
+
+
+def test_the_step_that_failed_is_named() -> None:
+    """A refused password is not the greeting: report and verdict name what failed, and the first problem says why."""
+    for name, how, account, step, word in STEPS:
+        with case(name), Server(MAILS, **how) as server:
+            given: dict[str, Any] = {"timeout": 20.0, "password": "secret"} | account
+            scheme, user = given.pop("scheme", server.url.partition(":")[0]), given.pop("user", "me@")
+            if server.security != "none" and "ssl_context" not in given:
+                given["ssl_context"] = server.client_context()
+            report = diagnose(f"{scheme}://{user}127.0.0.1:{server.port}", given.pop("password"), **given)
+            harmless(report)
+            left_alone(server)
+            assert report.failed == step
+            assert word in str(report).split("\n")[2]
+            assert report.opened or report.problems
+
+
+def test_the_step_before_any_server() -> None:
+    """A name that is unknown, a port that nobody listens on, and a password that cannot be had are three things."""
+    report = diagnose("pops://me@no-such-host.invalid", SECRET)
+    assert (report.failed, report.advice) == ("host name", ())
+    assert "host name was not found" in str(report)
+    report = diagnose("pop://me@127.0.0.1:1", SECRET)
+    assert report.failed == "connection"
+    assert "there is no connection" in str(report)
+
+    def password() -> str:
+        raise ValueError("the keyring has no such password")
+
+    with Server(MAILS) as server:
+        report = examined(server, password=password)
+    assert report.failed == "password"
+    assert "getting the password failed" in str(report)
+
+
+def test_through_an_http_proxy() -> None:
+    """What an HTTP proxy cannot do is not tried, and is told; the first problem is the failure."""
+    with Server(MAILS) as server, proxy(Connect(server.port)) as port:
+        report = diagnose("pops://me@pop.example.com", SECRET, proxy=f"http://me:{SECRET}@127.0.0.1:{port}")
+    harmless(report)
+    assert (report.failed, report.greeting) == ("TLS", None)
+    assert "not tried without TLS" in report.problems[1]
+    assert SECRET not in str(report)
+    with Server(MAILS, security="tls") as server, proxy(Connect(server.port)) as port:
+        options: dict[str, Any] = {"ssl_context": server.client_context(), "proxy": f"http://127.0.0.1:{port}"}
+        assert diagnose("pops://me@localhost", "secret", **options).opened
 
 
 # --- what goes wrong before the mailbox -----------------------------------------------------------------------
@@ -461,6 +682,7 @@ def test_a_certificate_that_nobody_signed(security: Any) -> None:
     ("names", "options", "word"),
     [
         (("localhost", "127.0.0.1"), {"since": -9 * DAY, "until": -DAY}, "has expired"),
+        (("localhost", "127.0.0.1"), {"since": 9 * DAY, "until": 19 * DAY}, "not valid yet"),
         (("elsewhere.example",), {}, "another"),
         (("localhost", "127.0.0.1"), {"own": True}, "self-signed"),
     ],
@@ -476,6 +698,92 @@ def test_what_is_wrong_with_a_certificate(tmp_path: Path, names: Any, options: A
     assert report.encryption is not None
     assert report.encryption.certificate is not None
     assert set(report.encryption.certificate.names) == set(names)
+
+
+def test_advice_is_about_what_was_seen() -> None:
+    """Another port, name or option is advised where what was seen speaks for it, and not by the port number alone."""
+    seen = Encryption(True, "TLSv1.3", "X", Certificate("00", ("pop.example.com",)))
+    other = evolve(seen, trusted=False)
+    hello = Capabilities.from_lines(["USER"])
+    stls = Capabilities.from_lines(["USER", "STLS"])
+    for url, facts, expected in (
+        ("pop+starttls://pop.example.com:995", {"failed": "login", "greeting": "", "encryption": seen}, []),
+        ("pops://pop.example.com:110", {"failed": "login", "greeting": "", "encryption": seen}, []),
+        (
+            "pop+starttls://pop.example.com:995",
+            {"failed": "greeting", "encryption": other},
+            ["use pops://pop.example.com:995"],
+        ),
+        (
+            "pops://pop.example.com:110",
+            {"failed": "TLS", "greeting": "", "capabilities_before_tls": stls},
+            ["use pop+starttls://"],
+        ),
+        (
+            "pops://pop.example.com:110",
+            {"failed": "TLS", "greeting": "", "capabilities_before_tls": hello},
+            ["another port"],
+        ),
+        ("pops://pop.example.com:110", {"failed": "TLS", "greeting": ""}, ["try pop+starttls://"]),
+        ("pops://pop.example.com", {"failed": "TLS"}, []),
+        (
+            "pop+starttls://pop.example.com",
+            {"failed": "STLS", "greeting": "", "capabilities_before_tls": hello},
+            ["try pops://"],
+        ),
+        ("pop+starttls://pop.example.com", {"failed": "STLS", "greeting": "", "capabilities_before_tls": stls}, []),
+        ("pops://pop.example.com:1", {"failed": "connection"}, ["usually on port 995"]),
+        ("pops://pop.example.com", {"failed": "connection"}, []),
+        ("pops://pop.example.com:1", {"failed": "host name"}, []),
+        ("pops://pop.example.com", {"failed": "TLS", "encryption": other}, ["by its fingerprint"]),
+        (
+            "pops://www.example.com",
+            {"failed": "TLS", "encryption": other},
+            ["for pop.example.com: use", "by its fingerprint"],
+        ),
+        (
+            "pop+starttls://pop.example.com",
+            {"failed": "TLS", "greeting": "", "encryption": other},
+            ["by its fingerprint"],
+        ),
+    ):
+        with case(url, facts):
+            given = list(advise(Diagnosis(url=url, **facts), Account.from_url(url)))
+            assert len(given) == len(expected), given
+            assert all(word in text for word, text in zip(expected, given, strict=True)), given
+
+
+def test_a_certificate_that_cannot_be_read() -> None:
+    """Where the server is gone when it is asked again there is the fingerprint at least."""
+    with (
+        Server(MAILS, security="tls") as server,
+        Proxy(server.host, server.port, faults=[Fault.cut(session=3)]) as between,
+    ):
+        report = diagnose(f"pops://me@127.0.0.1:{between.port}", SECRET, timeout=20.0)
+        harmless(report)
+    assert report.encryption is not None
+    assert report.encryption.certificate is not None
+    assert report.encryption.certificate.names == ()
+    assert report.encryption.certificate.fingerprint in str(report)
+    assert not any("certificate is for" in text for text in report.advice)
+
+
+def test_names_of_certificates() -> None:
+    """A certificate with a name of the host, a pattern for it or its address is not for another host (RFC 9525)."""
+    for name, host, same in (
+        ("pop.example.com", "POP.example.com.", True),
+        ("*.example.com", "pop.example.com", True),
+        ("*.example.com", "a.pop.example.com", False),
+        ("*.example.com", "example.com", False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("0:0:0:0:0:0:0:1", "::1", True),
+        ("127.0.0.2", "127.0.0.1", False),
+        ("pop.example.com", "127.0.0.1", False),
+    ):
+        certificate = Certificate("00", (name,))
+        report = Diagnosis(url="", failed="TLS", encryption=Encryption(False, certificate=certificate))
+        said = " ".join(advise(report, Account(host)))
+        assert ("certificate is for" not in said) == same, (name, host)
 
 
 def test_a_certificate_that_ends_soon() -> None:
@@ -531,6 +839,23 @@ def test_gmail_is_known() -> None:
     account = Account("pop.gmail.com")
     report = Diagnosis(url=account.url, greeting="Gpop ready for requests from 192.0.2.1")
     assert any("recent:" in text for text in advise(report, account))
+
+
+def test_advice_about_logins_and_keeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that is missing, a server without passwords, mail that is kept for some days."""
+    account = Account("pop.example.com")
+
+    def advice(**facts: Any) -> str:
+        return " ".join(advise(Diagnosis(url=account.url, **facts), account))
+
+    assert "takes no passwords, only XOAUTH2" in advice(mechanisms=("XOAUTH2",))
+    assert advice(mechanisms=("XOAUTH2",), opened=True) == ""
+    assert advice(mechanisms=("XOAUTH2", "USER")) == ""
+    assert advice(mechanisms=("SCRAM-SHA-256",)) == ""
+    monkeypatch.setattr(scram, "available", lambda: False)
+    assert "pymailbox[scram]" in advice(mechanisms=("SCRAM-SHA-256",))
+    assert "for 5 days" in advice(capabilities_after_login=Capabilities.from_lines(["EXPIRE 5"]))
+    assert advice(capabilities_after_login=Capabilities.from_lines(["EXPIRE NEVER"])) == ""
 
 
 def test_the_cost_of_a_round_trip_is_told() -> None:

@@ -1,4 +1,4 @@
-"""AsyncMailbox, AsyncMessage and gather_accounts, where an event loop differs from a thread.
+"""AsyncMailbox and AsyncMessage, where an event loop differs from a thread.
 
 What is the same for both mailboxes is in the suites that run over both (`test_conformance`, `tests.over_asyncio`).
 """
@@ -10,15 +10,13 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pymailbox import (
-    Account,
     AsyncMailbox,
     AsyncMessage,
     ConcurrentUse,
@@ -28,10 +26,8 @@ from pymailbox import (
     MailboxError,
     MessageUnavailable,
     Timeout,
-    gather_accounts,
 )
 from pymailbox.mailbox import async_message
-from pymailbox.many import AccountResult
 from pymailbox.testing import Fault, Server
 from tests.timing import GENEROUS
 
@@ -431,147 +427,6 @@ def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert list(tmp_path.iterdir()) == []
 
     over(use)
-
-
-# --- many accounts ---------------------------------------------------------------------------------------------------------
-
-
-def accounts_of(server: Server, *, passwords: dict[str, str] | None = None) -> list[Account]:
-    """Return the accounts of a server, with these passwords instead of the right ones."""
-    assert server.users is not None
-    wrong = passwords or {}
-    return [
-        Account(server.host, user, wrong.get(user, password), security="none", port=server.port)
-        for user, password in server.users.items()
-    ]
-
-
-USERS = {f"user{number:02}": f"secret{number}" for number in range(20)}
-
-
-def test_results_in_the_order_of_the_accounts() -> None:
-    """One result for each account, in order, a failure among them; deletions are committed where nothing failed."""
-
-    async def work(inbox: AsyncMailbox) -> tuple[str | None, int]:
-        user = inbox.account.user
-        await asyncio.sleep(0.02 if user == "user00" else 0)
-        await inbox[0].delete()
-        if user == "user07":
-            raise LookupError(user)
-        return user, len(inbox)
-
-    with Server(MAILS[:3], users=USERS) as server:
-        accounts = accounts_of(server, passwords={"user03": "wrong"})
-        results = asyncio.run(gather_accounts(accounts, work, limit=4))
-        server.wait(GENEROUS)
-        assert [result.account for result in results] == accounts
-        for number, result in enumerate(results):
-            user = f"user{number:02}"
-            if number == 3:
-                assert type(result.error).__name__ == "AuthenticationError"
-            elif number == 7:
-                assert isinstance(result.error, LookupError)
-            else:
-                assert result == AccountResult(accounts[number], (user, 3))
-                assert result.error is None
-            kept = 3 if number in (3, 7) else 2
-            assert len(server.mailbox(user)) == kept
-
-
-@asynccontextmanager
-async def counting(counts: list[int]) -> AsyncIterator[None]:
-    counts[0] += 1
-    counts[1] = max(counts)
-    try:
-        yield
-    finally:
-        counts[0] -= 1
-
-
-@pytest.mark.parametrize("limit", [1, 3, 50])
-def test_never_more_than_the_limit(limit: int) -> None:
-    """At most `limit` sessions are open at once, and as many as that where there are so many."""
-    counts = [0, 0]
-
-    async def work(inbox: AsyncMailbox) -> None:
-        async with counting(counts):
-            while counts[1] < min(limit, 20):
-                await asyncio.sleep(0.005)
-            await inbox.keep_alive()
-
-    with Server(MAILS[:1], users=USERS) as server:
-        results = asyncio.run(gather_accounts(accounts_of(server), work, limit=limit))
-        assert all(result.error is None for result in results)
-        assert counts == [0, min(limit, 20)]
-
-
-def test_a_cancellation_stops_all() -> None:
-    """Cancelled, no session goes on and none commits."""
-    deleted = []
-
-    async def work(inbox: AsyncMailbox) -> None:
-        await inbox[0].delete()
-        deleted.append(inbox)
-        await asyncio.sleep(600)
-
-    async def run() -> None:
-        async with asyncio.timeout(None) as timer:
-            gathering = asyncio.create_task(gather_accounts(accounts_of(server), work, limit=5))
-            while len(deleted) < 5:
-                await asyncio.sleep(0.001)
-            timer.reschedule(asyncio.get_running_loop().time() + 0.1)
-            await gathering
-
-    with Server(MAILS[:1], users=USERS) as server:
-        with pytest.raises(TimeoutError):
-            asyncio.run(run())
-        server.wait(GENEROUS)
-        assert len(server.sessions) == 5
-        assert "QUIT" not in server.log
-        assert all(len(server.mailbox(user)) == 1 for user in USERS)
-
-
-def test_a_work_that_cancels_itself() -> None:
-    """What nobody cancelled is a result as any other error is."""
-
-    async def work(inbox: AsyncMailbox) -> None:
-        future = asyncio.get_running_loop().create_future()
-        future.cancel()
-        await future
-
-    with Server(MAILS[:1], users=USERS) as server:
-        results = asyncio.run(gather_accounts(accounts_of(server)[:3], work))
-        assert [type(result.error) for result in results] == [asyncio.CancelledError] * 3
-
-
-def test_gathering_nothing_and_misuse() -> None:
-    """No accounts, no results; a limit that is none is misuse."""
-
-    async def work(inbox: AsyncMailbox) -> None:
-        raise AssertionError
-
-    assert asyncio.run(gather_accounts([], work)) == []
-    for limit, error in ((0, ValueError), (True, TypeError), ("5", TypeError)):
-        with pytest.raises(error):
-            asyncio.run(gather_accounts([], work, limit=limit))  # type: ignore[arg-type]
-
-
-def test_one_context_for_all() -> None:
-    """Options reach every mailbox, TLS among them."""
-
-    async def work(inbox: AsyncMailbox) -> bool:
-        assert inbox.connection.session.secure
-        with pytest.raises(ValueError, match="read_only"):
-            await inbox[0].delete()
-        return True
-
-    with Server(MAILS[:1], users=USERS, security="tls") as server:
-        accounts = [Account(server.host, user, password, port=server.port) for user, password in USERS.items()]
-        context = server.client_context()
-        results = asyncio.run(gather_accounts(accounts, work, ssl_context=context, read_only=True))
-        assert all(result.value for result in results), results
-        failed = asyncio.run(gather_accounts(accounts[:2], work))
-        assert {type(result.error).__name__ for result in failed} == {"TLSError"}
 
 
 # --- both at once ------------------------------------------------------------------------------------------------------------

@@ -512,8 +512,8 @@ def test_a_mailbox_over_a_socket_of_yours_is_one_session(server: Server) -> None
 def test_closing_while_another_thread_reads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, go, exchange = threading.Event(), threading.Event(), Transport.exchange
 
-    def held(transport: Transport, outgoing: bytes, left: Left) -> bytes:
-        data = exchange(transport, outgoing, left)
+    def held(transport: Transport, to_send: bytes, left: Left) -> bytes:
+        data = exchange(transport, to_send, left)
         reading.set()
         assert go.wait(GENEROUS)
         return data

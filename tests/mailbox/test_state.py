@@ -16,8 +16,8 @@ class Thing:
     """Something with identity that can be held weakly."""
 
 
-def snapshot(count: int) -> MailboxState[Thing]:
-    """Return a snapshot of a mailbox with that many messages."""
+def state_of(count: int) -> MailboxState[Thing]:
+    """Return the state of a mailbox with that many messages."""
     return MailboxState(Session("host"), count, 100 * count)
 
 
@@ -29,22 +29,22 @@ def test_position_is_that_of_a_list(count: int, index: int) -> None:
         expected = numbers[index]
     except IndexError:
         with pytest.raises(IndexError):
-            snapshot(count).position(index)
+            state_of(count).position(index)
     else:
-        assert snapshot(count).position(index) == expected
+        assert state_of(count).position(index) == expected
 
 
 @given(st.integers(0, 12), st.dictionaries(st.integers(1, 15), st.integers(0, 99)))
 @pytest.mark.threat(71)
 def test_a_listing_is_joined_by_number(count: int, listing: dict[int, int]) -> None:
     """Gaps are None, numbers beyond the count are skipped, and the order of the lines means nothing (Q36, Q47)."""
-    aligned = snapshot(count).aligned(dict(listing), "LIST")
+    aligned = state_of(count).aligned(dict(listing), "LIST")
     assert aligned == [listing.get(number) for number in range(1, count + 1)]
 
 
 def test_strangers_are_noted() -> None:
     """A listing that disagrees with STAT is a quirk to be seen."""
-    state = snapshot(2)
+    state = state_of(2)
     state.aligned({1: 10, 2: 20, 3: 30}, "LIST")
     assert "COUNTS_DIFFER" in state.session.quirks
 
@@ -138,7 +138,7 @@ def test_read_ahead_sees_a_steady_order(asked: list[int], steps: list[int]) -> N
 
 def test_the_plan_leaves_out_what_is_deleted_or_at_hand() -> None:
     """Nothing is asked for twice, and nothing that cannot be had."""
-    state = snapshot(10)
+    state = state_of(10)
     state.deleted.update({3: None, 5: None})
     assert list(state.plan(2, 1, lambda number: number == 7)) == [2, 4, 6, 8, 9, 10]
     assert list(state.plan(9, -3, lambda _: False)) == [9, 6]
@@ -146,6 +146,6 @@ def test_the_plan_leaves_out_what_is_deleted_or_at_hand() -> None:
 
 def test_a_listing_is_bounded_by_the_count() -> None:
     """STAT plus a margin, and never more than the limit."""
-    assert snapshot(5).entries < 5000
+    assert state_of(5).entries < 5000
     small = MailboxState[Thing](Session("host", Limits(listing_entries=10)), 5, 500)
     assert small.entries == 10

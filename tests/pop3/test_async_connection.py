@@ -15,13 +15,24 @@ from typing import Any
 import pytest
 
 import pymailbox.pop3
-from pymailbox.errors import ConcurrentUse, ConnectionLost, MailboxError, NotSupported, ProtocolError, Timeout, TLSError
+from pymailbox import OAuth2
+from pymailbox.errors import (
+    AuthenticationError,
+    ConcurrentUse,
+    ConnectionLost,
+    MailboxError,
+    NotSupported,
+    ProtocolError,
+    Timeout,
+    TLSError,
+)
 from pymailbox.pop3 import AsyncConnection, Stat, commands
 from pymailbox.pop3 import async_transport as transport_module
 from pymailbox.pop3.sasl import OAuthBearer, Plain
 from pymailbox.testing import Fault, Server
 from tests.conversations import case, stuffed
 from tests.replay import Replay
+from tests.servers import RealServer, jwt, trusting
 from tests.timing import GENEROUS, Clock
 
 CAPA = (b"CAPA\r\n", b"+OK\r\nPIPELINING\r\n.\r\n")
@@ -651,3 +662,42 @@ def test_any_event_loop_will_do() -> None:
     for path in found:
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert not names & wanted, path.name
+
+
+# --- logging in ------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_that_is_awaited(dovecot: RealServer) -> None:
+    """A coroutine function may give the token."""
+    assert dovecot.ca is not None
+    context = trusting(dovecot.ca)
+
+    async def token() -> str:
+        await asyncio.sleep(0)
+        return jwt(dovecot.user)
+
+    async def main() -> int:
+        async with AsyncConnection(dovecot.host, dovecot.tls_port, ssl_context=context, timeout=GENEROUS) as pop:
+            await pop.login(dovecot.user, None, OAuth2(token))
+            return (await pop.stat()).count
+
+    assert asyncio.run(main()) == len(dovecot.mails)
+
+
+def test_a_password_that_is_awaited() -> None:
+    """Also in the place of a password; and a wrong one is refused as everywhere."""
+
+    async def password() -> str:
+        await asyncio.sleep(0)
+        return "secret"
+
+    async def main(server: Server) -> None:
+        async with AsyncConnection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
+            await pop.login("me", password)
+        async with AsyncConnection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
+            with pytest.raises(AuthenticationError) as caught:
+                await pop.login("me", "wrong-secret")
+            assert "wrong-secret" not in f"{caught.value!r}"
+
+    with Server(lock=False) as server:
+        asyncio.run(main(server))

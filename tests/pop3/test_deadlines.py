@@ -13,11 +13,11 @@ from tests.timing import Clock
 
 def test_silence() -> None:
     """Silence of one timeout ends the wait, and not a moment earlier."""
-    patience = ReplyTimeout(10.0, 100, 1000.0)
-    assert patience.left(1000.0, "NOOP") == 10.0
-    assert patience.left(1009.5, "NOOP") == 0.5
+    reply_timeout = ReplyTimeout(10.0, 100, 1000.0)
+    assert reply_timeout.left(1000.0, "NOOP") == 10.0
+    assert reply_timeout.left(1009.5, "NOOP") == 0.5
     with pytest.raises(Timeout, match="silent for 10 s") as caught:
-        patience.left(1010.0, "NOOP")
+        reply_timeout.left(1010.0, "NOOP")
     assert caught.value.command == "NOOP"
     assert caught.value.retryable
     assert not caught.value.usable
@@ -25,55 +25,55 @@ def test_silence() -> None:
 
 def test_octets_begin_the_silence_anew() -> None:
     """Each octet restarts the clock of silence."""
-    patience = ReplyTimeout(10.0, 100, 0.0)
-    patience.received(5000, 9.0)
-    assert patience.left(12.0, None) == 7.0
+    reply_timeout = ReplyTimeout(10.0, 100, 0.0)
+    reply_timeout.received(5000, 9.0)
+    assert reply_timeout.left(12.0, None) == 7.0
     with pytest.raises(Timeout):
-        patience.left(19.0, None)
+        reply_timeout.left(19.0, None)
 
 
 def test_dripping() -> None:
     """Fewer octets than the minimum rate, averaged over one timeout, end the wait although none was silent."""
-    patience = ReplyTimeout(10.0, 100, 0.0)
+    reply_timeout = ReplyTimeout(10.0, 100, 0.0)
     for second in range(1, 10):
-        patience.received(99, float(second))
-        patience.left(float(second), None)
+        reply_timeout.received(99, float(second))
+        reply_timeout.left(float(second), None)
     with pytest.raises(Timeout, match=r"Limits\.minimum_rate"):
-        patience.left(10.0, "RETR 1")
+        reply_timeout.left(10.0, "RETR 1")
 
 
 def test_a_slow_line_is_served() -> None:
     """At the minimum rate a reply may take as long as it likes."""
-    patience = ReplyTimeout(10.0, 100, 0.0)
+    reply_timeout = ReplyTimeout(10.0, 100, 0.0)
     for second in range(1, 1000):
-        patience.received(100, float(second))
-        assert patience.left(float(second), None) is not None
+        reply_timeout.received(100, float(second))
+        assert reply_timeout.left(float(second), None) is not None
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 3.0), st.integers(1, 200)), min_size=60, max_size=60))
 def test_never_longer_than_two_timeouts_below_the_rate(steps: list[tuple[float, int]]) -> None:
     """Whatever the rhythm: once fewer octets than the rate come, the wait ends within two timeouts."""
-    patience, now = ReplyTimeout(5.0, 1000, 0.0), 0.0
+    reply_timeout, now = ReplyTimeout(5.0, 1000, 0.0), 0.0
     ended = None
     for pause, octets in steps:
         now += pause
         try:
-            left = patience.left(now, None)
+            left = reply_timeout.left(now, None)
         except Timeout:
             ended = now
             break
         assert left is not None
         assert left <= 5.0
-        patience.received(octets, now)
+        reply_timeout.received(octets, now)
     assert now < 10.0 + 3.0 or ended is not None
 
 
 def test_pauses_do_not_count() -> None:
     """While the caller works the clocks stand still."""
-    patience = ReplyTimeout(10.0, 100, 0.0)
-    patience.received(1, 5.0)
-    patience.pause(1000.0)
-    assert patience.left(1006.0, None) == 4.0
+    reply_timeout = ReplyTimeout(10.0, 100, 0.0)
+    reply_timeout.received(1, 5.0)
+    reply_timeout.pause(1000.0)
+    assert reply_timeout.left(1006.0, None) == 4.0
 
 
 def test_no_timeout_is_no_bound() -> None:
@@ -135,11 +135,11 @@ def test_a_deadline_far_away_is_waited_for_in_turns() -> None:
 
 def test_silence_of_any_length_is_waited_for_in_turns() -> None:
     """A timeout beyond what the system takes at once is asked for again, and kept."""
-    patience = ReplyTimeout(3 * LONGEST_WAIT, 1, 0.0)
-    assert patience.left(0.0, None) == LONGEST_WAIT
-    assert patience.left(2.5 * LONGEST_WAIT, None) == LONGEST_WAIT / 2
+    reply_timeout = ReplyTimeout(3 * LONGEST_WAIT, 1, 0.0)
+    assert reply_timeout.left(0.0, None) == LONGEST_WAIT
+    assert reply_timeout.left(2.5 * LONGEST_WAIT, None) == LONGEST_WAIT / 2
     with pytest.raises(Timeout):
-        patience.left(3 * LONGEST_WAIT, None)
+        reply_timeout.left(3 * LONGEST_WAIT, None)
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,13 @@ def exactly(client: socket.socket, count: int) -> bytes:
 
 
 def pump(one: socket.socket, other: socket.socket) -> None:
-    """Carry octets one way until they end."""
+    """Carry octets one way until they end, or break off."""
     with contextlib.suppress(OSError):
-        while data := one.recv(65536):
-            other.sendall(data)
-        other.shutdown(socket.SHUT_WR)
+        try:
+            while data := one.recv(65536):
+                other.sendall(data)
+        finally:
+            other.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
@@ -130,7 +132,7 @@ class Connect:
         return socket.create_connection(("127.0.0.1", self.port), GENEROUS) if reached else None
 
 
-async def aio_stat(host: str, port: int, **options: Any) -> int:
+async def async_stat(host: str, port: int, **options: Any) -> int:
     """Log in over asyncio."""
     async with AsyncConnection(host, port, timeout=GENEROUS, **options) as pop:
         await pop.login("me", "secret")
@@ -147,7 +149,7 @@ def test_socks5(security: Any) -> None:
         options = {"security": security, "ssl_context": server.client_context(), "proxy": f"socks5://127.0.0.1:{port}"}
         with Mailbox("localhost", "me", "secret", port=server.port, timeout=GENEROUS, **options) as inbox:
             assert len(inbox) == 1
-        assert asyncio.run(aio_stat("localhost", server.port, **options)) == 1
+        assert asyncio.run(async_stat("localhost", server.port, **options)) == 1
         assert talk.asked == [b"localhost", b"localhost"]
 
 
@@ -175,7 +177,7 @@ def test_a_proxy_that_refuses() -> None:
                 with pytest.raises(ConnectionLost, match=f"the proxy {url}"):
                     Connection("pop.example.com", proxy=url, timeout=GENEROUS).open()
                 with pytest.raises(ConnectionLost, match=f"the proxy {url}"):
-                    asyncio.run(aio_stat("pop.example.com", 995, proxy=url))
+                    asyncio.run(async_stat("pop.example.com", 995, proxy=url))
 
 
 def test_a_proxy_that_says_nothing() -> None:
@@ -233,7 +235,7 @@ def test_http_connect() -> None:
         url, context = f"http://pro:xy@127.0.0.1:{port}", server.client_context()
         with Connection("localhost", server.port, proxy=url, ssl_context=context, timeout=GENEROUS) as pop:
             pop.login("me", "secret")
-        assert asyncio.run(aio_stat("localhost", server.port, proxy=url, ssl_context=context)) == 1
+        assert asyncio.run(async_stat("localhost", server.port, proxy=url, ssl_context=context)) == 1
     for head in talk.asked:
         assert head.startswith(f"CONNECT localhost:{server.port} HTTP/1.1\r\n".encode())
         assert base64.b64encode(b"pro:xy") in head

@@ -149,20 +149,20 @@ def test_loopback_is_told_by_the_address() -> None:
 def test_reading_goes_on_while_writing() -> None:
     """A peer that does not read before it is read from is not a deadlock (RFC 2449 §6.8)."""
     client, server = pair(tcp=True)
-    outgoing, incoming = b"c" * 4_000_000, b"s" * 4_000_000
+    to_send, incoming = b"c" * 4_000_000, b"s" * 4_000_000
 
     def serve() -> None:
         with server:
             server.sendall(incoming)  # blocks until the client reads
             got = 0
-            while got < len(outgoing):
+            while got < len(to_send):
                 got += len(server.recv(1 << 20))
             server.sendall(b"end")
 
     thread = threading.Thread(target=serve)
     thread.start()
     transport = Transport(client, "localhost")
-    got, pending = b"", outgoing
+    got, pending = b"", to_send
     while len(got) < len(incoming) + 3:
         got += transport.exchange(pending, soon())
         pending = b""

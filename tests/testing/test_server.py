@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -359,11 +360,11 @@ def test_latency_delays_without_slowing() -> None:
 
 def test_autologout() -> None:
     """A silent client is told to go, and nothing is committed."""
-    for patience in (0.2, 2.0, GENEROUS):
-        with Server(MAILS, autologout=patience) as server, Hand(server) as hand:
+    for autologout in (0.2, 2.0, GENEROUS):
+        with Server(MAILS, autologout=autologout) as server, Hand(server) as hand:
             hand.send(*LOGIN, b"DELE 1")
             got = hand.rest()
-            if b"+OK marked" not in got and patience < GENEROUS:
+            if b"+OK marked" not in got and autologout < GENEROUS:
                 continue  # told to go before it spoke: this machine is busy
             assert got.endswith(b"+OK 3 messages\r\n+OK marked\r\n-ERR idle for too long\r\n")
             assert server.sessions[0].ended == "idle"
@@ -421,3 +422,18 @@ def test_misuse_is_told() -> None:
     assert server.messages == MAILS
     with pytest.raises(ValueError, match="no mechanism"):
         Server(sasl=("GUESSING",)).open()
+
+
+def test_arguments_of_the_wrong_kind_are_told() -> None:
+    """One mail in place of a list of mails, mails that are not bytes, and options that are neither True nor False."""
+    wrong: list[Any] = [b"Subject: 1\r\n\r\n", bytearray(b"x"), 7, None]
+    for source in wrong:
+        with case(source), pytest.raises(TypeError, match="source must be a list of mails or a path"):
+            Server(source)
+    for mails in (["text"], [7], [MAILS]):
+        with case(mails), pytest.raises(TypeError, match="a mail must be bytes, not"):
+            Server(mails).open()  # type: ignore[arg-type]
+    for flag in ("commit", "pipelining", "uidl", "top", "utf8", "apop", "plaintext", "lock", "log_secrets"):
+        for value in ("no", 0, None):
+            with case(flag, value), pytest.raises(TypeError, match=f"{flag} must be True or False"):
+                Server(MAILS, **{flag: value})

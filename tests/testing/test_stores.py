@@ -1,6 +1,7 @@
 """Where the test server's mail is kept: Maildir, mbox, a folder of .eml files; and what QUIT does to the files."""
 
 import mailbox
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from pymailbox.testing import Server
 from pymailbox.testing.stored_mail import StoredMail, crlf, stuffed
-from tests.testing.by_hand import Hand, talk
+from tests.testing.by_hand import Hand, settle, talk
 from tests.timing import GENEROUS
 
 
@@ -74,6 +75,46 @@ def test_quit_deletes_the_files(tmp_path: Path, fill: type) -> None:
         assert uids(before)[1] == uids(after)[0]
         assert server.messages == ()
     assert not any(file.suffix == ".tmp" for file in tmp_path.rglob("*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes, owners and symbolic links of POSIX")
+def test_an_mbox_stays_whose_it_is(tmp_path: Path) -> None:
+    """Deleting changes the mails of an mbox file, and neither its mode, nor its owner, nor a link that leads to it."""
+    path = fill_mbox(tmp_path / "mail")
+    link = tmp_path / "links" / "inbox"
+    link.parent.mkdir()
+    link.symlink_to(Path("..", "mail"))
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 1234, 5678)
+    before = path.stat()
+    with Server(link, commit=True) as server:
+        talk(server, b"DELE 1", b"QUIT")
+        assert server.messages == (SECOND,)
+    after = path.stat()
+    assert link.is_symlink()
+    assert b"Subject: a" not in path.read_bytes()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["inbox", "links", "mail"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="owners of POSIX")
+def test_an_mbox_whose_owner_cannot_be_kept_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QUIT is not answered then, and nothing is left beside the file."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    path = fill_mbox(tmp_path / "mail")
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "chown", refused)
+    with Server(path, commit=True) as server:
+        with pytest.raises(ConnectionResetError):
+            talk(server, b"DELE 1", b"QUIT")
+        settle(server)
+        assert server.sessions[0].ended == "reset"
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("fill", FILLED)

@@ -12,6 +12,7 @@ from typing import Unpack, assert_type
 from pymailbox import (
     Account,
     AsyncMailbox,
+    CommandError,
     Diagnosis,
     Limits,
     Mailbox,
@@ -21,7 +22,7 @@ from pymailbox import (
     gather_accounts,
 )
 from pymailbox.account import Exchange, Mechanism, Peer
-from pymailbox.pop3 import AsyncConnection, Connection, sasl
+from pymailbox.pop3 import AsyncConnection, Connection, commands, sasl
 
 
 async def token() -> str:
@@ -118,6 +119,24 @@ async def many(accounts: list[Account]) -> list[int | None]:
         return len(inbox)
 
     return [result.value for result in await gather_accounts(accounts, count, limit=5, timeout=5, read_only=True)]
+
+
+def pipelines(pop: Connection) -> None:
+    """A pipeline of commands of one kind gives results of that kind, and one of several takes them all."""
+    assert_type(list(pop.pipeline([commands.retr(1)])), list[bytes | CommandError])
+    assert_type(list(pop.pipeline(commands.retr(number) for number in range(1, 3))), list[bytes | CommandError])
+    for result in pop.pipeline([commands.retr(1)]):
+        assert_type(result, bytes | CommandError)
+    mixed = [commands.retr(1), commands.stat()]
+    for either in (*pop.pipeline(mixed), *pop.pipeline([commands.top(1, 0), commands.noop(), commands.uidl()])):
+        print(either)
+
+
+async def awaited_pipelines(pop: AsyncConnection) -> None:
+    """The same over asyncio."""
+    assert_type([result async for result in pop.pipeline([commands.retr(1)])], list[bytes | CommandError])
+    async for either in pop.pipeline([commands.retr(1), commands.stat()]):
+        print(either)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
