@@ -220,10 +220,11 @@ class FetchPlan:
         state, order = self.state, self.order
         window = state.session.limits.window
         for number in self.numbers:
-            expected = state.size_hint(number)
+            size = state.listed_size(number)
+            expected = state.size_hint(number) if size is None else size
             if number in state.deleted or expected > window or self.skip(number):
                 order.append((number, False))
             else:
                 order.append((number, True))
                 state.retrieved = True
-                yield commands.retr(number, expected=expected, size=state.listed_size(number))
+                yield commands.retr(number, expected=expected, size=size)

@@ -55,8 +55,6 @@ class PipelineProof:
     agreed: bool = field(default=False, init=False)
     #: Whether commands are in flight together, or their results held, that no checkpoint has proven.
     in_doubt: bool = field(default=False, init=False)
-    #: Whether there ever were such.
-    pipelined: bool = field(default=False, init=False)
     #: Whether bodies have had the sizes that LIST gave so far.
     sizes_hold: bool = field(default=True, init=False)
     #: Octets of the bodies that are held.
@@ -77,10 +75,6 @@ class PipelineProof:
         elif command.verb.name == b"RSET":
             self.marked.clear()
 
-    def doubt(self) -> None:
-        """Take note that commands are in flight together."""
-        self.in_doubt = self.pipelined = True
-
     def hold(self, command: Command[Any], result: Any, octets: int) -> None:
         """Keep a result until it is proven; what is more than may be held is dropped."""
         if self.held and octets and self.octets + octets > self.most:
@@ -93,7 +87,7 @@ class PipelineProof:
 
     def hold_bodies(self, bodies: list[tuple[Command[Any], bytes]]) -> None:
         """Keep many bodies."""
-        octets = sum(len(body) for _, body in bodies)
+        octets = sum([len(body) for _, body in bodies])
         if self.octets + octets <= self.most:
             self.held.extend(bodies)
             self.octets += octets
@@ -135,17 +129,21 @@ class PipelineProof:
         """Whether a body may be a reply that slipped in, and the body behind it."""
         return isinstance(result, bytes) and result[:3] == b"+OK"
 
-    def _questionable(self, command: Command[Any], result: Any) -> bool:
-        """Whether a result has to be asked for again though a checkpoint agrees with it."""
-        if not isinstance(result, bytes):
-            return result is None
-        return result[:3] == b"+OK" or (self.sizes_hold and command.size is not None and command.size != len(result))
-
-    def release(self) -> Iterator[Any]:
-        """Yield the results that are proven, up to one that has to be asked for again."""
-        held = self.held
-        while held and not self._questionable(*held[0]):
-            yield self.take()
+    def release(self) -> list[Any]:
+        """Return the results that are proven, up to one that has to be asked for again."""
+        held, released, sizes_hold = self.held, [], self.sizes_hold
+        while held:
+            command, result = held[0]
+            if result is None:
+                break
+            if not isinstance(result, CommandError):
+                octets = len(result)
+                if result[:3] == b"+OK" or (sizes_hold and command.size not in (None, octets)):
+                    break
+                self.octets -= octets
+            held.popleft()
+            released.append(result)
+        return released
 
     def take(self) -> Any:
         """Return the first result that is held."""

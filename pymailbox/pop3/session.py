@@ -22,7 +22,7 @@ from pymailbox.errors import (
     hide_secrets,
 )
 from pymailbox.pop3.capabilities import Capabilities
-from pymailbox.pop3.command import Chunk, Command, Reply
+from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.proof import FIRST_BURST, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
 from pymailbox.pop3.protocol import Protocol
@@ -166,47 +166,49 @@ class Session:
         Nothing is queued while commands of another batch are in flight, or anything is in doubt.
         """
         protocol, proof, unsent = self.protocol, self._proof, batch.unsent
+        together = protocol.owed > 0
         if protocol.failure is None:
-            if self._settling or (self._run is not batch and (protocol.owed or proof.in_doubt)):
+            if self._settling or (self._run is not batch and (together or proof.in_doubt)):
                 return
             self._run = batch
+        if unsent and not (together or proof.in_doubt):
+            self._messages, self._unchecked, self._unchecked_octets = is_message(unsent[0]), 0, 0
+        messages = self._messages
+        count, octets = self._room(batch)
         while unsent:
-            command, owed = unsent[0], protocol.owed
-            message = is_message(command)
-            if batch.pending and not self._may_follow(command, batch):
+            command = unsent[0]
+            verb, expected = command.verb, command.expected
+            if batch.pending and (
+                count < 1 or expected > octets or verb.barrier or (verb.body is Body.KEPT) is not messages
+            ):
                 break
-            if not owed and not proof.in_doubt:
-                self._messages, self._unchecked, self._unchecked_octets = message, 0, 0
             protocol.send(command)
             batch.pending += 1
             unsent.popleft()
-            proof.sent(command)
-            self._singly -= self._singly > 0
-            if command.verb.barrier:
+            if verb.barrier:
                 return
-            if message:
-                if owed:
-                    proof.doubt()
+            count, octets = count - 1, octets - expected
+            if messages:
+                proof.in_doubt = proof.in_doubt or together
+                self._singly -= self._singly > 0
                 self._unchecked += 1
-                self._unchecked_octets += command.expected
+                self._unchecked_octets += expected
                 if self._unchecked >= LONGEST_RUN or self._unchecked_octets >= self.limits.window // 4:
-                    self._check()
+                    count -= self._check()
+            else:
+                proof.sent(command)
+            together = True
         self._check()
 
-    def _may_follow(self, command: Command[Any], batch: Batch[Any]) -> bool:
-        """Whether a command may be queued while others of its batch are in flight, or their results held."""
+    def _room(self, batch: Batch[Any]) -> tuple[int, int]:
+        """Return how many commands of a batch may be queued now, and how many octets their replies may have."""
         protocol, proof = self.protocol, self._proof
         count, octets = protocol.room()
-        message = is_message(command)
-        if message and protocol.pipelining and not proof.agreed:
+        if self._singly:
+            count = min(count, 1 - batch.pending)
+        elif self._messages and protocol.pipelining and not proof.agreed:
             count = min(count, FIRST_BURST - batch.pending)
-        return (
-            count > 0
-            and not self._singly
-            and command.expected <= octets - proof.octets
-            and message is self._messages
-            and not command.verb.barrier
-        )
+        return count, octets - proof.octets
 
     def _check(self, *, alone: bool = False) -> bool:
         """Queue a checkpoint for what is in doubt; in a pipeline only once the server has answered one alone."""
@@ -309,9 +311,9 @@ class Session:
     def _release(self, batch: Batch[Any]) -> None:
         if batch.abandoned:
             batch.pending -= len(self._proof.forget())
-        for result in self._proof.release():
-            batch.pending -= 1
-            batch.results.append(result)
+        released = self._proof.release()
+        batch.pending -= len(released)
+        batch.results.extend(released)
         self._settling = bool(self._proof.held)
 
     def _ask_singly(self, batch: Batch[Any]) -> None:
@@ -407,7 +409,7 @@ class Session:
         protocol, proof = self.protocol, self._proof
         quirk = protocol.pipeline_quirk
         if isinstance(error, ProtocolError):
-            quirk = "REPLIES_OUT_OF_STEP" if proof.pipelined else None
+            quirk = "REPLIES_OUT_OF_STEP" if proof.in_doubt or proof.agreed else None
         elif isinstance(error, Timeout):
             quirk = "DROPS_PIPELINED" if proof.in_doubt else quirk
         elif quirk == "DROPS_PIPELINED":

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from attrs import frozen
 
 from pymailbox import CommandError, Mailbox, MailboxLocked, MessageUnavailable
+from pymailbox.pop3.protocol import Protocol
 from pymailbox.testing import Server
 from tests.conftest import Servers
 from tests.drivers import DRIVERS, Driver
@@ -306,3 +308,28 @@ def test_one_by_one_gives_the_same(place: Place) -> None:
     with place.open(capa=False, auth=None) as inbox:
         assert [message.number for message in inbox] == list(range(1, len(place.stored) + 1))
         assert inbox[1].raw == place.stored[1]
+
+
+@everywhere(fresh=True)
+def test_a_listed_pipeline_is_used(place: Place) -> None:
+    """With PIPELINING many are in flight together, with deletions pending too, and all that is proven is right."""
+    sent: list[int] = []
+
+    def counted(protocol: Protocol) -> bytes:
+        data = data_to_send(protocol)
+        sent.append(data.count(b"\r\n"))
+        return data
+
+    data_to_send = Protocol.data_to_send
+    with patch.object(Protocol, "data_to_send", counted), place.open() as inbox:
+        inbox.delete(inbox[1:4])
+        sent.clear()
+        fetched = [(message.number, message.raw) for message in inbox.fetch()]
+        most = max(sent)
+        sent.clear()
+        subjects = [message.subject for message in inbox if not message.deleted]
+        assert len(subjects) == len(fetched)
+        inbox.rollback()
+    assert fetched == [(n, raw) for n, raw in enumerate(place.stored, 1) if n not in (2, 3, 4)]
+    piped = "pipelining" in place.features
+    assert (most > 8) == piped, most
