@@ -225,7 +225,7 @@ class _Fetched(AsyncIterator[AsyncMessage]):
     async def __anext__(self) -> AsyncMessage:
         opened, ready = self._opened, self._ready
         if self._batch is None:
-            await opened.connection.run(reading.sizes(opened.state))
+            await opened.connection.run(reading.size_hints(opened.state))
             self._batch = opened.state.session.batch(self._plan.commands())
         if not ready:
             result = await opened.connection.next_result(self._batch)

@@ -180,7 +180,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
 
 def _fetch(opened: OpenMailbox[Message, Connection], plan: reading.FetchPlan) -> Iterator[Message]:
-    opened.connection.run(reading.sizes(opened.state))
+    opened.connection.run(reading.size_hints(opened.state))
     for result in opened.connection.pipeline(plan.commands()):
         yield from opened.fetched(plan, result)
     yield from opened.unfetched(plan)
