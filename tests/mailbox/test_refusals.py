@@ -75,10 +75,13 @@ def test_uidl_refused_for_the_moment_is_temporary_and_asked_again(driver: Driver
 def test_delete_beside_a_uidl_refused_for_the_moment_learns_nothing(driver: Driver) -> None:
     """The message is marked, and UIDL is asked again when somebody needs it."""
     for text in (*FOR_NOW, *AMBIGUOUS):
-        with case(text), Server(MAILS, faults=[Fault.refuse("UIDL", text=text)]) as server:
-            with over(driver, server) as inbox:
-                inbox[0].delete()
-                assert inbox[1].uid
+        with (
+            case(text),
+            Server(MAILS, faults=[Fault.refuse("UIDL", text=text)]) as server,
+            over(driver, server) as inbox,
+        ):
+            inbox[0].delete()
+            assert inbox[1].uid
 
 
 def test_only_a_server_without_uidl_has_none(driver: Driver) -> None:
@@ -91,9 +94,13 @@ def test_only_a_server_without_uidl_has_none(driver: Driver) -> None:
                         _ = inbox.uids
             assert said(server) == ("UIDL", "QUIT")
     for text in ("refused", "", "Unable to process command"):
-        with case(text), Server(MAILS, uidl=False, faults=[Fault.refuse("UIDL", text=text)]) as server:
-            with over(driver, server) as inbox, pytest.raises(NotSupported):
-                _ = inbox.uids
+        with (
+            case(text),
+            Server(MAILS, uidl=False, faults=[Fault.refuse("UIDL", text=text)]) as server,
+            over(driver, server) as inbox,
+            pytest.raises(NotSupported),
+        ):
+            _ = inbox.uids
     for options in ({"quirks": Quirk.UIDL_REFUSED}, {"uidl": False}):
         with Server(MAILS, **options) as server, over(driver, server) as inbox, pytest.raises(NotSupported):  # type: ignore[arg-type]
             _ = inbox.uids
@@ -116,13 +123,16 @@ def test_a_fault_that_stays_is_neither(driver: Driver) -> None:
 def test_list_refused_for_the_moment_is_asked_again(driver: Driver) -> None:
     """The sizes come the next time; None is for servers without LIST, and bodies are had without sizes."""
     for text in FOR_NOW + AMBIGUOUS:
-        with case(text), Server(MAILS, faults=[Fault.refuse("LIST", nth=n, text=text) for n in (1, 2)]) as server:
-            with over(driver, server) as inbox:
-                with pytest.raises(TemporaryFailure) as caught:
-                    _ = inbox[0].size
-                assert caught.value.retryable
-                assert [message.raw for message in inbox.fetch()] == MAILS
-                assert inbox[0].size == len(MAILS[0])
+        with (
+            case(text),
+            Server(MAILS, faults=[Fault.refuse("LIST", nth=n, text=text) for n in (1, 2)]) as server,
+            over(driver, server) as inbox,
+        ):
+            with pytest.raises(TemporaryFailure) as caught:
+                _ = inbox[0].size
+            assert caught.value.retryable
+            assert [message.raw for message in inbox.fetch()] == MAILS
+            assert inbox[0].size == len(MAILS[0])
     with Server(MAILS, faults=[Fault.refuse("LIST", nth=None, text="unknown command")]) as server:
         with over(driver, server) as inbox:
             assert [message.size for message in inbox] == [None] * 3
@@ -159,20 +169,23 @@ def test_throttling_within_a_session_is_retryable_and_says_so(driver: Driver) ->
     """A busy server is told from a message that cannot be had; the session goes on, and the next try succeeds."""
     for command in ("RETR", "TOP", "DELE"):
         for text in FOR_NOW:
-            with case(command, text), Server(MAILS, faults=[Fault.refuse(command, text=text)]) as server:
-                with over(driver, server) as inbox:
-                    read = {
-                        "RETR": lambda: inbox[0].raw,
-                        "TOP": lambda: inbox[0].subject,
-                        "DELE": lambda: inbox[0].delete(),
-                    }[command]
-                    with pytest.raises(CommandError) as caught:
-                        read()
-                    error = caught.value
-                    assert (error.retryable, error.usable) == (True, True)
-                    assert not isinstance(error, MessageUnavailable)
-                    assert "try again" in str(error)
+            with (
+                case(command, text),
+                Server(MAILS, faults=[Fault.refuse(command, text=text)]) as server,
+                over(driver, server) as inbox,
+            ):
+                read = {
+                    "RETR": lambda: inbox[0].raw,
+                    "TOP": lambda: inbox[0].subject,
+                    "DELE": lambda: inbox[0].delete(),
+                }[command]
+                with pytest.raises(CommandError) as caught:
                     read()
+                error = caught.value
+                assert (error.retryable, error.usable) == (True, True)
+                assert not isinstance(error, MessageUnavailable)
+                assert "try again" in str(error)
+                read()
 
 
 def test_a_message_that_cannot_be_had_is_just_that(driver: Driver) -> None:
