@@ -74,7 +74,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         """Say QUIT, which commits the deletions, and close. May be called again.
 
         Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session had died before with deletions pending: then none of them happened.
+        where the session ended before QUIT was sent with deletions pending: then none of them happened.
         """
         self._leave(transaction.commit)
 

@@ -8,7 +8,7 @@ read, and asking for more is `ConnectionLost`.
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from pymailbox.errors import CommandError, ConnectionLost
+from pymailbox.errors import CommandError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.flows import Flow
@@ -200,16 +200,9 @@ class OpenMailbox(Generic[E, C]):
         return tuple(self.message(number) for number, uid in enumerate(uids, 1) if uid is None or uid not in known)
 
     def leave(self, ending: Callable[[MailboxState[E]], Flow[None]]) -> Flow[None]:
-        """End the session by `transaction.commit` or `roll_back`; a dead one has committed nothing, and says so."""
-        state = self.state
-        failure = state.session.protocol.failure
-        if failure is None:
-            yield from ending(state)
-        elif ending is transaction.commit and state.deleted:
-            raise ConnectionLost(
-                f"the session ended before QUIT, so none of its {len(state.deleted)} deletions"
-                f" was committed; reopen and delete again ({failure})"
-            )
+        """End the session by `transaction.commit` or `roll_back`; a dead one has no marks to take back."""
+        if self.alive or ending is transaction.commit:
+            yield from ending(self.state)
 
     # --- fetch --------------------------------------------------------------------------------------------
 

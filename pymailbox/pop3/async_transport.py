@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncTransport", "connect"]
 
 _HIGH = 1 << 20  # octets received and not taken, from which on nothing more is read
+_ROUNDS = 2  # of the event loop: it polls, and only then gives what it found
+_TLS_ROUNDS = 4  # a broken connection is told to the TLS layer, and by that to us, in a round each
 _DAY = 86400.0  # seconds; asyncio wants a bound for the handshake, but the deadline is ours
 
 
@@ -155,9 +157,8 @@ class AsyncTransport(asyncio.Protocol):
 
     async def waiting(self) -> bytes | None:
         """Return what has arrived unasked: None for nothing, empty at the end of the stream."""
-        # Twice round the loop: it polls, and only then gives what it found.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(_TLS_ROUNDS if self.tls is not None else _ROUNDS):
+            await asyncio.sleep(0)
         return self.take()
 
     async def exchange(self, outgoing: bytes, left: Left) -> bytes:

@@ -52,6 +52,9 @@ class Protocol:
     #: Set while nobody wants the reply at the head of the queue: its body comes as chunks and is not kept.
     discarding: bool = field(default=False, init=False)
 
+    #: The command that was let out last: what came after it never went out.
+    last_sent: Command[Any] | None = field(default=None, init=False)
+
     _queued: deque[Command[Any]] = field(factory=deque, init=False)
     _owed: deque[Command[Any]] = field(factory=deque, init=False)
     _window: int = field(default=_FIRST_WINDOW, init=False)
@@ -103,6 +106,8 @@ class Protocol:
             if self._logged:
                 wirelog.sent(command)
         self._pipelined = self._pipelined or len(owed) > 1
+        if lines:
+            self.last_sent = owed[-1]
         return b"".join(lines)
 
     def _may_send(self, command: Command[Any]) -> bool:
