@@ -9,6 +9,7 @@ from attrs import evolve
 
 from pymailbox.account import Account, Auth, OAuth2, Security, default_port
 from pymailbox.display import secret
+from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
 from pymailbox.mailbox.state import MailboxState
@@ -132,6 +133,8 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         )
         self._connection = self._new_connection()
         self._opened: OpenMailbox[E, C] | None = None
+        self._may_reopen = False  # although it is not open: the last reopen() failed, or QUIT did
+        self._in_doubt: CommitError | None = None  # what the next reopen() raises
 
     @classmethod
     def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
@@ -151,6 +154,15 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
     def _check_fresh(self) -> None:
         if self._settings.sock is not None:
             raise ValueError("the given socket can only be used once; make a new mailbox with a new socket")
+
+    def _check_reopen(self) -> None:
+        """Refuse `reopen()` where there was no session, and once after a `CommitError`: somebody has to look."""
+        if not self._may_reopen:
+            self._require_open()
+        self._check_fresh()
+        in_doubt, self._in_doubt = self._in_doubt, None
+        if in_doubt is not None:
+            raise in_doubt
 
     def _fresh_connection(self) -> C:
         """Make the connection of the next session: one by one where the server stalled a pipeline (decision 7)."""

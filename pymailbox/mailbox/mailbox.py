@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from pymailbox.account import Password
-from pymailbox.errors import ConcurrentUse, MailboxError
+from pymailbox.errors import CommitError, ConcurrentUse, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
 from pymailbox.mailbox.message import Message
@@ -68,6 +68,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
             connection.close()
             raise
         self._opened = OpenMailbox(connection, state, Message)
+        self._in_doubt = None
         return self
 
     def close(self) -> None:
@@ -82,14 +83,20 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         """Take back all marks and close. May be called again."""
         self._leave(transaction.roll_back)
 
-    def _leave(self, ending: Callable[[MailboxState[Message]], Flow[None]]) -> None:
+    def _leave(self, ending: Callable[[MailboxState[Message]], Flow[None]], *, reopening: bool = False) -> None:
         opened, self._opened = self._opened, None
+        self._may_reopen = reopening
         if opened is None:
             return
         try:
             opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
             self._opened = opened  # nothing was said: who uses the session goes on
+            raise
+        except CommitError as error:
+            if not reopening:
+                self._may_reopen, self._in_doubt = True, error
+            opened.connection.close()
             raise
         except BaseException:
             opened.connection.close()
@@ -117,13 +124,11 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def reopen(self) -> None:
         """Commit, and begin a fresh session with what has arrived since; messages of the old one stay readable.
 
-        After the session has died this just begins a fresh one: deletions that were pending did not happen.
+        Raises what `open()` does, and may be repeated as often as it fails. Where deletions of a session that has died
+        did not happen (`ConnectionLost`), or are in doubt (`CommitError`), it says so once; the next call opens.
         """
-        opened = self._require_open()
-        self._check_fresh()
-        if opened.alive:
-            self.close()
-        self._opened = None
+        self._check_reopen()
+        self._leave(transaction.commit, reopening=True)
         self.open()
 
     # --- facts --------------------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ class AsyncDriver(AbstractConnection):
         answered = session.answered
         if transport.foreign:
             raise ConnectionLost("this session belongs to another process; open one in this process")
-        if transport.loop is not asyncio.get_running_loop():
+        if not transport.here:
             raise ConnectionLost("this session belongs to another event loop; open one in this loop")
         while True:
             arrived = session.next_chunk(batch)

@@ -1,16 +1,18 @@
 """How a session ends, and what the next one is: a server's goodbye before QUIT, reopen(), another event loop."""
 
+import asyncio
+import gc
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pytest
 
-from pymailbox import CommitError, ConnectionLost
-from pymailbox.testing import Server
+from pymailbox import AsyncMailbox, CommitError, ConnectionLost, TemporaryFailure
+from pymailbox.testing import Fault, Server
 from pymailbox.testing.certificates import Certificates
 from tests.conversations import case
 from tests.drivers import Driver
@@ -151,3 +153,151 @@ def test_without_deletions_a_goodbye_is_no_error(driver: Driver) -> None:
         with case(kind), idle(driver, goodbye, marks=()) as (inbox, replay):
             inbox.close()
         assert b"QUIT" not in replay.received
+
+
+# --- reopen ---------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_reopen_can_be_repeated(driver: Driver) -> None:
+    """As often as it fails, and open() does as well; the errors say `retryable`, so the next try has to be one."""
+    for again in ("reopen", "open"):
+        with case(again), Server(MAILS) as server:
+            inbox = over(driver, server).open()
+            inbox[0].delete()
+            server.faults = (Fault.cut(0, session=2), Fault.refuse("STAT", text="[SYS/TEMP] busy", session=3))
+            for kind in (ConnectionLost, TemporaryFailure):
+                with pytest.raises(kind) as caught:
+                    inbox.reopen()
+                assert caught.value.retryable
+                with pytest.raises(ValueError, match="not open"):
+                    len(inbox)
+            getattr(inbox, again)()
+            assert len(inbox) == 2
+            inbox.reopen()
+            inbox.close()
+            with pytest.raises(ValueError, match="not open"):
+                inbox.reopen()
+
+
+def test_reopen_of_a_mailbox_that_was_never_open(driver: Driver) -> None:
+    """There is no session to commit: `ValueError`, after an open() that failed as well."""
+    with Server(MAILS, faults=[Fault.cut(0)]) as server:
+        inbox = over(driver, server)
+        with pytest.raises(ValueError, match="not open"):
+            inbox.reopen()
+        with pytest.raises(ConnectionLost):
+            inbox.open()
+        with pytest.raises(ValueError, match="not open"):
+            inbox.reopen()
+
+
+def test_reopen_says_once_that_deletions_did_not_happen(driver: Driver) -> None:
+    """Whoever ended the session; the error names them, and the next call opens."""
+    for by_server in (False, True):
+        with case(by_server), Server(MAILS, faults=[Fault.drop("NOOP")], lock=False) as server:
+            inbox = over(driver, server).open()
+            names = inbox.uids
+            inbox.delete(inbox[1:])
+            if by_server:
+                with pytest.raises(ConnectionLost):
+                    inbox.keep_alive()
+            else:
+                inbox.connection.close()
+            with pytest.raises(ConnectionLost) as caught:
+                inbox.reopen()
+            assert f"message 2, uid {names[1]}; message 3, uid {names[2]}" in str(caught.value)
+            inbox.reopen()
+            assert len(inbox) == 3
+            inbox.close()
+
+
+def test_reopen_says_once_that_deletions_are_in_doubt(driver: Driver) -> None:
+    """QUIT was refused or not answered, by reopen() or by close(): `CommitError` names them, and the next call opens."""
+    for fault in (Fault.refuse("QUIT"), Fault.drop("QUIT"), Fault.drop("QUIT", takes_effect=True)):
+        for closed in (False, True):
+            with case(fault, closed), Server(MAILS, faults=[fault], lock=False) as server:
+                inbox = over(driver, server).open()
+                names = inbox.uids
+                inbox[1].delete()
+                if closed:
+                    with pytest.raises(CommitError):
+                        inbox.close()
+                with pytest.raises(CommitError) as caught:
+                    inbox.reopen()
+                assert caught.value.unconfirmed == (names[1],)
+                inbox.reopen()
+                assert len(inbox) == 2 if fault.takes_effect and fault.kind == "drop" else 3
+                inbox.rollback()
+
+
+# --- another event loop ---------------------------------------------------------------------------------------
+
+
+Part = Callable[[], Coroutine[Any, Any, None]]
+
+
+def closed(first: Part, then: Part) -> None:
+    """The first loop is closed when the second begins."""
+    asyncio.run(first())
+    asyncio.run(then())
+
+
+def at_rest(first: Part, then: Part) -> None:
+    """The first loop is there, and does not run."""
+    with asyncio.Runner() as one, asyncio.Runner() as two:
+        one.run(first())
+        two.run(then())
+
+
+def running(first: Part, then: Part) -> None:
+    """The first loop runs in another thread."""
+    ready, over = threading.Event(), threading.Event()
+
+    async def both() -> None:
+        await first()
+        ready.set()
+        await asyncio.to_thread(over.wait, GENEROUS)
+
+    thread = threading.Thread(target=lambda: asyncio.run(both()))
+    thread.start()
+    try:
+        assert ready.wait(GENEROUS)
+        asyncio.run(then())
+    finally:
+        over.set()
+        thread.join(GENEROUS)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+def test_in_another_event_loop_a_session_is_lost() -> None:
+    """Whether the first loop is closed, idle or running elsewhere, whatever is done: `ConnectionLost`, nothing is sent."""
+    uses: dict[str, Callable[[AsyncMailbox], Coroutine[Any, Any, object]]] = {
+        "subject": lambda inbox: inbox[1].subject(),
+        "raw": lambda inbox: inbox[1].raw(),
+        "size": lambda inbox: inbox[1].size(),
+        "fetch": lambda inbox: anext(inbox.fetch()),
+        "keep_alive": lambda inbox: inbox.keep_alive(),
+        "delete": lambda inbox: inbox[2].delete(),
+        "close": lambda inbox: inbox.close(),
+    }
+    for security in ("none", "tls"):
+        for name, use in uses.items():
+            for loops in (closed, at_rest, running):
+                with case(security, name, loops), Server(MAILS, security=security) as server:
+                    context = server.client_context() if security == "tls" else None
+                    inbox = AsyncMailbox.from_url(server.url, "secret", ssl_context=context)
+
+                    async def begin(inbox: AsyncMailbox = inbox) -> None:
+                        await inbox.open()
+                        await inbox[0].delete()
+
+                    async def elsewhere(inbox: AsyncMailbox = inbox, use: Callable[[AsyncMailbox], Any] = use) -> None:
+                        with pytest.raises(ConnectionLost, match="another event loop"):
+                            await use(inbox)
+                        await inbox.rollback()
+
+                    loops(begin, elsewhere)
+                    assert "QUIT" not in server.log
+                    assert server.messages == tuple(MAILS)
+                    del inbox, begin, elsewhere
+                    gc.collect()
