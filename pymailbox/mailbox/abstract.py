@@ -66,6 +66,8 @@ class MailboxOptions(TypedDict, total=False):
     utf8: bool
     #: False: never send CAPA.
     capa: bool
+    #: False: read headers by RETR, on a server whose TOP is broken.
+    top: bool
     #: None: where the server lists PIPELINING. False: never.
     pipelining: bool | None
     #: `socks5://user:password@host:port`, or socks4, or http.
@@ -98,6 +100,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         allow_plaintext: bool = False,
         utf8: bool = True,
         capa: bool = True,
+        top: bool = True,
         pipelining: bool | None = None,
         proxy: str | None = None,
         source_address: tuple[str, int] | None = None,
@@ -116,6 +119,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         if not self._can_await:
             _refuse_coroutines(self.account)
         self._utf8 = utf8
+        self._top = top
         self._read_only = read_only
         self._settings = ConnectionSettings(
             host=host,
@@ -165,8 +169,14 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             raise in_doubt
 
     def _fresh_connection(self) -> C:
-        """Make the connection of the next session: one by one where the server stalled a pipeline (decision 7)."""
+        """Make the connection of the next session, with what the last one taught.
+
+        One by one where the server stalled a pipeline, headers by RETR where the end of a TOP was not one (decisions 6
+        and 7).
+        """
         self._check_fresh()
+        if "TOP_ENDS_IN_LF" in self._session.quirks:
+            self._top = False
         if self._session.may_pipeline is False:
             self._settings = evolve(self._settings, pipelining=False)
         return self._new_connection()
@@ -186,6 +196,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             account.auth,
             utf8=self._utf8,
             read_only=self._read_only,
+            top=self._top,
         )
 
     def _require_open(self) -> OpenMailbox[E, C]:

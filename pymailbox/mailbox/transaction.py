@@ -35,6 +35,7 @@ def open_session(
     *,
     utf8: bool,
     read_only: bool,
+    top: bool,
 ) -> Flow[MailboxState[Any]]:
     """Greeting, TLS, capabilities, UTF8, login, capabilities again, STAT."""
     from pymailbox.pop3 import login  # the mechanisms are many: imported when somebody logs in
@@ -43,7 +44,9 @@ def open_session(
     if utf8:
         yield from flows.ask_utf8(session)
     yield from login.login(session, user, password, auth)
-    return (yield from ask_state(session, read_only=read_only))
+    state = yield from ask_state(session, read_only=read_only)
+    state.top_works = None if top else False
+    return state
 
 
 def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:

@@ -152,6 +152,12 @@ class Protocol:
         return self._text is not None
 
     @property
+    def seems_ended(self) -> bool:
+        """Whether a body is arriving whose last line looks like its end, but for a line end in a bare LF before it."""
+        buffer = self._buffer
+        return self.midway and buffer.framing is CRLF and buffer.tail.endswith((b"\n.\r\n", b"\n.\n"))
+
+    @property
     def idle(self) -> bool:
         """Whether every command sent is answered, so that nothing may arrive."""
         return not self._owed
@@ -347,7 +353,8 @@ class Protocol:
 
     def _truncated(self) -> ConnectionLost:
         buffer = self._buffer
-        return truncated(buffer.rest, self.awaiting, midway=self.midway, greeted=buffer.framing is not None)
+        seen = buffer.framing is not None
+        return truncated(buffer.rest, self.awaiting, midway=self.midway, greeted=seen, ended_in_lf=self.seems_ended)
 
     # --- state --------------------------------------------------------------------------------------------
 
@@ -360,6 +367,12 @@ class Protocol:
         """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
         if self._failure is None:
             self._failure = reason
+            if self.seems_ended:
+                command = self._owed[0].redacted
+                if command.startswith("TOP "):
+                    self.note("TOP_ENDS_IN_LF", command)
+                else:
+                    self.note("BODY_ENDS_IN_LF", command)
         self._queued.clear()
         self._owed.clear()
         self._forget()

@@ -11,6 +11,8 @@ from pymailbox.pop3.framing import CRLF, LF, Framing
 
 __all__ = ["ReceiveBuffer"]
 
+_TAIL = 5  # octets: CRLF . CRLF
+
 
 @define(eq=False)
 class ReceiveBuffer:
@@ -23,6 +25,8 @@ class ReceiveBuffer:
     ended: bool = field(default=False, init=False)
     #: How lines end; None until the first status line has told.
     framing: Framing | None = field(default=None, init=False)
+    #: The last octets that arrived, taken or not: a few at least.
+    tail: bytes = field(default=b"", init=False)
 
     _searched: int = field(default=0, init=False)  # no line end between `position` and here
     _overlap: int = field(default=0, init=False)  # octets after `position` that come before the body's next piece
@@ -36,6 +40,7 @@ class ReceiveBuffer:
         else:
             self.data, self._searched = data, 0
         self.position = 0
+        self.tail = data[-_TAIL:] if len(data) >= _TAIL else (self.tail + data)[-_TAIL:]
 
     def feed_eof(self) -> None:
         """Take note that the stream has ended."""

@@ -14,6 +14,7 @@ from pymailbox.account import Channel, Security
 from pymailbox.display import Secrets
 from pymailbox.errors import CommandError, ConnectionLost, LimitExceeded, MailboxError, Timeout, hide_secrets
 from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.checks import ends_in_lf
 from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
@@ -242,7 +243,10 @@ class Session:
         """
         protocol = self.protocol
         quirk = protocol.pipeline_quirk
-        if quirk == "HANGS_UP_ON_PIPELINE" or (quirk and isinstance(error, Timeout)):
+        if protocol.seems_ended and isinstance(error, Timeout):
+            error.problem += f"; {ends_in_lf(protocol.awaiting)}"
+            error.args = (error.problem, *error.args[1:])
+        elif quirk == "HANGS_UP_ON_PIPELINE" or (quirk and isinstance(error, Timeout)):
             protocol.note(quirk, f"{type(error).__name__} with several commands in flight")
             self.may_pipeline = False
             if isinstance(error, MailboxError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import socket
 import ssl
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pymailbox import AsyncMailbox, CommitError, ConnectionLost, TemporaryFailure
+from pymailbox import AsyncMailbox, CommitError, ConnectionLost, TemporaryFailure, Timeout
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.certificates import Certificates
 from tests.conversations import case
@@ -301,3 +302,90 @@ def test_in_another_event_loop_a_session_is_lost() -> None:
                     assert server.messages == tuple(MAILS)
                     del inbox, begin, elsewhere
                     gc.collect()
+
+
+# --- a TOP whose end is not one -------------------------------------------------------------------------------
+
+LF_BODIES = (
+    b"Subject: x\n\n.\r\n",
+    b"Subject: x\n\n.\n",
+    b"Subject: x\r\n\n.\r\n",
+    b"\n.\r\n",
+    b"Subject: x\n\r\n..\n.\r\n",
+)
+
+
+def impatient(inbox: Any) -> None:
+    """From here on nothing is answered: wait no longer than it takes."""
+    connection = inbox.connection
+    getattr(connection, "_inner", connection).timeout = 0.1
+
+
+def test_a_top_that_ends_in_lf_is_named_and_the_next_session_goes_without(driver: Driver) -> None:
+    """Silence, or the end of the stream, after LF . CRLF under CRLF status lines (decision 6); reopen() and open()."""
+    ways = itertools.cycle(itertools.product(("reopen", "open"), ("subject", "preview")))
+    for body in LF_BODIES:
+        wire: tuple[list[Fault], ...] = [], [Fault.cut(len(body) + 5, command="TOP")], [Fault.split(1, command="TOP")]
+        for more, (again, read) in zip(wire, ways, strict=False):
+            faults = [Fault.replace("TOP", None, reply=b"+OK\r\n" + body), *more]
+            with case(body, more, again, read), Server(MAILS, faults=faults, lock=False) as server:
+                inbox = over(driver, server).open()
+                impatient(inbox)
+                with pytest.raises((Timeout, ConnectionLost), match=r"bare LF.*top=False") as caught:
+                    _ = inbox[0].subject if read == "subject" else inbox[0].preview(3)
+                assert caught.value.command in ("TOP 1 0", "TOP 1 3")
+                with pytest.raises(ConnectionLost, match="bare LF"):
+                    _ = inbox[1].raw
+                if again == "open":
+                    inbox.close()
+                getattr(inbox, again)()
+                assert [message.subject for message in inbox] == ["0", "1", "2"]
+                inbox.close()
+            assert not any(line.startswith("TOP") for line in server.sessions[1].commands)
+
+
+def test_silence_elsewhere_in_a_body_blames_no_line_end(driver: Driver) -> None:
+    """Only what looks like the end does; TOP is asked again in the next session."""
+    for body in (
+        b"Subject: x\r\n\r\n",
+        b"Subject: x\n\n.",
+        b"Subject: x\n\n.\r",
+        b"Subject: x\r\n..\r\n",
+        b"",
+        b".x\r\n",
+    ):
+        faults = [Fault.replace("TOP", 1, reply=b"+OK\r\n" + body, session=1)]
+        with case(body), Server(MAILS, faults=faults, lock=False) as server, over(driver, server) as inbox:
+            impatient(inbox)
+            with pytest.raises(Timeout) as caught:
+                _ = inbox[0].subject
+            assert "bare LF" not in str(caught.value)
+            inbox.reopen()
+            assert inbox[1].subject == "1"
+            assert "TOP 2 0" in server.sessions[1].commands
+
+
+def test_another_body_that_ends_in_lf_is_named_as_well(driver: Driver) -> None:
+    """RETR, UIDL, LIST: nothing but the error can be had."""
+    for command, read in (
+        ("RETR", lambda inbox: inbox[0].raw),
+        ("UIDL", lambda inbox: inbox.uids),
+        ("LIST", lambda inbox: inbox[0].size),
+    ):
+        faults = [Fault.replace(command, 1, reply=b"+OK\r\n1 5\n.\r\n", session=1)]
+        with case(command), Server(MAILS, faults=faults, lock=False) as server, over(driver, server) as inbox:
+            impatient(inbox)
+            with pytest.raises(Timeout, match="bare LF") as caught:
+                read(inbox)
+            assert "top=False" not in str(caught.value)
+
+
+def test_top_false_reads_headers_by_retr_from_the_start(driver: Driver) -> None:
+    """Headers and previews cost RETR, once for each message; TOP is never said."""
+    with Server(MAILS) as server:
+        with over(driver, server, top=False) as inbox:
+            assert [message.subject for message in inbox] == ["0", "1", "2"]
+            assert inbox[2].preview(1).strip() == "body 2"
+            assert inbox[2].raw == MAILS[2]
+        server.wait(GENEROUS)
+        assert server.sessions[0].commands[5:] == ("RETR 1", "RETR 2", "RETR 3", "QUIT")
