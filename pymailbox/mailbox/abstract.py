@@ -94,7 +94,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         security: Security = "tls",
         auth: Auth = None,
         ssl_context: "ssl.SSLContext | None" = None,
-        timeout: float | None = 30.0,
+        timeout: float | None = 60.0,
         limits: Limits | None = None,
         read_only: bool = False,
         allow_plaintext: bool = False,

@@ -9,13 +9,14 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from attrs import define, field
 
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
+    LimitExceeded,
     MessageUnavailable,
     NotSupported,
     PermanentFailure,
@@ -244,6 +245,7 @@ def body(state: MailboxState[M], number: int) -> Flow[bytes]:
     """Return the whole message."""
     if number in state.deleted:
         raise _deleted(number)
+    _check_size(state, number, "message")
     state.retrieved = True
     return (yield from ask(commands.retr(number, expected=state.size_hint(number))))
 
@@ -252,9 +254,24 @@ def stream(state: MailboxState[M], number: int, sink: Callable[[bytes], object])
     """Hand the whole message to `sink` in chunks; return its octets."""
     if number in state.deleted:
         raise _deleted(number)
+    _check_size(state, number, "stream")
     state.retrieved = True
     octets: int = yield Stream(commands.stream(number, expected=state.size_hint(number)), sink)
     return octets
+
+
+def _check_size(state: MailboxState[M], number: int, limit: Literal["message", "stream"]) -> None:
+    """Refuse before its RETR what LIST says is larger than a limit; the session goes on."""
+    size = state.sizes[number - 1] if state.sizes is not None else None
+    most: int | None = getattr(state.session.limits, limit)
+    if size is not None and most is not None and size > most:
+        raise LimitExceeded(
+            f"message {number} has {size} bytes by LIST, more than Limits.{limit} ({most}); raise that limit"
+            + (", or save() the message, which needs no memory for it" if limit == "message" else ""),
+            field=limit,
+            command=f"RETR {number}",
+            usable=True,
+        )
 
 
 def _deleted(number: int) -> MessageUnavailable:
@@ -266,7 +283,8 @@ class FetchPlan:
     """The plan of `fetch()`: which bodies to ask for, and which messages come without.
 
     `commands()` feeds the pipeline and keeps the order, in which `OpenMailbox` hands out the results. Messages whose
-    body is cached, and those larger than the window, are passed without a command (DESIGN.md, decision 11).
+    body is cached, and those too large for the window or for `Limits.message`, are passed without a command
+    (DESIGN.md, decision 11).
     """
 
     state: MailboxState[Any]
@@ -279,7 +297,7 @@ class FetchPlan:
     def commands(self) -> Iterator[Command[bytes]]:
         """Yield the RETRs as the window has room."""
         state, order = self.state, self.order
-        window = state.session.limits.window
+        window = min(state.session.limits.window, state.session.limits.message)
         for number in self.numbers:
             expected = state.size_hint(number)
             if number in state.deleted or expected > window or self.skip(number):

@@ -2,17 +2,29 @@
 
 import asyncio
 import gc
+import io
 import itertools
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pymailbox import AsyncMailbox, CommitError, ConnectionLost, TemporaryFailure, Timeout
+from pymailbox import (
+    Account,
+    AsyncMailbox,
+    CommitError,
+    ConnectionLost,
+    LimitExceeded,
+    Limits,
+    TemporaryFailure,
+    Timeout,
+)
+from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.certificates import Certificates
 from tests.conversations import case
@@ -389,3 +401,121 @@ def test_top_false_reads_headers_by_retr_from_the_start(driver: Driver) -> None:
             assert inbox[2].raw == MAILS[2]
         server.wait(GENEROUS)
         assert server.sessions[0].commands[5:] == ("RETR 1", "RETR 2", "RETR 3", "QUIT")
+
+
+# --- what was not kept, and what is too large -----------------------------------------------------------------
+
+
+def reads(message: Any, directory: Path) -> Iterator[Callable[[], object]]:
+    """The ways to read a message, or to copy it."""
+    yield lambda: message.raw
+    yield lambda: message.text
+    yield lambda: message.content
+    yield lambda: message.attachments
+    yield lambda: message.subject
+    yield lambda: message.preview()
+    yield lambda: message.write_to(io.BytesIO())
+    yield lambda: message.save(directory / "copy.eml")
+
+
+def test_a_body_that_was_dropped_names_the_cache_and_what_to_do(driver: Driver, tmp_path: Path) -> None:
+    """`list(inbox.fetch())`, read after the session: what was kept can be read, the rest names `Limits.cache`."""
+    for ending in ("close", "rollback", "lost"):
+        with case(ending), Server(MAILS) as server:
+            inbox = over(driver, server, limits=Limits(cache=50)).open()
+            kept = list(inbox.fetch())
+            assert kept[0].raw == MAILS[0]  # asked for again
+            inbox.connection.close() if ending == "lost" else getattr(inbox, ending)()
+            assert kept[0].text == "body 0\n"
+            for read in reads(kept[1], tmp_path):
+                with pytest.raises(
+                    ConnectionLost, match=r"message 2 .*Limits\.cache \(50 bytes\).*raise Limits\.cache"
+                ):
+                    read()
+            assert list(tmp_path.iterdir()) == []
+            if ending == "lost":
+                inbox.reopen()
+                assert inbox[1].raw == MAILS[1]
+                inbox.close()
+
+
+def test_a_body_that_fetch_did_not_download_names_the_window(driver: Driver, tmp_path: Path) -> None:
+    """Larger than `Limits.window`: it comes without its body, and can be read while the session is open only."""
+    mails = [MAILS[0], MAILS[1] + b"x" * 5000 + b"\r\n"]
+    with Server(mails) as server:
+        inbox = over(driver, server, limits=Limits(window=1000)).open()
+        kept = list(inbox.fetch())
+        inbox.close()
+        assert kept[0].raw == mails[0]
+        for read in reads(kept[1], tmp_path):
+            with pytest.raises(ConnectionLost, match=r"message 2 .*Limits\.window"):
+                read()
+
+
+def test_what_list_says_is_too_large_is_refused_before_its_retr(driver: Driver, tmp_path: Path) -> None:
+    """`LimitExceeded` is that message's, and the session goes on; it can be streamed, and fetch() passes it."""
+    mails = [MAILS[0], b"Subject: large\r\n\r\n" + b"x" * 5000 + b"\r\n", MAILS[2]]
+    for limits in (Limits(message=1000), Limits(message=1000, window=500)):
+        with case(limits), Server(mails) as server:
+            with over(driver, server, limits=limits) as inbox:
+                assert inbox[1].size == len(mails[1])
+                for read in (lambda: inbox[1].raw, lambda: inbox[1].text, lambda: inbox[1].content):
+                    with pytest.raises(LimitExceeded, match=r"Limits\.message") as caught:
+                        read()
+                    error = caught.value
+                    assert (error.field, error.usable, error.command) == ("message", True, "RETR 2")
+                fetched = inbox.fetch()
+                assert next(fetched).raw == mails[0]
+                large = next(fetched)
+                with pytest.raises(LimitExceeded):
+                    _ = large.raw
+                assert next(fetched).raw == mails[2]
+                assert large.subject == "large"
+                large.save(tmp_path / "large.eml")
+                assert (tmp_path / "large.eml").read_bytes() == mails[1]
+            server.wait(GENEROUS)
+            assert [line for line in server.sessions[0].commands if line == "RETR 2"] == ["RETR 2"]
+            assert server.sessions[0].ended == "QUIT"
+    with Server(mails) as server, over(driver, server, limits=Limits(message=1000), top=False) as inbox:
+        assert inbox[0].size
+        with pytest.raises(LimitExceeded) as caught:
+            _ = inbox[1].subject
+        assert caught.value.usable
+        assert inbox[2].subject == "2"
+    with Server(mails) as server, over(driver, server, limits=Limits(stream=1000)) as inbox:
+        assert inbox[0].size
+        for copy in (lambda: inbox[1].write_to(io.BytesIO()), lambda: inbox[1].save(tmp_path / "copy.eml")):
+            with pytest.raises(LimitExceeded) as caught:
+                copy()
+            assert (caught.value.field, caught.value.usable) == ("stream", True)
+        assert not (tmp_path / "copy.eml").exists()
+        assert inbox[1].raw == mails[1]
+
+
+def test_what_turns_out_too_large_ends_the_session(driver: Driver) -> None:
+    """LIST was not asked, or said something else: the session is over."""
+    large = b"Subject: large\r\n\r\n" + b"x" * 5000 + b"\r\n"
+    for lie in ([], [Fault.replace("LIST", None, reply=b"+OK\r\n1 10\r\n.\r\n")]):
+        with case(lie), Server([large], faults=lie) as server:
+            inbox = over(driver, server, limits=Limits(message=1000)).open()
+            if lie:
+                assert inbox[0].size == 10
+            with pytest.raises(LimitExceeded) as caught:
+                _ = inbox[0].raw
+            assert (caught.value.field, caught.value.usable) == ("message", False)
+            with pytest.raises(ConnectionLost):
+                inbox.keep_alive()
+            inbox.rollback()
+
+
+def test_the_default_timeout_is_a_minute(driver: Driver) -> None:
+    """Everywhere: slow servers exist, and a message of some size can take them half a minute to find."""
+    account = Account("pop.example.com", "me", "secret")
+    for made in (
+        driver.Mailbox("pop.example.com"),
+        driver.Mailbox.from_url("pops://me@pop.example.com"),
+        driver.Mailbox.from_account(account),
+    ):
+        assert made.connection.timeout == 60.0
+    assert driver.Connection("pop.example.com").timeout == 60.0
+    assert ConnectionSettings(host="pop.example.com", port=995).timeout == 60.0
