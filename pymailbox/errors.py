@@ -183,7 +183,7 @@ class LoginDelay(CommandError):
 
 
 class TemporaryFailure(CommandError):
-    """Something at the server is out of order for now (`[SYS/TEMP]`, RFC 3206 §4)."""
+    """The server refuses this for now: it is out of order (`[SYS/TEMP]`, RFC 3206 §4), busy, or limits its use."""
 
     retryable = True
 
@@ -209,7 +209,7 @@ class ConcurrentUse(MailboxError, RuntimeError):
 
 
 class CommitError(MailboxError):
-    """QUIT was refused or not answered while deletions were pending: which of them happened is unknown.
+    """QUIT was sent, and refused or not answered, while deletions were pending: which of them happened is unknown.
 
     Open a new session and look for `unconfirmed` there: what is gone was deleted, what is still there was not.
     """

@@ -158,7 +158,8 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def uids(self) -> tuple[str | None, ...]:
         """The uids, aligned with the positions; None where one is blank. One UIDL, once.
 
-        Raises `NotSupported` where the server has no UIDL.
+        Raises `NotSupported` where the server has no UIDL, `TemporaryFailure` where it refuses it for the moment: then
+        it is asked again next time.
         """
         opened = self._require_open()
         return await opened.connection.run(reading.uids(opened.state))

@@ -143,7 +143,8 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def uids(self) -> tuple[str | None, ...]:
         """The uids, aligned with the positions; None where one is blank. One UIDL, once.
 
-        Raises `NotSupported` where the server has no UIDL.
+        Raises `NotSupported` where the server has no UIDL, `TemporaryFailure` where it refuses it for the moment: then
+        it is asked again next time.
         """
         opened = self._require_open()
         return opened.connection.run(reading.uids(opened.state))
