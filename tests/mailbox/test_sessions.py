@@ -316,6 +316,29 @@ def test_in_another_event_loop_a_session_is_lost() -> None:
                     gc.collect()
 
 
+def test_reopen_in_another_event_loop_is_a_fresh_session() -> None:
+    """The old one is given up; deletions that were pending there did not happen, which is said once."""
+    for marked in (False, True):
+        with case(marked), Server(MAILS, lock=False) as server:
+            inbox = AsyncMailbox.from_url(server.url, "secret")
+
+            async def begin(inbox: AsyncMailbox = inbox, marked: bool = marked) -> None:
+                await inbox.open()
+                if marked:
+                    await inbox[0].delete()
+
+            async def elsewhere(inbox: AsyncMailbox = inbox, marked: bool = marked) -> None:
+                if marked:
+                    with pytest.raises(ConnectionLost, match="message 1"):
+                        await inbox.reopen()
+                await inbox.reopen()
+                assert await inbox[2].subject() == "2"
+                await inbox.close()
+
+            at_rest(begin, elsewhere)
+            assert server.messages == tuple(MAILS)
+
+
 # --- a TOP whose end is not one -------------------------------------------------------------------------------
 
 LF_BODIES = (
