@@ -93,7 +93,8 @@ _PROSE: tuple[_Meaning, ...] = (
 #: The words of a refusal that passes, of a command after the login: they speak of the server, not of the message.
 _FOR_NOW = _any(
     r"temporar|(again|available) later|try (again|later)|(server|service|system)\b.{0,20}(unavailable|not available)",
-    r"internal (server )?error|overload|maintenance|shutting down|\bbusy\b|timed out",
+    r"(internal|server|system|backend|database) (error|failure|problem)|overload|maintenance|shutting down|\bbusy\b",
+    r"timed out|time-?out|\bwait\b|\bretry\b|(limit|quota)s? .{0,10}(exceeded|reached)",
     r"throttl|slow down|too many (request|command|connect|session|download)|too (fast|frequent|often)",
     r"\b(rate|bandwidth|download|traffic|transfer|command|request|session|connection|daily|hourly)s?\b.{0,30}"
     r"\b(limit|quota|exceed)|\bexceed.{0,30}\b(rate|bandwidth|download|traffic|command|request|session|daily|hourly)",
@@ -102,7 +103,7 @@ _FOR_NOW = _any(
 )
 _WITHIN: tuple[_Meaning, ...] = (
     _PROSE[0],
-    (_any(r"no such|not exist|not found|deleted|too (large|big)|message (size|number)"), (None, None)),
+    (_any(r"no such|not exist|not found|deleted|too (large|big)|\bsize\b|message number"), (None, None)),
     (_FOR_NOW, (TemporaryFailure, "the server refused this for now: it is busy or limits its use; try again later")),
 )
 _UNKNOWN = _any(
