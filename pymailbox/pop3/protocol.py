@@ -97,6 +97,7 @@ class Protocol:
         if not queued:
             return b""
         lines = []
+        command = self.last_sent
         self._logged = wirelog.listening()
         while queued and self._may_send(queued[0]):
             command = queued.popleft()
@@ -106,8 +107,7 @@ class Protocol:
             if self._logged:
                 wirelog.sent(command)
         self._pipelined = self._pipelined or len(owed) > 1
-        if lines:
-            self.last_sent = owed[-1]
+        self.last_sent = command
         return b"".join(lines)
 
     def _may_send(self, command: Command[Any]) -> bool:
