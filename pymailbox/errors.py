@@ -19,8 +19,9 @@ The tree, with the kin from the standard library that each also inherits::
     ├── ConcurrentUse                   two threads or tasks in one session   (RuntimeError)
     └── CommitError                     QUIT refused or unanswered: deletions unconfirmed
 
-The first five end the session. Besides these only `ValueError` and `TypeError` (misuse), `IndexError` and
-`KeyError` (sequence access), and whatever the caller's own file, sink or callable raised leave the API.
+The first five end the session, but for a message that LIST says is larger than a limit. Besides these only `ValueError`
+and `TypeError` (misuse), `IndexError` and `KeyError` (sequence access), and whatever the caller's own file, sink or
+callable raised leave the API.
 
 Texts from the server are shown with control characters escaped; no error ever carries a password or a mail.
 """
@@ -147,10 +148,13 @@ class ProtocolError(MailboxError):
 
 
 class LimitExceeded(MailboxError):
-    """The server sent more than `Limits` allows; `field` is the name of the limit to raise."""
+    """The server sent, or is about to send, more than `Limits` allows; `field` is the name of the limit to raise.
 
-    def __init__(self, problem: str, *, field: str, command: str | None = None) -> None:
-        super().__init__(problem, command=command)
+    The session is over, unless LIST had told the size: then only that message cannot be had, and `usable` is True.
+    """
+
+    def __init__(self, problem: str, *, field: str, command: str | None = None, usable: bool = False) -> None:
+        super().__init__(problem, command=command, usable=usable)
         self.field = field
 
 
@@ -179,7 +183,7 @@ class LoginDelay(CommandError):
 
 
 class TemporaryFailure(CommandError):
-    """Something at the server is out of order for now (`[SYS/TEMP]`, RFC 3206 §4)."""
+    """The server refuses this for now: it is out of order (`[SYS/TEMP]`, RFC 3206 §4), busy, or limits its use."""
 
     retryable = True
 
@@ -205,7 +209,7 @@ class ConcurrentUse(MailboxError, RuntimeError):
 
 
 class CommitError(MailboxError):
-    """QUIT was refused or not answered while deletions were pending: which of them happened is unknown.
+    """QUIT was sent, and refused or not answered, while deletions were pending: which of them happened is unknown.
 
     Open a new session and look for `unconfirmed` there: what is gone was deleted, what is still there was not.
     """

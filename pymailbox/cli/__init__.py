@@ -143,9 +143,9 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         type=_seconds,
-        default=30.0,
+        default=60.0,
         metavar="SECONDS",
-        help="give up after SECONDS of silence (default 30)",
+        help="give up after SECONDS of silence (default 60)",
     )
     parser.add_argument(
         "--allow-plaintext", action="store_true", help="send the password without TLS beyond this machine"

@@ -8,6 +8,7 @@ MEANINGS = {
     # Seen by the protocol, the flows and the readers of listings.
     "BLANK_LINE_IN_LISTING": "a listing has blank lines; they are skipped.",
     "BLANK_UID": "some messages have no uid, so nobody can tell them apart across sessions.",
+    "BODY_ENDS_IN_LF": "it ends lines of a message or listing in a bare LF, and status lines in CRLF: no end is seen.",
     "CLOSES_ON_CAPA": "it hangs up when asked for its capabilities; every session costs a second connection.",
     "COUNTS_DIFFER": "STAT, LIST and UIDL do not agree on how many messages there are; STAT is believed.",
     "DROPS_PIPELINED": "it lists PIPELINING, and loses commands that are sent ahead.",
@@ -33,6 +34,7 @@ MEANINGS = {
     "STAT_WITHOUT_SIZE": "STAT gives no size; LIST is summed up instead.",
     "STRANGER_IN_LIST": "LIST has lines about no message; they are skipped.",
     "STRANGER_IN_UIDL": "UIDL has lines about no message; they are skipped.",
+    "TOP_ENDS_IN_LF": "it ends lines of TOP in a bare LF, and status lines in CRLF, so no end is seen: use top=False.",
     "TOP_IGNORES_COUNT": "TOP sends more of a message than was asked for; headers are not read ahead.",
     "TOP_REFUSED": "it refuses TOP; headers cost the whole message, by RETR.",
     "UNORDERED_LIST": "LIST is out of order; its lines are taken by their numbers.",

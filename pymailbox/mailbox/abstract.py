@@ -9,6 +9,7 @@ from attrs import evolve
 
 from pymailbox.account import Account, Auth, OAuth2, Security, default_port
 from pymailbox.display import secret
+from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
 from pymailbox.mailbox.state import MailboxState
@@ -65,6 +66,8 @@ class MailboxOptions(TypedDict, total=False):
     utf8: bool
     #: False: never send CAPA.
     capa: bool
+    #: False: read headers by RETR, on a server whose TOP is broken.
+    top: bool
     #: None: where the server lists PIPELINING. False: never.
     pipelining: bool | None
     #: `socks5://user:password@host:port`, or socks4, or http.
@@ -91,12 +94,13 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         security: Security = "tls",
         auth: Auth = None,
         ssl_context: "ssl.SSLContext | None" = None,
-        timeout: float | None = 30.0,
+        timeout: float | None = 60.0,
         limits: Limits | None = None,
         read_only: bool = False,
         allow_plaintext: bool = False,
         utf8: bool = True,
         capa: bool = True,
+        top: bool = True,
         pipelining: bool | None = None,
         proxy: str | None = None,
         source_address: tuple[str, int] | None = None,
@@ -115,6 +119,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         if not self._can_await:
             _refuse_coroutines(self.account)
         self._utf8 = utf8
+        self._top = top
         self._read_only = read_only
         self._settings = ConnectionSettings(
             host=host,
@@ -132,6 +137,8 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         )
         self._connection = self._new_connection()
         self._opened: OpenMailbox[E, C] | None = None
+        self._may_reopen = False  # although it is not open: the last reopen() failed, or QUIT did
+        self._in_doubt: CommitError | None = None  # what the next reopen() raises
 
     @classmethod
     def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
@@ -152,9 +159,24 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         if self._settings.sock is not None:
             raise ValueError("the given socket can only be used once; make a new mailbox with a new socket")
 
-    def _fresh_connection(self) -> C:
-        """Make the connection of the next session: one by one where the server stalled a pipeline (decision 7)."""
+    def _check_reopen(self) -> None:
+        """Refuse `reopen()` where there was no session, and once after a `CommitError`: somebody has to look."""
+        if not self._may_reopen:
+            self._require_open()
         self._check_fresh()
+        in_doubt, self._in_doubt = self._in_doubt, None
+        if in_doubt is not None:
+            raise in_doubt
+
+    def _fresh_connection(self) -> C:
+        """Make the connection of the next session, with what the last one taught.
+
+        One by one where the server stalled a pipeline, headers by RETR where the end of a TOP was not one (decisions 6
+        and 7).
+        """
+        self._check_fresh()
+        if "TOP_ENDS_IN_LF" in self._session.quirks:
+            self._top = False
         if self._session.may_pipeline is False:
             self._settings = evolve(self._settings, pipelining=False)
         return self._new_connection()
@@ -174,6 +196,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             account.auth,
             utf8=self._utf8,
             read_only=self._read_only,
+            top=self._top,
         )
 
     def _require_open(self) -> OpenMailbox[E, C]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 from pymailbox.account import AsyncPassword
-from pymailbox.errors import ConcurrentUse, MailboxError
+from pymailbox.errors import CommitError, ConcurrentUse, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
 from pymailbox.mailbox.async_message import AsyncMessage
@@ -79,13 +79,14 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
             connection.abort()
             raise
         self._opened = OpenMailbox(connection, state, AsyncMessage)
+        self._in_doubt = None
         return self
 
     async def close(self) -> None:
         """Say QUIT, which commits the deletions, and close. May be called again.
 
         Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session had died before with deletions pending: then none of them happened.
+        where the session ended before QUIT was sent with deletions pending: then none of them happened.
         """
         await self._leave(transaction.commit)
 
@@ -93,14 +94,22 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         """Take back all marks and close. May be called again."""
         await self._leave(transaction.roll_back)
 
-    async def _leave(self, ending: Callable[[MailboxState[AsyncMessage]], Flow[None]]) -> None:
+    async def _leave(
+        self, ending: Callable[[MailboxState[AsyncMessage]], Flow[None]], *, reopening: bool = False
+    ) -> None:
         opened, self._opened = self._opened, None
+        self._may_reopen = reopening
         if opened is None:
             return
         try:
             await opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
             self._opened = opened  # nothing was said: who uses the session goes on
+            raise
+        except CommitError as error:
+            if not reopening:
+                self._may_reopen, self._in_doubt = True, error
+            await opened.connection.close()
             raise
         except BaseException:
             await opened.connection.close()
@@ -132,13 +141,11 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def reopen(self) -> None:
         """Commit, and begin a fresh session with what has arrived since; messages of the old one stay readable.
 
-        After the session has died this just begins a fresh one: deletions that were pending did not happen.
+        Raises what `open()` does, and may be repeated as often as it fails. Where deletions of a session that has died
+        did not happen (`ConnectionLost`), or are in doubt (`CommitError`), it says so once; the next call opens.
         """
-        opened = self._require_open()
-        self._check_fresh()
-        if opened.usable:
-            await self.close()
-        self._opened = None
+        self._check_reopen()
+        await self._leave(transaction.commit, reopening=True)
         await self.open()
 
     # --- facts and listings -------------------------------------------------------------------------------
@@ -151,7 +158,8 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def uids(self) -> tuple[str | None, ...]:
         """The uids, aligned with the positions; None where one is blank. One UIDL, once.
 
-        Raises `NotSupported` where the server has no UIDL.
+        Raises `NotSupported` where the server has no UIDL, `TemporaryFailure` where it refuses it for the moment: then
+        it is asked again next time.
         """
         opened = self._require_open()
         return await opened.connection.run(reading.uids(opened.state))
@@ -225,7 +233,7 @@ class _Fetched(AsyncIterator[AsyncMessage]):
     async def __anext__(self) -> AsyncMessage:
         opened, ready = self._opened, self._ready
         if self._batch is None:
-            await opened.connection.run(reading.sizes(opened.state))
+            await opened.connection.run(reading.size_hints(opened.state))
             self._batch = opened.state.session.batch(self._plan.commands())
         if not ready:
             result = await opened.connection.next_result(self._batch)

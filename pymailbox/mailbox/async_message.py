@@ -162,9 +162,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         if raw is not None:
             await _write_all(file, raw)
             return len(raw)
-        return await mailbox.connection.run(
-            reading.stream(mailbox.state, self.number, lambda chunk: _write_all(file, chunk))
-        )
+        return await mailbox.connection.run(mailbox.stream(self, lambda chunk: _write_all(file, chunk)))
 
     async def save(self, path: str | os.PathLike[str]) -> int:
         """Save the raw message as a file; return the octets. An existing file is replaced.

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from pymailbox.account import Password
-from pymailbox.errors import ConcurrentUse, MailboxError
+from pymailbox.errors import CommitError, ConcurrentUse, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
 from pymailbox.mailbox.message import Message
@@ -68,13 +68,14 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
             connection.close()
             raise
         self._opened = OpenMailbox(connection, state, Message)
+        self._in_doubt = None
         return self
 
     def close(self) -> None:
         """Say QUIT, which commits the deletions, and close. May be called again.
 
         Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session had died before with deletions pending: then none of them happened.
+        where the session ended before QUIT was sent with deletions pending: then none of them happened.
         """
         self._leave(transaction.commit)
 
@@ -82,14 +83,20 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         """Take back all marks and close. May be called again."""
         self._leave(transaction.roll_back)
 
-    def _leave(self, ending: Callable[[MailboxState[Message]], Flow[None]]) -> None:
+    def _leave(self, ending: Callable[[MailboxState[Message]], Flow[None]], *, reopening: bool = False) -> None:
         opened, self._opened = self._opened, None
+        self._may_reopen = reopening
         if opened is None:
             return
         try:
             opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
             self._opened = opened  # nothing was said: who uses the session goes on
+            raise
+        except CommitError as error:
+            if not reopening:
+                self._may_reopen, self._in_doubt = True, error
+            opened.connection.close()
             raise
         except BaseException:
             opened.connection.close()
@@ -117,13 +124,11 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def reopen(self) -> None:
         """Commit, and begin a fresh session with what has arrived since; messages of the old one stay readable.
 
-        After the session has died this just begins a fresh one: deletions that were pending did not happen.
+        Raises what `open()` does, and may be repeated as often as it fails. Where deletions of a session that has died
+        did not happen (`ConnectionLost`), or are in doubt (`CommitError`), it says so once; the next call opens.
         """
-        opened = self._require_open()
-        self._check_fresh()
-        if opened.usable:
-            self.close()
-        self._opened = None
+        self._check_reopen()
+        self._leave(transaction.commit, reopening=True)
         self.open()
 
     # --- facts --------------------------------------------------------------------------------------------
@@ -138,7 +143,8 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def uids(self) -> tuple[str | None, ...]:
         """The uids, aligned with the positions; None where one is blank. One UIDL, once.
 
-        Raises `NotSupported` where the server has no UIDL.
+        Raises `NotSupported` where the server has no UIDL, `TemporaryFailure` where it refuses it for the moment: then
+        it is asked again next time.
         """
         opened = self._require_open()
         return opened.connection.run(reading.uids(opened.state))
@@ -180,7 +186,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
 
 def _fetch(opened: OpenMailbox[Message, Connection], plan: reading.FetchPlan) -> Iterator[Message]:
-    opened.connection.run(reading.sizes(opened.state))
+    opened.connection.run(reading.size_hints(opened.state))
     for result in opened.connection.pipeline(plan.commands()):
         yield from opened.fetched(plan, result)
     yield from opened.unfetched(plan)

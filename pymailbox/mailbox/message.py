@@ -104,7 +104,7 @@ class Message(AbstractMessage[Connection], ContentNames):
         if raw is not None:
             write_all(file, raw)
             return len(raw)
-        return mailbox.connection.run(reading.stream(mailbox.state, self.number, lambda chunk: write_all(file, chunk)))
+        return mailbox.connection.run(mailbox.stream(self, lambda chunk: write_all(file, chunk)))
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Save the raw message as a file; return the octets. An existing file is replaced.

@@ -25,7 +25,7 @@ E = TypeVar("E", bound="AbstractMessage[Any]")
 class AbstractMessage(Generic[C]):
     """What is known of one message of a session: its number and what was read of it."""
 
-    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_number", "_raw", "_refusal")
+    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_not_kept", "_number", "_raw", "_refusal")
 
     def __init__(self, mailbox: "OpenMailbox[Any, C]", number: int) -> None:
         self._mailbox = mailbox
@@ -34,6 +34,7 @@ class AbstractMessage(Generic[C]):
         self._raw: bytes | None = None
         self._content: Content | None = None
         self._refusal: CommandError | None = None
+        self._not_kept: str | None = None  # why the body is not here: the limit that it was too much for
 
     @property
     def number(self) -> int:
@@ -133,6 +134,7 @@ class OpenMailbox(Generic[E, C]):
         cache.last_body = message
         for other in cache.keep(message.number, len(raw)):
             other._raw = other._content = None
+            other._not_kept = "cache"
 
     def content_of(self, message: E, raw: bytes) -> "Content":
         """Return the content of a message that was read."""
@@ -154,6 +156,7 @@ class OpenMailbox(Generic[E, C]):
 
     def ask_headers(self, message: E) -> "Flow[Headers]":
         """Ask for the headers of a message."""
+        self._check_kept(message)
         block, whole = yield from reading.headers(self.state, message.number, self._has_headers)
         if whole:
             self.keep(message, block)
@@ -169,6 +172,7 @@ class OpenMailbox(Generic[E, C]):
             raise ValueError(f"lines must be 0 or more, not {lines}")
         block = self.cached_raw(message)
         if block is None:
+            self._check_kept(message)
             block, whole = yield from reading.top(self.state, message.number, lines)
             if whole:
                 self.keep(message, block)
@@ -179,10 +183,33 @@ class OpenMailbox(Generic[E, C]):
         refusal, message._refusal = message._refusal, None
         if refusal is not None:
             raise refusal
+        self._check_kept(message)
         self.state.cache.last_body = None  # makes room: this one is the last from now on
         raw = yield from reading.body(self.state, message.number)
         self.keep(message, raw)
         return raw
+
+    def stream(self, message: E, sink: Callable[[bytes], object]) -> Flow[int]:
+        """Hand the whole message to `sink` in chunks; return its octets."""
+        self._check_kept(message)
+        return (yield from reading.stream(self.state, message.number, sink))
+
+    def _check_kept(self, message: E) -> None:
+        """Say what to do where a body was not kept and the session in which to ask for it again is over."""
+        if self.usable or message._not_kept is None:
+            return
+        limits = self.state.session.limits
+        if message._not_kept == "cache":
+            raise ConnectionLost(
+                f"the body of message {message.number} was dropped to keep within Limits.cache ({limits.cache} bytes),"
+                " and its session is over; raise Limits.cache, or use each message as fetch() yields it",
+                retryable=False,
+            )
+        raise ConnectionLost(
+            f"message {message.number} is larger than Limits.window ({limits.window} bytes), so fetch() did not"
+            " download it, and its session is over; raise Limits.window, or read or save it while the session is open",
+            retryable=False,
+        )
 
     def by_uid(self, uid: str) -> Flow[E]:
         """Return the first message with that uid; KeyError if there is none."""
@@ -200,16 +227,9 @@ class OpenMailbox(Generic[E, C]):
         return tuple(self.message(number) for number, uid in enumerate(uids, 1) if uid is None or uid not in known)
 
     def leave(self, ending: Callable[[MailboxState[E]], Flow[None]]) -> Flow[None]:
-        """End the session by `transaction.commit` or `roll_back`; a dead one has committed nothing, and says so."""
-        state = self.state
-        failure = state.session.protocol.failure
-        if failure is None:
-            yield from ending(state)
-        elif ending is transaction.commit and state.deleted:
-            raise ConnectionLost(
-                f"the session ended before QUIT, so none of its {len(state.deleted)} deletions"
-                f" was committed; reopen and delete again ({failure})"
-            )
+        """End the session by `transaction.commit` or `roll_back`; a dead one has no marks to take back."""
+        if self.usable or ending is transaction.commit:
+            yield from ending(self.state)
 
     # --- fetch --------------------------------------------------------------------------------------------
 
@@ -223,7 +243,7 @@ class OpenMailbox(Generic[E, C]):
         order = plan.order
         messages = []
         while not order[0][1]:
-            messages.append(self.message(order.popleft()[0]))
+            messages.append(self._unread(order.popleft()[0]))
         message = self.message(order.popleft()[0])
         if isinstance(result, CommandError):
             message._refusal = result
@@ -236,4 +256,11 @@ class OpenMailbox(Generic[E, C]):
         """Yield the messages after the last result."""
         order = plan.order
         while order:
-            yield self.message(order.popleft()[0])
+            yield self._unread(order.popleft()[0])
+
+    def _unread(self, number: int) -> E:
+        """Return a message that a plan passes without asking for its body: it is here, or too large."""
+        message, state = self.message(number), self.state
+        if message._raw is None and state.session.limits.window < state.size_hint(number):
+            message._not_kept = "window"
+        return message

@@ -8,17 +8,39 @@ in a steady order; by RETR only where TOP does not work. Bodies come by RETR, an
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Literal, TypeVar
 
 from attrs import define, field
 
-from pymailbox.errors import CommandError, MessageUnavailable, NotSupported, TemporaryFailure
+from pymailbox.errors import (
+    AuthenticationError,
+    CommandError,
+    LimitExceeded,
+    MessageUnavailable,
+    NotSupported,
+    PermanentFailure,
+    TemporaryFailure,
+)
 from pymailbox.mailbox.state import FIRST_AHEAD, MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.flows import Flow, Next, Stream, ask
+from pymailbox.pop3.refusal import is_unknown_command
 
-__all__ = ["FetchPlan", "body", "first_lines", "headers", "learn_uids", "sizes", "stream", "top", "total", "uids"]
+__all__ = [
+    "FetchPlan",
+    "body",
+    "first_lines",
+    "headers",
+    "learn_uids",
+    "size_hints",
+    "sizes",
+    "stream",
+    "top",
+    "total",
+    "uids",
+]
 
 M = TypeVar("M")
 
@@ -26,16 +48,50 @@ _BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 
 
 def sizes(state: MailboxState[M]) -> Flow[list[int | None]]:
-    """Octets by index: one LIST for the whole mailbox, once; all None where LIST is refused."""
+    """Octets by index: one LIST for the whole mailbox, once; all None where the server has no LIST.
+
+    A refusal that may pass is `TemporaryFailure`, and LIST is asked again next time.
+    """
     if state.sizes is None:
         listing: dict[int, int | None] = {}
         if state.count:  # some servers refuse LIST on an empty mailbox (Q33)
             try:
                 listing = yield from ask(commands.list(entries=state.entries))
             except CommandError as refused:
+                if not _is_missing(state, refused):
+                    raise _for_now(refused) from refused
                 state.session.protocol.note("NO_LIST", str(refused))
         state.sizes = state.aligned(listing, "LIST")
     return state.sizes
+
+
+def size_hints(state: MailboxState[M]) -> Flow[None]:
+    """Ask for the sizes where they are not known; bodies can be had without them."""
+    with suppress(CommandError):
+        yield from sizes(state)
+
+
+def _is_missing(state: MailboxState[M], refused: CommandError) -> bool:
+    """Whether the server does not have the command that it refused: not one that it lists, unless its words say so."""
+    if type(refused) not in (CommandError, MessageUnavailable):  # a code, or words, with another meaning
+        return False
+    verb = (refused.command or "").partition(" ")[0]
+    capabilities = state.session.capabilities
+    listed = verb == "LIST" or (capabilities is not None and verb in capabilities)  # LIST is not optional
+    return not listed or is_unknown_command(refused.response or "")
+
+
+def _for_now(refused: CommandError) -> CommandError:
+    """Return a refusal as the `TemporaryFailure` that it is, unless it is one that stays."""
+    if isinstance(refused, TemporaryFailure | PermanentFailure | AuthenticationError):
+        return refused
+    return TemporaryFailure(
+        refused.problem if refused.retryable else "the server has this command and refused it; try again later",
+        command=refused.command,
+        response=refused.response,
+        code=refused.code,
+        retry_after=refused.retry_after,
+    )
 
 
 def total(state: MailboxState[M]) -> Flow[int]:
@@ -47,15 +103,18 @@ def total(state: MailboxState[M]) -> Flow[int]:
 
 
 def uids(state: MailboxState[M]) -> Flow[tuple[str | None, ...]]:
-    """Uids by index: one UIDL for the whole mailbox, once; `NotSupported` where it is refused for good."""
+    """Uids by index: one UIDL for the whole mailbox, once; `NotSupported` where the server has no UIDL.
+
+    A refusal that may pass is `TemporaryFailure`, and UIDL is asked again next time.
+    """
     if state.uids is None and state.no_uids is None:
         result: dict[int, str | None] | CommandError = {}
         if state.count:
             try:
                 result = yield from ask(commands.uidl(entries=state.entries))
-            except TemporaryFailure:
-                raise
             except CommandError as refused:
+                if not _is_missing(state, refused):
+                    raise _for_now(refused) from refused
                 result = refused
         learn_uids(state, result)
     if state.uids is None:
@@ -68,9 +127,9 @@ def uids(state: MailboxState[M]) -> Flow[tuple[str | None, ...]]:
 
 
 def learn_uids(state: MailboxState[M], result: dict[int, str | None] | CommandError) -> None:
-    """Take what UIDL gave; a temporary failure teaches nothing."""
+    """Take what UIDL gave; a refusal that may pass teaches nothing."""
     if isinstance(result, CommandError):
-        state.no_uids = None if isinstance(result, TemporaryFailure) else result
+        state.no_uids = result if _is_missing(state, result) else None
     else:
         state.uids = tuple(state.aligned(result, "UIDL"))
 
@@ -134,11 +193,14 @@ def _tops(state: MailboxState[M], number: int, step: int, skip: Callable[[int], 
 
 
 def _instead_of_top(state: MailboxState[M], number: int, refused: CommandError) -> Flow[bytes]:
-    """RETR where TOP was refused; what it says tells whether TOP or only this message is not to be had (Q16)."""
-    if state.top_works:
+    """RETR where TOP was refused; what it says tells whether TOP or only this message is not to be had (Q16).
+
+    A TOP that is refused for now is asked again next time.
+    """
+    if state.top_works or refused.retryable:
         raise refused
     raw = yield from body(state, number)
-    state.top_works = False
+    state.top_works = False if _is_missing(state, refused) else None
     state.ahead.stop()
     state.session.protocol.note("TOP_REFUSED", str(refused))
     return raw
@@ -183,6 +245,7 @@ def body(state: MailboxState[M], number: int) -> Flow[bytes]:
     """Return the whole message."""
     if number in state.deleted:
         raise _deleted(number)
+    _check_size(state, number, "message")
     state.retrieved = True
     return (yield from ask(commands.retr(number, expected=state.size_hint(number))))
 
@@ -191,9 +254,24 @@ def stream(state: MailboxState[M], number: int, sink: Callable[[bytes], object])
     """Hand the whole message to `sink` in chunks; return its octets."""
     if number in state.deleted:
         raise _deleted(number)
+    _check_size(state, number, "stream")
     state.retrieved = True
     octets: int = yield Stream(commands.stream(number, expected=state.size_hint(number)), sink)
     return octets
+
+
+def _check_size(state: MailboxState[M], number: int, limit: Literal["message", "stream"]) -> None:
+    """Refuse before its RETR what LIST says is larger than a limit; the session goes on."""
+    size = state.sizes[number - 1] if state.sizes is not None else None
+    most: int | None = getattr(state.session.limits, limit)
+    if size is not None and most is not None and size > most:
+        raise LimitExceeded(
+            f"message {number} has {size} bytes by LIST, more than Limits.{limit} ({most}); raise that limit"
+            + (", or save() the message, which needs no memory for it" if limit == "message" else ""),
+            field=limit,
+            command=f"RETR {number}",
+            usable=True,
+        )
 
 
 def _deleted(number: int) -> MessageUnavailable:
@@ -205,7 +283,8 @@ class FetchPlan:
     """The plan of `fetch()`: which bodies to ask for, and which messages come without.
 
     `commands()` feeds the pipeline and keeps the order, in which `OpenMailbox` hands out the results. Messages whose
-    body is cached, and those larger than the window, are passed without a command (DESIGN.md, decision 11).
+    body is cached, and those too large for the window or for `Limits.message`, are passed without a command
+    (DESIGN.md, decision 11).
     """
 
     state: MailboxState[Any]
@@ -218,7 +297,7 @@ class FetchPlan:
     def commands(self) -> Iterator[Command[bytes]]:
         """Yield the RETRs as the window has room."""
         state, order = self.state, self.order
-        window = state.session.limits.window
+        window = min(state.session.limits.window, state.session.limits.message)
         for number in self.numbers:
             size = state.listed_size(number)
             expected = state.size_hint(number) if size is None else size

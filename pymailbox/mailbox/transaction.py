@@ -5,11 +5,13 @@ back the marks and leaves. Without QUIT a server deletes nothing: that is the sa
 (DESIGN.md, decisions 1, 2 and 5).
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pymailbox.account import AsyncPassword, Auth, Security
-from pymailbox.errors import CommandError, CommitError, ConcurrentUse, LimitExceeded, MailboxError
+from pymailbox.display import printable
+from pymailbox.errors import CommandError, CommitError, ConcurrentUse, ConnectionLost, LimitExceeded, MailboxError
 from pymailbox.mailbox.reading import learn_uids
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands, flows
@@ -21,6 +23,8 @@ __all__ = ["ask_state", "commit", "delete", "open_session", "roll_back", "undele
 
 M = TypeVar("M")
 
+_NAMED = 10  # deletions that an error names
+
 
 def open_session(
     session: Session,
@@ -31,6 +35,7 @@ def open_session(
     *,
     utf8: bool,
     read_only: bool,
+    top: bool,
 ) -> Flow[MailboxState[Any]]:
     """Greeting, TLS, capabilities, UTF8, login, capabilities again, STAT."""
     from pymailbox.pop3 import login  # the mechanisms are many: imported when somebody logs in
@@ -39,7 +44,9 @@ def open_session(
     if utf8:
         yield from flows.ask_utf8(session)
     yield from login.login(session, user, password, auth)
-    return (yield from ask_state(session, read_only=read_only))
+    state = yield from ask_state(session, read_only=read_only)
+    state.top_works = None if top else False
+    return state
 
 
 def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:
@@ -118,15 +125,36 @@ def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None
         _mark(state, others, (yield from ask_all(map(commands.dele, others))))
 
 
+def _named(state: MailboxState[M]) -> str:
+    """Return the messages that are marked, by number and, where it is known, uid; a few of very many."""
+    uids = state.uids or (None,) * state.count
+    names = [
+        f"message {number}, uid {printable(uid)}" if (uid := uids[number - 1]) else f"message {number}"
+        for number in itertools.islice(state.deleted, _NAMED)
+    ]
+    return "; ".join((*names, "...") if len(names) < len(state.deleted) else names)
+
+
 def commit(state: MailboxState[M]) -> Flow[None]:
-    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer (Q65)."""
+    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer (Q65).
+
+    Where QUIT was not even sent nothing happened: `ConnectionLost`.
+    """
+    command = commands.quit()
     try:
-        yield from ask(commands.quit())
+        yield from ask(command)
     except ConcurrentUse:
         raise  # nothing was said
     except MailboxError as error:
         if not state.deleted:
             return
+        if state.session.protocol.last_sent is not command:
+            raise ConnectionLost(
+                f"the session ended before QUIT was sent, so none of its {len(state.deleted)} deletions was committed"
+                f" ({_named(state)}); reopen and delete again ({error.problem})",
+                response=error.response,
+                code=error.code,
+            ) from error
         refused = isinstance(error, CommandError)
         raise CommitError(
             f"the server {'refused' if refused else 'did not answer'} QUIT with"

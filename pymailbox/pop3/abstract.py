@@ -29,7 +29,7 @@ class AbstractConnection:
         *,
         security: Security = "tls",
         ssl_context: "ssl.SSLContext | None" = None,
-        timeout: float | None = 30.0,
+        timeout: float | None = 60.0,
         limits: Limits | None = None,
         pipelining: bool | None = None,
         capa: bool = True,

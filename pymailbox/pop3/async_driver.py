@@ -202,10 +202,8 @@ class AsyncDriver(AbstractConnection):
         answered = session.answered
         if transport.foreign:
             raise ConnectionLost("this session belongs to another process; open one in this process")
-        if transport.loop is not asyncio.get_running_loop():
+        if not transport.here:
             raise ConnectionLost("this session belongs to another event loop; open one in this loop")
-        if protocol.idle:
-            self._receive(await transport.waiting())
         while True:
             arrived = session.next_chunk(batch)
             if arrived is not None:
@@ -216,7 +214,10 @@ class AsyncDriver(AbstractConnection):
             if reply_timeout is None or answered != session.answered:
                 answered = session.answered
                 reply_timeout = ReplyTimeout(self.timeout, session.limits.minimum_rate, self._clock())
-            data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+            # A server's parting words are known as such before a command goes out (DESIGN.md, decision 5).
+            data = await transport.waiting() if protocol.idle else None
+            if data is None:
+                data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncTransport", "connect"]
 
 _HIGH = 1 << 20  # octets received and not taken, from which on nothing more is read
+_ROUNDS = 2  # of the event loop: it polls, and only then gives what it found
+_TLS_ROUNDS = 4  # a broken connection is told to the TLS layer, and by that to us, in a round each
 _DAY = 86400.0  # seconds; asyncio wants a bound for the handshake, but the deadline is ours
 
 
@@ -76,6 +78,7 @@ class AsyncTransport(asyncio.Protocol):
         self.host = host
         self.loop = asyncio.get_running_loop()
         self._process = os.getpid()
+        self._sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         self._arrived: list[bytes] = []
         self._octets = 0
@@ -119,6 +122,7 @@ class AsyncTransport(asyncio.Protocol):
 
     async def start(self, sock: socket.socket, context: "ssl.SSLContext | None") -> None:
         """Take over a connected socket, with TLS from the first octet where there is a context."""
+        self._sock = sock
         try:
             await self.loop.create_connection(
                 lambda: self,
@@ -155,9 +159,8 @@ class AsyncTransport(asyncio.Protocol):
 
     async def waiting(self) -> bytes | None:
         """Return what has arrived unasked: None for nothing, empty at the end of the stream."""
-        # Twice round the loop: it polls, and only then gives what it found.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(_TLS_ROUNDS if self.tls is not None else _ROUNDS):
+            await asyncio.sleep(0)
         return self.take()
 
     async def exchange(self, to_send: bytes, left: Left) -> bytes:
@@ -196,10 +199,26 @@ class AsyncTransport(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; sends nothing more. In another process this leaves everything as it is."""
-        if self._transport is not None and not self.foreign:
+        if self._transport is None or self.foreign:
+            return
+        if self.loop.is_closed():  # nothing runs there any more that could close the transport
+            self._ended = True
+            if self._sock is not None:
+                self._sock.close()
+        elif self.loop.is_running() and not self.here:
+            self.loop.call_soon_threadsafe(self.abort)
+        else:
             self._transport.abort()
             self._ended = True
             self._wake()
+
+    @property
+    def here(self) -> bool:
+        """Whether the caller runs in the event loop of this connection."""
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
 
     @property
     def foreign(self) -> bool:

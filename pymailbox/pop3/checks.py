@@ -6,6 +6,7 @@ from pymailbox.pop3.refusal import response_code
 __all__ = [
     "bad_status",
     "data_before_tls",
+    "ends_in_lf",
     "guess_service",
     "limit_exceeded",
     "mixed_line_ends",
@@ -57,11 +58,18 @@ def data_before_tls() -> ProtocolError:
     return ProtocolError("data arrived in clear text after the reply to STLS; somebody may be interfering")
 
 
-def truncated(left: bytes, command: str | None, *, midway: bool, greeted: bool) -> ConnectionLost:
-    """Return the error for the end of the stream while a reply is owed; `midway` in a body, `greeted` after a line."""
+def truncated(
+    left: bytes, command: str | None, *, midway: bool, greeted: bool, ended_in_lf: bool = False
+) -> ConnectionLost:
+    """Return the error for the end of the stream while a reply is owed.
+
+    `midway` in a body, `ended_in_lf` after what looks like its end, `greeted` after a status line.
+    """
     said = "" if midway else left[:_SHOWN].decode("latin-1")
     if midway:
         what = "the server closed the connection in the middle of a message or listing; nothing of it is kept"
+        if ended_in_lf:
+            what += f"; {ends_in_lf(command)}"
     elif greeted:
         what = "the server closed the connection instead of answering"
     elif said and not said.upper().startswith(("+", "-")):
@@ -69,6 +77,14 @@ def truncated(left: bytes, command: str | None, *, midway: bool, greeted: bool) 
     else:
         what = "the server closed the connection instead of greeting; check host, port and security"
     return ConnectionLost(what, command=command, response=said or None, code=response_code(said[4:]))
+
+
+def ends_in_lf(command: str | None) -> str:
+    """Say what is wrong with a body that seems to end, but with a bare LF under CRLF status lines, and what to do."""
+    what = "what came last looks like the end, but the line before the dot ends in a bare LF, not in CRLF (RFC 1939 §3)"
+    if command is None or not command.startswith("TOP "):
+        return what
+    return f"{what}; the next session reads headers by RETR, and a mailbox made with top=False does so from the start"
 
 
 def guess_service(line: bytes) -> str:

@@ -179,8 +179,6 @@ class Driver(AbstractConnection):
         answered = session.answered
         if transport.foreign:
             raise ConnectionLost("this session belongs to another process; open one in this process")
-        if protocol.idle:
-            self._receive(transport.waiting())
         while True:
             arrived = session.next_chunk(batch)
             if arrived is not None:
@@ -191,7 +189,10 @@ class Driver(AbstractConnection):
             if reply_timeout is None or answered != session.answered:
                 answered = session.answered
                 reply_timeout = ReplyTimeout(self.timeout, session.limits.minimum_rate, self._clock())
-            data = transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+            # A server's parting words are known as such before a command goes out (DESIGN.md, decision 5).
+            data = transport.waiting() if protocol.idle else None
+            if data is None:
+                data = transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 

@@ -40,7 +40,8 @@ class Limits:
     #: A Mailbox also bounds both listings by the count that STAT gave. An entry costs some 150 octets of memory.
     listing_entries: int = field(default=20_000_000, validator=_positive)
     #: Octets of one message, or one listing, kept in memory. At its end a message is there twice for a moment
-    #: (the pieces and the whole), so a process needs twice this.
+    #: (the pieces and the whole), so a process needs twice this. A message that LIST says is larger is refused before
+    #: its RETR, and the session goes on.
     message: int = field(default=256 * MEBI, validator=_positive)
     #: Octets of one message streamed to a sink; None for no bound. Memory is one chunk whatever it is.
     stream: int | None = field(default=None, validator=_positive_or_none)
@@ -56,5 +57,6 @@ class Limits:
     #: trip 4 MiB sustain 80 MB/s. What is left in flight by an iteration that ends early is taken in and dropped
     #: up to this.
     window: int = field(default=4 * MEBI, validator=_positive)
-    #: Octets of message bodies that a mailbox keeps for reading again; the last one is always kept.
+    #: Octets of message bodies that a mailbox keeps for reading again; the last one is always kept. To read messages
+    #: after the session, all their bodies have to fit.
     cache: int = field(default=64 * MEBI, validator=_positive)

@@ -52,6 +52,9 @@ class Protocol:
     #: Set while nobody wants the reply at the head of the queue: its body comes as chunks and is not kept.
     discarding: bool = field(default=False, init=False)
 
+    #: The command that was let out last: what came after it never went out.
+    last_sent: Command[Any] | None = field(default=None, init=False)
+
     _queued: deque[Command[Any]] = field(factory=deque, init=False)
     _owed: deque[Command[Any]] = field(factory=deque, init=False)
     _window: int = field(default=_FIRST_WINDOW, init=False)
@@ -94,6 +97,7 @@ class Protocol:
         if not queued:
             return b""
         lines = []
+        command = self.last_sent
         self._logged = wirelog.listening()
         while queued and self._may_send(queued[0]):
             command = queued.popleft()
@@ -103,6 +107,7 @@ class Protocol:
             if self._logged:
                 wirelog.sent(command)
         self._pipelined = self._pipelined or len(owed) > 1
+        self.last_sent = command
         return b"".join(lines)
 
     def _may_send(self, command: Command[Any]) -> bool:
@@ -150,6 +155,12 @@ class Protocol:
     def text(self) -> bytes | None:
         """The text of the status line of the body that has begun."""
         return self._text
+
+    @property
+    def seems_ended(self) -> bool:
+        """Whether a body is arriving whose last line looks like its end, but for a line end in a bare LF before it."""
+        buffer = self._buffer
+        return self.midway and buffer.framing is CRLF and buffer.tail.endswith((b"\n.\r\n", b"\n.\n"))
 
     @property
     def idle(self) -> bool:
@@ -348,7 +359,8 @@ class Protocol:
 
     def _truncated(self) -> ConnectionLost:
         buffer = self._buffer
-        return truncated(buffer.rest, self.awaiting, midway=self.midway, greeted=buffer.framing is not None)
+        seen = buffer.framing is not None
+        return truncated(buffer.rest, self.awaiting, midway=self.midway, greeted=seen, ended_in_lf=self.seems_ended)
 
     # --- state --------------------------------------------------------------------------------------------
 
@@ -361,6 +373,12 @@ class Protocol:
         """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
         if self._failure is None:
             self._failure = reason
+            if self.seems_ended:
+                command = self._owed[0].redacted
+                if command.startswith("TOP "):
+                    self.note("TOP_ENDS_IN_LF", command)
+                else:
+                    self.note("BODY_ENDS_IN_LF", command)
         self._queued.clear()
         self._owed.clear()
         self._forget()

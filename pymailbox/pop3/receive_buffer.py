@@ -11,6 +11,8 @@ from pymailbox.pop3.framing import CRLF, LF, Framing
 
 __all__ = ["ReceiveBuffer"]
 
+_TAIL = 5  # octets: CRLF . CRLF
+
 
 @define(eq=False)
 class ReceiveBuffer:
@@ -24,12 +26,15 @@ class ReceiveBuffer:
     #: How lines end; None until the first status line has told.
     framing: Framing | None = field(default=None, init=False)
 
+    _taken: bytes = field(default=b"", init=False)  # what came right before `data`, where little arrives at a time
     _searched: int = field(default=0, init=False)  # no line end between `position` and here
     _overlap: int = field(default=0, init=False)  # octets after `position` that come before the body's next piece
 
     def feed(self, data: bytes) -> None:
         """Add octets, and drop those that were taken."""
         position = self.position
+        if len(data) < _TAIL:
+            self._taken = (self._taken + self.data[max(0, position - _TAIL) : position])[-_TAIL:]
         if position < len(self.data):
             self.data = self.data[position:] + data
             self._searched = max(0, self._searched - position)
@@ -54,6 +59,11 @@ class ReceiveBuffer:
     def rest(self) -> bytes:
         """What is not taken yet; it stays here."""
         return self.data[self.position :]
+
+    @property
+    def tail(self) -> bytes:
+        """The last few octets that arrived, taken or not."""
+        return (self._taken + self.data[-_TAIL:])[-_TAIL:]
 
     def take(self, size: int) -> bytes:
         """Take up to `size` octets as they are."""

@@ -16,7 +16,7 @@ from pymailbox.errors import (
     TemporaryFailure,
 )
 
-__all__ = ["may_have_judged", "refusal", "response_code"]
+__all__ = ["is_unknown_command", "may_have_judged", "refusal", "response_code"]
 
 _CODE = re.compile(r"\[([A-Za-z][A-Za-z0-9/._-]{0,63})[ \]]")
 
@@ -51,7 +51,7 @@ def _any(*words: str) -> "re.Pattern[str]":
     return re.compile("|".join(words), re.IGNORECASE)
 
 
-_Meaning = tuple["re.Pattern[str]", tuple[type[CommandError], str]]
+_Meaning = tuple["re.Pattern[str]", tuple[type[CommandError] | None, str | None]]
 
 #: What to do about a refused login, whatever its code.
 _ADVICE: tuple[_Meaning, ...] = (
@@ -90,6 +90,27 @@ _PROSE: tuple[_Meaning, ...] = (
     ),
     (_any(r"busy|overload|maintenance|\bwait\b"), _TEMPORARY),
 )
+#: The words of a refusal that passes, of a command after the login: they speak of the server, not of the message.
+_FOR_NOW = _any(
+    r"temporar|(again|available) later|try (again|later)|(server|service|system)\b.{0,20}(unavailable|not available)",
+    r"(internal|server|system|backend|database) (error|failure|problem)|overload|maintenance|shutting down|\bbusy\b",
+    r"timed out|time-?out|\bwait\b|\bretry\b|(limit|quota)s? .{0,10}(exceeded|reached)",
+    r"throttl|slow down|too many (request|command|connect|session|download)|too (fast|frequent|often)",
+    r"\b(rate|bandwidth|download|traffic|transfer|command|request|session|connection|daily|hourly)s?\b.{0,30}"
+    r"\b(limit|quota|exceed)|\bexceed.{0,30}\b(rate|bandwidth|download|traffic|command|request|session|daily|hourly)",
+    r"(mailbox|maildrop)\b.{0,20}\b(locked|in use)\b|\block(ed)? .{0,20}(mailbox|maildrop)",
+    r"another (pop|session|client)",
+)
+_WITHIN: tuple[_Meaning, ...] = (
+    _PROSE[0],
+    (_any(r"no such|not exist|not found|deleted|too (large|big)|\bsize\b|message number"), (None, None)),
+    (_FOR_NOW, (TemporaryFailure, "the server refused this for now: it is busy or limits its use; try again later")),
+)
+_UNKNOWN = _any(
+    r"(un|not )(known|recogni[sz]ed|implemented|supported)|(no such|invalid|illegal|bad|undefined) command",
+    r"not (a )?(valid|legal) command|command (is )?(not |in)valid|do(es)? ?n(o|')t (support|understand)|syntax error",
+    r"\b(uidl|list|top|unique.?ids?)\b( command)? ((is|are) )?(not (available|enabled|allowed)|unavailable|disabled)",
+)
 _SPAN = re.compile(r"(\d{1,6}) ?(s\b|sec|min|hour|h\b)", re.I)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -103,6 +124,11 @@ def response_code(text: str) -> str | None:
 def may_have_judged(text: str) -> bool:
     """Whether the words of a refused AUTH speak of who came, and not only of the mechanism or the line."""
     return bool(_CREDENTIALS.search(text) or _WHO.search(text))
+
+
+def is_unknown_command(text: str) -> bool:
+    """Whether the words of a refusal say that the server does not have the command at all."""
+    return bool(_UNKNOWN.search(text))
 
 
 def refusal(text: str, *, command: str, default: type[CommandError], problem: str) -> CommandError:
@@ -129,5 +155,5 @@ def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[t
     said = text.lower()  # "Temporary authentication failure" is dovecot's for a fault of its own
     if login and (_CREDENTIALS.search(text) or ("authenti" in said and "temporar" not in said)):
         return None, None
-    prose = _PROSE if login or opening else _PROSE[:1]
+    prose = _PROSE if login or opening else _WITHIN
     return next((meaning for words, meaning in prose if words.search(text)), (None, None))

@@ -22,6 +22,7 @@ from pymailbox.errors import (
     hide_secrets,
 )
 from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.checks import ends_in_lf
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.proof import FIRST_BURST, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
@@ -408,10 +409,14 @@ class Session:
         """
         protocol, proof = self.protocol, self._proof
         quirk = protocol.pipeline_quirk
-        if isinstance(error, ProtocolError):
-            quirk = "REPLIES_OUT_OF_STEP" if proof.in_doubt or proof.agreed else None
+        if isinstance(error, Timeout) and protocol.seems_ended:
+            error.problem += f"; {ends_in_lf(protocol.awaiting)}"
+            error.args = (error.problem, *error.args[1:])
+            quirk = None
         elif isinstance(error, Timeout):
             quirk = "DROPS_PIPELINED" if proof.in_doubt else quirk
+        elif isinstance(error, ProtocolError):
+            quirk = "REPLIES_OUT_OF_STEP" if proof.in_doubt or proof.agreed else None
         elif quirk == "DROPS_PIPELINED":
             quirk = None
         if quirk is not None:

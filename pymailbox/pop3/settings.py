@@ -70,7 +70,7 @@ class ConnectionSettings:
     #: None: the system's authorities.
     ssl_context: "ssl.SSLContext | None" = field(default=None, repr=False, validator=_check_context)
     #: Seconds of silence; None waits for ever.
-    timeout: float | None = field(default=30.0, validator=_check_timeout)
+    timeout: float | None = field(default=60.0, validator=_check_timeout)
     #: Given as None: the defaults.
     limits: Limits = field(factory=Limits, converter=_or_default, validator=_check_limits)
     #: None: where the server lists it. False: never.

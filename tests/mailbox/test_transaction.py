@@ -1,10 +1,11 @@
 """delete, undelete, rollback and commit against a model: a list of mails and a set of marks."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pymailbox import Mailbox
+from pymailbox import ConnectionLost, Mailbox
 from pymailbox.testing import Server
 
 MAILS = [b"Subject: %d\r\n\r\n.%d\r\n" % (number, number) for number in range(8)]
@@ -88,8 +89,11 @@ class Transactions(RuleBasedStateMachine):
 
     @rule()
     def die(self) -> None:
-        """A connection that is closed commits nothing, and reopen() goes on."""
+        """A connection that is closed commits nothing; reopen() says so once if something was marked, and goes on."""
         self.inbox.connection.close()
+        if self.marks:
+            with pytest.raises(ConnectionLost, match=f"none of its {len(self.marks)} deletions was committed"):
+                self.inbox.reopen()
         self.inbox.reopen()
         self.marks.clear()
 

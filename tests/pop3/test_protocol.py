@@ -696,3 +696,31 @@ def test_another_service_is_named(wire: bytes, name: str) -> None:
     error = outcome(ready([commands.greeting()]), [wire])
     assert isinstance(error, MailboxError)
     assert name in str(error)
+
+
+def test_a_body_that_seems_to_end_in_lf_is_seen_however_its_octets_come() -> None:
+    """Any split of the bytes gives the same, kept, streamed or dropped; and a body that goes on after it is a body."""
+    for body, seems in (
+        (b"a\n.\r\n", True),
+        (b"a\n.\n", True),
+        (b"\n.\r\n", True),
+        (b"a\n.\r\nb", False),
+        (b"a\r\n", False),
+        (b"a\n..\r\n", False),
+        (b"", False),
+    ):
+        for command in (commands.top(1, 0), commands.retr(1), commands.stream(1), commands.uidl()):
+            for size in (1, 2, 3, 4, 100):
+                for discarding in (False, True):
+                    with case(body, command, size, discarding):
+                        protocol = ready([command])
+                        protocol.discarding = discarding
+                        for piece in cut(b"+OK\r\n" + body, [size - 1]):
+                            protocol.receive_data(piece)
+                            while protocol.next_event() is not None:
+                                pass
+                        assert protocol.seems_ended is seems
+                        protocol.receive_data(b"\r\n.\r\n")
+                        while not isinstance(event := protocol.next_event(), Reply):
+                            assert event is not None
+                        assert not protocol.seems_ended

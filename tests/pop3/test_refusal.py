@@ -11,7 +11,7 @@ from pymailbox.errors import (
     PermanentFailure,
     TemporaryFailure,
 )
-from pymailbox.pop3.refusal import refusal, response_code
+from pymailbox.pop3.refusal import is_unknown_command, refusal, response_code
 
 
 def refused(text: str, command: str = "PASS ***", default: type[CommandError] = AuthenticationError) -> CommandError:
@@ -123,6 +123,53 @@ def test_a_message_that_is_refused_is_not_a_locked_mailbox() -> None:
     assert type(refused("mailbox locked", "STAT", CommandError)) is MailboxLocked
     assert type(refused("login allowed only every 15 minutes", "STAT", CommandError)) is LoginDelay
     assert type(refused("Exceeded the login limit", "RETR 3", MessageUnavailable)) is LoginDelay
+
+
+def test_words_within_a_session() -> None:
+    """After the login words that pass speak of the server; what speaks of the message is that message's."""
+    for text, kind in (
+        ("Server Unavailable. 21", TemporaryFailure),
+        ("Can't get the letter xtb[301], try again later", TemporaryFailure),
+        ("Account exceeded command or bandwidth limits", TemporaryFailure),
+        ("request rate limit", TemporaryFailure),
+        ("Too many requests", TemporaryFailure),
+        ("mailbox is locked by another session", TemporaryFailure),
+        ("Internal server error", TemporaryFailure),
+        ("throttled", TemporaryFailure),
+        ("limit exceeded", TemporaryFailure),
+        ("daily quota reached", TemporaryFailure),
+        ("backend failure", TemporaryFailure),
+        ("Operation timed out", TemporaryFailure),
+        ("please wait and retry", TemporaryFailure),
+        ("[IN-USE] locked", MailboxLocked),
+        ("message not available", MessageUnavailable),
+        ("message unavailable", MessageUnavailable),
+        ("message size exceeds the limit", MessageUnavailable),
+        ("size limit exceeded", MessageUnavailable),
+        ("no such message, try again", MessageUnavailable),
+        ("message 3 was deleted by another session", MessageUnavailable),
+        ("", MessageUnavailable),
+    ):
+        error = refused(text, "RETR 3", MessageUnavailable)
+        assert type(error) is kind, text
+        assert error.retryable is (kind is not MessageUnavailable), text
+
+
+def test_words_of_a_command_that_the_server_does_not_have() -> None:
+    """Only these make a listed command a missing one."""
+    for text, missing in (
+        ("unknown command", True),
+        ("Unrecognised command", True),
+        ("command not implemented", True),
+        ("UIDL is not supported", True),
+        ("TOP command disabled", True),
+        ("unique-ids are not available", True),
+        ("Unable to process command", False),
+        ("unavailable", False),
+        ("refused", False),
+        ("", False),
+    ):
+        assert is_unknown_command(text) is missing, text
 
 
 def test_advice_for_the_common_causes() -> None:

@@ -89,6 +89,7 @@ def every_option(sock: socket.socket, context: ssl.SSLContext) -> MailboxOptions
         "allow_plaintext": True,
         "utf8": False,
         "capa": False,
+        "top": False,
         "pipelining": False,
         "proxy": "socks5://localhost:1080",
         "source_address": ("127.0.0.1", 0),
