@@ -51,6 +51,8 @@ class Protocol:
     secrets: Secrets = field(factory=Secrets)
     #: Set while nobody wants the reply at the head of the queue: its body comes as chunks and is not kept.
     discarding: bool = field(default=False, init=False)
+    #: How many commands were let out so far.
+    sent: int = field(default=0, init=False)
 
     _queued: deque[Command[Any]] = field(factory=deque, init=False)
     _owed: deque[Command[Any]] = field(factory=deque, init=False)
@@ -102,6 +104,7 @@ class Protocol:
             lines.append(command.line)
             if self._logged:
                 wirelog.sent(command)
+        self.sent += len(lines)
         self._pipelined = self._pipelined or len(owed) > 1
         return b"".join(lines)
 

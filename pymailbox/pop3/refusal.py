@@ -64,6 +64,7 @@ _CREDENTIALS = _any(
     r"(log[io]n|sign-?in)s? fail|fail(ed|ures?)\b.{0,20}(attempt|log ?[io]n)",
     r"account.{0,40}lock|locked out",
 )
+_ABOUT_AUTH = _any(r"authenti", r"\bmechanism|\bauth\w* (type|method)")
 _WHO = _any(r"user|account|mailbox|attempt|authentication fail")
 #: The words of servers without codes (Q27-Q29).
 _PROSE: tuple[_Meaning, ...] = (
@@ -127,7 +128,7 @@ def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[t
             return _BY_CODE[known]
         known = known.rpartition("/")[0]  # codes are hierarchical (RFC 2449 §8)
     said = text.lower()  # "Temporary authentication failure" is dovecot's for a fault of its own
-    if login and (_CREDENTIALS.search(text) or ("authenti" in said and "temporar" not in said)):
+    if login and (_CREDENTIALS.search(text) or ("temporar" not in said and _ABOUT_AUTH.search(text))):
         return None, None
     prose = _PROSE if login or opening else _PROSE[:1]
     return next((meaning for words, meaning in prose if words.search(text)), (None, None))

@@ -47,10 +47,11 @@ class Plain:
     user: str = field(validator=no_control_characters)
     password: str = field(repr=False, converter=secret, validator=no_control_characters)
     authorization: str = field(default="", validator=no_control_characters)
+    #: Whether all goes in the line of AUTH, where it fits; some servers want it in a line of its own.
+    initial: bool = field(default=True, kw_only=True, repr=False)
 
     name = "PLAIN"
     plaintext = True
-    initial = True
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -160,10 +161,11 @@ class OAuthBearer:
 
     user: str = field(validator=no_control_characters)
     token: str = field(repr=False, converter=secret, validator=no_control_characters)
+    #: Whether the token goes in the line of AUTH, where it fits; some servers want it in a line of its own.
+    initial: bool = field(default=True, kw_only=True, repr=False)
 
     name = "OAUTHBEARER"
     plaintext = True
-    initial = True
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -177,16 +179,23 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
     known = Secrets()
     known.add(token)
     del token
-    failure = yield message
-    if failure is None:
-        return
+    reason = ""
     try:
+        failure = yield message
+        if failure is None:
+            return
+        reason = f" ({_reason(failure.decode('utf-8', 'replace'), known)})"
         yield acknowledgement
     except CommandError as refused:
-        reason = _reason(failure.decode("utf-8", "replace"), known)
-        problem = f"the access token was refused ({reason}); get a fresh one and check its scope"
+        judged = reason or (refused.command or "").endswith("***")  # else it was the line of AUTH, without the token
+        if not judged or type(refused) not in (CommandError, AuthenticationError):
+            raise
         raise AuthenticationError(
-            problem, command=refused.command, response=refused.response, code=refused.code
+            f"the access token was refused{reason}; get a fresh one, check that it is for this user and has the scope"
+            " for POP, and that POP is enabled for the mailbox",
+            command=refused.command,
+            response=refused.response,
+            code=refused.code,
         ) from refused
     raise ProtocolError("the server rejected the token, then reported success")
 

@@ -246,7 +246,6 @@ SEEN = [
     (Quirk.TWO_STATUS_LINES_FOR_TOP, "TWO_STATUS_LINES_FOR_TOP", ""),
     (Quirk.ONE_UNREADABLE, "NO_RETR", ""),
     (Quirk.EXTRA_BLANK_LINE, "SIZES_LIE", ""),
-    (Quirk.AUTH_NEEDS_TWO_LINES, "OTHER_AUTH_FORM", ""),
 ]
 
 
@@ -260,6 +259,16 @@ def test_quirks_are_found() -> None:
             assert name in report.quirks
             assert name in str(report)
             assert word in " ".join(report.advice)
+
+
+def test_the_other_form_of_auth_is_found_before_a_secret_is_sent() -> None:
+    """SCRAM's first line has no secret in it; PLAIN's has, and its refusal is the end."""
+    for mechanism, opened in (("SCRAM-SHA-256", True), ("PLAIN", False)):
+        with case(mechanism):
+            with Server(MAILS, quirks=Quirk.AUTH_NEEDS_TWO_LINES, sasl=(mechanism,), lock_wait=GENEROUS) as server:
+                report = examined(server)
+            assert report.opened == opened, report
+            assert ("OTHER_AUTH_FORM" in report.quirks) == opened
 
 
 HARMLESS = [
