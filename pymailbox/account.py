@@ -86,6 +86,8 @@ class Peer:
     mechanisms: tuple[str, ...] = ()
     #: The TLS channel, None without TLS.
     tls: Channel | None = None
+    #: The most iterations of a hash that it may ask for (`Limits.scram_iterations`).
+    scram_iterations: int = 1_000_000
 
 
 class Mechanism(Protocol):

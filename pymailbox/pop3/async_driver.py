@@ -104,11 +104,12 @@ class AsyncDriver(AbstractConnection):
         result: Any = None
         failure: MailboxError | None = None
         while True:
-            try:
-                step = flow.send(result) if failure is None else flow.throw(failure)
-            except StopIteration as end:
-                value: T = end.value
-                return value
+            if self.session.slow:
+                step, ended = await asyncio.to_thread(_next_step, flow, result, failure)
+            else:
+                step, ended = _next_step(flow, result, failure)
+            if ended is not None:
+                return ended[0]
             result = failure = None
             try:
                 result = await self._perform(step)
@@ -241,6 +242,14 @@ class AsyncDriver(AbstractConnection):
         if self._transport is None:
             raise ValueError("the connection is not open; use `async with` or call open()")
         return self._transport
+
+
+def _next_step(flow: flows.Flow[T], result: Any, failure: MailboxError | None) -> tuple[Any, tuple[T] | None]:
+    """Run a flow up to what it waits for next; return that, or what it ends with."""
+    try:
+        return (flow.send(result) if failure is None else flow.throw(failure)), None
+    except StopIteration as end:  # no future takes this from a thread
+        return None, (end.value,)
 
 
 class _Turn:

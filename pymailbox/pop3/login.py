@@ -31,7 +31,7 @@ from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Challenge
 from pymailbox.pop3.flows import Flow, ask, ask_utf8, callback, known_capabilities, start_over
 from pymailbox.pop3.refusal import may_have_judged
-from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
+from pymailbox.pop3.sasl import OAuthBearer, Scram, XOAuth2, mechanism
 from pymailbox.pop3.session import Session
 
 __all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
@@ -122,7 +122,8 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
         if isinstance(held, str):
             session.secrets.add(held)
     listed = session.capabilities.sasl if session.capabilities is not None else ()
-    exchange = chosen.exchange(Peer(session.host, listed, session.tls))
+    exchange = chosen.exchange(Peer(session.host, listed, session.tls, session.limits.scram_iterations))
+    session.slow = isinstance(chosen, Scram)
     try:
         yield from _converse(session, chosen, exchange, initial)
     except MailboxError as error:
@@ -135,6 +136,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
         session.protocol.fail("the login was interrupted")
         raise
     finally:
+        session.slow = False
         exchange.close()
     _forget_capabilities(session)
 

@@ -1,10 +1,12 @@
 """SCRAM (RFC 5802, RFC 7677): a login that proves the password both ways and never sends it.
 
 The cryptography is scramp's (the extra `scram`), imported when the first exchange starts. Its guards hold: at least
-4096 and at most ten million iterations, the client's nonce in the server's, the server's signature verified.
+4096 and at most ten million iterations, the client's nonce in the server's, the server's signature verified. How many
+iterations are done is for `Limits.scram_iterations` to say, before the first of them.
 """
 
 import importlib.util
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,7 +14,7 @@ from attrs import Attribute, field, frozen
 
 from pymailbox.account import Exchange, Peer
 from pymailbox.display import printable, secret
-from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError
+from pymailbox.errors import AuthenticationError, LimitExceeded, NotSupported, ProtocolError
 from pymailbox.pop3.commands import no_control_characters
 
 __all__ = ["Scram", "allows", "available"]
@@ -72,6 +74,7 @@ class Scram:
         client = _client(self, peer)
         challenge = yield client.get_client_first().encode()
         first = _text(challenge)
+        _check_iterations(first, peer.scram_iterations)
         _check(lambda: client.set_server_first(first), "the server's part of SCRAM is not as RFC 5802 has it")
         challenge = yield _check(client.get_client_final, "the server's part of SCRAM cannot be used").encode()
         final = _text(challenge)
@@ -106,6 +109,17 @@ def _client(mechanism: Scram, peer: Peer) -> Any:
         pass
     # After the except clause: what scramp's frames hold is not part of this error.
     raise ValueError("user or password has characters that SCRAM does not allow (RFC 4013)")
+
+
+def _check_iterations(first: str, most: int) -> None:
+    """Refuse a server's first message that asks for too much work."""
+    for digits in re.findall(r"(?:^|,)i=([0-9]+)", first):
+        if len(digits) > 18 or int(digits) > most:
+            raise LimitExceeded(
+                f"the server asks for {digits[:20]} iterations of SCRAM's hash, beyond Limits.scram_iterations;"
+                " raise that limit if this server can be trusted",
+                field="scram_iterations",
+            )
 
 
 def _text(challenge: bytes | None) -> str:

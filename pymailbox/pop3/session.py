@@ -81,6 +81,8 @@ class Session:
     tls: Channel | None = field(default=None, init=False)
     #: Whether the server has agreed to UTF8 (RFC 6856).
     utf8: bool = field(default=False, init=False)
+    #: Whether what the flow does with the next reply may take long, so that no event loop should do it (SCRAM).
+    slow: bool = field(default=False, init=False)
     #: Whether a password, token or proof was sent, on this connection or the one before: nothing is tried again then.
     secret_sent: bool = field(default=False, init=False)
 
