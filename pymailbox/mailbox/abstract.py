@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypedD
 
 from attrs import evolve
 
-from pymailbox.account import Account, Auth, OAuth2, Security, default_port
+from pymailbox.account import Account, Auth, OAuth2, Security, default_port, port_for
 from pymailbox.display import secret
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
@@ -112,6 +112,8 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             security=security,
             auth=auth,
         )
+        if password is not None and not user and auth is None:
+            raise ValueError("a password needs a user")
         if not self._can_await:
             _refuse_coroutines(self.account)
         self._utf8 = utf8
@@ -135,13 +137,18 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @classmethod
     def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`."""
+        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`; see `from_account` for `options`."""
         return cls.from_account(Account.from_url(url, cast(Any, password)), **options)
 
     @classmethod
     def from_account(cls, account: Account, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from an account; `options` are those of the constructor."""
-        given: MailboxOptions = {"port": account.port, "security": account.security, "auth": account.auth, **options}
+        """Make a mailbox from an account; `options` are those of the constructor.
+
+        With another `security` and no `port`, the account's port moves from one usual port to the other (995 to 110,
+        or back); an unusual one stays.
+        """
+        port = port_for(options.get("security", account.security), account.security, account.port)
+        given: MailboxOptions = {"port": port, "security": account.security, "auth": account.auth, **options}
         return cls(account.host, account.user, cast("P | None", account.password), **given)
 
     @abstractmethod

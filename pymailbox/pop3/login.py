@@ -12,7 +12,7 @@ from contextlib import suppress
 from traceback import clear_frames
 from typing import Any, TypeVar
 
-from pymailbox.account import AsyncPassword, Auth, Exchange, Mechanism, OAuth2, Peer, check_auth
+from pymailbox.account import AsyncPassword, Auth, Exchange, Mechanism, OAuth2, Peer, check_auth, needs_user
 from pymailbox.display import SecretOctets, printable, secret
 from pymailbox.errors import (
     AuthenticationError,
@@ -66,13 +66,13 @@ _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
 # --- the methods ----------------------------------------------------------------------------------------------
 
 
-def pass_(session: Session, password: str) -> Flow[str]:
+def pass_(session: Session, password: str | bytes) -> Flow[str]:
     """PASS, where a password may be sent at all."""
     _refuse_plaintext(session)
     return (yield from _say(session, password, commands.pass_(password)))
 
 
-def apop(session: Session, user: str, password: str) -> Flow[str]:
+def apop(session: Session, user: str, password: str | bytes) -> Flow[str]:
     """APOP with the greeting's timestamp, which must be a message id of RFC 822 (CVE-2007-1558)."""
     stamps = _TIMESTAMP.findall(session.greeting)
     if len(stamps) != 1 or session.greeting.count("<") != 1:
@@ -80,7 +80,7 @@ def apop(session: Session, user: str, password: str) -> Flow[str]:
     return (yield from _say(session, password, commands.apop(user, password, stamps[0].encode("ascii"))))
 
 
-def _say(session: Session, password: str, command: Command[str]) -> Flow[str]:
+def _say(session: Session, password: str | bytes, command: Command[str]) -> Flow[str]:
     session.secrets.add(password)
     try:
         said = yield from _send_secret(session, command)
@@ -119,7 +119,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
     if chosen.plaintext:
         _refuse_plaintext(session)
     for held in (getattr(chosen, name, None) for name in ("password", "token")):
-        if isinstance(held, str):
+        if isinstance(held, str | bytes):
             session.secrets.add(held)
     listed = session.capabilities.sasl if session.capabilities is not None else ()
     exchange = chosen.exchange(Peer(session.host, listed, session.tls, session.limits.scram_iterations))
@@ -304,13 +304,13 @@ def _bindable(session: Session) -> bool:
     return binding is not None and binding[0] != "tls-server-end-point"
 
 
-def named(name: str, user: str | None, password: str | None) -> Mechanism:
+def named(name: str, user: str | None, password: str | bytes | None) -> Mechanism:
     """Return the mechanism of that name; ValueError where it needs a user or a password that is not there."""
     _require(name.upper(), user, password)
     return mechanism(name, user or "", password or "")
 
 
-def _method(name: str, user: str | None, password: str | None) -> Any:
+def _method(name: str, user: str | None, password: str | bytes | None) -> Any:
     """Return what `_attempt` takes: a mechanism, or (verb, user, password)."""
     name = name.upper()
     if name in ("APOP", "USER"):
@@ -319,17 +319,17 @@ def _method(name: str, user: str | None, password: str | None) -> Any:
     return named(name, user, password)
 
 
-def _require(name: str, user: str | None, password: str | None) -> None:
-    if name in ("EXTERNAL", "ANONYMOUS", "GSSAPI"):
+def _require(name: str, user: str | None, password: str | bytes | None) -> None:
+    if not needs_user(name):
         return
-    if user is None:
+    if not user:
         raise ValueError(f"{name} needs a user")
     if password is None:
         raise ValueError(f"{name} needs a password (or a token)")
 
 
 def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> Mechanism:
-    if user is None or token is None:
+    if not user or token is None:
         raise ValueError("OAuth2 needs a user and a token")
     offered = capabilities.sasl
     if "OAUTHBEARER" in offered:
@@ -351,7 +351,7 @@ def _resolve_credential(session: Session, value: Any, what: str) -> Flow[Any]:
         raise TypeError(f"the callable for the {what} is a coroutine function; that is for AsyncMailbox")
     if value is None:
         return None
-    if not isinstance(value, str):
+    if not isinstance(value, str) and not (isinstance(value, bytes) and what == "password"):
         raise TypeError(f"the {what} must be a str, not {type(value).__name__}")
     session.secrets.add(value)
     return secret(value)

@@ -238,13 +238,72 @@ def test_a_callable_password_is_asked_once() -> None:
     assert asked == [1]
 
 
-def test_a_password_is_a_str() -> None:
-    """TypeError that does not show it."""
-    for value in (7, b"s3cret", ["s3cret"]):
+def test_a_password_is_a_str_or_bytes() -> None:
+    """TypeError that does not show it; a token is a str."""
+    for value in (7, bytearray(b"s3cret"), ["s3cret"]):
         with case(value):
             with pytest.raises(TypeError) as caught:
                 enter(session(), [capa("SASL PLAIN")], password=lambda value=value: value)
             assert "s3cret" not in str(caught.value)
+    with pytest.raises(TypeError) as caught:
+        enter(session(), [capa("SASL XOAUTH2")], password=None, auth=OAuth2(lambda: b"s3cret"))  # type: ignore[arg-type,return-value] # on purpose
+    assert "s3cret" not in str(caught.value)
+
+
+LATIN = "grün-geheim".encode("latin-1")
+
+
+def test_bytes_are_sent_as_they_are() -> None:
+    """For servers that want Latin-1, by every login that sends or hashes a password; SCRAM, which hashes UTF-8, is passed over."""
+    digest = hashlib.md5(b"<a@b>" + LATIN).hexdigest().encode()
+    keyed = hmac.new(LATIN, b"<a@b>", "md5").hexdigest().encode()
+    plain: Turn = b"AUTH PLAIN " + coded(b"\0me\0" + LATIN) + b"\r\n", b"+OK\r\n"
+    cases: list[tuple[Any, list[Turn]]] = [
+        ("USER", [(b"USER me\r\n", b"+OK\r\n"), (b"PASS " + LATIN + b"\r\n", b"+OK\r\n")]),
+        ("APOP", [(b"APOP me " + digest + b"\r\n", b"+OK\r\n")]),
+        ("PLAIN", [plain]),
+        (sasl.Plain("me", LATIN), [plain]),
+        (None, [plain]),
+        (
+            "LOGIN",
+            [
+                (b"AUTH LOGIN\r\n", b"+ \r\n"),
+                (coded("me") + b"\r\n", b"+ \r\n"),
+                (coded(LATIN) + b"\r\n", b"+OK\r\n"),
+            ],
+        ),
+        (
+            "CRAM-MD5",
+            [(b"AUTH CRAM-MD5\r\n", b"+ " + coded("<a@b>") + b"\r\n"), (coded(b"me " + keyed) + b"\r\n", b"+OK\r\n")],
+        ),
+    ]
+    for auth, turns in cases:
+        for password in (LATIN, lambda: LATIN):
+            made = session()
+            made.greeting = "<a@b>"
+            with case(auth):
+                enter(made, [capa("SASL SCRAM-SHA-256 PLAIN"), *turns], password=password, auth=auth)
+    with pytest.raises(ValueError, match="SCRAM hashes UTF-8"):
+        enter(session(), [capa("SASL SCRAM-SHA-256")], password=LATIN)
+
+
+def test_bytes_that_are_utf_8_are_hashed_by_scram() -> None:
+    """The same password as text."""
+    with Server(users={"me": "pässwörd"}, sasl=("SCRAM-SHA-256",)) as server:
+        Mailbox(server.host, "me", "pässwörd".encode(), port=server.port, security="none").open().close()
+
+
+def test_bytes_of_a_password_are_shown_nowhere() -> None:
+    """Not in a repr, not in an error, whatever the server echoes, and not in the log of what is said."""
+    made = session()
+    for shown in (repr(sasl.Plain("me", LATIN)), repr(sasl.Login("me", LATIN)), repr(sasl.CramMD5("me", LATIN))):
+        assert "geheim" not in shown
+    echo = b"-ERR no PASS " + LATIN + b" for me (" + coded(LATIN) + b")\r\n"
+    with pytest.raises(AuthenticationError) as caught:
+        enter(made, [capa("USER"), USER[0], (b"PASS " + LATIN + b"\r\n", echo)], password=LATIN)
+    for text in (str(caught.value), repr(caught.value), str(vars(caught.value))):
+        assert "geheim" not in text
+        assert coded(LATIN).decode() not in text
 
 
 def test_a_coroutine_function_is_for_asyncio() -> None:
