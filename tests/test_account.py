@@ -183,10 +183,10 @@ def test_a_login_that_needs_a_user_and_has_none_is_misuse() -> None:
     for make in (Mailbox, AsyncMailbox):
         with case(make), pytest.raises(ValueError, match="a password needs a user"):
             make("pop.example.com", password="secret")
-    for auth in ("EXTERNAL", "anonymous", "GSSAPI", None, sasl.Plain("me", "secret")):
+    for without in ("EXTERNAL", "anonymous", "GSSAPI", None, sasl.Plain("me", "secret")):
         for make in (Account, Mailbox, AsyncMailbox):
-            with case(auth, make):
-                make("pop.example.com", auth=auth)
+            with case(without, make):
+                make("pop.example.com", auth=without)
 
 
 def test_all_four_names_of_a_mechanism_are_looked_at() -> None:
@@ -236,9 +236,9 @@ def test_another_security_has_its_own_port() -> None:
             ("pops://h", {}, 995),
         ):
             with case(make, url, options):
-                made: Any = make.from_url(url, **options)  # type: ignore[arg-type] # mixed values
+                made: Any = make.from_url(url, **options)
                 assert (made.account.port, made.connection.port) == (port, port)
-                assert make.from_account(Account.from_url(url), **options).account.port == port  # type: ignore[arg-type] # mixed values
+                assert make.from_account(Account.from_url(url), **options).account.port == port
 
 
 # --- fields ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from attrs import evolve
@@ -12,7 +13,7 @@ from pymailbox.display import secret
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
 from pymailbox.mailbox.state import MailboxState
-from pymailbox.pop3.abstract import AbstractConnection
+from pymailbox.pop3.abstract import AbstractConnection, name_constructor
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.flows import Flow
 from pymailbox.pop3.limits import Limits
@@ -22,6 +23,18 @@ from pymailbox.pop3.settings import ConnectionSettings
 if TYPE_CHECKING:
     import socket
     import ssl
+else:
+
+    class _Later:
+        """A module that is imported when `typing.get_type_hints` asks for one of its names."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(import_module(self._name), name)
+
+    socket, ssl = _Later("socket"), _Later("ssl")
 
 __all__ = ["AbstractMailbox", "MailboxOptions"]
 
@@ -80,6 +93,10 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     #: Whether what a callable for a password or a token returns can be awaited.
     _can_await: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        name_constructor(cls, AbstractMailbox)
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """AbstractConnection: where a connection goes and how, and what is known of it; no I/O, shared by both connections."""
 
 import time
+from types import FunctionType
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from pymailbox.account import Security, default_port
@@ -14,13 +15,31 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-__all__ = ["AbstractConnection"]
+__all__ = ["AbstractConnection", "name_constructor"]
+
+
+def name_constructor(kind: type, base: type) -> None:
+    """Let a class have the constructor that it inherits from `base` under its own name, which a TypeError shows."""
+    inherited: FunctionType = vars(base)["__init__"]
+    if getattr(kind.__init__, "__code__", None) is inherited.__code__:  # type: ignore[misc] # looked at, not called
+        own = FunctionType(inherited.__code__, inherited.__globals__, "__init__", inherited.__defaults__)
+        own.__kwdefaults__, own.__annotations__ = inherited.__kwdefaults__, inherited.__annotations__
+        own.__doc__, own.__module__, own.__qualname__ = (
+            inherited.__doc__,
+            kind.__module__,
+            f"{kind.__qualname__}.__init__",
+        )
+        kind.__init__ = own  # type: ignore[misc] # the same constructor
 
 
 class AbstractConnection:
     """One end of a conversation that is not begun yet, or goes on, or is over."""
 
     _transport: object = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        name_constructor(cls, AbstractConnection)
 
     def __init__(
         self,

@@ -105,7 +105,7 @@ def pinned(*fingerprints: str) -> ssl.SSLContext:
     def check(certificate: bytes | None) -> None:
         found = hashlib.sha256(certificate or b"").digest()
         if not any(hmac.compare_digest(found, one) for one in wanted):
-            raise ssl.SSLCertVerificationError(1, f"the certificate's SHA-256 fingerprint is {found.hex(':')}")
+            raise _OtherFingerprintError(1, f"its certificate's SHA-256 fingerprint is {found.hex(':')}")
 
     class PinnedSocket(ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
@@ -123,6 +123,10 @@ def pinned(*fingerprints: str) -> ssl.SSLContext:
     context.sslsocket_class = PinnedSocket
     context.sslobject_class = PinnedObject
     return context
+
+
+class _OtherFingerprintError(ssl.SSLCertVerificationError):
+    """The certificate is not one of those that are pinned."""
 
 
 def unverified() -> ssl.SSLContext:
@@ -237,6 +241,11 @@ _STRICT = range(80, 94)
 
 def explain(error: OSError, host: str) -> TLSError:
     """Return the `TLSError` for what the `ssl` module raised, naming the likely cause."""
+    if isinstance(error, _OtherFingerprintError):
+        return TLSError(
+            f"the TLS server at {host} is not trusted: {error.strerror}, which differs from the pinned one; pin it if"
+            " the operator has changed the certificate, else somebody may be in between"
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         code = getattr(error, "verify_code", 0)
         cause = _BY_VERIFICATION.get(code) or f"its certificate cannot be verified: {_said(error)}"
