@@ -46,7 +46,7 @@ class AsyncDriver(AbstractConnection):
                 async with asyncio.timeout(seconds):
                     where = self.host, self.port, left, settings.source_address
                     if settings.proxy is not None and settings.sock is None:
-                        sock = await proxies.connect_async(settings.proxy, *where)
+                        sock = await proxies.connect_async(settings.proxy, *where, connect)
                     else:
                         sock = settings.sock or await connect(*where)
                     loopback = settings.proxy is None and is_loopback(sock)

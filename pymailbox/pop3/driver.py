@@ -37,7 +37,7 @@ class Driver(AbstractConnection):
         left = until(seconds, what, self._clock)
         settings = self._settings
         if settings.proxy is not None and settings.sock is None:
-            sock = proxies.connect(settings.proxy, self.host, self.port, left, settings.source_address)
+            sock = proxies.connect(settings.proxy, self.host, self.port, left, settings.source_address, connect)
         else:
             sock = settings.sock or connect(self.host, self.port, left, settings.source_address)
         loopback = settings.proxy is None and is_loopback(sock)
