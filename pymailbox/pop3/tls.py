@@ -4,6 +4,7 @@ The default verifies: the system's authorities, the host name, TLS 1.2 or newer 
 the caller's own is used as it is.
 """
 
+import contextlib
 import hashlib
 import hmac
 import ssl
@@ -24,7 +25,9 @@ __all__ = [
     "UnverifiedWarning",
     "channel_binding",
     "client_certificate",
+    "client_hello",
     "explain",
+    "is_tls",
     "pinned",
     "private_ca",
     "unverified",
@@ -166,6 +169,25 @@ def _fingerprint(given: str) -> bytes:
     if len(octets) != 32:
         raise ValueError(f"{given!r} is no SHA-256 fingerprint: 64 hexadecimal digits, colons allowed")
     return octets
+
+
+# --- probing ---
+
+
+def client_hello() -> bytes:
+    """Return the first octets of a TLS handshake, which a server that expects TLS answers at once (RFC 8446 §4.1.2)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing but this greeting is ever sent
+    outgoing = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()
+
+
+def is_tls(octets: bytes) -> bool:
+    """Whether a TLS record begins here: of a handshake, or an alert (RFC 8446 §5.1)."""
+    return octets[:2] in (b"\x16\x03", b"\x15\x03")
 
 
 # --- facts of a channel ---------------------------------------------------------------------------------------
