@@ -24,7 +24,7 @@ MEANINGS = {
     "NO_LIST": "it refuses LIST; the sizes of messages are unknown.",
     "NUMBER_TWICE_IN_LISTING": "a listing has a number twice with different values; such a value is unknown.",
     "OK_PREFIX_ON_UIDL": "lines of UIDL begin with +OK; that is taken off.",
-    "OTHER_AUTH_FORM": "it hangs up on the usual form of AUTH; the other one costs a second connection.",
+    "OTHER_AUTH_FORM": "it refuses the usual form of AUTH; the other one costs a second connection.",
     "SPACES_BEFORE_UID": "UIDL has several blanks before the uid; they do not belong to it.",
     "STAT_SIZE_IN_WORDS": "STAT gives a size that is no number; LIST is summed up instead.",
     "STAT_WITHOUT_SIZE": "STAT gives no size; LIST is summed up instead.",
