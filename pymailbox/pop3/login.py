@@ -228,6 +228,7 @@ def login(session: Session, user: str | None, password: AsyncPassword | None, au
     """
     check_auth(auth)
     password = secret(password)
+    session.secret_sent = False
     capabilities = yield from known_capabilities(session)
     given = yield from _resolve_credential(session, password, "password")
     if isinstance(auth, OAuth2):

@@ -83,7 +83,7 @@ class Session:
     utf8: bool = field(default=False, init=False)
     #: Whether what the flow does with the next reply may take long, so that no event loop should do it (SCRAM).
     slow: bool = field(default=False, init=False)
-    #: Whether a password, token or proof was sent, on this connection or the one before: nothing is tried again then.
+    #: Whether this login has sent a password, token or proof, on any connection: nothing is tried again then.
     secret_sent: bool = field(default=False, init=False)
 
     _batches: deque[Batch[Any]] = field(factory=deque, init=False)

@@ -108,7 +108,9 @@ def pinned(*fingerprints: str) -> ssl.SSLContext:
     def check(certificate: bytes | None) -> None:
         found = hashlib.sha256(certificate or b"").digest()
         if not any(hmac.compare_digest(found, one) for one in wanted):
-            raise _OtherFingerprintError(1, f"its certificate's SHA-256 fingerprint is {found.hex(':')}")
+            raise _OtherFingerprintError(
+                1, f"its certificate's SHA-256 fingerprint is {found.hex(':')}, which differs from the pinned one"
+            )
 
     class PinnedSocket(ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
@@ -265,8 +267,8 @@ def explain(error: OSError, host: str) -> TLSError:
     """Return the `TLSError` for what the `ssl` module raised, naming the likely cause."""
     if isinstance(error, _OtherFingerprintError):
         return TLSError(
-            f"the TLS server at {host} is not trusted: {error.strerror}, which differs from the pinned one; pin it if"
-            " the operator has changed the certificate, else somebody may be in between"
+            f"the TLS server at {host} is not trusted: {error.strerror}; pin it if the operator has changed the"
+            " certificate, else somebody may be in between"
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         code = getattr(error, "verify_code", 0)

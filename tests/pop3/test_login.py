@@ -493,6 +493,16 @@ def test_a_secret_is_sent_once_whatever_becomes_of_it() -> None:
                     assert "the login may be wrong" in str(lost)
 
 
+def test_each_login_sends_its_secret_once() -> None:
+    """A second login by hand may look for its way like the first."""
+    made = session()
+    with pytest.raises(AuthenticationError):
+        enter(made, [capa("SASL PLAIN"), (PLAIN[0], b"-ERR [AUTH] wrong\r\n")], auth="PLAIN")
+    unknown: Turn = b"AUTH LOGIN\r\n", b"-ERR unsupported mechanism\r\n"
+    made.capabilities = Capabilities.from_lines(["SASL LOGIN", "USER"])
+    enter(made, [unknown, *USER])
+
+
 def test_a_hang_up_before_the_secret_is_only_that() -> None:
     """The connection may be tried again; nothing was judged."""
     for auth, turns in JUDGED[3:6]:

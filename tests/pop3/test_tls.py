@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from pymailbox import Mailbox
+from pymailbox import Mailbox, poplib
 from pymailbox.account import Security
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, ProtocolError, Timeout, TLSError
 from pymailbox.pop3 import AsyncConnection, Connection, deadlines, tls
@@ -186,8 +186,14 @@ def test_a_pinned_certificate(security: Security, authority: Authority) -> None:
             Connection("localhost", server.port, security=security, ssl_context=wrong).open()
         with pytest.raises(TLSError, match=r"fingerprint is .* which differs from the pinned one"):
             asyncio.run(attempt(wrong))
+        with pytest.raises(ssl.SSLCertVerificationError, match="which differs from the pinned one"):
+            if security == "tls":
+                poplib.POP3_SSL("localhost", server.port, context=wrong)
+            else:
+                with poplib.POP3("localhost", server.port) as pop3:
+                    pop3.stls(wrong)
         said = [line for record in server.sessions[before:] for line in record.commands]
-        assert set(said) <= {"STLS"}
+        assert set(said) <= {"STLS", "CAPA"}
 
 
 def test_a_fingerprint_is_checked() -> None:
