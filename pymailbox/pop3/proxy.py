@@ -154,9 +154,11 @@ def connect(
     from python_socks.sync import Proxy
 
     kind, proxy_host, proxy_port, user, password = _parts(url)
-    asking: socket.socket | None = None
     try:
         asking = _asking(dial(proxy_host, proxy_port, left, source_address), url, left)
+    except MailboxError as error:
+        raise _failure(url, host, port, error) from error
+    try:
         way = cast(Any, _Connected(asking))
         made = Proxy(kind, proxy_host, proxy_port, user, password, rdns=True, forward=way)
         made.connect(_asked(url, host), port)
@@ -164,8 +166,7 @@ def connect(
     except Exception as error:  # of the library, whatever it makes of a reply
         failure = _failure(url, host, port, error)
     finally:
-        if asking is not None:
-            asking.close()  # which is nothing where it was handed on
+        asking.close()  # which is nothing where it was handed on
     raise failure
 
 
@@ -176,20 +177,20 @@ async def connect_async(
     from python_socks.async_.asyncio import Proxy
 
     kind, proxy_host, proxy_port, user, password = _parts(url)
-    asking: socket.socket | None = None
     try:
         asking = _asking(await dial(proxy_host, proxy_port, left, source_address), url, None)
+    except MailboxError as error:
+        raise _failure(url, host, port, error) from error
+    try:
         asking.setblocking(False)
-        made = Proxy(
-            kind, proxy_host, proxy_port, user, password, rdns=True, forward=cast(Any, _ConnectedAsync(asking))
-        )
+        way = cast(Any, _ConnectedAsync(asking))
+        made = Proxy(kind, proxy_host, proxy_port, user, password, rdns=True, forward=way)
         await made.connect(_asked(url, host), port, timeout=left() or _LONG)
         return _handed_on(asking)
     except Exception as error:  # of the library, whatever it makes of a reply
         failure = _failure(url, host, port, error)
     finally:
-        if asking is not None:
-            asking.close()  # which is nothing where it was handed on
+        asking.close()  # which is nothing where it was handed on
     raise failure
 
 
