@@ -11,12 +11,13 @@ with pymailbox are in `pymailbox.pop3.sasl`.
 """
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
-from attrs import Attribute, Factory, evolve, field, frozen
+from attrs import Attribute, Factory, field, frozen
 
-from pymailbox.display import Secret, secret
+from pymailbox.display import Secret, printable, secret
 from pymailbox.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -33,19 +34,26 @@ __all__ = [
     "Password",
     "Peer",
     "Security",
+    "Token",
     "check_auth",
     "check_host",
     "check_port",
     "check_security",
     "default_port",
+    "host_and_port",
+    "needs_user",
     "password_command",
+    "port_for",
 ]
 
 Security = Literal["tls", "starttls", "none"]
-#: A password, or a callable without arguments that returns one when it is needed.
-Password = str | Callable[[], str]
+#: A password, or a callable without arguments that returns one when it is needed. Text is sent as UTF-8, bytes as they
+#: are: for servers that want Latin-1.
+Password = str | bytes | Callable[[], str | bytes]
 #: What `AsyncMailbox` takes: the callable may be a coroutine function, too.
-AsyncPassword = Password | Callable[[], Awaitable[str]]
+AsyncPassword = Password | Callable[[], Awaitable[str | bytes]]
+#: What stands for a password in OAuth2, or a callable as above.
+Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
 
 _SCHEMES: dict[str, Security] = {"pop": "none", "pops": "tls", "pop+starttls": "starttls"}
 
@@ -53,6 +61,11 @@ _SCHEMES: dict[str, Security] = {"pop": "none", "pops": "tls", "pop+starttls": "
 def default_port(security: Security) -> int:
     """Return 995 for implicit TLS (RFC 8314 §3.2), else 110 (RFC 1939 §3)."""
     return 995 if security == "tls" else 110
+
+
+def port_for(security: Security, before: Security, port: int) -> int:
+    """Return the port where `security` takes the place of another: the usual one moves along, any other stays."""
+    return default_port(security) if port == default_port(before) else port
 
 
 # --- what a way to log in by SASL is ---------------------------------------------------------------------------
@@ -86,6 +99,8 @@ class Peer:
     mechanisms: tuple[str, ...] = ()
     #: The TLS channel, None without TLS.
     tls: Channel | None = None
+    #: The most iterations of a hash that it may ask for (`Limits.scram_iterations`).
+    scram_iterations: int = 1_000_000
 
 
 class Mechanism(Protocol):
@@ -116,7 +131,7 @@ def _hidden(value: AsyncPassword | None) -> AsyncPassword | None:
     return secret(value)
 
 
-def _hidden_token(value: AsyncPassword) -> AsyncPassword:
+def _hidden_token(value: Token) -> Token:
     return secret(value)
 
 
@@ -128,10 +143,24 @@ def check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
         raise ValueError(f"{attribute.name} must be a host name or address; use from_url() for a URL")
     if not host or any(c.isspace() or not c.isprintable() or c in "[]" for c in host):
         raise ValueError(f"{host!r} is not a host name or address")
-    if host.count(":") == 1:  # an IPv6 address has more
+    if ":" in host:
+        if _is_ipv6(host):
+            return
         raise ValueError(f"{host!r} is not a host name or address; pass the port separately, as port=")
+    if "%" in host:
+        raise ValueError(f"{host!r} is not a host name: it has a percent sign, and nothing in a host is decoded")
     if not _is_name(host):
         raise ValueError(f"{host!r} is not a valid host name: labels must be 1 to 63 characters, 253 in total")
+
+
+def _is_ipv6(host: str) -> bool:
+    import ipaddress
+
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_name(host: str) -> bool:
@@ -160,25 +189,51 @@ def check_security(_: object, attribute: "Attribute[Any]", value: object) -> Non
 
 def _check_text(_: object, attribute: "Attribute[Any]", value: object) -> None:
     """Refuse control characters where they come in: from a URL, a file, the environment. The value is not shown."""
-    if isinstance(value, str):
-        if any(c < " " or c == "\x7f" for c in value):
+    if isinstance(value, str) or (isinstance(value, bytes) and attribute.name == "password"):
+        codes = value if isinstance(value, bytes) else map(ord, value)
+        if any(code < 0x20 or code == 0x7F for code in codes):
             raise ValueError(f"{attribute.name} must not contain control characters (C0 or DEL)")
     elif value is not None and not (callable(value) and attribute.name != "user"):
         raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
 
 
 def check_auth(auth: object) -> None:
-    """Raise TypeError for what is no way to log in: not None, a name, an `OAuth2` or a mechanism (an object)."""
-    known = auth is None or isinstance(auth, str | OAuth2) or callable(getattr(auth, "exchange", None))
-    if isinstance(auth, type) or not known:
+    """Raise TypeError for what is no way to log in: not None, a name, an `OAuth2` or a mechanism (an object).
+
+    Of a mechanism all four names are looked at (`Mechanism`).
+    """
+    if auth is None or isinstance(auth, str | OAuth2):
+        return
+    if isinstance(auth, type) or not callable(getattr(auth, "exchange", None)):
         what = auth.__name__ if isinstance(auth, type) else type(auth).__name__
         raise TypeError(
             f"auth must be a name, OAuth2(token) or a mechanism such as sasl.Plain(user, password), not {what}"
         )
+    name, plaintext = getattr(auth, "name", None), getattr(auth, "plaintext", None)
+    problem = None
+    if not isinstance(name, str) or not name:
+        problem = "`name`, a str such as 'PLAIN'"
+    elif not isinstance(plaintext, bool):
+        problem = "`plaintext`, a bool"
+    elif not isinstance(getattr(auth, "initial", "missing"), bool | None):
+        problem = "`initial`, a bool or None"
+    if problem:
+        raise TypeError(f"the mechanism {type(auth).__name__} lacks {problem} (pymailbox.account.Mechanism)")
 
 
-def _check_auth(_: object, __: "Attribute[Any]", value: object) -> None:
+def needs_user(name: str) -> bool:
+    """Whether a mechanism of that name cannot do without a user."""
+    return name.upper() not in ("EXTERNAL", "ANONYMOUS", "GSSAPI")
+
+
+def _check_auth(account: "Account", _: "Attribute[Any]", value: object) -> None:
     check_auth(value)
+    if account.user:
+        return
+    if isinstance(value, OAuth2):
+        raise ValueError("OAuth2 needs a user")
+    if isinstance(value, str) and needs_user(value):
+        raise ValueError(f"{printable(value)} needs a user")
 
 
 @frozen
@@ -192,7 +247,7 @@ class OAuth2:
     Account(host='outlook.office365.com', user='me@example.com', security='tls', port=995)
     """
 
-    token: AsyncPassword = field(repr=False, converter=_hidden_token, validator=_check_text)
+    token: Token = field(repr=False, converter=_hidden_token, validator=_check_text)
 
 
 #: How to log in: a mechanism, an access token, or a mechanism's name; None picks the strongest that is offered.
@@ -203,6 +258,8 @@ Auth = Mechanism | OAuth2 | str | None
 class Account:
     """Where a mailbox is and how to get in.
 
+    ValueError for a token, or a mechanism by name, that needs a user and has none.
+
     >>> from pymailbox import Account
     >>> Account.from_url("pops://me%40example.com@pop.example.com")
     Account(host='pop.example.com', user='me@example.com', security='tls', port=995)
@@ -210,7 +267,8 @@ class Account:
 
     host: str = field(validator=check_host)
     user: str | None = field(default=None, validator=_check_text)
-    #: A string, or a callable without arguments that returns one when it is needed. Never shown, never pickled.
+    #: A string, bytes (sent as they are), or a callable without arguments that returns one when it is needed. Never
+    #: shown, never pickled.
     password: AsyncPassword | None = field(default=None, repr=False, converter=_hidden, validator=_check_text)
     security: Security = field(default="tls", validator=check_security, kw_only=True)
     port: int = field(
@@ -228,39 +286,12 @@ class Account:
     def from_url(cls, url: str, password: AsyncPassword | None = None, *, refuse_password: bool = False) -> Self:
         """Read a POP URL (RFC 2384): `pops://user;auth=PLAIN@host:port`; `password` wins over one in the URL.
 
-        A password in a URL ends in process lists and histories: where the URL was typed, say `refuse_password=True`,
-        and it is ValueError.
+        An @ in the user is written %40; a bare one is taken where nothing else could be meant (`pops://me@x.org@host`),
+        and is ValueError after a colon. A password in a URL ends in process lists and histories: where the URL was
+        typed, say `refuse_password=True`, and it is ValueError.
         """
-        if not isinstance(url, str):
-            raise TypeError(f"a POP URL must be a str, not {type(url).__name__}")
-        parts = _split(secret(url))
-        del url  # no traceback shows it, with the password that may be in it
-        if parts is None:
-            raise ValueError("not a valid POP URL; expected pops://user@host:port")
-        scheme, host, port, login, written, more = parts
-        if scheme not in _SCHEMES:
-            raise ValueError(f"a POP URL begins with pops://, pop+starttls:// or pop://, not {scheme!r}")
-        if not host:
-            raise ValueError("the POP URL names no host")
-        if more:
-            raise ValueError(
-                "unexpected text after the port; percent-encode / ? # as %2F %3F %23 in the user name or password"
-            )
-        if written is not None and refuse_password:
-            raise ValueError("a password in a URL can be read by others: give it in another way")
-        name, semicolon, option = login.partition(";")
-        if semicolon and (option[:5].upper() != "AUTH=" or not option[5:]):
-            raise ValueError("only ;AUTH=mechanism may follow the user name (a ; in the user name is written %3B)")
-        auth = str(_unquoted(option[5:])).lstrip("+") or "*"
-        security = _SCHEMES[scheme]
-        return cls(
-            host,
-            str(_unquoted(name)) or None,
-            secret(_unquoted(written) if password is None and written is not None else password),
-            port=default_port(security) if port is None else port,
-            security=security,
-            auth=None if auth == "*" else auth,
-        )
+        url = secret(url)  # no traceback shows it, with the password that may be in it
+        return cls(**_fields_of_url(url, password, refuse_password))
 
     @classmethod
     def from_env(cls, prefix: str = "PYMAILBOX_", environment: Mapping[str, str] | None = None) -> Self:
@@ -292,12 +323,10 @@ class Account:
                 raise ValueError(f"{prefix}PORT must be a number up to 65535, not {str(port)[:20]!r}")
             changes["port"] = int(port)
         changes = {name: given for name, given in changes.items() if given is not None}
-        if url is None:
-            return cls(**changes)
-        account = cls.from_url(url)
-        if "security" in changes and "port" not in changes and account.port == default_port(account.security):
-            changes["port"] = default_port(changes["security"])
-        return evolve(account, **changes)
+        fields = {} if url is None else _fields_of_url(secret(url), None, False)
+        if "security" in changes and fields and "port" not in changes:
+            changes["port"] = port_for(changes["security"], fields["security"], fields["port"])
+        return cls(**(fields | changes))
 
     @classmethod
     def from_netrc(
@@ -346,7 +375,7 @@ class Account:
         from urllib.parse import quote
 
         scheme = next(name for name, security in _SCHEMES.items() if security == self.security)
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
         user = quote(self.user, safe="") + "@" if self.user else ""
         return f"{scheme}://{user}{host}:{self.port}"
 
@@ -365,6 +394,41 @@ def _unpickled(kind: type[Account], host: str, user: str | None, security: Secur
     return kind(host, user, security=security, port=port)
 
 
+def _fields_of_url(url: str, password: AsyncPassword | None, refuse_password: bool) -> dict[str, Any]:
+    """Return what a POP URL says, as the fields of an `Account`."""
+    if not isinstance(url, str):
+        raise TypeError(f"a POP URL must be a str, not {type(url).__name__}")
+    parts = _split(url)
+    if parts is None:
+        raise ValueError("not a valid POP URL; expected pops://user@host:port")
+    scheme, host, port, login, written, more = parts
+    if scheme not in _SCHEMES:
+        raise ValueError(f"a POP URL begins with pops://, pop+starttls:// or pop://, not {scheme!r}")
+    if not host:
+        raise ValueError("the POP URL names no host")
+    if more:
+        raise ValueError(
+            "unexpected text after the port; percent-encode / ? # as %2F %3F %23 in the user name or password"
+        )
+    if written is not None and refuse_password:
+        raise ValueError("a password in a URL can be read by others: give it in another way")
+    if written is not None and "@" in login + written:
+        raise ValueError("an @ in the user name or password of a URL is written %40, and a : in the user name %3A")
+    name, semicolon, option = login.partition(";")
+    if semicolon and (option[:5].upper() != "AUTH=" or not option[5:]):
+        raise ValueError("only ;AUTH=mechanism may follow the user name (a ; in the user name is written %3B)")
+    auth = str(_unquoted(option[5:])).lstrip("+") or "*"
+    security = _SCHEMES[scheme]
+    return {
+        "host": host,
+        "user": str(_unquoted(name)) or None,
+        "password": secret(_unquoted(written) if password is None and written is not None else password),
+        "port": default_port(security) if port is None else port,
+        "security": security,
+        "auth": None if auth == "*" else auth,
+    }
+
+
 def _split(url: str) -> tuple[str, str | None, int | None, str, Secret | None, bool] | None:
     """Return scheme, host, port, user with options, password, and whether there is more; None for what is no URL.
 
@@ -376,12 +440,35 @@ def _split(url: str) -> tuple[str, str | None, int | None, str, Secret | None, b
 
     try:
         parts = urlsplit(url)
-        if parts.port == 0:
-            return None
     except ValueError:
         return None
+    found = host_and_port(parts.netloc.rpartition("@")[2])
+    if found is None:
+        return None
     more = parts.path not in ("", "/") or bool(parts.query or parts.fragment)
-    return parts.scheme, parts.hostname, parts.port, parts.username or "", secret(parts.password), more
+    return parts.scheme, *found, parts.username or "", secret(parts.password), more
+
+
+_HOST_AND_PORT = re.compile(
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)(?:%25(?P<zone>[A-Za-z0-9._~-]+))?\]|(?P<name>[^:\[\]%]*))(?::(?P<port>[0-9]{0,5}))?"
+)
+
+
+def host_and_port(text: str) -> tuple[str, int | None] | None:
+    """Read the last part of a URL's authority (RFC 3986 §3.2), all of it; None for what is neither host nor port.
+
+    In brackets is an IPv6 address, which may have a zone (RFC 6874). A name is in lower case, and has no percents.
+    """
+    match = _HOST_AND_PORT.fullmatch(text)
+    if match is None:
+        return None
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and not 0 < port < 65536:
+        return None
+    if match["address"] is None:
+        return match["name"].lower(), port
+    host = match["address"].lower() + ("%" + match["zone"] if match["zone"] else "")
+    return (host, port) if _is_ipv6(host) else None
 
 
 def _unquoted(text: str) -> Secret:

@@ -106,10 +106,14 @@ class SecretOctets(bytes):
 @overload
 def secret(value: str) -> Secret: ...
 @overload
+def secret(value: bytes) -> SecretOctets: ...
+@overload
 def secret(value: T) -> T: ...
 def secret(value: Any) -> Any:
-    """Return a string as a `Secret`, anything else as it is."""
-    return Secret(value) if isinstance(value, str) else value
+    """Return a string as a `Secret`, bytes as `SecretOctets`, anything else as it is."""
+    if isinstance(value, str):
+        return Secret(value)
+    return SecretOctets(value) if isinstance(value, bytes) else value
 
 
 @define(eq=False, repr=False)

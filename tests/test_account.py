@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymailbox import Account, Mailbox, NotSupported, OAuth2
-from pymailbox.account import password_command
+from pymailbox import Account, AsyncMailbox, Mailbox, NotSupported, OAuth2
+from pymailbox.account import Exchange, Peer, password_command
 from pymailbox.pop3 import Connection, sasl
 from pymailbox.testing import Server
 from tests.conversations import case
@@ -103,6 +103,144 @@ def test_the_url_of_an_account_gives_the_account(user: str | None, port: int, se
     assert Account.from_url(account.url) == account
 
 
+def test_an_at_sign_in_a_url_is_not_misread() -> None:
+    """RFC 3986 §3.2.1: a bare @ after a colon could end the user, or the password; where it can only be of the user it is taken."""
+    for url in (
+        "pops://recent:me@hunter2@pop.gmail.com",
+        "pops://me:hunter2@ss@pop.example.com",
+        "pops://me@example.com:hunter2@pop.example.com",
+        "pops://a@b:hunter2@d@pop.example.com",
+        "pop://@:hunter2@pop.example.com",
+    ):
+        with case(url):
+            with pytest.raises(ValueError, match="%40") as caught:
+                Account.from_url(url)
+            assert "hunter2" not in str(caught.value)
+            with pytest.raises(ValueError):
+                Account.from_url(url, "another")
+    assert Account.from_url("pops://me@gmail.com@pop.gmail.com") == Account("pop.gmail.com", "me@gmail.com")
+    encoded = Account.from_url("pops://recent%3Ame%40gmail.com:p%40ss@pop.gmail.com")
+    assert (encoded.user, encoded.password) == ("recent:me@gmail.com", "p@ss")
+
+
+def test_what_follows_a_host_is_a_port_and_nothing_else() -> None:
+    """Junk after an IPv6 address, percents in a name, a port that is none: ValueError, not another host or port."""
+    for place in (
+        "[::1]995",
+        "[::1]junk",
+        "[::1]junk:995",
+        "junk[::1]:995",
+        "[::1]:995:1",
+        "[::1]:x",
+        "[::1]:+995",
+        "[::1]:９９５",
+        "[::1]:65536",
+        "[::1]:0",
+        "[::1",
+        "::1",
+        "2001:db8::1:995",
+        "[1.2.3.4]",
+        "[pop.example.com]",
+        "[::1]]",
+        "[[::1]]",
+        "[]",
+        "[v1.x]",
+        "pop%2Eexample.com",
+        "pop.example.com%00",
+        "pop%20.example.com",
+        "%",
+        "[::1%eth0]",
+        "[::1%25]",
+        "[::1%25a%20b]",
+        "pop.example.com:995:1",
+        "pop.example.com:-1",
+        "pop.example.com: 995",
+    ):
+        for scheme in ("pops", "pop", "pop+starttls"):
+            with case(scheme, place), pytest.raises(ValueError):
+                Account.from_url(f"{scheme}://me@{place}")
+    for place, host, port in (
+        ("[2001:DB8::1]", "2001:db8::1", 995),
+        ("[::ffff:1.2.3.4]:1100", "::ffff:1.2.3.4", 1100),
+        ("[fe80::1%25eth0]:1100", "fe80::1%eth0", 1100),
+        ("POP.example.com:", "pop.example.com", 995),
+    ):
+        found = Account.from_url(f"pops://me@{place}")
+        assert (found.host, found.port) == (host, port)
+        assert Account.from_url(found.url) == found
+    for host in ("2001:db8::1:995junk", "::1]", "1:2", ":::", "pop%2Eexample.com", "50%", "fe80::1%"):
+        with case(host), pytest.raises(ValueError):
+            Account(host)
+
+
+def test_a_login_that_needs_a_user_and_has_none_is_misuse() -> None:
+    """Known when the object is made: of an account, and of both mailboxes."""
+    for auth in ("PLAIN", "login", "USER", "APOP", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", OAuth2("t")):
+        for user in (None, ""):
+            for make in (Account, Mailbox, AsyncMailbox):
+                with case(auth, user, make), pytest.raises(ValueError, match="needs a user"):
+                    make("pop.example.com", user, "secret", auth=auth)
+    for make in (Mailbox, AsyncMailbox):
+        with case(make), pytest.raises(ValueError, match="a password needs a user"):
+            make("pop.example.com", password="secret")
+    for without in ("EXTERNAL", "anonymous", "GSSAPI", None, sasl.Plain("me", "secret")):
+        for make in (Account, Mailbox, AsyncMailbox):
+            with case(without, make):
+                make("pop.example.com", auth=without)
+
+
+def test_all_four_names_of_a_mechanism_are_looked_at() -> None:
+    """TypeError that says which one is missing, when the object is made; what has them all is taken."""
+
+    class Own:
+        name, plaintext, initial = "X-OWN", False, None
+
+        def exchange(self, peer: Peer, /) -> Exchange:
+            yield b"me"
+
+    Account("h", auth=Own())
+    wrong: list[tuple[str, Any]] = [
+        ("name", None),
+        ("name", ""),
+        ("name", b"X-OWN"),
+        ("plaintext", None),
+        ("plaintext", "no"),
+        ("initial", "yes"),
+        ("initial", 1),
+        ("exchange", None),
+        ("exchange", "no"),
+    ]
+    for name, value in wrong:
+        broken = type("Broken", (Own,), {name: value})()
+        for make in (Account, Mailbox, AsyncMailbox):
+            with case(name, value, make), pytest.raises(TypeError, match=name if name != "exchange" else "mechanism"):
+                make("h", auth=broken)
+    for name in ("name", "plaintext", "initial"):
+        members = {one: value for one, value in vars(Own).items() if one not in (name, "__dict__", "__weakref__")}
+        with case(name), pytest.raises(TypeError, match=name):
+            Account("h", auth=type("Without", (), members)())
+
+
+def test_another_security_has_its_own_port() -> None:
+    """A usual port moves along with `security`; a port that was given, or is unusual, stays."""
+    for make in (Mailbox, AsyncMailbox):
+        for url, options, port in (
+            ("pops://h", {"security": "starttls"}, 110),
+            ("pops://h", {"security": "none"}, 110),
+            ("pop://h", {"security": "tls"}, 995),
+            ("pop://h", {"security": "starttls"}, 110),
+            ("pop+starttls://h", {"security": "tls"}, 995),
+            ("pops://h:1100", {"security": "starttls"}, 1100),
+            ("pops://h", {"security": "starttls", "port": 995}, 995),
+            ("pops://h", {"security": "starttls", "port": None}, 110),
+            ("pops://h", {}, 995),
+        ):
+            with case(make, url, options):
+                made: Any = make.from_url(url, **options)
+                assert (made.account.port, made.connection.port) == (port, port)
+                assert make.from_account(Account.from_url(url), **options).account.port == port
+
+
 # --- fields ---------------------------------------------------------------------------------------------------
 
 
@@ -122,7 +260,9 @@ def test_misuse_is_known_at_once() -> None:
         ({"user": 7}, TypeError),
         ({"user": str}, TypeError),
         ({"password": "a\0b"}, ValueError),
-        ({"password": b"bytes"}, TypeError),
+        ({"password": bytearray(b"bytes")}, TypeError),
+        ({"password": b"a\nb"}, ValueError),
+        ({"user": b"me"}, TypeError),
     ]
     for fields, error in misuses:
         with case(fields), pytest.raises(error):
@@ -192,7 +332,10 @@ def test_from_the_environment() -> None:
         ({"URL": "pops://me@h"}, Account("h", "me")),
         ({"HOST": "h"}, Account("h")),
         ({"HOST": "h", "USER": "me", "SECURITY": "starttls"}, Account("h", "me", security="starttls")),
-        ({"HOST": "h", "PORT": "1995", "AUTH": "PLAIN"}, Account("h", port=1995, auth="PLAIN")),
+        ({"HOST": "h", "USER": "me", "PORT": "1995", "AUTH": "PLAIN"}, Account("h", "me", port=1995, auth="PLAIN")),
+        ({"HOST": "h", "AUTH": "external"}, Account("h", auth="external")),
+        ({"URL": "pops://;AUTH=PLAIN@h", "USER": "me"}, Account("h", "me", auth="PLAIN")),
+        ({"URL": "pops://me@h:995", "SECURITY": "starttls"}, Account("h", "me", security="starttls", port=110)),
         ({"URL": "pops://me@h", "PASSWORD": SECRET}, Account("h", "me", SECRET)),
         ({"URL": "pops://me@h", "USER": "you"}, Account("h", "you")),
         ({"URL": "pops://me@h", "SECURITY": "none"}, Account("h", "me", security="none")),
@@ -515,7 +658,12 @@ def test_an_unknown_option_in_a_pop_url_is_refused() -> None:
 
 def test_a_mechanism_in_the_environment_is_a_requirement_for_a_token_too() -> None:
     """Seen: a token with `AUTH=XOAUTH2` went by OAUTHBEARER where the server listed that."""
-    values = {"PYMAILBOX_HOST": "h", "PYMAILBOX_TOKEN": "a token", "PYMAILBOX_AUTH": "xoauth2"}
+    values = {
+        "PYMAILBOX_HOST": "h",
+        "PYMAILBOX_USER": "me",
+        "PYMAILBOX_TOKEN": "a token",
+        "PYMAILBOX_AUTH": "xoauth2",
+    }
     account = Account.from_env(environment=values)
     assert (account.auth, account.password) == ("xoauth2", "a token")
 

@@ -26,7 +26,7 @@ MEANINGS = {
     "NO_LIST": "it refuses LIST; the sizes of messages are unknown.",
     "NUMBER_TWICE_IN_LISTING": "a listing has a number twice with different values; such a value is unknown.",
     "OK_PREFIX_ON_UIDL": "lines of UIDL begin with +OK; that is taken off.",
-    "OTHER_AUTH_FORM": "it hangs up on the usual form of AUTH; the other one costs a second connection.",
+    "OTHER_AUTH_FORM": "it refuses the usual form of AUTH; the other one costs a second connection.",
     "REPLIES_OUT_OF_STEP": "it lists PIPELINING, and its replies to commands that are sent ahead do not fit them.",
     "SIZES_LIE": "LIST gives other sizes than the messages have; they are hints.",
     "SPACES_BEFORE_UID": "UIDL has several blanks before the uid; they do not belong to it.",

@@ -3,17 +3,18 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from attrs import evolve
 
-from pymailbox.account import Account, Auth, OAuth2, Security, default_port
+from pymailbox.account import Account, Auth, OAuth2, Security, default_port, port_for
 from pymailbox.display import secret
 from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
 from pymailbox.mailbox.state import MailboxState
-from pymailbox.pop3.abstract import AbstractConnection
+from pymailbox.pop3.abstract import AbstractConnection, name_constructor
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.flows import Flow
 from pymailbox.pop3.limits import Limits
@@ -23,6 +24,18 @@ from pymailbox.pop3.settings import ConnectionSettings
 if TYPE_CHECKING:
     import socket
     import ssl
+else:
+
+    class _Later:
+        """A module that is imported when `typing.get_type_hints` asks for one of its names."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(import_module(self._name), name)
+
+    socket, ssl = _Later("socket"), _Later("ssl")
 
 __all__ = ["AbstractMailbox", "MailboxOptions", "plan_of"]
 
@@ -84,6 +97,10 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
     #: Whether what a callable for a password or a token returns can be awaited.
     _can_await: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        name_constructor(cls, AbstractMailbox)
+
     def __init__(
         self,
         host: str,
@@ -116,6 +133,8 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             security=security,
             auth=auth,
         )
+        if password is not None and not user and auth is None:
+            raise ValueError("a password needs a user")
         if not self._can_await:
             _refuse_coroutines(self.account)
         self._utf8 = utf8
@@ -142,13 +161,18 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @classmethod
     def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`."""
+        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`; see `from_account` for `options`."""
         return cls.from_account(Account.from_url(url, cast(Any, password)), **options)
 
     @classmethod
     def from_account(cls, account: Account, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from an account; `options` are those of the constructor."""
-        given: MailboxOptions = {"port": account.port, "security": account.security, "auth": account.auth, **options}
+        """Make a mailbox from an account; `options` are those of the constructor.
+
+        With another `security` and no `port`, the account's port moves from one usual port to the other (995 to 110,
+        or back); an unusual one stays.
+        """
+        port = port_for(options.get("security", account.security), account.security, account.port)
+        given: MailboxOptions = {"port": port, "security": account.security, "auth": account.auth, **options}
         return cls(account.host, account.user, cast("P | None", account.password), **given)
 
     @abstractmethod

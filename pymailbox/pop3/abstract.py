@@ -1,6 +1,7 @@
 """AbstractConnection: where a connection goes and how, and what is known of it; no I/O, shared by both connections."""
 
 import time
+from types import FunctionType
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from pymailbox.account import Security, default_port
@@ -14,13 +15,35 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-__all__ = ["AbstractConnection"]
+__all__ = ["AbstractConnection", "FirstSilence", "name_constructor"]
+
+
+class FirstSilence(Exception):
+    """The greeting is late. Raised once, and only where the port may be one that expects TLS."""
+
+
+def name_constructor(kind: type, base: type) -> None:
+    """Let a class have the constructor that it inherits from `base` under its own name, which a TypeError shows."""
+    inherited: FunctionType = vars(base)["__init__"]
+    if getattr(kind.__init__, "__code__", None) is inherited.__code__:  # type: ignore[misc] # looked at, not called
+        own = FunctionType(inherited.__code__, inherited.__globals__, "__init__", inherited.__defaults__)
+        own.__kwdefaults__, own.__annotations__ = inherited.__kwdefaults__, inherited.__annotations__
+        own.__doc__, own.__module__, own.__qualname__ = (
+            inherited.__doc__,
+            kind.__module__,
+            f"{kind.__qualname__}.__init__",
+        )
+        kind.__init__ = own  # type: ignore[misc] # the same constructor
 
 
 class AbstractConnection:
     """One end of a conversation that is not begun yet, or goes on, or is over."""
 
     _transport: object = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        name_constructor(cls, AbstractConnection)
 
     def __init__(
         self,
@@ -83,6 +106,8 @@ class AbstractConnection:
             may_reconnect=settings.sock is None,
             security=settings.security,
         )
+        #: Whether the port may still turn out to expect TLS; the caller's own socket cannot be made once more to try.
+        self._unproven = settings.security != "tls" and settings.sock is None
         self._owner: dict[str, object] = {}  # who uses the session now; `setdefault` is atomic
 
     def _tls_context(self) -> "ssl.SSLContext":
@@ -101,7 +126,25 @@ class AbstractConnection:
 
     def _left(self, reply_timeout: ReplyTimeout) -> Left:
         protocol = self.session.protocol
-        return lambda: reply_timeout.left(self._clock(), protocol.awaiting, midway=protocol.midway)
+
+        def left() -> float | None:
+            now, command = self._clock(), protocol.awaiting
+            seconds = reply_timeout.left(now, command, midway=protocol.midway)
+            if not self._unproven or command != "greeting" or protocol.pending:
+                return seconds
+            patience = reply_timeout.silence_left(now, self._first_silence)
+            if patience <= 0:
+                self._unproven = False
+                raise FirstSilence
+            return patience if seconds is None else min(seconds, patience)
+
+        return left
+
+    @property
+    def _first_silence(self) -> float:
+        """Seconds without a greeting after which the port is tried for TLS; it is known for sure only by trying."""
+        usual = 1.0 if self.port == default_port("tls") else 5.0
+        return usual if self.timeout is None else min(usual, self.timeout / 2)
 
     # --- facts --------------------------------------------------------------------------------------------
 

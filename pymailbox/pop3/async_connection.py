@@ -92,14 +92,14 @@ class AsyncConnection(AsyncDriver):
         """USER: name the mailbox; `pass_` follows (RFC 1939 §7)."""
         return await self.execute(commands.user(name))
 
-    async def pass_(self, password: str) -> str:
-        """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
+    async def pass_(self, password: str | bytes) -> str:
+        """PASS: give the password; blanks are part of it, and bytes are sent as they are (RFC 1939 §7)."""
         password = secret(password)
         from pymailbox.pop3 import login
 
         return await self.run(login.pass_(self.session, password))
 
-    async def apop(self, user: str, password: str) -> str:
+    async def apop(self, user: str, password: str | bytes) -> str:
         """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
         password = secret(password)
         from pymailbox.pop3 import login
@@ -177,7 +177,9 @@ class AsyncConnection(AsyncDriver):
             return await self.execute(commands.lang(tag))
         return await self.execute(commands.languages())
 
-    async def auth(self, mechanism: str | Mechanism, user: str | None = None, password: str | None = None) -> None:
+    async def auth(
+        self, mechanism: str | Mechanism, user: str | None = None, password: str | bytes | None = None
+    ) -> None:
         """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034).
 
         For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never reconnects.

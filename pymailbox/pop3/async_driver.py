@@ -7,6 +7,7 @@ session is over, and nothing was committed.
 
 import asyncio
 import inspect
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -15,10 +16,11 @@ from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
-from pymailbox.pop3.abstract import AbstractConnection
+from pymailbox.pop3.abstract import AbstractConnection, FirstSilence
 from pymailbox.pop3.async_transport import AsyncTransport, connect
+from pymailbox.pop3.checks import tls_port
 from pymailbox.pop3.command import Chunk, Command
-from pymailbox.pop3.deadlines import ReplyTimeout, until
+from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
 from pymailbox.pop3.session import Batch
 from pymailbox.pop3.transport import is_loopback
 
@@ -44,11 +46,7 @@ class AsyncDriver(AbstractConnection):
             context = self._tls_context() if self.security == "tls" else None
             try:
                 async with asyncio.timeout(seconds):
-                    where = self.host, self.port, left, settings.source_address
-                    if settings.proxy is not None and settings.sock is None:
-                        sock = await proxies.connect_async(settings.proxy, *where)
-                    else:
-                        sock = settings.sock or await connect(*where)
+                    sock = settings.sock or await self._dial(left)
                     loopback = settings.proxy is None and is_loopback(sock)
                     self._transport = AsyncTransport(self.host)
                     await self._transport.start(sock, context)
@@ -58,6 +56,26 @@ class AsyncDriver(AbstractConnection):
                 raise Timeout(what) from error
             channel = self._transport.tls
             self.session.begin(secure=channel is not None, loopback=loopback, tls=channel)
+
+    async def _dial(self, left: Left) -> socket.socket:
+        where = self.host, self.port, left, self._settings.source_address
+        if self._settings.proxy is not None:
+            return await proxies.connect_async(self._settings.proxy, *where, connect)
+        return await connect(*where)
+
+    async def _expects_tls(self) -> bool:
+        """Whether the port answers TLS, on a connection of its own: what is silent may be slow, and is left alone."""
+        from pymailbox.pop3.tls import client_hello, is_tls
+
+        left = until(self._first_silence, "no answer to TLS", self._clock)
+        probe = AsyncTransport(self.host)
+        try:
+            await probe.start(await self._dial(left), None)
+            return is_tls(await probe.exchange(client_hello(), left))
+        except MailboxError:
+            return False
+        finally:
+            probe.abort()
 
     async def _start_tls(self) -> None:
         transport, seconds = self._in_use(), self.timeout
@@ -104,11 +122,12 @@ class AsyncDriver(AbstractConnection):
         result: Any = None
         failure: MailboxError | None = None
         while True:
-            try:
-                step = flow.send(result) if failure is None else flow.throw(failure)
-            except StopIteration as end:
-                value: T = end.value
-                return value
+            if self.session.slow:
+                step, ended = await asyncio.to_thread(_next_step, flow, result, failure)
+            else:
+                step, ended = _next_step(flow, result, failure)
+            if ended is not None:
+                return ended[0]
             result = failure = None
             try:
                 result = await self._perform(step)
@@ -217,7 +236,16 @@ class AsyncDriver(AbstractConnection):
             # A server's parting words are known as such before a command goes out (DESIGN.md, decision 5).
             data = await transport.waiting() if protocol.idle else None
             if data is None:
-                data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+                try:
+                    data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+                except FirstSilence:
+                    expects_tls = await self._expects_tls()
+                    greeting = transport.take()  # it may have come meanwhile
+                    if greeting is None:
+                        if expects_tls:
+                            raise tls_port() from None
+                        continue
+                    data = greeting
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 
@@ -242,6 +270,14 @@ class AsyncDriver(AbstractConnection):
         if self._transport is None:
             raise ValueError("the connection is not open; use `async with` or call open()")
         return self._transport
+
+
+def _next_step(flow: flows.Flow[T], result: Any, failure: MailboxError | None) -> tuple[Any, tuple[T] | None]:
+    """Run a flow up to what it waits for next; return that, or what it ends with."""
+    try:
+        return (flow.send(result) if failure is None else flow.throw(failure)), None
+    except StopIteration as end:  # no future takes this from a thread
+        return None, (end.value,)
 
 
 class _Turn:

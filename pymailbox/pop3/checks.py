@@ -10,6 +10,7 @@ __all__ = [
     "guess_service",
     "limit_exceeded",
     "mixed_line_ends",
+    "tls_port",
     "truncated",
     "unsolicited",
 ]
@@ -50,6 +51,15 @@ def unsolicited(left: bytes, command: str | None, *, after: str | None = None) -
         response=line,
         code=code,
         retryable=code in ("SYS/TEMP", "IN-USE", "LOGIN-DELAY"),
+    )
+
+
+def tls_port() -> ProtocolError:
+    """Return the error for a server that does not greet, and was seen to speak TLS."""
+    return ProtocolError(
+        "the server says nothing and answers TLS: this is a port that expects TLS from the first byte;"
+        ' use security="tls" (pops:// in a URL), or for STLS another port, usually 110',
+        command="greeting",
     )
 
 

@@ -105,10 +105,23 @@ def text(value: str, name: str) -> bytes:
     value = Secret(value)
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"{name} cannot be encoded as UTF-8: it has a lone surrogate")
-    octets = SecretOctets(value.encode())
+    return secret_octets(value.encode(), name)
+
+
+def secret_octets(value: str | bytes, name: str) -> bytes:
+    """Return a password as octets: text as UTF-8, bytes as they are; control characters are ValueError."""
+    if not isinstance(value, bytes):
+        return text(value, name)
+    octets = SecretOctets(value)
+    del value
     if any(octet < 0x20 or octet == 0x7F for octet in octets):
         raise ValueError(f"{name} must not contain control characters (C0 or DEL)")
     return octets
+
+
+def no_control_octets(_: object, attribute: "Attribute[Any]", value: str | bytes) -> None:
+    """Refuse control characters in a field that may be bytes, without showing it (an attrs validator)."""
+    secret_octets(value, attribute.name)
 
 
 def no_control_characters(_: object, attribute: "Attribute[Any]", value: str) -> None:
@@ -344,18 +357,18 @@ def user(name: str) -> Command[str]:
     return Command(_USER, text(name, "user"))
 
 
-def pass_(password: str) -> Command[str]:
-    """PASS: the rest of the line is the password, blanks included (RFC 1939 §7)."""
+def pass_(password: str | bytes) -> Command[str]:
+    """PASS: the rest of the line is the password, blanks included (RFC 1939 §7); bytes are sent as they are."""
     password = secret(password)
-    return Command(_PASS, text(password, "password"))
+    return Command(_PASS, secret_octets(password, "password"))
 
 
-def apop(name: str, password: str, timestamp: bytes) -> Command[str]:
+def apop(name: str, password: str | bytes, timestamp: bytes) -> Command[str]:
     """APOP: the MD5 of the greeting's timestamp and the secret (RFC 1939 §7)."""
     import hashlib  # costs OpenSSL, and few log in this way
 
     password = secret(password)
-    digest = hashlib.md5(timestamp + text(password, "secret"), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(timestamp + secret_octets(password, "secret"), usedforsecurity=False).hexdigest()
     return Command(_APOP, _word(name, "user") + b" " + digest.encode())
 
 

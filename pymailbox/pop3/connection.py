@@ -88,14 +88,14 @@ class Connection(Driver):
         """USER: name the mailbox; `pass_` follows (RFC 1939 §7)."""
         return self.execute(commands.user(name))
 
-    def pass_(self, password: str) -> str:
-        """PASS: give the password; blanks are part of it (RFC 1939 §7)."""
+    def pass_(self, password: str | bytes) -> str:
+        """PASS: give the password; blanks are part of it, and bytes are sent as they are (RFC 1939 §7)."""
         password = secret(password)
         from pymailbox.pop3 import login
 
         return self.run(login.pass_(self.session, password))
 
-    def apop(self, user: str, password: str) -> str:
+    def apop(self, user: str, password: str | bytes) -> str:
         """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
         password = secret(password)
         from pymailbox.pop3 import login
@@ -167,7 +167,7 @@ class Connection(Driver):
         """LANG: the languages of the server's texts by tag, or choose one (RFC 6856 §3)."""
         return self.execute(commands.languages()) if tag is None else self.execute(commands.lang(tag))
 
-    def auth(self, mechanism: str | Mechanism, user: str | None = None, password: str | None = None) -> None:
+    def auth(self, mechanism: str | Mechanism, user: str | None = None, password: str | bytes | None = None) -> None:
         """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034).
 
         For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never reconnects.

@@ -70,6 +70,10 @@ class ReplyTimeout:
         self.now += seconds
         self._silent_since += seconds
 
+    def silence_left(self, now: float, seconds: float) -> float:
+        """Return how long may be waited now until nothing has come for so many seconds; 0 or less when it has not."""
+        return min(self._silent_since + seconds - now, LONGEST_WAIT)
+
     def left(self, now: float, command: str | None, *, midway: bool = False) -> float | None:
         """Return the seconds that may still be waited (None: no bound), or raise `Timeout`.
 
@@ -80,7 +84,11 @@ class ReplyTimeout:
             return None
         if now - self._silent_since >= timeout:
             what = "the greeting" if command == "greeting" else "the end of a body" if midway else "a reply"
-            hint = "; a port that expects TLS or another protocol is silent too" if command == "greeting" else ""
+            hint = (
+                '; a port that expects TLS from the first byte is silent too (995 usually does): security="tls"'
+                if command == "greeting"
+                else ""
+            )
             raise Timeout(f"the server was silent for {timeout:g} s while {what} was due{hint}", command=command)
         if now - self.now >= timeout:
             if self._octets < self.minimum_rate * timeout:

@@ -4,6 +4,7 @@ It connects, reads, writes, starts TLS, closes and keeps deadlines. What to say 
 `session`, `flows` and `protocol`, shared with the driver over asyncio.
 """
 
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -11,9 +12,10 @@ from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
-from pymailbox.pop3.abstract import AbstractConnection
+from pymailbox.pop3.abstract import AbstractConnection, FirstSilence
+from pymailbox.pop3.checks import tls_port
 from pymailbox.pop3.command import Chunk, Command
-from pymailbox.pop3.deadlines import ReplyTimeout, until
+from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
 from pymailbox.pop3.session import Batch
 from pymailbox.pop3.transport import Transport, connect, is_loopback
 
@@ -35,16 +37,33 @@ class Driver(AbstractConnection):
         seconds = self.timeout
         what = f"{self.host}:{self.port} did not take the connection within {seconds} s; check host, port and security"
         left = until(seconds, what, self._clock)
-        settings = self._settings
-        if settings.proxy is not None and settings.sock is None:
-            sock = proxies.connect(settings.proxy, self.host, self.port, left, settings.source_address)
-        else:
-            sock = settings.sock or connect(self.host, self.port, left, settings.source_address)
-        loopback = settings.proxy is None and is_loopback(sock)
+        sock = self._settings.sock or self._dial(left)
+        loopback = self._settings.proxy is None and is_loopback(sock)
         transport = self._transport = Transport(sock, self.host)
         if self.security == "tls":
             transport.start_tls(self._tls_context(), left)
         self.session.begin(secure=transport.secure, loopback=loopback, tls=transport.tls)
+
+    def _dial(self, left: Left) -> socket.socket:
+        settings = self._settings
+        if settings.proxy is not None:
+            return proxies.connect(settings.proxy, self.host, self.port, left, settings.source_address, connect)
+        return connect(self.host, self.port, left, settings.source_address)
+
+    def _expects_tls(self) -> bool:
+        """Whether the port answers TLS, on a connection of its own: what is silent may be slow, and is left alone."""
+        from pymailbox.pop3.tls import client_hello, is_tls
+
+        left = until(self._first_silence, "no answer to TLS", self._clock)
+        probe: Transport | None = None
+        try:
+            probe = Transport(self._dial(left), self.host)
+            return is_tls(probe.exchange(client_hello(), left))
+        except MailboxError:
+            return False
+        finally:
+            if probe is not None:
+                probe.close()
 
     def close(self) -> None:
         """Close the socket without QUIT: the server commits nothing. May be called again."""
@@ -192,7 +211,16 @@ class Driver(AbstractConnection):
             # A server's parting words are known as such before a command goes out (DESIGN.md, decision 5).
             data = transport.waiting() if protocol.idle else None
             if data is None:
-                data = transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+                try:
+                    data = transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
+                except FirstSilence:
+                    expects_tls = self._expects_tls()
+                    greeting = transport.waiting()  # it may have come meanwhile
+                    if greeting is None:
+                        if expects_tls:
+                            raise tls_port() from None
+                        continue
+                    data = greeting
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 

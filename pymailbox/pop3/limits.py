@@ -50,6 +50,9 @@ class Limits:
     header: int = field(default=MEBI, validator=_positive)
     #: Challenges of one SASL exchange. The longest honest mechanism (GSSAPI) needs four.
     sasl_rounds: int = field(default=10, validator=_positive)
+    #: Iterations of the hash that a server asks for in SCRAM. Each of SHA-512 takes about 1 µs, so a million are a
+    #: second; servers ask for 4,096 to some hundred thousand. More than 10 million are refused whatever this says.
+    scram_iterations: int = field(default=1_000_000, validator=_positive)
     #: Octets a second, averaged over one `timeout`, below which a reply that does not end is given up.
     #: 100 is a tenth of the slowest modem that ever carried POP3.
     minimum_rate: int = field(default=100, validator=_positive)

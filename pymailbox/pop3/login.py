@@ -1,17 +1,19 @@
 """Login: USER and PASS, APOP, SASL, and the choice among them, as flows (the contract is in `flows`).
 
 What was asked for by name or object is a requirement: nothing else is tried. Otherwise `ranking` decides among what
-the server lists. A refusal with [AUTH] is final; so is any refusal that may have judged the credentials, as a second
-try may lock the account. What may go to a server without TLS is decided here and nowhere else.
+the server lists. Once a secret was sent, or a proof of one, nothing is tried again, whatever the server makes of it (a
+hang-up included): a second try may lock the account. What may go to a server without TLS is decided here and nowhere
+else.
 """
 
+import math
 import re
 from contextlib import suppress
 from traceback import clear_frames
-from typing import Any
+from typing import Any, TypeVar
 
-from pymailbox.account import AsyncPassword, Auth, Exchange, Mechanism, OAuth2, Peer, check_auth
-from pymailbox.display import SecretOctets, secret
+from pymailbox.account import AsyncPassword, Auth, Exchange, Mechanism, OAuth2, Peer, check_auth, needs_user
+from pymailbox.display import SecretOctets, printable, secret
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
@@ -29,7 +31,7 @@ from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Challenge
 from pymailbox.pop3.flows import Flow, ask, ask_utf8, callback, known_capabilities, start_over
 from pymailbox.pop3.refusal import may_have_judged
-from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
+from pymailbox.pop3.sasl import OAuthBearer, Scram, XOAuth2, mechanism
 from pymailbox.pop3.session import Session
 
 __all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
@@ -38,13 +40,24 @@ __all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
 _ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}"
 _TIMESTAMP = re.compile(rf"<{_ATOMS}@(?:{_ATOMS}|\[[A-Za-z0-9.:-]{{1,60}}\])>", re.ASCII)
 
+T = TypeVar("T")
+
 _LINE = 255  # octets of an AUTH line with its CRLF (RFC 5034 §4)
 
-#: A refusal of AUTH that is about the mechanism, and one that is about the form of the line.
+_NOT_BEFORE = 900.0  # seconds; servers that count wrong passwords forget them after some minutes
+
+#: A refusal of AUTH that is about the mechanism, or the form of the line; one of USER or APOP about the command.
 _UNKNOWN = re.compile(
-    r"unsupported|not supported|unknown|unrecogni[sz]ed|not implemented|invalid mech|not enabled", re.I
+    r"unsupported|not supported|unknown|unrecogni[sz]ed|not (implemented|available|enabled)|no such (auth|mech|method)"
+    r"|(invalid|bad|illegal) (auth\w* )?(mech|method)|(mechanism|method)\b.{0,20} (not|in)valid|no mechanism",
+    re.I,
 )
 _FORM = re.compile(r"syntax|protocol error|argument|parameter|bad command|invalid command|too long", re.I)
+_NO_COMMAND = re.compile(
+    r"(unknown|unsupported|unrecogni[sz]ed|invalid|bad|illegal|unimplemented|no such) command"
+    r"|command\b.{0,40}(not |un)(known|implemented|supported|recogni[sz]ed|valid|available|enabled)|not implemented",
+    re.I,
+)
 
 _SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
 _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
@@ -53,13 +66,13 @@ _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
 # --- the methods ----------------------------------------------------------------------------------------------
 
 
-def pass_(session: Session, password: str) -> Flow[str]:
+def pass_(session: Session, password: str | bytes) -> Flow[str]:
     """PASS, where a password may be sent at all."""
     _refuse_plaintext(session)
     return (yield from _say(session, password, commands.pass_(password)))
 
 
-def apop(session: Session, user: str, password: str) -> Flow[str]:
+def apop(session: Session, user: str, password: str | bytes) -> Flow[str]:
     """APOP with the greeting's timestamp, which must be a message id of RFC 822 (CVE-2007-1558)."""
     stamps = _TIMESTAMP.findall(session.greeting)
     if len(stamps) != 1 or session.greeting.count("<") != 1:
@@ -67,15 +80,33 @@ def apop(session: Session, user: str, password: str) -> Flow[str]:
     return (yield from _say(session, password, commands.apop(user, password, stamps[0].encode("ascii"))))
 
 
-def _say(session: Session, password: str, command: Command[str]) -> Flow[str]:
+def _say(session: Session, password: str | bytes, command: Command[str]) -> Flow[str]:
     session.secrets.add(password)
     try:
-        said = yield from ask(command)
+        said = yield from _send_secret(session, command)
     except MailboxError as error:
         _forget(error)
         raise
     _forget_capabilities(session)
     return session.secrets.redact(said)
+
+
+def _send_secret(session: Session, command: Command[T]) -> Flow[T]:
+    """Send what a server can judge: from here on nothing is tried again, and a hang-up may be its verdict."""
+    before = session.protocol.sent
+    try:
+        return (yield from ask(command))
+    except ConnectionLost as error:
+        if session.protocol.sent > before:
+            error.problem += (
+                "; the login may be wrong, as some servers hang up on a wrong password: check user and password (or"
+                " token) before you try again, or the account may be locked"
+            )
+            error.args = (error.problem,)
+            error.retryable, error.retry_after = False, _NOT_BEFORE
+        raise
+    finally:
+        session.secret_sent = session.secret_sent or session.protocol.sent > before
 
 
 def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = None) -> Flow[None]:
@@ -88,10 +119,11 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
     if chosen.plaintext:
         _refuse_plaintext(session)
     for held in (getattr(chosen, name, None) for name in ("password", "token")):
-        if isinstance(held, str):
+        if isinstance(held, str | bytes):
             session.secrets.add(held)
     listed = session.capabilities.sasl if session.capabilities is not None else ()
-    exchange = chosen.exchange(Peer(session.host, listed, session.tls))
+    exchange = chosen.exchange(Peer(session.host, listed, session.tls, session.limits.scram_iterations))
+    session.slow = isinstance(chosen, Scram)
     try:
         yield from _converse(session, chosen, exchange, initial)
     except MailboxError as error:
@@ -104,38 +136,40 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
         session.protocol.fail("the login was interrupted")
         raise
     finally:
+        session.slow = False
         exchange.close()
     _forget_capabilities(session)
 
 
 def _converse(session: Session, chosen: Mechanism, exchange: Exchange, initial: bool | None) -> Flow[None]:
+    harmless = _harmless_responses(chosen.name)
     first = next(exchange)
     response: bytes | None = None if first is None else SecretOctets(first)
     del first
     if response is None:
-        reply = yield from _ask(exchange, commands.auth(chosen.name))
-        begun = False
+        reply = yield from _ask(session, exchange, commands.auth(chosen.name), False)
+        said = 0
     else:
-        begun = True
+        said = 1
         at_once = commands.auth(chosen.name, response)
         if initial or (initial is None and chosen.initial and len(at_once.line) <= _LINE):
-            reply = yield from _ask(exchange, at_once)
+            reply = yield from _ask(session, exchange, at_once, said > harmless)
         else:
             # What the server says now is an invitation, whatever its words (Q24).
-            yield from _ask(exchange, commands.auth(chosen.name))
-            reply = yield from _ask(exchange, commands.respond(response))
+            yield from _ask(session, exchange, commands.auth(chosen.name), False)
+            reply = yield from _ask(session, exchange, commands.respond(response), said > harmless)
     for _ in range(session.limits.sasl_rounds):
         try:
-            response = _next_response(chosen, exchange, reply, begun)
+            response = _next_response(chosen, exchange, reply, said > 0)
         except MailboxError:
             if not reply.final:
                 yield from _cancel()
             raise
         if response is None:
             return
-        begun = True
-        reply = yield from _ask(exchange, commands.respond(response))
-    if not reply.final or _next_response(chosen, exchange, reply, begun) is not None:
+        said += 1
+        reply = yield from _ask(session, exchange, commands.respond(response), said > harmless)
+    if not reply.final or _next_response(chosen, exchange, reply, said > 0) is not None:
         if not reply.final:
             yield from _cancel()
         raise LimitExceeded(
@@ -163,10 +197,17 @@ def _cancel() -> Flow[None]:
         yield from ask(commands.respond(None))
 
 
-def _ask(exchange: Exchange, command: Command[Challenge]) -> Flow[Challenge]:
-    """Ask, and let the mechanism say more about a refusal."""
+def _harmless_responses(name: str) -> float:
+    """Return how many responses of a mechanism, from the first, hold nothing to be judged: no secret and no proof."""
+    if name in ("ANONYMOUS", "EXTERNAL"):
+        return math.inf
+    return 1 if name == "LOGIN" or name.startswith("SCRAM-") else 0  # the user
+
+
+def _ask(session: Session, exchange: Exchange, command: Command[Challenge], secret: bool) -> Flow[Challenge]:
+    """Ask, and let the mechanism say more about a refusal; `secret`: a server can judge who sends this."""
     try:
-        return (yield from ask(command))
+        return (yield from (_send_secret(session, command) if secret else ask(command)))
     except CommandError as refused:
         with suppress(StopIteration):
             exchange.throw(refused)
@@ -180,12 +221,14 @@ def login(session: Session, user: str | None, password: AsyncPassword | None, au
     """Log in: with `auth` where it says how, else with the strongest that the server lists for the credential.
 
     `auth` is a mechanism, its name (also `APOP` and `USER`), or `OAuth2`. A callable password or token is asked once.
-    A server that wants the other form of AUTH, or hangs up on the one, is asked again on a fresh connection, once.
+    A server that wants the other form of AUTH, or hangs up on the one, is asked again on a fresh connection, once, and
+    only while no secret was sent. `ConnectionLost` after that may be the server's verdict; it has `retryable=False`.
     Raises `AuthenticationError`, `MailboxLocked`, `LoginDelay`, `TemporaryFailure`, `PermanentFailure`,
     `NotSupported`; `ValueError` where a credential is missing or has control characters.
     """
     check_auth(auth)
     password = secret(password)
+    session.secret_sent = False
     capabilities = yield from known_capabilities(session)
     given = yield from _resolve_credential(session, password, "password")
     if isinstance(auth, OAuth2):
@@ -209,15 +252,11 @@ def login(session: Session, user: str | None, password: AsyncPassword | None, au
                 error.retry_after = capabilities.login_delay
             raise
         except AuthenticationError as error:
-            # What the server does not have after all has judged no credentials.
-            if (
-                methods
-                and error.code is None
-                and _failed_at_auth_line(error)
-                and _mentions(_UNKNOWN, error.response or "")
-            ):
-                continue
-            if auth is None:
+            if _not_known(session, method, error):
+                if methods and not session.secret_sent:
+                    continue
+                raise _no_such_method(method, methods, error) from error
+            if auth is None or isinstance(auth, OAuth2):
                 _advise(error, method)
             raise
         return
@@ -266,13 +305,13 @@ def _bindable(session: Session) -> bool:
     return binding is not None and binding[0] != "tls-server-end-point"
 
 
-def named(name: str, user: str | None, password: str | None) -> Mechanism:
+def named(name: str, user: str | None, password: str | bytes | None) -> Mechanism:
     """Return the mechanism of that name; ValueError where it needs a user or a password that is not there."""
     _require(name.upper(), user, password)
     return mechanism(name, user or "", password or "")
 
 
-def _method(name: str, user: str | None, password: str | None) -> Any:
+def _method(name: str, user: str | None, password: str | bytes | None) -> Any:
     """Return what `_attempt` takes: a mechanism, or (verb, user, password)."""
     name = name.upper()
     if name in ("APOP", "USER"):
@@ -281,17 +320,17 @@ def _method(name: str, user: str | None, password: str | None) -> Any:
     return named(name, user, password)
 
 
-def _require(name: str, user: str | None, password: str | None) -> None:
-    if name in ("EXTERNAL", "ANONYMOUS", "GSSAPI"):
+def _require(name: str, user: str | None, password: str | bytes | None) -> None:
+    if not needs_user(name):
         return
-    if user is None:
+    if not user:
         raise ValueError(f"{name} needs a user")
     if password is None:
         raise ValueError(f"{name} needs a password (or a token)")
 
 
 def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> Mechanism:
-    if user is None or token is None:
+    if not user or token is None:
         raise ValueError("OAuth2 needs a user and a token")
     offered = capabilities.sasl
     if "OAUTHBEARER" in offered:
@@ -313,7 +352,7 @@ def _resolve_credential(session: Session, value: Any, what: str) -> Flow[Any]:
         raise TypeError(f"the callable for the {what} is a coroutine function; that is for AsyncMailbox")
     if value is None:
         return None
-    if not isinstance(value, str):
+    if not isinstance(value, str) and not (isinstance(value, bytes) and what == "password"):
         raise TypeError(f"the {what} must be a str, not {type(value).__name__}")
     session.secrets.add(value)
     return secret(value)
@@ -344,6 +383,33 @@ def _attempt(session: Session, method: Any) -> Flow[None]:
         yield from authenticate(session, method, initial=other)
 
 
+def _name(method: Any) -> str:
+    name: str = method[0] if isinstance(method, tuple) else method.name
+    return name
+
+
+def _not_known(session: Session, method: Any, error: AuthenticationError) -> bool:
+    """Whether the server refused a way to log in because it does not have it, and not because of who came."""
+    said = error.response or ""
+    if error.code is not None:
+        return False
+    if isinstance(method, tuple):
+        return error.command != "PASS ***" and bool(_NO_COMMAND.search(said))
+    if may_have_judged(said) or not _failed_at_auth_line(error):
+        return False
+    listed = session.capabilities.sasl if session.capabilities is not None else ()
+    return bool(_UNKNOWN.search(said)) or not (session.secret_sent or method.name.upper() in listed)
+
+
+def _no_such_method(method: Any, methods: list[Any], error: AuthenticationError) -> NotSupported:
+    others = f"; auth={_name(methods[0])!r} may work" if methods else ""
+    return NotSupported(
+        f"the server does not know the login {printable(_name(method))}{others}",
+        command=error.command,
+        response=error.response,
+    )
+
+
 def _failed_at_auth_line(error: MailboxError) -> bool:
     """Whether it was the line of AUTH itself that failed."""
     return (error.command or "").startswith("AUTH")
@@ -351,31 +417,25 @@ def _failed_at_auth_line(error: MailboxError) -> bool:
 
 def _alternative_form(session: Session, method: Mechanism, error: MailboxError) -> bool | None:
     """Return the form of AUTH to try instead; None where the credentials may have been judged already."""
-    if method.initial is None or not session.may_reconnect or error.code is not None or not _failed_at_auth_line(error):
+    if session.secret_sent or method.initial is None or not session.may_reconnect or not _failed_at_auth_line(error):
         return None
     said = error.response or ""
-    listed = session.capabilities or Capabilities()
-    if _mentions(_UNKNOWN, said):
+    if error.code is not None or (_UNKNOWN.search(said) and not may_have_judged(said)):
         return None
-    if error.command == f"AUTH {method.name}":  # two steps, and no secret was sent yet
+    if error.command == f"AUTH {method.name}":  # it was the form in two steps
         return True
-    if isinstance(error, CommandError):
-        coded = "AUTH-RESP-CODE" in listed and not may_have_judged(said)
-        return False if coded or _mentions(_FORM, said) else None
-    return False
-
-
-def _mentions(what: "re.Pattern[str]", said: str) -> bool:
-    """Whether a refusal is about this, and not about who came: a second try could lock the account."""
-    return bool(what.search(said)) and not may_have_judged(said)
+    return None if may_have_judged(said) else False
 
 
 def _advise(error: AuthenticationError, method: Any) -> None:
-    """Say what else could be wrong where a proof was refused that some accounts cannot give."""
-    name = method[0] if isinstance(method, tuple) else method.name
+    """Say what else could be wrong: a proof that some accounts cannot give, or the form of the line."""
+    name = _name(method)
     if name.startswith(("SCRAM", "CRAM")):
         error.problem += f' (it was {name}, the strongest that is offered; auth="PLAIN" sends the password itself)'
-        error.args = (error.problem,)
+    elif error.code is None and _failed_at_auth_line(error) and _FORM.search(error.response or ""):
+        kind = type(method).__name__
+        error.problem += f"; it may want the secret in a line of its own: auth=sasl.{kind}(user, ..., initial=False)"
+    error.args = (error.problem,)
 
 
 # --- what all have in common ----------------------------------------------------------------------------------

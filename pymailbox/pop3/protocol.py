@@ -51,6 +51,8 @@ class Protocol:
     secrets: Secrets = field(factory=Secrets)
     #: Set while nobody wants the reply at the head of the queue: its body comes as chunks and is not kept.
     discarding: bool = field(default=False, init=False)
+    #: How many commands were let out so far.
+    sent: int = field(default=0, init=False)
 
     #: The command that was let out last: what came after it never went out.
     last_sent: Command[Any] | None = field(default=None, init=False)
@@ -106,6 +108,7 @@ class Protocol:
             lines.append(command.line)
             if self._logged:
                 wirelog.sent(command)
+        self.sent += len(lines)
         self._pipelined = self._pipelined or len(owed) > 1
         self.last_sent = command
         return b"".join(lines)

@@ -1,8 +1,9 @@
 """Refusals: what the text after `-ERR` means.
 
 Pure. The response code decides where there is one (RFC 2449 §8, RFC 3206 §4), then the words of servers that
-send none, then what the refused command was for. Words that speak of the password win over all others: taken for
-something temporary, a wrong password would be tried until the account is locked.
+send none, then what the refused command was for; only [AUTH] with words of limits is a limit (Gmail says so). Words
+that speak of the password win over all others: taken for something temporary, a wrong password would be tried until
+the account is locked.
 """
 
 import re
@@ -23,27 +24,23 @@ _CODE = re.compile(r"\[([A-Za-z][A-Za-z0-9/._-]{0,63})[ \]]")
 _LOCKED = MailboxLocked, "another session holds the mailbox; try again when it has ended"
 _DELAY = LoginDelay, "the server wants more time between two logins; try again later"
 _TEMPORARY = TemporaryFailure, "the server has a temporary fault; try again later"
+_LIMITED = TemporaryFailure, "a limit of the server is reached (connections, commands or traffic); try again later"
+_BROKEN = PermanentFailure, "the server has a fault that its operator must fix"
 _REFUSED = AuthenticationError, "the credentials were refused; check user and password"
 
 _BY_CODE: dict[str, tuple[type[CommandError], str]] = {
     "IN-USE": _LOCKED,
     "LOGIN-DELAY": _DELAY,
     "SYS/TEMP": _TEMPORARY,
-    "SYS/PERM": (PermanentFailure, "the server has a fault that its operator must fix"),
+    "SYS/PERM": _BROKEN,
     "AUTH": _REFUSED,
 }
 
-_APP_PASSWORD = (
-    AuthenticationError,
-    "this account wants an app password in place of its own; make one in the provider's security settings",
-)
-_OAUTH = (
-    AuthenticationError,
-    "this account takes no passwords by POP3; log in with auth=OAuth2(token)",
-)
-_SWITCHED_OFF = (
-    PermanentFailure,
-    "POP3 is switched off for this account; switch it on in the provider's settings",
+_MAKE_ANOTHER = "this account wants an app password in place of its own; make one in the provider's security settings"
+_OAUTH = "this account takes no passwords by POP3; log in with auth=OAuth2(token)"
+_SWITCHED_OFF = "POP3 is switched off for this account; switch it on in the provider's settings"
+_REFUSED_OR_OFF = (
+    "the credentials were refused, or POP3 is switched off; check user and password, then the provider's settings"
 )
 
 
@@ -53,38 +50,56 @@ def _any(*words: str) -> "re.Pattern[str]":
 
 _Meaning = tuple["re.Pattern[str]", tuple[type[CommandError] | None, str | None]]
 
-#: What to do about a refused login, whatever its code.
-_ADVICE: tuple[_Meaning, ...] = (
-    (_any(r"app(lication)?[- ](specific )?password"), _APP_PASSWORD),
-    (_any(r"basic ?auth", r"web ?login required", r"oauth"), _OAUTH),
-    (_any(r"\bpop3?\b.{0,40}\b(not enabled|disabled|switched off|turned off)", r"not enabled for pop"), _SWITCHED_OFF),
+#: What to do about a refused login that nobody should try again unchanged.
+_WANTS_ANOTHER = _any(r"app(lication)?[- ](specific )?password")
+_WANTS_OAUTH = _any(r"basic ?auth", r"web ?login required", r"oauth")
+_POP_IS_OFF = _any(r"\bpop3?\b.{0,40}\b(not enabled|disabled|switched off|turned off)", r"not enabled for pop")
+
+#: A part of the server, which has the word in its name only.
+_SERVICE = _any(
+    r"\b(passw\w*|(o|s)?auth\w*|account|user|login|logon|credentials?)[ -]"
+    r"(server|service|database|db|back-?end|daemon|process|module|system|provider|host)s?\b"
 )
 _CREDENTIALS = _any(
     r"passw|credential|incorrect|(invalid|bad|wrong|unknown|no such) (user|login|account)",
     r"(log[io]n|sign-?in)s? fail|fail(ed|ures?)\b.{0,20}(attempt|log ?[io]n)",
     r"account.{0,40}lock|locked out",
 )
+_ABOUT_AUTH = _any(r"authenti", r"\bmechanism|\bauth\w* (type|method)|\bcommand\b.{0,20} not available")
+_OWN_FAULT = _any(
+    r"temporar|\binternal\b|unavailable|not respon|time[d-]?[ -]?out"
+)  # "Temporary authentication failure" is dovecot's for a fault of its own
 _WHO = _any(r"user|account|mailbox|attempt|authentication fail")
 #: The words of servers without codes (Q27-Q29).
+_TOO_SOON = _any(
+    r"\blog ?[io]ns?\b.{0,60}(every|limit|apart|frequen|too (soon|often|many))|too (frequent|many) log",
+    r"\blog ?[io]n[ -]delay|(interval|time) between (\w+ )?(log|access|check)|(frequen\w+|rate) of (log|check|access)",
+)
+_TOO_MUCH = _any(
+    r"too many.{0,30}\b(connect|sess|user|request|command|client|process|simultan|concurren|poll|check)",
+    r"(connections?|sessions?)\b.{0,40}(limit|exceed)|\bmax(imum)?\b.{0,40}(connect|sess|request|exceed|reach)",
+    r"(exceed|reach|over|hit)\w*\b.{0,60}\b(limit|quota|rate|bandwidth|maximum)|(limit|quota)s?\b.{0,40}(exceed|reach)",
+    r"\brate[ -]?(limit|control|exceed)|throttl|bandwidth|too (fast|frequent|often)|slow down",
+)
 _PROSE: tuple[_Meaning, ...] = (
+    (_TOO_SOON, _DELAY),
     (
         _any(
-            r"\blog ?[io]ns?\b.{0,60}(every|limit|apart|frequen|too (soon|often|many))|too (frequent|many) log",
-            r"\blog ?[io]n[ -]delay|(interval|time) between (\w+ )?(log|access|check)",
-        ),
-        _DELAY,
-    ),
-    (
-        _any(
-            r"\block(s|ed|ing|file)?\b|\bin use\b|already (open|logged)|mail(box|drop) (is )?busy",
+            r"\block(s|ed|ing|file)?\b|\bin[ -]?use\b|already (open|logged)|mail(box|drop) (is )?busy",
             r"another (pop|session|client|connection|process)",
         ),
         _LOCKED,
     ),
+    (_any(r"\bhas no \S{0,10}/?(mail ?dir|home|mail (spool|directory))|mail(box|drop|dir)\b.{0,20}corrupt"), _BROKEN),
+    (_TOO_MUCH, _LIMITED),
     (
         _any(
-            r"temporar|(again|available) later|try again (in|after)|unavailable|not available|internal (server )?error",
-            r"too many.{0,20} (connect|sess|users)|connections?\b.{0,40}(limit|exceed)|shutting down",
+            r"temporar|(again|try|available) later|try again (in|after)|unavailable|not (available|running|respon)",
+            r"(system|server|service|database|back-?end|disk|i/?o|internal|unexpected)\b.{0,20}"
+            r"\b(error|problem|fault|fail|full|down|offline|crash)",
+            r"(unable to|can(no|')?t|could(n't| not)|fail(ed|ure|s)? to) "
+            r"(open|scan|read|access|create|copy|load|fork|write|connect|contact|reach|process|start|initiali|stat|chdir)",
+            r"out of memory|no (disk )?space|crash|time[d-]?[ -]?out|shutting down",
         ),
         _TEMPORARY,
     ),
@@ -143,17 +158,42 @@ def refusal(text: str, *, command: str, default: type[CommandError], problem: st
 
 def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[type[CommandError] | None, str | None]:
     """Return what code or words say; (None, None) where it is what the command is refused for anyway."""
-    if login:
-        for words, meaning in _ADVICE:
-            if words.search(text):
-                return meaning
+    text = _SERVICE.sub("service", text)
     known = code
     while known:
         if known in _BY_CODE:
-            return _BY_CODE[known]
+            kind, problem = _BY_CODE[known]
+            if kind is AuthenticationError and _is_limit(text):
+                return _LIMITED
+            return kind, (_advice(text, kind) if login else None) or problem
         known = known.rpartition("/")[0]  # codes are hierarchical (RFC 2449 §8)
-    said = text.lower()  # "Temporary authentication failure" is dovecot's for a fault of its own
-    if login and (_CREDENTIALS.search(text) or ("authenti" in said and "temporar" not in said)):
+    if not login:
+        prose = _PROSE if opening else _WITHIN
+        return next((meaning for words, meaning in prose if words.search(text)), (None, None))
+    kind = PermanentFailure if _POP_IS_OFF.search(text) and not _CREDENTIALS.search(text) else AuthenticationError
+    advice = _advice(text, kind)
+    if advice is not None:
+        return kind, advice
+    if _CREDENTIALS.search(text) or (_ABOUT_AUTH.search(text) and not (_OWN_FAULT.search(text) or _is_limit(text))):
         return None, None
-    prose = _PROSE if login or opening else _WITHIN
-    return next((meaning for words, meaning in prose if words.search(text)), (None, None))
+    return next((meaning for words, meaning in _PROSE if words.search(text)), (None, None))
+
+
+def _advice(text: str, kind: type[CommandError]) -> str | None:
+    """Return what to do about a refused login, by the words; None for what they do not tell, or what will pass."""
+    if kind not in (AuthenticationError, PermanentFailure):
+        return None
+    if _WANTS_ANOTHER.search(text):
+        return _MAKE_ANOTHER
+    if _WANTS_OAUTH.search(text):
+        return _OAUTH
+    if _POP_IS_OFF.search(text):
+        return _REFUSED_OR_OFF if kind is AuthenticationError else _SWITCHED_OFF
+    return None
+
+
+def _is_limit(text: str) -> bool:
+    """Whether the words speak of a limit, and neither of the credentials nor of how often they were wrong."""
+    if _CREDENTIALS.search(text) or "attempt" in text.lower():
+        return False
+    return bool(_TOO_MUCH.search(text) or _TOO_SOON.search(text))

@@ -4,9 +4,10 @@ Each is a value with a name; `account.Exchange` says how it is run, `login` runs
 the first step and the number of rounds are not a mechanism's concern. None does I/O.
 
 Fields are checked when the value is made: no C0 and no DEL in their octets, before anything is sent. Secrets are not
-in the `repr`, and not in pickles.
+in the `repr`, and not in pickles. A password is text, sent as UTF-8, or bytes, sent as they are; a token is text.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import field, frozen
@@ -14,7 +15,7 @@ from attrs import field, frozen
 from pymailbox.account import Exchange, Mechanism, Peer
 from pymailbox.display import SecretOctets, Secrets, printable, secret
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
-from pymailbox.pop3.commands import no_control_characters
+from pymailbox.pop3.commands import no_control_characters, no_control_octets, secret_octets
 from pymailbox.pop3.kerberos import GSSAPI
 from pymailbox.pop3.scram import Scram
 
@@ -45,16 +46,17 @@ class Plain:
     """
 
     user: str = field(validator=no_control_characters)
-    password: str = field(repr=False, converter=secret, validator=no_control_characters)
+    password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
     authorization: str = field(default="", validator=no_control_characters)
+    #: Whether all goes in the line of AUTH, where it fits; some servers want it in a line of its own.
+    initial: bool = field(default=True, kw_only=True, repr=False)
 
     name = "PLAIN"
     plaintext = True
-    initial = True
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
-        yield f"{self.authorization}\0{self.user}\0{self.password}".encode()
+        yield b"\0".join((self.authorization.encode(), self.user.encode(), secret_octets(self.password, "password")))
 
 
 @frozen
@@ -62,7 +64,7 @@ class Login:
     """LOGIN: user, then password, whatever the server calls its questions. Never standardized, widely spoken."""
 
     user: str = field(validator=no_control_characters)
-    password: str = field(repr=False, converter=secret, validator=no_control_characters)
+    password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
 
     name = "LOGIN"
     plaintext = True
@@ -72,7 +74,7 @@ class Login:
         """Start one exchange."""
         yield None
         yield self.user.encode()
-        yield self.password.encode()
+        yield secret_octets(self.password, "password")
 
 
 @frozen
@@ -80,7 +82,7 @@ class CramMD5:
     """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). Who listens can guess passwords at leisure."""
 
     user: str = field(validator=no_control_characters)
-    password: str = field(repr=False, converter=secret, validator=no_control_characters)
+    password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
 
     name = "CRAM-MD5"
     plaintext = False
@@ -97,7 +99,7 @@ class CramMD5:
         import hmac
 
         try:
-            return hmac.new(self.password.encode(), challenge, "md5").hexdigest().encode()
+            return hmac.new(secret_octets(self.password, "password"), challenge, "md5").hexdigest().encode()
         except ValueError as error:  # a build of OpenSSL that follows FIPS
             raise NotSupported("this Python has no MD5, which CRAM-MD5 needs; use another login") from error
 
@@ -160,10 +162,11 @@ class OAuthBearer:
 
     user: str = field(validator=no_control_characters)
     token: str = field(repr=False, converter=secret, validator=no_control_characters)
+    #: Whether the token goes in the line of AUTH, where it fits; some servers want it in a line of its own.
+    initial: bool = field(default=True, kw_only=True, repr=False)
 
     name = "OAUTHBEARER"
     plaintext = True
-    initial = True
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -177,16 +180,23 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
     known = Secrets()
     known.add(token)
     del token
-    failure = yield message
-    if failure is None:
-        return
+    reason = ""
     try:
+        failure = yield message
+        if failure is None:
+            return
+        reason = f" ({_reason(failure.decode('utf-8', 'replace'), known)})"
         yield acknowledgement
     except CommandError as refused:
-        reason = _reason(failure.decode("utf-8", "replace"), known)
-        problem = f"the access token was refused ({reason}); get a fresh one and check its scope"
+        judged = reason or (refused.command or "").endswith("***")  # else it was the line of AUTH, without the token
+        if not judged or type(refused) not in (CommandError, AuthenticationError):
+            raise
         raise AuthenticationError(
-            problem, command=refused.command, response=refused.response, code=refused.code
+            f"the access token was refused{reason}; get a fresh one, check that it is for this user and has the scope"
+            " for POP, and that POP is enabled for the mailbox",
+            command=refused.command,
+            response=refused.response,
+            code=refused.code,
         ) from refused
     raise ProtocolError("the server rejected the token, then reported success")
 
@@ -204,7 +214,7 @@ def _reason(said: str, known: Secrets) -> str:
     return printable(known.redact(", ".join(f"{name} {facts[name]}" for name in sorted(facts) if facts[name])))
 
 
-def mechanism(name: str, user: str, password: str) -> Mechanism:
+def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
     """Return the mechanism of that name; for the OAuth mechanisms `password` is the access token.
 
     `NotSupported` for a name that is not known here, or that needs a library which is not installed.
@@ -212,10 +222,15 @@ def mechanism(name: str, user: str, password: str) -> Mechanism:
     name = name.upper()
     if name.startswith("SCRAM-"):
         return Scram(user, password, name)
-    simple = {"PLAIN": Plain, "LOGIN": Login, "CRAM-MD5": CramMD5, "XOAUTH2": XOAuth2, "OAUTHBEARER": OAuthBearer}
+    simple: dict[str, Callable[[str, Any], Mechanism]] = {
+        "PLAIN": Plain,
+        "LOGIN": Login,
+        "CRAM-MD5": CramMD5,
+        "XOAUTH2": XOAuth2,
+        "OAUTHBEARER": OAuthBearer,
+    }
     if name in simple:
-        made: Mechanism = simple[name](user, password)
-        return made
+        return simple[name](user, password)
     if name == "EXTERNAL":
         return External(user)
     if name == "ANONYMOUS":

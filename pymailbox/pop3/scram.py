@@ -1,19 +1,21 @@
 """SCRAM (RFC 5802, RFC 7677): a login that proves the password both ways and never sends it.
 
 The cryptography is scramp's (the extra `scram`), imported when the first exchange starts. Its guards hold: at least
-4096 and at most ten million iterations, the client's nonce in the server's, the server's signature verified.
+4096 and at most ten million iterations, the client's nonce in the server's, the server's signature verified. How many
+iterations are done is for `Limits.scram_iterations` to say, before the first of them.
 """
 
 import importlib.util
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from attrs import Attribute, field, frozen
 
 from pymailbox.account import Exchange, Peer
-from pymailbox.display import printable, secret
-from pymailbox.errors import AuthenticationError, NotSupported, ProtocolError
-from pymailbox.pop3.commands import no_control_characters
+from pymailbox.display import Secret, printable, secret
+from pymailbox.errors import AuthenticationError, LimitExceeded, NotSupported, ProtocolError
+from pymailbox.pop3.commands import no_control_characters, no_control_octets
 
 __all__ = ["Scram", "allows", "available"]
 
@@ -27,8 +29,15 @@ def available() -> bool:
     return importlib.util.find_spec("scramp") is not None
 
 
-def allows(user: str, password: str) -> bool:
-    """Whether SCRAM can carry these: RFC 4013 forbids private characters, and those newer than Unicode 3.2 (emoji)."""
+def allows(user: str, password: str | bytes) -> bool:
+    """Whether SCRAM can carry these: RFC 4013 forbids private characters, and those newer than Unicode 3.2 (emoji).
+
+    Bytes can be carried where they are UTF-8, which is what the RFC hashes.
+    """
+    text = _as_text(password)
+    if text is None:
+        return False
+    password = text
     if (user.isascii() and password.isascii()) or not available():
         return True
     import scramp
@@ -48,6 +57,16 @@ def _known(_: object, __: "Attribute[Any]", value: str) -> None:
         raise NotSupported(f"{value} needs the library scramp: pip install 'pymailbox[scram]'")
 
 
+def _as_text(password: str | bytes) -> Secret | None:
+    """Return a password as text; None for octets that are not UTF-8."""
+    if isinstance(password, bytes):
+        try:
+            return Secret(password.decode())
+        except UnicodeDecodeError:
+            return None
+    return secret(password)
+
+
 @frozen
 class Scram:
     """SCRAM with one hash; a name that ends in `-PLUS` binds the login to the TLS channel.
@@ -57,7 +76,7 @@ class Scram:
     """
 
     user: str = field(validator=no_control_characters)
-    password: str = field(repr=False, converter=secret, validator=no_control_characters)
+    password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
     name: str = field(default="SCRAM-SHA-256", validator=_known)
 
     plaintext = False
@@ -72,6 +91,7 @@ class Scram:
         client = _client(self, peer)
         challenge = yield client.get_client_first().encode()
         first = _text(challenge)
+        _check_iterations(first, peer.scram_iterations)
         _check(lambda: client.set_server_first(first), "the server's part of SCRAM is not as RFC 5802 has it")
         challenge = yield _check(client.get_client_final, "the server's part of SCRAM cannot be used").encode()
         final = _text(challenge)
@@ -100,12 +120,26 @@ def _client(mechanism: Scram, peer: Peer) -> Any:
     if not bound and (not peer.mechanisms or any(name.endswith("-PLUS") for name in peer.mechanisms)):
         # "We could bind, you cannot" (RFC 5802 §5.1) is said only where the server's list says so.
         binding = None
+    password = _as_text(mechanism.password)
+    if password is None:
+        raise ValueError("SCRAM hashes UTF-8 (RFC 5802 §2.2), and these bytes are not; another login can send them")
     try:
-        return scramp.ScramClient([mechanism.name], mechanism.user, mechanism.password, channel_binding=binding)
+        return scramp.ScramClient([mechanism.name], mechanism.user, password, channel_binding=binding)
     except scramp.ScramException:
         pass
     # After the except clause: what scramp's frames hold is not part of this error.
     raise ValueError("user or password has characters that SCRAM does not allow (RFC 4013)")
+
+
+def _check_iterations(first: str, most: int) -> None:
+    """Refuse a server's first message that asks for too much work."""
+    for digits in re.findall(r"(?:^|,)i=([0-9]+)", first):
+        if len(digits) > 18 or int(digits) > most:
+            raise LimitExceeded(
+                f"the server asks for {digits[:20]} iterations of SCRAM's hash, beyond Limits.scram_iterations;"
+                " raise that limit if this server can be trusted",
+                field="scram_iterations",
+            )
 
 
 def _text(challenge: bytes | None) -> str:

@@ -91,6 +91,10 @@ class Session:
     tls: Channel | None = field(default=None, init=False)
     #: Whether the server has agreed to UTF8 (RFC 6856).
     utf8: bool = field(default=False, init=False)
+    #: Whether what the flow does with the next reply may take long, so that no event loop should do it (SCRAM).
+    slow: bool = field(default=False, init=False)
+    #: Whether this login has sent a password, token or proof, on any connection: nothing is tried again then.
+    secret_sent: bool = field(default=False, init=False)
 
     #: Replies received so far.
     answered: int = field(default=0, init=False)

@@ -52,7 +52,7 @@ def _check_source(_: object, __: "Attribute[Any]", value: object) -> None:
 
 def _check_proxy(settings: "ConnectionSettings", _: "Attribute[Any]", value: str | None) -> None:
     if value is not None:
-        proxies.check(value, settings.security)
+        proxies.check(value, settings.security, settings.host)
 
 
 @frozen(kw_only=True)

@@ -4,6 +4,7 @@ The default verifies: the system's authorities, the host name, TLS 1.2 or newer 
 the caller's own is used as it is.
 """
 
+import contextlib
 import hashlib
 import hmac
 import ssl
@@ -24,7 +25,9 @@ __all__ = [
     "UnverifiedWarning",
     "channel_binding",
     "client_certificate",
+    "client_hello",
     "explain",
+    "is_tls",
     "pinned",
     "private_ca",
     "unverified",
@@ -105,7 +108,9 @@ def pinned(*fingerprints: str) -> ssl.SSLContext:
     def check(certificate: bytes | None) -> None:
         found = hashlib.sha256(certificate or b"").digest()
         if not any(hmac.compare_digest(found, one) for one in wanted):
-            raise ssl.SSLCertVerificationError(1, f"the certificate's SHA-256 fingerprint is {found.hex(':')}")
+            raise _OtherFingerprintError(
+                1, f"its certificate's SHA-256 fingerprint is {found.hex(':')}, which differs from the pinned one"
+            )
 
     class PinnedSocket(ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
@@ -123,6 +128,10 @@ def pinned(*fingerprints: str) -> ssl.SSLContext:
     context.sslsocket_class = PinnedSocket
     context.sslobject_class = PinnedObject
     return context
+
+
+class _OtherFingerprintError(ssl.SSLCertVerificationError):
+    """The certificate is not one of those that are pinned."""
 
 
 def unverified() -> ssl.SSLContext:
@@ -162,6 +171,25 @@ def _fingerprint(given: str) -> bytes:
     if len(octets) != 32:
         raise ValueError(f"{given!r} is no SHA-256 fingerprint: 64 hexadecimal digits, colons allowed")
     return octets
+
+
+# --- probing ---
+
+
+def client_hello() -> bytes:
+    """Return the first octets of a TLS handshake, which a server that expects TLS answers at once (RFC 8446 §4.1.2)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing but this greeting is ever sent
+    outgoing = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()
+
+
+def is_tls(octets: bytes) -> bool:
+    """Whether a TLS record begins here: of a handshake, or an alert (RFC 8446 §5.1)."""
+    return octets[:2] in (b"\x16\x03", b"\x15\x03")
 
 
 # --- facts of a channel ---------------------------------------------------------------------------------------
@@ -237,6 +265,11 @@ _STRICT = range(80, 94)
 
 def explain(error: OSError, host: str) -> TLSError:
     """Return the `TLSError` for what the `ssl` module raised, naming the likely cause."""
+    if isinstance(error, _OtherFingerprintError):
+        return TLSError(
+            f"the TLS server at {host} is not trusted: {error.strerror}; pin it if the operator has changed the"
+            " certificate, else somebody may be in between"
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         code = getattr(error, "verify_code", 0)
         cause = _BY_VERIFICATION.get(code) or f"its certificate cannot be verified: {_said(error)}"

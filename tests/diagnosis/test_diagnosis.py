@@ -257,7 +257,6 @@ SEEN = [
     (Quirk.TOP_OTHER_HEADERS, "TOP_OTHER_HEADERS", ""),
     (Quirk.TWO_STATUS_LINES_FOR_TOP, "TWO_STATUS_LINES_FOR_TOP", ""),
     (Quirk.EXTRA_BLANK_LINE, "SIZES_LIE", ""),
-    (Quirk.AUTH_NEEDS_TWO_LINES, "OTHER_AUTH_FORM", ""),
 ]
 
 
@@ -355,6 +354,16 @@ def test_a_quirk_that_something_else_explains_is_none() -> None:
             report = examined(server, **options)
             assert not {"UIDL_UNLISTED", "TOP_UNLISTED"} & set(report.quirks)
             assert report.probes["UIDL"].listed is None
+
+
+def test_the_other_form_of_auth_is_found_before_a_secret_is_sent() -> None:
+    """SCRAM's first line has no secret in it; PLAIN's has, and its refusal is the end."""
+    for mechanism, opened in (("SCRAM-SHA-256", True), ("PLAIN", False)):
+        with case(mechanism):
+            with Server(MAILS, quirks=Quirk.AUTH_NEEDS_TWO_LINES, sasl=(mechanism,), lock_wait=GENEROUS) as server:
+                report = examined(server)
+            assert report.opened == opened, report
+            assert ("OTHER_AUTH_FORM" in report.quirks) == opened
 
 
 HARMLESS = [

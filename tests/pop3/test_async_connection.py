@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scramp.core
 
 import pymailbox.pop3
-from pymailbox import OAuth2
+from pymailbox import AsyncMailbox, Limits, OAuth2
 from pymailbox.errors import (
     AuthenticationError,
     ConcurrentUse,
     ConnectionLost,
+    LimitExceeded,
     MailboxError,
     NotSupported,
     ProtocolError,
@@ -700,4 +702,45 @@ def test_a_password_that_is_awaited() -> None:
             assert "wrong-secret" not in f"{caught.value!r}"
 
     with Server(lock=False) as server:
+        asyncio.run(main(server))
+
+
+def test_the_work_of_scram_blocks_no_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop goes round while the hash is computed, whatever its iterations; by connection and by mailbox."""
+    hashed, rounds = scramp.core.hi, []
+
+    def slow(*arguments: Any) -> bytes:
+        gone_round = threading.Event()
+        loops[0].call_soon_threadsafe(gone_round.set)
+        rounds.append(gone_round.wait(GENEROUS))
+        done: bytes = hashed(*arguments)
+        return done
+
+    async def main(server: Server) -> None:
+        loops[:] = [asyncio.get_running_loop()]
+        async with AsyncConnection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
+            await pop.login("me", "secret")
+            await pop.quit()
+        async with AsyncMailbox(server.host, "me", "secret", port=server.port, security="none") as inbox:
+            assert len(inbox) == 0
+
+    loops: list[asyncio.AbstractEventLoop] = []
+    with Server(sasl=("SCRAM-SHA-256",)) as server:
+        monkeypatch.setattr(scramp.core, "hi", slow)
+        asyncio.run(main(server))
+    assert len(rounds) >= 2
+    assert all(rounds)
+
+
+def test_scram_beyond_the_limit_ends_the_login() -> None:
+    """LimitExceeded, and the session is over."""
+
+    async def main(server: Server) -> None:
+        limits = Limits(scram_iterations=4095)
+        mailbox = AsyncMailbox(server.host, "me", "secret", port=server.port, security="none", limits=limits)
+        with pytest.raises(LimitExceeded) as caught:
+            await mailbox.open()
+        assert (caught.value.field, caught.value.usable) == ("scram_iterations", False)
+
+    with Server(sasl=("SCRAM-SHA-256",)) as server:
         asyncio.run(main(server))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pymailbox import Mailbox, OAuth2
-from pymailbox.errors import AuthenticationError, MailboxError, NotSupported, ProtocolError
+from pymailbox.errors import AuthenticationError, ConnectionLost, MailboxError, NotSupported, ProtocolError
 from pymailbox.pop3 import tls
 from pymailbox.testing import Fault, Server
 from tests.authority import Authority, server_context
@@ -237,3 +237,25 @@ def test_a_refused_login_is_not_tried_again() -> None:
                 refused(server.port)
                 assert len(server.sessions) == number
                 assert sum(line.startswith(("AUTH", "PASS")) for line in server.sessions[-1].commands) == 1
+
+
+@pytest.mark.threat(37)
+def test_a_hang_up_on_a_password_is_not_tried_again(authority: Authority) -> None:
+    """Some servers hang up on a wrong password: one connection, one attempt, and no error that asks for another."""
+    context = server_context(authority.issue("localhost"))
+    ours = tls.private_ca(authority.pem)
+    for verb, names in (("AUTH", ("PLAIN",)), ("PASS", ())):
+        for security in ("none", "tls"):
+            for fault in (
+                Fault.drop(verb),
+                Fault.drop(verb, how="rst"),
+                Fault.drop(verb, how="ragged"),
+                Fault.cut(3, command=verb),
+            ):
+                offered: dict[str, Any] = {"security": security, "ssl_context": context} if security == "tls" else {}
+                with case(verb, security, fault), Server(sasl=names, faults=[fault], **offered) as server:
+                    lost = refused(server.port, host="localhost", security=security, ssl_context=ours)
+                    assert isinstance(lost, ConnectionLost)
+                    assert "the login may be wrong" in str(lost)
+                    assert (lost.retryable, lost.retry_after) == (False, 900)
+                    assert len(server.sessions) == 1

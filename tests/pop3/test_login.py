@@ -1,6 +1,8 @@
 """Logging in, octet by octet: what is sent, in which form and order, and what is not sent."""
 
 import base64
+import hashlib
+import hmac
 from typing import Any
 
 import pytest
@@ -16,7 +18,9 @@ from pymailbox.errors import (
     MailboxError,
     MailboxLocked,
     NotSupported,
+    PermanentFailure,
     ProtocolError,
+    TemporaryFailure,
 )
 from pymailbox.pop3 import login, sasl, scram
 from pymailbox.pop3.capabilities import Capabilities
@@ -128,9 +132,17 @@ def test_without_capa_user_and_pass() -> None:
 
 
 def test_an_unsupported_mechanism_gives_way_to_the_next() -> None:
-    """What a server lists and then does not know has judged no credentials; the next in the ranking is tried."""
-    refused: Turn = (PLAIN[0], b"-ERR Unsupported authentication mechanism\r\n")
-    enter(session(), [capa("SASL PLAIN", "USER"), refused, *USER])
+    """What a server lists and then does not know has judged nothing; the next in the ranking is tried."""
+    for said in (
+        "Unsupported authentication mechanism",
+        "Unknown AUTH type",
+        "mechanism not available",
+        "invalid method",
+        "no such mechanism",
+    ):
+        refused: Turn = (b"AUTH LOGIN\r\n", f"-ERR {said}\r\n".encode())
+        with case(said):
+            enter(session(), [capa("SASL LOGIN", "USER"), refused, *USER])
 
 
 @pytest.mark.threat(37)
@@ -149,12 +161,42 @@ def test_a_refusal_that_may_have_judged_is_final() -> None:
 @pytest.mark.threat(28)
 def test_what_was_asked_for_is_a_requirement() -> None:
     """CVE-2006-5867: no other way in is tried, though it is listed."""
-    with pytest.raises(AuthenticationError):
+    with pytest.raises(NotSupported):
         enter(
             session(),
             [capa("SASL PLAIN CRAM-MD5", "USER"), (b"AUTH CRAM-MD5\r\n", b"-ERR unsupported\r\n")],
             auth="CRAM-MD5",
         )
+
+
+def test_a_login_that_the_server_does_not_have_is_not_supported() -> None:
+    """Not a matter of user and password: in words, or where the server lists others and nothing was judged yet."""
+    unknown = ("no such mechanism", "Unsupported authentication mechanism", "unknown AUTH type", "Unrecognized command")
+    cases: list[tuple[str, Turn, tuple[str, ...]]] = [
+        ("XOAUTH2", (b"AUTH XOAUTH2\r\n", b""), (*unknown, "bad command", "")),
+        ("LOGIN", (b"AUTH LOGIN\r\n", b""), (*unknown, "syntax error", "")),
+        ("PLAIN", PLAIN, unknown),
+        ("APOP", (b"APOP me " + hashlib.md5(b"<a@b>s3cret").hexdigest().encode() + b"\r\n", b""), ("unknown command",)),
+        ("USER", USER[0], ("Unknown command.", "command USER not recognized", "USER command is not available")),
+    ]
+    for auth, (line, _), words in cases:
+        for said in words:
+            made = session()
+            made.greeting = "<a@b>"
+            with case(auth, said):
+                with pytest.raises(NotSupported, match=f"does not know the login {auth}") as caught:
+                    enter(made, [capa("SASL CRAM-MD5"), (line, f"-ERR {said}\r\n".encode())], auth=auth)
+                assert caught.value.usable
+    for line, said in (
+        (b"AUTH LOGIN\r\n", "user unknown"),
+        (b"AUTH LOGIN\r\n", "[AUTH] unsupported"),
+        (b"AUTH LOGIN\r\n", "Login not supported for this account"),
+        (b"USER me\r\n", "unknown"),
+        (b"USER me\r\n", "unknown user command@example.com"),
+    ):
+        with case(line, said), pytest.raises(AuthenticationError):
+            turns = [capa("SASL LOGIN", "USER"), (line, f"-ERR {said}\r\n".encode())]
+            enter(session(), turns, auth=line.split()[-1].decode().replace("me", "USER"))
 
 
 def test_a_refused_proof_says_that_a_password_may_work() -> None:
@@ -196,13 +238,72 @@ def test_a_callable_password_is_asked_once() -> None:
     assert asked == [1]
 
 
-def test_a_password_is_a_str() -> None:
-    """TypeError that does not show it."""
-    for value in (7, b"s3cret", ["s3cret"]):
+def test_a_password_is_a_str_or_bytes() -> None:
+    """TypeError that does not show it; a token is a str."""
+    for value in (7, bytearray(b"s3cret"), ["s3cret"]):
         with case(value):
             with pytest.raises(TypeError) as caught:
                 enter(session(), [capa("SASL PLAIN")], password=lambda value=value: value)
             assert "s3cret" not in str(caught.value)
+    with pytest.raises(TypeError) as caught:
+        enter(session(), [capa("SASL XOAUTH2")], password=None, auth=OAuth2(lambda: b"s3cret"))  # type: ignore[arg-type,return-value] # on purpose
+    assert "s3cret" not in str(caught.value)
+
+
+LATIN = "grün-geheim".encode("latin-1")
+
+
+def test_bytes_are_sent_as_they_are() -> None:
+    """For servers that want Latin-1, by every login that sends or hashes a password; SCRAM, which hashes UTF-8, is passed over."""
+    digest = hashlib.md5(b"<a@b>" + LATIN).hexdigest().encode()
+    keyed = hmac.new(LATIN, b"<a@b>", "md5").hexdigest().encode()
+    plain: Turn = b"AUTH PLAIN " + coded(b"\0me\0" + LATIN) + b"\r\n", b"+OK\r\n"
+    cases: list[tuple[Any, list[Turn]]] = [
+        ("USER", [(b"USER me\r\n", b"+OK\r\n"), (b"PASS " + LATIN + b"\r\n", b"+OK\r\n")]),
+        ("APOP", [(b"APOP me " + digest + b"\r\n", b"+OK\r\n")]),
+        ("PLAIN", [plain]),
+        (sasl.Plain("me", LATIN), [plain]),
+        (None, [plain]),
+        (
+            "LOGIN",
+            [
+                (b"AUTH LOGIN\r\n", b"+ \r\n"),
+                (coded("me") + b"\r\n", b"+ \r\n"),
+                (coded(LATIN) + b"\r\n", b"+OK\r\n"),
+            ],
+        ),
+        (
+            "CRAM-MD5",
+            [(b"AUTH CRAM-MD5\r\n", b"+ " + coded("<a@b>") + b"\r\n"), (coded(b"me " + keyed) + b"\r\n", b"+OK\r\n")],
+        ),
+    ]
+    for auth, turns in cases:
+        for password in (LATIN, lambda: LATIN):
+            made = session()
+            made.greeting = "<a@b>"
+            with case(auth):
+                enter(made, [capa("SASL SCRAM-SHA-256 PLAIN"), *turns], password=password, auth=auth)
+    with pytest.raises(ValueError, match="SCRAM hashes UTF-8"):
+        enter(session(), [capa("SASL SCRAM-SHA-256")], password=LATIN)
+
+
+def test_bytes_that_are_utf_8_are_hashed_by_scram() -> None:
+    """The same password as text."""
+    with Server(users={"me": "pässwörd"}, sasl=("SCRAM-SHA-256",)) as server:
+        Mailbox(server.host, "me", "pässwörd".encode(), port=server.port, security="none").open().close()
+
+
+def test_bytes_of_a_password_are_shown_nowhere() -> None:
+    """Not in a repr, not in an error, whatever the server echoes, and not in the log of what is said."""
+    made = session()
+    for shown in (repr(sasl.Plain("me", LATIN)), repr(sasl.Login("me", LATIN)), repr(sasl.CramMD5("me", LATIN))):
+        assert "geheim" not in shown
+    echo = b"-ERR no PASS " + LATIN + b" for me (" + coded(LATIN) + b")\r\n"
+    with pytest.raises(AuthenticationError) as caught:
+        enter(made, [capa("USER"), USER[0], (b"PASS " + LATIN + b"\r\n", echo)], password=LATIN)
+    for text in (str(caught.value), repr(caught.value), str(vars(caught.value))):
+        assert "geheim" not in text
+        assert coded(LATIN).decode() not in text
 
 
 def test_a_coroutine_function_is_for_asyncio() -> None:
@@ -222,6 +323,42 @@ def test_a_token_is_fetched_at_each_login() -> None:
     for token in ("first", "second"):
         message = b"AUTH OAUTHBEARER " + coded(f"n,a=me,\1host=pop.example.com\1auth=Bearer {token}\1\1") + b"\r\n"
         enter(session(), [capa("SASL OAUTHBEARER XOAUTH2"), (message, b"+OK\r\n")], password=None, auth=auth)
+
+
+def test_a_refused_token_speaks_of_the_token_its_scope_and_the_switch_for_pop() -> None:
+    """Not of a password, whatever the words; what is no refusal of the token stays what it is."""
+    token = coded(f"n,a=me,\1host=pop.example.com\1auth=Bearer {SHORT}\1\1")
+    reason = b"+ " + coded('{"status":"400"}') + b"\r\n"
+    for said, kind in (
+        ("Authentication failure: unknown user name or bad password.", AuthenticationError),
+        ("User is authenticated but not connected.", AuthenticationError),
+        ("Connection is closed. 23", AuthenticationError),
+        ("[AUTH] OAuth token invalid", AuthenticationError),
+        ("", AuthenticationError),
+        ("[SYS/TEMP] later", TemporaryFailure),
+        ("[IN-USE] locked", MailboxLocked),
+        ("[SYS/PERM] POP is disabled for this account", PermanentFailure),
+    ):
+        refused = f"-ERR {said}\r\n".encode()
+        for turns in (
+            [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", b"+ \r\n"), (XOAUTH2 + b"\r\n", refused)],
+            [
+                capa("SASL XOAUTH2"),
+                (b"AUTH XOAUTH2\r\n", b"+ \r\n"),
+                (XOAUTH2 + b"\r\n", reason),
+                (b"\r\n", refused),
+            ],
+            [capa("SASL OAUTHBEARER"), (b"AUTH OAUTHBEARER " + token + b"\r\n", refused)],
+        ):
+            with case(said, turns):
+                with pytest.raises(MailboxError) as caught:
+                    enter(session(), turns, password=None, auth=OAuth2(SHORT))
+                assert type(caught.value) is kind
+                told = [
+                    word in caught.value.problem for word in ("access token was refused", "scope", "POP is enabled")
+                ]
+                assert all(told) is (kind is AuthenticationError), caught.value
+                assert "password" not in caught.value.problem
 
 
 # --- the forms of AUTH ----------------------------------------------------------------------------------------
@@ -275,40 +412,120 @@ def test_a_refused_two_step_form_is_tried_in_one() -> None:
 
 
 def test_a_refused_one_step_form_is_tried_in_two() -> None:
-    """Where the words are about the line and not the credentials; UTF8 is asked for again on the fresh connection."""
-    listed = capa("SASL PLAIN", "UTF8")
-    first: list[Turn] = [(PLAIN[0], b"-ERR Protocol error. 10\r\n")]
-    second: list[Turn] = [
-        GREETING,
-        listed,
-        (b"UTF8\r\n", b"+OK\r\n"),
-        (b"AUTH PLAIN\r\n", b"+ \r\n"),
-        (coded("\0me\0s3cret") + b"\r\n", b"+OK\r\n"),
-    ]
-    made = session(may_reconnect=True)
-    play(made, ask_utf8(made), [listed, (b"UTF8\r\n", b"+OK\r\n")])
-    play(made, login.login(made, "me", "s3cret"), first, second)
+    """Where no secret stands in it; UTF8 is asked for again on the fresh connection."""
+    listed = capa("SASL ANONYMOUS", "UTF8")
+    for answer in (b"-ERR Protocol error. 10\r\n", None):
+        first: list[Turn] = [(b"AUTH ANONYMOUS " + coded("guest") + b"\r\n", answer)]
+        second: list[Turn] = [
+            GREETING,
+            listed,
+            (b"UTF8\r\n", b"+OK\r\n"),
+            (b"AUTH ANONYMOUS\r\n", b"+ \r\n"),
+            (coded("guest") + b"\r\n", b"+OK\r\n"),
+        ]
+        made = session(may_reconnect=True)
+        play(made, ask_utf8(made), [listed, (b"UTF8\r\n", b"+OK\r\n")])
+        with case(answer):
+            play(made, login.login(made, None, None, sasl.Anonymous("guest")), first, second)
 
 
-def test_a_server_that_marks_refused_credentials_has_not_judged_without_the_mark() -> None:
-    """RFC 3206 §6: where AUTH-RESP-CODE is listed, a refusal without [AUTH] is about something else."""
-    listed = capa("SASL PLAIN", "AUTH-RESP-CODE")
-    second: list[Turn] = [
-        GREETING,
-        listed,
-        (b"AUTH PLAIN\r\n", b"+ \r\n"),
-        (coded("\0me\0s3cret") + b"\r\n", b"-ERR [AUTH] wrong\r\n"),
-    ]
-    with pytest.raises(AuthenticationError):
-        enter(session(may_reconnect=True), [listed, (PLAIN[0], b"-ERR no\r\n")], second)
+def test_a_refused_line_with_a_secret_says_what_else_there_is() -> None:
+    """The error names the option for the form in two steps, and the other login."""
+    for said, advice in (
+        ("Protocol error. 10", r"sasl.Plain\(user, ..., initial=False\)"),
+        ("syntax", "initial=False"),
+    ):
+        with case(said), pytest.raises(AuthenticationError, match=advice):
+            enter(session(), [capa("SASL PLAIN"), (PLAIN[0], f"-ERR {said}\r\n".encode())])
+    with pytest.raises(NotSupported, match="auth='USER' may work"):
+        enter(session(), [capa("SASL PLAIN", "USER"), (PLAIN[0], b"-ERR unsupported\r\n")])
+    two_steps: list[Turn] = [(b"AUTH PLAIN\r\n", b"+ \r\n"), (coded("\0me\0s3cret") + b"\r\n", b"+OK\r\n")]
+    enter(session(), [capa("SASL PLAIN"), *two_steps], auth=sasl.Plain("me", "s3cret", initial=False))
+
+
+#: Each login up to the line that a server can judge: how it is asked for, and what is said and answered before.
+JUDGED: list[tuple[Any, list[Turn]]] = [
+    ("USER", [(b"USER me\r\n", b"+OK\r\n"), (b"PASS s3cret\r\n", b"")]),
+    ("APOP", [(b"APOP me " + hashlib.md5(b"<a@b>s3cret").hexdigest().encode() + b"\r\n", b"")]),
+    ("PLAIN", [(PLAIN[0], b"")]),
+    (
+        sasl.Plain("me", "s3cret", initial=False),
+        [(b"AUTH PLAIN\r\n", b"+ \r\n"), (coded("\0me\0s3cret") + b"\r\n", b"")],
+    ),
+    (
+        "LOGIN",
+        [(b"AUTH LOGIN\r\n", b"+ \r\n"), (coded("me") + b"\r\n", b"+ \r\n"), (coded("s3cret") + b"\r\n", b"")],
+    ),
+    ("XOAUTH2", [(b"AUTH XOAUTH2\r\n", b"+ \r\n"), (coded("user=me\1auth=Bearer s3cret\1\1") + b"\r\n", b"")]),
+    (OAuth2("s3cret"), [(b"AUTH XOAUTH2\r\n", b"+ \r\n"), (coded("user=me\1auth=Bearer s3cret\1\1") + b"\r\n", b"")]),
+    (
+        sasl.XOAuth2("me", "s3cret", initial=True),
+        [(b"AUTH XOAUTH2 " + coded("user=me\1auth=Bearer s3cret\1\1") + b"\r\n", b"")],
+    ),
+    (
+        "CRAM-MD5",
+        [
+            (b"AUTH CRAM-MD5\r\n", b"+ " + coded("<a@b>") + b"\r\n"),
+            (coded("me " + hmac.new(b"s3cret", b"<a@b>", "md5").hexdigest()) + b"\r\n", b""),
+        ],
+    ),
+]
 
 
 @pytest.mark.threat(37)
-def test_no_second_connection_when_credentials_may_be_judged() -> None:
-    """Decision 13: never after [AUTH], nor after anything that may be about the password."""
-    for text in (b"[AUTH] Protocol error", b"[IN-USE] syntax", b"wrong password", b""):
-        with case(text), pytest.raises(MailboxError):
-            enter(session(may_reconnect=True), [capa("SASL PLAIN"), (PLAIN[0], b"-ERR " + text + b"\r\n")])
+def test_a_secret_is_sent_once_whatever_becomes_of_it() -> None:
+    """Decision 8: no second line with it, and no second connection, after a refusal in any words or a hang-up."""
+    answers = ("[AUTH] Protocol error", "[IN-USE] syntax", "wrong password", "", "Protocol error. 10", "syntax", None)
+    answers = (*answers, "unsupported", "no such mechanism", "unknown command", "[SYS/TEMP] later", "bad command")
+    for auth, turns in JUDGED:
+        for answer in answers:
+            made = session(may_reconnect=True)
+            made.greeting = "<a@b>"
+            reply = None if answer is None else f"-ERR {answer}\r\n".encode()
+            listed = capa("SASL PLAIN LOGIN CRAM-MD5 XOAUTH2", "USER", "AUTH-RESP-CODE")
+            with case(auth, answer):
+                with pytest.raises(MailboxError) as caught:
+                    enter(made, [listed, *turns[:-1], (turns[-1][0], reply)], auth=auth)
+                assert made.secret_sent
+                if answer is None:
+                    lost = caught.value
+                    assert (type(lost), lost.retryable, lost.retry_after) == (ConnectionLost, False, 900)
+                    assert "the login may be wrong" in str(lost)
+
+
+def test_each_login_sends_its_secret_once() -> None:
+    """A second login by hand may look for its way like the first."""
+    made = session()
+    with pytest.raises(AuthenticationError):
+        enter(made, [capa("SASL PLAIN"), (PLAIN[0], b"-ERR [AUTH] wrong\r\n")], auth="PLAIN")
+    unknown: Turn = b"AUTH LOGIN\r\n", b"-ERR unsupported mechanism\r\n"
+    made.capabilities = Capabilities.from_lines(["SASL LOGIN", "USER"])
+    enter(made, [unknown, *USER])
+
+
+def test_a_hang_up_before_the_secret_is_only_that() -> None:
+    """The connection may be tried again; nothing was judged."""
+    for auth, turns in JUDGED[3:6]:
+        for known in range(len(turns) - 1):
+            made = session()
+            with case(auth, known):
+                with pytest.raises(ConnectionLost) as caught:
+                    enter(made, [capa("SASL PLAIN"), *turns[:known], (turns[known][0], None)], auth=auth)
+                assert (caught.value.retryable, caught.value.retry_after, made.secret_sent) == (True, None, False)
+
+
+def test_a_session_that_ended_before_the_secret_went_out_is_only_that() -> None:
+    """The server's end is found before the line is sent: while a person looks for the password, say."""
+    made = session()
+
+    def ended() -> str:
+        made.protocol.receive_eof()
+        return "s3cret"
+
+    flow = login.login(made, "me", ended, "USER")
+    with pytest.raises(ConnectionLost) as caught:
+        play(made, flow, [capa("USER"), USER[0]])
+    assert (caught.value.retryable, made.secret_sent) == (True, False)
 
 
 def test_no_second_connection_over_the_callers_socket() -> None:

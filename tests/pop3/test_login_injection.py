@@ -82,6 +82,31 @@ def test_every_octet_in_every_field_of_a_mechanism() -> None:
                     MECHANISMS[where](text)
 
 
+@pytest.mark.threat(14)
+def test_every_octet_in_a_password_of_bytes() -> None:
+    """As in text: ValueError for C0 and DEL, without showing it; all others are sent as they are."""
+    takers: dict[str, Callable[[bytes], object]] = {
+        "PASS": lambda octets: commands.pass_(octets).line,
+        "APOP": lambda octets: commands.apop("me", octets, b"<a@b>").line,
+        "PLAIN": lambda octets: sasl.Plain("x", octets),
+        "LOGIN": lambda octets: sasl.Login("x", octets),
+        "CRAM-MD5": lambda octets: sasl.CramMD5("x", octets),
+        "SCRAM": lambda octets: sasl.Scram("x", octets),
+        "Account": lambda octets: Account("h", "x", octets),
+        "Mailbox": lambda octets: Mailbox("h", "x", octets),
+    }
+    for where, octet in itertools.product(takers, range(256)):
+        for octets in (bytes((octet,)), b"sEcr\xe4t" + bytes((octet,)), bytes((octet,)) + b"sEcr\xe4t"):
+            with case(where, octets):
+                if octet not in FORBIDDEN:
+                    takers[where](octets)
+                    continue
+                with pytest.raises(ValueError) as caught:
+                    takers[where](octets)
+                assert "sEcr" not in f"{caught.value!r}"
+    assert commands.pass_(b"a b\xff").line == b"PASS a b\xff\r\n"
+
+
 def test_a_blank_is_not_part_of_a_word() -> None:
     """Where it would begin another argument it is ValueError."""
     for where in WORDS:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 
 from pymailbox import Mailbox
-from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout
+from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout, TLSError
 from pymailbox.pop3 import AsyncConnection, Connection
 from pymailbox.testing import Server
 from tests.conversations import case
+from tests.replay import WatchedClock, drip
 from tests.timing import GENEROUS
 
 Serve = Callable[[socket.socket], "socket.socket | None"]
@@ -372,6 +374,19 @@ def test_a_proxy_url_that_cannot_be_used_is_misuse() -> None:
         f"socks4://m%C3%A9:{HIDDEN}@h:1",
         f"socks5://me:{HIDDEN}@h:1/path",
         f"socks5://me:12/{HIDDEN}@h:1",
+        f"socks5://me:{HIDDEN}%C3%A9@h:1",
+        f"socks5://me%E2%82%AC:{HIDDEN}@h:1",
+        f"socks4://me:{HIDDEN}@h:1",
+        f"http://me:{HIDDEN}%E2%82%AC@h:1",
+        f"http://me%E2%82%AC:{HIDDEN}@h:1",
+        f"http://:{HIDDEN}@h:1",
+        f"socks5://:{HIDDEN}@h:1",
+        f"socks5://{HIDDEN}@h:1",
+        f"socks5://{HIDDEN}:@h:1",
+        f"socks5://me:{HIDDEN}@x@h:1",
+        f"socks5://me:{HIDDEN}@[::1]junk:1",
+        f"socks5://me:{HIDDEN}@h%2Ex:1",
+        f"socks5://me:{HIDDEN}@h:１",
     ):
         with case(url):
             with pytest.raises(ValueError, match="a proxy is given as") as caught:
@@ -379,6 +394,122 @@ def test_a_proxy_url_that_cannot_be_used_is_misuse() -> None:
             for frame in traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack:
                 assert HIDDEN not in str(caught.value)
                 assert frame.filename == __file__ or HIDDEN not in repr(frame.locals)
+
+
+def test_what_a_proxy_can_carry_is_taken() -> None:
+    """Each of these is what its RFC has: nothing is refused that the proxy could be told."""
+    for url in (
+        "socks5://h:1",
+        "socks5://me:p%25@[::1]:1",
+        "socks4://me@h:1",
+        "http://me:@h:1",
+        "http://m%C3%A9:p%3A@h:1/",
+    ):
+        with case(url):
+            Mailbox("pop.invalid", "me", "x", proxy=url)
+    for host in ("2001:db8::1", "::1"):
+        with pytest.raises(ValueError, match="SOCKS4 proxy cannot reach an IPv6 address"):
+            Mailbox(host, "me", "x", proxy="socks4://h:1")
+        Mailbox(host, "me", "x", proxy="socks5://h:1")
+
+
+def test_no_reply_of_a_proxy_raises_anything_else() -> None:
+    """Whatever comes, whole or cut off: ConnectionLost, over both drivers."""
+    socks5 = (
+        b"",
+        b"\5",
+        b"\5\0",
+        b"\4\0",
+        b"\5\1",
+        b"\5\2",
+        b"\5\3",
+        b"\5\xff",
+        b"\xff\xff",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    )
+    granted = (
+        b"\5\0" + rest
+        for rest in (
+            b"\5",
+            b"\4\0\0\1\0\0\0\0\0\0",
+            b"\5\0\1\1\0\0\0\0\0\0",
+            b"\5\xee\0\1\0\0\0\0\0\0",
+            b"\5\0\0\x09\0\0\0\0\0\0",
+            b"\5\0\0\3\3\xff\xfe\xfd\0\1",
+            b"\5\0\0\3\xff\xff",
+            b"\5\0\0\4\0",
+        )
+    )
+    socks4 = (b"", b"\0", b"\4\x5a" + bytes(6), b"\0\xee" + bytes(6), b"\0\x5d" + bytes(6), b"\xff" * 8)
+    http = (b"", b"\xff\0\xfe\r\n\r\n", b"\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 200", b"X: y\r\n" * 9999)
+    http = (
+        *http,
+        "HTTP/1.1 ２００ OK\r\n\r\n".encode(),
+        b"HTTP/1.1 " + b"9" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 -1 \r\n\r\n",
+    )
+    answers = [("socks5", one) for one in (*socks5, *granted)]
+    answers += [("socks4", one) for one in socks4] + [("http", one) for one in http]
+    answer = b""
+
+    def serve(client: socket.socket) -> None:
+        client.recv(4096)
+        client.sendall(answer)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(4096):
+            pass
+
+    with proxy(serve) as port:
+        for scheme, answer in answers:
+            user = "" if scheme == "socks4" else f"me:{HIDDEN}@"
+            url = f"{scheme}://{user}127.0.0.1:{port}"
+            with case(scheme, answer):
+                with pytest.raises((ConnectionLost, TLSError)) as caught:
+                    Connection("pop.invalid", proxy=url, timeout=GENEROUS).open()
+                with pytest.raises((ConnectionLost, TLSError)) as caught_async:
+                    asyncio.run(aio_stat("pop.invalid", 995, proxy=url))
+                assert HIDDEN not in f"{caught.value!r}{caught_async.value!r}"
+
+
+@pytest.mark.usefixtures("clock")
+def test_one_deadline_for_all_steps_with_a_proxy() -> None:
+    """A proxy that sends an octet again and again before its silence is too long is given up all the same."""
+    watched = WatchedClock()
+    answers = {
+        "socks5": b"\5\0\0\3\xff" + b"a" * 257,
+        "socks4": b"\0\x5a" + bytes(6),
+        "http": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 999,
+    }
+    for scheme, answer in answers.items():
+
+        def serve(client: socket.socket, answer: bytes = answer) -> None:
+            client.recv(4096)
+            if answer.startswith(b"\5"):
+                client.sendall(b"\5\0")
+                client.recv(4096)
+            drip(answer, 4.0, watched)(client)
+
+        with case(scheme), proxy(serve) as port, pytest.raises(Timeout, match="the proxy"):
+            Connection("pop.invalid", proxy=f"{scheme}://127.0.0.1:{port}", timeout=10.0, clock=watched).open()
+
+
+def test_a_reply_of_http_may_come_in_pieces() -> None:
+    """Its head is read to its end, and what follows is the server's."""
+
+    class Slow(Connect):
+        def __call__(self, client: socket.socket) -> socket.socket | None:
+            while b"\r\n\r\n" not in client.recv(4096):
+                pass
+            for piece in (b"HTTP/1.1 2", b"00 OK\r\nVia: x\r", b"\n", b"\r\n"):
+                client.sendall(piece)
+                time.sleep(0.01)
+            return socket.create_connection(("127.0.0.1", self.port), GENEROUS)
+
+    with Server([b"x\r\n"], security="tls") as server, proxy(Slow(server.port)) as port:
+        url, context = f"http://127.0.0.1:{port}", server.client_context()
+        with Connection("localhost", server.port, proxy=url, ssl_context=context, timeout=GENEROUS) as pop:
+            pop.login("me", "secret")
+        assert asyncio.run(aio_stat("localhost", server.port, proxy=url, ssl_context=context)) == 1
 
 
 @pytest.mark.parametrize("url", [b"socks5://h:1", 1080])

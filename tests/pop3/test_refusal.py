@@ -97,10 +97,170 @@ def test_a_wrong_password_is_never_worth_trying_again() -> None:
         "unknown user lock@example.com",
         "Please check your user name and try again",
         "Logon failure: unknown user name or bad password.",
+        "login failure or POP3 disabled, try later",
+        "Your IP address has been blocked due to too many failed login attempts",
+        "Maximum number of failed attempts exceeded",
+        "[AUTH] Too many login attempts",
+        "[AUTH] Too many failed login attempts, rate limit exceeded",
+        "Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited",
+        "Login failed: server error",
+        "ERR.LOGIN.PASSERR",
     ):
         error = refused(text)
         assert type(error) is AuthenticationError, text
         assert not error.retryable, text
+
+
+def test_limits_and_throttling_pass() -> None:
+    """They say nothing of the password, [AUTH] before them or not: `TemporaryFailure`, or `LoginDelay` for logins."""
+    for text in (
+        "Account exceeded pop command or bandwidth limits (Failure)",
+        "Account exceeded command or bandwidth limits.",
+        "Rate limit exceeded",
+        "request was throttled",
+        "Throttling: slow down",
+        "Too many simultaneous connections",
+        "Too many concurrent POP sessions",
+        "Too many requests from your IP",
+        "Your IP has been blocked due to too many connections",
+        "connection limit reached",
+        "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+        "maximum sessions reached",
+        "You have exceeded the download quota",
+        "daily limit exceeded",
+        "authentication rate limit exceeded",
+    ):
+        for prefix in ("", "[AUTH] ", "[SYS/TEMP] "):
+            error = refused(prefix + text)
+            assert (type(error), error.retryable) == (TemporaryFailure, True), prefix + text
+    for text in ("Exceeded the login limit", "login rate too often", "Login frequency limited", "too frequent logins"):
+        assert type(refused(text)) is LoginDelay, text
+        assert type(refused(f"[AUTH] {text}")) is TemporaryFailure, text
+
+
+def test_server_faults_are_not_bad_credentials() -> None:
+    """What a server says of itself, also where the password has been taken already; what passes, and what does not."""
+    for text in (
+        "unable to scan $HOME/Maildir",
+        "unable to open mailbox",
+        "can't open mailbox: I/O error",
+        "aack, child crashed",
+        "out of memory",
+        "unable to fork",
+        "Server error",
+        "System error, can't open temporary file",
+        "Server Unavailable. 21",
+        "Internal authentication failure. Refer to server log",
+        "Authentication service unavailable",
+        "Authentication server not responding",
+        "Auth process not responding",
+        "Unable to contact the password server",
+        "user database error",
+        "could not connect to LDAP server",
+        "Connection to backend timed out",
+        "no space left on device",
+        "Oops, unexpected error",
+        "try later",
+    ):
+        error = refused(text)
+        assert (type(error), error.retryable) == (TemporaryFailure, True), text
+    for text in ("this user has no $HOME/Maildir", "user has no mail directory", "mailbox is corrupted"):
+        error = refused(text)
+        assert (type(error), error.retryable) == (PermanentFailure, False), text
+
+
+@pytest.mark.threat(82)
+def test_the_code_wins_over_the_words() -> None:
+    """Whatever they speak of, the class is the code's; advice is added to it where it fits."""
+    texts = (
+        "login failure or POP3 disabled, try later",
+        "Application-specific password required",
+        "Web login required",
+        "Password expired",
+        "mailbox is locked",
+        "Server error, try again later",
+        "incorrect password, too many connections",
+        "Too many failed login attempts, rate limit exceeded",
+    )
+    codes: dict[str, type[CommandError]] = {
+        "AUTH": AuthenticationError,
+        "SYS/PERM": PermanentFailure,
+        "SYS/TEMP": TemporaryFailure,
+        "IN-USE": MailboxLocked,
+        "LOGIN-DELAY": LoginDelay,
+    }
+    for code, kind in codes.items():
+        for text in texts:
+            assert type(refused(f"[{code}] {text}")) is kind, (code, text)
+    assert "app password" in refused("[AUTH] Application-specific password required").problem
+    assert "again later" in refused("[SYS/TEMP] Application-specific password required").problem
+    for word in ("user and password", "POP3 is switched off"):
+        assert word in refused("[AUTH] login failure or POP3 disabled, try later").problem
+
+
+#: What providers and servers really say to a login.
+SAID: dict[type[CommandError], tuple[str, ...]] = {
+    TemporaryFailure: (
+        "[AUTH] Account exceeded pop command or bandwidth limits (Failure)",
+        "[SYS/TEMP] Temporary system problem. Please try again later.",
+        "Server Unavailable. 21",
+        "[SYS/TEMP] Too many connections",
+        "Too many connections from your IP (rate controlled).",
+        "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+        "[SYS/TEMP] Temporary authentication failure. [mx1:2026-01-01 00:00:00]",
+        "Temporary authentication failure.",
+        "Mail server is shutting down",
+        "unable to scan $HOME/Maildir",
+        "Internal server error",
+        "[SYS/TEMP] Server error - Please try again later.",
+    ),
+    AuthenticationError: (
+        "[AUTH] login failure or POP3 disabled, try later. sc=HtjJitcPRuQ1",
+        "[AUTH] Username and password not accepted.",
+        "[AUTH] Application-specific password required: https://support.google.com/accounts/answer/185833",
+        "[AUTH] Web login required: https://support.google.com/mail/answer/78754",
+        "Logon failure: unknown user name or bad password.",
+        "Authentication failure: unknown user name or bad password.",
+        "authentication failed",
+        "[AUTH] Authentication failed.",
+        "[AUTH] Password expired",
+        "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.",
+        "invalid login or password",
+        "sorry, no mailbox for you here",
+        "Your IP address has been blocked due to too many failed login attempts",
+        "ERR.LOGIN.PASSERR",
+        "Login fail. Please using weaker token to login. More information at http://service.mail.qq.com",
+        "Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy. More information at https://help.mail.qq.com/detail/108/1023",
+        "NEOBHODIM parol prilozheniya https://help.mail.ru/mail/security/protection/external / Application password is REQUIRED",
+        "[AUTH] (#MBR1212) Incorrect username or password.",
+    ),
+    PermanentFailure: (
+        "[SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page and enable your account for POP access.",
+        "this user has no $HOME/Maildir",
+        "[SYS/PERM] POP access is disabled for this account",
+    ),
+    LoginDelay: (
+        "Exceeded the login limit for a 15 minute period. Reduce the frequency of requests to the POP3 server.",
+        "[LOGIN-DELAY] minimum time between mail checks violation",
+        "[LOGIN-DELAY] Minimum time between logins not met",
+    ),
+    MailboxLocked: (
+        "[IN-USE] mailbox already in use by pid 12345",
+        "[IN-USE] Unable to lock maildrop: Mailbox is locked by POP server",
+        "maildrop already locked",
+        "Can't get lock. Mailbox in use",
+        "unable to lock maildrop",
+    ),
+}
+
+
+@pytest.mark.threat(82)
+def test_what_providers_say_is_read_as_they_mean_it() -> None:
+    """By every command of a login."""
+    for kind, texts in SAID.items():
+        for text in texts:
+            for command in ("PASS ***", "AUTH PLAIN ***", "SASL response ***", "APOP ***"):
+                assert type(refused(text, command)) is kind, (text, command)
 
 
 def test_retry_after_is_read_from_the_words() -> None:

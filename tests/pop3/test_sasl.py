@@ -10,7 +10,7 @@ import pytest
 import scramp
 
 from pymailbox.account import Exchange, Peer
-from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
+from pymailbox.errors import AuthenticationError, CommandError, LimitExceeded, NotSupported, ProtocolError
 from pymailbox.pop3 import sasl
 from tests.conversations import case
 
@@ -211,11 +211,10 @@ def first(exchange: Exchange) -> str:
 
 
 def test_scram_refuses_a_bad_first_message() -> None:
-    """Too few iterations help who guesses, too many are a denial of service; a nonce of another's is a replay."""
+    """Too few iterations help who guesses; a nonce of another's is a replay."""
     for answer in (
         "",
         "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=1",
-        "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=99999999999",
         "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=-4096",
         "r={nonce}x,s=c2FsdHNhbHRzYWx0,i=４０９６",
         "r=another,s=c2FsdHNhbHRzYWx0,i=4096",
@@ -228,6 +227,42 @@ def test_scram_refuses_a_bad_first_message() -> None:
         said = answer.format(nonce=first(exchange)).encode("latin-1", "replace")
         with case(answer), pytest.raises(ProtocolError):
             exchange.send(said)
+
+
+def test_scram_is_bounded_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Limits.scram_iterations`: up to it the proof is made, beyond it nothing is; the error names the limit."""
+    asked: list[int] = []
+
+    def hashed(_: object, __: bytes, ___: bytes, iterations: Any) -> bytes:
+        asked.append(int(iterations))
+        return bytes(32)
+
+    monkeypatch.setattr("scramp.core.hi", hashed)
+    for most, iterations, allowed in (
+        (1_000_000, "1000000", True),
+        (1_000_000, "1000001", False),
+        (1_000_000, "10000000", False),
+        (1_000_000, "9" * 5000, False),
+        (5_000, "4096", True),
+        (5_000, "5000", True),
+        (5_000, "5001", False),
+        (9_000_000, "9000000", True),
+        (99_000_000, "99000001", False),
+    ):
+        for name in SCRAMS:
+            peer = Peer("server.example.com", (name,), None, most)
+            exchange = sasl.Scram("user", "pencil", name).exchange(peer)
+            answer = f"r={first(exchange)}x,s=c2FsdHNhbHRzYWx0,i={iterations}".encode()
+            asked.clear()
+            with case(most, iterations, name):
+                if allowed:
+                    assert exchange.send(answer)
+                    assert asked == [int(iterations)]
+                    continue
+                with pytest.raises(LimitExceeded, match=r"Limits\.scram_iterations") as caught:
+                    exchange.send(answer)
+                assert (caught.value.field, asked) == ("scram_iterations", [])
+                assert len(str(caught.value)) < 300
 
 
 @pytest.mark.threat(31)

@@ -21,13 +21,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from pymailbox import Mailbox
+from pymailbox import Mailbox, poplib
 from pymailbox.account import Security
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, ProtocolError, Timeout, TLSError
-from pymailbox.pop3 import AsyncConnection, Connection, tls
+from pymailbox.pop3 import AsyncConnection, Connection, deadlines, tls
 from pymailbox.testing import Fault, Server
 from tests.authority import DAY, Authority, server_context
 from tests.conversations import case
+from tests.drivers import Driver
 from tests.replay import WatchedClock
 from tests.timing import GENEROUS, Clock
 
@@ -181,12 +182,18 @@ def test_a_pinned_certificate(security: Security, authority: Authority) -> None:
             asyncio.run(attempt(context))
         wrong = tls.pinned(fingerprint(another))
         before = len(server.sessions)
-        with pytest.raises(TLSError, match=f"fingerprint is {digits[:2].lower()}"):
+        with pytest.raises(TLSError, match=f"fingerprint is {digits[:2].lower()}.*which differs from the pinned one"):
             Connection("localhost", server.port, security=security, ssl_context=wrong).open()
-        with pytest.raises(TLSError, match="fingerprint is"):
+        with pytest.raises(TLSError, match=r"fingerprint is .* which differs from the pinned one"):
             asyncio.run(attempt(wrong))
+        with pytest.raises(ssl.SSLCertVerificationError, match="which differs from the pinned one"):
+            if security == "tls":
+                poplib.POP3_SSL("localhost", server.port, context=wrong)
+            else:
+                with poplib.POP3("localhost", server.port) as pop3:
+                    pop3.stls(wrong)
         said = [line for record in server.sessions[before:] for line in record.commands]
-        assert set(said) <= {"STLS"}
+        assert set(said) <= {"STLS", "CAPA"}
 
 
 def test_a_fingerprint_is_checked() -> None:
@@ -369,6 +376,90 @@ def test_plaintext_to_a_tls_port(security: Security, clock: Clock) -> None:
         with pytest.raises(MailboxError, match="expects TLS"):
             pop.open()
         waiting.join(GENEROUS)
+
+
+@pytest.fixture
+def patient_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what waits by a clock look at it again every fifth of a second: connecting takes its time, too."""
+    monkeypatch.setattr(deadlines, "LONGEST_WAIT", 0.2)
+
+
+@pytest.mark.parametrize("security", ["none", "starttls"])
+@pytest.mark.threat(25)
+@pytest.mark.usefixtures("patient_clock")
+def test_a_port_that_expects_tls_is_known_at_the_first_silence(security: Security, driver: Driver) -> None:
+    """Q21: not when the whole timeout is over; the port is tried for TLS, and the error says which option to give."""
+    watched = WatchedClock()
+    began = watched.now
+
+    def later() -> None:
+        for _ in range(2):
+            assert watched.seen()  # the client waits for the greeting
+        watched.advance(6)
+
+    for timeout in (300.0, None):
+        with case(timeout), Server(security="tls", log_secrets=True) as server:
+            waiting = threading.Thread(target=later)
+            pop = driver.Connection(server.host, server.port, security=security, timeout=timeout, clock=watched)
+            waiting.start()
+            with pytest.raises(ProtocolError, match=r'a port that expects TLS.*use security="tls"') as caught:
+                pop.open()
+            waiting.join(GENEROUS)
+            assert not caught.value.retryable
+            assert not any(record.commands for record in server.sessions)
+    assert watched.now < began + 20
+
+
+@pytest.mark.parametrize(
+    "second", [b"", b"+OK ready\r\n", b"-ERR too many connections\r\n", b"\x15\x03\x01\0\2\2\x28", None]
+)
+@pytest.mark.usefixtures("patient_clock")
+def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driver: Driver) -> None:
+    """Whatever the try for TLS finds on its own connection (None: nobody takes it), the session is not disturbed."""
+    watched = WatchedClock()
+    heard: list[bytes] = []
+
+    def serve(listening: socket.socket) -> None:
+        client, _ = listening.accept()
+        with client:
+            client.settimeout(GENEROUS)
+            for _ in range(2):
+                watched.seen()
+            if second is None:
+                listening.close()
+            watched.advance(6)
+            if second is not None:
+                other, _ = listening.accept()
+                with other:
+                    other.settimeout(GENEROUS)
+                    heard.append(other.recv(4096))
+                    if tls.is_tls(second):
+                        client.sendall(b"+OK slow\r\n")  # a port for both, which greets who says nothing
+                    other.sendall(second)
+                    if not second:
+                        watched.seen()
+                        watched.advance(6)
+                        while other.recv(4096):
+                            pass
+            if second is None or not tls.is_tls(second):
+                for _ in range(2):
+                    watched.seen()
+                watched.advance(200)
+                client.sendall(b"+OK slow\r\n")
+            heard.append(line(client))
+            client.sendall(b"+OK bye\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        serving = threading.Thread(target=serve, args=(listening,))
+        serving.start()
+        pop = driver.Connection("127.0.0.1", port, security="none", timeout=300, clock=watched)
+        with pop:
+            assert pop.greeting == "slow"
+            pop.quit()
+        serving.join(GENEROUS)
+    assert heard[-1] == b"QUIT\r\n"
+    assert all(map(tls.is_tls, heard[:-1]))
 
 
 @pytest.mark.parametrize(

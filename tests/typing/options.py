@@ -51,11 +51,13 @@ def accounts() -> list[Account]:
         Account("pop.example.com"),
         Account("pop.example.com", "me", "secret"),
         Account("pop.example.com", "me", "secret", port=110, security="starttls", auth="PLAIN"),
+        Account("pop.example.com", "me", b"secret"),
         Account("pop.example.com", "me", lambda: "secret"),
+        Account("pop.example.com", "me", lambda: b"secret"),
         Account("pop.example.com", "me", token),
         Account("pop.example.com", auth=sasl.External()),
-        Account("pop.example.com", auth=OAuth2("token")),
-        Account("pop.example.com", auth=OAuth2(token)),
+        Account("pop.example.com", "me", auth=OAuth2("token")),
+        Account("pop.example.com", "me", auth=OAuth2(token)),
         Account("pop.example.com", auth=Ticket()),
     ]
 
