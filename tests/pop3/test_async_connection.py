@@ -7,8 +7,8 @@ import ast
 import asyncio
 import socket
 import threading
-import tracemalloc
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
