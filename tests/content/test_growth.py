@@ -457,7 +457,7 @@ def test_what_is_quadratic_is_found() -> None:
     quadratic: Readings = {"quadratic": lambda content: looks_back(len)(content.raw)}
     case = next(generated(1))
     with pytest.raises(AssertionError, match="things take"):
-        Growth(thorough=False).judge(case.make, 40_000, quadratic, case)
+        Growth(thorough=False).judge(case.make, 8_000, quadratic, case)
 
 
 @pytest.mark.slow
