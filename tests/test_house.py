@@ -25,7 +25,7 @@ FLOORS = {
     "pymailbox.poplib": "__init__ reader lines tls",
     "pymailbox.pop3": "__init__ connection async_connection driver async_driver transport async_transport abstract login"
     " flows sasl kerberos scram commands listings session proof capabilities protocol body_meter checks receive_buffer framing"
-    " settings proxy limits deadlines tls wirelog command refusal",
+    " pieces sinks settings proxy limits deadlines tls wirelog command refusal",
     "pymailbox.content": "__init__ content body markup tree headers reading_names attachment address parameters dates"
     " mailboxes words transfer charset",
     "pymailbox.testing": "__init__ plugin proxy samples server certificates conversation command_table faulty_session"

@@ -24,18 +24,52 @@ MAX_ADDRESSES = 10_000
 class Address:
     """Name one correspondent: the display name ("" if none), and the address as written ("" if none).
 
-    >>> str(Address("Ann Lee", "ann@example.com"))
-    'Ann Lee <ann@example.com>'
+    >>> str(Address("Ann Lee", "ann@example.com")), str(Address("Lee, Ann", "ann@example.com"))
+    ('Ann Lee <ann@example.com>', '"Lee, Ann" <ann@example.com>')
     """
 
     name: str
     email: str
 
     def __str__(self) -> str:
-        """Write `Name <email>`, or the one that is there."""
-        if not self.name:
-            return self.email
-        return f"{self.name} <{self.email}>" if self.email else self.name
+        """Write `Name <email>` as a mailbox of RFC 5322 §3.4, or the one that is there.
+
+        What has a meaning in an address is quoted, in the name and before the `@`; control characters are left out.
+        What cannot be written as an address (`ann@example com`) is quoted like a name.
+        """
+        name, email = without_controls(self.name), without_controls(self.email)
+        address = _written(email)
+        if address is None:
+            return _phrase(f"{name} {email}".strip())
+        return f"{_phrase(name)} <{address}>" if name else address
+
+
+_ATOM = r"""[^\x00-\x20\x7f()<>\[\]:;@\\,."]+"""
+_WORDS = re.compile(rf"{_ATOM}(?: {_ATOM})*\Z")
+_DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
+_LITERAL = re.compile(r"\[[^\[\]\\\s]*\]\Z")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"\Z')
+_SPECIAL = re.compile(r'(["\\])')
+
+
+def _phrase(name: str) -> str:
+    """Write a display name: as it is where it is words, else quoted; also what would read as an encoded word."""
+    return name if not name or (_WORDS.match(name) and "=?" not in name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    return '"' + _SPECIAL.sub(r"\\\1", text) + '"'
+
+
+def _written(email: str) -> str | None:
+    """Write an address, its local part quoted where it has to be (RFC 5322 §3.4.1); None for what is not an address."""
+    local, at, domain = email.rpartition("@")
+    if not at:
+        return email if _DOT_ATOM.match(email) else None
+    domain = domain.removesuffix(".")
+    if not local or not (_DOT_ATOM.match(domain) or _LITERAL.match(domain)):
+        return None
+    return f"{local if _DOT_ATOM.match(local) or _QUOTED.match(local) else _quoted(local)}@{domain}"
 
 
 _PLAIN = re.compile(r"""(?:"([^"\\<>]*)"[ \t]*|([^"(<>,;:\\@=]*))<([^<>()\[\]",;:\\\s@]+@[^<>()\[\]",;:\\\s@]+)>\Z""")

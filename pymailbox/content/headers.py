@@ -29,6 +29,8 @@ _EMPTY_LINE = re.compile(rb"\n([ \t]*)\r?\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one after it that is not
 _ODD_FIELD_LINE = re.compile(rb"[!-9;-~\x80-\xff]+[ \t]*:")
+_JUNK_LINE = re.compile(rb">?From |\+OK")
+_JUNK_LINES_END = re.compile(rb"\n(?!>?From |\+OK)")
 _JUNK_START = (b"From ", b">From ", b"\xef\xbb\xbf", b"\n", b"\r", b"+OK")
 
 
@@ -36,11 +38,11 @@ def find_start(raw: bytes) -> int:
     """Find where the header begins, after a byte order mark, empty lines, an mbox line, a status line (Q6)."""
     start = 3 if raw.startswith(b"\xef\xbb\xbf") else 0
     while raw.startswith(_JUNK_START, start):
-        if raw.startswith((b"From ", b">From ", b"+OK"), start):
-            newline = raw.find(b"\n", start, start + MAX_OCTETS)
-            if newline < 0:
-                return start
-            start = newline + 1
+        if _JUNK_LINE.match(raw, start):
+            last = _JUNK_LINES_END.search(raw, start)
+            if last is None:  # they go on to the end, the last one without a line end
+                return max(start, raw.rfind(b"\n") + 1)
+            start = last.end()
             continue
         position = start
         while raw.startswith((b"\n", b"\r"), position) and position < MAX_OCTETS:

@@ -133,7 +133,9 @@ class _Reader:
             name, self.pieces = self.pieces, []
             self._end_mailbox(separator=False)
             self.pieces = name
-        end = text.find(">", start) if "<" not in self.exhausted else -1
+        local = self._closing(_QUOTE_OR_ESCAPE, start + 2, '"') if text.startswith('"', start + 1) else -1
+        quoted = local >= 0 and text.startswith("@", local)  # what is quoted may hold brackets
+        end = text.find(">", local if quoted else start) if "<" not in self.exhausted else -1
         if end < 0:
             self.exhausted.add("<")
             separator = _SEPARATOR.search(text, start)
@@ -141,7 +143,7 @@ class _Reader:
             self.angle = text[start + 1 : end]
             position = end
         else:
-            self.angle = text[start + 1 : end].rpartition("<")[2]
+            self.angle = text[start + 1 : end] if quoted else text[start + 1 : end].rpartition("<")[2]
             position = end + 1
         self.name = "".join(self.pieces)
         self.pieces.clear()

@@ -4,7 +4,6 @@ The twin of `Message`: what may have to ask the server is a coroutine of the sam
 """
 
 import asyncio
-import inspect
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +12,7 @@ from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.atomic import AtomicFile
 from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.async_connection import AsyncConnection
+from pymailbox.pop3.sinks import write_all_async
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -154,15 +154,17 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     async def write_to(self, file: Writable) -> int:
         """Write the raw message to a binary file; return the octets. Memory is bounded by some chunks.
 
-        `write` may be a coroutine function. A failure leaves what was written so far; what the file raises passes
-        through and ends the session. A file of the system's blocks the event loop for as long as a write takes.
+        `write` may be a coroutine function. All is written, in parts where the file takes less at a time, or this
+        raises: OSError where it takes nothing (a file that does not block), and what the file raises itself. A failure
+        leaves what was written so far, and ends the session if the message was still arriving. A file of the system's
+        blocks the event loop for as long as a write takes.
         """
         mailbox = self._mailbox
         raw = mailbox.cached_raw(self)
         if raw is not None:
-            await _write_all(file, raw)
+            await write_all_async(file.write, raw)
             return len(raw)
-        return await mailbox.connection.run(mailbox.stream(self, lambda chunk: _write_all(file, chunk)))
+        return await mailbox.connection.run(mailbox.stream(self, file.write))
 
     async def save(self, path: str | os.PathLike[str]) -> int:
         """Save the raw message as a file; return the octets. An existing file is replaced.
@@ -191,17 +193,6 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """Take back the mark: RSET, and DELE again for all others; prefer `inbox.undelete()` for many."""
         mailbox = self._mailbox
         await mailbox.connection.run(transaction.undelete(mailbox.state, (self.number,)))
-
-
-async def _write_all(file: Writable, data: bytes) -> None:
-    """Write all of `data`: an unbuffered file may take less at a time."""
-    while True:
-        written = file.write(data)
-        if inspect.isawaitable(written):
-            written = await written
-        if not isinstance(written, int) or written >= len(data):
-            return
-        data = data[written:]
 
 
 async def _in_thread(work: Callable[[], None]) -> None:

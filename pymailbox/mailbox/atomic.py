@@ -1,9 +1,8 @@
 """AtomicFile: a file written under another name, forced to disk and renamed, so that all of it appears or nothing."""
 
 import os
-from typing import Any
 
-__all__ = ["AtomicFile", "write_all"]
+__all__ = ["AtomicFile"]
 
 
 class AtomicFile:
@@ -36,11 +35,3 @@ class AtomicFile:
         """Remove what was written, unless it has taken its place."""
         self.file.close()
         self._name.unlink(missing_ok=True)
-
-
-def write_all(file: Any, data: bytes) -> None:
-    """Write all of `data`: an unbuffered file may take less at a time."""
-    written = file.write(data)
-    while isinstance(written, int) and written < len(data):
-        data = data[written:]
-        written = file.write(data)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from pymailbox.content.reading_names import ContentNames
 from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.atomic import AtomicFile, write_all
+from pymailbox.mailbox.atomic import AtomicFile
 from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.connection import Connection
+from pymailbox.pop3.sinks import write_all
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -97,14 +98,16 @@ class Message(AbstractMessage[Connection], ContentNames):
     def write_to(self, file: "BinaryIO") -> int:
         """Write the raw message to a binary file; return the octets. Memory is bounded by one chunk.
 
-        A failure leaves what was written so far; what the file raises passes through and ends the session.
+        All of it is written, in parts where the file takes less at a time, or this raises: OSError where it takes
+        nothing (a file that does not block), and what the file raises itself. A failure leaves what was written so
+        far, and ends the session if the message was still arriving.
         """
         mailbox = self._mailbox
         raw = mailbox.cached_raw(self)
         if raw is not None:
-            write_all(file, raw)
+            write_all(file.write, raw)
             return len(raw)
-        return mailbox.connection.run(mailbox.stream(self, lambda chunk: write_all(file, chunk)))
+        return mailbox.connection.run(mailbox.stream(self, file.write))
 
     def save(self, path: str | os.PathLike[str]) -> int:
         """Save the raw message as a file; return the octets. An existing file is replaced.

@@ -141,7 +141,9 @@ class AsyncConnection(AsyncDriver):
     async def retr(self, number: int, sink: Callable[[bytes], object] | None = None) -> bytes | int:
         """RETR: the message, or its octets streamed to `sink` and their count (RFC 1939 §5).
 
-        What `sink` raises passes through and ends the session; what it returns is awaited where that can be.
+        What `sink` raises passes through and ends the session; what it returns is awaited where that can be. Like the
+        `write` of a file it may take less than it is given, and is given the rest again; OSError where it takes
+        nothing.
         """
         if sink is None:
             return await self.execute(commands.retr(number))

@@ -22,6 +22,7 @@ from pymailbox.pop3.checks import tls_port
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
 from pymailbox.pop3.session import Batch
+from pymailbox.pop3.sinks import write_all_async
 from pymailbox.pop3.transport import is_loopback
 
 __all__ = ["AsyncDriver", "Results"]
@@ -156,8 +157,8 @@ class AsyncDriver(AbstractConnection):
     async def execute(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> T:
         """Send one command and return its result; a refusal is raised as `CommandError`.
 
-        Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`;
-        an awaitable that it returns is awaited before more is read.
+        Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`,
+        which may take them in parts (see `sinks`); an awaitable that it returns is awaited before more is read.
         """
         self._in_use()
         with _Turn(self):
@@ -254,9 +255,7 @@ class AsyncDriver(AbstractConnection):
         if batch.sink is None:
             return
         began = self._clock()
-        taken = batch.sink(chunk.data)
-        if inspect.isawaitable(taken):
-            await taken
+        await write_all_async(batch.sink, chunk.data)
         if reply_timeout is not None:
             reply_timeout.pause(self._clock() - began)
 

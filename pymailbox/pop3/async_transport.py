@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3.deadlines import Left
+from pymailbox.pop3.pieces import Pieces
 
 if TYPE_CHECKING:
     import ssl
@@ -80,8 +81,7 @@ class AsyncTransport(asyncio.Protocol):
         self._process = os.getpid()
         self._sock: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
-        self._arrived: list[bytes] = []
-        self._octets = 0
+        self._arrived = Pieces()
         self._paused = False
         self._ended = False
         self._failure: Exception | None = None
@@ -95,9 +95,8 @@ class AsyncTransport(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take octets; a peer that sends faster than they are used is made to wait."""
-        self._arrived.append(data)
-        self._octets += len(data)
-        if self._octets > _HIGH and not self._paused and self._transport is not None:
+        self._arrived.add(data)
+        if self._arrived.octets > _HIGH and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -176,11 +175,9 @@ class AsyncTransport(asyncio.Protocol):
 
     def take(self) -> bytes | None:
         """Return all that has arrived: None for nothing, empty at the end of the stream."""
-        if not self._arrived:
+        if not self._arrived.octets:
             return b"" if self._ended else None
-        data = b"".join(self._arrived)  # of one piece this is that piece, not a copy
-        self._arrived.clear()
-        self._octets = 0
+        data = self._arrived.take()
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()

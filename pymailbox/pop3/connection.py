@@ -133,7 +133,8 @@ class Connection(Driver):
     def retr(self, number: int, sink: Callable[[bytes], object] | None = None) -> bytes | int:
         """RETR: the message, or its octets streamed to `sink` and their count (RFC 1939 §5).
 
-        What `sink` raises passes through and ends the session.
+        What `sink` raises passes through and ends the session. Like the `write` of a file it may take less than it is
+        given, and is given the rest again; OSError where it takes nothing.
         """
         if sink is None:
             return self.execute(commands.retr(number))

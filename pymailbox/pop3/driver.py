@@ -17,6 +17,7 @@ from pymailbox.pop3.checks import tls_port
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
 from pymailbox.pop3.session import Batch
+from pymailbox.pop3.sinks import write_all
 from pymailbox.pop3.transport import Transport, connect, is_loopback
 
 __all__ = ["Driver"]
@@ -119,7 +120,8 @@ class Driver(AbstractConnection):
     def execute(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> T:
         """Send one command and return its result; a refusal is raised as `CommandError`.
 
-        Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`.
+        Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`,
+        which may take them in parts (see `sinks`).
         """
         self._transport_in_use()
         try:
@@ -229,7 +231,7 @@ class Driver(AbstractConnection):
         if batch.sink is None:
             return
         began = self._clock()
-        batch.sink(chunk.data)
+        write_all(batch.sink, chunk.data)
         if reply_timeout is not None:
             reply_timeout.pause(self._clock() - began)
 

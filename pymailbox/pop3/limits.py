@@ -37,15 +37,17 @@ class Limits:
     #: thousand.
     status_line: int = field(default=8192, validator=_positive)
     #: Lines of a LIST or UIDL, and messages of a STAT. The largest account reported so far held 14.6 million.
-    #: A Mailbox also bounds both listings by the count that STAT gave. An entry costs some 150 octets of memory.
+    #: A Mailbox also bounds both listings by the count that STAT gave. An entry of LIST costs some 150 octets of
+    #: memory, one of UIDL 100 beside twice its uid: 20 million take 3 GB.
     listing_entries: int = field(default=20_000_000, validator=_positive)
-    #: Octets of one message, or one listing, kept in memory. At its end a message is there twice for a moment
-    #: (the pieces and the whole), so a process needs twice this. A message that LIST says is larger is refused before
-    #: its RETR, and the session goes on.
+    #: Octets of one message, or one listing, kept in memory. At its end it is there twice for a moment (the pieces
+    #: and the whole), whatever the sizes of packets, TLS records and lines: with what the allocator loses between
+    #: them a process needs three times this at most. What a listing is read into is bounded by `listing_entries`.
+    #: A message that LIST says is larger is refused before its RETR, and the session goes on.
     message: int = field(default=256 * MEBI, validator=_positive)
     #: Octets of one message streamed to a sink; None for no bound. Memory is one chunk whatever it is.
     stream: int | None = field(default=None, validator=_positive_or_none)
-    #: Octets of a header block read for its fields, and of one CAPA or LANG listing.
+    #: Octets of a header block read for its fields, and of one CAPA or LANG listing; three times this in memory.
     #: The largest honest header block seen is some 100 KiB.
     header: int = field(default=MEBI, validator=_positive)
     #: Challenges of one SASL exchange. The longest honest mechanism (GSSAPI) needs four.

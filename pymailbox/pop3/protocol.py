@@ -29,6 +29,7 @@ from pymailbox.pop3.checks import (
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.framing import CRLF, LF
 from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.pieces import Pieces
 from pymailbox.pop3.receive_buffer import ReceiveBuffer
 
 __all__ = ["Protocol"]
@@ -67,7 +68,7 @@ class Protocol:
 
     # The reply whose body is arriving.
     _text: bytes | None = field(default=None, init=False)
-    _pieces: list[bytes] = field(factory=list, init=False)
+    _pieces: Pieces = field(factory=Pieces, init=False)
     _meter: BodyMeter = field(init=False)
     _complete: bool = field(default=False, init=False)
 
@@ -328,18 +329,19 @@ class Protocol:
             if not self._complete:
                 return None
         octets = self._meter.octets
-        body = None if streamed else b"".join(self._pieces)
+        body = None if streamed else self._pieces.take()
         self._forget()
         return self._finish(Reply(command, b"+OK", text, body, octets))
 
     def _keep(self, piece: bytes) -> None:
         if piece:
             self._meter.add(self._owed[0], piece)
-            self._pieces.append(piece)
+            self._pieces.add(piece)
 
     def _forget(self) -> None:
         """Have no body arriving."""
-        self._text, self._pieces, self._complete = None, [], False
+        self._text, self._complete = None, False
+        self._pieces.clear()
         self._meter.reset()
 
     def _finish(self, reply: Reply) -> Reply:

@@ -27,6 +27,7 @@ class ReceiveBuffer:
     framing: Framing | None = field(default=None, init=False)
 
     _taken: bytes = field(default=b"", init=False)  # what came right before `data`, where little arrives at a time
+    _body: Framing = field(default=CRLF, init=False)  # how the lines of the body that is being taken end
     _searched: int = field(default=0, init=False)  # no line end between `position` and here
     _overlap: int = field(default=0, init=False)  # octets after `position` that come before the body's next piece
 
@@ -103,14 +104,21 @@ class ReceiveBuffer:
     def begin_body(self) -> None:
         """Have a body begin here, right after a line end, which may be the first octets of the body's own end."""
         assert self.framing is not None
+        self._body = self.framing
         self._overlap = len(self.framing.newline)
         self.position -= self._overlap
 
+    def adopt_line_ends(self) -> bool:
+        """Have the lines of the body end as its first one does, unlike status lines; False until that has ended."""
+        end = self.data.find(b"\n", self.position + self._overlap)
+        if end >= 0 and self.data[max(0, end - 1) : end] != b"\r":
+            self._body = LF
+        return end >= 0
+
     def take_body(self) -> tuple[bytes, bool]:
         """Take what is certainly part of the body, dots unstuffed, and say whether that was the end of it."""
-        framing, overlap = self.framing, self._overlap
-        assert framing is not None
+        overlap = self._overlap
         start = self.position + overlap
-        piece, self.position, complete = framing.take(self.data, start, overlap)
+        piece, self.position, complete = self._body.take(self.data, start, overlap)
         self._overlap = start - self.position if self.position < start else 0
         return piece, complete

@@ -20,7 +20,7 @@ from typing import BinaryIO, NoReturn, Self, cast, overload
 
 from pymailbox.pop3.limits import Limits
 from pymailbox.poplib.lines import checked, redacted
-from pymailbox.poplib.reader import Reader, lines_by
+from pymailbox.poplib.reader import Reader, SessionOver, lines_by
 
 try:
     import ssl
@@ -51,7 +51,9 @@ class POP3:
     """A POP3 session, as the standard library's `poplib.POP3`.
 
     Results are bytes; a message is a tuple of the response, the list of its lines, and its octets. Refusals and
-    everything wrong with a reply are `error_proto`; the socket's own errors (`OSError`) pass through.
+    everything wrong with a reply are `error_proto`; the socket's own errors (`OSError`) pass through. A session that
+    broke or stalled is over: whatever is called then, `quit` too, sends nothing and raises `OSError`, and the deletions
+    are not committed.
     A `with` block closes the connection at its end, without QUIT: say `quit()` to commit the deletions.
 
     >>> from pymailbox import poplib
@@ -65,7 +67,8 @@ class POP3:
     """
 
     encoding = "UTF-8"
-    #: Bounds on what the server may send; `limits.message` octets for one message or listing.
+    #: Bounds on what the server may send: `limits.message` octets for one message or listing, and five times that in
+    #: memory for its list of lines, however short they are.
     limits = Limits()
 
     # Subclasses that connect in their own way set what they need and nothing else.
@@ -119,11 +122,11 @@ class POP3:
             print("*put*", repr(redacted(line)))
         sys.audit("poplib.putline", self, line)
         reader = self._open()
-        reader.ready()
+        reader.ready(line)
         try:
             self.sock.sendall(line + CRLF)
         except BaseException as error:
-            reader.give_up(f"the session broke off: {error!r}")
+            reader.break_off(error)
             raise
 
     def _putcmd(self, line: str) -> None:
@@ -161,7 +164,7 @@ class POP3:
     def _getlongresp(self) -> _LongResp:
         resp = self._getresp()
         if getattr(self._getline, "__func__", None) is not POP3._getline:
-            return (resp, *lines_by(self._getline))
+            return (resp, *lines_by(self._getline, self._open().bound))
         return (resp, *self._open().lines())
 
     def _shortcmd(self, line: str) -> bytes:
@@ -174,7 +177,7 @@ class POP3:
 
     def _open(self) -> Reader:
         if self._reader is None:
-            raise error_proto("-ERR the connection is closed")
+            raise SessionOver("-ERR the connection is closed")
         return self._reader
 
     # --- the session --------------------------------------------------------------------------------------
@@ -351,8 +354,8 @@ class POP3:
         reader.reset_for_tls()
         try:
             self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
-        except BaseException:
-            reader.give_up("the TLS handshake failed")
+        except BaseException as error:
+            reader.break_off(error)
             raise
         self._reader = Reader(self.sock, self.limits)
         self._tls_established = True

@@ -1,5 +1,8 @@
 """Addresses as mail programs write them, and that no list takes long."""
 
+import re
+from email.utils import getaddresses
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -55,6 +58,9 @@ LISTS = [
     (b"g: Ann <a@b>: x, c@d:e f@g", [("Ann", "a@b"), ("", "c@d:e"), ("", "f@g")]),
     (b"Ann <a@b; c@d", [("Ann", "a@b"), ("", "c@d")]),
     (b"Ann  \t <a@b>", [("Ann", "a@b")]),
+    (b'"a" <"x>y"@r.org>', [("a", '"x>y"@r.org')]),
+    (b'<"x, <y>"@r.org>, c@d', [("", '"x, <y>"@r.org'), ("", "c@d")]),
+    (b'<"a@b>, "Bob" <c@d>', [("", '"a@b'), ("Bob", "c@d")]),
 ]
 
 
@@ -76,6 +82,68 @@ def test_str_is_name_and_address() -> None:
     assert str(Address("Ann", "a@b")) == "Ann <a@b>"
     assert str(Address("", "a@b")) == "a@b"
     assert str(Address("Ann", "")) == "Ann"
+    assert str(Address("", "")) == ""
+
+
+def test_str_is_a_mailbox() -> None:
+    """What has a meaning in an address is quoted (RFC 5322 §3.4); what is not an address is quoted like a name."""
+    written = [
+        (("Lee, Ann", "a@b"), '"Lee, Ann" <a@b>'),
+        (("x <evil@e.com>, y", "a@b"), '"x <evil@e.com>, y" <a@b>'),
+        (("Ann M. Lee", "a@b"), '"Ann M. Lee" <a@b>'),
+        (('Ann "A" \\ Lee', "a@b"), '"Ann \\"A\\" \\\\ Lee" <a@b>'),
+        (("evil@e.com", "a@b"), '"evil@e.com" <a@b>'),
+        (("Ann\r\nBcc: evil@e.com", "a@b"), '"Ann Bcc: evil@e.com" <a@b>'),
+        (("=?utf-8?q?x?=", "a@b"), '"=?utf-8?q?x?=" <a@b>'),
+        (("山田　太郎", "a@b"), "山田　太郎 <a@b>"),
+        (("Management, The", ""), '"Management, The"'),
+        (("", "a@b\r\nBcc: evil@e.com"), '"a@b Bcc: evil"@e.com'),
+        (("", "a@b@c"), '"a@b"@c'),
+        (("", "a..b@c"), '"a..b"@c'),
+        (("Ann", '"a b"@c'), 'Ann <"a b"@c>'),
+        (("", '"a"b"@c'), '"\\"a\\"b\\""@c'),
+        (("", "a@[192.0.2.1]"), "a@[192.0.2.1]"),
+        (("", "a@example.com."), "a@example.com"),
+        (("Ann", "ann"), "Ann <ann>"),
+        (("Ann", "a@b c"), '"Ann a@b c"'),
+        (("", "@b"), '"@b"'),
+        (("", "<a@b>, c"), '"<a@b>, c"'),
+    ]
+    for (name, email), expected in written:
+        assert str(Address(name, email)) == expected, (name, email)
+
+
+ATOM = r"""[^\x00-\x20\x7f()<>\[\]:;@\\,."]+"""
+STRING = r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"'
+PHRASE = rf"(?:{ATOM}|{STRING})(?: (?:{ATOM}|{STRING}))*"
+SPEC = rf"(?:{ATOM}(?:\.{ATOM})*|{STRING})(?:@(?:{ATOM}(?:\.{ATOM})*|\[[^\[\]\\\s]*\]))?"
+MAILBOX = re.compile(rf"(?:(?:{PHRASE} )?<{SPEC}>|{SPEC}|{PHRASE})?\Z")
+MARKS = st.lists(st.sampled_from([*'<>@,;:"\\()[]. aé\r\n\t\0\x7f\x85\u2028\ud800', "=?", "?=", "a@b", "c.d"])).map(
+    "".join
+)
+
+
+@given(st.one_of(MARKS, st.text(max_size=20)), st.one_of(MARKS, st.text(max_size=20)))
+def test_any_address_is_written_as_a_mailbox(name: str, email: str) -> None:
+    """Whatever name and address say: one mailbox, one line, no control character."""
+    written = str(Address(name, email))
+    assert MAILBOX.match(written), written
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", written)
+
+
+@given(MARKS, st.sampled_from(["a@b.c", '"a b"@c', '"<x@y>"@c', "a.b@c"]))
+def test_a_name_never_changes_the_address(name: str, email: str) -> None:
+    """Read again, by us and by the standard library, a written address is one address, and the same."""
+    written = str(Address(name, email))
+    assert [found[1] for found in getaddresses([written])] == [email]
+    assert [found.email for found in parse_addresses(written.encode("utf-8", "replace"))] == [email]
+
+
+@given(st.binary(max_size=200))
+def test_what_was_read_is_written_as_a_mailbox(raw: bytes) -> None:
+    """Addresses of any mail can be written."""
+    for address in parse_addresses(raw):
+        assert MAILBOX.match(str(address)), address
 
 
 @pytest.mark.threat(107)

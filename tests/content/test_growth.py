@@ -3,12 +3,19 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from inspect import signature
+from random import Random
+from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, frozen
 
-from pymailbox.content import Content, headers, markup, tree
+from pymailbox.content import Attachment, Content, Headers, headers, markup, tree
+from pymailbox.content.attachment import safe_name
 from pymailbox.content.tree import MAX_DEPTH, MAX_MISSES, MAX_PARTS
+from pymailbox.mailbox.reading import first_lines
+from tests import timing
 from tests.timing import assert_linear
 
 SECONDS = 10.0  # of CPU for one name of one megabyte: tells an end from none; how much is too much, growth tells
@@ -310,6 +317,162 @@ def test_much_that_does_not_fit_its_charset(growth: Growth) -> None:
     for charset in CHARSETS:
         for mark in UNFIT + SHIFTS:
             growth.judge(lambda size, c=charset, m=mark: labelled(c, m, size), 500_000, readings, (charset, mark))
+
+
+# --- a family that is generated -------------------------------------------------------------------------------
+
+NAMES_OF_FIELDS = [
+    b"From", b"To", b"Cc", b"Bcc", b"Reply-To", b"Sender", b"Subject", b"Date", b"Message-ID", b"In-Reply-To",
+    b"References", b"Received", b"Content-Type", b"Content-Disposition", b"Content-Transfer-Encoding", b"Content-ID",
+]  # fmt: skip
+IN_A_FIELD = [
+    *ADDRESSES, *WORDS, *[mark.format(7).encode() for mark in PARAMETERS], b"\n ", b"\r\n\t", b"<a@b> ", b"<a@b>", b"from a by b; ",
+    b"2 Jun 2025 10:00:00 +0200 ", b"Mon, ", b"10:", b"99", b"=?x?q?a=?b?= ", b"=?a?b", b"=?utf-8?q?a?==?koi8-r?b?YQ==?=",
+    b"a=?b", b"?=?", b"=?=?", b"text/plain; ", b"charset=", b"boundary=", b"multipart/mixed",
+]  # fmt: skip
+IN_A_BODY = [
+    *PARTS,
+    *[mark.encode() for mark in MARKUP],
+    *ESCAPES,
+    *UNFIT,
+    *SHIFTS,
+    b"http://a/ ",
+    b"http://",
+    b"://",
+    b"begin 644 x\n",
+    b"end\n",
+]
+HEADS_OF_BODIES = [
+    b"", MIXED, b"Content-Type: multipart/alternative; boundary=b\n\n--b\n\n", b"Content-Type: text/html\n\n",
+    b"Content-Type: text/plain; format=flowed; delsp=yes\n\n", b"Content-Type: message/rfc822\n\n",
+    b"Content-Type: text/html; charset=gb2312\nContent-Transfer-Encoding: quoted-printable\n\n",
+    b"Content-Type: text/plain; charset=utf-7\nContent-Transfer-Encoding: base64\n\n",
+    b"Content-Type: application/x\nContent-Transfer-Encoding: x-uuencode\n\n", MIXED + b"--b\nContent-Type: text/html\n\n",
+]  # fmt: skip
+
+#: What is not a reading of ours: it makes one, copies nothing, or is the standard library's.
+NOT_READ = {"from_bytes", "between", "email", "raw"}
+
+
+def public(kind: type) -> list[str]:
+    """Return the public names of a class, those of its bases too."""
+    return [name for name in dir(kind) if not name.startswith("_") and name not in NOT_READ]
+
+
+def called(value: object, *arguments: object) -> object:
+    """Return a value, or what a method gives."""
+    return value(*arguments) if callable(value) else value
+
+
+def everything(name: bytes) -> Readings:
+    """Return every public reading of a mail, found by looking: new ones are judged as soon as they are there."""
+    field = name.decode()
+    readings: Readings = {
+        "repr": repr,
+        "repr of headers": lambda content: repr(content.headers),
+        "names": lambda content: (list(content.headers), len(content.headers), field in content.headers),
+        "raw of headers": lambda content: content.headers.raw(field),
+        "written": lambda content: [str(address) for address in content.headers.addresses(field)],
+        "the first lines": lambda content: Content.from_bytes(first_lines(content.raw, 10)).body,
+        "attachments": lambda content: [
+            (safe_name(attachment.filename), [getattr(attachment, part) for part in public(Attachment)])
+            for attachment in content.attachments
+        ],
+    }
+    for reading in public(Content):
+        readings[reading] = lambda content, reading=reading: called(getattr(content, reading))  # type: ignore[misc]
+    for reading in set(public(Headers)) - set(public(Content)):
+        named = callable(getattr(Headers, reading)) and "name" in signature(getattr(Headers, reading)).parameters
+        arguments = (field,) if named else ()
+        readings[f"headers.{reading}"] = lambda content, reading=reading, arguments=arguments: called(  # type: ignore[misc]
+            getattr(content.headers, reading), *arguments
+        )
+    return readings
+
+
+@frozen
+class Generated:
+    """One mail of the family: what stands before a flood, the flood, what stands after it."""
+
+    name: bytes
+    before: bytes
+    unit: bytes
+    after: bytes
+
+    def make(self, size: int) -> bytes:
+        """Make the mail with a flood of that size."""
+        return self.before + flood(self.unit, size) + self.after
+
+
+def generated(seed: int) -> Iterator[Generated]:
+    """Yield a family of mails in which each fragment leads one flood, joined by others at random."""
+    chance = Random(seed)
+
+    def some(fragments: list[bytes], least: int, most: int) -> bytes:
+        return b"".join(chance.choices(fragments, k=chance.randint(least, most)))
+
+    for fragment in IN_A_FIELD:
+        name = chance.choice(NAMES_OF_FIELDS)
+        before, unit, after = some(IN_A_FIELD, 0, 2), fragment + some(IN_A_FIELD, 0, 2), some(IN_A_FIELD, 0, 2)
+        if chance.random() < 0.5:  # one long field
+            yield Generated(name, b"%s: %s" % (name, before), unit, after + b"\nX: y\n\nhello")
+        else:  # many short ones
+            yield Generated(name, before + b"\n", b"%s: %s\n" % (name, unit), after + b"\n\nhello")
+    for fragment in JUNK + FIELDS:
+        unit = fragment + some([*JUNK, *FIELDS], 0, 2)
+        yield Generated(b"Subject", some(JUNK, 0, 1), unit, b"Subject: z\n\nhello")
+    for fragment in IN_A_BODY:
+        head, unit = chance.choice(HEADS_OF_BODIES), fragment + some(IN_A_BODY, 0, 2)
+        yield Generated(b"Content-Type", head + some(IN_A_BODY, 0, 2), unit, some(IN_A_BODY, 0, 2))
+
+
+@pytest.mark.threat(106)
+@pytest.mark.threat(111)
+def test_every_reading_of_a_generated_family() -> None:
+    """Each public reading takes its share of time for floods of fragments of mail, joined at random."""
+    for case in generated(1):
+        Growth(thorough=False).judge(case.make, 40_000, everything(case.name), case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_every_reading_of_larger_families(seed: int) -> None:
+    """The same for other families, and more of each fragment."""
+    for case in generated(seed):
+        Growth(thorough=False).judge(case.make, 200_000, everything(case.name), case)
+
+
+def looks_back(known: Callable[..., object]) -> Callable[..., object]:
+    """Return a function that does the same, and looks at the rest of its text anew for every few marks."""
+
+    def slow(text: Any, *arguments: Any, **options: Any) -> object:
+        for at in range(0, len(text), 4):
+            text.find(text[:1] * 3 + text[-1:], at)
+        return known(text, *arguments, **options)
+
+    return slow
+
+
+def test_what_is_quadratic_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge finds a reading that looks at the rest of the mail anew for each mark of a generated one."""
+    monkeypatch.setattr(timing, "_TRIES", 1)  # more could only clear it
+    quadratic: Readings = {"quadratic": lambda content: looks_back(len)(content.raw)}
+    case = next(generated(1))
+    with pytest.raises(AssertionError, match="things take"):
+        Growth(thorough=False).judge(case.make, 20_000, quadratic, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("headers", "decode_text"), ("headers", "find_start"), ("address", "decode_raw"), ("words", "decode_words")],
+)
+def test_a_reading_that_became_quadratic_is_found(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The family finds whatever part of the reading looks at the rest of its text for each mark."""
+    owner = import_module(f"pymailbox.content.{module}")
+    monkeypatch.setattr(owner, name, looks_back(getattr(owner, name)))
+    with pytest.raises(AssertionError, match="things take"):
+        test_every_reading_of_a_generated_family()
 
 
 # --- bounds ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import asyncio
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -473,7 +474,7 @@ def slow_sink(lines: int, security: Any) -> None:
                         await until(lambda: transport._paused)
                     paused += transport._paused
                     await asyncio.sleep(0.005)
-                    held.append(transport._octets)
+                    held.append(transport._arrived.octets)
 
                 assert await pop.retr(1, sink) == taken == len(mail)
                 assert paused
@@ -496,6 +497,25 @@ def test_a_slow_sink_of_a_large_mail_makes_the_server_wait(security: Any) -> Non
     slow_sink(480_000, security)
 
 
+def test_what_waits_for_a_slow_sink_costs_its_octets() -> None:
+    """Two octets a packet cost no more memory than a few large ones: what has arrived is put together."""
+
+    async def use() -> None:
+        transport = transport_module.AsyncTransport("pop.example.com")
+        octets = 1_000_000
+        packet = b"ab"
+        tracemalloc.start()
+        for _ in range(octets // 2):
+            transport.data_received(packet[:1] + packet[1:])
+        data = transport.take()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert data == packet * (octets // 2)
+        assert most < 2.5 * octets
+
+    asyncio.run(use())
+
+
 def test_an_idle_session_takes_in_little() -> None:
     """A server that sends without being asked fills a bounded buffer, and the next command finds it out of step."""
     go = threading.Event()
@@ -511,7 +531,7 @@ def test_an_idle_session_takes_in_little() -> None:
         go.set()
         await until(lambda: transport._paused)
         await asyncio.sleep(0.05)
-        assert transport._octets < transport_module._HIGH + 600_000
+        assert transport._arrived.octets < transport_module._HIGH + 600_000
         with pytest.raises(ProtocolError):
             await pop.dele(1)
         await dead(pop)

@@ -7,6 +7,7 @@ decisions 4, 5, 6, 9 and 11.
 import io
 import poplib
 import random
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -488,9 +489,27 @@ def test_memory_of_an_endless_listing_line_is_bounded() -> None:
     """A listing that never ends its line is stopped after `Limits.status_line` octets, not after `Limits.message`."""
     protocol = ready([commands.uidl()])
     events(protocol, [b"+OK\r\n1 ", *[b"x" * 100] * 81])
-    assert len(b"".join(protocol._pieces)) <= 8192
+    assert protocol._pieces.octets <= 8192
     with pytest.raises(LimitExceeded):
         events(protocol, [b"x" * 100])
+
+
+def test_memory_of_a_body_whatever_the_packets() -> None:
+    """A message or listing takes three times its octets at most until it is read, however the server cuts it."""
+    body = b"".join([b"%d %070d\r\n" % (number, number) for number in range(1, 6000)])
+    kinds = [(commands.retr(1), body), (commands.top(1, 9), body), (commands.list(), body), (commands.uidl(), body)]
+    for command, sent in kinds:
+        for size in (1, 2, 16, 1000, 16_384, 1 << 18):
+            with case(command.line, size):
+                wire = memoryview(b"+OK\r\n" + stuffed(sent))
+                protocol = ready([command])
+                tracemalloc.start()
+                found = events(protocol, (bytes(wire[at : at + size]) for at in range(0, len(wire), size)))
+                most = tracemalloc.get_traced_memory()[1]
+                tracemalloc.stop()
+                assert isinstance(found[0], Reply)
+                assert found[0].body == sent
+                assert most < 3 * len(sent)
 
 
 # --- discarding --------------------------------------------------------------------------------------------------------
@@ -506,7 +525,7 @@ def test_discarding_keeps_nothing(size: int) -> None:
     found = events(protocol, [wire[i : i + size] for i in range(0, len(wire), size)])
     assert isinstance(found[-1], Reply)
     assert found[-1].octets == len(body)
-    assert not protocol._pieces
+    assert not protocol._pieces.octets
     protocol.discarding = False
     assert results(protocol, [b"+OK x\r\n"]) == ["x"]
 
@@ -515,10 +534,10 @@ def test_discarding_begins_in_the_middle_of_a_body() -> None:
     """What was kept so far of a body is let go when nobody wants it any more."""
     protocol = ready([commands.retr(1)])
     events(protocol, [b"+OK\r\nfirst half\r\n", b"more\r\n"])
-    assert protocol._pieces
+    assert protocol._pieces.octets
     protocol.discarding = True
     found = events(protocol, [b"second half\r\n.\r\n"])
-    assert not protocol._pieces
+    assert not protocol._pieces.octets
     assert isinstance(found[-1], Reply)
     assert found[-1].octets == len(b"first half\r\nmore\r\nsecond half\r\n")
 

@@ -467,7 +467,7 @@ def test_no_reply_of_a_proxy_raises_anything_else() -> None:
                 with pytest.raises((ConnectionLost, TLSError)) as caught:
                     Connection("pop.invalid", proxy=url, timeout=GENEROUS).open()
                 with pytest.raises((ConnectionLost, TLSError)) as caught_async:
-                    asyncio.run(aio_stat("pop.invalid", 995, proxy=url))
+                    asyncio.run(async_stat("pop.invalid", 995, proxy=url))
                 assert HIDDEN not in f"{caught.value!r}{caught_async.value!r}"
 
 
@@ -509,7 +509,7 @@ def test_a_reply_of_http_may_come_in_pieces() -> None:
         url, context = f"http://127.0.0.1:{port}", server.client_context()
         with Connection("localhost", server.port, proxy=url, ssl_context=context, timeout=GENEROUS) as pop:
             pop.login("me", "secret")
-        assert asyncio.run(aio_stat("localhost", server.port, proxy=url, ssl_context=context)) == 1
+        assert asyncio.run(async_stat("localhost", server.port, proxy=url, ssl_context=context)) == 1
 
 
 @pytest.mark.parametrize("url", [b"socks5://h:1", 1080])

@@ -241,7 +241,7 @@ def test_what_is_left_is_dropped_up_to_the_window() -> None:
     batch.abandoned = True
     single = session.single(commands.noop())
     feed(session, single, b"+OK\r\n", *[b"x" * 1000] * 9)
-    assert not session.protocol._pieces
+    assert not session.protocol._pieces.octets
     with pytest.raises(ConnectionLost, match=r"Limits\.window"):
         feed(session, single, *[b"x" * 1000] * 2)
     with pytest.raises(ConnectionLost):

@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -18,9 +19,9 @@ import trustme
 from pymailbox import poplib
 from pymailbox.pop3.limits import Limits
 from tests.conversations import case
-from tests.poplib.script import Scripted, client
+from tests.poplib.script import Scripted, client, outcomes
 from tests.replay import WatchedClock
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, Clock, assert_linear
 
 HELLO = b"+OK hello <1896.697170952@pop.example.com>\r\n"
 OK = b"+OK\r\n"
@@ -317,33 +318,84 @@ def test_a_timeout_is_the_sockets_own(scripted: Callable[..., Any]) -> None:
     pop.sock.settimeout(0.1)
     with pytest.raises(TimeoutError):
         pop.noop()
-    with pytest.raises(poplib.error_proto):
-        pop.noop()
+    for call in (pop.noop, pop.stat, pop.quit):
+        with pytest.raises(OSError, match="timed out") as caught:
+            call()
+        assert not isinstance(caught.value, poplib.error_proto)
     with pytest.raises(ValueError, match="timeout=0"):
         poplib.POP3("127.0.0.1", 1, timeout=0)
 
 
-def test_dripping_ends() -> None:
-    """A server that sends an octet now and then is given up too: fewer than 100 a second over one timeout."""
+def dripping(begun: bytes, line: bytes, call: Callable[[Any], object], kind: type = poplib.POP3) -> None:
+    """Drip the rest of a reply, an octet each second by the client's clock; assert that the client gives up in time."""
     clock = WatchedClock()
-    begun = clock.now
+    begun_at = clock.now
 
     def serve(connection: socket.socket) -> None:
         connection.sendall(HELLO)
         connection.recv(100)
+        connection.sendall(begun)
         with contextlib.suppress(OSError):
-            for _ in range(100):
-                before = clock.readings  # a client that blocks reads the clock when it has something, and only then
-                connection.sendall(b"+")
+            for octet in line * 200:
+                before = clock.readings  # the clock is read before each wait, and when something has come
+                connection.sendall(bytes([octet]))
                 if not clock.seen(connection, before):
                     return
                 clock.advance(1)
 
-    with served(serve) as port, poplib.POP3("127.0.0.1", port, timeout=GENEROUS) as pop:
+    with served(serve) as port, kind("127.0.0.1", port, timeout=GENEROUS) as pop:
         pop.file._clock = clock
         with pytest.raises(TimeoutError, match="minimum_rate"):
-            pop.noop()
-        assert GENEROUS <= clock.now - begun <= GENEROUS + 2
+            call(pop)
+        assert GENEROUS <= clock.now - begun_at <= 2 * GENEROUS + 3
+        with pytest.raises(OSError, match="too slow") as caught:
+            pop.quit()
+        assert not isinstance(caught.value, poplib.error_proto)
+
+
+class LineByLine(poplib.POP3):
+    """A subclass that reads each line itself."""
+
+    def _getline(self) -> tuple[bytes, int]:
+        return super()._getline()
+
+
+def read_lines(pop: poplib.POP3) -> None:
+    """Read a mail line by line, as programs do that want no list."""
+    pop._shortcmd("RETR 1")
+    while pop._getline()[0] != b".":
+        pass
+
+
+def test_dripping_ends() -> None:
+    """A server that sends an octet now and then is given up too: fewer than 100 a second over one timeout.
+
+    It does not help it to end lines meanwhile, nor that the program reads line by line.
+    """
+    cases: list[tuple[str, bytes, bytes, Callable[[Any], object], type]] = [
+        ("status", b"", b"+", lambda pop: pop.noop(), poplib.POP3),
+        ("lines", OK, b"slow body\r\n", lambda pop: pop.retr(1), poplib.POP3),
+        ("one line", OK, b"x", lambda pop: pop.retr(1), poplib.POP3),
+        ("empty lines", OK, b"\r\n", lambda pop: pop.top(1, 0), poplib.POP3),
+        ("listing", OK, b"1 2\r\n", lambda pop: pop.list(), poplib.POP3),
+        ("uids", OK, b"1 a\r\n", lambda pop: pop.uidl(), poplib.POP3),
+        ("a subclass", OK, b"a\r\n", lambda pop: pop.retr(1), LineByLine),
+        ("by hand", OK, b"\r\n", read_lines, poplib.POP3),
+        ("the file", OK, b"a\r\n", lambda pop: (pop._shortcmd("RETR 1"), list(pop.file)), poplib.POP3),
+    ]
+    for name, begun, line, call, kind in cases:
+        with case(name):
+            dripping(begun, line, call, kind)
+
+
+def test_time_between_calls_does_not_count(scripted: Callable[..., Any]) -> None:
+    """A program may take its time over each line of a mail: the clock runs while the server is waited for."""
+    pop = scripted(OK + b"x\r\n" * 20 + b".\r\n", OK, sizes=(3,))
+    clock = pop.file._clock = Clock()
+    pop._shortcmd("RETR 1")
+    while pop._getline()[0] != b".":
+        clock.advance(1000)
+    assert pop.noop() == b"+OK"
 
 
 def test_a_message_is_bounded() -> None:
@@ -353,6 +405,110 @@ def test_a_message_is_bounded() -> None:
         pop.file.protocol.limits = Limits(message=2000)
         with pytest.raises(poplib.error_proto, match=r"POP3.limits.message"):
             pop.retr(1)
+
+
+def short_lines(octets: int) -> Iterator[tuple[str, bytes]]:
+    """Yield bodies of so many octets, of lines as short as they can be."""
+    for line in (
+        b"\n",
+        b"\r\n",
+        b"a\n",
+        b"ab\n",
+        b"ab\r\n",
+        b"abcd\r\n",
+        b"0123456789abcdefg\r\n",
+        b"x" * 76 + b"\r\n",
+    ):
+        first = b"first\r\n" if line.endswith(b"\r\n") else b"first\n"
+        yield repr(line), first + line * ((octets - len(first)) // len(line))
+
+
+def test_memory_of_a_list_of_lines_is_bounded() -> None:
+    """However short its lines, a mail or listing takes five times `limits.message` at most, or is error_proto."""
+    most = 1_000_000
+
+    class Small(poplib.POP3):
+        limits = Limits(message=most)
+
+    class SmallByLine(LineByLine):
+        limits = Limits(message=most)
+
+    calls: list[tuple[type, Callable[[Any], object]]] = [
+        (Small, lambda pop: pop.retr(1)),
+        (Small, lambda pop: pop.uidl()),
+        (SmallByLine, lambda pop: pop.retr(1)),
+    ]
+    for number, (kind, call) in enumerate(calls):
+        for name, body in short_lines(most - 10):
+            with case(number, name):
+                reply = OK + body + b"\r\n.\r\n"
+
+                def serve(connection: socket.socket, reply: bytes = reply) -> None:
+                    connection.sendall(HELLO)
+                    connection.recv(100)
+                    with contextlib.suppress(OSError):
+                        connection.sendall(reply)
+
+                with served(serve) as port, kind("127.0.0.1", port, timeout=GENEROUS) as pop:
+                    tracemalloc.start()
+                    try:
+                        result = call(pop)
+                    except poplib.error_proto as error:
+                        result = error
+                    most_taken = tracemalloc.get_traced_memory()[1]
+                    tracemalloc.stop()
+                    assert most_taken < 5 * most
+                    honest = len(body.split(b"\n")[1]) >= 18
+                    assert isinstance(result, tuple) == honest, "a mail of 19 octets a line is given"
+
+
+def test_a_long_line_read_by_itself_costs_its_length_once() -> None:
+    """A line that arrives in many pieces is put together once, also when a program asks for that line alone."""
+
+    def prepare(n: int) -> Callable[[], object]:
+        pop = client(poplib, [HELLO])
+        pieces = iter([b"x" * 100] * n + [b"\r\n"])
+        pop.file._receive = lambda _: next(pieces)
+
+        def read() -> None:
+            with closing(pop), closing(pop.scripted):
+                assert pop._getline() == (b"x" * 100 * n, 100 * n + 2)
+
+        return read
+
+    assert_linear(prepare, 2_000)
+
+
+# --- line ends ------------------------------------------------------------------------------------------------
+
+
+def test_top_of_stored_lines() -> None:
+    """A TOP body in bare LFs, ended by LF . CRLF under CRLF status lines, is read as the standard library reads it."""
+    bodies = [
+        b"From: a\nSubject: b\n\n",
+        b"\n",
+        b"",
+        b"..\n...\n..x\n",
+        b"a\n\nbody\r\nmixed\n",
+        b"a\r\n\r\nas it should be\r\n",
+        b"x" * 1000 + b"\n" + b"y" * 1000 + b"\n",
+    ]
+    for body in bodies:
+        for end in (b".\r\n", b".\n"):
+            if end == b".\n" and b"\r" in body:
+                continue
+            replies = [HELLO, OK + body + end, b"+OK 1 2\r\n", OK]
+            calls = [("top", 1, 0), ("stat",), ("quit",)]
+            for size in (1, 2, 3, 7, 1 << 20):
+                with case(body, end, size):
+                    assert outcomes(poplib, replies, calls, [size]) == outcomes(standard, replies, calls)
+
+
+def test_a_message_ends_as_the_rfc_says() -> None:
+    """What is kept is not TOP's: a bare LF before a dot does not end a message under CRLF status lines."""
+    replies = [HELLO, OK + b"x\n.\r\ny\r\n.\r\n", OK]
+    found = outcomes(poplib, replies, [("retr", 1), ("quit",)])
+    assert found[1:] == [("value", (b"+OK", [b"x", b".", b"y"], 8)), ("value", b"+OK")]
 
 
 # --- secrets --------------------------------------------------------------------------------------------------

@@ -150,7 +150,7 @@ def test_a_very_long_line_costs_its_length_once() -> None:
 def test_lines_one_at_a_time() -> None:
     """Lines by a subclass's own `_getline`: up to the dot, one leading dot stripped and not counted."""
     given_lines = iter([(b"a", 3), (b"..b", 5), (b".c", 4), (b".", 3)])
-    assert lines_by(lambda: next(given_lines)) == ([b"a", b".b", b"c"], 10)
+    assert lines_by(lambda: next(given_lines), lambda *_: None) == ([b"a", b".b", b"c"], 10)
 
 
 def test_what_is_no_source() -> None:
