@@ -57,7 +57,7 @@ class Select:
             found = select.select(readers, writers, others, min(timeout, 0.01))
             if any(found) or time.monotonic() >= deadline:
                 return found
-            if any(pop._transport and pop._transport._octets for pop in self._connections()):
+            if any(pop._transport and pop._transport._arrived.octets for pop in self._connections()):
                 return readers, [], []
 
 
