@@ -91,7 +91,7 @@ class DiagnosisRun:
     # --- arriving -----------------------------------------------------------------------------------------
 
     def _connection(self, **changes: Any) -> Connection:
-        settings = evolve(self.mailbox._settings, **({"capa": self._may_ask_capa} | changes))
+        settings = evolve(self.mailbox._settings, **({"capa": self._may_ask_capa, "try_tls": False} | changes))
         if self._pipelining_broke:
             settings = evolve(settings, pipelining=False)
         connection = Connection.from_settings(settings)

@@ -107,7 +107,7 @@ class AbstractConnection:
             security=settings.security,
         )
         #: Whether the port may still turn out to expect TLS; the caller's own socket cannot be made once more to try.
-        self._unproven = settings.security != "tls" and settings.sock is None
+        self._unproven = settings.try_tls and settings.security != "tls" and settings.sock is None
         self._owner: dict[str, object] = {}  # who uses the session now; `setdefault` is atomic
 
     def _tls_context(self) -> "ssl.SSLContext":
