@@ -91,10 +91,11 @@ class DiagnosisRun:
     # --- arriving -----------------------------------------------------------------------------------------
 
     def _connection(self, **changes: Any) -> Connection:
-        settings = evolve(self.mailbox._settings, **({"capa": self._may_ask_capa, "try_tls": False} | changes))
+        settings = evolve(self.mailbox._settings, **({"capa": self._may_ask_capa} | changes))
         if self._pipelining_broke:
             settings = evolve(settings, pipelining=False)
         connection = Connection.from_settings(settings)
+        connection.tries_tls = False  # `_look_closer` does, and says more
         self._findings.sessions.append(connection.session)
         return connection
 

@@ -85,6 +85,4 @@ class ConnectionSettings:
     source_address: tuple[str, int] | None = field(default=None, validator=_check_source)
     #: Connected already; a session can be had once only.
     sock: "socket.socket | None" = field(default=None, repr=False, validator=_check_socket)
-    #: Whether a port that does not greet is tried for TLS, on a connection of its own.
-    try_tls: bool = True
     clock: Clock = field(default=time.monotonic, repr=False)
