@@ -108,6 +108,7 @@ class DiagnosisRun:
             settings = evolve(settings, pipelining=False)
         connection = Connection.from_settings(settings)
         self._connections.append(connection)
+        connection.tries_tls = False  # `_look_closer` does, and says more
         self._findings.sessions.append(connection.session)
         return connection
 

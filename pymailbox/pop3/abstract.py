@@ -106,8 +106,9 @@ class AbstractConnection:
             may_reconnect=settings.sock is None,
             security=settings.security,
         )
-        #: Whether the port may still turn out to expect TLS; the caller's own socket cannot be made once more to try.
-        self._unproven = settings.security != "tls" and settings.sock is None
+        #: Whether the port, while it does not greet, is to be tried for TLS on a connection of its own: once, and never
+        #: with the caller's own socket, which cannot be made again.
+        self.tries_tls = settings.security != "tls" and settings.sock is None
         self._owner: dict[str, object] = {}  # who uses the session now; `setdefault` is atomic
 
     def _tls_context(self) -> "ssl.SSLContext":
@@ -130,11 +131,11 @@ class AbstractConnection:
         def left() -> float | None:
             now, command = self._clock(), protocol.awaiting
             seconds = reply_timeout.left(now, command, midway=protocol.midway)
-            if not self._unproven or command != "greeting" or protocol.pending:
+            if not self.tries_tls or command != "greeting" or protocol.pending:
                 return seconds
             patience = reply_timeout.silence_left(now, self._first_silence)
             if patience <= 0:
-                self._unproven = False
+                self.tries_tls = False
                 raise FirstSilence
             return patience if seconds is None else min(seconds, patience)
 

@@ -5,6 +5,7 @@ It connects, reads, writes, starts TLS, closes and keeps deadlines. What to say 
 """
 
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -55,7 +56,8 @@ class Driver(AbstractConnection):
         """Whether the port answers TLS, on a connection of its own: what is silent may be slow, and is left alone."""
         from pymailbox.pop3.tls import client_hello, is_tls
 
-        left = until(self._first_silence, "no answer to TLS", self._clock)
+        # By the clock of the machine: TLS is answered at once or not at all, whatever moves the session's clock.
+        left = until(min(self._first_silence, 2.0), "no answer to TLS", time.monotonic)
         probe: Transport | None = None
         try:
             probe = Transport(self._dial(left), self.host)
