@@ -2,6 +2,7 @@
 
     mailbags       what is in the mailboxes, the same on every run
     memory_server  a process that answers POP3 from memory
+    delay_line     a process that makes the way to it 50 ms long
     floor          the least a Python client can do: the measure of everything else
     standard       poplib and the email package doing the same work
     ours           pymailbox doing the same work: Mailbox, AsyncMailbox, Connection

@@ -20,7 +20,6 @@ from typing import NamedTuple, Self
 
 import trustme
 
-from pymailbox.testing import Proxy
 from tests import ROOT
 from tests.benchmarks.mailbags import shape
 from tests.benchmarks.memory_server import PASSWORD
@@ -121,7 +120,8 @@ class Stage:
             command = [sys.executable, "-m", "tests.benchmarks.memory_server", "quick" if self.quick else "full"]
             command += [str(certificate), *dict.fromkeys(work.mailbag for work in WORKS)]
             self.ports = stack.enter_context(serving(command))
-            self.ports["far"] = stack.enter_context(Proxy(HOST, self.ports["plain"], latency=DELAY)).port
+            line = [sys.executable, "-m", "tests.benchmarks.delay_line", str(DELAY), str(self.ports["plain"])]
+            self.ports |= stack.enter_context(serving(line))
             self.stack = stack.pop_all()
         return self
 
