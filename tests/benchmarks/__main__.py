@@ -26,8 +26,10 @@ def main() -> None:
     if options.write_docs:
         page = ROOT / "docs" / "performance.md"
         before, begin, rest = page.read_text(encoding="utf-8").partition("<!-- measured: begin -->\n")
-        _, end, after = rest.partition("\n<!-- measured: end -->")
-        page.write_text(before + begin + text + end + after, encoding="utf-8")
+        _, end, after = rest.partition("<!-- measured: end -->")
+        if not begin or not end:
+            raise ValueError(f"{page.name} has no markers for the table")
+        page.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
         (ROOT / "docs" / "performance.svg").write_text(chart(results, WORKS), encoding="utf-8")
 
 
