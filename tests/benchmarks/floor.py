@@ -8,8 +8,6 @@ be faster than this in its own language; the benchmark says how close it stays.
 A case is a generator: it yields None once it is logged in, then its results, and ends after QUIT was answered.
 """
 
-from __future__ import annotations
-
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -19,14 +17,14 @@ from email.utils import parseaddr, parsedate_to_datetime
 
 from tests.benchmarks.service import Service
 
-__all__ = ["bodies", "deletions", "headers", "listings", "stream", "triples"]
+__all__ = ["bodies", "headers", "stream"]
 
 CRLF_DOT = re.compile(rb"\r\n\.")
 BUFFER = 256 * 1024
 BUFFER_TLS = 64 * 1024  # a read returns one record of 16 KB at most
 
 
-class Wire:
+class Client:
     """A connection that is logged in; replies are read in the order of the commands."""
 
     def __init__(self, service: Service) -> None:
@@ -50,7 +48,7 @@ class Wire:
         self.sock.close()
 
     def refill(self) -> None:
-        """Read more behind what is kept, moved to the front when the buffer is full."""
+        """Read more after what is kept, moved to the front when the buffer is full."""
         if self.start == self.end:
             self.start = self.end = 0
         elif self.end == len(self.buffer):
@@ -104,7 +102,7 @@ class Wire:
                 begin = scan = dot + 3
             else:
                 after = end + 1
-            if after > end:  # it goes on behind what has been read
+            if after > end:  # it goes on after what has been read
                 keep = match.start() if match else max(end - 2, scan)
                 if keep > begin:
                     pieces.append(view[begin:keep])
@@ -147,7 +145,7 @@ class Wire:
                 size += keep - begin
                 write(view[begin:keep])
                 begin = keep
-            # `begin` may stand two octets behind `keep`, when those are a CRLF handed on before
+            # `begin` may stand two octets after `keep`, when those are a CRLF handed on before
             ahead = begin - keep
             self.start = keep
             self.refill_from_front()
@@ -165,48 +163,39 @@ class Wire:
 
 def bodies(service: Service) -> Iterator[bytes | None]:
     """RETR every message."""
-    wire = Wire(service)
+    client = Client(service)
     yield None
-    wire.sock.sendall(b"".join([b"RETR %d\r\n" % number for number in service.numbers]))
-    yield from wire.replies(len(service.numbers))
-    wire.quit()
+    client.sock.sendall(b"".join([b"RETR %d\r\n" % number for number in service.numbers]))
+    yield from client.replies(len(service.numbers))
+    client.quit()
 
 
 def stream(service: Service) -> Iterator[int | None]:
     """RETR every message into a file object."""
-    wire = Wire(service)
+    client = Client(service)
     yield None
     with service.sink() as file:
-        wire.sock.sendall(b"".join([b"RETR %d\r\n" % number for number in service.numbers]))
+        client.sock.sendall(b"".join([b"RETR %d\r\n" % number for number in service.numbers]))
         for _ in service.numbers:
-            wire.lines(1)
-            yield wire.copy(file.write)
-    wire.quit()
+            client.lines(1)
+            yield client.copy(file.write)
+    client.quit()
 
 
-def headers(service: Service) -> Iterator[bytes | None]:
-    """TOP n 0 of every message, raw."""
-    wire = Wire(service)
-    yield None
-    wire.sock.sendall(b"".join([b"TOP %d 0\r\n" % number for number in service.numbers]))
-    yield from wire.replies(len(service.numbers))
-    wire.quit()
-
-
-def triples(service: Service) -> Iterator[list[tuple[str, str, datetime]] | None]:
+def headers(service: Service) -> Iterator[list[tuple[str, str, datetime]] | None]:
     """TOP n 0 of every message; subject, address of the sender and date decoded."""
-    wire = Wire(service)
+    client = Client(service)
     yield None
-    wire.sock.sendall(b"".join([b"TOP %d 0\r\n" % number for number in service.numbers]))
+    client.sock.sendall(b"".join([b"TOP %d 0\r\n" % number for number in service.numbers]))
     yield [
         (
             decoded(field(raw, b"\r\nSubject: ")),
             parseaddr(field(raw, b"\r\nFrom: "))[1],
             parsedate_to_datetime(field(raw, b"\r\nDate: ")),
         )
-        for raw in wire.replies(len(service.numbers))
+        for raw in client.replies(len(service.numbers))
     ]
-    wire.quit()
+    client.quit()
 
 
 def field(raw: bytes, name: bytes) -> str:
@@ -217,26 +206,3 @@ def field(raw: bytes, name: bytes) -> str:
 
 def decoded(value: str) -> str:
     return str(make_header(decode_header(value))) if "=?" in value else value
-
-
-def listings(service: Service) -> Iterator[dict[int, object] | None]:
-    """LIST and UIDL into dictionaries."""
-    wire = Wire(service)
-    yield None
-    wire.sock.sendall(b"LIST\r\nUIDL\r\n")
-    sizes, uids = wire.replies(2)
-    words = sizes.split()
-    yield dict(zip(map(int, words[::2]), map(int, words[1::2]), strict=True))
-    texts = uids.decode("ascii").split()
-    yield dict(zip(map(int, texts[::2]), texts[1::2], strict=True))
-    wire.quit()
-
-
-def deletions(service: Service) -> Iterator[list[int] | None]:
-    """DELE every message."""
-    wire = Wire(service)
-    yield None
-    wire.sock.sendall(b"".join([b"DELE %d\r\n" % number for number in service.numbers]))
-    wire.lines(len(service.numbers))
-    yield list(service.numbers)
-    wire.quit()

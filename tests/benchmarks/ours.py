@@ -1,87 +1,119 @@
-"""pymailbox's Mailbox doing the same work, written as its users write it. A case is a generator, as in `floor`."""
+"""pymailbox doing the same work, written as its users write it. A case is a generator, as in `floor`.
 
-from __future__ import annotations
+What the coroutines read is added up inside them: handing every message out of the event loop would cost more than
+reading it.
+"""
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
-from pymailbox import Mailbox
+from pymailbox import AsyncMailbox, Headers, Mailbox
+from pymailbox.pop3 import Connection, commands
 from tests.benchmarks.service import Service
 
-__all__ = [
-    "bodies",
-    "deletions",
-    "headers",
-    "sizes",
-    "stream",
-    "triples",
-    "uids",
-]
+T = TypeVar("T")
+Triples = list[tuple[object, ...]]
+
+
+def options(service: Service) -> dict[str, Any]:
+    return {
+        "port": service.port,
+        "security": "tls" if service.certificate else "none",
+        "ssl_context": service.context(),
+    }
 
 
 def mailbox(service: Service) -> Mailbox:
-    return Mailbox(
-        service.host,
-        service.user,
-        service.password,
-        port=service.port,
-        security="tls" if service.certificate else "none",
-        ssl_context=service.context(),
-    )
+    return Mailbox(service.host, service.user, service.password, **options(service))
 
 
-def bodies(service: Service) -> Iterator[bytes | None]:
-    """RETR every message with `fetch()`."""
+def mailbox_bodies(service: Service) -> Iterator[bytes | None]:
     with mailbox(service) as inbox:
         yield None
-        everything = service.count == len(inbox)
-        for message in inbox.fetch(None if everything else inbox[: service.count]):
+        for message in inbox.fetch():
             yield message.raw
 
 
-def stream(service: Service) -> Iterator[int | None]:
-    """RETR every message into a file object with `write_to`."""
+def mailbox_stream(service: Service) -> Iterator[int | None]:
     with mailbox(service) as inbox:
         yield None
         with service.sink() as file:
-            for message in inbox[: service.count]:
+            for message in inbox:
                 yield message.write_to(file)
 
 
-def headers(service: Service) -> Iterator[tuple[bytes, ...] | None]:
-    """TOP n 0 of every message, read ahead by the mailbox; one raw field of each."""
+def mailbox_headers(service: Service) -> Iterator[Triples | None]:
     with mailbox(service) as inbox:
         yield None
-        for message in inbox[: service.count]:
-            yield message.headers.raw("Message-ID")
+        yield [(m.subject, m.from_, m.date) for m in inbox]
 
 
-def triples(service: Service) -> Iterator[list[tuple[object, ...]] | None]:
-    """The list of subject, sender and date, as everybody writes it."""
-    with mailbox(service) as inbox:
+def over_asyncio(service: Service, work: Callable[[AsyncMailbox], Awaitable[T]]) -> Iterator[T | None]:
+    with asyncio.Runner() as runner:
+        inbox = AsyncMailbox(service.host, service.user, service.password, **options(service))
+        runner.run(inbox.open())
         yield None
-        messages = inbox if service.count == len(inbox) else inbox[: service.count]
-        yield [(m.subject, m.from_, m.date) for m in messages]
+        yield runner.run(work(inbox))  # type: ignore[arg-type]  # every work is a coroutine
+        runner.run(inbox.close())
 
 
-def uids(service: Service) -> Iterator[object]:
-    """`inbox.uids` and the sizes of all messages: one UIDL and one LIST."""
-    with mailbox(service) as inbox:
+def async_bodies(service: Service) -> Iterator[int | None]:
+    async def work(inbox: AsyncMailbox) -> int:
+        size = 0
+        async for message in inbox.fetch():
+            size += len(await message.raw())
+        return size
+
+    return over_asyncio(service, work)
+
+
+def async_stream(service: Service) -> Iterator[int | None]:
+    async def work(inbox: AsyncMailbox) -> int:
+        with service.sink() as file:
+            return sum([await message.write_to(file) async for message in inbox])
+
+    return over_asyncio(service, work)
+
+
+def async_headers(service: Service) -> Iterator[Triples | None]:
+    async def work(inbox: AsyncMailbox) -> Triples:
+        return [(await m.subject(), await m.from_(), await m.date()) async for m in inbox]
+
+    return over_asyncio(service, work)
+
+
+@contextlib.contextmanager
+def connection(service: Service) -> Iterator[Connection]:
+    with Connection(service.host, **options(service)) as pop:
+        pop.login(service.user, service.password)
+        yield pop
+        pop.quit()
+
+
+def connection_bodies(service: Service) -> Iterator[bytes | None]:
+    with connection(service) as pop:
         yield None
-        yield inbox.uids
-        yield [inbox[0].size]
+        for raw in pop.pipeline(commands.retr(number) for number in service.numbers):
+            assert isinstance(raw, bytes)
+            yield raw
 
 
-def sizes(service: Service) -> Iterator[object]:
-    """`inbox.uids`, and `size` read from every message."""
-    with mailbox(service) as inbox:
+def connection_stream(service: Service) -> Iterator[int | None]:
+    with connection(service) as pop:
         yield None
-        yield inbox.uids
-        yield [message.size for message in inbox]
+        with service.sink() as file:
+            for number in service.numbers:
+                yield pop.retr(number, sink=file.write)
 
 
-def deletions(service: Service) -> Iterator[list[int] | None]:
-    """DELE every message with `inbox.delete`."""
-    with mailbox(service) as inbox:
+def connection_headers(service: Service) -> Iterator[Triples | None]:
+    with connection(service) as pop:
         yield None
-        inbox.delete(inbox[: service.count])
-        yield [message.number for message in inbox.deleted]
+        triples: Triples = []
+        for raw in pop.pipeline(commands.top(number, 0) for number in service.numbers):
+            assert isinstance(raw, bytes)
+            headers = Headers.from_bytes(raw)
+            triples.append((headers.subject, headers.from_, headers.date))
+        yield triples

@@ -1,4 +1,4 @@
-"""Where a case finds its server, what it is to read, and where to put what it streams."""
+"""Where a client finds its server, what it is to read, and where to put what it streams."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ __all__ = ["Service"]
 
 
 class Service(NamedTuple):
-    """A mailbox on a server: `count` messages of it, from the first, are the work.
+    """A mailbox on a server: its first `count` messages are the work.
 
-    `certificate` is the file of the private CA, empty where the wire is plain; `sink_path` is where streamed messages
-    go, one behind the other.
+    `certificate` is the file of the private CA, empty without TLS; `sink_path` is where streamed messages go.
     """
 
     host: str
@@ -37,7 +36,7 @@ class Service(NamedTuple):
         return Path(self.sink_path).open("ab")
 
     def context(self) -> ssl.SSLContext | None:
-        """Make the context that verifies the server, or None for a plain wire."""
+        """Make the context that verifies the server, or None without TLS."""
         if not self.certificate:
             return None
         import ssl

@@ -1,188 +1,104 @@
-"""The benchmarks measure right answers: every client returns the octets the mailbags hold. Nothing here is timed."""
+"""The benchmarks measure right answers: every client reads the octets the mailbags hold. Nothing here is timed."""
 
-from __future__ import annotations
-
+import contextlib
 import importlib
+import mailbox
+import shutil
+import subprocess
 from collections.abc import Iterator
-from datetime import datetime
-from itertools import product
 from pathlib import Path
 
 import pytest
 
-from pymailbox.testing import Server
-from tests.benchmarks import crowd, floor
-from tests.benchmarks.limits import LIMITS, judge
-from tests.benchmarks.mailbags import Mailbag, fill
-from tests.benchmarks.rounds import Measurement, Stage, Summary
+from tests.benchmarks import floor
+from tests.benchmarks.mailbags import fill
+from tests.benchmarks.report import chart, table
+from tests.benchmarks.rounds import CLIENTS, PROGRAMS, WORKS, Stage, Work, run_rounds
 from tests.benchmarks.service import Service
-from tests.benchmarks.works import MEMORY, TLS, WORKS, Work
 from tests.testing.by_hand import case
-
-CLIENTS = ["floor", "standard", "ours_connection", "ours"]
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    wanted = [work for work in WORKS if work.wire in (MEMORY, TLS)]
-    with Stage(wanted, quick=True) as stage:
+    with Stage(quick=True) as stage:
         yield stage
-
-
-@pytest.fixture(scope="module")
-def mailbags() -> dict[str, Mailbag]:
-    return {name: fill(name, quick=True) for name in "abcd"}
-
-
-def work(mailbag: str, wire: str) -> Work:
-    return Work("", "", mailbag, wire, None, {})
 
 
 def results(client: str, case: str, service: Service) -> list[object]:
     """Run a case to its end: None when it is logged in, then what it read."""
-    first, *rest = getattr(importlib.import_module(f"tests.benchmarks.{client}"), case)(service)
+    module, prefix = CLIENTS[client]
+    first, *rest = getattr(importlib.import_module(f"tests.benchmarks.{module}"), prefix + case)(service)
     assert first is None
     return rest
 
 
-def everything(mailbag: Mailbag) -> list[bytes]:
+def everything(work: Work) -> list[bytes]:
+    mailbag = fill(work.mailbag, quick=True)
     return [mailbag.raw(number) for number in range(1, len(mailbag) + 1)]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_bodies_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: str) -> None:
-    """Every message arrives to the octet and in order, dots unstuffed, plain and over TLS."""
-    for name, wire in product("abc", (MEMORY, TLS)):
-        with case("mailbag", name, "over", wire):
-            assert results(client, "bodies", stage.service(work(name, wire))) == everything(mailbags[name])
+def test_what_is_read_is_right(stage: Stage, tmp_path: Path, client: str) -> None:
+    """Bodies arrive to the octet and in order, in memory and in a file; the fields are those of the mail."""
+    for number, work in enumerate(WORKS):
+        with case(work.title, "by", client):
+            sink = tmp_path / str(number)
+            service = stage.service(work)._replace(sink_path=str(sink))
+            found = results(client, work.case, service)
+            if work.case == "headers":
+                (triples,) = found
+                fields = [(str(subject), getattr(sender, "email", sender), date) for subject, sender, date in triples]
+                assert [fields] == results("poplib", "headers", service)
+                continue
+            raws = everything(work)
+            if client == "AsyncMailbox":  # adds up what it reads
+                assert found == [sum(map(len, raws))]
+            else:
+                assert found == (raws if work.case == "bodies" else list(map(len, raws)))
+            if work.case == "stream":
+                assert sink.read_bytes() == b"".join(raws)
 
 
-@pytest.mark.parametrize("case", ["retr_standard", "retr"])
-def test_the_drop_in_counts_every_octet(stage: Stage, mailbags: dict[str, Mailbag], case: str) -> None:
-    """`poplib.retr` gives the octets of each message, in the standard library and in the drop-in."""
-    for name in "ac":
-        expected = [mailbags[name].size(number) for number in range(1, len(mailbags[name]) + 1)]
-        assert results("drop_in", case, stage.service(work(name, MEMORY))) == expected
-
-
-@pytest.mark.parametrize("wire", [MEMORY, TLS])
-@pytest.mark.parametrize("client", CLIENTS)
-def test_streams_are_exact(stage: Stage, mailbags: dict[str, Mailbag], tmp_path: Path, client: str, wire: str) -> None:
-    """What is streamed to a file is the mail, and the numbers returned are its octets."""
-    target = tmp_path / "stream"
-    service = stage.service(work("c", wire))._replace(sink_path=str(target))
-    expected = everything(mailbags["c"])
-    assert results(client, "stream", service) == [len(raw) for raw in expected]
-    assert target.read_bytes() == b"".join(expected)
-
-
-@pytest.mark.parametrize("client", ["floor", "standard", "ours_connection"])
-def test_headers_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: str) -> None:
-    """TOP n 0 gives the header and the empty line of every message."""
-    assert results(client, "headers", stage.service(work("a", MEMORY))) == mailbags["a"].headers
-
-
-def test_mailbox_headers_are_exact(stage: Stage, mailbags: dict[str, Mailbag]) -> None:
-    """The mailbox's headers, read ahead, are those of their message."""
-    expected = [
-        (next(line[12:] for line in header.split(b"\r\n") if line.startswith(b"Message-ID: ")),)
-        for header in mailbags["a"].headers
-    ]
-    found = results("ours", "headers", stage.service(work("a", MEMORY)))
-    assert [tuple(value.strip() for value in values) for values in found] == expected
-
-
-@pytest.mark.parametrize("case", ["uids", "sizes"])
-def test_mailbox_listings_are_exact(stage: Stage, mailbags: dict[str, Mailbag], case: str) -> None:
-    """`inbox.uids` and the sizes of messages are what UIDL and LIST say."""
-    mailbag = mailbags["d"]
-    numbers = range(1, len(mailbag) + 1)
-    uids, sizes = results("ours", case, stage.service(work("d", MEMORY)))
-    assert uids == tuple(mailbag.uid(number) for number in numbers)
-    assert sizes == [mailbag.size(number) for number in numbers][: len(sizes)]
-
-
-@pytest.mark.parametrize("client", ["floor", "standard", "ours_connection"])
-def test_listings_are_exact(stage: Stage, mailbags: dict[str, Mailbag], client: str) -> None:
-    """LIST and UIDL become dictionaries of sizes and of uids."""
-    mailbag = mailbags["d"]
-    numbers = range(1, len(mailbag) + 1)
-    expected = [
-        {number: mailbag.size(number) for number in numbers},
-        {number: mailbag.uid(number) for number in numbers},
-    ]
-    assert results(client, "listings", stage.service(work("d", MEMORY))) == expected
-
-
-@pytest.mark.parametrize("client", CLIENTS)
-def test_deletions_are_answered(stage: Stage, mailbags: dict[str, Mailbag], client: str) -> None:
-    """Every DELE is answered."""
-    assert results(client, "deletions", stage.service(work("a", MEMORY))) == [list(range(1, len(mailbags["a"]) + 1))]
-
-
-def triples(client: str, case: str, service: Service) -> list[tuple[str, str, datetime]]:
-    """Run a case of subject, sender and date; a sender that is a value becomes its address."""
-    (found,) = results(client, case, service)
-    return [(str(subject), getattr(sender, "email", sender), date) for subject, sender, date in found]
-
-
-@pytest.mark.parametrize(
-    ("client", "case"),
-    [("floor", "triples"), ("standard", "triples_modern"), ("ours", "triples")],
-)
-def test_triples_agree(stage: Stage, client: str, case: str) -> None:
-    """Subject, sender and date are what the standard library's old policy reads, encoded words and all."""
-    service = stage.service(work("a", MEMORY))
-    assert triples(client, case, service) == triples("standard", "triples_compat32", service)
+@pytest.mark.parametrize("link", ["plain", "tls"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_read_every_message(stage: Stage, tmp_path: Path, program: str, link: str) -> None:
+    """curl's files and mpop's mbox, which has other line ends, hold the mail."""
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    (work,) = (work for work in WORKS if (work.case, work.mailbag, work.link) == ("bodies", "small", link))
+    target = tmp_path / ("#1" if program == "curl" else "mbox")  # curl puts the number there
+    service = stage.service(work)._replace(sink_path=str(target))
+    subprocess.run(PROGRAMS[program](service, tmp_path), check=True)
+    raws = everything(work)
+    if program == "curl":
+        assert [(tmp_path / str(number)).read_bytes() for number in service.numbers] == raws
+    else:
+        with contextlib.closing(mailbox.mbox(target)) as mbox:
+            assert [mbox.get_bytes(key) for key in mbox.keys()] == [raw.replace(b"\r\n", b"\n") for raw in raws]  # noqa: SIM118
 
 
 @pytest.mark.parametrize("size", [67, 1009, 4096])
 def test_floor_does_not_depend_on_its_buffer(
-    stage: Stage, mailbags: dict[str, Mailbag], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """However a reply is cut, the floor reads the same octets: in memory and streamed."""
     monkeypatch.setattr(floor, "BUFFER", size)
+    work = Work("", "bodies", "small", "plain")
     target = tmp_path / "stream"
-    service = stage.service(work("a", MEMORY), 100)._replace(sink_path=str(target))
-    expected = everything(mailbags["a"])[:100]
+    service = stage.service(work)._replace(sink_path=str(target))
+    expected = everything(work)
     assert results("floor", "bodies", service) == expected
     assert results("floor", "stream", service) == [len(raw) for raw in expected]
     assert target.read_bytes() == b"".join(expected)
 
 
-def test_mailbags_are_what_they_say(mailbags: dict[str, Mailbag]) -> None:
-    """Headers of 1.4 KB, and about one line in fifty begins with a dot."""
-    assert 1300 < len(mailbags["a"].headers[0]) < 1600
-    lines = b"".join(everything(mailbags["b"])).split(b"\r\n")
-    assert 0.015 < sum(line.startswith(b".") for line in lines) / len(lines) < 0.025
-
-
-def test_every_limit_has_a_figure() -> None:
-    """Each limit finds its work and clients in the table of works: with all measured, all have a figure."""
-    measurement = Measurement(1.0, 1.0, 1.0, 1.0, 1, 1, 1, 1)
-    one = Summary(measurement, (measurement,))
-    verdicts = judge({(work.key, client): one for work in WORKS for client in work.runs})
-    assert len(verdicts) == len(LIMITS)
-    assert all(verdict.value is not None for verdict in verdicts)
-
-
-def test_async_cases_read_the_same(stage: Stage, mailbags: dict[str, Mailbag], tmp_path: Path) -> None:
-    """Over asyncio the same octets and fields are read; bodies come as their sum."""
-    for name in "abc":
-        expected = sum(map(len, everything(mailbags[name])))
-        assert results("ours_async", "bodies", stage.service(work(name, MEMORY))) == [expected]
-    target = tmp_path / "stream"
-    service = stage.service(work("c", TLS))._replace(sink_path=str(target))
-    assert results("ours_async", "stream", service) == [len(raw) for raw in everything(mailbags["c"])]
-    assert target.read_bytes() == b"".join(everything(mailbags["c"]))
-    service = stage.service(work("a", MEMORY))
-    assert results("ours_async", "triples", service) == results("ours", "triples", service)
-
-
-@pytest.mark.parametrize("case", ["threads", "gathered"])
-def test_the_crowd_is_read(case: str) -> None:
-    """Every account is read, by threads and by tasks."""
-    users = {f"{crowd.USER}{number}": "secret" for number in range(1, 8)}
-    with Server(crowd.MAILS, users=users) as server:
-        service = Service(server.host, server.port, crowd.USER, "secret", len(users))
-        assert results("crowd", case, service) == [len(crowd.MAILS)] * len(users)
+def test_a_round_of_every_client_fills_the_table_and_the_chart(stage: Stage) -> None:
+    """Each client that is installed runs in its own process, reads what the floor reads, and stands in both."""
+    works = [next(work for work in WORKS if work.link == link) for link in ("plain", "tls", "far")]
+    found = run_rounds(stage, works, 1, print)
+    cells = [line.split("|")[1:-1] for line in table(found, works).splitlines()[2:]]
+    drawn = chart(found, works)
+    assert [row[0].strip() for row in cells] == [work.title for work in works]
+    for work, row in zip(works, cells, strict=True):
+        assert work.title in drawn
+        assert "–" not in "".join(row[1:5]) + row[-1]

@@ -52,7 +52,9 @@ def test_apop() -> None:
             with Hand(server) as hand:
                 stamp = b"<" + hand.until().partition(b"<")[2].strip()
                 stamps.add(stamp)
-                assert hand.ask(b"APOP me " + hashlib.md5(stamp + password).hexdigest().encode()) == answer
+                digest = hashlib.md5(stamp + password).hexdigest().encode()
+                assert hand.ask(b"APOP nobody " + digest) == REFUSED
+                assert hand.ask(b"APOP me " + digest) == answer
     assert len(stamps) == 2
     with Server(MAILS) as server, Hand(server) as hand:
         assert b"<" not in hand.until()
@@ -120,6 +122,10 @@ def test_cram_md5() -> None:
                 seen.add(question)
                 digest = hmac.new(password, question, "md5").hexdigest().encode()
                 assert hand.ask(b64(b"me " + digest)) == answer
+            with Hand(server) as hand:
+                hand.until()
+                question = challenge(hand.ask(b"AUTH CRAM-MD5"))
+                assert hand.ask(b64(b"nobody " + hmac.new(password, question, "md5").hexdigest().encode())) == REFUSED
     assert len(seen) == 2
 
 

@@ -37,6 +37,19 @@ def test_it_changes_nothing(times: int) -> None:
         assert server.messages == MAILS[1:]
 
 
+def test_whoever_reads_late_gets_everything() -> None:
+    """A client that does not read for a while blocks the proxy, and neither loses an octet nor stops its own commands."""
+    mails = [bytes(range(256)) * 100_000 + b"\r\n"]  # more than the proxy keeps and the system holds
+    with Server(mails) as server, through(server) as proxy, Hand(proxy) as hand:
+        hand.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        hand.login()
+        hand.send(b"RETR 1", b"QUIT")
+        time.sleep(0.3)
+        assert len(hand.rest()) > len(mails[0])
+        settle(server)
+        assert server.sessions[0].commands[-1] == "QUIT"
+
+
 def test_faults_of_the_wire() -> None:
     """Cuts, stalls, drips and splits happen at the octet ordered, in the connection ordered."""
     faults = [
@@ -98,9 +111,11 @@ def test_it_closes_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_misuse_is_told() -> None:
-    """A proxy knows no commands, and has a port only while it is open."""
+    """A proxy knows no commands, has a port only while it is open, and is opened once."""
     for fault in (Fault.refuse("DELE"), Fault.cut(1, command="RETR")):
         with pytest.raises(ValueError, match="only octets"):
             Proxy("127.0.0.1", 1, faults=[fault])
     with pytest.raises(ValueError, match="not open"):
         _ = Proxy("127.0.0.1", 1).port
+    with Proxy("127.0.0.1", 1) as proxy, pytest.raises(ValueError, match="open already"):
+        proxy.open()

@@ -44,6 +44,27 @@ def test_quirks_combine() -> None:
         assert talk(server, b"QUIT").endswith(b"+OK bye\r\n")
 
 
+def test_a_quirk_changes_nothing_else() -> None:
+    """What is misuse, or switched off, is refused in the same words by a server with quirks that concern none of it."""
+    quirks = Quirk.ROUNDED_SIZES | Quirk.PLUS_ERR_ON_PASS | Quirk.PLAINTEXT_BEHIND_STLS
+    before = (b"STLS now", b"STLS", b"UTF8 now", b"USER", b"PASS secret", b"LANG xx")
+    after = [b"STAT 1", b"TOP 1", b"TOP 1 x", b"TOP 1 -1", b"CAPA x", b"RSET x", b"NOOP x", b"QUIT x"]
+    after += [
+        verb + number for verb in (b"RETR ", b"DELE ", b"LIST ", b"UIDL ") for number in (b"0", b"4", b"x", b"1 2")
+    ]
+    after += [b"TOP 4 0", b"DELE 1", b"DELE 1", b"RETR 1", b"TOP 1 0", b"UIDL 1", b"LIST 1", b"QUIT"]
+    cases: tuple[dict[str, Any], ...] = ({}, {"top": False, "uidl": False, "utf8": False, "lang": {}})
+    for options in cases:
+        with case(options):
+            answers = []
+            for given in (Quirk(0), quirks):
+                with Server(MAILS, quirks=given, **options) as server:
+                    answers.append(talk(server, *after, login=[*before, b"USER me", b"PASS secret"]))
+            assert answers[0] == answers[1]
+            # accepted are the login, one DELE and QUIT
+            assert answers[0].count(b"-ERR ") == len(before) + len(after) - 2
+
+
 def replies(quirk: Quirk, *lines: bytes, source: Any = MAILS, **options: Any) -> bytes:
     """What comes back to these commands after login, until the server closes."""
     with Server(source, quirks=quirk, **options) as server, Hand(server) as hand:
