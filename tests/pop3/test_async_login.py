@@ -9,7 +9,7 @@ import pytest
 import scramp.core
 
 from pymailbox import AsyncMailbox, Limits, OAuth2
-from pymailbox.errors import AuthenticationError, LimitExceeded
+from pymailbox.errors import AuthenticationError, LimitExceeded, MailboxError, NotSupported
 from pymailbox.pop3 import AsyncConnection, tls
 from pymailbox.testing import Server
 from tests.conftest import Servers
@@ -131,3 +131,17 @@ def test_scram_beyond_the_limit_ends_the_login() -> None:
 
     with Server(sasl=("SCRAM-SHA-256",)) as server:
         asyncio.run(main(server))
+
+
+def test_scram_refused_is_an_authentication_error_over_asyncio() -> None:
+    """At its first line and at its proof; seen: the work in a thread cleared the frames of the waiting coroutine."""
+
+    async def main(server: Server, password: str, auth: str) -> Exception:
+        mailbox = AsyncMailbox(server.host, "me", password, port=server.port, security="none", auth=auth)
+        with pytest.raises(MailboxError) as caught:
+            await mailbox.open()
+        return caught.value
+
+    with Server(sasl=("SCRAM-SHA-256",)) as server:
+        assert type(asyncio.run(main(server, "wrong", "SCRAM-SHA-256"))) is AuthenticationError
+        assert type(asyncio.run(main(server, "secret", "SCRAM-SHA-1"))) is NotSupported
