@@ -125,7 +125,7 @@ class AsyncDriver(AbstractConnection):
         result: Any = None
         failure: MailboxError | None = None
         while True:
-            if self.session.slow:
+            if self.session.slow and failure is None:  # a failure is met here: its frames are those of this coroutine
                 step, ended = await asyncio.to_thread(_next_step, flow, result, failure)
             else:
                 step, ended = _next_step(flow, result, failure)

@@ -39,12 +39,14 @@ def _read(
     odd: Callable[[bytes, Note], V | None],
 ) -> dict[int, V | None]:
     result: dict[int, V | None] = {}
+    highest = 0
     for slab in _slabs(body):
         numbers, values = _columns(slab, regular)
-        if values is not None and (not result or numbers[0] > next(reversed(result))):
+        if values is not None and numbers[0] > highest:
             result.update(zip(numbers, values, strict=True))
+            highest = numbers[-1]
         else:
-            _read_lines(slab, note, odd, result)
+            highest = max(highest, _read_lines(slab, note, odd, result))
     return result
 
 
@@ -90,8 +92,9 @@ def _regular_uids(cells: list[str]) -> list[str] | None:
     return None if "" in cells or not "".join(cells).isprintable() else cells
 
 
-def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None], result: dict[int, V | None]) -> None:
-    last = next(reversed(result), 0)
+def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None], result: dict[int, V | None]) -> int:
+    """Add the lines of a slab one by one; return the highest number among them."""
+    last, highest = next(reversed(result), 0), 0
     lines = slab.split(b"\n")
     if not lines[-1]:
         lines.pop()  # what follows the last line end
@@ -109,7 +112,7 @@ def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None],
             continue
         if number < last:
             note("UNORDERED_UIDL" if odd is _odd_uid else "UNORDERED_LIST", _shown(line))  # Q47
-        last = number
+        last, highest = number, max(highest, number)
         value = odd(words[1].rstrip(b"\r") if len(words) > 1 else b"", note)
         if len(words) > 1 and words[0] + b" " + words[1] not in line:
             note("SPACES_BEFORE_UID" if odd is _odd_uid else "LIST_BLANKS", _shown(line))  # Q34, Q40
@@ -117,6 +120,7 @@ def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None],
             note("NUMBER_TWICE_IN_LISTING", _shown(line))
             value = None
         result[number] = value
+    return highest
 
 
 def _odd_size(rest: bytes, note: Note) -> int | None:

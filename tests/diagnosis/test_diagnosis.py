@@ -516,7 +516,6 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, str]] = [
     ("the same with STLS", {"security": "starttls"}, {"ssl_context": None}, "TLS", "TLS handshake"),
     ("no TLS on this port", {}, {"scheme": "pops"}, "TLS", "TLS handshake"),
     ("a wrong password", {}, {"password": "wrong-one"}, "login", "login failed"),
-    ("no user", {}, {"user": ""}, "login", "login failed"),
     ("hangs up at login", {"faults": [Fault.cut(command="AUTH", nth=None)]}, {}, "login", "login failed"),
     ("a locked mailbox", {"faults": [Fault.replace("AUTH", None, reply=b"-ERR [IN-USE] x\r\n")]}, {}, "login", "login"),
     ("no password", {}, {"password": None}, None, "was not opened"),

@@ -764,3 +764,17 @@ def test_scram_beyond_the_limit_ends_the_login() -> None:
 
     with Server(sasl=("SCRAM-SHA-256",)) as server:
         asyncio.run(main(server))
+
+
+def test_scram_refused_is_an_authentication_error_over_asyncio() -> None:
+    """At its first line and at its proof; seen: the work in a thread cleared the frames of the waiting coroutine."""
+
+    async def main(server: Server, password: str, auth: str) -> Exception:
+        mailbox = AsyncMailbox(server.host, "me", password, port=server.port, security="none", auth=auth)
+        with pytest.raises(MailboxError) as caught:
+            await mailbox.open()
+        return caught.value
+
+    with Server(sasl=("SCRAM-SHA-256",)) as server:
+        assert type(asyncio.run(main(server, "wrong", "SCRAM-SHA-256"))) is AuthenticationError
+        assert type(asyncio.run(main(server, "secret", "SCRAM-SHA-1"))) is NotSupported

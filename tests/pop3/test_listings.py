@@ -79,6 +79,15 @@ def test_any_listing_reads_as_line_by_line(lines: list[bytes], newline: bytes, r
         listings._SLAB = kept
 
 
+def test_a_number_twice_across_slabs() -> None:
+    """A number that comes again behind a smaller one, in a slab that is regular by itself, has no value (Q47)."""
+    kept, listings._SLAB = listings._SLAB, 1
+    try:
+        assert read_sizes(b"2 9\r\n1 3\r\n2 14\r\n", Notes()) == {2: None, 1: 3}
+    finally:
+        listings._SLAB = kept
+
+
 def test_regular_listings() -> None:
     """A regular listing notes no quirk."""
     notes = Notes()
