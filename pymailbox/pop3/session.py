@@ -32,6 +32,11 @@ __all__ = ["Batch", "Session"]
 
 T = TypeVar("T")
 
+_PIPELINING = (
+    "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
+    " (pass pipelining=False for none from the start)"
+)
+
 
 @define(eq=False, repr=False)
 class Batch(Generic[T]):
@@ -426,11 +431,8 @@ class Session:
         if quirk is not None:
             protocol.note(quirk, f"{type(error).__name__} with several commands in flight")
             self.may_pipeline = False
-            if isinstance(error, MailboxError):
-                error.problem += (
-                    "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
-                    " (pass pipelining=False for none from the start)"
-                )
+            if isinstance(error, MailboxError) and _PIPELINING not in error.problem:
+                error.problem += _PIPELINING
                 error.args = (error.problem, *error.args[1:])
         protocol.fail(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
 

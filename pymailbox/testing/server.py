@@ -61,6 +61,7 @@ class Server:
     ...     with Mailbox.from_url(server.url, "secret") as inbox:
     ...         inbox[0].subject
     ...         inbox[0].delete()
+    ...     server.wait()
     ...     server.messages, server.sessions[0].ended
     'Hello'
     ((), 'QUIT')
