@@ -66,6 +66,7 @@ class PipelineProof:
     #: Message numbers marked in this session: LIST refuses those.
     marked: set[bytes] = field(factory=set, init=False)
     _known: deque[bytes] = field(factory=lambda: deque(maxlen=_CANDIDATES), init=False)  # proven to be there
+    _plain: bool = field(default=True, init=False)  # whether all that is held are bodies as LIST gave them
     _asked: bytes = field(default=b"", init=False)  # by the last checkpoint
 
     def sent(self, command: Command[Any]) -> None:
@@ -77,6 +78,7 @@ class PipelineProof:
 
     def hold(self, command: Command[Any], result: Any, octets: int) -> None:
         """Keep a result until it is proven; what is more than may be held is dropped."""
+        self._plain = False
         if self.held and octets and self.octets + octets > self.most:
             self.overflown = True
         if self.overflown and octets:
@@ -87,7 +89,12 @@ class PipelineProof:
 
     def hold_bodies(self, bodies: list[tuple[Command[Any], bytes]]) -> None:
         """Keep many bodies."""
-        octets = sum([len(body) for _, body in bodies])
+        octets = 0
+        for command, body in bodies:
+            size, listed = len(body), command.size
+            octets += size
+            if (listed != size and listed is not None) or body[:3] == b"+OK":
+                self._plain = False
         if self.octets + octets <= self.most:
             self.held.extend(bodies)
             self.octets += octets
@@ -131,7 +138,13 @@ class PipelineProof:
 
     def release(self) -> list[Any]:
         """Return the results that are proven, up to one that has to be asked for again."""
-        held, released, sizes_hold = self.held, [], self.sizes_hold
+        held, sizes_hold = self.held, self.sizes_hold
+        if self._plain:
+            plain = [result for _, result in held]
+            held.clear()
+            self.octets = 0
+            return plain
+        released = []
         while held:
             command, result = held[0]
             if result is None:
@@ -143,6 +156,7 @@ class PipelineProof:
                 self.octets -= octets
             held.popleft()
             released.append(result)
+        self._plain = not held
         return released
 
     def take(self) -> Any:
@@ -157,5 +171,5 @@ class PipelineProof:
         commands = [command for command, _ in self.held]
         self.held.clear()
         self.octets = 0
-        self.overflown = False
+        self.overflown, self._plain = False, True
         return commands

@@ -183,7 +183,7 @@ class Session:
             self._run = batch
         if unsent and not (together or proof.in_doubt):
             self._messages, self._unchecked, self._unchecked_octets = is_message(unsent[0]), 0, 0
-        messages = self._messages
+        messages, most = self._messages, self.limits.window // 4
         count, octets = self._room(batch)
         while unsent:
             command = unsent[0]
@@ -199,12 +199,17 @@ class Session:
                 return
             count, octets = count - 1, octets - expected
             if messages:
-                proof.in_doubt = proof.in_doubt or together
-                self._singly -= self._singly > 0
+                if together:
+                    proof.in_doubt = True
                 self._unchecked += 1
                 self._unchecked_octets += expected
-                if self._unchecked >= LONGEST_RUN or self._unchecked_octets >= self.limits.window // 4:
-                    count -= self._check()
+                if self._singly:
+                    self._singly -= 1
+                if self._unchecked >= LONGEST_RUN or self._unchecked_octets >= most:
+                    if self._check():
+                        count -= 1
+                    elif proof.in_doubt and proof.agreed:
+                        break  # there is nothing to ask about
             else:
                 proof.sent(command)
             together = True
@@ -216,6 +221,8 @@ class Session:
         count, octets = protocol.room()
         if self._singly:
             count = min(count, 1 - batch.pending)
+        elif proof.in_doubt and self._unchecked >= LONGEST_RUN:
+            count = 0
         elif self._messages and protocol.pipelining and not proof.agreed:
             count = min(count, FIRST_BURST - batch.pending)
         return count, octets - proof.octets
