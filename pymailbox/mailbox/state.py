@@ -19,7 +19,7 @@ __all__ = ["FIRST_AHEAD", "MailboxState", "MessageCache", "ReadAhead"]
 
 M = TypeVar("M")
 
-FIRST_AHEAD = 64  # headers read ahead once two reads in a row show a pattern; doubles as they are used
+FIRST_AHEAD = 128  # headers read ahead once two reads in a row show a pattern; doubles as they are used
 _ROOM = 1000  # references to messages that may be dead, some 100 octets each
 _MARGIN = 1000  # lines a listing may have beyond the count of STAT: mail may arrive in between (Q36)
 

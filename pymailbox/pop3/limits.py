@@ -58,9 +58,9 @@ class Limits:
     #: Octets a second, averaged over one `timeout`, below which a reply that does not end is given up.
     #: 100 is a tenth of the slowest modem that ever carried POP3.
     minimum_rate: int = field(default=100, validator=_positive)
-    #: Octets in flight while pipelining, and of replies held until they are proven, together. At 50 ms of round
-    #: trip 4 MiB sustain 80 MB/s. What is left in flight by an iteration that ends early is taken in and dropped
-    #: up to this.
+    #: Octets in flight while pipelining: commands sent plus replies expected; replies that are held until they are
+    #: proven may have as many. At 50 ms of round trip 4 MiB sustain 80 MB/s. What is left in flight by an iteration
+    #: that ends early is taken in and dropped up to this.
     window: int = field(default=4 * MEBI, validator=_positive)
     #: Octets of message bodies that a mailbox keeps for reading again; the last one is always kept. To read messages
     #: after the session, all their bodies have to fit.

@@ -36,6 +36,7 @@ __all__ = ["Protocol"]
 
 
 _FIRST_WINDOW = 64  # commands in flight at the start; doubles with each round trip of clean replies
+_PROVEN_WINDOW = 256  # once a pipeline is proven: what the window would have grown to meanwhile
 _LAST_WINDOW = 4096  # some 50 KB of unanswered commands; drivers read while they write, so this is no deadlock
 
 
@@ -137,6 +138,10 @@ class Protocol:
         if not self.pipelining or (self._queued or self._owed)[-1].verb.barrier:
             return 0, 0
         return self._window - waiting, self.limits.window - self._expected
+
+    def widen(self) -> None:
+        """Let more commands be in flight: the server has been seen to answer several in order."""
+        self._window = max(self._window, _PROVEN_WINDOW)
 
     @property
     def owed(self) -> int:

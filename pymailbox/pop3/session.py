@@ -32,6 +32,7 @@ __all__ = ["Batch", "Session"]
 
 T = TypeVar("T")
 
+_RUNS = 16  # between checkpoints at least, in a full window: what is held delays what could be sent
 _PIPELINING = (
     "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
     " (pass pipelining=False for none from the start)"
@@ -161,7 +162,7 @@ class Session:
         if not batch.pending:
             count = max(count, 1)
         unsent, commands = batch.unsent, batch.commands
-        octets -= self._proof.octets + sum(waiting.expected for waiting in unsent)
+        octets -= sum(waiting.expected for waiting in unsent)
         while len(unsent) < count and not batch.exhausted and (octets > 0 or not (unsent or batch.pending)):
             command: Command[Any] | None = next(commands, None)
             if command is None:
@@ -183,7 +184,7 @@ class Session:
             self._run = batch
         if unsent and not (together or proof.in_doubt):
             self._messages, self._unchecked, self._unchecked_octets = is_message(unsent[0]), 0, 0
-        messages, most = self._messages, self.limits.window // 4
+        messages, most = self._messages, self.limits.window // _RUNS
         count, octets = self._room(batch)
         while unsent:
             command = unsent[0]
@@ -225,7 +226,7 @@ class Session:
             count = 0
         elif self._messages and protocol.pipelining and not proof.agreed:
             count = min(count, FIRST_BURST - batch.pending)
-        return count, octets - proof.octets
+        return count, octets
 
     def _check(self, *, alone: bool = False) -> bool:
         """Queue a checkpoint for what is in doubt; in a pipeline only once the server has answered one alone."""
@@ -315,6 +316,8 @@ class Session:
         said = self._read(reply)
         self._listed = reply.text
         if said == reply.command.arguments:
+            if not self._proof.agreed:
+                self.protocol.widen()
             self._proof.prove(all_of_it=not self.protocol.owed)
             self._release(batch)
         elif self._alone and not isinstance(said, bytes):
