@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 from pymailbox.account import AsyncPassword
-from pymailbox.errors import CommitError, ConcurrentUse, MailboxError
+from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
 from pymailbox.mailbox.async_message import AsyncMessage
@@ -106,9 +106,9 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         except ConcurrentUse:
             self._opened = opened  # nothing was said: who uses the session goes on
             raise
-        except CommitError as error:
+        except (CommitError, ConnectionLost) as error:
             if not reopening:
-                self._may_reopen, self._in_doubt = True, error
+                self._may_reopen, self._in_doubt = True, error if isinstance(error, CommitError) else None
             await opened.connection.close()
             raise
         except BaseException:

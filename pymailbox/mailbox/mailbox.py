@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from pymailbox.account import Password
-from pymailbox.errors import CommitError, ConcurrentUse, MailboxError
+from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
 from pymailbox.mailbox.message import Message
@@ -93,9 +93,9 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         except ConcurrentUse:
             self._opened = opened  # nothing was said: who uses the session goes on
             raise
-        except CommitError as error:
+        except (CommitError, ConnectionLost) as error:
             if not reopening:
-                self._may_reopen, self._in_doubt = True, error
+                self._may_reopen, self._in_doubt = True, error if isinstance(error, CommitError) else None
             opened.connection.close()
             raise
         except BaseException:

@@ -245,11 +245,12 @@ class OpenMailbox(Generic[E, C]):
         while not order[0][1]:
             messages.append(self._unread(order.popleft()[0]))
         message = self.message(order.popleft()[0])
-        if isinstance(result, CommandError):
-            message._refusal = result
-        else:
+        if not isinstance(result, CommandError):
             self.keep(message, result)
-        messages.append(message)
+        elif not message.deleted:
+            message._refusal = result
+        if not message.deleted:  # since it was asked for
+            messages.append(message)
         return messages
 
     def unfetched(self, plan: reading.FetchPlan) -> Iterator[E]:

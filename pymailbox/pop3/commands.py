@@ -249,7 +249,7 @@ _LIST_ONE = Verb(b"LIST", _one_size, error=MessageUnavailable, problem=_GONE)
 _UIDL = Verb(b"UIDL", _uids, Body.LISTING)
 _UIDL_ONE = Verb(b"UIDL", _one_uid, error=MessageUnavailable, problem=_GONE)
 _RETR = Verb(b"RETR", _body, Body.KEPT, error=MessageUnavailable, problem=_GONE)
-_STREAM = Verb(b"RETR", _octets, Body.STREAMED, barrier=True, error=MessageUnavailable, problem=_GONE)
+_STREAM = Verb(b"RETR", _octets, Body.STREAMED, error=MessageUnavailable, problem=_GONE)
 _TOP = Verb(b"TOP", _body, Body.KEPT, error=MessageUnavailable, problem=_GONE)
 _DELE = Verb(
     b"DELE",

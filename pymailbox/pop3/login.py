@@ -23,6 +23,7 @@ from pymailbox.errors import (
     MailboxError,
     NotSupported,
     ProtocolError,
+    Timeout,
     hide_secrets,
 )
 from pymailbox.pop3 import commands, scram
@@ -96,11 +97,11 @@ def _send_secret(session: Session, command: Command[T]) -> Flow[T]:
     before = session.protocol.sent
     try:
         return (yield from ask(command))
-    except ConnectionLost as error:
+    except (ConnectionLost, Timeout) as error:
         if session.protocol.sent > before:
             error.problem += (
-                "; the login may be wrong, as some servers hang up on a wrong password: check user and password (or"
-                " token) before you try again, or the account may be locked"
+                "; the login may be wrong, as some servers hang up or fall silent on a wrong password: check user and"
+                " password (or token) before you try again, or the account may be locked"
             )
             error.args = (error.problem,)
             error.retryable, error.retry_after = False, _NOT_BEFORE

@@ -10,7 +10,6 @@ of another size than LIST gave may be another's. Such a command is sent again, a
 
 import re
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 
 from attrs import define, evolve, field
@@ -18,13 +17,14 @@ from attrs import define, evolve, field
 from pymailbox.errors import CommandError
 from pymailbox.pop3.command import Body, Command, Note, Reply, Verb
 
-__all__ = ["FIRST_BURST", "LONGEST_RUN", "PipelineProof", "is_checkpoint", "is_message"]
+__all__ = ["FIRST_BURST", "IN_STEP", "LONGEST_RUN", "PipelineProof", "is_checkpoint", "is_message"]
 
 FIRST_BURST = 8  # RETRs or TOPs in flight before the server has answered a checkpoint
 LONGEST_RUN = 64  # of them between two checkpoints
 
 _LISTED = re.compile(rb"([0-9]{1,20}) +[0-9]{1,20} *")
-_CANDIDATES = 8  # numbers remembered for the checkpoints to come
+_CANDIDATES = 64  # numbers remembered for the checkpoints to come
+_NEW_ONES = 2  # of them from each run; all of the first
 
 
 def _number(reply: Reply, _: Note) -> bytes | None:
@@ -32,7 +32,15 @@ def _number(reply: Reply, _: Note) -> bytes | None:
     return listed[1] if listed is not None else None
 
 
+def _counts(reply: Reply, _: Note) -> bool:
+    return reply.text[:1].isdigit()
+
+
 _CHECKPOINT = Verb(b"LIST", _number)
+_COUNT = Verb(b"STAT", _counts)
+
+#: What is asked where LIST n proves nothing: a reply too many would not begin with a number.
+IN_STEP: Command[bool] = Command(_COUNT)
 
 
 def is_checkpoint(command: Command[Any]) -> bool:
@@ -67,7 +75,6 @@ class PipelineProof:
     marked: set[bytes] = field(factory=set, init=False)
     _known: deque[bytes] = field(factory=lambda: deque(maxlen=_CANDIDATES), init=False)  # proven to be there
     _plain: bool = field(default=True, init=False)  # whether all that is held are bodies as LIST gave them
-    _asked: bytes = field(default=b"", init=False)  # by the last checkpoint
 
     def sent(self, command: Command[Any]) -> None:
         """Take note of the marks that a command sets or takes back."""
@@ -93,7 +100,7 @@ class PipelineProof:
         for command, body in bodies:
             size, listed = len(body), command.size
             octets += size
-            if (listed != size and listed is not None) or body[:3] == b"+OK":
+            if listed != size and listed is not None:
                 self._plain = False
         if self.octets + octets <= self.most:
             self.held.extend(bodies)
@@ -105,32 +112,31 @@ class PipelineProof:
     def checkpoint(self, *, alone: bool) -> Command[bytes | None] | None:
         """Return the next checkpoint, None where there is no message to ask about.
 
-        With other commands in flight it asks about one that is proven to be there; alone also about the first of
-        those held: a reply too many would be that of the last. It never asks twice in a row about the same one if it
-        can help it, so that a doubled reply does not prove anything.
+        It asks about a message that is proven to be there, each in turn: a reply that is lost or doubled would have to
+        shift the others by a whole round to be taken for it. Alone it may ask about the first of those held: a reply
+        too many would be that of the last.
         """
-        numbers = [number for number in self._numbers(alone=alone) if number not in self.marked]
-        if not numbers:
-            return None
-        self._asked = next((number for number in numbers if number != self._asked), numbers[0])
-        return Command(_CHECKPOINT, self._asked)
-
-    def _numbers(self, *, alone: bool) -> Iterator[bytes]:
-        if alone:
-            yield from (command.number for command, result in self.held if not isinstance(result, CommandError))
-        yield from self._known
+        known = self._known
+        for _ in range(len(known)):
+            number = known[0]
+            known.rotate(-1)
+            if number not in self.marked:
+                return Command(_CHECKPOINT, number)
+        numbers = (command.number for command, result in self.held if alone and not isinstance(result, CommandError))
+        number = next((number for number in numbers if number not in self.marked), b"")
+        return Command(_CHECKPOINT, number) if number else None
 
     def prove(self, *, all_of_it: bool) -> None:
         """Take note that a checkpoint has agreed: on all that is in flight, or only on what came before it."""
         self.agreed = True
-        self.in_doubt = not all_of_it
-        found = 0
+        self.in_doubt = self.in_doubt and not all_of_it
+        wanted = FIRST_BURST if not self._known else _NEW_ONES
         for command, result in reversed(self.held):
-            if found == _CANDIDATES:
+            if not wanted:
                 break
-            if not isinstance(result, CommandError):
+            if not isinstance(result, CommandError) and command.number not in self._known:
                 self._known.append(command.number)
-                found += 1
+                wanted -= 1
 
     def begins_with_a_reply(self, result: Any) -> bool:
         """Whether a body may be a reply that slipped in, and the body behind it."""

@@ -246,7 +246,7 @@ class Protocol:
             if end < 0 or data[end - 1] != 13:
                 break
             body, after, ended = take(data, end + 1, 2)
-            if not ended or len(body) > most:
+            if not ended or len(body) > most or body[:3] == b"+OK":
                 break
             command = owed.popleft()
             found.append((command, body))

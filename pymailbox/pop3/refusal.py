@@ -69,6 +69,11 @@ _ABOUT_AUTH = _any(r"authenti", r"\bmechanism|\bauth\w* (type|method)|\bcommand\
 _OWN_FAULT = _any(
     r"temporar|\binternal\b|unavailable|not respon|time[d-]?[ -]?out"
 )  # "Temporary authentication failure" is dovecot's for a fault of its own
+_AT_FAULT = _any(  # by name, whatever it was doing
+    r"\b(service|backend|back-end|upstream|database|ldap|\w*sql|cluster|radius|directory)\b.{0,30}"
+    r"(time[d-]?[ -]?out|unreachable|gone away|unavailable|\berror|not respon|connection (refused|lost)|\bdown\b)"
+)
+_WRONG = _any(r"\b(incorrect|invalid|bad|wrong|unknown|no such)\b")
 _WHO = _any(r"user|account|mailbox|attempt|authentication fail")
 #: The words of servers without codes (Q27-Q29).
 _TOO_SOON = _any(
@@ -99,7 +104,8 @@ _PROSE: tuple[_Meaning, ...] = (
             r"\b(error|problem|fault|fail|full|down|offline|crash)",
             r"(unable to|can(no|')?t|could(n't| not)|fail(ed|ure|s)? to) "
             r"(open|scan|read|access|create|copy|load|fork|write|connect|contact|reach|process|start|initiali|stat|chdir)",
-            r"out of memory|no (disk )?space|crash|time[d-]?[ -]?out|shutting down",
+            r"out of memory|no (disk )?space|crash|time[d-]?[ -]?out|shutting down|unreachable|gone away|connect error",
+            r"\bretry\b|come back|migrat|fail-?over|lookup fail",
         ),
         _TEMPORARY,
     ),
@@ -174,6 +180,8 @@ def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[t
     advice = _advice(text, kind)
     if advice is not None:
         return kind, advice
+    if _AT_FAULT.search(text) and not _WRONG.search(text):
+        return _TEMPORARY
     if _CREDENTIALS.search(text) or (_ABOUT_AUTH.search(text) and not (_OWN_FAULT.search(text) or _is_limit(text))):
         return None, None
     return next((meaning for words, meaning in _PROSE if words.search(text)), (None, None))

@@ -25,7 +25,7 @@ from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.checks import ends_in_lf
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.proof import FIRST_BURST, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
+from pymailbox.pop3.proof import FIRST_BURST, IN_STEP, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
 from pymailbox.pop3.protocol import Protocol
 
 __all__ = ["Batch", "Session"]
@@ -37,6 +37,12 @@ _PIPELINING = (
     "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
     " (pass pipelining=False for none from the start)"
 )
+
+
+def _kind(command: Command[Any]) -> Body | None:
+    """What commands in flight together have in common: messages that are kept, a stream, or (None) neither."""
+    body = command.verb.body
+    return body if body is Body.KEPT or body is Body.STREAMED else None
 
 
 @define(eq=False, repr=False)
@@ -106,12 +112,15 @@ class Session:
     answered: int = field(default=0, init=False)
     #: The batch whose commands are in flight, or whose results are held; the others wait.
     _run: Batch[Any] | None = field(default=None, init=False)
-    _messages: bool = field(default=False, init=False)  # whether these commands are RETRs or TOPs
+    _kind: Body | None = field(default=None, init=False)  # RETRs and TOPs (KEPT) go together, a stream alone
     _proof: PipelineProof = field(init=False)
     _unchecked: int = field(default=0, init=False)  # commands sent since the last checkpoint
     _unchecked_octets: int = field(default=0, init=False)  # that their replies are expected to have
     _alone: bool = field(default=False, init=False)  # whether nothing else is in flight with the last checkpoint
-    _listed: bytes | None = field(default=None, init=False)  # the last reply, if it was that to a checkpoint
+    _listed: bytes | None = field(default=None, init=False)  # the text of the last reply to a checkpoint
+    _pipelined: bool = field(default=False, init=False)  # whether commands were ever in flight together
+    _in_step: bool = field(default=False, init=False)  # whether nothing was answered since then
+    _begun: bool = field(default=False, init=False)  # whether a stream has given a chunk
     _settling: bool = field(default=False, init=False)  # a result has to be asked for again: nothing else is sent
     _singly: int = field(default=0, init=False)  # so many commands more are sent one at a time
     # Octets that arrived for other batches since the batch that is waited for got something.
@@ -126,7 +135,8 @@ class Session:
         """Start over on a fresh connection; the quirks seen so far stay known."""
         self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
         self._proof = PipelineProof(self.limits.window)
-        self._run, self._listed, self._settling, self._singly = None, None, False, 0
+        self._run, self._listed, self._pipelined, self._in_step, self._begun = None, None, False, False, False
+        self._settling, self._singly = False, 0
         self._aside = self._dropped = 0
         self.greeting, self.capabilities, self.utf8 = "", None, False
         self.secure, self.loopback, self.tls = secure, loopback, tls
@@ -183,14 +193,16 @@ class Session:
                 return
             self._run = batch
         if unsent and not (together or proof.in_doubt):
-            self._messages, self._unchecked, self._unchecked_octets = is_message(unsent[0]), 0, 0
-        messages, most = self._messages, self.limits.window // _RUNS
+            self._kind, self._unchecked, self._unchecked_octets = _kind(unsent[0]), 0, 0
+            if self._kind is Body.STREAMED and self._pipelined and not self._in_step:
+                self._precede_stream()
+        kind, most = self._kind, self.limits.window // _RUNS
         count, octets = self._room(batch)
         while unsent:
             command = unsent[0]
             verb, expected = command.verb, command.expected
             if batch.pending and (
-                count < 1 or expected > octets or verb.barrier or (verb.body is Body.KEPT) is not messages
+                count < 1 or expected > octets or verb.barrier or kind is Body.STREAMED or _kind(command) is not kind
             ):
                 break
             protocol.send(command)
@@ -199,7 +211,7 @@ class Session:
             if verb.barrier:
                 return
             count, octets = count - 1, octets - expected
-            if messages:
+            if kind is Body.KEPT:
                 if together:
                     proof.in_doubt = True
                 self._unchecked += 1
@@ -213,6 +225,7 @@ class Session:
                         break  # there is nothing to ask about
             else:
                 proof.sent(command)
+            self._pipelined = self._pipelined or together
             together = True
         self._check()
 
@@ -224,9 +237,15 @@ class Session:
             count = min(count, 1 - batch.pending)
         elif proof.in_doubt and self._unchecked >= LONGEST_RUN:
             count = 0
-        elif self._messages and protocol.pipelining and not proof.agreed:
+        elif self._kind is Body.KEPT and protocol.pipelining and not proof.agreed:
             count = min(count, FIRST_BURST - batch.pending)
         return count, octets
+
+    def _precede_stream(self) -> None:
+        """Queue a reply that cannot be mistaken before a stream, whose first octets cannot be taken back."""
+        checkpoint = self._proof.checkpoint(alone=False) if self._proof.agreed else None
+        self._alone = False
+        self.protocol.send(IN_STEP if checkpoint is None else checkpoint)
 
     def _check(self, *, alone: bool = False) -> bool:
         """Queue a checkpoint for what is in doubt; in a pipeline only once the server has answered one alone."""
@@ -252,7 +271,7 @@ class Session:
         plain = True
         while True:
             batch = self._run if self._run is not None else wanted
-            protocol.discarding = batch.abandoned or proof.overflown
+            protocol.discarding = batch.abandoned or (proof.overflown and proof.in_doubt)
             if plain and batch is wanted and proof.in_doubt:
                 bodies = protocol.bodies()
                 plain = bool(bodies)
@@ -267,7 +286,7 @@ class Session:
             if isinstance(event, Chunk):
                 if batch.abandoned:
                     self._set_aside(batch, len(event.data))
-                elif not proof.overflown:
+                elif not protocol.discarding:
                     self._refuse_a_listing(event)
                     return batch, event
                 continue
@@ -279,6 +298,8 @@ class Session:
             plain = is_checkpoint(event.command)
             if plain:
                 self._checked(event, batch)
+            elif event.command is IN_STEP:
+                self._count(event, batch)
             else:
                 self._answered(event, batch)
                 plain = event.body is not None
@@ -297,8 +318,10 @@ class Session:
     def _answered(self, reply: Reply, batch: Batch[Any]) -> None:
         """Hand on the result of a command, or hold it until it is proven."""
         proof, command = self._proof, reply.command
-        self._listed = None
+        self._begun = self._in_step = False
         result = self._read(reply) if is_message(command) or not batch.abandoned else None
+        if proof.begins_with_a_reply(result) and is_message(command) and reply.text == self._listed:
+            raise self._out_of_step(reply)
         if proof.in_doubt:
             proof.hold(command, result, 0 if batch.abandoned or reply.status == b"-ERR" else reply.octets)
         elif self._settling:
@@ -315,18 +338,27 @@ class Session:
         """Release what a checkpoint has proven; a server that does not answer it as it should is read one by one."""
         said = self._read(reply)
         self._listed = reply.text
+        self._in_step = True
         if said == reply.command.arguments:
             if not self._proof.agreed:
                 self.protocol.widen()
             self._proof.prove(all_of_it=not self.protocol.owed)
             self._release(batch)
-        elif self._alone and not isinstance(said, bytes):
+        elif self._alone and not (self._proof.agreed and isinstance(said, bytes)):
             if not self._proof.agreed:
                 self.protocol.note("LIST_PROVES_NOTHING", f"{reply.command.redacted} was answered {reply.message!r}")
                 self.may_pipeline = self.protocol.pipelining = False
-            self._ask_singly(batch)
+            self.protocol.send(IN_STEP)
         else:
             raise self._out_of_step(reply)
+
+    def _count(self, reply: Reply, batch: Batch[Any]) -> None:
+        """Go on if the reply to STAT is one: the replies before it were not too many."""
+        if self._read(reply) is not True:
+            raise self._out_of_step(reply)
+        self._listed, self._in_step = reply.text, True
+        if self._proof.in_doubt:
+            self._ask_singly(batch)
 
     def _release(self, batch: Batch[Any]) -> None:
         if batch.abandoned:
@@ -375,10 +407,10 @@ class Session:
         self._release(batch)
 
     def _refuse_a_listing(self, chunk: Chunk) -> None:
-        """Refuse a body that is a reply again, behind the second copy of the reply to a checkpoint."""
-        listed, self._listed = self._listed, None
-        if listed is not None and listed == self.protocol.text and chunk.data[:3] == b"+OK":
-            raise self._out_of_step(Reply(chunk.command, b"+OK", listed))
+        """Refuse a stream that begins with a reply, behind the second copy of the reply to a checkpoint."""
+        begun, self._begun = self._begun, True
+        if not begun and chunk.data[:3] == b"+OK" and self._listed is not None and self._listed == self.protocol.text:
+            raise self._out_of_step(Reply(chunk.command, b"+OK", self._listed))
 
     def _out_of_step(self, reply: Reply) -> ProtocolError:
         error = ProtocolError(
@@ -435,7 +467,7 @@ class Session:
         elif isinstance(error, Timeout):
             quirk = "DROPS_PIPELINED" if proof.in_doubt else quirk
         elif isinstance(error, ProtocolError):
-            quirk = "REPLIES_OUT_OF_STEP" if proof.in_doubt or proof.agreed else None
+            quirk = "REPLIES_OUT_OF_STEP" if self._pipelined else None
         elif quirk == "DROPS_PIPELINED":
             quirk = None
         if quirk is not None:

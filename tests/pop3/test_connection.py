@@ -745,7 +745,8 @@ def test_a_pipeline_interrupted_at_every_line() -> None:
     def echo(sock: socket.socket) -> None:
         for line in sock.makefile("rb"):
             tag = line.strip()
-            sock.sendall(b"+OK %s\r\n" % tag + (b"..%s\r\n.\r\n" % tag if tag.startswith(b"RETR") else b""))
+            said = tag[5:] + b" 9" if tag.startswith(b"LIST") else tag
+            sock.sendall(b"+OK %s\r\n" % said + (b"..%s\r\n.\r\n" % tag if tag.startswith(b"RETR") else b""))
 
     while not finished:
         number += 1
