@@ -86,13 +86,15 @@ class Growth:
     """Judges how what a name takes grows with the mail.
 
     Each name of a flood of `size` bytes is read once, and of a quarter of it: where that takes six times as long or
-    more (linear is 4, quadratic 16), or always if it is `thorough`, `assert_linear` judges.
+    more (linear is 4, quadratic 16), `assert_linear` judges. If it is `thorough`, that always does, and floods are
+    twice as large.
     """
 
     thorough: bool
 
     def judge(self, make: Make, size: int, readings: Readings, case: object) -> None:
         """Assert that each name takes no more than about twice as long for a mail of twice the size."""
+        size *= 1 + self.thorough
         quarter = spent(make(size // 4), case, readings)
         for name, seconds in spent(make(size), case, readings).items():
             if seconds < MEASURABLE or not (self.thorough or seconds > 6 * quarter[name]):
@@ -186,7 +188,7 @@ def test_many_fields(growth: Growth) -> None:
     for line in FIELDS:
         name = line.partition(b":")[0].strip().decode("latin-1")
         readings = {name: OF_THE_HEADER[name] for name in ("headers", "from_", "to", "date", "names", "items")}
-        growth.judge(lambda size, line=line: KOI8 + flood(line, size), 100_000, readings | of_fields(name), line)
+        growth.judge(lambda size, line=line: KOI8 + flood(line, size), 50_000, readings | of_fields(name), line)
 
 
 @pytest.mark.threat(106)
@@ -194,7 +196,7 @@ def test_junk_before_the_header(growth: Growth) -> None:
     """Each name takes its share of time for whatever stands before the header, or in place of one."""
     readings = {name: NAMES[name] for name in ("headers", "subject", "names", "items", "text", "defects")}
     for mark in JUNK:
-        growth.judge(lambda size, m=mark: flood(m, size) + b"Subject: z\n\nhello", 300_000, readings, mark)
+        growth.judge(lambda size, m=mark: flood(m, size) + b"Subject: z\n\nhello", 150_000, readings, mark)
 
 
 ONE_FIELD = {name: OF_THE_HEADER[name] for name in ("subject", "from_", "to", "date", "items")}
@@ -209,7 +211,7 @@ def long_fields(value: bytes) -> bytes:
 def test_long_address_lists(growth: Growth) -> None:
     """Each name takes its share of time for fields of many addresses, and of marks of their syntax."""
     for mark in ADDRESSES:
-        growth.judge(lambda size, m=mark: long_fields(flood(m, size)), 30_000, ONE_FIELD, mark)
+        growth.judge(lambda size, m=mark: long_fields(flood(m, size)), 15_000, ONE_FIELD, mark)
 
 
 @pytest.mark.threat(107)
@@ -219,7 +221,7 @@ def test_floods_between_two_marks(growth: Growth) -> None:
     for before, mark, after in AROUND:
         case = (before[:9], mark, after)
         growth.judge(
-            lambda size, b=before, m=mark, a=after: long_fields(b + flood(m, size) + a), 30_000, ONE_FIELD, case
+            lambda size, b=before, m=mark, a=after: long_fields(b + flood(m, size) + a), 15_000, ONE_FIELD, case
         )
 
 
@@ -227,7 +229,7 @@ def test_floods_between_two_marks(growth: Growth) -> None:
 def test_many_encoded_words(growth: Growth) -> None:
     """Each name takes its share of time for encoded words, whole and broken."""
     for mark in WORDS:
-        growth.judge(lambda size, m=mark: long_fields(flood(m, size)), 30_000, ONE_FIELD, mark)
+        growth.judge(lambda size, m=mark: long_fields(flood(m, size)), 15_000, ONE_FIELD, mark)
 
 
 def with_parameters(mark: str, size: int) -> bytes:
@@ -241,7 +243,7 @@ def test_many_parameters(growth: Growth) -> None:
     """Each name takes its share of time for parameters and sections (RFC 2231)."""
     readings = of_fields("Content-Type") | {name: NAMES[name] for name in ("items", "text", "attachments")}
     for mark in PARAMETERS:
-        growth.judge(lambda size, m=mark: with_parameters(m, size), 60_000, readings, mark)
+        growth.judge(lambda size, m=mark: with_parameters(m, size), 30_000, readings, mark)
 
 
 MIXED = b"Content-Type: multipart/mixed; boundary=b\n\n"
@@ -253,7 +255,7 @@ def test_many_parts(growth: Growth) -> None:
     readings = {name: OF_THE_BODY[name] for name in ("text", "body", "attachments", "defects")}
     for head in (MIXED, MIXED + b"--b\nContent-Type: multipart/alternative; boundary=c\n\n"):
         for part in PARTS:
-            growth.judge(lambda size, h=head, p=part: h + flood(p, size), 50_000, readings, (head, part))
+            growth.judge(lambda size, h=head, p=part: h + flood(p, size), 25_000, readings, (head, part))
 
 
 @pytest.mark.threat(111)
@@ -264,7 +266,7 @@ def test_many_charsets(growth: Growth) -> None:
         part = b"--b\nContent-Type: text/plain; charset=x%d\n\nx\n--b\n\n\xff\xe9\x81\n"
         return MIXED + b"".join([part % number for number in range(size // len(part))])
 
-    growth.judge(make, 100_000, OF_THE_BODY, "charsets")
+    growth.judge(make, 50_000, OF_THE_BODY, "charsets")
 
 
 @pytest.mark.threat(103)
@@ -272,17 +274,17 @@ def test_deep_structures(growth: Growth) -> None:
     """Each name takes its share of time for multiparts in each other, and for what closes and opens them again."""
     deep = nested(MAX_DEPTH - 1)
     for mark in (b"\n--b7\n\nx", b"\n--b0\nContent-Type: multipart/mixed; boundary=x\n\n", b"\n--zz", b"\n--b9--"):
-        growth.judge(lambda size, m=mark: deep + flood(m, size), 100_000, OF_THE_BODY, mark)
+        growth.judge(lambda size, m=mark: deep + flood(m, size), 50_000, OF_THE_BODY, mark)
     for kind in (b"mixed", b"alternative"):
-        growth.judge(lambda size, k=kind: nested(size // 60, k), 100_000, OF_THE_BODY, kind)
-    growth.judge(lambda size: flood(b"Content-Type: message/rfc822\n\n", size), 400_000, OF_THE_BODY, "messages")
+        growth.judge(lambda size, k=kind: nested(size // 60, k), 50_000, OF_THE_BODY, kind)
+    growth.judge(lambda size: flood(b"Content-Type: message/rfc822\n\n", size), 200_000, OF_THE_BODY, "messages")
 
 
 @pytest.mark.threat(111)
 def test_much_markup(growth: Growth) -> None:
-    """`body` takes its share of time for HTML of many tags, comments, attributes and references."""
+    """Each name takes its share of time for HTML of many tags, comments, attributes and references."""
     for mark in MARKUP:
-        growth.judge(lambda size, m=mark: page(m, size), 200_000, {"body": OF_THE_BODY["body"]}, mark)
+        growth.judge(lambda size, m=mark: page(m, size), 100_000, OF_THE_BODY, mark)
 
 
 def page(mark: str, size: int) -> bytes:
@@ -303,11 +305,10 @@ def labelled(charset: str, mark: bytes, size: int) -> bytes:
 
 @pytest.mark.threat(111)
 def test_much_that_is_escaped(growth: Growth) -> None:
-    """`body` and `defects` take their share of time for each transfer encoding, done well and badly."""
-    readings = {name: OF_THE_BODY[name] for name in ("body", "defects")}
+    """Each name takes its share of time for each transfer encoding, done well and badly."""
     for encoding in ENCODINGS:
         for mark in ESCAPES:
-            growth.judge(lambda size, e=encoding, m=mark: encoded(e, m, size), 500_000, readings, (encoding, mark))
+            growth.judge(lambda size, e=encoding, m=mark: encoded(e, m, size), 200_000, OF_THE_BODY, (encoding, mark))
 
 
 @pytest.mark.threat(111)
@@ -316,7 +317,7 @@ def test_much_that_does_not_fit_its_charset(growth: Growth) -> None:
     readings = {"text": OF_THE_BODY["text"]}
     for charset in CHARSETS:
         for mark in UNFIT + SHIFTS:
-            growth.judge(lambda size, c=charset, m=mark: labelled(c, m, size), 500_000, readings, (charset, mark))
+            growth.judge(lambda size, c=charset, m=mark: labelled(c, m, size), 250_000, readings, (charset, mark))
 
 
 # --- a family that is generated -------------------------------------------------------------------------------
@@ -431,13 +432,13 @@ def generated(seed: int) -> Iterator[Generated]:
 def test_every_reading_of_a_generated_family() -> None:
     """Each public reading takes its share of time for floods of fragments of mail, joined at random."""
     for case in generated(1):
-        Growth(thorough=False).judge(case.make, 40_000, everything(case.name), case)
+        Growth(thorough=False).judge(case.make, 20_000, everything(case.name), case)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", range(1, 11))
 def test_every_reading_of_larger_families(seed: int) -> None:
-    """The same for other families, and more of each fragment."""
+    """The same for more of each fragment, and for other families."""
     for case in generated(seed):
         Growth(thorough=False).judge(case.make, 200_000, everything(case.name), case)
 
@@ -456,6 +457,7 @@ def looks_back(known: Callable[..., object]) -> Callable[..., object]:
 def test_what_is_quadratic_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge finds a reading that looks at the rest of the mail anew for each mark of a generated one."""
     monkeypatch.setattr(timing, "_TRIES", 1)  # more could only clear it
+    monkeypatch.setattr(timing, "_MEASURABLE", 0.01)  # the least of sixteen times as much is enough to see
     quadratic: Readings = {"quadratic": lambda content: looks_back(len)(content.raw)}
     case = next(generated(1))
     with pytest.raises(AssertionError, match="things take"):
@@ -556,7 +558,7 @@ def test_floods_in_address_fields(size: int) -> None:
 
 
 @pytest.mark.threat(108)
-@pytest.mark.parametrize("size", [50_000, pytest.param(1_000_000, marks=SLOW)])
+@pytest.mark.parametrize("size", [10_000, pytest.param(1_000_000, marks=SLOW)])
 def test_floods_of_encoded_words(size: int) -> None:
     """Floods of encoded words in subjects, names, dates and file names."""
     for mark in WORDS:
@@ -605,12 +607,12 @@ def test_bad_labels() -> None:
             assert content.defects, (charset, encoding)
 
 
+@SLOW
 @pytest.mark.threat(111)
-@pytest.mark.parametrize("size", [500_000, pytest.param(10_000_000, marks=SLOW)])
-def test_floods_of_markup(size: int) -> None:
-    """HTML of one mark."""
+def test_floods_of_markup() -> None:
+    """Ten megabytes of HTML of one mark (`test_much_markup` reads less of it)."""
     for mark in MARKUP:
-        read(page(mark, size), mark)
+        read(page(mark, 10_000_000), mark)
 
 
 @pytest.mark.threat(111)
@@ -642,13 +644,13 @@ def test_references_with_endless_numbers() -> None:
             assert read(raw, number[:30]).body == expected + "!", number[:30]
 
 
+@SLOW
 @pytest.mark.threat(111)
-@pytest.mark.parametrize("size", [500_000, pytest.param(10_000_000, marks=SLOW)])
-def test_floods_of_escapes(size: int) -> None:
-    """Bodies of one escape under each transfer encoding."""
+def test_floods_of_escapes() -> None:
+    """Ten megabytes of one escape under each transfer encoding (`test_much_that_is_escaped` reads less of them)."""
     for encoding in ENCODINGS:
         for mark in ESCAPES:
-            read(encoded(encoding, mark, size), (encoding, mark))
+            read(encoded(encoding, mark, 10_000_000), (encoding, mark))
 
 
 @pytest.mark.parametrize("size", [2_500_000, pytest.param(50_000_000, marks=SLOW)])

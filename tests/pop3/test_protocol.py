@@ -184,9 +184,9 @@ def in_octets(line: bytes, end: bytes = b"") -> Callable[[int], Callable[[], obj
 
 def test_long_body_in_small_pieces_is_linear() -> None:
     """A body one octet at a time costs no more than its octets: nothing is searched or copied again."""
-    assert_linear(in_octets(b"x", b"\r\n"), 25_000)
-    assert_linear(in_octets(b"\r\n"), 10_000)
-    assert_linear(in_octets(b".\r\n"), 5_000)
+    assert_linear(in_octets(b"x", b"\r\n"), 12_000)
+    assert_linear(in_octets(b"\r\n"), 5_000)
+    assert_linear(in_octets(b".\r\n"), 3_000)
 
 
 @pytest.mark.slow
@@ -200,9 +200,10 @@ def test_very_long_body_in_small_pieces_is_linear() -> None:
 # --- nothing that is cut is a reply -----------------------------------------------------------------------------
 
 
-def test_truncated_at_every_octet() -> None:
+@pytest.mark.parametrize("seeds", [6, pytest.param(25, marks=pytest.mark.slow)])
+def test_truncated_at_every_octet(seeds: int) -> None:
     """The end of the stream at any octet raises `ConnectionLost`, after the replies that were whole."""
-    for seed in range(25):
+    for seed in range(seeds):
         exchanges = transcript(seed, 4)
         wire = wire_of(exchanges)
         for end in range(len(wire)):
@@ -496,7 +497,7 @@ def test_memory_of_an_endless_listing_line_is_bounded() -> None:
 
 def test_memory_of_a_body_whatever_the_packets() -> None:
     """A message or listing takes three times its octets at most until it is read, however the server cuts it."""
-    body = b"".join([b"%d %070d\r\n" % (number, number) for number in range(1, 1000)])
+    body = b"".join([b"%d %070d\r\n" % (number, number) for number in range(1, 500)])
     kinds = [(commands.retr(1), body), (commands.list(), body)]
     for command, sent in kinds:
         for size in (1, 16, 1000, 16_384):

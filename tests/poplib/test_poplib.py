@@ -425,7 +425,7 @@ def short_lines(octets: int) -> Iterator[tuple[str, bytes]]:
 
 def test_memory_of_a_list_of_lines_is_bounded() -> None:
     """However short its lines, a mail or listing takes five times `limits.message` at most, or is error_proto."""
-    most = 1_000_000
+    most = 200_000
 
     class Small(poplib.POP3):
         limits = Limits(message=most)
