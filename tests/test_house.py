@@ -122,6 +122,16 @@ def test_every_module_has_its_place() -> None:
         assert sorted(floors.split()) == sorted(there), package
 
 
+def test_only_the_command_line_has_the_test_server() -> None:
+    """Client and server share no code, so that they cannot share a bug; `serve` and `demo` run the server."""
+    for name, path in MODULES.items():
+        if not name.startswith(("pymailbox.testing", "pymailbox.cli")):
+            tree = ast.parse(path.read_text("utf-8"))
+            imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+            imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+            assert not any(one and one.startswith("pymailbox.testing") for one in imported), name
+
+
 def test_names_say_something() -> None:
     """No module has a name that says nothing, or one that only its author understands."""
     for name in MODULES:

@@ -58,7 +58,7 @@ class PipelineProof:
     """The results held in one session, and what has been learnt of the server."""
 
     #: Octets that may be held; what comes beyond is dropped, and asked for again.
-    most: int
+    limit: int
     #: Whether the server has answered a checkpoint, so that more than a first burst may be in flight.
     agreed: bool = field(default=False, init=False)
     #: Whether commands are in flight together, or their results held, that no checkpoint has proven.
@@ -68,7 +68,7 @@ class PipelineProof:
     #: Octets of the bodies that are held.
     octets: int = field(default=0, init=False)
     #: Whether more came than may be held: what is still in flight is dropped as it arrives.
-    overflown: bool = field(default=False, init=False)
+    overflowed: bool = field(default=False, init=False)
     #: Commands with their results, in order; None for a body that was dropped.
     held: deque[tuple[Command[Any], Any]] = field(factory=deque, init=False)
     #: Message numbers marked in this session: LIST refuses those.
@@ -76,7 +76,7 @@ class PipelineProof:
     _known: deque[bytes] = field(factory=lambda: deque(maxlen=_CANDIDATES), init=False)  # proven to be there
     _plain: bool = field(default=True, init=False)  # whether all that is held are bodies as LIST gave them
 
-    def sent(self, command: Command[Any]) -> None:
+    def note_marks(self, command: Command[Any]) -> None:
         """Take note of the marks that a command sets or takes back."""
         if command.verb.name == b"DELE":
             self.marked.add(command.arguments)
@@ -86,9 +86,9 @@ class PipelineProof:
     def hold(self, command: Command[Any], result: Any, octets: int) -> None:
         """Keep a result until it is proven; what is more than may be held is dropped."""
         self._plain = False
-        if self.held and octets and self.octets + octets > self.most:
-            self.overflown = True
-        if self.overflown and octets:
+        if self.held and octets and self.octets + octets > self.limit:
+            self.overflowed = True
+        if self.overflowed and octets:
             self.held.append((evolve(command, expected=octets), None))
         else:
             self.held.append((command, result))
@@ -102,7 +102,7 @@ class PipelineProof:
             octets += size
             if listed != size and listed is not None:
                 self._plain = False
-        if self.octets + octets <= self.most:
+        if self.octets + octets <= self.limit:
             self.held.extend(bodies)
             self.octets += octets
         else:
@@ -177,5 +177,5 @@ class PipelineProof:
         commands = [command for command, _ in self.held]
         self.held.clear()
         self.octets = 0
-        self.overflown, self._plain = False, True
+        self.overflowed, self._plain = False, True
         return commands

@@ -121,8 +121,8 @@ class Session:
     _pipelined: bool = field(default=False, init=False)  # whether commands were ever in flight together
     _in_step: bool = field(default=False, init=False)  # whether nothing was answered since then
     _begun: bool = field(default=False, init=False)  # whether a stream has given a chunk
-    _settling: bool = field(default=False, init=False)  # a result has to be asked for again: nothing else is sent
-    _singly: int = field(default=0, init=False)  # so many commands more are sent one at a time
+    _rechecking: bool = field(default=False, init=False)  # a result has to be asked for again: nothing else is sent
+    _one_at_a_time: int = field(default=0, init=False)  # so many commands more are sent one at a time
     # Octets that arrived for other batches since the batch that is waited for got something.
     _aside: int = field(default=0, init=False)
     _dropped: int = field(default=0, init=False)  # of those, for abandoned ones
@@ -136,7 +136,7 @@ class Session:
         self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
         self._proof = PipelineProof(self.limits.window)
         self._run, self._listed, self._pipelined, self._in_step, self._begun = None, None, False, False, False
-        self._settling, self._singly = False, 0
+        self._rechecking, self._one_at_a_time = False, 0
         self._aside = self._dropped = 0
         self.greeting, self.capabilities, self.utf8 = "", None, False
         self.secure, self.loopback, self.tls = secure, loopback, tls
@@ -189,7 +189,7 @@ class Session:
         protocol, proof, unsent = self.protocol, self._proof, batch.unsent
         together = protocol.owed > 0
         if protocol.failure is None:
-            if self._settling or (self._run is not batch and (together or proof.in_doubt)):
+            if self._rechecking or (self._run is not batch and (together or proof.in_doubt)):
                 return
             self._run = batch
         if unsent and not (together or proof.in_doubt):
@@ -216,15 +216,15 @@ class Session:
                     proof.in_doubt = True
                 self._unchecked += 1
                 self._unchecked_octets += expected
-                if self._singly:
-                    self._singly -= 1
+                if self._one_at_a_time:
+                    self._one_at_a_time -= 1
                 if self._unchecked >= LONGEST_RUN or self._unchecked_octets >= most:
                     if self._check():
                         count -= 1
                     elif proof.in_doubt and proof.agreed:
                         break  # there is nothing to ask about
             else:
-                proof.sent(command)
+                proof.note_marks(command)
             self._pipelined = self._pipelined or together
             together = True
         self._check()
@@ -233,7 +233,7 @@ class Session:
         """Return how many commands of a batch may be queued now, and how many octets their replies may have."""
         protocol, proof = self.protocol, self._proof
         count, octets = protocol.room()
-        if self._singly:
+        if self._one_at_a_time:
             count = min(count, 1 - batch.pending)
         elif proof.in_doubt and self._unchecked >= LONGEST_RUN:
             count = 0
@@ -271,7 +271,7 @@ class Session:
         plain = True
         while True:
             batch = self._run if self._run is not None else wanted
-            protocol.discarding = batch.abandoned or (proof.overflown and proof.in_doubt)
+            protocol.discarding = batch.abandoned or (proof.overflowed and proof.in_doubt)
             if plain and batch is wanted and proof.in_doubt:
                 bodies = protocol.bodies()
                 plain = bool(bodies)
@@ -307,10 +307,10 @@ class Session:
     def _go_on(self, batch: Batch[Any], wanted: Batch[Any]) -> None:
         """Nothing is in flight: prove what is in doubt, ask again for what is questionable, send what has waited."""
         if self._proof.in_doubt and not self._check(alone=True):
-            self._ask_singly(batch)
+            self._ask_one_by_one(batch)
         if self.protocol.owed:
             return
-        if self._settling:
+        if self._rechecking:
             self._ask_again(batch)
         else:
             self.submit(wanted)
@@ -324,11 +324,11 @@ class Session:
             raise self._out_of_step(reply)
         if proof.in_doubt:
             proof.hold(command, result, 0 if batch.abandoned or reply.status == b"-ERR" else reply.octets)
-        elif self._settling:
+        elif self._rechecking:
             self._compare(reply, result, batch)
         elif is_message(command) and proof.begins_with_a_reply(result) and not batch.abandoned:
             proof.hold(command, result, reply.octets)
-            self._settling = True
+            self._rechecking = True
         else:
             batch.pending -= 1
             if not batch.abandoned:
@@ -358,7 +358,7 @@ class Session:
             raise self._out_of_step(reply)
         self._listed, self._in_step = reply.text, True
         if self._proof.in_doubt:
-            self._ask_singly(batch)
+            self._ask_one_by_one(batch)
 
     def _release(self, batch: Batch[Any]) -> None:
         if batch.abandoned:
@@ -366,12 +366,12 @@ class Session:
         released = self._proof.release()
         batch.pending -= len(released)
         batch.results.extend(released)
-        self._settling = bool(self._proof.held)
+        self._rechecking = bool(self._proof.held)
 
-    def _ask_singly(self, batch: Batch[Any]) -> None:
+    def _ask_one_by_one(self, batch: Batch[Any]) -> None:
         """Ask one by one for what is held: nothing has proven it."""
         self._proof.in_doubt = False
-        self._singly = self._take_back(batch)
+        self._one_at_a_time = self._take_back(batch)
 
     def _ask_again(self, batch: Batch[Any]) -> None:
         """Ask again for a result that is questionable, or for all that are held if they were too many."""
@@ -387,7 +387,7 @@ class Session:
         again = self._proof.forget()
         batch.pending -= len(again)
         batch.unsent.extendleft(reversed(again))
-        self._settling = False
+        self._rechecking = False
         return len(again)
 
     def _compare(self, reply: Reply, result: Any, batch: Batch[Any]) -> None:

@@ -70,7 +70,7 @@ def serving(
 ) -> Iterator[tuple[int, ...]]:
     """Run the command that `launch` returns for some free ports, until the block is left.
 
-    The first port must greet with ``+OK`` within `seconds`. The command must stay in the foreground; it dies with this
+    The first port must greet with ``+OK`` within `seconds`, and the others take connections. The command must stay in the foreground; it dies with this
     process. `contained`: its first child is the init of a process namespace, and ends everything in there when killed.
     ServerFailedError with the end of the log if it does not come up.
     """
@@ -79,6 +79,8 @@ def serving(
             process = _start(launch(chosen), log, contained=contained)
             try:
                 _await_greeting(process, chosen[0], log, seconds)
+                for port in chosen[1:]:
+                    _await_port(port, log, seconds)
             except ServerFailedError as failure:
                 _stop(process, contained=contained)
                 if attempt < ATTEMPTS and "in use" in str(failure):
@@ -119,6 +121,19 @@ def _await_greeting(process: subprocess.Popen[bytes], port: int, log: Path, seco
             trouble = f"no greeting on port {port}: {error}"
         time.sleep(0.02)
     raise ServerFailedError(f"{process.args!r} did not start: {trouble}\n{tail(log)}")
+
+
+def _await_port(port: int, log: Path, seconds: float) -> None:
+    """Wait until a port takes connections: a server may open its ports one after the other."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise ServerFailedError(f"nothing listens on port {port}\n{tail(log)}")
 
 
 def tail(log: Path, size: int = 4000) -> str:
