@@ -235,11 +235,14 @@ class _Fetched(AsyncIterator[AsyncMessage]):
         if self._batch is None:
             await opened.connection.run(reading.size_hints(opened.state))
             self._batch = opened.state.session.batch(self._plan.commands())
-        if not ready:
+        while not ready:
             result = await opened.connection.next_result(self._batch)
-            ready.extend(opened.fetched(self._plan, result) if result is not None else opened.unfetched(self._plan))
-        if not ready:
-            raise StopAsyncIteration
+            if result is not None:
+                ready.extend(opened.fetched(self._plan, result))
+                continue
+            ready.extend(opened.unfetched(self._plan))
+            if not ready:
+                raise StopAsyncIteration
         return ready.popleft()
 
     def __del__(self) -> None:

@@ -149,7 +149,7 @@ def headers(state: MailboxState[M], number: int, skip: Callable[[int], bool]) ->
     if number in state.deleted:
         raise _deleted(number)
     result = yield from _ahead(state, number, step, skip)
-    if not isinstance(result, bytes):  # what was refused ahead may have been marked then
+    if result is None:
         try:
             result = yield from ask(commands.top(number, 0))
         except CommandError as refused:

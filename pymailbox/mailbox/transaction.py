@@ -119,6 +119,7 @@ def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None
         raise
     if state.sizes is not None and any(state.sizes[number - 1] is None for number in released):
         state.sizes = None  # LIST leaves out what is marked (RFC 1939 §5): ask again
+    state.ahead.stop()  # what it was refused for may be taken back
     others = [number for number in state.deleted if number not in released]
     state.deleted.clear()
     if others:

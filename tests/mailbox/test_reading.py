@@ -151,3 +151,18 @@ def test_a_command_after_a_fetch_left_early(driver: Driver) -> None:
                 assert inbox[151].subject == "m152"
             except (ProtocolError, ConnectionLost):
                 assert nth
+
+
+def test_what_is_deleted_during_a_fetch_is_not_yielded(driver: Driver) -> None:
+    """A message that is marked after it was asked for is left out; taken back, it reads as before."""
+    with Server(MAILS) as server, driver.Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox:
+        numbers = []
+        for message in inbox.fetch():
+            numbers.append(message.number)
+            if message.number == 5:
+                inbox.delete(inbox[10:150])
+        assert numbers == [*range(1, 11), *range(151, 201)]
+        inbox.undelete()
+        assert [message.raw for message in inbox[10:20]] == MAILS[10:20]
+        assert inbox[30].subject == "m31"
+        inbox.rollback()

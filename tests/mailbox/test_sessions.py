@@ -206,8 +206,8 @@ def test_reopen_of_a_mailbox_that_was_never_open(driver: Driver) -> None:
 
 def test_reopen_says_once_that_deletions_did_not_happen(driver: Driver) -> None:
     """Whoever ended the session; the error names them, and the next call opens."""
-    for by_server in (False, True):
-        with case(by_server), Server(MAILS, faults=[Fault.drop("NOOP")], lock=False) as server:
+    for by_server, closed in ((False, False), (True, False), (True, True)):
+        with case(by_server, closed), Server(MAILS, faults=[Fault.drop("NOOP")], lock=False) as server:
             inbox = over(driver, server).open()
             names = inbox.uids
             inbox.delete(inbox[1:])
@@ -217,7 +217,10 @@ def test_reopen_says_once_that_deletions_did_not_happen(driver: Driver) -> None:
             else:
                 inbox.connection.close()
             with pytest.raises(ConnectionLost) as caught:
-                inbox.reopen()
+                if closed:
+                    inbox.close()
+                else:
+                    inbox.reopen()
             assert f"message 2, uid {names[1]}; message 3, uid {names[2]}" in str(caught.value)
             inbox.reopen()
             assert len(inbox) == 3

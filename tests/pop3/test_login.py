@@ -21,9 +21,11 @@ from pymailbox.errors import (
     PermanentFailure,
     ProtocolError,
     TemporaryFailure,
+    Timeout,
 )
 from pymailbox.pop3 import login, sasl, scram
 from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Challenge
 from pymailbox.pop3.flows import ask_utf8
 from pymailbox.pop3.limits import Limits
@@ -491,6 +493,22 @@ def test_a_secret_is_sent_once_whatever_becomes_of_it() -> None:
                     lost = caught.value
                     assert (type(lost), lost.retryable, lost.retry_after) == (ConnectionLost, False, 900)
                     assert "the login may be wrong" in str(lost)
+
+
+def test_silence_after_a_secret_may_be_its_verdict() -> None:
+    """Some servers fall silent on a wrong password: `Timeout`, not retryable, with the pause of a hang-up."""
+    made = session()
+    made.capabilities = Capabilities()
+    flow = login.login(made, "me", "wrong", None)
+    asked = next(flow)
+    while isinstance(asked, Command) and asked.verb.name == b"USER":
+        asked = flow.send("")
+    assert isinstance(asked, Command)
+    made.single(asked)
+    assert made.protocol.data_to_send() == b"PASS wrong\r\n"
+    with pytest.raises(Timeout, match="the login may be wrong") as caught:
+        flow.throw(Timeout("silence"))
+    assert (caught.value.retryable, caught.value.retry_after) == (False, 900)
 
 
 def test_each_login_sends_its_secret_once() -> None:
