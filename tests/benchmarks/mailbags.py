@@ -50,7 +50,7 @@ SHAPES = {
 def shape(name: str, *, quick: bool = False) -> Shape:
     """Say what the mailbag of this name is made of; `quick` is the scaled-down one."""
     count, size, pool = SHAPES[name]
-    return Shape(max(2, count // 33), min(size, 2_000_000), pool) if quick else SHAPES[name]
+    return Shape(max(2, count // 50), min(size, 500_000), pool) if quick else SHAPES[name]
 
 
 class Mailbag(NamedTuple):

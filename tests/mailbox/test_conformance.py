@@ -1,6 +1,7 @@
 """One suite over both drivers, every server and every way in: what a mailbox owes its user wherever it is.
 
-Each rule is one test on each server; a failure names the driver and the way in as well.
+Each rule is one test on each server; a failure names the driver and the way in as well. The usual run takes each way
+in over one driver, in turn; the slow run takes it over the other.
 """
 
 import ssl
@@ -27,6 +28,7 @@ ALL = ("none", "starttls", "tls")
 WAYS = {"embedded": ALL, "dovecot": ALL, "cyrus": ALL, "courier": ALL, "popa3d": ("none",)}
 SERVERS = ["embedded", *(pytest.param(name, marks=pytest.mark.real) for name in WAYS if name != "embedded")]
 NUMBERS = count()  # of fresh users of the embedded servers
+RULES = count()
 
 
 @frozen
@@ -84,12 +86,15 @@ def everywhere(*, fresh: bool) -> Callable[[Rule], Callable[..., None]]:
     """
 
     def make(rule: Rule) -> Callable[..., None]:
+        first = next(RULES)
+
+        @pytest.mark.parametrize("other", [0, pytest.param(1, marks=pytest.mark.slow)], ids=["one", "other"])
         @pytest.mark.parametrize("name", SERVERS)
-        def test(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-            for security in WAYS[name]:
-                for driver, start in DRIVERS.items():
-                    with case(name, security, driver), start() as one:
-                        rule(find(name, security, request, one, tmp_path, fresh=fresh))
+        def test(name: str, other: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+            for number, security in enumerate(WAYS[name], first + other):
+                driver = sorted(DRIVERS)[number % 2]
+                with case(name, security, driver), DRIVERS[driver]() as one:
+                    rule(find(name, security, request, one, tmp_path, fresh=fresh))
 
         test.__name__, test.__doc__ = rule.__name__, rule.__doc__
         test.__qualname__ = rule.__qualname__

@@ -296,20 +296,20 @@ def test_in_another_event_loop_a_session_is_lost() -> None:
         "delete": lambda inbox: inbox[2].delete(),
         "close": lambda inbox: inbox.close(),
     }
-    for security in ("none", "tls"):
-        for name, use in (uses if security == "none" else {name: uses[name] for name in ("raw", "close")}).items():
-            for loops in (closed, at_rest, running):
-                with case(security, name, loops), Server(MAILS, security=security) as server:
-                    context = server.client_context() if security == "tls" else None
+    for security, names in {"none": tuple(uses), "tls": ("raw", "close")}.items():
+        with Server(MAILS, security=security, lock=False) as server:
+            context = server.client_context() if security == "tls" else None
+            for name, loops in itertools.product(names, (closed, at_rest, running)):
+                with case(security, name, loops):
                     inbox = AsyncMailbox.from_url(server.url, "secret", ssl_context=context)
 
                     async def begin(inbox: AsyncMailbox = inbox) -> None:
                         await inbox.open()
                         await inbox[0].delete()
 
-                    async def elsewhere(inbox: AsyncMailbox = inbox, use: Callable[[AsyncMailbox], Any] = use) -> None:
+                    async def elsewhere(inbox: AsyncMailbox = inbox, name: str = name) -> None:
                         with pytest.raises(ConnectionLost, match="another event loop"):
-                            await use(inbox)
+                            await uses[name](inbox)
                         await inbox.rollback()
 
                     loops(begin, elsewhere)

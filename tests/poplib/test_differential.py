@@ -8,6 +8,8 @@ import random
 import re
 from typing import Any
 
+import pytest
+
 from pymailbox import poplib as drop_in
 from tests import ROOT
 from tests.conversations import case
@@ -107,9 +109,12 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 KINDS = ["retr", "retr", "retr", "top", "list", "uidl", "capa", "stat", "apop", "noop", "rset", "utf8", *ARGUMENTS]
 
 
-def test_honest_transcripts_have_equal_results() -> None:
+@pytest.mark.parametrize(
+    "seeds", [range(500), pytest.param(range(500, 2000), marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_honest_transcripts_have_equal_results(seeds: range) -> None:
     """Any honest conversation, in CRLF or LF and cut anywhere, gives the same results, and sends the same octets."""
-    for seed in range(2000):
+    for seed in seeds:
         honest = Honest(seed)
         found = [outcomes(module, honest.replies, honest.calls, honest.sizes) for module in (standard, drop_in)]
         assert found[0] == found[1], f"seed {seed}"

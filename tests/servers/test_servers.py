@@ -6,6 +6,7 @@ a line of pymailbox.
 
 import base64
 import hashlib
+import os
 import poplib
 import shutil
 import socket
@@ -176,6 +177,19 @@ def test_mails_are_the_same_on_each_run() -> None:
     assert digest == "68761f672f6221a6e3215d8fe670482c3d27835fd6001f275cbd58a180e0c813"
 
 
+def test_dovecot_holds_a_lock(dovecot_with: Callable[..., RealServer]) -> None:
+    """With `lock_session` a session holds the mailbox's lock, which is gone after QUIT."""
+    server = dovecot_with(lock_session=True)
+    user, password = server.fresh_user()
+    lock = server.log.parent / "mail" / user / "Maildir" / "dovecot-pop3-session.lock"
+    with session(server, login=False) as holder:
+        enter(holder, user, password)
+        assert os.path.lexists(lock)
+        holder.quit()
+    assert not os.path.lexists(lock)
+
+
+@pytest.mark.slow
 def test_dovecot_locks(dovecot_with: Callable[..., RealServer]) -> None:
     """With `lock_session` the second session of a user is refused with [IN-USE], after some 12 s."""
     server = dovecot_with(lock_session=True)
