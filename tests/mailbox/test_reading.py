@@ -160,8 +160,8 @@ def test_what_is_deleted_during_a_fetch_is_not_yielded(driver: Driver) -> None:
         for message in inbox.fetch():
             numbers.append(message.number)
             if message.number == 5:
-                inbox.delete(inbox[10:150])
-        assert numbers == [*range(1, 11), *range(151, 201)]
+                inbox.delete(inbox[10:50])
+        assert numbers == [*range(1, 11), *range(51, len(MAILS) + 1)]
         inbox.undelete()
         assert [message.raw for message in inbox[10:20]] == MAILS[10:20]
         assert inbox[30].subject == "m31"

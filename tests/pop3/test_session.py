@@ -466,6 +466,7 @@ def test_any_order_of_batches_and_commands(seed: int) -> None:
             unanswered += session.protocol.data_to_send().split(b"\r\n")[:-1]
             wire = b"".join(map(reply, unanswered))
             unanswered.clear()
+            check(batch)
         if not batch.abandoned:
             check(batch)
         assert batch.abandoned or batch.count == batch.size  # type: ignore[attr-defined]
