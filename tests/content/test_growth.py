@@ -86,8 +86,8 @@ class Growth:
     """Judges how what a name takes grows with the mail.
 
     Each name of a flood of `size` bytes is read once, and of a quarter of it: where that takes six times as long or
-    more (linear is 4, quadratic 16), `assert_linear` judges. If it is `thorough`, that always does, and floods are
-    twice as large.
+    more (linear is 4, quadratic 16), `assert_linear` judges. If it is `thorough`, floods are twice as large, and five
+    times as long is enough: what `assert_linear` finds takes nine times as long at least.
     """
 
     thorough: bool
@@ -97,7 +97,7 @@ class Growth:
         size *= 1 + self.thorough
         quarter = spent(make(size // 4), case, readings)
         for name, seconds in spent(make(size), case, readings).items():
-            if seconds < MEASURABLE or not (self.thorough or seconds > 6 * quarter[name]):
+            if seconds < MEASURABLE or seconds < (6 - self.thorough) * quarter[name]:
                 continue
             start = max(16, int(size * MEASURABLE / seconds))
             try:
@@ -436,11 +436,10 @@ def test_every_reading_of_a_generated_family() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 11))
-def test_every_reading_of_larger_families(seed: int) -> None:
-    """The same for more of each fragment, and for other families."""
-    for case in generated(seed):
-        Growth(thorough=False).judge(case.make, 200_000, everything(case.name), case)
+def test_every_reading_of_a_larger_family() -> None:
+    """The same for another family, and more of each fragment."""
+    for case in generated(2):
+        Growth(thorough=False).judge(case.make, 30_000, everything(case.name), case)
 
 
 def looks_back(known: Callable[..., object]) -> Callable[..., object]:
@@ -471,6 +470,7 @@ def test_what_is_quadratic_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_reading_that_became_quadratic_is_found(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The family finds whatever part of the reading looks at the rest of its text for each mark."""
+    monkeypatch.setattr(timing, "_TRIES", 1)
     owner = import_module(f"pymailbox.content.{module}")
     monkeypatch.setattr(owner, name, looks_back(getattr(owner, name)))
     with pytest.raises(AssertionError, match="things take"):
@@ -548,7 +548,7 @@ def test_a_hundred_thousand_fields(count: int) -> None:
 
 
 @pytest.mark.threat(107)
-@pytest.mark.parametrize("size", [5_000, pytest.param(1_000_000, marks=SLOW)])
+@pytest.mark.parametrize("size", [5_000, pytest.param(30_000, marks=SLOW)])
 def test_floods_in_address_fields(size: int) -> None:
     """Floods of address marks in every address field."""
     for mark in ADDRESSES:
@@ -558,7 +558,7 @@ def test_floods_in_address_fields(size: int) -> None:
 
 
 @pytest.mark.threat(108)
-@pytest.mark.parametrize("size", [10_000, pytest.param(1_000_000, marks=SLOW)])
+@pytest.mark.parametrize("size", [10_000, pytest.param(100_000, marks=SLOW)])
 def test_floods_of_encoded_words(size: int) -> None:
     """Floods of encoded words in subjects, names, dates and file names."""
     for mark in WORDS:
@@ -610,9 +610,9 @@ def test_bad_labels() -> None:
 @SLOW
 @pytest.mark.threat(111)
 def test_floods_of_markup() -> None:
-    """Ten megabytes of HTML of one mark (`test_much_markup` reads less of it)."""
+    """Half a megabyte of HTML of one mark (`test_much_markup` reads less of it)."""
     for mark in MARKUP:
-        read(page(mark, 10_000_000), mark)
+        read(page(mark, 500_000), mark)
 
 
 @pytest.mark.threat(111)
@@ -647,10 +647,10 @@ def test_references_with_endless_numbers() -> None:
 @SLOW
 @pytest.mark.threat(111)
 def test_floods_of_escapes() -> None:
-    """Ten megabytes of one escape under each transfer encoding (`test_much_that_is_escaped` reads less of them)."""
+    """Half a megabyte of one escape under each transfer encoding (`test_much_that_is_escaped` reads less of them)."""
     for encoding in ENCODINGS:
         for mark in ESCAPES:
-            read(encoded(encoding, mark, 10_000_000), (encoding, mark))
+            read(encoded(encoding, mark, 500_000), (encoding, mark))
 
 
 @pytest.mark.parametrize("size", [2_500_000, pytest.param(50_000_000, marks=SLOW)])
@@ -663,7 +663,7 @@ def test_much_ordinary_base64(size: int) -> None:
     assert content.attachments[0].payload.startswith(b"ABC")
 
 
-@pytest.mark.parametrize("size", [1_100_000, pytest.param(20_000_000, marks=SLOW)])
+@pytest.mark.parametrize("size", [1_100_000, pytest.param(5_000_000, marks=SLOW)])
 def test_octets_that_do_not_fit_their_charset(size: int) -> None:
     """Megabytes that are not text in the charset they are labelled with read, too."""
     for charset in CHARSETS:

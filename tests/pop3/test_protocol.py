@@ -191,10 +191,10 @@ def test_long_body_in_small_pieces_is_linear() -> None:
 
 @pytest.mark.slow
 def test_very_long_body_in_small_pieces_is_linear() -> None:
-    """The same up to half a megabyte, where even a copy in one go would be seen."""
-    assert_linear(in_octets(b"x", b"\r\n"), 250_000)
-    assert_linear(in_octets(b"\r\n"), 100_000)
-    assert_linear(in_octets(b".\r\n"), 100_000)
+    """The same up to a quarter of a megabyte, where even a copy in one go would be seen."""
+    assert_linear(in_octets(b"x", b"\r\n"), 60_000)
+    assert_linear(in_octets(b"\r\n"), 30_000)
+    assert_linear(in_octets(b".\r\n"), 20_000)
 
 
 # --- nothing that is cut is a reply -----------------------------------------------------------------------------
