@@ -307,7 +307,7 @@ class Session:
     def _go_on(self, batch: Batch[Any], wanted: Batch[Any]) -> None:
         """Nothing is in flight: prove what is in doubt, ask again for what is questionable, send what has waited."""
         if self._proof.in_doubt and not self._check(alone=True):
-            self._ask_one_by_one(batch)
+            self.protocol.send(IN_STEP)  # all that is held was refused
         if self.protocol.owed:
             return
         if self._rechecking:

@@ -53,8 +53,6 @@ class Server:
     #: The most commands that arrived together.
     most: int = field(default=0, init=False)
     replies: int = field(default=0, init=False)
-    #: The second copy of a reply that has not been sent yet.
-    behind: bytes = field(default=b"", init=False)
     _together: bool = field(default=False, init=False)
 
     def answer(self, sent: bytes) -> bytes:
@@ -93,6 +91,10 @@ class Talk:
 
     server: Server
     limits: Limits = field(factory=Limits)
+    #: Which lines are answered twice, the second time late.
+    late: Callable[[str], bool] | None = None
+    #: The second copy that has not been sent yet.
+    behind: bytes = field(default=b"", init=False)
     session: Session = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -120,7 +122,7 @@ class Talk:
                         owner.sink(chunk.data)
                 if batch.results:
                     break
-                came = self.server.answer(session.protocol.data_to_send())
+                came = self._exchange(session.protocol.data_to_send())
                 if not came:
                     raise Timeout("silence")
                 session.protocol.receive_data(came)
@@ -128,6 +130,16 @@ class Talk:
             session.end(error)
             raise
         return batch.results.popleft() if batch.results else None
+
+    def _exchange(self, sent: bytes) -> bytes:
+        """Return what the server answers; the second copy of a reply comes late, with the reply to the next command."""
+        if self.late is None:
+            return self.server.answer(sent)
+        came = b""
+        for line in sent.splitlines(keepends=True):
+            came += self.behind + self.server.answer(line)
+            self.behind = self.server.said(line.decode().strip()) if self.late(line.decode()) else b""
+        return came
 
     def all(self, wanted: Iterable[Command[Any]]) -> tuple[list[Any], MailboxError | None]:
         """Return the results of a batch, those before an error too, and what ended it."""
@@ -372,34 +384,6 @@ def test_what_is_held_is_bounded_by_the_window() -> None:
     assert len(talk.server.lines) < 400
 
 
-def late(talk: Talk, doubled: Callable[[str], bool], batch: Batch[Any]) -> Any:
-    """Return the next result from a server whose doubled replies come late: with the reply to the next command."""
-    session, server = talk.session, talk.server
-    try:
-        session.take(batch)
-        session.submit(batch)
-        while not batch.results and not batch.complete:
-            while (arrived := session.next_chunk(batch)) is not None:
-                owner, chunk = arrived
-                if owner.sink is not None:
-                    owner.sink(chunk.data)
-            if batch.results:
-                break
-            sent = session.protocol.data_to_send()
-            if not sent:
-                raise Timeout("silence")
-            lines = sent.decode().split("\r\n")[:-1]
-            came = b""
-            for line in lines:
-                came += server.behind + server.answer(line.encode() + b"\r\n")
-                server.behind = server.said(line) if doubled(line) else b""
-            session.protocol.receive_data(came)
-    except MailboxError as error:
-        session.end(error)
-        raise
-    return batch.results.popleft() if batch.results else None
-
-
 @pytest.mark.threat(55)
 def test_replies_doubled_late() -> None:
     """A second copy that comes with the next reply is met, whatever it is of, and whatever is asked for next."""
@@ -408,18 +392,18 @@ def test_replies_doubled_late() -> None:
         for listed in (Server().listed, lambda _: b"-ERR no\r\n", lambda _: b"+OK\r\n"):
             for then in (commands.retr, commands.top, commands.stream):
                 with case(verb, listed(1), then):
-                    talk = Talk(Server(listed=listed))
+                    talk = Talk(Server(listed=listed), late=lambda line, verb=verb: line.startswith(verb))  # type: ignore[misc]
                     session, chunks, wrong = talk.session, [], 0  # type: ignore[var-annotated]
                     try:
                         for wanted in (retrs(small), tops(small), [commands.dele(n) for n in range(150, 160)]):
                             batch: Batch[Any] = session.batch(wanted)
                             for number in small if len(wanted) > 10 else ():
-                                result = late(talk, lambda line, verb=verb: line.startswith(verb), batch)  # type: ignore[misc]
+                                result = talk.next(batch)
                                 wrong += not (isinstance(result, bytes) and result.startswith(mail(number)[:13]))
-                            while late(talk, lambda line, verb=verb: line.startswith(verb), batch) is not None:  # type: ignore[misc]
+                            while talk.next(batch) is not None:
                                 pass
                         single: Batch[Any] = session.single(then(100), chunks.append)
-                        result = late(talk, lambda line, verb=verb: line.startswith(verb), single)  # type: ignore[misc]
+                        result = talk.next(single)
                         if then is commands.stream:
                             wrong += b"".join(chunks) != mail(100)
                         else:
@@ -435,3 +419,13 @@ def test_sizes_too_small_and_a_full_window() -> None:
     talk = Talk(Server(body=lambda n: body % n), Limits(window=20_000))
     wanted = [commands.retr(n, size=len(body) - 1200) for n in range(1, 60)]
     assert talk.all(wanted) == ([body % n for n in range(1, 60)], None)
+
+
+@pytest.mark.threat(55)
+def test_refusals_doubled_late() -> None:
+    """Where all of a first burst is refused, a refusal too many is met before anything is asked for again."""
+    for k in range(1, 9):
+        with case(k):
+            talk = Talk(Server(refused=frozenset(range(1, 9))), late=lambda line, k=k: line == f"RETR {k}\r\n")  # type: ignore[misc]
+            results, error = talk.all(retrs(range(1, 41)))
+            assert (results, type(error)) == ([], ProtocolError)
