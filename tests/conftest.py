@@ -9,7 +9,7 @@ import pickle
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,7 +18,7 @@ from pymailbox.pop3 import deadlines
 from tests import servers
 from tests.drivers import DRIVERS, Driver
 from tests.servers import RealServer, ServerFailedError, ServerMissingError
-from tests.timing import Clock
+from tests.timing import Clock, Hurry, OwnTime
 
 # How long an example takes says something of the machine only.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -122,7 +122,8 @@ def installed() -> Callable[[str], list[str]]:
         try:
             return servers.program(name)
         except ServerMissingError as error:
-            missing(error)
+            reason = error
+        missing(reason)
 
     return find
 
@@ -132,6 +133,18 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
     """Each driver in turn, behind the same names (`tests.drivers`)."""
     with DRIVERS[request.param]() as one:
         yield one
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> Hurry:
+    """Have a connection, over either driver, wait only a moment from here on, where nothing is answered any more."""
+    monkeypatch.setattr(deadlines, "LONGEST_WAIT", 0.01)
+
+    def hurry(connection: Any) -> None:
+        inner = getattr(connection, "_inner", connection)
+        inner.timeout, inner._clock = 0.3, OwnTime()
+
+    return hurry
 
 
 @pytest.fixture

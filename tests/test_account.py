@@ -19,7 +19,7 @@ from pymailbox import Account, AsyncMailbox, Mailbox, NotSupported, OAuth2
 from pymailbox.account import Exchange, Peer, password_command
 from pymailbox.pop3 import Connection, sasl
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.timing import GENEROUS
 
 SECRET = "correct horse battery staple"

@@ -1,19 +1,26 @@
-"""Time without the wall clock: a clock that only the test moves, and growth judged by CPU time.
+"""Time without the wall clock: clocks that stand still, waits that end, and growth judged by CPU time.
 
-How fast a machine is, and what else it does, says nothing about the code: no test here compares seconds that passed
-with a bound below `GENEROUS`, which only tells an end from none.
+How fast a machine is, and what else it does, says nothing about the code: that something took no longer than so many
+seconds is asserted nowhere, but for `GENEROUS`, which only tells an end from none. A shorter timeout is for silence
+alone: nothing else is due, or `OwnTime` counts it.
 """
 
+import asyncio
 import gc
 import math
+import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from attrs import define
 
-__all__ = ["GENEROUS", "Clock", "assert_linear"]
+__all__ = ["GENEROUS", "Clock", "Hurry", "OwnTime", "assert_linear", "ended", "eventually", "eventually_async"]
 
 GENEROUS = 60.0  # seconds; for what must end at all, on a machine that is busy with something else
+
+#: What the fixture `hurry` gives: it shortens the waits of a connection.
+Hurry = Callable[[Any], None]
 
 _MEASURABLE = 0.02  # seconds of CPU; less is lost in the noise
 _DOUBLINGS = 6
@@ -35,6 +42,46 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let seconds pass."""
         self.now += seconds
+
+
+@define(eq=False)
+class OwnTime:
+    """A clock for a short timeout: what passes between two looks at it counts as a fiftieth of a second at most.
+
+    Who waits by it looks at it every hundredth (the fixture `hurry`), so that a timeout is over when so many looks were
+    in vain, and not because the machine did something else meanwhile.
+    """
+
+    now: float = 0.0
+    _looked: float = float("inf")
+
+    def __call__(self) -> float:
+        looked, before = time.monotonic(), self._looked
+        self._looked = looked
+        self.now += min(max(0.0, looked - before), 0.02)
+        return self.now
+
+
+def ended(*threads: threading.Thread) -> None:
+    """Wait for threads to end, and assert that they do."""
+    for thread in threads:
+        thread.join(GENEROUS)
+        assert not thread.is_alive(), f"{thread.name} does not end"
+
+
+def eventually(true: Callable[[], object]) -> None:
+    """Wait until something is true, and assert that it comes to be."""
+    deadline = time.monotonic() + GENEROUS
+    while not true():
+        assert time.monotonic() < deadline, "what is waited for does not come"
+        time.sleep(0.002)
+
+
+async def eventually_async(true: Callable[[], object]) -> None:
+    """The same while the event loop goes on."""
+    async with asyncio.timeout(GENEROUS):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 def _cpu(work: Callable[[], object]) -> float:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import case
 from tests.benchmarks import floor
 from tests.benchmarks.mailbags import fill
 from tests.benchmarks.report import chart, table
 from tests.benchmarks.rounds import CLIENTS, PROGRAMS, WORKS, Stage, Work, run_rounds
 from tests.benchmarks.service import Service
-from tests.testing.by_hand import case
 from tests.timing import GENEROUS
 
 

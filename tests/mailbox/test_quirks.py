@@ -26,7 +26,7 @@ from pymailbox.errors import (
 from pymailbox.pop3 import Capabilities, Connection, Stat, commands
 from pymailbox.testing import Quirk, Server
 from tests.replay import connected
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, Hurry
 
 MAILS = [b"Subject: %d\r\n\r\n.dotted\r\nbody\r\n" % number for number in range(1, 5)]
 
@@ -46,11 +46,6 @@ def entered(quirks: Quirk, mails: list[bytes] | None = None, **options: Any) -> 
         pop.user("me")
         pop.pass_("secret")
         yield pop
-
-
-def hurry(pop: Any) -> None:
-    """Wait no longer than a moment from here on, where nothing is answered any more (over asyncio, too)."""
-    getattr(pop, "_inner", pop).timeout = 0.2
 
 
 def read_all(pop: Connection) -> None:
@@ -161,7 +156,7 @@ def test_quirk_q12_no_capa() -> None:
         read_all(pop)
 
 
-def test_quirk_q12_capa_that_closes_or_hangs() -> None:
+def test_quirk_q12_capa_that_closes_or_hangs(hurry: Hurry) -> None:
     """A server that hangs up on CAPA, or hangs, is a typed error in time; with `capa=False` it is never asked."""
     with opened(Quirk.CLOSES_ON_CAPA) as pop, pytest.raises(ConnectionLost):
         pop.capa()
@@ -486,7 +481,7 @@ def test_quirk_q50_lf_lines() -> None:
 
 @pytest.mark.parametrize("quirk", [Quirk.LF_END, Quirk.NO_NEWLINE_BEFORE_END], ids=lambda quirk: quirk.name)
 @pytest.mark.threat(46)
-def test_quirk_q50_q51_no_end_mark(quirk: Quirk) -> None:
+def test_quirk_q50_q51_no_end_mark(quirk: Quirk, hurry: Hurry) -> None:
     """Where CRLF . CRLF never comes only the timeout helps, and says that the end of a body was due."""
     with entered(quirk) as pop:
         hurry(pop)

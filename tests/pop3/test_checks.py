@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pymailbox.errors import ConnectionLost, ProtocolError
 from pymailbox.pop3.checks import bad_status, guess_service, limit_exceeded, truncated, unsolicited
-from tests.conversations import case
+from tests import case
 
 
 def test_exceeded_names_the_field() -> None:

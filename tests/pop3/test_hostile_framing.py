@@ -24,10 +24,10 @@ from pymailbox.pop3 import Connection, commands
 from pymailbox.pop3.limits import Limits
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.certificates import Certificates
-from tests import ROOT
-from tests.conversations import Exchange, awkward_body, case, stuffed, transcript
+from tests import ROOT, case
+from tests.conversations import Exchange, awkward_body, stuffed, transcript
 from tests.replay import Replay, connected, reset
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, Hurry, ended
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and a limit on address space")
 
@@ -44,11 +44,6 @@ def logged_in(server: Server, **options: Any) -> Iterator[Connection]:
         pop.user("me")
         pop.pass_("secret")
         yield pop
-
-
-def inner(pop: Any) -> Any:
-    """Return the connection itself, over asyncio too."""
-    return getattr(pop, "_inner", pop)
 
 
 def both(wire: bytes) -> bytes:
@@ -188,6 +183,7 @@ def test_streaming_takes_one_chunk(rounds: int) -> None:
 
     def serve() -> None:
         with listener, listener.accept()[0] as sock:
+            sock.settimeout(GENEROUS)
             sock.sendall(b"+OK\r\n")
             for line in sock.makefile("rb"):
                 if not line.startswith(b"RETR"):
@@ -201,7 +197,7 @@ def test_streaming_takes_one_chunk(rounds: int) -> None:
     thread = threading.Thread(target=serve)
     thread.start()
     (printed,) = child("stream", "127.0.0.1", listener.getsockname()[1])
-    thread.join(GENEROUS)
+    ended(thread)
     octets, growth = map(int, printed.split())
     assert octets == (len(block) - 32) * rounds
     assert growth < 8 * 1024 * 1024, growth
@@ -239,14 +235,14 @@ def test_a_refusal_in_a_pipeline_costs_its_command() -> None:
 
 
 @pytest.mark.threat(55)
-def test_the_session_after_a_pipeline_that_stalled_goes_one_by_one() -> None:
+def test_the_session_after_a_pipeline_that_stalled_goes_one_by_one(hurry: Hurry) -> None:
     """A mailbox whose server stalls pipelines works in the next session, one command after the other (decision 7)."""
     mails = [b"Subject: x\r\n\r\n"] * 9
     with (
         Server(mails, quirks=Quirk.DROPS_PIPELINED, latency=0.01, lock=False) as server,
         Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox,
     ):
-        inner(inbox.connection).timeout = 0.3  # from here on nothing is answered
+        hurry(inbox.connection)  # from here on nothing is answered
         with pytest.raises(Timeout):
             list(inbox.fetch())
         inbox.reopen()
@@ -282,9 +278,11 @@ def test_promise_1_random_bodies_in_random_segments(rounds: int) -> None:
     bodies = [awkward_body(rng, 1_000_000 if number % 500 == 0 else 3000) for number in range(rounds)]
     chunks = random.Random(2449)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(GENEROUS)
 
         def serve() -> None:
             with listener.accept()[0] as sock:
+                sock.settimeout(GENEROUS)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.sendall(b"+OK\r\n")
                 for line in sock.makefile("rb"):
@@ -314,7 +312,7 @@ def test_promise_1_random_bodies_in_random_segments(rounds: int) -> None:
                     assert got == bodies[number - 1], number
             for number, body in enumerate(pop.pipeline(map(commands.retr, range(half + 1, rounds + 1))), half + 1):
                 assert body == bodies[number - 1], number
-        thread.join(GENEROUS)
+        ended(thread)
     assert number == rounds
 
 

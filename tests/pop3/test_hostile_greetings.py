@@ -21,7 +21,7 @@ from pymailbox.errors import (
     Timeout,
 )
 from pymailbox.pop3 import Connection
-from tests.conversations import case
+from tests import case
 from tests.replay import End, Replay, WatchedClock, connected, drip, endless
 from tests.timing import GENEROUS, Clock
 

@@ -22,10 +22,10 @@ from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
+from tests import case
 from tests.conversations import (
     Exchange,
     awkward_body,
-    case,
     events,
     outcome,
     ready,
