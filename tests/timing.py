@@ -1,8 +1,8 @@
 """Time without the wall clock: clocks that stand still, waits that end, and growth judged by CPU time.
 
-How fast a machine is, and what else it does, says nothing about the code: that something took no longer than so many
-seconds is asserted nowhere, but for `GENEROUS`, which only tells an end from none. A shorter timeout is for silence
-alone: nothing else is due, or `OwnTime` counts it.
+How fast a machine is, and what else it does, says nothing about the code: no test asserts that something took less
+than so many seconds of the wall clock, but for `GENEROUS`, which only tells an end from none. A shorter timeout is for
+silence alone: nothing else is due, or `OwnTime` counts it (the fixture `hurry`).
 """
 
 import asyncio

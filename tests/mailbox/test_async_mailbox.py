@@ -307,7 +307,7 @@ def test_a_failing_open_leaves_nothing() -> None:
 # --- to disk -----------------------------------------------------------------------------------------------------------
 
 
-def test_write_to_files_of_both_colours() -> None:
+def test_write_to_blocking_and_asynchronous_files() -> None:
     """`write` may be a function or a coroutine function, and may take less than it was given."""
 
     class Slow:
@@ -430,7 +430,7 @@ def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 # --- both at once ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_message_of_the_other_colour_is_misuse() -> None:
+def test_a_message_of_the_other_kind_is_misuse() -> None:
     """A blocking message is none of an async mailbox, and the other way round."""
 
     async def use(inbox: AsyncMailbox) -> None:

@@ -370,7 +370,7 @@ def test_injected_with_the_reply_to_stls() -> None:
         assert server.log == ("STLS",)
 
 
-def test_injected_behind_the_reply_to_stls() -> None:
+def test_injected_after_the_reply_to_stls() -> None:
     """Octets in a segment of their own are refused whenever they come: before the handshake, or as part of it."""
     for rounds in (0, 1, 2, 3, 5):
 

@@ -1,7 +1,7 @@
-"""The framing of messages against hostile servers (section C of the list of threats), and promises 1, 6 and 8.
+"""The framing of messages against hostile servers: byte for byte or an error, and no reply for another command.
 
-A mark names the row. The numbers of rounds are small here; `-m slow` plays them as often as the promises say: 10,000
-random bodies through a socket, every octet of 50 replies plain and inside TLS, 2 GB to a sink.
+A mark names the threat. The numbers of rounds are small here; `-m slow` plays more: 10,000 random bodies through a
+socket, every octet of 50 replies plain and inside TLS, 2 GB to a sink.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /
 
 
 def often(few: int, many: int) -> pytest.MarkDecorator:
-    """Run a test with few rounds; with as many as the promise says when slow tests are asked for."""
+    """Run a test with few rounds; with many when slow tests are asked for."""
     return pytest.mark.parametrize("rounds", [few, pytest.param(many, marks=pytest.mark.slow)])
 
 
@@ -85,7 +85,7 @@ def test_dots_line_ends_and_octets_are_kept() -> None:
 
 @pytest.mark.threat(42)
 def test_an_end_mark_around_the_border_of_a_buffer() -> None:
-    """A body whose end falls around the border of a buffer is whole (in segments of any size: promise 1, below)."""
+    """A body whose end falls around the border of a buffer is whole (in segments of any size: below)."""
     for border in (16_384, 65_536, 262_144):
         for length in range(border - 12, border + 4):
             body = b"x" * length + b"\r\n"
@@ -267,12 +267,12 @@ def test_full_buffers_are_not_a_deadlock(rounds: int) -> None:
     assert octets == rounds * 200_002
 
 
-# --- promise 1: byte for byte, or an error ----------------------------------------------------------------------------
+# --- byte for byte, or an error ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.threat(42)
 @often(400, 10_000)
-def test_promise_1_random_bodies_in_random_segments(rounds: int) -> None:
+def test_random_bodies_in_random_segments(rounds: int) -> None:
     """Random bodies through a real socket in random segments come back byte for byte, kept, streamed and pipelined."""
     rng = random.Random(1939)
     bodies = [awkward_body(rng, 1_000_000 if number % 500 == 0 else 3000) for number in range(rounds)]
@@ -345,7 +345,7 @@ def play(exchanges: list[Exchange], pop: Connection) -> list[Any]:
         pytest.param(True, 13, id="TLS, often", marks=pytest.mark.slow),
     ],
 )
-def test_promise_1_truncated_at_every_octet(tls: bool, seeds: int, certificates: Certificates) -> None:
+def test_a_session_truncated_at_every_octet(tls: bool, seeds: int, certificates: Certificates) -> None:
     """The end of the stream at every octet of a transcript is a typed error, plain and inside TLS, polite and ragged."""
     client_context = certificates.client_context() if tls else None
     ends: list[Callable[[socket.socket], object]] = [lambda sock: sock.shutdown(socket.SHUT_WR), reset]
@@ -400,12 +400,12 @@ def short(seed: int) -> list[Exchange]:
     ]
 
 
-# --- promise 8: a reply is never paired with another command ------------------------------------------------------------
+# --- a reply is never paired with another command -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["with the last reply owed", "when nothing is owed"])
 @often(30, 100)
-def test_promise_8_one_stray_line(together: bool, rounds: int) -> None:
+def test_one_stray_line_anywhere_in_a_session(together: bool, rounds: int) -> None:
     """A stray line at each position of many transcripts: no wrong value, and no DELE after it is believed."""
     strays = [b"+OK\r\n", b"-ERR no\r\n", b"+OK 9 999\r\n", b".\r\n", b"\r\n", b"+OK\r\n.\r\n"]
     for seed in range(rounds):

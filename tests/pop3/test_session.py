@@ -146,7 +146,7 @@ def test_pipelining_may_be_forbidden() -> None:
     assert greeted(may_pipeline=True).protocol.pipelining
 
 
-def test_alone_commands_are_not_taken_with_others() -> None:
+def test_pass_waits_for_user_and_stat_for_pass() -> None:
     """PASS waits until USER is answered, and STAT until PASS is."""
     session = greeted()
     batch = session.batch([commands.user("me"), commands.pass_("x"), commands.stat(), commands.noop()])
@@ -160,7 +160,7 @@ def test_alone_commands_are_not_taken_with_others() -> None:
     assert list(batch.results) == ["", "", commands.Stat(0, 0), ""]
 
 
-def test_ahead_bounds_what_is_in_flight() -> None:
+def test_depth_bounds_what_is_in_flight() -> None:
     """`depth` holds a batch to that many commands in flight, and can be raised."""
     session = greeted()
     batch = session.batch(retrs(range(1, 100)), depth=5)
@@ -170,7 +170,7 @@ def test_ahead_bounds_what_is_in_flight() -> None:
     assert len(fill(session, batch)) == 2
 
 
-def test_a_command_behind_a_batch() -> None:
+def test_a_command_after_a_batch() -> None:
     """A command asked for while a batch is in flight waits until that is proven; both get what is theirs."""
     session = greeted()
     batch = session.batch(retrs((1, 2)))
@@ -320,7 +320,7 @@ def test_a_stall_with_several_in_flight_is_held_against_pipelining() -> None:
     assert not session.protocol.pipelining
 
 
-def test_a_stall_behind_the_first_reply_is_held_against_pipelining() -> None:
+def test_a_stall_after_the_first_reply_is_held_against_pipelining() -> None:
     """Of two commands sent together the second was lost: only one reply is owed, and pipelining is to blame."""
     session = greeted()
     batch = session.batch(retrs((1, 2)))

@@ -335,7 +335,7 @@ def test_the_deadline_covers_the_handshake(security: Security, clock: Clock) -> 
 
 
 @pytest.mark.threat(21)
-def test_plaintext_behind_the_stls_ok(authority: Authority) -> None:
+def test_plaintext_after_the_stls_ok(authority: Authority) -> None:
     """What is not TLS is a TLSError, and there is no way back to plaintext."""
 
     def talk(connection: socket.socket) -> None:
