@@ -32,7 +32,7 @@ __all__ = ["Batch", "Session"]
 
 T = TypeVar("T")
 
-_RUNS = 16  # between checkpoints at least, in a full window: what is held delays what could be sent
+_RUNS = 4  # between checkpoints at least, in a full window: what is held delays what could be sent
 _PIPELINING = (
     "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
     " (pass pipelining=False for none from the start)"
