@@ -6,6 +6,7 @@ gather: greeting, capabilities, whether TLS is on. A driver only moves octets in
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field
@@ -187,47 +188,76 @@ class Session:
         Nothing is queued while commands of another batch are in flight, or anything is in doubt.
         """
         protocol, proof, unsent = self.protocol, self._proof, batch.unsent
-        together = protocol.owed > 0
-        if protocol.failure is None:
-            if self._rechecking or (self._run is not batch and (together or proof.in_doubt)):
-                return
-            self._run = batch
-        if unsent and not (together or proof.in_doubt):
+        busy = protocol.owed > 0
+        if protocol.failure is not None:
+            if unsent:
+                protocol.send(unsent[0])  # says why it is over
+            return
+        if self._rechecking or (self._run is not batch and (busy or proof.in_doubt)):
+            return
+        self._run = batch
+        if unsent and not (busy or proof.in_doubt):
             self._kind, self._unchecked, self._unchecked_octets = _kind(unsent[0]), 0, 0
             if self._kind is Body.STREAMED and self._pipelined and not self._in_step:
                 self._precede_stream()
-        kind, most = self._kind, self.limits.window // _RUNS
+        if self._kind is Body.KEPT:
+            self._submit_messages(batch)
+        elif not (batch.pending and self._kind is Body.STREAMED):
+            self._submit_others(batch)
+
+    def _submit_messages(self, batch: Batch[Any]) -> None:
+        """Queue RETRs and TOPs in runs, each with a checkpoint at its end."""
+        protocol, proof, unsent = self.protocol, self._proof, batch.unsent
+        most = self.limits.window // _RUNS
+        count, octets = self._room(batch)
+        while True:
+            run: list[Command[Any]] = []
+            total = 0
+            left = most - self._unchecked_octets
+            for command in islice(unsent, max(min(count, LONGEST_RUN - self._unchecked), not batch.pending)):
+                expected = command.expected
+                if command.verb.body is not Body.KEPT or (total + expected > octets and (run or batch.pending)):
+                    break
+                run.append(command)
+                total += expected
+                if total >= left:
+                    break
+            if not run:
+                break
+            if protocol.owed or len(run) > 1:
+                proof.in_doubt = self._pipelined = True
+            protocol.send_all(run, total)
+            for _ in run:
+                unsent.popleft()
+            batch.pending += len(run)
+            self._unchecked += len(run)
+            self._unchecked_octets += total
+            self._one_at_a_time = max(0, self._one_at_a_time - len(run))
+            count, octets = count - len(run), octets - total
+            if self._unchecked >= LONGEST_RUN or total >= left:
+                if self._check():
+                    count -= 1
+                elif proof.in_doubt and proof.agreed:
+                    break  # there is no message to ask about
+        self._check()
+
+    def _submit_others(self, batch: Batch[Any]) -> None:
+        """Queue one stream, or commands that are neither messages nor streams."""
+        protocol, unsent = self.protocol, batch.unsent
         count, octets = self._room(batch)
         while unsent:
             command = unsent[0]
-            verb, expected = command.verb, command.expected
-            if batch.pending and (
-                count < 1 or expected > octets or verb.barrier or kind is Body.STREAMED or _kind(command) is not kind
-            ):
+            barrier, expected = command.verb.barrier, command.expected
+            if batch.pending and (count < 1 or expected > octets or barrier or _kind(command) is not None):
                 break
+            self._pipelined = self._pipelined or protocol.owed > 0
             protocol.send(command)
+            self._proof.note_marks(command)
             batch.pending += 1
             unsent.popleft()
-            if verb.barrier:
-                return
+            if barrier or self._kind is Body.STREAMED:
+                break
             count, octets = count - 1, octets - expected
-            if kind is Body.KEPT:
-                if together:
-                    proof.in_doubt = True
-                self._unchecked += 1
-                self._unchecked_octets += expected
-                if self._one_at_a_time:
-                    self._one_at_a_time -= 1
-                if self._unchecked >= LONGEST_RUN or self._unchecked_octets >= most:
-                    if self._check():
-                        count -= 1
-                    elif proof.in_doubt and proof.agreed:
-                        break  # there is nothing to ask about
-            else:
-                proof.note_marks(command)
-            self._pipelined = self._pipelined or together
-            together = True
-        self._check()
 
     def _room(self, batch: Batch[Any]) -> tuple[int, int]:
         """Return how many commands of a batch may be queued now, and how many octets their replies may have."""

@@ -414,6 +414,8 @@ def test_any_order_of_batches_and_commands(seed: int) -> None:
     number = 0
 
     def reply(line: bytes) -> bytes:
+        if line == b"STAT":
+            return b"+OK 1 7\r\n"
         tag = line.split()[1]
         if line.startswith(b"LIST"):
             return b"+OK %s 7\r\n" % tag
