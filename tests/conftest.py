@@ -9,7 +9,7 @@ import pickle
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,7 +18,7 @@ from pymailbox.pop3 import deadlines
 from tests import servers
 from tests.drivers import DRIVERS, Driver
 from tests.servers import RealServer, ServerFailedError, ServerMissingError
-from tests.timing import Clock, Hurry, OwnTime
+from tests.timing import Clock
 
 # How long an example takes says something of the machine only.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -133,18 +133,6 @@ def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
     """Each driver in turn, behind the same names (`tests.drivers`)."""
     with DRIVERS[request.param]() as one:
         yield one
-
-
-@pytest.fixture
-def hurry(monkeypatch: pytest.MonkeyPatch) -> Hurry:
-    """Have a connection, over either driver, wait only a moment from here on, where nothing is answered any more."""
-    monkeypatch.setattr(deadlines, "LONGEST_WAIT", 0.01)
-
-    def hurry(connection: Any) -> None:
-        inner = getattr(connection, "_inner", connection)
-        inner.timeout, inner._clock = 0.3, OwnTime()
-
-    return hurry
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pymailbox.display import Secret, SecretOctets, Secrets, secret
 from pymailbox.pop3 import Connection, commands
 from pymailbox.testing import Fault, Server
 from tests import case
-from tests.timing import GENEROUS, Hurry, assert_linear
+from tests.timing import GENEROUS, assert_linear, hurry
 
 SECRET = "correct-Horse-battery-staple"
 HOME = str(Path(pymailbox.__file__).parent)
@@ -251,7 +251,7 @@ UNANSWERED = {"silence", "+ERR"}
 
 
 @pytest.mark.threat(33)
-def test_a_failing_login_shows_no_secret(caplog: pytest.LogCaptureFixture, hurry: Hurry) -> None:
+def test_a_failing_login_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     """0 finds in str, repr, args, attributes, tracebacks with locals, pickles, and all logs at DEBUG."""
     caplog.set_level(logging.DEBUG)
     sasl = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
@@ -273,7 +273,7 @@ def test_a_failing_login_shows_no_secret(caplog: pytest.LogCaptureFixture, hurry
 
 
 @pytest.mark.threat(33)
-def test_a_failing_login_by_hand_shows_no_secret(caplog: pytest.LogCaptureFixture, hurry: Hurry) -> None:
+def test_a_failing_login_by_hand_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     """The same for one command at a time."""
     caplog.set_level(logging.DEBUG)
     attempts: list[Callable[[Connection], object]] = [

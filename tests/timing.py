@@ -2,7 +2,7 @@
 
 How fast a machine is, and what else it does, says nothing about the code: no test asserts that something took less
 than so many seconds of the wall clock, but for `GENEROUS`, which only tells an end from none. A shorter timeout is for
-silence alone: nothing else is due, or `OwnTime` counts it (the fixture `hurry`).
+silence alone: nothing else is due, or `hurry` counts the looks.
 """
 
 import asyncio
@@ -15,12 +15,9 @@ from typing import Any
 
 from attrs import define
 
-__all__ = ["GENEROUS", "Clock", "Hurry", "OwnTime", "assert_linear", "ended", "eventually", "eventually_async"]
+__all__ = ["GENEROUS", "Clock", "assert_linear", "ended", "eventually", "eventually_async", "hurry"]
 
 GENEROUS = 60.0  # seconds; for what must end at all, on a machine that is busy with something else
-
-#: What the fixture `hurry` gives: it shortens the waits of a connection.
-Hurry = Callable[[Any], None]
 
 _MEASURABLE = 0.02  # seconds of CPU; less is lost in the noise
 _DOUBLINGS = 6
@@ -45,21 +42,32 @@ class Clock:
 
 
 @define(eq=False)
-class OwnTime:
-    """A clock for a short timeout: what passes between two looks at it counts as a fiftieth of a second at most.
-
-    Who waits by it looks at it every hundredth (the fixture `hurry`), so that a timeout is over when so many looks were
-    in vain, and not because the machine did something else meanwhile.
-    """
+class _OwnTime:
+    """A clock ten times as fast as others; what passes between two looks counts as a fifth of a second at most."""
 
     now: float = 0.0
-    _looked: float = float("inf")
+    _looked: float = math.inf
 
     def __call__(self) -> float:
         looked, before = time.monotonic(), self._looked
         self._looked = looked
-        self.now += min(max(0.0, looked - before), 0.02)
+        self.now += min(max(0.0, looked - before) * 10, 0.2)
         return self.now
+
+
+def hurry(connection: Any) -> None:
+    """Have a connection, over either driver, wait only a moment from here on, where nothing is answered any more.
+
+    Its timeout is over when it has looked in vain again and again, and not because the machine did something else.
+    """
+    inner = getattr(connection, "_inner", connection)
+    inner.timeout, inner._clock, patient = 3.0, _OwnTime(), inner._left
+
+    def left(reply_timeout: Any) -> Callable[[], float]:
+        seconds = patient(reply_timeout)
+        return lambda: min(0.01, seconds())
+
+    inner._left = left
 
 
 def ended(*threads: threading.Thread) -> None:

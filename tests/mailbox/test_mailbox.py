@@ -32,7 +32,7 @@ from pymailbox import (
 from pymailbox.pop3.deadlines import Left
 from pymailbox.pop3.transport import Transport
 from pymailbox.testing import Fault, Quirk, Server
-from tests.timing import GENEROUS, Hurry, ended, eventually
+from tests.timing import GENEROUS, ended, eventually, hurry
 
 LOGIN = 5  # CAPA, UTF8, AUTH, CAPA, STAT
 
@@ -586,7 +586,7 @@ def test_an_option_of_the_wrong_type_is_refused_at_once(option: str) -> None:
 
 
 @pytest.mark.threat(55)
-def test_a_stalling_pipeline_is_given_up(hurry: Hurry) -> None:
+def test_a_stalling_pipeline_is_given_up() -> None:
     """open() works, the first pipeline is `Timeout` and says why, and reopen() goes one by one."""
     mails = [b"Subject: %d\r\n\r\n" % number for number in range(5)]
     with Server(mails, quirks=Quirk.DROPS_PIPELINED) as server:

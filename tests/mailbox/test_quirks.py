@@ -26,7 +26,7 @@ from pymailbox.errors import (
 from pymailbox.pop3 import Capabilities, Connection, Stat, commands
 from pymailbox.testing import Quirk, Server
 from tests.replay import connected
-from tests.timing import GENEROUS, Hurry
+from tests.timing import GENEROUS, hurry
 
 MAILS = [b"Subject: %d\r\n\r\n.dotted\r\nbody\r\n" % number for number in range(1, 5)]
 
@@ -156,7 +156,7 @@ def test_no_capa() -> None:
         read_all(pop)
 
 
-def test_capa_that_closes_or_hangs(hurry: Hurry) -> None:
+def test_capa_that_closes_or_hangs() -> None:
     """A server that hangs up on CAPA, or hangs, is a typed error in time; with `capa=False` it is never asked."""
     with opened(Quirk.CLOSES_ON_CAPA) as pop, pytest.raises(ConnectionLost):
         pop.capa()
@@ -194,7 +194,7 @@ def test_hangs_up_on_a_pipeline() -> None:
         with pytest.raises(ConnectionLost):
             next(pop.pipeline(map(commands.retr, range(1, 5))))
         assert "HANGS_UP_ON_PIPELINE" in pop.quirks
-        assert pop.session.may_pipeline is False
+        assert not pop.session.may_pipeline
 
 
 @pytest.mark.parametrize("quirk", [Quirk.UIDL_UNLISTED, Quirk.TOP_UNLISTED])
@@ -481,7 +481,7 @@ def test_lf_lines() -> None:
 
 @pytest.mark.parametrize("quirk", [Quirk.LF_END, Quirk.NO_NEWLINE_BEFORE_END], ids=lambda quirk: quirk.name)
 @pytest.mark.threat(46)
-def test_no_end_mark(quirk: Quirk, hurry: Hurry) -> None:
+def test_no_end_mark(quirk: Quirk) -> None:
     """Where CRLF . CRLF never comes only the timeout helps, and says that the end of a body was due."""
     with entered(quirk) as pop:
         hurry(pop)

@@ -10,7 +10,7 @@ from pymailbox.pop3 import commands
 from pymailbox.testing import Fault, Quirk, Server
 from tests import case
 from tests.drivers import Driver
-from tests.timing import GENEROUS, Hurry
+from tests.timing import GENEROUS, hurry
 
 MAILS = [b"Subject: m%d\r\n\r\nbody%s\r\n" % (n, b"." * (n % 5)) for n in range(1, 141)]
 
@@ -56,7 +56,7 @@ def test_a_reply_doubled_on_the_wire(driver: Driver, reading: str) -> None:
 
 @pytest.mark.threat(55)
 @pytest.mark.parametrize("reading", READINGS)
-def test_a_reply_lost_on_the_wire(driver: Driver, reading: str, hurry: Hurry) -> None:
+def test_a_reply_lost_on_the_wire(driver: Driver, reading: str) -> None:
     """A reply that never comes is an error within the timeout; the next session of that object reads all."""
     verb, read = READINGS[reading]
     for nth in (8, 73):
@@ -73,7 +73,7 @@ def test_a_reply_lost_on_the_wire(driver: Driver, reading: str, hurry: Hurry) ->
 
 
 @pytest.mark.threat(55)
-def test_a_program_that_saves_and_then_deletes_loses_nothing(driver: Driver, hurry: Hurry) -> None:
+def test_a_program_that_saves_and_then_deletes_loses_nothing(driver: Driver) -> None:
     """On a server that loses what is sent ahead, each mail is saved under its own uid, or is still there."""
     saved: dict[str, bytes] = {}
     with Server(MAILS, quirks=Quirk.DROPS_PIPELINED) as server:

@@ -30,7 +30,7 @@ from pymailbox.testing.certificates import Certificates
 from tests import case
 from tests.drivers import Driver
 from tests.replay import Replay, Step, reset
-from tests.timing import GENEROUS, Hurry, ended
+from tests.timing import GENEROUS, ended, hurry
 
 MAILS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(3)]
 
@@ -353,7 +353,7 @@ LF_BODIES = (
 )
 
 
-def test_a_top_that_ends_in_lf_is_named_and_the_next_session_goes_without(driver: Driver, hurry: Hurry) -> None:
+def test_a_top_that_ends_in_lf_is_named_and_the_next_session_goes_without(driver: Driver) -> None:
     """Silence, or the end of the stream, after LF . CRLF under CRLF status lines (decision 6); reopen() and open()."""
     ways = itertools.cycle(itertools.product(("reopen", "open"), ("subject", "preview")))
     for body in LF_BODIES:
@@ -376,7 +376,7 @@ def test_a_top_that_ends_in_lf_is_named_and_the_next_session_goes_without(driver
             assert not any(line.startswith("TOP") for line in server.sessions[1].commands)
 
 
-def test_silence_elsewhere_in_a_body_blames_no_line_end(driver: Driver, hurry: Hurry) -> None:
+def test_silence_elsewhere_in_a_body_blames_no_line_end(driver: Driver) -> None:
     """Only what looks like the end does; TOP is asked again in the next session."""
     for body in (
         b"Subject: x\r\n\r\n",
@@ -397,7 +397,7 @@ def test_silence_elsewhere_in_a_body_blames_no_line_end(driver: Driver, hurry: H
             assert "TOP 2 0" in server.sessions[1].commands
 
 
-def test_another_body_that_ends_in_lf_is_named_as_well(driver: Driver, hurry: Hurry) -> None:
+def test_another_body_that_ends_in_lf_is_named_as_well(driver: Driver) -> None:
     """RETR, UIDL, LIST: nothing but the error can be had."""
     for command, read in (
         ("RETR", lambda inbox: inbox[0].raw),

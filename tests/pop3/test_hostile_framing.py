@@ -27,7 +27,7 @@ from pymailbox.testing.certificates import Certificates
 from tests import ROOT, case
 from tests.conversations import Exchange, awkward_body, stuffed, transcript
 from tests.replay import Replay, connected, reset
-from tests.timing import GENEROUS, Hurry, ended
+from tests.timing import GENEROUS, ended, hurry
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and a limit on address space")
 
@@ -235,7 +235,7 @@ def test_a_refusal_in_a_pipeline_costs_its_command() -> None:
 
 
 @pytest.mark.threat(55)
-def test_the_session_after_a_pipeline_that_stalled_goes_one_by_one(hurry: Hurry) -> None:
+def test_the_session_after_a_pipeline_that_stalled_goes_one_by_one() -> None:
     """A mailbox whose server stalls pipelines works in the next session, one command after the other (decision 7)."""
     mails = [b"Subject: x\r\n\r\n"] * 9
     with (
