@@ -211,7 +211,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         self._check_fresh()
         if "TOP_ENDS_IN_LF" in self._session.quirks:
             self._top = False
-        if self._session.may_pipeline is False:
+        if not self._session.may_pipeline:
             self._settings = evolve(self._settings, pipelining=False)
         return self._new_connection()
 

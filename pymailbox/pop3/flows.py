@@ -28,7 +28,8 @@ from pymailbox.errors import CommandError, ConnectionLost, NotSupported
 from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
-from pymailbox.pop3.session import Batch, Session
+from pymailbox.pop3.dispatcher import Batch
+from pymailbox.pop3.session import Session
 
 __all__ = [
     "Callback",

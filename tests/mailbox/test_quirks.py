@@ -199,7 +199,7 @@ def test_quirk_q14_hangs_up_on_a_pipeline() -> None:
         with pytest.raises(ConnectionLost):
             next(pop.pipeline(map(commands.retr, range(1, 5))))
         assert "HANGS_UP_ON_PIPELINE" in pop.quirks
-        assert pop.session.may_pipeline is False
+        assert not pop.session.may_pipeline
 
 
 @pytest.mark.parametrize("quirk", [Quirk.UIDL_UNLISTED, Quirk.TOP_UNLISTED])

@@ -626,7 +626,7 @@ def test_a_stalled_pipeline_is_remembered(watched: WatchedClock) -> None:
         with pytest.raises(Timeout):
             next(results)
         assert "DROPS_PIPELINED" in pop.quirks
-        assert pop.session.may_pipeline is False
+        assert not pop.session.may_pipeline
         assert dead(pop)
 
 
