@@ -34,7 +34,7 @@ from pymailbox import (
 from pymailbox.account import Exchange, NotPickled, Peer
 from pymailbox.pop3 import Connection, sasl, tls
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.timing import GENEROUS
 
 SECRET = "correct horse battery staple"

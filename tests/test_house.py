@@ -11,6 +11,7 @@ import pytest
 import pymailbox
 import pymailbox.mailbox
 from tests import ROOT
+from tests.timing import GENEROUS
 
 PACKAGE = ROOT / "pymailbox"
 
@@ -210,7 +211,9 @@ def test_import_is_cheap() -> None:
             "print([m for m in ('ssl', 'email', 'asyncio', 'sqlite3', 'attrs', 'socket') if m in a], [m for m in"
             "('ssl', 'email.message', 'email.parser', 'asyncio', 'sqlite3', 'html.parser', 'scramp') if m in b])"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, timeout=GENEROUS
+        )
         assert done.stdout.strip() == "[] []", package
 
 

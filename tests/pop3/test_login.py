@@ -31,7 +31,7 @@ from pymailbox.pop3.flows import ask_utf8
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.pop3.test_sasl import Channel
 from tests.script import Turn, play, session
 

@@ -14,7 +14,8 @@ from pymailbox.pop3.command import Command
 from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
-from tests.conversations import case, stuffed
+from tests import case
+from tests.conversations import stuffed
 
 COUNT = 200
 #: A first burst, a full run after it and the beginning of another; the slow run has more of them.

@@ -18,9 +18,9 @@ from pymailbox import Mailbox
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout, TLSError
 from pymailbox.pop3 import AsyncConnection, Connection
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.replay import WatchedClock, drip
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, ended
 
 Serve = Callable[[socket.socket], "socket.socket | None"]
 
@@ -59,7 +59,7 @@ def proxy(serve: Serve) -> Iterator[int]:
                     back = threading.Thread(target=pump, args=(server, client))
                     back.start()
                     pump(client, server)
-                    back.join(GENEROUS)
+                    ended(back)
 
     def accept() -> None:
         while True:
@@ -78,9 +78,8 @@ def proxy(serve: Serve) -> Iterator[int]:
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        accepting.join(GENEROUS)
-        for thread in threads:
-            thread.join(GENEROUS)
+        ended(accepting)
+        ended(*threads)
 
 
 class Socks5:

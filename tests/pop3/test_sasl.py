@@ -12,7 +12,7 @@ import scramp
 from pymailbox.account import Exchange, Peer
 from pymailbox.errors import AuthenticationError, CommandError, LimitExceeded, NotSupported, ProtocolError
 from pymailbox.pop3 import sasl
-from tests.conversations import case
+from tests import case
 
 PEER = Peer("server.example.com")
 
