@@ -18,7 +18,7 @@ PACKAGE = ROOT / "pymailbox"
 #: From the top of the house to its cellar, and the same inside each package: a module imports what stands below it.
 #: `docs/design.md` says what each is for.
 FLOORS = {
-    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account content errors display testing",
+    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account passwords content errors display testing",
     "pymailbox.cli": "__init__ demo",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
     "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract message async_message atomic open_mailbox transaction"

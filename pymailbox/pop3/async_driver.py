@@ -149,7 +149,7 @@ class AsyncDriver(AbstractConnection):
         if isinstance(step, flows.StartTLS):
             return await self._start_tls()
         if isinstance(step, flows.Callback):
-            result = step.function()
+            result = await asyncio.to_thread(step.function) if step.in_thread else step.function()
             return secret(await result if inspect.isawaitable(result) else result)
         self.abort()
         return await self.connect()
