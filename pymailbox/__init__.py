@@ -31,12 +31,13 @@ if TYPE_CHECKING:
         TemporaryFailure,
         Timeout,
         TLSError,
+        Uncommitted,
     )
     from pymailbox.mailbox import AsyncMailbox, AsyncMessage, Mailbox, MailboxOptions, Message
     from pymailbox.many import AccountResult, gather_accounts
     from pymailbox.pop3.limits import Limits
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Where each public name lives.
 _HOMES = {
@@ -70,6 +71,7 @@ _HOMES = {
     "TLSError": "errors",
     "TemporaryFailure": "errors",
     "Timeout": "errors",
+    "Uncommitted": "errors",
     "diagnose": "diagnosis",
     "gather_accounts": "many",
 }
@@ -105,6 +107,7 @@ __all__ = [
     "TLSError",
     "TemporaryFailure",
     "Timeout",
+    "Uncommitted",
     "diagnose",
     "gather_accounts",
 ]

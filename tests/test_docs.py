@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,10 @@ def test_examples_of_a_page_run(name: str, server: Server, tmp_path: Path) -> No
         assert test.examples, "the page has no examples"
         runner = doctest.DocTestRunner(optionflags=FLAGS)
         output: list[str] = []
-        runner.run(test, out=output.append)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda message, category, *_: print(f"{category.__name__}: {message}")
+            runner.run(test, out=output.append)
         assert runner.failures == 0, "".join(output)
 
 

@@ -12,7 +12,7 @@ from pymailbox.account import Account, Auth, OAuth2, Security, default_port, por
 from pymailbox.display import secret
 from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
-from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
+from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.abstract import AbstractConnection, name_constructor
 from pymailbox.pop3.capabilities import Capabilities
@@ -222,6 +222,21 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             read_only=self._read_only,
             top=self._top,
         )
+
+    def _drop(self) -> None:
+        """End the session at once and say nothing: the server deletes nothing."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.settle()
+            opened.drop()
+
+    def __del__(self) -> None:
+        opened: OpenMailbox[E, C] | None = vars(self).get("_opened")
+        if opened is not None and opened.state.deleted:  # nobody can commit them any more
+            dropped = opened.settle()
+            if dropped:
+                opened.drop()
+                warn_uncommitted(dropped, "garbage-collected", self)
 
     def _require_open(self) -> OpenMailbox[E, C]:
         opened = self._opened

@@ -16,7 +16,7 @@ from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, Mailbox
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
 from pymailbox.mailbox.async_message import AsyncMessage
-from pymailbox.mailbox.open_mailbox import OpenMailbox
+from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.async_connection import AsyncConnection
@@ -78,29 +78,49 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         except BaseException:
             connection.abort()
             raise
-        self._opened = OpenMailbox(connection, state, AsyncMessage)
+        self._opened = OpenMailbox(connection, state, AsyncMessage, connection.abort)
         self._in_doubt = None
         return self
 
-    async def close(self) -> None:
-        """Say QUIT, which commits the deletions, and close. May be called again.
+    async def commit(self) -> None:
+        """End the session with QUIT, which commits the deletions; what the end of a `with` block does.
 
         Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session ended before QUIT was sent with deletions pending: then none of them happened.
+        where the session ended before QUIT was sent with deletions pending: then none of them happened. With none
+        pending a lost session is no error. A mailbox that is not open is ValueError.
         """
+        self._require_open()
         await self._leave(transaction.commit)
 
     async def rollback(self) -> None:
-        """Take back all marks and close. May be called again."""
+        """Take back all marks and end the session; what an exception in a `with` block does. May be called again.
+
+        QUIT is said only where nothing was marked or downloaded: some servers hide what was downloaded after it.
+        """
         await self._leave(transaction.roll_back)
+
+    async def close(self) -> None:
+        """End the session without deleting anything, as `rollback()` does, and never raise. May be called again.
+
+        The warning `Uncommitted` says how many deletions that drops. In use by another task, the session is cut off.
+        """
+        opened = self._opened
+        dropped = opened.settle() if opened is not None else 0
+        try:
+            await self._leave(transaction.roll_back)
+        except Exception:  # whatever it was, the session is over, and nothing was committed
+            self._drop()
+        self._may_reopen = False
+        if dropped:
+            warn_uncommitted(dropped, "closed")
 
     async def _leave(
         self, ending: Callable[[MailboxState[AsyncMessage]], Flow[None]], *, reopening: bool = False
     ) -> None:
         opened, self._opened = self._opened, None
-        self._may_reopen = reopening
         if opened is None:
             return
+        self._may_reopen = reopening
         try:
             await opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
@@ -109,12 +129,11 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         except (CommitError, ConnectionLost) as error:
             if not reopening:
                 self._may_reopen, self._in_doubt = True, error if isinstance(error, CommitError) else None
-            await opened.connection.close()
             raise
-        except BaseException:
-            await opened.connection.close()
-            raise
-        await opened.connection.close()
+        finally:
+            if self._opened is None:
+                opened.settle()
+                await opened.connection.close()
 
     async def __aenter__(self) -> Self:
         return self if self._opened is not None else await self.open()
@@ -123,16 +142,14 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            await self.close()
-            return
-        if not isinstance(error, Exception):  # cancelled: nothing is said and nothing waited for any more
-            self._connection.abort()
-            self._opened = None
-            return
-        try:
-            await self.rollback()
-        except MailboxError as failure:
-            error.add_note(f"while leaving the mailbox: {failure}")
+            await self._leave(transaction.commit)
+        elif not isinstance(error, Exception):  # Ctrl-C, sys.exit(), a cancellation: nothing is said or waited for
+            self._drop()
+        else:
+            try:
+                await self._leave(transaction.roll_back)
+            except Exception as failure:  # never in place of the first one
+                error.add_note(f"while leaving the mailbox: {failure}")
 
     async def keep_alive(self) -> None:
         """Say NOOP, so that the server does not end an idle session."""
@@ -163,6 +180,14 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         """
         opened = self._require_open()
         return await opened.connection.run(reading.uids(opened.state))
+
+    async def sizes(self) -> tuple[int | None, ...]:
+        """The sizes in bytes, aligned with the positions, hints; None where the server gave no number. One LIST, once.
+
+        Raises `TemporaryFailure` where the server refuses LIST for the moment: then it is asked again next time.
+        """
+        opened = self._require_open()
+        return await opened.connection.run(reading.sizes(opened.state))
 
     async def by_uid(self, uid: str) -> AsyncMessage:
         """Return the first message with that uid; KeyError if there is none."""

@@ -14,7 +14,7 @@ from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, Mailbox
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
 from pymailbox.mailbox.message import Message
-from pymailbox.mailbox.open_mailbox import OpenMailbox
+from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.connection import Connection
@@ -67,27 +67,47 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         except BaseException:
             connection.close()
             raise
-        self._opened = OpenMailbox(connection, state, Message)
+        self._opened = OpenMailbox(connection, state, Message, connection.close)
         self._in_doubt = None
         return self
 
-    def close(self) -> None:
-        """Say QUIT, which commits the deletions, and close. May be called again.
+    def commit(self) -> None:
+        """End the session with QUIT, which commits the deletions; what the end of a `with` block does.
 
         Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session ended before QUIT was sent with deletions pending: then none of them happened.
+        where the session ended before QUIT was sent with deletions pending: then none of them happened. With none
+        pending a lost session is no error. A mailbox that is not open is ValueError.
         """
+        self._require_open()
         self._leave(transaction.commit)
 
     def rollback(self) -> None:
-        """Take back all marks and close. May be called again."""
+        """Take back all marks and end the session; what an exception in a `with` block does. May be called again.
+
+        QUIT is said only where nothing was marked or downloaded: some servers hide what was downloaded after it.
+        """
         self._leave(transaction.roll_back)
+
+    def close(self) -> None:
+        """End the session without deleting anything, as `rollback()` does, and never raise. May be called again.
+
+        The warning `Uncommitted` says how many deletions that drops. In use by another thread, the session is cut off.
+        """
+        opened = self._opened
+        dropped = opened.settle() if opened is not None else 0
+        try:
+            self._leave(transaction.roll_back)
+        except Exception:  # whatever it was, the session is over, and nothing was committed
+            self._drop()
+        self._may_reopen = False
+        if dropped:
+            warn_uncommitted(dropped, "closed")
 
     def _leave(self, ending: Callable[[MailboxState[Message]], Flow[None]], *, reopening: bool = False) -> None:
         opened, self._opened = self._opened, None
-        self._may_reopen = reopening
         if opened is None:
             return
+        self._may_reopen = reopening
         try:
             opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
@@ -96,12 +116,11 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         except (CommitError, ConnectionLost) as error:
             if not reopening:
                 self._may_reopen, self._in_doubt = True, error if isinstance(error, CommitError) else None
-            opened.connection.close()
             raise
-        except BaseException:
-            opened.connection.close()
-            raise
-        opened.connection.close()
+        finally:
+            if self._opened is None:
+                opened.settle()
+                opened.connection.close()
 
     def __enter__(self) -> Self:
         return self if self._opened is not None else self.open()
@@ -110,12 +129,14 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self.close()
-            return
-        try:
-            self.rollback()
-        except MailboxError as failure:
-            error.add_note(f"while leaving the mailbox: {failure}")
+            self._leave(transaction.commit)
+        elif not isinstance(error, Exception):  # Ctrl-C, sys.exit(), a cancellation: nothing is said or waited for
+            self._drop()
+        else:
+            try:
+                self._leave(transaction.roll_back)
+            except Exception as failure:  # never in place of the first one
+                error.add_note(f"while leaving the mailbox: {failure}")
 
     def keep_alive(self) -> None:
         """Say NOOP, so that the server does not end an idle session."""
@@ -148,6 +169,15 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         """
         opened = self._require_open()
         return opened.connection.run(reading.uids(opened.state))
+
+    @property
+    def sizes(self) -> tuple[int | None, ...]:
+        """The sizes in bytes, aligned with the positions, hints; None where the server gave no number. One LIST, once.
+
+        Raises `TemporaryFailure` where the server refuses LIST for the moment: then it is asked again next time.
+        """
+        opened = self._require_open()
+        return opened.connection.run(reading.sizes(opened.state))
 
     def by_uid(self, uid: str) -> Message:
         """Return the first message with that uid; KeyError if there is none."""

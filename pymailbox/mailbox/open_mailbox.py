@@ -5,10 +5,12 @@ the `OpenMailbox` it came from: when the mailbox has opened another session, mes
 read, and asking for more is `ConnectionLost`.
 """
 
+import os
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from pymailbox.errors import CommandError, ConnectionLost
+from pymailbox.errors import CommandError, ConnectionLost, Uncommitted
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.flows import Flow
@@ -16,16 +18,32 @@ from pymailbox.pop3.flows import Flow
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
 
-__all__ = ["AbstractMessage", "OpenMailbox"]
+__all__ = ["AbstractMessage", "OpenMailbox", "warn_uncommitted"]
 
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
+
+_SHOWN = 60  # characters of a subject that `repr` shows
+
+
+def warn_uncommitted(
+    dropped: int, how: str, source: object = None, *, stacklevel: int = 2, _warn: Callable[..., None] = warnings.warn
+) -> None:
+    """Warn that the deletions of a session are dropped."""
+    pending = "1 deletion" if dropped == 1 else f"{dropped} deletions"
+    _warn(
+        f"the mailbox was {how} with {pending} pending, so nothing was deleted: leave its `with` block or call"
+        " commit() to delete, or rollback() if nothing is to be deleted",
+        Uncommitted,
+        stacklevel=stacklevel + 1,
+        source=source,
+    )
 
 
 class AbstractMessage(Generic[C]):
     """What is known of one message of a session: its number and what was read of it."""
 
-    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_not_kept", "_number", "_raw", "_refusal")
+    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_not_kept", "_number", "_raw")
 
     def __init__(self, mailbox: "OpenMailbox[Any, C]", number: int) -> None:
         self._mailbox = mailbox
@@ -33,7 +51,6 @@ class AbstractMessage(Generic[C]):
         self._headers: Headers | None = None
         self._raw: bytes | None = None
         self._content: Content | None = None
-        self._refusal: CommandError | None = None
         self._not_kept: str | None = None  # why the body is not here: the limit that it was too much for
 
     @property
@@ -47,7 +64,14 @@ class AbstractMessage(Generic[C]):
         return self._number in self._mailbox.state.deleted
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.number}>"
+        words = [f"{type(self).__name__} {self.number}"]
+        headers = self._mailbox.known_headers(self)
+        if headers is not None:
+            subject = headers.subject
+            words.append(repr(subject if len(subject) <= _SHOWN else subject[:_SHOWN] + "…"))
+        if self.deleted:
+            words.append("deleted")
+        return f"<{', '.join(words)}>"
 
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
@@ -57,13 +81,17 @@ class AbstractMessage(Generic[C]):
 class OpenMailbox(Generic[E, C]):
     """One session and its messages."""
 
-    __slots__ = ("_read_headers", "connection", "kind", "read_content", "state")
+    __slots__ = ("_process", "_read_headers", "_settled", "connection", "drop", "kind", "read_content", "state")
 
-    def __init__(self, connection: C, state: MailboxState[E], kind: type[E]) -> None:
+    def __init__(self, connection: C, state: MailboxState[E], kind: type[E], drop: Callable[[], None]) -> None:
+        self._settled = False
+        self._process = os.getpid()
         self.connection = connection
         self.state = state
         #: The class of the messages.
         self.kind = kind
+        #: Closes the connection at once and says nothing.
+        self.drop = drop
         # What reads mail is imported when there is a session to read from, not with this module.
         from pymailbox.content import Content, Headers
 
@@ -75,6 +103,19 @@ class OpenMailbox(Generic[E, C]):
     def usable(self) -> bool:
         """Whether the session can still be used."""
         return self.state.session.protocol.failure is None
+
+    def settle(self) -> int:
+        """Return how many deletions are dropped if the session ends now; that is told once, and to its own process."""
+        if self._settled or self._process != os.getpid():
+            return 0
+        self._settled = True
+        return len(self.state.deleted)
+
+    def __del__(self) -> None:
+        dropped = self.settle()
+        if dropped:
+            self.drop()
+            warn_uncommitted(dropped, "garbage-collected", self)
 
     # --- messages -----------------------------------------------------------------------------------------
 
@@ -104,6 +145,12 @@ class OpenMailbox(Generic[E, C]):
         return [message.number for message in chosen]
 
     # --- what was read already ----------------------------------------------------------------------------------
+
+    def known_headers(self, message: E) -> "Headers | None":
+        """Return the headers where they are here already, and keep nothing that was not kept before."""
+        if message._headers is None and message._raw is not None:
+            return self._read_headers(message._raw)
+        return message._headers
 
     def cached_headers(self, message: E) -> "Headers | None":
         """Return the headers where nothing need be asked for them."""
@@ -180,7 +227,7 @@ class OpenMailbox(Generic[E, C]):
 
     def ask_raw(self, message: E) -> Flow[bytes]:
         """Ask for the whole message; a refusal that `fetch()` met is raised once instead."""
-        refusal, message._refusal = message._refusal, None
+        refusal = self.state.refusals.pop(message.number, None)
         if refusal is not None:
             raise refusal
         self._check_kept(message)
@@ -248,7 +295,7 @@ class OpenMailbox(Generic[E, C]):
         if not isinstance(result, CommandError):
             self.keep(message, result)
         elif not message.deleted:
-            message._refusal = result
+            self.state.refusals[message.number] = result
         if not message.deleted:  # since it was asked for
             messages.append(message)
         return messages

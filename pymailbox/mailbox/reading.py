@@ -33,6 +33,7 @@ __all__ = [
     "body",
     "first_lines",
     "headers",
+    "learn_sizes",
     "learn_uids",
     "size_hints",
     "sizes",
@@ -47,22 +48,33 @@ M = TypeVar("M")
 _BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 
 
-def sizes(state: MailboxState[M]) -> Flow[list[int | None]]:
+def sizes(state: MailboxState[M]) -> Flow[tuple[int | None, ...]]:
     """Octets by index: one LIST for the whole mailbox, once; all None where the server has no LIST.
 
     A refusal that may pass is `TemporaryFailure`, and LIST is asked again next time.
     """
     if state.sizes is None:
-        listing: dict[int, int | None] = {}
+        result: dict[int, int | None] | CommandError = {}
         if state.count:  # some servers refuse LIST on an empty mailbox (Q33)
             try:
-                listing = yield from ask(commands.list(entries=state.entries))
+                result = yield from ask(commands.list(entries=state.entries))
             except CommandError as refused:
                 if not _is_missing(state, refused):
                     raise _for_now(refused) from refused
-                state.session.protocol.note("NO_LIST", str(refused))
-        state.sizes = state.aligned(listing, "LIST")
+                result = refused
+        learn_sizes(state, result)
+    assert state.sizes is not None
     return state.sizes
+
+
+def learn_sizes(state: MailboxState[M], result: dict[int, int | None] | CommandError) -> None:
+    """Take what LIST gave; a refusal that may pass teaches nothing."""
+    if isinstance(result, CommandError):
+        if not _is_missing(state, result):
+            return
+        state.session.protocol.note("NO_LIST", str(result))
+        result = {}
+    state.sizes = tuple(state.aligned(result, "LIST"))
 
 
 def size_hints(state: MailboxState[M]) -> Flow[None]:
