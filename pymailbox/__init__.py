@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pymailbox.mailbox import AsyncMailbox, AsyncMessage, Mailbox, MailboxOptions, Message
     from pymailbox.many import AccountResult, gather_accounts
     from pymailbox.pop3.limits import Limits
+    from pymailbox.progress import Progress
 
 __version__ = "0.2.0"
 
@@ -67,6 +68,7 @@ _HOMES = {
     "NotSupported": "errors",
     "OAuth2": "account",
     "PermanentFailure": "errors",
+    "Progress": "progress",
     "ProtocolError": "errors",
     "TLSError": "errors",
     "TemporaryFailure": "errors",
@@ -103,6 +105,7 @@ __all__ = [
     "NotSupported",
     "OAuth2",
     "PermanentFailure",
+    "Progress",
     "ProtocolError",
     "TLSError",
     "TemporaryFailure",

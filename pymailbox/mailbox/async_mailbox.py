@@ -6,8 +6,7 @@ do so is a coroutine without arguments. The flows, the state and the errors are 
 A cancellation, be it by `asyncio.timeout`, closes the connection without QUIT wherever it comes: nothing is committed.
 """
 
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
@@ -15,13 +14,15 @@ from pymailbox.account import AsyncPassword
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
-from pymailbox.mailbox.async_message import AsyncMessage
+from pymailbox.mailbox.async_message import AsyncMessage, metered
+from pymailbox.mailbox.fetching import Fetch
 from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.async_connection import AsyncConnection
 from pymailbox.pop3.flows import Flow, ask
-from pymailbox.pop3.session import Batch
+from pymailbox.pop3.sinks import Sink
+from pymailbox.progress import Progress
 
 __all__ = ["AsyncMailbox"]
 
@@ -168,7 +169,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     # --- facts and listings -------------------------------------------------------------------------------
 
     async def size(self) -> int:
-        """Octets of all messages together, by STAT."""
+        """Bytes of all messages together, by STAT."""
         opened = self._require_open()
         return await opened.connection.run(reading.total(opened.state))
 
@@ -195,7 +196,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         return await opened.connection.run(opened.by_uid(uid))
 
     async def new(self, seen: Collection[str | None]) -> tuple[AsyncMessage, ...]:
-        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
+        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
         opened = self._require_open()
         return await opened.connection.run(opened.new(seen))
 
@@ -204,14 +205,27 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     def __aiter__(self) -> AsyncIterator[AsyncMessage]:
         return _Each(self)
 
-    def fetch(self, messages: AsyncMessage | Iterable[AsyncMessage] | None = None) -> AsyncIterator[AsyncMessage]:
-        """Iterate over every message in order, bodies arriving in a pipeline; None: all that are not deleted.
+    def fetch(
+        self,
+        messages: AsyncMessage | Iterable[AsyncMessage] | None = None,
+        *,
+        into: Callable[[AsyncMessage], Sink | Awaitable[Sink]] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> AsyncIterator[AsyncMessage]:
+        """Iterate over every message in order, bodies arriving in a pipeline; None: all. Deleted ones are left out.
 
-        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without
-        its body, so that `save` can stream it. Leaving early costs at most what is in flight.
+        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without its
+        body, so that `save` can stream it. Leaving early costs at most what is in flight. Of no messages nothing is
+        asked.
+
+        `into(message)` returns a sink (or an awaitable of one), a file or a function that takes bytes: the body goes
+        there and is not kept, and the message is handed out when its body is there, whole and proven. Only then may it
+        be deleted; closing the file is the caller's. Messages of any size go there. One that is refused is left out,
+        and the first refusal is raised at the end, with `.refused` by message number.
+
+        `progress` is called with a `Progress` at most ten times a second and at the end.
         """
-        opened = self._require_open()
-        return _Fetched(opened, opened.plan(messages))
+        return _Fetched(Fetch.of(self._require_open(), messages, into, progress, metered))
 
     # --- the transaction ----------------------------------------------------------------------------------
 
@@ -247,29 +261,21 @@ class _Each(AsyncIterator[AsyncMessage]):
 class _Fetched(AsyncIterator[AsyncMessage]):
     """The messages of a `fetch()`; no async generator, so that leaving early takes effect at once."""
 
-    __slots__ = ("_batch", "_opened", "_plan", "_ready")
+    __slots__ = ("_fetch",)
 
-    def __init__(self, opened: OpenMailbox[AsyncMessage, AsyncConnection], plan: reading.FetchPlan) -> None:
-        self._opened = opened
-        self._plan = plan
-        self._batch: Batch[bytes] | None = None
-        self._ready: deque[AsyncMessage] = deque()
+    def __init__(self, fetch: Fetch[AsyncMessage, AsyncConnection]) -> None:
+        self._fetch = fetch
 
     async def __anext__(self) -> AsyncMessage:
-        opened, ready = self._opened, self._ready
-        if self._batch is None:
-            await opened.connection.run(reading.size_hints(opened.state))
-            self._batch = opened.state.session.batch(self._plan.commands())
-        while not ready:
-            result = await opened.connection.next_result(self._batch)
-            if result is not None:
-                ready.extend(opened.fetched(self._plan, result))
-                continue
-            ready.extend(opened.unfetched(self._plan))
-            if not ready:
-                raise StopAsyncIteration
-        return ready.popleft()
+        fetch = self._fetch
+        try:
+            message = await fetch.opened.connection.run(fetch.next())
+        except BaseException:
+            fetch.abandon()
+            raise
+        if message is None:
+            raise StopAsyncIteration
+        return message
 
     def __del__(self) -> None:
-        if self._batch is not None:
-            self._batch.abandoned = True
+        self._fetch.abandon()

@@ -13,12 +13,15 @@ from pymailbox.account import Password
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract import AbstractMailbox
-from pymailbox.mailbox.message import Message
+from pymailbox.mailbox.fetching import Fetch
+from pymailbox.mailbox.message import Message, metered
 from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow, ask
+from pymailbox.pop3.sinks import Sink
+from pymailbox.progress import Progress
 
 __all__ = ["Mailbox"]
 
@@ -156,7 +159,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
     @property
     def size(self) -> int:
-        """Octets of all messages together, by STAT."""
+        """Bytes of all messages together, by STAT."""
         opened = self._require_open()
         return opened.connection.run(reading.total(opened.state))
 
@@ -185,18 +188,31 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         return opened.connection.run(opened.by_uid(uid))
 
     def new(self, seen: Collection[str | None]) -> tuple[Message, ...]:
-        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
+        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
         opened = self._require_open()
         return opened.connection.run(opened.new(seen))
 
-    def fetch(self, messages: Message | Iterable[Message] | None = None) -> Iterator[Message]:
-        """Yield every message in order, bodies arriving in a pipeline; None: all that are not deleted.
+    def fetch(
+        self,
+        messages: Message | Iterable[Message] | None = None,
+        *,
+        into: Callable[[Message], Sink] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Iterator[Message]:
+        """Yield every message in order, bodies arriving in a pipeline; None: all. Deleted ones are left out.
 
-        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without
-        its body, so that `save` can stream it. Leaving early costs at most what is in flight.
+        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without its
+        body, so that `save` can stream it. Leaving early costs at most what is in flight. Of no messages nothing is
+        asked.
+
+        `into(message)` returns a sink, a file or a function that takes bytes: the body goes there and is not kept, and
+        the message is handed out when its body is there, whole and proven. Only then may it be deleted; closing the
+        file is the caller's. Messages of any size go there. One that is refused is left out, and the first refusal is
+        raised at the end, with `.refused` by message number.
+
+        `progress` is called with a `Progress` at most ten times a second and at the end.
         """
-        opened = self._require_open()
-        return _fetch(opened, opened.plan(messages))
+        return _fetch(Fetch.of(self._require_open(), messages, into, progress, metered))
 
     # --- the transaction ----------------------------------------------------------------------------------
 
@@ -215,8 +231,10 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         opened.connection.run(transaction.undelete(opened.state, numbers))
 
 
-def _fetch(opened: OpenMailbox[Message, Connection], plan: reading.FetchPlan) -> Iterator[Message]:
-    opened.connection.run(reading.size_hints(opened.state))
-    for result in opened.connection.pipeline(plan.commands()):
-        yield from opened.fetched(plan, result)
-    yield from opened.unfetched(plan)
+def _fetch(fetch: Fetch[Message, Connection]) -> Iterator[Message]:
+    run = fetch.opened.connection.run
+    try:
+        while (message := run(fetch.next())) is not None:
+            yield message
+    finally:
+        fetch.abandon()

@@ -7,13 +7,14 @@ read, and asking for more is `ConnectionLost`.
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from pymailbox.errors import CommandError, ConnectionLost, Uncommitted
+from pymailbox.errors import ConnectionLost, NotSupported, Uncommitted
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.flows import Flow
+from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
@@ -195,7 +196,7 @@ class OpenMailbox(Generic[E, C]):
         message = self.state.cache.get(number)
         return message is not None and (message._headers is not None or message._raw is not None)
 
-    def _has_body(self, number: int) -> bool:
+    def has_body(self, number: int) -> bool:
         message = self.state.cache.get(number)
         return message is not None and message._raw is not None
 
@@ -266,49 +267,68 @@ class OpenMailbox(Generic[E, C]):
         return self.message(uids.index(uid) + 1)
 
     def new(self, seen: Collection[str | None]) -> Flow[tuple[E, ...]]:
-        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
+        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
         if isinstance(seen, str | bytes):
             raise TypeError(f"seen must be a collection of uids, not one {type(seen).__name__}")
         known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
         uids = yield from reading.uids(self.state)
-        return tuple(self.message(number) for number, uid in enumerate(uids, 1) if uid is None or uid not in known)
+        deleted = self.state.deleted
+        return tuple(
+            self.message(number)
+            for number, uid in enumerate(uids, 1)
+            if number not in deleted and (uid is None or uid not in known)
+        )
+
+    def ask_identity(self, message: E) -> Flow[str | None]:
+        """Return the uid of a message; None where it has none, or the server has none at all."""
+        try:
+            uids = yield from reading.uids(self.state)
+        except NotSupported:
+            return None
+        return uids[message.number - 1]
+
+    def ask_filename(self, message: E) -> Flow[str]:
+        """Return the name for a copy of a message."""
+        uid = yield from self.ask_identity(message)
+        headers = self.cached_headers(message)
+        if headers is None:
+            headers = yield from self.ask_headers(message)
+        return _filename(headers, uid)
+
+    def filename_of(self, message: E, uid: str | None, beginning: Callable[[int], bytes]) -> str:
+        """Return the same name where the message has arrived, and `beginning` gives its first bytes."""
+        from pymailbox.content.headers import MAX_OCTETS
+
+        headers = self.known_headers(message)
+        return _filename(self._read_headers(beginning(MAX_OCTETS)) if headers is None else headers, uid)
+
+    def meter(self, message: E, report: Callable[[Progress], None] | None) -> Flow[tuple[Meter, int | None]]:
+        """Return what counts the bytes of one message, and its size; LIST is asked where somebody wants to know."""
+        Meter.check(report)
+        raw = message._raw
+        if report is not None and raw is None:
+            yield from reading.size_hints(self.state)
+        size = self.state.listed_size(message.number) if raw is None else len(raw)
+        return Meter(report, (size,)), size
 
     def leave(self, ending: Callable[[MailboxState[E]], Flow[None]]) -> Flow[None]:
         """End the session by `transaction.commit` or `roll_back`; a dead one has no marks to take back."""
         if self.usable or ending is transaction.commit:
             yield from ending(self.state)
 
-    # --- fetch --------------------------------------------------------------------------------------------
-
-    def plan(self, messages: E | Iterable[E] | None) -> reading.FetchPlan:
-        """Plan a `fetch()` of these messages; None: all that are not marked."""
-        numbers = self.state.unmarked() if messages is None else self.numbers(messages)
-        return reading.FetchPlan(self.state, numbers, self._has_body)
-
-    def fetched(self, plan: reading.FetchPlan, result: bytes | CommandError) -> Sequence[E]:
-        """Take the next result of a plan; return its message after those that come without one."""
-        order = plan.order
-        messages = []
-        while not order[0][1]:
-            messages.append(self._unread(order.popleft()[0]))
-        message = self.message(order.popleft()[0])
-        if not isinstance(result, CommandError):
-            self.keep(message, result)
-        elif not message.deleted:
-            self.state.refusals[message.number] = result
-        if not message.deleted:  # since it was asked for
-            messages.append(message)
-        return messages
-
-    def unfetched(self, plan: reading.FetchPlan) -> Iterator[E]:
-        """Yield the messages after the last result."""
-        order = plan.order
-        while order:
-            yield self._unread(order.popleft()[0])
-
-    def _unread(self, number: int) -> E:
-        """Return a message that a plan passes without asking for its body: it is here, or too large."""
-        message, state = self.message(number), self.state
-        if message._raw is None and state.session.limits.window < state.size_hint(number):
+    def pass_over(self, message: E) -> None:
+        """Take note that `fetch()` passed a message without its body, where that was too large."""
+        state = self.state
+        if message._raw is None and state.session.limits.window < state.size_hint(message.number):
             message._not_kept = "window"
-        return message
+
+    def keep_headers(self, message: E, raw: bytes) -> None:
+        """Keep the headers of a body that is not kept itself."""
+        message._headers = self._read_headers(raw)
+
+
+def _filename(headers: "Headers", uid: str | None) -> str:
+    from pymailbox.content.filenames import message_name
+
+    identity = b"uid:" + uid.encode("utf-8", "surrogateescape") if uid else b"header:" + headers.lasting_fields()
+    return message_name(headers.date, headers.subject, identity)

@@ -6,12 +6,9 @@ in a steady order; by RETR only where TOP does not work. Bodies come by RETR, an
 """
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Literal, TypeVar
-
-from attrs import define, field
+from typing import Literal, TypeVar
 
 from pymailbox.errors import (
     AuthenticationError,
@@ -29,7 +26,6 @@ from pymailbox.pop3.flows import Flow, Next, Stream, ask
 from pymailbox.pop3.refusal import is_unknown_command
 
 __all__ = [
-    "FetchPlan",
     "body",
     "first_lines",
     "headers",
@@ -288,34 +284,3 @@ def _check_size(state: MailboxState[M], number: int, limit: Literal["message", "
 
 def _deleted(number: int) -> MessageUnavailable:
     return MessageUnavailable(f"message {number} is marked as deleted; undelete() it to read it again")
-
-
-@define(eq=False)
-class FetchPlan:
-    """The plan of `fetch()`: which bodies to ask for, and which messages come without.
-
-    `commands()` feeds the pipeline and keeps the order, in which `OpenMailbox` hands out the results. Messages whose
-    body is cached, and those too large for the window or for `Limits.message`, are passed without a command
-    (DESIGN.md, decision 11).
-    """
-
-    state: MailboxState[Any]
-    numbers: Iterable[int]
-    #: Says whose body is cached.
-    skip: Callable[[int], bool]
-    #: The messages in order; True where a result belongs to it.
-    order: deque[tuple[int, bool]] = field(factory=deque, init=False)
-
-    def commands(self) -> Iterator[Command[bytes]]:
-        """Yield the RETRs as the window has room."""
-        state, order = self.state, self.order
-        window = min(state.session.limits.window, state.session.limits.message)
-        for number in self.numbers:
-            size = state.listed_size(number)
-            expected = state.size_hint(number) if size is None else size
-            if number in state.deleted or expected > window or self.skip(number):
-                order.append((number, False))
-            else:
-                order.append((number, True))
-                state.retrieved = True
-                yield commands.retr(number, expected=expected, size=size)
