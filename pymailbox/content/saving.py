@@ -160,10 +160,11 @@ class SavedFile:
             descriptor = os.open(path, _READ)
         except OSError:  # a dangling link, a directory, or not ours to read
             return False
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != self._written.stat().st_size:
+            os.close(descriptor)
+            return False
         with os.fdopen(descriptor, "rb") as there, self._written.open("rb") as ours:
-            found, wanted = os.fstat(there.fileno()), os.fstat(ours.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_size != wanted.st_size:
-                return False
             while (piece := ours.read(_CHUNK)) == there.read(_CHUNK):
                 if not piece:
                     if os.name != "nt":  # Windows forces only what is open for writing

@@ -269,7 +269,7 @@ class _Fetched(AsyncIterator[AsyncMessage]):
     async def __anext__(self) -> AsyncMessage:
         fetch = self._fetch
         try:
-            message = await fetch.opened.connection.run(fetch.next())
+            message = fetch.ready() or await fetch.opened.connection.run(fetch.next())
         except BaseException:
             fetch.abandon()
             raise

@@ -48,7 +48,7 @@ class Fetch(Generic[E, C]):
     _result: bytes | CommandError | None = field(default=None, init=False)  # of the first message that waits for one
     _planned: bool = field(default=False, init=False)  # all of them
     _over: bool = field(default=False, init=False)
-    _refused: dict[int, MailboxError] = field(factory=dict, init=False)  # with sinks
+    _refused: dict[int, MailboxError] = field(factory=dict, init=False)  # to sinks; raised at the end
 
     @classmethod
     def of(
@@ -65,6 +65,21 @@ class Fetch(Generic[E, C]):
             raise TypeError(f"into must be a callable that takes a message and returns a file, not {into!r}")
         numbers = range(1, opened.state.count + 1) if messages is None else opened.numbers(messages)
         return cls(opened, numbers, into, report, metered)
+
+    def ready(self) -> E | None:
+        """Return the next message where its body has arrived, so that no flow need run; None: ask `next()`."""
+        batch, order = self._batch, self._order
+        if batch is None or self.into is not None or self._result is not None or self._over:
+            return None
+        while batch.results and order[0][1]:
+            message = self.opened.message(order.popleft()[0])
+            result = batch.results.popleft()
+            if message.deleted:  # since it was planned
+                self._counts.leave_out(self._size(message.number))
+            else:
+                self._keep(message, result)
+                return message
+        return None
 
     def next(self) -> Flow[E | None]:
         """Return the next message; None at the end, where what was refused to a sink is raised."""
@@ -143,18 +158,29 @@ class Fetch(Generic[E, C]):
 
     def _arrived(self, message: E, result: bytes | CommandError) -> Flow[bool]:
         """Take the result for a message; return whether it is to be handed out."""
-        opened, number = self.opened, message.number
-        if isinstance(result, CommandError):
-            self._counts.finish(self._size(number), 0)
-            return self._refuse(message, result)
         if self.into is None:
-            self._counts.add(len(result))
-            opened.keep(message, result)
-        else:
-            opened.keep_headers(message, result)  # the sink may be named after them
-            yield from self._hand_on(message, result)
-        self._counts.finish(self._size(number), len(result))
+            self._keep(message, result)
+            return True
+        size = self._size(message.number)
+        if isinstance(result, CommandError):
+            self._counts.finish(size, 0)
+            self._refused[message.number] = result
+            return False
+        self.opened.keep_headers(message, result)  # the sink may be named after them
+        yield from self._hand_on(message, result)
+        self._counts.finish(size, len(result))
         return True
+
+    def _keep(self, message: E, result: bytes | CommandError) -> None:
+        """Keep a body; a refusal is raised when that message is read."""
+        size = self._size(message.number)
+        if isinstance(result, CommandError):
+            self._counts.finish(size, 0)
+            self.opened.state.refusals[message.number] = result
+            return
+        self._counts.add(len(result))
+        self._counts.finish(size, len(result))
+        self.opened.keep(message, result)
 
     def _passed(self, message: E) -> Flow[bool]:
         """Hand out a message that nothing was asked for: its body is here already, or too large."""
@@ -177,18 +203,10 @@ class Fetch(Generic[E, C]):
                 if not refused.usable:
                     raise
                 self._counts.finish(size, 0)
-                return self._refuse(message, refused)
+                self._refused[message.number] = refused
+                return False
         self._counts.finish(size, octets)
         return True
-
-    def _refuse(self, message: E, refused: CommandError | LimitExceeded) -> bool:
-        """A refusal is raised when that message is read; one to a sink at the end, as nobody reads it then."""
-        if self.into is None:
-            assert isinstance(refused, CommandError)
-            self.opened.state.refusals[message.number] = refused
-            return True
-        self._refused[message.number] = refused
-        return False
 
     def _open_sink(self, message: E) -> Flow[Callable[[bytes], object]]:
         into = self.into

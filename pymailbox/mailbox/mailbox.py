@@ -234,7 +234,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 def _fetch(fetch: Fetch[Message, Connection]) -> Iterator[Message]:
     run = fetch.opened.connection.run
     try:
-        while (message := run(fetch.next())) is not None:
+        while (message := fetch.ready() or run(fetch.next())) is not None:
             yield message
     finally:
         fetch.abandon()
