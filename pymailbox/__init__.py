@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from pymailbox.mailbox import AsyncMailbox, AsyncMessage, Mailbox, MailboxOptions, Message
     from pymailbox.many import AccountResult, gather_accounts
+    from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
     from pymailbox.progress import Progress
 
@@ -67,6 +68,11 @@ _HOMES = {
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
     "OAuth2": "account",
+    "PasswordCommand": "passwords",
+    "PasswordEnv": "passwords",
+    "PasswordFile": "passwords",
+    "PasswordKeyring": "passwords",
+    "PasswordNetrc": "passwords",
     "PermanentFailure": "errors",
     "Progress": "progress",
     "ProtocolError": "errors",
@@ -104,6 +110,11 @@ __all__ = [
     "MessageUnavailable",
     "NotSupported",
     "OAuth2",
+    "PasswordCommand",
+    "PasswordEnv",
+    "PasswordFile",
+    "PasswordKeyring",
+    "PasswordNetrc",
     "PermanentFailure",
     "Progress",
     "ProtocolError",

@@ -16,8 +16,8 @@ from pymailbox.mailbox import reading
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
 from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Command
+from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.flows import Callback, Flow, Next
-from pymailbox.pop3.session import Batch
 from pymailbox.progress import Meter, Progress
 
 __all__ = ["Fetch"]
@@ -102,7 +102,7 @@ class Fetch(Generic[E, C]):
             if self._batch is None:
                 if self._planned:
                     break
-                self._batch = self.opened.state.session.batch(self._plan())
+                self._batch = Batch(self._plan())
             self._result = yield Next(self._batch)
             if self._result is None:
                 self._batch = None

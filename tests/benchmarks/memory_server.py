@@ -46,6 +46,7 @@ def replies(mailbag: Mailbag) -> dict[bytes, bytes]:
     bodies = [stuffed(body) for body in mailbag.bodies]
     for number, size, header in zip(numbers, sizes, mailbag.headers, strict=True):
         body = bodies[(number - 1) % len(bodies)]
+        table[b"LIST %d" % number] = b"+OK %d %d\r\n" % (number, size)
         table[b"RETR %d" % number] = b"".join((b"+OK %d octets\r\n" % size, header, body, b".\r\n"))
         table[b"TOP %d 0" % number] = b"".join((b"+OK\r\n", header, b".\r\n"))
     return table

@@ -3,19 +3,19 @@
 import contextlib
 import importlib
 import mailbox
-import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import case
 from tests.benchmarks import floor
 from tests.benchmarks.mailbags import fill
 from tests.benchmarks.report import chart, table
 from tests.benchmarks.rounds import CLIENTS, PROGRAMS, WORKS, Stage, Work, run_rounds
 from tests.benchmarks.service import Service
-from tests.testing.by_hand import case
+from tests.timing import GENEROUS
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,14 @@ def test_what_is_read_is_right(stage: Stage, tmp_path: Path, client: str) -> Non
 
 @pytest.mark.parametrize("link", ["plain", "tls"])
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_programs_read_every_message(stage: Stage, tmp_path: Path, program: str, link: str) -> None:
+def test_programs_read_every_message(
+    stage: Stage, tmp_path: Path, installed: Callable[[str], list[str]], program: str, link: str
+) -> None:
     """curl's files and mpop's mbox, which has other line ends, hold the mail."""
-    if not shutil.which(program):
-        pytest.skip(f"{program} is not installed")
     (work,) = (work for work in WORKS if (work.case, work.mailbag, work.link) == ("bodies", "small", link))
     target = tmp_path / ("#1" if program == "curl" else "mbox")  # curl puts the number there
     service = stage.service(work)._replace(sink_path=str(target))
-    subprocess.run(PROGRAMS[program](service, tmp_path), check=True)
+    subprocess.run([*installed(program), *PROGRAMS[program](service, tmp_path)[1:]], check=True, timeout=GENEROUS)
     raws = everything(work)
     if program == "curl":
         assert [(tmp_path / str(number)).read_bytes() for number in service.numbers] == raws

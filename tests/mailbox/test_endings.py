@@ -9,7 +9,7 @@ import pytest
 
 from pymailbox import Mailbox, Uncommitted
 from pymailbox.testing import Fault, Quirk, Server
-from tests.conversations import case
+from tests.__init__ import case
 from tests.drivers import Driver
 from tests.mailbox.test_mailbox import MAILS, over, said
 from tests.timing import GENEROUS
@@ -119,6 +119,11 @@ def test_close_after_a_failure_deletes_nothing(server: Server) -> None:
     with pytest.warns(Uncommitted), pytest.raises(Trouble):
         work()
     assert server.messages == MAILS
+    inbox = over(server).open()
+    inbox[0].delete()
+    with pytest.warns(Uncommitted) as caught:
+        inbox.close()
+    assert caught[0].filename == __file__  # it points to where close() is called
 
 
 def test_close_never_raises(driver: Driver) -> None:
