@@ -26,7 +26,7 @@ from pymailbox import (
     diagnose,
 )
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.test_account import HIDDEN, exposed
 from tests.timing import GENEROUS
 

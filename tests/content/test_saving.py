@@ -12,7 +12,7 @@ import pytest
 
 from pymailbox import Attachment
 from pymailbox.content.saving import SavedFile
-from tests.__init__ import case
+from tests import case
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no links, FIFOs or modes here")
 

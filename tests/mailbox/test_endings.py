@@ -9,7 +9,7 @@ import pytest
 
 from pymailbox import Mailbox, Uncommitted
 from pymailbox.testing import Fault, Quirk, Server
-from tests.__init__ import case
+from tests import case
 from tests.drivers import Driver
 from tests.mailbox.test_mailbox import MAILS, over, said
 from tests.timing import GENEROUS

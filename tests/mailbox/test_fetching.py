@@ -19,7 +19,7 @@ from pymailbox import (
     TemporaryFailure,
 )
 from pymailbox.testing import Fault, Quirk, Server
-from tests.__init__ import case
+from tests import case
 from tests.drivers import Driver
 from tests.mailbox.test_mailbox import MAILS, over, said
 

@@ -17,7 +17,7 @@ from pymailbox import ConnectionLost, Limits, MessageUnavailable, Progress, Temp
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT
-from tests.__init__ import case
+from tests import case
 from tests.drivers import Blocking, Driver, asynchronous
 from tests.mailbox.test_mailbox import over
 
