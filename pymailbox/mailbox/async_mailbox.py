@@ -36,6 +36,8 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     session is a snapshot, and new mail needs `reopen()`. One session is for one task at a time; another one gets
     `ConcurrentUse`.
 
+    Arguments and options are those of `Mailbox`; a callable for the password or a token may be a coroutine function.
+
     >>> import asyncio
     >>> from pymailbox import AsyncMailbox
     >>> from pymailbox.testing import Server

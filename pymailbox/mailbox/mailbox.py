@@ -32,6 +32,11 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     Nothing is connected until `with` or `open()`. Deleted messages keep their place and are counted; a session is a
     snapshot, and new mail needs `reopen()`.
 
+    `host` is a name or an address; a URL goes to `from_url`. `user` is the login name, None where the mechanism needs
+    none. `password` is text, bytes (sent as they are), a callable without arguments that returns one, or a reference
+    such as `PasswordCommand`; it is asked for at each login. The options are those of `MailboxOptions`. Nothing is
+    connected by the constructor; what cannot be right is ValueError or TypeError there.
+
     >>> from pymailbox import Mailbox
     >>> from pymailbox.testing import Server
     >>> with Server([b"Subject: one\\r\\n\\r\\n1\\r\\n", b"Subject: two\\r\\n\\r\\n2\\r\\n"]) as server:

@@ -44,7 +44,7 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def size(self) -> int | None:
-        """Octets by LIST, a hint: many servers count otherwise. One LIST for the whole mailbox, once."""
+        """Bytes by LIST, a hint: many servers count otherwise; None where it gave no number. One LIST for all, once."""
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
         if sizes is None:
@@ -64,7 +64,7 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def headers(self) -> "Headers":
-        """All header fields; from the body once that is here (Q56)."""
+        """All header fields; those of the body once that is here, as some servers' TOP differs."""
         mailbox = self._mailbox
         headers = mailbox.cached_headers(self)
         return headers if headers is not None else mailbox.connection.run(mailbox.ask_headers(self))
@@ -90,7 +90,7 @@ class Message(AbstractMessage[Connection], ContentNames):
         return self.content
 
     def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body; TOP, no RETR (but Q16)."""
+        """Return what a person would read of the first `lines` lines of the body; TOP, or RETR where the server has no TOP."""
         mailbox = self._mailbox
         return mailbox.connection.run(mailbox.ask_preview(self, lines))
 

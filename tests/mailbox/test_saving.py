@@ -16,8 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pymailbox import ConnectionLost, Limits, MessageUnavailable, Progress, TemporaryFailure
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.samples import SAMPLES
-from tests import ROOT
-from tests import case
+from tests import ROOT, case
 from tests.drivers import Blocking, Driver, asynchronous
 from tests.mailbox.test_mailbox import over
 
