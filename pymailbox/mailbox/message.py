@@ -90,7 +90,7 @@ class Message(AbstractMessage[Connection], ContentNames):
         return self.content
 
     def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body; TOP, or RETR where the server has no TOP."""
+        """Return what a person would read of the first `lines` lines of the body. By TOP where the server has it."""
         mailbox = self._mailbox
         return mailbox.connection.run(mailbox.ask_preview(self, lines))
 
