@@ -265,7 +265,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             dropped = opened.settle()
             if dropped:
                 opened.drop()
-                warn_uncommitted(dropped, "garbage-collected", self)
+                warn_uncommitted(dropped, "garbage-collected")
 
     def _require_open(self) -> OpenMailbox[E, C]:
         opened = self._opened

@@ -27,17 +27,14 @@ E = TypeVar("E", bound="AbstractMessage[Any]")
 _SHOWN = 60  # characters of a subject that `repr` shows
 
 
-def warn_uncommitted(
-    dropped: int, how: str, source: object = None, *, stacklevel: int = 2, _warn: Callable[..., None] = warnings.warn
-) -> None:
-    """Warn that the deletions of a session are dropped."""
+def warn_uncommitted(dropped: int, how: str, *, _warn: Callable[..., None] = warnings.warn) -> None:
+    """Warn, where the caller was called, that the deletions of a session are dropped."""
     pending = "1 deletion" if dropped == 1 else f"{dropped} deletions"
     _warn(
         f"the mailbox was {how} with {pending} pending, so nothing was deleted: leave its `with` block or call"
         " commit() to delete, or rollback() if nothing is to be deleted",
         Uncommitted,
-        stacklevel=stacklevel + 1,
-        source=source,
+        stacklevel=3,
     )
 
 
@@ -116,7 +113,7 @@ class OpenMailbox(Generic[E, C]):
         dropped = self.settle()
         if dropped:
             self.drop()
-            warn_uncommitted(dropped, "garbage-collected", self)
+            warn_uncommitted(dropped, "garbage-collected")
 
     # --- messages -----------------------------------------------------------------------------------------
 
