@@ -134,7 +134,7 @@ def test_what_a_message_shows_of_itself(driver: Driver) -> None:
             assert other.raw == long
             assert repr(other) == f"<{name} 2, '{'x' * 60}…'>"
         assert repr(message) == f'<{name} 1, "a\'b", deleted>'
-        assert said(server) == ("TOP 1 0", "UIDL", "LIST", "DELE 1", "RETR 2", "QUIT")
+        assert said(server) == ("TOP 1 0", "UIDL", "LIST", "DELE 1", "RETR 2", "LIST 2", "QUIT")
 
 
 # --- sinks ----------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_bodies_go_to_sinks_in_a_pipeline(driver: Driver) -> None:
         assert not any(line.startswith("TOP") for line in server.log)
         before = len(server.log)
         assert inbox[7].raw == MANY[7]
-        assert server.log[before:] == ("RETR 8",)
+        assert server.log[before:] == ("RETR 8", "LIST 5")
     one_by_one = Server(MANY[:20], quirks=Quirk.DROPS_PIPELINED, pipelining=False)
     with one_by_one as server, over(server, driver) as inbox:
         sinks = Sinks()
