@@ -4,8 +4,6 @@ Everything is pipelined in one write, replies are read into one fixed buffer, on
 of a reply and the lines to unstuff, and what lies between is sliced from a memoryview. There are no deadlines, no
 limits and no objects, an error ends the program, and the server is trusted to read while it writes. A library cannot
 be faster than this in its own language; the benchmark says how close it stays.
-
-A case is a generator: it yields None once it is logged in, then its results, and ends after QUIT was answered.
 """
 
 import re
@@ -15,14 +13,11 @@ from datetime import datetime
 from email.header import decode_header, make_header
 from email.utils import parseaddr, parsedate_to_datetime
 
-from tests.benchmarks.service import Service
-
-__all__ = ["bodies", "headers", "stream"]
+from tests.benchmarks.case import Service
 
 CRLF_DOT = re.compile(rb"\r\n\.")
 PLUS, DOT, CR, LF = b"+.\r\n"
 BUFFER = 256 * 1024
-BUFFER_TLS = 64 * 1024  # a read returns one record of 16 KB at most
 
 
 class Client:
@@ -33,7 +28,7 @@ class Client:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context = service.context()
         self.sock = context.wrap_socket(sock, server_hostname=service.host) if context else sock
-        self.buffer = bytearray(BUFFER_TLS if context else BUFFER)
+        self.buffer = bytearray(BUFFER)
         self.view = memoryview(self.buffer)
         self.start = self.end = 0
         self.status_line()
@@ -44,9 +39,12 @@ class Client:
         self.sock.sendall(command)
         self.status_line()
 
+    def ask_ahead(self, command: bytes, service: Service) -> None:
+        self.sock.sendall(b"".join([command % number for number in service.numbers]))
+
     def quit(self) -> None:
-        self.ask(b"QUIT\r\n")
-        self.sock.close()
+        with self.sock:
+            self.ask(b"QUIT\r\n")
 
     def refill(self) -> None:
         """Move what is kept to the front and read as much as fits after it."""
@@ -84,8 +82,7 @@ class Client:
                 pieces.append(view[begin : after - 3])
                 begin = scan = after - 2
             else:  # it goes on after what has been read
-                large = [b"".join(pieces)]
-                self.start = begin
+                self.start, large = begin, [b"".join(pieces)]
                 self.copy(lambda piece, keep=large.append: keep(bytes(piece)), within=bool(pieces))
                 yield b"".join(large)
                 start, end = self.start, self.end
@@ -122,20 +119,18 @@ class Client:
 
 
 def bodies(service: Service) -> Iterator[bytes | None]:
-    """RETR every message."""
     client = Client(service)
     yield None
-    client.sock.sendall(b"".join([b"RETR %d\r\n" % number for number in service.numbers]))
+    client.ask_ahead(b"RETR %d\r\n", service)
     yield from client.replies(len(service.numbers))
     client.quit()
 
 
 def stream(service: Service) -> Iterator[int | None]:
-    """RETR every message into a file object."""
     client = Client(service)
     yield None
     with service.sink() as file:
-        client.sock.sendall(b"".join([b"RETR %d\r\n" % number for number in service.numbers]))
+        client.ask_ahead(b"RETR %d\r\n", service)
         for _ in service.numbers:
             client.status_line()
             yield client.copy(file.write)
@@ -146,7 +141,7 @@ def headers(service: Service) -> Iterator[list[tuple[str, str, datetime]] | None
     """TOP n 0 of every message; subject, address of the sender and date decoded."""
     client = Client(service)
     yield None
-    client.sock.sendall(b"".join([b"TOP %d 0\r\n" % number for number in service.numbers]))
+    client.ask_ahead(b"TOP %d 0\r\n", service)
     yield [
         (
             decoded(field(raw, b"\r\nSubject: ")),
