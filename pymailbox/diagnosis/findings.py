@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from pymailbox.diagnosis.report import Diagnosis, Probe, Stage, Step
+from pymailbox.diagnosis.report import Diagnosis, Probe, Step
 from pymailbox.display import printable
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.session import Session
@@ -48,10 +48,6 @@ class Findings:
     def set(self, **facts: Any) -> None:
         """Set facts of the report."""
         self.report = evolve(self.report, **facts)
-
-    def stage(self, stage: Stage) -> None:
-        """Note how far it came."""
-        self.set(reached=stage)
 
     def probe(self, name: str, works: bool | None, detail: str) -> None:
         """Note whether something works; whether it is listed is known already.
