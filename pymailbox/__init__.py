@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from pymailbox.mailbox import AsyncMailbox, AsyncMessage, Mailbox, MailboxOptions, Message
     from pymailbox.many import AccountResult, gather_accounts
+    from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
 
 __version__ = "0.1.0"
@@ -65,6 +66,11 @@ _HOMES = {
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
     "OAuth2": "account",
+    "PasswordCommand": "passwords",
+    "PasswordEnv": "passwords",
+    "PasswordFile": "passwords",
+    "PasswordKeyring": "passwords",
+    "PasswordNetrc": "passwords",
     "PermanentFailure": "errors",
     "ProtocolError": "errors",
     "TLSError": "errors",
@@ -100,6 +106,11 @@ __all__ = [
     "MessageUnavailable",
     "NotSupported",
     "OAuth2",
+    "PasswordCommand",
+    "PasswordEnv",
+    "PasswordFile",
+    "PasswordKeyring",
+    "PasswordNetrc",
     "PermanentFailure",
     "ProtocolError",
     "TLSError",

@@ -3,25 +3,24 @@
 Pure: nothing here connects. A POP URL (RFC 2384) names host, port and user; `pop://` is without TLS, `pops://` is
 TLS from the first octet, `pop+starttls://` asks for TLS before anything else is said.
 
-A password is shown by no `repr` and left out of pickles; where it can come from later (a keyring, a command) it is a
-callable, asked at each login and not kept.
+No `repr` shows a password, and no pickle has one. What an account says of where its secret is found (the references of
+`passwords`) is pickled, and read at each login; in the place of what is not, there is a `NotPickled`, which says so
+when the account is used. A copy within the process is the account itself.
 
 A mechanism (RFC 4422) of your own is any object with the names of `Mechanism`; pass it as `auth=`. The ones that come
 with pymailbox are in `pymailbox.pop3.sasl`.
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from typing import Any, Literal, NoReturn, Protocol, Self
 
-from attrs import Attribute, Factory, field, frozen
+from attrs import Attribute, Factory, evolve, field, fields, frozen
 
-from pymailbox.display import Secret, printable, secret
-from pymailbox.errors import NotSupported
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pymailbox.display import Secret, printable, secret, type_name
+from pymailbox.passwords import PasswordEnv, PasswordReference
 
 __all__ = [
     "Account",
@@ -30,30 +29,33 @@ __all__ = [
     "Channel",
     "Exchange",
     "Mechanism",
+    "NotPickled",
     "OAuth2",
     "Password",
     "Peer",
     "Security",
     "Token",
+    "bad_escapes",
     "check_auth",
     "check_host",
+    "check_pickled",
     "check_port",
     "check_security",
+    "coroutine_refused",
     "default_port",
     "host_and_port",
     "needs_user",
-    "password_command",
     "port_for",
 ]
 
 Security = Literal["tls", "starttls", "none"]
-#: A password, or a callable without arguments that returns one when it is needed. Text is sent as UTF-8, bytes as they
-#: are: for servers that want Latin-1.
-Password = str | bytes | Callable[[], str | bytes]
+#: A password, where it is found, or a callable without arguments that returns one when it is needed. Text is sent as
+#: UTF-8, bytes as they are: for servers that want Latin-1.
+Password = str | bytes | PasswordReference | Callable[[], str | bytes]
 #: What `AsyncMailbox` takes: the callable may be a coroutine function, too.
-AsyncPassword = Password | Callable[[], Awaitable[str | bytes]]
-#: What stands for a password in OAuth2, or a callable as above.
-Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
+AsyncPassword = Password | Callable[[], str | bytes | Awaitable[str | bytes]]
+#: What stands for a password in OAuth2: a token, where it is found, or a callable as above.
+Token = str | PasswordReference | Callable[[], str | Awaitable[str]]
 
 _SCHEMES: dict[str, Security] = {"pop": "none", "pops": "tls", "pop+starttls": "starttls"}
 
@@ -138,7 +140,7 @@ def _hidden_token(value: Token) -> Token:
 def check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
     """Refuse what is not a host name or an address (an attrs validator)."""
     if not isinstance(host, str):
-        raise TypeError(f"{attribute.name} must be a str, not {type(host).__name__}")
+        raise TypeError(f"{attribute.name} must be a str, not {type_name(host)}")
     if any(c in "/@" for c in host):  # not shown: there may be a password in it
         raise ValueError(f"{attribute.name} must be a host name or address; use from_url() for a URL")
     if not host or any(c.isspace() or not c.isprintable() or c in "[]" for c in host):
@@ -193,8 +195,10 @@ def _check_text(_: object, attribute: "Attribute[Any]", value: object) -> None:
         codes = value if isinstance(value, bytes) else map(ord, value)
         if any(code < 0x20 or code == 0x7F for code in codes):
             raise ValueError(f"{attribute.name} must not contain control characters (C0 or DEL)")
-    elif value is not None and not (callable(value) and attribute.name != "user"):
-        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
+    elif value is not None and (
+        attribute.name == "user" or not (callable(value) or isinstance(value, PasswordReference))
+    ):
+        raise TypeError(f"{attribute.name} must be a str, not {type_name(value)}")
 
 
 def check_auth(auth: object) -> None:
@@ -236,11 +240,81 @@ def _check_auth(account: "Account", _: "Attribute[Any]", value: object) -> None:
         raise ValueError(f"{printable(value)} needs a user")
 
 
+# --- what is pickled ------------------------------------------------------------------------------------------
+
+
+@frozen
+class NotPickled:
+    """What an unpickled account has in the place of a secret; ValueError whenever that is used."""
+
+    #: What was dropped: "password", "token" or a mechanism.
+    what: str
+
+    name = "not pickled"
+    plaintext = False
+    initial = None
+
+    def __call__(self) -> NoReturn:
+        """Say what became of the secret."""
+        given = "a password or token given as text, bytes or a callable"
+        if self.what not in ("password", "token"):
+            given = "a mechanism object that may hold a secret"
+        raise ValueError(
+            f"this account came here by pickle, without its {self.what}: {given} is not pickled; use a reference, which"
+            " is (PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc), and auth= with"
+            " OAuth2(reference) or the name of a mechanism"
+        )
+
+    def exchange(self, _: Peer, /) -> NoReturn:
+        """Say what became of the secret."""
+        self()
+
+
+def _picklable(value: Any, what: str) -> Any:
+    """Return a password or token as it is pickled."""
+    return value if value is None or isinstance(value, PasswordReference | NotPickled) else NotPickled(what)
+
+
+def _picklable_auth(auth: Any) -> Any:
+    """Return a way to log in as it is pickled: a mechanism only where it is certain that it holds no secret."""
+    if auth is None or isinstance(auth, str | OAuth2 | NotPickled):
+        return auth
+    import pickle
+
+    own = type(auth).__module__.startswith("pymailbox.")  # these know what is secret in them
+    with contextlib.suppress(Exception):  # whatever a class of somebody's own raises
+        if own or not object.__getstate__(auth):  # what has no state holds nothing
+            pickle.dumps(auth)
+            return auth
+    return NotPickled(f"mechanism {type(auth).__name__}")
+
+
+def coroutine_refused(what: str) -> TypeError:
+    """Return the error for a coroutine function as the password or token of a blocking mailbox."""
+    return TypeError(
+        f"the callable for the {what} is a coroutine function; that is for AsyncMailbox, here it has to be an ordinary"
+        " function"
+    )
+
+
+def check_pickled(account: "Account") -> None:
+    """Raise ValueError for an account that came here by pickle without what it logs in with."""
+    token = account.auth.token if isinstance(account.auth, OAuth2) else None
+    for value in (account.password, account.auth, token):
+        if isinstance(value, NotPickled):
+            value()
+
+
+# --- the values -----------------------------------------------------------------------------------------------
+
+
 @frozen
 class OAuth2:
     """An access token in the place of a password: OAUTHBEARER (RFC 7628) or XOAUTH2, whichever the server lists.
 
     A callable is asked at each login, so that it can refresh the token; under asyncio it may be a coroutine function.
+    A reference, such as `OAuth2(PasswordCommand(["oama", "access", "me@example.com"]))`, is read at each login, and
+    pickled with its account; any other token is left out of pickles.
 
     >>> from pymailbox import Account, OAuth2
     >>> Account("outlook.office365.com", "me@example.com", auth=OAuth2(lambda: "a fresh token"))
@@ -248,6 +322,15 @@ class OAuth2:
     """
 
     token: Token = field(repr=False, converter=_hidden_token, validator=_check_text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (_picklable(self.token, "token"),)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
 
 
 #: How to log in: a mechanism, an access token, or a mechanism's name; None picks the strongest that is offered.
@@ -260,6 +343,11 @@ class Account:
 
     ValueError for a token, or a mechanism by name, that needs a user and has none.
 
+    An account pickles, but for its secrets. With a reference for its password (`PasswordCommand`, `PasswordEnv`,
+    `PasswordFile`, `PasswordKeyring`, `PasswordNetrc`) or token it pickles whole, and works in another process. A
+    password or token given as text, bytes or any other callable, and a mechanism object that may hold one, are dropped;
+    a mailbox of such an account is ValueError there.
+
     >>> from pymailbox import Account
     >>> Account.from_url("pops://me%40example.com@pop.example.com")
     Account(host='pop.example.com', user='me@example.com', security='tls', port=995)
@@ -267,8 +355,8 @@ class Account:
 
     host: str = field(validator=check_host)
     user: str | None = field(default=None, validator=_check_text)
-    #: A string, bytes (sent as they are), or a callable without arguments that returns one when it is needed. Never
-    #: shown, never pickled.
+    #: A string, bytes (sent as they are), a reference to where it is found, or a callable without arguments that
+    #: returns one when it is needed. Never shown; only a reference is pickled.
     password: AsyncPassword | None = field(default=None, repr=False, converter=_hidden, validator=_check_text)
     security: Security = field(default="tls", validator=check_security, kw_only=True)
     port: int = field(
@@ -297,10 +385,12 @@ class Account:
     def from_env(cls, prefix: str = "PYMAILBOX_", environment: Mapping[str, str] | None = None) -> Self:
         """Read an account from the environment: `PYMAILBOX_URL`, or `_HOST`, `_USER`, `_SECURITY`, `_PORT`, `_AUTH`.
 
-        Also `_PASSWORD`, or `_TOKEN` for OAuth2. What is named singly wins over the URL. ValueError names what is
-        missing or wrong.
+        Also `_PASSWORD`, or `_TOKEN` for OAuth2: checked now, and read again at each login (a `PasswordEnv`), unless
+        an `environment` of your own is given. What is named singly wins over the URL. ValueError names what is missing
+        or wrong.
         """
         values = os.environ if environment is None else environment
+        lasting = environment is None
         names = ("URL", "HOST", "USER", "PASSWORD", "TOKEN", "SECURITY", "PORT", "AUTH")
         given = {name: secret(values.get(prefix + name) or None) for name in names}
         del values, environment  # no traceback shows them
@@ -326,46 +416,14 @@ class Account:
         fields = {} if url is None else _fields_of_url(secret(url), None, False)
         if "security" in changes and fields and "port" not in changes:
             changes["port"] = port_for(changes["security"], fields["security"], fields["port"])
-        return cls(**(fields | changes))
-
-    @classmethod
-    def from_netrc(
-        cls, host: str, user: str | None = None, *, path: "str | os.PathLike[str] | None" = None, **options: Any
-    ) -> Self:
-        """Take user and password for `host` from `~/.netrc` or the file at `path`; `options` are the other fields.
-
-        KeyError where the file has no entry for it; ValueError for a file that is no netrc, or that others can read.
-        """
-        from pathlib import Path
-
-        where = Path.home() / ".netrc" if path is None else Path(path)
-        if os.name == "posix" and where.stat().st_mode & 0o077:
-            raise ValueError(f"{where} can be read by others; chmod 600 it first")
-        found = _entry(where, host)
-        if found is None or user not in (None, found[0]):
-            raise KeyError(host)
-        return cls(host, *found, **options)
-
-    @classmethod
-    def from_keyring(cls, host: str, user: str, *, service: str | None = None, **options: Any) -> Self:
-        """Take the password from the system's keyring, at each login; it is stored under `service`, by default `host`.
-
-        `NotSupported` without the library keyring (the extra `keyring`). At login: ValueError where the keyring has
-        no such password. Store one with `keyring set pop.example.com me@example.com`.
-        """
-        try:
-            import keyring
-        except ImportError as error:
-            raise NotSupported("this needs the library keyring: pip install 'pymailbox[keyring]'") from error
-        name = service or host
-
-        def password() -> str:
-            found: str | None = keyring.get_password(name, user)
-            if found is None:
-                raise ValueError(f"the keyring has no password for {user!r} at {name!r}; `keyring set` stores one")
-            return found
-
-        return cls(host, user, password, **options)
+        account = cls(**(fields | changes))
+        references: dict[str, Any] = {}
+        if lasting and "password" in changes:
+            as_password = token and not isinstance(account.auth, OAuth2)
+            references["password"] = PasswordEnv(prefix + ("TOKEN" if as_password else "PASSWORD"))
+        if lasting and isinstance(account.auth, OAuth2):
+            references["auth"] = OAuth2(PasswordEnv(prefix + "TOKEN"))
+        return evolve(account, **references)
 
     # --- the account as a value ---------------------------------------------------------------------------
 
@@ -380,8 +438,9 @@ class Account:
         return f"{scheme}://{user}{host}:{self.port}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # How to get in stays in this process.
-        return _unpickled, (type(self), self.host, self.user, self.security, self.port)
+        kept = {one.name: getattr(self, one.name) for one in fields(type(self))}
+        kept |= {"password": _picklable(self.password, "password"), "auth": _picklable_auth(self.auth)}
+        return _unpickled, (type(self), kept)
 
     def __copy__(self) -> Self:
         return self
@@ -390,14 +449,14 @@ class Account:
         return self
 
 
-def _unpickled(kind: type[Account], host: str, user: str | None, security: Security, port: int) -> Account:
-    return kind(host, user, security=security, port=port)
+def _unpickled(kind: type[Account], kept: dict[str, Any]) -> Account:
+    return kind(**kept)
 
 
 def _fields_of_url(url: str, password: AsyncPassword | None, refuse_password: bool) -> dict[str, Any]:
     """Return what a POP URL says, as the fields of an `Account`."""
     if not isinstance(url, str):
-        raise TypeError(f"a POP URL must be a str, not {type(url).__name__}")
+        raise TypeError(f"a POP URL must be a str, not {type_name(url)}")
     parts = _split(url)
     if parts is None:
         raise ValueError("not a valid POP URL; expected pops://user@host:port")
@@ -415,9 +474,9 @@ def _fields_of_url(url: str, password: AsyncPassword | None, refuse_password: bo
     if written is not None and "@" in login + written:
         raise ValueError("an @ in the user name or password of a URL is written %40, and a : in the user name %3A")
     name, semicolon, option = login.partition(";")
-    if semicolon and (option[:5].upper() != "AUTH=" or not option[5:]):
-        raise ValueError("only ;AUTH=mechanism may follow the user name (a ; in the user name is written %3B)")
-    auth = str(_unquoted(option[5:])).lstrip("+") or "*"
+    auth = str(_unquoted(option[5:])).removeprefix("+")
+    if semicolon and not (option[:5].upper() == "AUTH=" and ";" not in option and _AUTH.fullmatch(auth)):
+        raise ValueError("only one ;AUTH=mechanism may follow the user name (a ; in the user name is written %3B)")
     security = _SCHEMES[scheme]
     return {
         "host": host,
@@ -425,7 +484,7 @@ def _fields_of_url(url: str, password: AsyncPassword | None, refuse_password: bo
         "password": secret(_unquoted(written) if password is None and written is not None else password),
         "port": default_port(security) if port is None else port,
         "security": security,
-        "auth": None if auth == "*" else auth,
+        "auth": None if auth in ("", "*") else auth,
     }
 
 
@@ -449,6 +508,11 @@ def _split(url: str) -> tuple[str, str | None, int | None, str, Secret | None, b
     return parts.scheme, *found, parts.username or "", secret(parts.password), more
 
 
+#: A mechanism's name (RFC 4422 §3.1), in either case; RFC 2384 has * for any.
+_AUTH = re.compile(r"[A-Za-z0-9_-]{1,20}|\*")
+
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
 _HOST_AND_PORT = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.]+)(?:%25(?P<zone>[A-Za-z0-9._~-]+))?\]|(?P<name>[^:\[\]%]*))(?::(?P<port>[0-9]{0,5}))?"
 )
@@ -471,70 +535,22 @@ def host_and_port(text: str) -> tuple[str, int | None] | None:
     return (host, port) if _is_ipv6(host) else None
 
 
+def bad_escapes(text: str) -> bool:
+    """Whether a percent sign in a text is not followed by two hexadecimal digits (RFC 3986 §2.1)."""
+    return _BAD_ESCAPE.search(text) is not None
+
+
 def _unquoted(text: str) -> Secret:
-    """Decode percents; ValueError where they are not UTF-8, without showing it."""
+    """Decode percents; ValueError where one begins no escape, or they are not UTF-8, without showing it."""
     from urllib.parse import unquote
 
     text = secret(text)
+    if bad_escapes(text):
+        raise ValueError(
+            "a % in a URL is followed by two hexadecimal digits; a % in the user name or password is written %25"
+        )
     try:
         return secret(unquote(text, errors="strict"))
     except UnicodeDecodeError:
         pass
     raise ValueError("invalid UTF-8 in a percent-encoded part of the URL")
-
-
-def _entry(where: "Path", host: str) -> tuple[str | None, Secret | None] | None:
-    """Return user and password that a netrc has for a host; the parser's own errors would show secrets."""
-    import netrc
-
-    found, problem = None, ""
-    try:
-        found = netrc.netrc(str(where)).authenticators(host)
-    except netrc.NetrcParseError as error:
-        problem = f"{where}, line {error.lineno}: this is no netrc"
-    except UnicodeDecodeError:
-        problem = f"{where}: this is no netrc, as it is not UTF-8"
-    if problem:
-        raise ValueError(problem)
-    return None if found is None else (found[0] or None, secret(found[2] or None))
-
-
-def password_command(command: Sequence[str], *, timeout: float = 60.0) -> Callable[[], str]:
-    """Return a callable that runs a command and returns the first line of what it prints, for `password=`.
-
-    `command` is a program and its arguments; no shell reads them. It may ask at the terminal. At login: ValueError
-    for a command that fails, prints nothing, or takes longer than `timeout` seconds; only its name is shown.
-
-    >>> from pymailbox.account import Account, password_command
-    >>> account = Account("pop.example.com", "me", password_command(["printf", "s3cret"]))
-    """
-    if isinstance(command, str) or not command or not all(isinstance(word, str) for word in command):
-        raise TypeError("a password command is a list: the program and its arguments")
-    words = tuple(map(secret, command))  # a traceback does not show what they tell the program
-    program = str(command[0])
-    del command
-
-    def password() -> str:
-        found, problem = _printed(words, timeout)
-        if problem or not found:
-            raise ValueError(f"the password command {program!r} {problem or 'printed nothing'}")
-        return found
-
-    return password
-
-
-def _printed(words: tuple[str, ...], timeout: float) -> tuple[Secret, str]:
-    """Run a command; return the first line that it prints, and what went wrong."""
-    import subprocess
-
-    printed, problem = b"", ""
-    try:
-        done = subprocess.run(words, stdout=subprocess.PIPE, timeout=timeout, check=False)  # noqa: S603 - no shell
-        printed = done.stdout
-        if done.returncode:
-            problem = f"ended with status {done.returncode}"
-    except subprocess.TimeoutExpired:
-        problem = f"did not end within {timeout} s"
-    except OSError as error:
-        problem = f"cannot be run ({error.strerror})"
-    return Secret(printed.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "surrogateescape")), problem

@@ -16,7 +16,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 from attrs import define, field
 
@@ -35,6 +35,7 @@ __all__ = [
     "printable",
     "secret",
     "table",
+    "type_name",
     "window",
     "without_controls",
     "wrapped",
@@ -92,6 +93,12 @@ class Secret(str):
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be pickled")
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
 
 class SecretOctets(bytes):
     """`bytes` that are not shown by `repr` and cannot be pickled."""
@@ -101,6 +108,18 @@ class SecretOctets(bytes):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret cannot be pickled")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+
+def type_name(value: object) -> str:
+    """Return the name of a value's type as who gave it knows it: a `Secret` was a str, `SecretOctets` were bytes."""
+    kind = type(value)
+    return kind.__base__.__name__ if kind.__base__ and issubclass(kind, Secret | SecretOctets) else kind.__name__
 
 
 @overload

@@ -1,7 +1,7 @@
 """Fixtures: the real servers, each started when the first test asks for it and ended after the last.
 
-A server that is not installed skips its tests and says how to install it; with ``PYMAILBOX_REQUIRE_SERVERS=1`` in the
-environment it fails them. With pytest-xdist each worker has servers of its own.
+A server or program that is not installed skips its tests and says how to install it; with
+``PYMAILBOX_REQUIRE_SERVERS=1`` in the environment it fails them. With pytest-xdist each worker has servers of its own.
 """
 
 import os
@@ -9,6 +9,7 @@ import pickle
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,6 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real)
 
 
+def missing(error: ServerMissingError) -> NoReturn:
+    """Skip the test that asks for what is not there, or fail it."""
+    if os.environ.get("PYMAILBOX_REQUIRE_SERVERS") == "1":
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
+
+
 class Servers:
     """Servers by name and options, each started once and kept until the session is over."""
 
@@ -55,9 +63,7 @@ class Servers:
         if isinstance(found, ServerFailedError):
             raise found
         if isinstance(found, ServerMissingError):
-            if os.environ.get("PYMAILBOX_REQUIRE_SERVERS") == "1":
-                pytest.fail(str(found), pytrace=False)
-            pytest.skip(str(found))
+            missing(found)
         return found
 
 
@@ -106,6 +112,20 @@ def dovecot_with(real_servers: Servers) -> Callable[..., RealServer]:
 def real_server(request: pytest.FixtureRequest, real_servers: Servers) -> RealServer:
     """Each real server in turn."""
     return real_servers.get(request.param)
+
+
+@pytest.fixture(scope="session")
+def installed() -> Callable[[str], list[str]]:
+    """Return the beginning of the command that runs a program; skip or fail the test where it is missing."""
+
+    def find(name: str) -> list[str]:
+        try:
+            return servers.program(name)
+        except ServerMissingError as error:
+            reason = error
+        missing(reason)
+
+    return find
 
 
 @pytest.fixture(params=sorted(DRIVERS, reverse=True))

@@ -4,8 +4,7 @@ Written from the RFCs line by line, and slowly on purpose: nothing here is share
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -16,17 +15,7 @@ from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
 
-__all__ = ["Exchange", "awkward_body", "case", "events", "ready", "results", "stuffed", "transcript"]
-
-
-@contextmanager
-def case(*named: object) -> Iterator[None]:
-    """Name the case in whatever fails inside the block, for a test that goes through many."""
-    try:
-        yield
-    except BaseException as error:
-        error.add_note("case: " + ", ".join(map(repr, named)))
-        raise
+__all__ = ["Exchange", "awkward_body", "events", "ready", "results", "stuffed", "transcript"]
 
 
 @frozen

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from attrs import define, field
 
 from pymailbox.pop3 import Connection
-from tests.timing import GENEROUS, Clock
+from tests.timing import GENEROUS, Clock, ended
 
 __all__ = ["Replay", "WatchedClock", "connected", "reset"]
 
@@ -112,10 +112,11 @@ class Replay:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
-        self._thread.join(GENEROUS)
-        self._server.close()
-        self.client.close()
-        assert not self._thread.is_alive(), "the scripted server did not end"
+        try:
+            ended(self._thread)
+        finally:
+            self._server.close()
+            self.client.close()
 
     def _play(self) -> None:
         sock = self._server

@@ -71,7 +71,7 @@ def _answer(made: Session, command: Command[Any], now: list[Turn]) -> Any:
 
 
 def _value(made: Session, command: Command[Any], now: list[Turn]) -> Any:
-    batch = made.single(command)
+    batch = made.dispatcher.single(command)
     sent = made.protocol.data_to_send()
     assert now, f"sent beyond the script: {sent!r}"
     expected, reply = now.pop(0)
@@ -80,5 +80,5 @@ def _value(made: Session, command: Command[Any], now: list[Turn]) -> Any:
         made.protocol.receive_eof()
     else:
         made.protocol.receive_data(reply)
-    made.next_chunk(batch)
+    made.dispatcher.next_chunk(batch)
     return batch.results.popleft()

@@ -19,8 +19,8 @@ from pymailbox import Mailbox, MailboxError, OAuth2
 from pymailbox.display import Secret, SecretOctets, Secrets, secret
 from pymailbox.pop3 import Connection, commands
 from pymailbox.testing import Fault, Server
-from tests.conversations import case
-from tests.timing import GENEROUS, assert_linear
+from tests import case
+from tests.timing import GENEROUS, assert_linear, hurry
 
 SECRET = "correct-Horse-battery-staple"
 HOME = str(Path(pymailbox.__file__).parent)
@@ -250,11 +250,6 @@ WAYS = ["USER", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTH
 UNANSWERED = {"silence", "+ERR"}
 
 
-def timeout_for(fault: str) -> float:
-    """Return the timeout for a case; too short a one would not be seen, too long a one only waited for."""
-    return 0.3 if fault in UNANSWERED else GENEROUS
-
-
 @pytest.mark.threat(33)
 def test_a_failing_login_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     """0 finds in str, repr, args, attributes, tracebacks with locals, pickles, and all logs at DEBUG."""
@@ -262,11 +257,13 @@ def test_a_failing_login_shows_no_secret(caplog: pytest.LogCaptureFixture) -> No
     sasl = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
     for fault, faults in FAULTS.items():
         server = Server([b"x\r\n"], password="another", token="another", sasl=sasl, apop=True, faults=faults)
-        options: dict[str, Any] = {"security": "none", "timeout": timeout_for(fault), "utf8": False}
+        options: dict[str, Any] = {"security": "none", "timeout": GENEROUS, "utf8": False}
         with server:
             for way in WAYS:
                 caplog.clear()
                 mailbox = Mailbox(server.host, "me", SECRET, port=server.port, auth=way, **options)
+                if fault in UNANSWERED:
+                    hurry(mailbox.connection)
                 with case(fault, way):
                     with pytest.raises((MailboxError, ValueError)) as caught:
                         mailbox.open()
@@ -293,8 +290,10 @@ def test_a_failing_login_by_hand_shows_no_secret(caplog: pytest.LogCaptureFixtur
                 caplog.clear()
                 with (
                     case(fault, number),
-                    Connection(server.host, server.port, security="none", timeout=timeout_for(fault)) as pop,
+                    Connection(server.host, server.port, security="none", timeout=GENEROUS) as pop,
                 ):
+                    if fault in UNANSWERED:
+                        hurry(pop)
                     try:
                         attempt(pop)
                     except MailboxError as error:

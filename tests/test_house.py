@@ -11,20 +11,21 @@ import pytest
 import pymailbox
 import pymailbox.mailbox
 from tests import ROOT
+from tests.timing import GENEROUS
 
 PACKAGE = ROOT / "pymailbox"
 
 #: From the top of the house to its cellar, and the same inside each package: a module imports what stands below it.
 #: `docs/design.md` says what each is for.
 FLOORS = {
-    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account content errors display testing",
+    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account passwords content errors display testing",
     "pymailbox.cli": "__init__ demo",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
     "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract message async_message atomic open_mailbox transaction"
     " reading state",
     "pymailbox.poplib": "__init__ reader lines tls",
     "pymailbox.pop3": "__init__ connection async_connection driver async_driver transport async_transport abstract login"
-    " flows sasl kerberos scram commands listings session proof capabilities protocol body_meter checks receive_buffer framing"
+    " flows sasl kerberos scram commands listings session dispatcher proof capabilities protocol body_meter checks receive_buffer framing"
     " pieces sinks settings proxy limits deadlines tls wirelog command refusal",
     "pymailbox.content": "__init__ content body markup tree headers reading_names attachment address parameters dates"
     " mailboxes words transfer charset",
@@ -182,7 +183,7 @@ def test_the_protocol_is_pure() -> None:
     """Nothing of the protocol imports a driver, and none of its pure pieces a socket, ssl, asyncio or a clock."""
     drivers = {"connection", "async_connection", "driver", "async_driver", "transport", "async_transport"}
     pure = (
-        "protocol receive_buffer framing body_meter session proof flows command commands listings capabilities deadlines"
+        "protocol receive_buffer framing body_meter session dispatcher proof flows command commands listings capabilities deadlines"
         " refusal checks"
     )
     for name in pure.split():
@@ -210,7 +211,9 @@ def test_import_is_cheap() -> None:
             "print([m for m in ('ssl', 'email', 'asyncio', 'sqlite3', 'attrs', 'socket') if m in a], [m for m in"
             "('ssl', 'email.message', 'email.parser', 'asyncio', 'sqlite3', 'html.parser', 'scramp') if m in b])"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, timeout=GENEROUS
+        )
         assert done.stdout.strip() == "[] []", package
 
 

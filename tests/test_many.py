@@ -10,8 +10,8 @@ import pytest
 from pymailbox import Account, AsyncMailbox, gather_accounts
 from pymailbox.many import AccountResult
 from pymailbox.testing import Server
-from tests.conversations import case
-from tests.timing import GENEROUS
+from tests import case
+from tests.timing import GENEROUS, eventually_async
 
 MAILS = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(3)]
 
@@ -75,8 +75,7 @@ def test_never_more_than_the_limit(limit: int) -> None:
 
     async def work(inbox: AsyncMailbox) -> None:
         async with counting(counts):
-            while counts[1] < min(limit, 20):
-                await asyncio.sleep(0.005)
+            await eventually_async(lambda: counts[1] >= min(limit, 20))
             await inbox.keep_alive()
 
     with Server(MAILS[:1], users=USERS) as server:
@@ -97,8 +96,7 @@ def test_a_cancellation_stops_all() -> None:
     async def run() -> None:
         async with asyncio.timeout(None) as timer:
             gathering = asyncio.create_task(gather_accounts(accounts_of(server), work, limit=5))
-            while len(deleted) < 5:
-                await asyncio.sleep(0.001)
+            await eventually_async(lambda: len(deleted) == 5)
             timer.reschedule(asyncio.get_running_loop().time() + 0.1)
             await gathering
 

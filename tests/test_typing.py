@@ -62,7 +62,7 @@ def test_a_mistake_is_a_type_error_at_run_time(name: str) -> None:
     mistake: Callable[[], Any] = MISTAKES[name]
     if inspect.iscoroutinefunction(mistake):
         mistake = functools.partial(asyncio.run, mistake())
-    with pytest.raises(TypeError, match=r"tiemout|auth|password|timeout|limits"):
+    with pytest.raises(TypeError, match=r"tiemout|auth|password|timeout|limits|token"):
         mistake()
 
 
@@ -110,3 +110,32 @@ def test_a_token_may_be_a_coroutine_function_for_asyncio_only() -> None:
     with pytest.raises(TypeError, match="token is a coroutine function"):
         Mailbox.from_account(account)
     AsyncMailbox.from_account(account)
+
+
+class _Refresher:
+    async def __call__(self) -> str:
+        return "x"
+
+
+def test_whatever_gives_a_coroutine_is_refused_by_the_blocking_mailbox() -> None:
+    """Where it can be seen when the mailbox is made, and else at the login; the error says what is for it."""
+    from pymailbox import Account, OAuth2
+    from pymailbox.testing import Server
+
+    with Server([b"x\r\n"], password="x", token="x", sasl=["PLAIN", "XOAUTH2"]) as server:
+        for given in (_token, _Refresher(), functools.partial(_token)):
+            for account in (
+                Account(server.host, "me", given, security="none", port=server.port),
+                Account(server.host, "me", auth=OAuth2(given), security="none", port=server.port),
+            ):
+                with pytest.raises(TypeError, match="is a coroutine function; that is for AsyncMailbox"):
+                    Mailbox.from_account(account)
+                assert asyncio.run(_count(account)) == 1
+        hidden = Mailbox(server.host, "me", lambda: _token(), security="none", port=server.port)  # type: ignore[arg-type, return-value] # misuse
+        with pytest.raises(TypeError, match="is a coroutine function; that is for AsyncMailbox"):
+            hidden.open()
+
+
+async def _count(account: Any) -> int:
+    async with AsyncMailbox.from_account(account) as inbox:
+        return len(inbox)

@@ -1,17 +1,21 @@
-"""Time without the wall clock: a clock that only the test moves, and growth judged by CPU time.
+"""Time without the wall clock: clocks that stand still, waits that end, and growth judged by CPU time.
 
-How fast a machine is, and what else it does, says nothing about the code: no test here compares seconds that passed
-with a bound below `GENEROUS`, which only tells an end from none.
+How fast a machine is, and what else it does, says nothing about the code: no test asserts that something took less
+than so many seconds of the wall clock, but for `GENEROUS`, which only tells an end from none. A shorter timeout is for
+silence alone: nothing else is due, or `hurry` counts the looks.
 """
 
+import asyncio
 import gc
 import math
+import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from attrs import define
 
-__all__ = ["GENEROUS", "Clock", "assert_linear"]
+__all__ = ["GENEROUS", "Clock", "assert_linear", "ended", "eventually", "eventually_async", "hurry"]
 
 GENEROUS = 60.0  # seconds; for what must end at all, on a machine that is busy with something else
 
@@ -35,6 +39,57 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let seconds pass."""
         self.now += seconds
+
+
+@define(eq=False)
+class _OwnTime:
+    """A clock ten times as fast as others; what passes between two looks counts as a fifth of a second at most."""
+
+    now: float = 0.0
+    _looked: float = math.inf
+
+    def __call__(self) -> float:
+        looked, before = time.monotonic(), self._looked
+        self._looked = looked
+        self.now += min(max(0.0, looked - before) * 10, 0.2)
+        return self.now
+
+
+def hurry(connection: Any) -> None:
+    """Have a connection, over either driver, wait only a moment from here on, where nothing is answered any more.
+
+    Its timeout is over when it has looked in vain again and again, and not because the machine did something else.
+    """
+    inner = getattr(connection, "_inner", connection)
+    inner.timeout, inner._clock, patient = 3.0, _OwnTime(), inner._left
+
+    def left(reply_timeout: Any) -> Callable[[], float]:
+        seconds = patient(reply_timeout)
+        return lambda: min(0.01, seconds())
+
+    inner._left = left
+
+
+def ended(*threads: threading.Thread) -> None:
+    """Wait for threads to end, and assert that they do."""
+    for thread in threads:
+        thread.join(GENEROUS)
+        assert not thread.is_alive(), f"{thread.name} does not end"
+
+
+def eventually(true: Callable[[], object]) -> None:
+    """Wait until something is true, and assert that it comes to be."""
+    deadline = time.monotonic() + GENEROUS
+    while not true():
+        assert time.monotonic() < deadline, "what is waited for does not come"
+        time.sleep(0.002)
+
+
+async def eventually_async(true: Callable[[], object]) -> None:
+    """The same while the event loop goes on."""
+    async with asyncio.timeout(GENEROUS):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 def _cpu(work: Callable[[], object]) -> float:

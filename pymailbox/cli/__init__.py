@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pymailbox import __version__
-from pymailbox.account import Account, OAuth2, password_command
+from pymailbox.account import Account, OAuth2
 from pymailbox.display import printable
 from pymailbox.errors import MailboxError
 from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.passwords import PasswordCommand, PasswordEnv
 
 if TYPE_CHECKING:
     import ssl
@@ -185,11 +186,11 @@ def _seconds(value: str) -> float:
     return seconds
 
 
-def _words(value: str) -> Callable[[], str]:
+def _words(value: str) -> PasswordCommand:
     import shlex
 
     try:
-        return password_command(shlex.split(value))
+        return PasswordCommand(shlex.split(value))
     except ValueError as error:
         raise _misused(error) from None
     except TypeError:
@@ -235,12 +236,11 @@ def _mailbox(options: argparse.Namespace) -> Mailbox:
     )
 
 
-def _password(options: argparse.Namespace, prompt: str) -> Callable[[], str]:
+def _password(options: argparse.Namespace, prompt: str) -> PasswordCommand | PasswordEnv | Callable[[], str]:
     if options.password_command is not None:
-        command: Callable[[], str] = options.password_command
+        command: PasswordCommand = options.password_command
         return command
-    given = os.environ.get(_VARIABLE)
-    return (lambda: given) if given else (lambda: _asked(prompt, hidden=True))
+    return PasswordEnv(_VARIABLE) if os.environ.get(_VARIABLE) else lambda: _asked(prompt, hidden=True)
 
 
 def _asked(prompt: str, *, hidden: bool = False) -> str:

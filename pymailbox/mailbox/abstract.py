@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypedD
 
 from attrs import evolve
 
-from pymailbox.account import Account, Auth, OAuth2, Security, default_port, port_for
+from pymailbox.account import (
+    Account,
+    Auth,
+    OAuth2,
+    Security,
+    check_pickled,
+    coroutine_refused,
+    default_port,
+    port_for,
+)
 from pymailbox.display import secret
 from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
@@ -135,6 +144,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         )
         if password is not None and not user and auth is None:
             raise ValueError("a password needs a user")
+        check_pickled(self.account)
         if not self._can_await:
             _refuse_coroutines(self.account)
         self._utf8 = utf8
@@ -201,7 +211,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         self._check_fresh()
         if "TOP_ENDS_IN_LF" in self._session.quirks:
             self._top = False
-        if self._session.may_pipeline is False:
+        if not self._session.may_pipeline:
             self._settings = evolve(self._settings, pipelining=False)
         return self._new_connection()
 
@@ -300,5 +310,5 @@ def _refuse_coroutines(account: Account) -> None:
     """Raise TypeError where the password or the token of a blocking mailbox is a coroutine function."""
     token = account.auth.token if isinstance(account.auth, OAuth2) else None
     for what, value in (("password", account.password), ("token", token)):
-        if inspect.iscoroutinefunction(value):
-            raise TypeError(f"the callable for the {what} is a coroutine function; that is for AsyncMailbox")
+        if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004 - looked at
+            raise coroutine_refused(what)

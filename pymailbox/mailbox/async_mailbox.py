@@ -20,8 +20,8 @@ from pymailbox.mailbox.open_mailbox import OpenMailbox
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.async_connection import AsyncConnection
+from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.flows import Flow, ask
-from pymailbox.pop3.session import Batch
 
 __all__ = ["AsyncMailbox"]
 
@@ -234,7 +234,7 @@ class _Fetched(AsyncIterator[AsyncMessage]):
         opened, ready = self._opened, self._ready
         if self._batch is None:
             await opened.connection.run(reading.size_hints(opened.state))
-            self._batch = opened.state.session.batch(self._plan.commands())
+            self._batch = Batch(self._plan.commands())
         while not ready:
             result = await opened.connection.next_result(self._batch)
             if result is not None:

@@ -25,6 +25,7 @@ from pymailbox.errors import (
 from pymailbox.mailbox.state import FIRST_AHEAD, MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Command
+from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.flows import Flow, Next, Stream, ask
 from pymailbox.pop3.refusal import is_unknown_command
 
@@ -177,7 +178,7 @@ def _ahead(
     if ahead.batch is None:
         if not step or not state.top_works or state.top_sends_body or not state.session.protocol.pipelining:
             return None
-        ahead.batch = state.session.batch(_tops(state, number, step, skip), depth=FIRST_AHEAD)
+        ahead.batch = Batch(_tops(state, number, step, skip), depth=FIRST_AHEAD)
     result: bytes | CommandError | None = yield Next(ahead.batch)
     if result is None or ahead.numbers.popleft() != number:
         ahead.stop()

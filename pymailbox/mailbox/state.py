@@ -13,7 +13,8 @@ from typing import Any, Generic, SupportsIndex, TypeVar
 from attrs import define, field
 
 from pymailbox.errors import CommandError
-from pymailbox.pop3.session import Batch, Session
+from pymailbox.pop3.dispatcher import Batch
+from pymailbox.pop3.session import Session
 
 __all__ = ["FIRST_AHEAD", "MailboxState", "MessageCache", "ReadAhead"]
 

@@ -100,7 +100,7 @@ class AbstractConnection:
         self.session = Session(
             settings.host,
             settings.limits,
-            may_pipeline=settings.pipelining,
+            pipelining=settings.pipelining,
             may_ask_capa=settings.capa,
             allow_plaintext=settings.allow_plaintext,
             may_reconnect=settings.sock is None,

@@ -22,7 +22,7 @@ from pymailbox.pop3.async_transport import AsyncTransport, connect
 from pymailbox.pop3.checks import tls_port
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
-from pymailbox.pop3.session import Batch
+from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.sinks import write_all_async
 from pymailbox.pop3.transport import is_loopback
 
@@ -141,7 +141,7 @@ class AsyncDriver(AbstractConnection):
         if isinstance(step, Command):
             return await self.execute(step)
         if isinstance(step, flows.Pipeline):
-            return await self._all(self.session.batch(step.commands))
+            return await self._all(Batch(iter(step.commands)))
         if isinstance(step, flows.Next):
             return await self.next_result(step.batch)
         if isinstance(step, flows.Stream):
@@ -149,7 +149,7 @@ class AsyncDriver(AbstractConnection):
         if isinstance(step, flows.StartTLS):
             return await self._start_tls()
         if isinstance(step, flows.Callback):
-            result = step.function()
+            result = await asyncio.to_thread(step.function) if step.in_thread else step.function()
             return secret(await result if inspect.isawaitable(result) else result)
         self.abort()
         return await self.connect()
@@ -164,7 +164,7 @@ class AsyncDriver(AbstractConnection):
         """
         self._in_use()
         with _Turn(self):
-            batch = self.session.single(command, sink)
+            batch = self.session.dispatcher.single(command, sink)
             await self._advance(batch)
         result = batch.results.popleft()
         if isinstance(result, CommandError):
@@ -180,7 +180,7 @@ class AsyncDriver(AbstractConnection):
         `Limits.window`.
         """
         self._in_use()
-        return Results(self, self.session.batch(wanted))
+        return Results(self, Batch(iter(wanted)))
 
     async def _all(self, batch: Batch[T]) -> list[T | CommandError]:
         results = []
@@ -205,10 +205,10 @@ class AsyncDriver(AbstractConnection):
 
     async def _refill(self, batch: Batch[Any]) -> MailboxError | None:
         """Get at least one more result, none if the batch is done; return the failure that comes after them."""
-        self.session.take(batch)
+        self.session.dispatcher.take(batch)
         with _Turn(self):
             try:
-                self.session.submit(batch)
+                self.session.dispatcher.submit(batch)
                 if not batch.complete:
                     await self._advance(batch)
             except MailboxError as error:
@@ -218,24 +218,24 @@ class AsyncDriver(AbstractConnection):
 
     async def _advance(self, batch: Batch[Any]) -> None:
         """Write and read until the batch has a result."""
-        session = self.session
-        protocol, transport = session.protocol, self._in_use()
+        dispatcher = self.session.dispatcher
+        protocol, transport = dispatcher.protocol, self._in_use()
         reply_timeout: ReplyTimeout | None = None
-        answered = session.answered
+        answered = dispatcher.answered
         if transport.foreign:
             raise ConnectionLost("this session belongs to another process; open one in this process")
         if not transport.here:
             raise ConnectionLost("this session belongs to another event loop; open one in this loop")
         while True:
-            arrived = session.next_chunk(batch)
+            arrived = dispatcher.next_chunk(batch)
             if arrived is not None:
                 await self._hand_on(*arrived, reply_timeout)
                 continue
             if batch.results:
                 return
-            if reply_timeout is None or answered != session.answered:
-                answered = session.answered
-                reply_timeout = ReplyTimeout(self.timeout, session.limits.minimum_rate, self._clock())
+            if reply_timeout is None or answered != dispatcher.answered:
+                answered = dispatcher.answered
+                reply_timeout = ReplyTimeout(self.timeout, protocol.limits.minimum_rate, self._clock())
             # A server's parting words are known as such before a command goes out (DESIGN.md, decision 5).
             data = await transport.waiting() if protocol.idle else None
             if data is None:
@@ -263,7 +263,7 @@ class AsyncDriver(AbstractConnection):
 
     def _fail(self, error: BaseException) -> None:
         """Give the session up and close the transport; nothing is sent."""
-        self.session.end(error)
+        self.session.dispatcher.end(error)
         if self._transport is not None:
             self._transport.abort()
 

@@ -14,7 +14,7 @@ from typing import Any, overload
 
 from attrs import Attribute, field, frozen
 
-from pymailbox.display import Secret, SecretOctets, secret
+from pymailbox.display import Secret, SecretOctets, secret, type_name
 from pymailbox.errors import AuthenticationError, LimitExceeded, MessageUnavailable, ProtocolError, TemporaryFailure
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Body, Chunk, Command, Note, Reply, Verb
@@ -101,7 +101,7 @@ def _number(value: int, name: str = "message number", least: int = 1) -> bytes:
 def text(value: str, name: str) -> bytes:
     """Encode an argument as UTF-8; control characters in the octets are ValueError (the value is not shown)."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a str, not {type_name(value)}")
     value = Secret(value)
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"{name} cannot be encoded as UTF-8: it has a lone surrogate")

@@ -17,7 +17,7 @@ from pymailbox.pop3.abstract import AbstractConnection, FirstSilence
 from pymailbox.pop3.checks import tls_port
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
-from pymailbox.pop3.session import Batch
+from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.sinks import write_all
 from pymailbox.pop3.transport import Transport, connect, is_loopback
 
@@ -107,7 +107,7 @@ class Driver(AbstractConnection):
         if isinstance(step, Command):
             return self.execute(step)
         if isinstance(step, flows.Pipeline):
-            return list(self._results(self.session.batch(step.commands)))
+            return list(self._results(Batch(iter(step.commands))))
         if isinstance(step, flows.Next):
             return self.next_result(step.batch)
         if isinstance(step, flows.Stream):
@@ -139,7 +139,7 @@ class Driver(AbstractConnection):
             raise
 
     def _ask(self, command: Command[T], sink: Callable[[bytes], object] | None) -> T | CommandError:
-        batch = self.session.single(command, sink)
+        batch = self.session.dispatcher.single(command, sink)
         self._advance(batch)
         return batch.results.popleft()
 
@@ -154,7 +154,7 @@ class Driver(AbstractConnection):
         self._transport_in_use()
         if self.session.capabilities is None:
             self.run(flows.known_capabilities(self.session))
-        yield from self._results(self.session.batch(wanted))
+        yield from self._results(Batch(iter(wanted)))
 
     def _results(self, batch: Batch[T]) -> Iterator[T | CommandError]:
         try:
@@ -180,12 +180,13 @@ class Driver(AbstractConnection):
 
     def _refill(self, batch: Batch[Any]) -> MailboxError | None:
         """Get at least one more result, none if the batch is done; return the failure that comes after them."""
-        self.session.take(batch)  # before the turn: the caller's iterator runs here, and may ask something itself
+        # Before the turn: the caller's iterator runs here, and may ask something itself.
+        self.session.dispatcher.take(batch)
         return self._exclusively(self._refilled, batch)
 
     def _refilled(self, batch: Batch[Any]) -> MailboxError | None:
         try:
-            self.session.submit(batch)
+            self.session.dispatcher.submit(batch)
             if not batch.complete:
                 self._advance(batch)
         except MailboxError as error:
@@ -195,23 +196,23 @@ class Driver(AbstractConnection):
 
     def _advance(self, batch: Batch[Any]) -> None:
         """Write and read until the batch has a result."""
-        session = self.session
-        protocol = session.protocol
+        dispatcher = self.session.dispatcher
+        protocol = dispatcher.protocol
         transport = self._transport_in_use()
         reply_timeout: ReplyTimeout | None = None
-        answered = session.answered
+        answered = dispatcher.answered
         if transport.foreign:
             raise ConnectionLost("this session belongs to another process; open one in this process")
         while True:
-            arrived = session.next_chunk(batch)
+            arrived = dispatcher.next_chunk(batch)
             if arrived is not None:
                 self._hand_on(*arrived, reply_timeout)
                 continue
             if batch.results:
                 return
-            if reply_timeout is None or answered != session.answered:
-                answered = session.answered
-                reply_timeout = ReplyTimeout(self.timeout, session.limits.minimum_rate, self._clock())
+            if reply_timeout is None or answered != dispatcher.answered:
+                answered = dispatcher.answered
+                reply_timeout = ReplyTimeout(self.timeout, protocol.limits.minimum_rate, self._clock())
             # A server's parting words are known as such before a command goes out (DESIGN.md, decision 5).
             data = transport.waiting() if protocol.idle else None
             if data is None:
@@ -263,7 +264,7 @@ class Driver(AbstractConnection):
 
     def _fail(self, error: BaseException) -> None:
         """Give the session up and close the socket; nothing is sent."""
-        self.session.end(error)
+        self.session.dispatcher.end(error)
         if self._transport is not None:
             self._transport.close()
 

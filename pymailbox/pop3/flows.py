@@ -28,7 +28,8 @@ from pymailbox.errors import CommandError, ConnectionLost, NotSupported
 from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
-from pymailbox.pop3.session import Batch, Session
+from pymailbox.pop3.dispatcher import Batch
+from pymailbox.pop3.session import Session
 
 __all__ = [
     "Callback",
@@ -82,9 +83,11 @@ class Reconnect:
 
 @frozen(eq=False)
 class Callback:
-    """Call a function of the caller's: a password prompt, a token refresh."""
+    """Call a function of the caller's: a password prompt, a token refresh; or one that reads where a secret is."""
 
     function: Callable[[], Any]
+    #: Whether it may take long and is fit for any thread, so that a driver need not let its event loop wait.
+    in_thread: bool = False
 
 
 Step = Command[Any] | Pipeline | Next | Stream | StartTLS | Reconnect | Callback
@@ -103,9 +106,9 @@ def ask_all(wanted: Iterable[Command[T]]) -> Flow[list[T | CommandError]]:
     return results
 
 
-def callback(function: Callable[[], Any]) -> Flow[Any]:
+def callback(function: Callable[[], Any], *, in_thread: bool = False) -> Flow[Any]:
     """Call a function of the caller's and return what it returned."""
-    result: Any = yield Callback(function)
+    result: Any = yield Callback(function, in_thread)
     return result
 
 

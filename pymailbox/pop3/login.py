@@ -12,8 +12,18 @@ from contextlib import suppress
 from traceback import clear_frames
 from typing import Any, TypeVar
 
-from pymailbox.account import AsyncPassword, Auth, Exchange, Mechanism, OAuth2, Peer, check_auth, needs_user
-from pymailbox.display import SecretOctets, printable, secret
+from pymailbox.account import (
+    AsyncPassword,
+    Auth,
+    Exchange,
+    Mechanism,
+    OAuth2,
+    Peer,
+    check_auth,
+    coroutine_refused,
+    needs_user,
+)
+from pymailbox.display import SecretOctets, printable, secret, type_name
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
@@ -26,6 +36,7 @@ from pymailbox.errors import (
     Timeout,
     hide_secrets,
 )
+from pymailbox.passwords import PasswordReference, reader
 from pymailbox.pop3 import commands, scram
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
@@ -221,7 +232,8 @@ def _ask(session: Session, exchange: Exchange, command: Command[Challenge], secr
 def login(session: Session, user: str | None, password: AsyncPassword | None, auth: Auth = None) -> Flow[None]:
     """Log in: with `auth` where it says how, else with the strongest that the server lists for the credential.
 
-    `auth` is a mechanism, its name (also `APOP` and `USER`), or `OAuth2`. A callable password or token is asked once.
+    `auth` is a mechanism, its name (also `APOP` and `USER`), or `OAuth2`. A callable password or token is asked once, a
+    reference read once.
     A server that wants the other form of AUTH, or hangs up on the one, is asked again on a fresh connection, once, and
     only while no secret was sent. `ConnectionLost` after that may be the server's verdict; it has `retryable=False`.
     Raises `AuthenticationError`, `MailboxLocked`, `LoginDelay`, `TemporaryFailure`, `PermanentFailure`,
@@ -231,9 +243,9 @@ def login(session: Session, user: str | None, password: AsyncPassword | None, au
     password = secret(password)
     session.secret_sent = False
     capabilities = yield from known_capabilities(session)
-    given = yield from _resolve_credential(session, password, "password")
+    given = yield from _resolve_credential(session, user, password, "password")
     if isinstance(auth, OAuth2):
-        token = yield from _resolve_credential(session, auth.token, "token")
+        token = yield from _resolve_credential(session, user, auth.token, "token")
         methods = [_bearer(capabilities, user, token)]
     elif isinstance(auth, str):
         methods = [_method(auth, user, given)]
@@ -344,17 +356,19 @@ def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> 
     return XOAuth2(user, token)
 
 
-def _resolve_credential(session: Session, value: Any, what: str) -> Flow[Any]:
-    """Return a credential, calling for it where it is callable; from here on the session knows it as a secret."""
-    if callable(value):
+def _resolve_credential(session: Session, user: str | None, value: Any, what: str) -> Flow[Any]:
+    """Return a credential, read or called for if need be; from here on the session knows it as a secret."""
+    if isinstance(value, PasswordReference):
+        value = secret((yield from callback(reader(value, session.host, user), in_thread=True)))
+    elif callable(value):
         value = secret((yield from callback(value)))
     if hasattr(value, "close") and hasattr(value, "__await__"):
         value.close()
-        raise TypeError(f"the callable for the {what} is a coroutine function; that is for AsyncMailbox")
+        raise coroutine_refused(what)
     if value is None:
         return None
     if not isinstance(value, str) and not (isinstance(value, bytes) and what == "password"):
-        raise TypeError(f"the {what} must be a str, not {type(value).__name__}")
+        raise TypeError(f"the {what} must be a str, not {type_name(value)}")
     session.secrets.add(value)
     return secret(value)
 

@@ -98,9 +98,9 @@ class PipelineProof:
         """Keep many bodies."""
         octets = 0
         for command, body in bodies:
-            size, listed = len(body), command.size
+            size = len(body)
             octets += size
-            if listed != size and listed is not None:
+            if command.size is not None and command.size != size:
                 self._plain = False
         if self.octets + octets <= self.limit:
             self.held.extend(bodies)

@@ -9,6 +9,7 @@ for what arrives. It never calls a sink and never waits.
 """
 
 from collections import deque
+from itertools import islice
 from typing import Any
 
 from attrs import define, field
@@ -95,6 +96,13 @@ class Protocol:
             self._flight += command.expected
             self._owed.append(command)
 
+    def send_all(self, commands: list[Command[Any]], expected: int) -> None:
+        """Queue commands that ask for messages, whose replies are expected to have so many octets together."""
+        if self._failure is not None:
+            raise ConnectionLost(self._failure, command=commands[0].redacted)
+        self._queued.extend(commands)
+        self._expected += expected
+
     def data_to_send(self) -> bytes:
         """Return the octets that may be sent now; each is returned once."""
         queued, owed = self._queued, self._owed
@@ -103,29 +111,29 @@ class Protocol:
         lines = []
         command = self.last_sent
         self._logged = wirelog.listening()
-        while queued and self._may_send(queued[0]):
+        flight, window, most = self._flight, self._window, self.limits.window
+        while queued:
+            next_one = queued[0]
+            expected = next_one.expected
+            if owed and (
+                not self.pipelining
+                or len(owed) >= window
+                or flight + expected > most
+                or next_one.verb.barrier
+                or owed[-1].verb.barrier
+            ):
+                break
             command = queued.popleft()
             owed.append(command)
-            self._flight += command.expected
+            flight += expected
             lines.append(command.line)
             if self._logged:
                 wirelog.sent(command)
+        self._flight = flight
         self.sent += len(lines)
         self._pipelined = self._pipelined or len(owed) > 1
         self.last_sent = command
         return b"".join(lines)
-
-    def _may_send(self, command: Command[Any]) -> bool:
-        owed = self._owed
-        if not owed:
-            return True
-        return (
-            self.pipelining
-            and len(owed) < self._window
-            and self._flight + command.expected <= self.limits.window
-            and not command.verb.barrier
-            and not owed[-1].verb.barrier
-        )
 
     def room(self) -> tuple[int, int]:
         """Return how many more commands could be sent at once, and how many octets their replies may have.
@@ -236,7 +244,9 @@ class Protocol:
         longest, most = self.limits.status_line, self.limits.message
         found = []
         expected = 0
-        while len(owed) > 1 and owed[0].verb.body is Body.KEPT:
+        for command in islice(owed, len(owed) - 1):
+            if command.verb.body is not Body.KEPT:
+                break
             if data[at : at + 5] == b"+OK\r\n":
                 end = at + 4
             elif data[at : at + 4] == b"+OK ":
@@ -248,10 +258,11 @@ class Protocol:
             body, after, ended = take(data, end + 1, 2)
             if not ended or len(body) > most or body[:3] == b"+OK":
                 break
-            command = owed.popleft()
             found.append((command, body))
             at = after
             expected += command.expected
+        for _ in found:
+            owed.popleft()
         buffer.position = at
         self._flight -= expected
         self._expected -= expected

@@ -7,12 +7,13 @@ What the library cannot carry is refused before anything is connected, as its ow
 makes of a proxy's reply is `ConnectionLost`. One deadline covers the connection to the proxy and all steps with it.
 """
 
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from pymailbox.account import Security, host_and_port
-from pymailbox.display import Secret, Secrets, printable, secret
+from pymailbox.account import Security, bad_escapes, host_and_port
+from pymailbox.display import Secret, Secrets, printable, secret, type_name
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout
 from pymailbox.pop3.deadlines import Left
 
@@ -26,17 +27,21 @@ Dial = Callable[[str, int, Left, tuple[str, int] | None], socket.socket]
 DialAsync = Callable[[str, int, Left, tuple[str, int] | None], Awaitable[socket.socket]]
 
 _SCHEMES = ("socks5", "socks4", "http")
+_STATUS = re.compile(rb"HTTP/[0-9]\.[0-9] +[0-9]{3}(?:[ \r]|$)")
 _LONGEST_HEAD = 16384  # octets of an HTTP proxy's reply
 
 
 def check(url: str, security: Security, host: str) -> None:
     """Refuse what is not a proxy's URL, or cannot reach `host`, with ValueError; `NotSupported` without the library."""
     if not isinstance(url, str):
-        raise TypeError(f"proxy must be a str, not {type(url).__name__}")
+        raise TypeError(f"proxy must be a str, not {type_name(url)}")
     url = secret(url)
     problem = _problem(url)
     if problem:
-        raise ValueError(f"a proxy is given as socks5://user:password@host:port (or socks4, http): {problem}")
+        raise ValueError(
+            f"a proxy is given as socks5://user:password@host:port, socks4://user@host:port or"
+            f" http://user:password@host:port: {problem}"
+        )
     if url.lower().startswith("http") and security != "tls":
         # The greeting can arrive with the proxy's own reply, and the library drops what follows that.
         raise ValueError('an HTTP proxy needs security="tls", where the server does not speak first')
@@ -56,17 +61,20 @@ def _problem(url: str) -> str | None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "it is no URL"
+        return "this is not a URL"
+    scheme = parts.scheme
+    if scheme not in _SCHEMES:
+        return f"its scheme is {printable(scheme)!r}" if scheme and "://" in url else "it has no scheme"
     userinfo, at, place = parts.netloc.rpartition("@")
     if not all(host_and_port(place) or (None,)):
         return "it has no host or no port"
     if "@" in userinfo:
         return "an @ in its user or password is written %40"
-    scheme, more = parts.scheme, parts.path not in ("", "/") or parts.query or parts.fragment
+    if bad_escapes(userinfo):
+        return "a % in its user or password is written %25"
+    more = parts.path not in ("", "/") or parts.query or parts.fragment
     user, password = (secret(unquote(value or "")) for value in (parts.username, parts.password))
     del parts, userinfo
-    if scheme not in _SCHEMES:
-        return f"its scheme is {scheme!r}"
     if more:
         return "it has text after the port; percent-encode / ? # in the user name or password"
     if any(c < " " or c == "\x7f" for c in user + password):
@@ -110,6 +118,8 @@ class _ProxySocket(socket.socket):
             if not octet:
                 break
             self._head += octet
+        if self._head and not _STATUS.match(self._head):  # the library would take digits of any script
+            raise ConnectionLost("its reply has no HTTP status line")
         return self._head
 
     def _receive(self, size: int) -> bytes:

@@ -1,10 +1,12 @@
 """SCRAM (RFC 5802, RFC 7677): a login that proves the password both ways and never sends it.
 
 The cryptography is scramp's (the extra `scram`), imported when the first exchange starts. Its guards hold: at least
-4096 and at most ten million iterations, the client's nonce in the server's, the server's signature verified. How many
+4096 and at most ten million iterations, a salt of some length (the RFC has none), the client's nonce in the server's,
+the server's signature verified. How many
 iterations are done is for `Limits.scram_iterations` to say, before the first of them.
 """
 
+import base64
 import importlib.util
 import re
 from collections.abc import Callable
@@ -92,7 +94,7 @@ class Scram:
         challenge = yield client.get_client_first().encode()
         first = _text(challenge)
         _check_iterations(first, peer.scram_iterations)
-        _check(lambda: client.set_server_first(first), "the server's part of SCRAM is not as RFC 5802 has it")
+        _set_first(client, first)
         challenge = yield _check(client.get_client_final, "the server's part of SCRAM cannot be used").encode()
         final = _text(challenge)
         if final.startswith("e="):
@@ -140,6 +142,30 @@ def _check_iterations(first: str, most: int) -> None:
                 " raise that limit if this server can be trusted",
                 field="scram_iterations",
             )
+
+
+def _set_first(client: Any, first: str) -> None:
+    try:
+        _check(lambda: client.set_server_first(first), "the server's part of SCRAM is not as RFC 5802 has it")
+        return
+    except ProtocolError as error:
+        refused = error
+    salt = _salt(first)
+    if salt and "salt" in refused.problem:  # well formed: the RFC has no least length, but the library has
+        raise NotSupported(
+            f"the server's SCRAM salt has {len(salt)} bytes, which is fewer than the library scramp accepts, and makes"
+            ' stolen password lists easier to break; auth="PLAIN" sends the password itself, inside TLS'
+        )
+    raise refused
+
+
+def _salt(first: str) -> bytes | None:
+    """Return the salt of a server's first message; None where it is not base64."""
+    found = re.search(r"(?:^|,)s=([^,]*)", first)
+    try:
+        return base64.b64decode(found[1], validate=True) if found else None
+    except ValueError:
+        return None
 
 
 def _text(challenge: bytes | None) -> str:

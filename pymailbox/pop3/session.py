@@ -1,75 +1,19 @@
-"""Session: what both drivers know of one connection, and who waits for which reply.
+"""Session: what is known of one POP3 session: greeting, capabilities, whether TLS is on.
 
-Pure: it joins the `Protocol` (octets) with the `Batch`es that wait for results, and holds the facts that the flows
-gather: greeting, capabilities, whether TLS is on. A driver only moves octets in and out of it.
+Pure: the facts that the flows gather and go by, and the `Dispatcher` of the connection, which a driver moves octets
+into and out of. A fresh connection within the session begins with a new dispatcher.
 """
-
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 
 from pymailbox.account import Channel, Security
 from pymailbox.display import Secrets
-from pymailbox.errors import (
-    CommandError,
-    ConnectionLost,
-    LimitExceeded,
-    MailboxError,
-    ProtocolError,
-    Timeout,
-    hide_secrets,
-)
 from pymailbox.pop3.capabilities import Capabilities
-from pymailbox.pop3.checks import ends_in_lf
-from pymailbox.pop3.command import Body, Chunk, Command, Reply
+from pymailbox.pop3.dispatcher import NO_PIPELINING, Dispatcher
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.proof import FIRST_BURST, IN_STEP, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
 from pymailbox.pop3.protocol import Protocol
 
-__all__ = ["Batch", "Session"]
-
-T = TypeVar("T")
-
-_RUNS = 16  # between checkpoints at least, in a full window: what is held delays what could be sent
-_PIPELINING = (
-    "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
-    " (pass pipelining=False for none from the start)"
-)
-
-
-def _kind(command: Command[Any]) -> Body | None:
-    """What commands in flight together have in common: messages that are kept, a stream, or (None) neither."""
-    body = command.verb.body
-    return body if body is Body.KEPT or body is Body.STREAMED else None
-
-
-@define(eq=False, repr=False)
-class Batch(Generic[T]):
-    """Commands taken from an iterator as the window has room, and their results in the same order."""
-
-    commands: Iterator[Command[T]]
-    #: Takes the chunks of a streamed body.
-    sink: Callable[[bytes], object] | None = None
-    #: How many commands may be ahead of the results handed out; None: as many as the window lets out.
-    depth: int | None = None
-    #: Commands taken from the iterator and not yet sent, because the window had no room for them.
-    unsent: deque[Command[T]] = field(factory=deque, init=False)
-    #: Results not yet handed out; a refusal is a value here.
-    results: deque[T | CommandError] = field(factory=deque, init=False)
-    #: Replies still to come, or still to be proven.
-    pending: int = field(default=0, init=False)
-    #: Set when nobody waits for the results any more: what still arrives is dropped.
-    abandoned: bool = field(default=False, init=False)
-    exhausted: bool = field(default=False, init=False)
-    #: What ended the session before all results were in; raised after the last of them.
-    failure: MailboxError | None = field(default=None, init=False)
-
-    @property
-    def complete(self) -> bool:
-        """Whether no more results will come."""
-        return self.exhausted and not self.pending and not self.unsent
+__all__ = ["Session"]
 
 
 @define(eq=False, repr=False)
@@ -79,7 +23,7 @@ class Session:
     host: str
     limits: Limits = field(factory=Limits)
     #: None: pipelining where it is listed. False: never.
-    may_pipeline: bool | None = None
+    pipelining: bool | None = None
     #: False: CAPA is never sent (Q12).
     may_ask_capa: bool = True
     #: Whether a password may be sent without TLS.
@@ -91,7 +35,8 @@ class Session:
     #: What is never shown, whatever the server says.
     secrets: Secrets = field(factory=Secrets)
 
-    protocol: Protocol = field(init=False)
+    #: The commands and results of the present connection.
+    dispatcher: Dispatcher = field(init=False)
     greeting: str = field(default="", init=False)
     #: What CAPA last said; None when it has not been asked since TLS or login changed it.
     capabilities: Capabilities | None = field(default=None, init=False)
@@ -108,36 +53,27 @@ class Session:
     #: Whether this login has sent a password, token or proof, on any connection: nothing is tried again then.
     secret_sent: bool = field(default=False, init=False)
 
-    #: Replies received so far.
-    answered: int = field(default=0, init=False)
-    #: The batch whose commands are in flight, or whose results are held; the others wait.
-    _run: Batch[Any] | None = field(default=None, init=False)
-    _kind: Body | None = field(default=None, init=False)  # RETRs and TOPs (KEPT) go together, a stream alone
-    _proof: PipelineProof = field(init=False)
-    _unchecked: int = field(default=0, init=False)  # commands sent since the last checkpoint
-    _unchecked_octets: int = field(default=0, init=False)  # that their replies are expected to have
-    _alone: bool = field(default=False, init=False)  # whether nothing else is in flight with the last checkpoint
-    _listed: bytes | None = field(default=None, init=False)  # the text of the last reply to a checkpoint
-    _pipelined: bool = field(default=False, init=False)  # whether commands were ever in flight together
-    _in_step: bool = field(default=False, init=False)  # whether nothing was answered since then
-    _begun: bool = field(default=False, init=False)  # whether a stream has given a chunk
-    _rechecking: bool = field(default=False, init=False)  # a result has to be asked for again: nothing else is sent
-    _one_at_a_time: int = field(default=0, init=False)  # so many commands more are sent one at a time
-    # Octets that arrived for other batches since the batch that is waited for got something.
-    _aside: int = field(default=0, init=False)
-    _dropped: int = field(default=0, init=False)  # of those, for abandoned ones
-
     def __attrs_post_init__(self) -> None:
-        self.protocol = Protocol(self.limits, secrets=self.secrets)
-        self._proof = PipelineProof(self.limits.window)
+        self.dispatcher = Dispatcher(Protocol(self.limits, secrets=self.secrets))
+
+    @property
+    def protocol(self) -> Protocol:
+        """The octets of the present connection."""
+        return self.dispatcher.protocol
+
+    @property
+    def quirks(self) -> frozenset[str]:
+        """The names of the quirks that this server has shown so far."""
+        return frozenset(self.protocol.quirks)
+
+    @property
+    def may_pipeline(self) -> bool:
+        """Whether PIPELINING is used where it is listed: not where it has failed before."""
+        return self.pipelining is not False and not NO_PIPELINING & self.protocol.quirks.keys()
 
     def begin(self, *, secure: bool, loopback: bool, tls: Channel | None = None) -> None:
         """Start over on a fresh connection; the quirks seen so far stay known."""
-        self.protocol = Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets)
-        self._proof = PipelineProof(self.limits.window)
-        self._run, self._listed, self._pipelined, self._in_step, self._begun = None, None, False, False, False
-        self._rechecking, self._one_at_a_time = False, 0
-        self._aside = self._dropped = 0
+        self.dispatcher = Dispatcher(Protocol(self.limits, quirks=self.protocol.quirks, secrets=self.secrets))
         self.greeting, self.capabilities, self.utf8 = "", None, False
         self.secure, self.loopback, self.tls = secure, loopback, tls
 
@@ -145,340 +81,4 @@ class Session:
         """Take what CAPA said, or forget it (None) when TLS or login may have changed it."""
         self.capabilities = capabilities
         listed = capabilities is not None and "PIPELINING" in capabilities
-        self.protocol.pipelining = listed and self.may_pipeline is not False
-
-    # --- commands and results -----------------------------------------------------------------------------
-
-    def single(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> Batch[T]:
-        """Queue one command."""
-        batch: Batch[T] = Batch(iter(()), sink)
-        batch.exhausted = True
-        batch.unsent.append(command)
-        self.submit(batch)
-        return batch
-
-    def batch(self, commands: Iterable[Command[T]], *, depth: int | None = None) -> Batch[T]:
-        """Prepare a batch; nothing is taken from `commands` yet."""
-        return Batch(iter(commands), depth=depth)
-
-    def take(self, batch: Batch[Any]) -> None:
-        """Take commands from the batch's iterator while the window has room; at least one if none is in flight.
-
-        What the caller's iterator raises passes through; nothing is lost by it. The iterator may use the session.
-        """
-        count, octets = self.protocol.room()
-        if batch.depth is not None:
-            count = min(count, batch.depth - batch.pending)
-        if not batch.pending:
-            count = max(count, 1)
-        unsent, commands = batch.unsent, batch.commands
-        octets -= sum(waiting.expected for waiting in unsent)
-        while len(unsent) < count and not batch.exhausted and (octets > 0 or not (unsent or batch.pending)):
-            command: Command[Any] | None = next(commands, None)
-            if command is None:
-                batch.exhausted = True
-            else:
-                unsent.append(command)
-                octets -= command.expected
-
-    def submit(self, batch: Batch[Any]) -> None:
-        """Queue what was taken, as far as the window can let it out at once; the first in any case if none is owed.
-
-        Nothing is queued while commands of another batch are in flight, or anything is in doubt.
-        """
-        protocol, proof, unsent = self.protocol, self._proof, batch.unsent
-        together = protocol.owed > 0
-        if protocol.failure is None:
-            if self._rechecking or (self._run is not batch and (together or proof.in_doubt)):
-                return
-            self._run = batch
-        if unsent and not (together or proof.in_doubt):
-            self._kind, self._unchecked, self._unchecked_octets = _kind(unsent[0]), 0, 0
-            if self._kind is Body.STREAMED and self._pipelined and not self._in_step:
-                self._precede_stream()
-        kind, most = self._kind, self.limits.window // _RUNS
-        count, octets = self._room(batch)
-        while unsent:
-            command = unsent[0]
-            verb, expected = command.verb, command.expected
-            if batch.pending and (
-                count < 1 or expected > octets or verb.barrier or kind is Body.STREAMED or _kind(command) is not kind
-            ):
-                break
-            protocol.send(command)
-            batch.pending += 1
-            unsent.popleft()
-            if verb.barrier:
-                return
-            count, octets = count - 1, octets - expected
-            if kind is Body.KEPT:
-                if together:
-                    proof.in_doubt = True
-                self._unchecked += 1
-                self._unchecked_octets += expected
-                if self._one_at_a_time:
-                    self._one_at_a_time -= 1
-                if self._unchecked >= LONGEST_RUN or self._unchecked_octets >= most:
-                    if self._check():
-                        count -= 1
-                    elif proof.in_doubt and proof.agreed:
-                        break  # there is nothing to ask about
-            else:
-                proof.note_marks(command)
-            self._pipelined = self._pipelined or together
-            together = True
-        self._check()
-
-    def _room(self, batch: Batch[Any]) -> tuple[int, int]:
-        """Return how many commands of a batch may be queued now, and how many octets their replies may have."""
-        protocol, proof = self.protocol, self._proof
-        count, octets = protocol.room()
-        if self._one_at_a_time:
-            count = min(count, 1 - batch.pending)
-        elif proof.in_doubt and self._unchecked >= LONGEST_RUN:
-            count = 0
-        elif self._kind is Body.KEPT and protocol.pipelining and not proof.agreed:
-            count = min(count, FIRST_BURST - batch.pending)
-        return count, octets
-
-    def _precede_stream(self) -> None:
-        """Queue a reply that cannot be mistaken before a stream, whose first octets cannot be taken back."""
-        checkpoint = self._proof.checkpoint(alone=False) if self._proof.agreed else None
-        self._alone = False
-        self.protocol.send(IN_STEP if checkpoint is None else checkpoint)
-
-    def _check(self, *, alone: bool = False) -> bool:
-        """Queue a checkpoint for what is in doubt; in a pipeline only once the server has answered one alone."""
-        proof = self._proof
-        if not alone and not (proof.agreed and proof.in_doubt and self._unchecked):
-            return False
-        checkpoint = proof.checkpoint(alone=alone)
-        if checkpoint is None:
-            return False
-        self.protocol.send(checkpoint)
-        self._alone, self._unchecked, self._unchecked_octets = alone, 0, 0
-        return True
-
-    def next_chunk(self, wanted: Batch[Any]) -> tuple[Batch[Any], Chunk] | None:
-        """Hand every complete reply to the batch that waits for it; stop at the first chunk of a streamed body.
-
-        `wanted` is the batch that the driver waits for. When nothing is left in flight, what is in doubt is proven,
-        and then what has waited is sent. Errors are those of `Protocol.next_event`, `ProtocolError` for a reply that
-        does not parse or belongs to another command, and `ConnectionLost` or `LimitExceeded` when too much comes for
-        others.
-        """
-        protocol, proof = self.protocol, self._proof
-        plain = True
-        while True:
-            batch = self._run if self._run is not None else wanted
-            protocol.discarding = batch.abandoned or (proof.overflowed and proof.in_doubt)
-            if plain and batch is wanted and proof.in_doubt:
-                bodies = protocol.bodies()
-                plain = bool(bodies)
-                self.answered += len(bodies)
-                proof.hold_bodies(bodies)
-                continue
-            event = protocol.next_event()
-            if event is None:
-                if not protocol.owed and not wanted.results:
-                    self._go_on(batch, wanted)
-                return None
-            if isinstance(event, Chunk):
-                if batch.abandoned:
-                    self._set_aside(batch, len(event.data))
-                elif not protocol.discarding:
-                    self._refuse_a_listing(event)
-                    return batch, event
-                continue
-            self.answered += 1
-            if batch is not wanted:
-                self._set_aside(batch, len(event.body or b""))
-            elif self._aside:
-                self._aside = self._dropped = 0
-            plain = is_checkpoint(event.command)
-            if plain:
-                self._checked(event, batch)
-            elif event.command is IN_STEP:
-                self._count(event, batch)
-            else:
-                self._answered(event, batch)
-                plain = event.body is not None
-
-    def _go_on(self, batch: Batch[Any], wanted: Batch[Any]) -> None:
-        """Nothing is in flight: prove what is in doubt, ask again for what is questionable, send what has waited."""
-        if self._proof.in_doubt and not self._check(alone=True):
-            self.protocol.send(IN_STEP)  # all that is held was refused
-        if self.protocol.owed:
-            return
-        if self._rechecking:
-            self._ask_again(batch)
-        else:
-            self.submit(wanted)
-
-    def _answered(self, reply: Reply, batch: Batch[Any]) -> None:
-        """Hand on the result of a command, or hold it until it is proven."""
-        proof, command = self._proof, reply.command
-        self._begun = self._in_step = False
-        result = self._read(reply) if is_message(command) or not batch.abandoned else None
-        if proof.begins_with_a_reply(result) and is_message(command) and reply.text == self._listed:
-            raise self._out_of_step(reply)
-        if proof.in_doubt:
-            proof.hold(command, result, 0 if batch.abandoned or reply.status == b"-ERR" else reply.octets)
-        elif self._rechecking:
-            self._compare(reply, result, batch)
-        elif is_message(command) and proof.begins_with_a_reply(result) and not batch.abandoned:
-            proof.hold(command, result, reply.octets)
-            self._rechecking = True
-        else:
-            batch.pending -= 1
-            if not batch.abandoned:
-                batch.results.append(result)
-
-    def _checked(self, reply: Reply, batch: Batch[Any]) -> None:
-        """Release what a checkpoint has proven; a server that does not answer it as it should is read one by one."""
-        said = self._read(reply)
-        self._listed = reply.text
-        self._in_step = True
-        if said == reply.command.arguments:
-            if not self._proof.agreed:
-                self.protocol.widen()
-            self._proof.prove(all_of_it=not self.protocol.owed)
-            self._release(batch)
-        elif self._alone and not (self._proof.agreed and isinstance(said, bytes)):
-            if not self._proof.agreed:
-                self.protocol.note("LIST_PROVES_NOTHING", f"{reply.command.redacted} was answered {reply.message!r}")
-                self.may_pipeline = self.protocol.pipelining = False
-            self.protocol.send(IN_STEP)
-        else:
-            raise self._out_of_step(reply)
-
-    def _count(self, reply: Reply, batch: Batch[Any]) -> None:
-        """Go on if the reply to STAT is one: the replies before it were not too many."""
-        if self._read(reply) is not True:
-            raise self._out_of_step(reply)
-        self._listed, self._in_step = reply.text, True
-        if self._proof.in_doubt:
-            self._ask_one_by_one(batch)
-
-    def _release(self, batch: Batch[Any]) -> None:
-        if batch.abandoned:
-            batch.pending -= len(self._proof.forget())
-        released = self._proof.release()
-        batch.pending -= len(released)
-        batch.results.extend(released)
-        self._rechecking = bool(self._proof.held)
-
-    def _ask_one_by_one(self, batch: Batch[Any]) -> None:
-        """Ask one by one for what is held: nothing has proven it."""
-        self._proof.in_doubt = False
-        self._one_at_a_time = self._take_back(batch)
-
-    def _ask_again(self, batch: Batch[Any]) -> None:
-        """Ask again for a result that is questionable, or for all that are held if they were too many."""
-        command, result = self._proof.held[0]
-        if batch.abandoned or result is None:
-            self._take_back(batch)
-            self.submit(batch)
-        else:
-            self.protocol.send(command)
-
-    def _take_back(self, batch: Batch[Any]) -> int:
-        """Have the commands whose results are held sent again, when their turn comes; return how many they are."""
-        again = self._proof.forget()
-        batch.pending -= len(again)
-        batch.unsent.extendleft(reversed(again))
-        self._rechecking = False
-        return len(again)
-
-    def _compare(self, reply: Reply, result: Any, batch: Batch[Any]) -> None:
-        """Release a questionable result if the server gives the same again."""
-        proof = self._proof
-        if batch.abandoned:
-            self._take_back(batch)
-            return
-        command, before = proof.held[0]
-        if result != before:
-            raise self._out_of_step(reply)
-        if command.size is not None and command.size != len(result):
-            proof.sizes_hold = False
-            self.protocol.note("SIZES_LIE", f"{command.redacted} gave {len(result)} octets, LIST {command.size}")
-        batch.pending -= 1
-        batch.results.append(proof.take())
-        self._release(batch)
-
-    def _refuse_a_listing(self, chunk: Chunk) -> None:
-        """Refuse a stream that begins with a reply, behind the second copy of the reply to a checkpoint."""
-        begun, self._begun = self._begun, True
-        if not begun and chunk.data[:3] == b"+OK" and self._listed is not None and self._listed == self.protocol.text:
-            raise self._out_of_step(Reply(chunk.command, b"+OK", self._listed))
-
-    def _out_of_step(self, reply: Reply) -> ProtocolError:
-        error = ProtocolError(
-            "the replies are not in step with the commands, so none can be told to belong to its message;"
-            " nothing that is not proven was handed out",
-            command=reply.command.redacted,
-            response=reply.message,
-        )
-        hide_secrets(error, self.secrets)
-        self.protocol.fail(error.problem)
-        return error
-
-    def _read(self, reply: Reply) -> Any:
-        """Return what a reply says, a refusal as a value; one that does not parse ends the session."""
-        command, protocol = reply.command, self.protocol
-        try:
-            if reply.status != b"-ERR":
-                return command.verb.parse(reply, protocol.note)
-            refused = command.read(reply, protocol.note)
-            hide_secrets(refused, self.secrets)
-            return refused
-        except MailboxError as error:
-            hide_secrets(error, self.secrets)
-            protocol.fail(error.problem)
-            raise
-
-    def _set_aside(self, batch: Batch[Any], octets: int) -> None:
-        """Bound what is taken in for others: the window where it is dropped, a message where it is kept."""
-        limits = self.limits
-        self._aside += octets
-        if batch.abandoned:
-            self._dropped += octets
-            if self._dropped > limits.window:
-                problem = "what was in flight when an iteration was left is larger than Limits.window"
-                self.protocol.fail(problem)
-                raise ConnectionLost(problem)
-        elif self._aside > limits.message:
-            problem = "the replies in flight before this command are together larger than Limits.message"
-            self.protocol.fail(problem)
-            raise LimitExceeded(problem, field="message")
-
-    def end(self, error: BaseException) -> None:
-        """Give the session up because of `error`; what ends it with several commands in flight may be pipelining.
-
-        Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it (Q14). From then
-        on this object does not pipeline: whoever makes the next session passes `may_pipeline` on.
-        """
-        protocol, proof = self.protocol, self._proof
-        quirk = protocol.pipeline_quirk
-        if isinstance(error, Timeout) and protocol.seems_ended:
-            error.problem += f"; {ends_in_lf(protocol.awaiting)}"
-            error.args = (error.problem, *error.args[1:])
-            quirk = None
-        elif isinstance(error, Timeout):
-            quirk = "DROPS_PIPELINED" if proof.in_doubt else quirk
-        elif isinstance(error, ProtocolError):
-            quirk = "REPLIES_OUT_OF_STEP" if self._pipelined else None
-        elif quirk == "DROPS_PIPELINED":
-            quirk = None
-        if quirk is not None:
-            protocol.note(quirk, f"{type(error).__name__} with several commands in flight")
-            self.may_pipeline = False
-            if isinstance(error, MailboxError) and _PIPELINING not in error.problem:
-                error.problem += _PIPELINING
-                error.args = (error.problem, *error.args[1:])
-        protocol.fail(error.problem if isinstance(error, MailboxError) else "the session was interrupted")
-
-    @property
-    def quirks(self) -> frozenset[str]:
-        """The names of the quirks that this server has shown so far."""
-        return frozenset(self.protocol.quirks)
+        self.protocol.pipelining = listed and self.may_pipeline

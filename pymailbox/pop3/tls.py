@@ -11,7 +11,7 @@ import ssl
 import warnings
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pymailbox.display import secret
 from pymailbox.errors import TLSError
@@ -42,9 +42,25 @@ class UnverifiedWarning(UserWarning):
 # --- contexts -------------------------------------------------------------------------------------------------
 
 
+class _Context(ssl.SSLContext):
+    """A context that says what to do where it is to be sent to another process."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an ssl_context cannot be pickled: send the path or fingerprint to the other process, and make the context"
+            " there, with tls.private_ca(path), tls.pinned(fingerprint) or tls.client_certificate(path)"
+        )
+
+
+def _default_context(**authorities: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(**authorities)  # type: ignore[arg-type] # cafile and capath
+    context.__class__ = _Context  # it makes none of another class
+    return context
+
+
 def verified() -> ssl.SSLContext:
     """Return a context that verifies certificate and host name (never its CN), TLS 1.2 or newer."""
-    return _strict(ssl.create_default_context())
+    return _strict(_default_context())
 
 
 def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
@@ -56,7 +72,7 @@ def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
     folder = Path(path).is_dir()
     where = fspath(path) if folder else _readable(path)
     try:
-        context = ssl.create_default_context(cafile=None if folder else where, capath=where if folder else None)
+        context = _default_context(cafile=None if folder else where, capath=where if folder else None)
     except ssl.SSLError as error:
         raise ValueError(f"{where!r} contains no PEM certificate") from error
     _strict(context)
@@ -122,7 +138,7 @@ def pinned(*fingerprints: str) -> ssl.SSLContext:
             super().do_handshake()
             check(self.getpeercert(binary_form=True))
 
-    context = _at_least_1_2(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    context = _at_least_1_2(_Context(ssl.PROTOCOL_TLS_CLIENT))
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.sslsocket_class = PinnedSocket
@@ -145,7 +161,7 @@ def unverified() -> ssl.SSLContext:
         UnverifiedWarning,
         stacklevel=2,
     )
-    context = _at_least_1_2(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    context = _at_least_1_2(_Context(ssl.PROTOCOL_TLS_CLIENT))
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -3,19 +3,19 @@
 import contextlib
 import importlib
 import mailbox
-import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import case
 from tests.benchmarks import floor, ours
 from tests.benchmarks.case import Service
 from tests.benchmarks.mailbags import fill
 from tests.benchmarks.report import chart, table
 from tests.benchmarks.rounds import CLIENTS, PROGRAMS, WORKS, Stage, Work, run_rounds, staged
-from tests.testing.by_hand import case
+from tests.timing import GENEROUS
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +75,17 @@ def test_floor_does_not_depend_on_its_buffer(stage: Stage, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_programs_read_every_message(stage: Stage, tmp_path: Path, program: str) -> None:
+def test_programs_read_every_message(
+    stage: Stage, tmp_path: Path, installed: Callable[[str], list[str]], program: str
+) -> None:
     """curl's files and mpop's mbox, which has other line ends, hold the mail."""
-    if not shutil.which(program):
-        pytest.skip(f"{program} is not installed")
     raws = fill("small", quick=True).messages()
     for link in ("plain", "tls"):
         target = tmp_path / link / ("#1" if program == "curl" else "mbox")  # curl puts the number there
         target.parent.mkdir()
         service = stage.service(Work("", "bodies", "small", link))._replace(sink_path=str(target))
-        subprocess.run(PROGRAMS[program](service, tmp_path), check=True)
+        command = [*installed(program), *PROGRAMS[program](service, tmp_path)[1:]]
+        subprocess.run(command, check=True, timeout=GENEROUS)
         if program == "curl":
             assert [target.with_name(str(number)).read_bytes() for number in service.numbers] == raws
         else:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -19,10 +20,10 @@ from pymailbox.cli import main
 from pymailbox.display import printable
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.samples import SAMPLES
-from tests import ROOT
+from tests import ROOT, case
 from tests.servers import RealServer
-from tests.testing.by_hand import case, settle
-from tests.timing import GENEROUS
+from tests.testing.by_hand import settle
+from tests.timing import GENEROUS, eventually
 
 SECRET = "correct-Horse-battery-staple"
 EVIL = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202e"
@@ -54,6 +55,13 @@ def usage(*arguments: str) -> int:
 def program(*arguments: str) -> list[str]:
     """Return the command line of a process of its own."""
     return [sys.executable, "-X", "dev", "-W", "error", "-m", "pymailbox", *arguments]
+
+
+def first_line(process: subprocess.Popen[Any]) -> Any:
+    """Return what a process prints first."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], GENEROUS)[0], "it prints nothing"
+    return process.stdout.readline()
 
 
 def verbs(server: Server) -> list[str]:
@@ -344,7 +352,7 @@ def test_the_prompts(server: Server) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYMAILBOX_PASSWORD"}
     inner = f"import pty, sys; sys.exit(pty.spawn({program('ls', server.url.replace('me@', ''))!r}) >> 8)"
     terminal = subprocess.Popen(
-        [sys.executable, "-c", inner], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", inner], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     )
     assert terminal.stdin is not None
     assert terminal.stdout is not None
@@ -352,11 +360,11 @@ def test_the_prompts(server: Server) -> None:
     try:
         for prompt, answer in ((b"User: ", b"me\n"), (b"Password of me at 127.0.0.1: ", SECRET.encode() + b"\n")):
             while not shown.endswith(prompt):
+                assert select.select([terminal.stdout], [], [], GENEROUS)[0], shown
                 octet = terminal.stdout.read(1)
                 assert octet, shown
                 shown += octet
             terminal.stdin.write(answer)
-            terminal.stdin.flush()
         rest, _ = terminal.communicate(timeout=GENEROUS)
     finally:
         terminal.kill()
@@ -392,12 +400,10 @@ def test_a_reader_that_has_seen_enough() -> None:
     with Server(mails, password=SECRET) as server:
         listing = subprocess.Popen(program("ls", server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert listing.stdout is not None
-        assert listing.stderr is not None
-        listing.stdout.readline()
+        first_line(listing)
         listing.stdout.close()
-        with listing.stderr:
-            assert listing.stderr.read() == b""
-        assert listing.wait(GENEROUS) == 1
+        assert listing.communicate(timeout=GENEROUS)[1] == b""
+        assert listing.returncode == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
@@ -405,10 +411,7 @@ def test_ctrl_c_while_it_waits() -> None:
     """Status 130, one line, and the session is closed."""
     with Server(SAMPLES, password=SECRET, faults=[Fault.stall(command="STAT")]) as server:
         listing = subprocess.Popen(program("ls", server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + GENEROUS
-        while "STAT" not in server.log and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert "STAT" in server.log
+        eventually(lambda: "STAT" in server.log)
         listing.send_signal(signal.SIGINT)
         out, err = listing.communicate(timeout=GENEROUS)
         assert (listing.returncode, out) == (130, "")
@@ -439,8 +442,7 @@ def test_serve(kind: str, tmp_path: Path, capsys: Captured) -> None:
     path = kept(kind, tmp_path)
     serving = subprocess.Popen(program("serve", str(path)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        assert serving.stdout is not None
-        line = serving.stdout.readline()
+        line = first_line(serving)
         told = re.fullmatch(r"2 messages at (pop://me@127\.0\.0\.1:\d+) \(password: (.+)\); Ctrl-C ends it\n", line)
         assert told is not None, line
         assert told[2] == "$PYMAILBOX_PASSWORD"
@@ -463,8 +465,7 @@ def test_serve_deletes_files_only_with_commit(commit: bool, tmp_path: Path) -> N
     command = program("serve", str(kept("eml", tmp_path)), *(["--commit"] if commit else []))
     serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        assert serving.stdout is not None
-        with Mailbox.from_url(serving.stdout.readline().split()[3], SECRET) as inbox:
+        with Mailbox.from_url(first_line(serving).split()[3], SECRET) as inbox:
             inbox[0].delete()
         assert len(list(tmp_path.iterdir())) == (1 if commit else 2)
     finally:

@@ -87,7 +87,7 @@ def test_junk_before_the_header_is_passed_over(junk: bytes) -> None:
     assert list(headers) == ["Subject", "To"]
 
 
-def test_quirk_q61_junk_lines_do_not_end_the_header() -> None:
+def test_junk_lines_do_not_end_the_header() -> None:
     """Lines without a colon and 8-bit names are passed over; the fields behind them are read (Q61)."""
     headers = Headers.from_bytes(b"Subject: a\r\nthis is no field\r\n\xff\xfe\r\nTo: b@c\r\nX Y: z\r\nCc : d@e\r\n\r\n")
     assert headers.to == (Address("", "b@c"),)

@@ -30,10 +30,11 @@ from pymailbox.testing.client_socket import ClientSocket
 from pymailbox.testing.proxy import Proxy
 from pymailbox.testing.quirky_lines import QuirkyLines
 from pymailbox.testing.samples import SAMPLES
+from tests import case
 from tests.authority import DAY, Authority, server_context
 from tests.pop3.test_proxy import Connect, proxy
 from tests.servers import RealServer, trusting
-from tests.testing.by_hand import case, settle
+from tests.testing.by_hand import settle
 from tests.timing import GENEROUS, Clock
 
 SECRET = "correct-Horse-battery-staple"

@@ -13,8 +13,9 @@ from typing import Any
 from pymailbox.errors import CommandError, MailboxError
 from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Command
+from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.session import Batch, Session
+from pymailbox.pop3.session import Session
 from tests.conversations import transcript
 
 MAKERS: list[Any] = [
@@ -68,15 +69,15 @@ def converse(asked: list[Command[Any]], pieces: list[bytes], limits: Limits, *, 
     """
     session = Session("fuzz", limits)
     session.protocol.pipelining = True
-    batch: Batch[Any] = session.batch(asked)
+    batch: Batch[Any] = Batch(iter(asked))
     found: list[Any] = []
     try:
         for number, piece in enumerate([*pieces, None]):
             if number == leave:
                 batch.abandoned = True
             if not batch.abandoned:
-                session.take(batch)
-                session.submit(batch)
+                session.dispatcher.take(batch)
+                session.dispatcher.submit(batch)
             session.protocol.data_to_send()
             if piece is None:
                 if batch.complete:
@@ -85,7 +86,7 @@ def converse(asked: list[Command[Any]], pieces: list[bytes], limits: Limits, *, 
             else:
                 session.protocol.receive_data(piece)
             streamed = 0
-            while (arrived := session.next_chunk(batch)) is not None:
+            while (arrived := session.dispatcher.next_chunk(batch)) is not None:
                 streamed += len(arrived[1].data)
             while batch.results:
                 result = batch.results.popleft()

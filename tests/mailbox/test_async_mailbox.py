@@ -29,7 +29,7 @@ from pymailbox import (
 )
 from pymailbox.mailbox import async_message
 from pymailbox.testing import Fault, Server
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, eventually_async
 
 MAILS = [b"Subject: %d\r\nFrom: a@example.com\r\n\r\n.%d\r\n" % (number, number) for number in range(200)]
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789012345678901234567890123456789\r\n" * 50_000
@@ -109,8 +109,7 @@ def test_closing_while_another_task_reads_is_refused() -> None:
     async def use(inbox: AsyncMailbox) -> None:
         await inbox[0].delete()
         reading = asyncio.create_task(inbox[1].raw())
-        while not inbox.connection._owner:
-            await asyncio.sleep(0)
+        await eventually_async(lambda: inbox.connection._owner)
         for leave in (inbox.close, inbox.rollback, inbox.reopen):
             with pytest.raises(ConcurrentUse):
                 await leave()
@@ -308,7 +307,7 @@ def test_a_failing_open_leaves_nothing() -> None:
 # --- to disk -----------------------------------------------------------------------------------------------------------
 
 
-def test_write_to_files_of_both_colours() -> None:
+def test_write_to_blocking_and_asynchronous_files() -> None:
     """`write` may be a function or a coroutine function, and may take less than it was given."""
 
     class Slow:
@@ -385,8 +384,7 @@ def test_cancelled_while_the_disk_works(tmp_path: Path, monkeypatch: pytest.Monk
     async def use(inbox: AsyncMailbox) -> None:
         monkeypatch.setattr(os, "fsync", slowly)
         task = asyncio.ensure_future(inbox[0].save(path))
-        while not working.is_set():
-            await asyncio.sleep(0.001)
+        await eventually_async(working.is_set)
         task.cancel()
         await asyncio.sleep(0.01)
         assert not task.done()
@@ -432,7 +430,7 @@ def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 # --- both at once ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_message_of_the_other_colour_is_misuse() -> None:
+def test_a_message_of_the_other_kind_is_misuse() -> None:
     """A blocking message is none of an async mailbox, and the other way round."""
 
     async def use(inbox: AsyncMailbox) -> None:

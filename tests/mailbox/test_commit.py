@@ -11,8 +11,7 @@ import pytest
 
 from pymailbox import CommandError, CommitError, ConnectionLost, Mailbox
 from pymailbox.testing import Fault, Server
-from tests import ROOT
-from tests.conversations import case
+from tests import ROOT, case
 from tests.timing import GENEROUS
 
 MAILS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(4)]

@@ -17,11 +17,11 @@ from attrs import frozen
 from pymailbox import CommandError, Mailbox, MailboxLocked, MessageUnavailable
 from pymailbox.pop3.protocol import Protocol
 from pymailbox.testing import Server
+from tests import case
 from tests.conftest import Servers
 from tests.drivers import DRIVERS, Driver
 from tests.servers import Login, mails, trusting
 from tests.servers.seed import crlf
-from tests.testing.by_hand import case
 from tests.timing import GENEROUS
 
 ALL = ("none", "starttls", "tls")
@@ -52,24 +52,20 @@ class Place:
         return self.driver.Mailbox(self.host, *self.login, **(settings | options))
 
 
-Embedded = Callable[[str, bool], Server]
+Embedded = Callable[[str, float], Server]
 
 
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[Embedded]:
-    """The embedded server by security, each started once; those for fresh mailboxes wait until one is free."""
-    running: dict[tuple[str, bool], Server] = {}
+    """The embedded server by security, and by how long it waits for a mailbox to be free; each started once."""
+    running: dict[tuple[str, float], Server] = {}
 
-    def get(security: str, fresh: bool) -> Server:
-        if (security, fresh) not in running:
+    def get(security: str, lock_wait: float) -> Server:
+        if (security, lock_wait) not in running:
+            stored = [crlf(mail.raw) for mail in mails()]
             users = {f"user{number}": "s3cret" for number in range(40)}
-            running[security, fresh] = Server(
-                [crlf(mail.raw) for mail in mails()],
-                users=users,
-                security=security,
-                lock_wait=GENEROUS if fresh else 0.25,
-            ).open()
-        return running[security, fresh]
+            running[security, lock_wait] = Server(stored, users=users, security=security, lock_wait=lock_wait).open()
+        return running[security, lock_wait]
 
     yield get
     for server in running.values():
@@ -79,10 +75,10 @@ def embedded() -> Iterator[Embedded]:
 Rule = Callable[[Place], None]
 
 
-def everywhere(*, fresh: bool) -> Callable[[Rule], Callable[..., None]]:
+def everywhere(*, fresh: bool, lock_wait: float = GENEROUS) -> Callable[[Rule], Callable[..., None]]:
     """Make a test of a rule: on each server, over both drivers and by every way in.
 
-    The mailbox is the test's own if `fresh`, else one that it may only read.
+    The mailbox is the test's own if `fresh`, else one that it may only read. `lock_wait` is the embedded server's.
     """
 
     def make(rule: Rule) -> Callable[..., None]:
@@ -94,7 +90,7 @@ def everywhere(*, fresh: bool) -> Callable[[Rule], Callable[..., None]]:
             for number, security in enumerate(WAYS[name], first + other):
                 driver = sorted(DRIVERS)[number % 2]
                 with case(name, security, driver), DRIVERS[driver]() as one:
-                    rule(find(name, security, request, one, tmp_path, fresh=fresh))
+                    rule(find(name, security, request, one, tmp_path, fresh, lock_wait))
 
         test.__name__, test.__doc__ = rule.__name__, rule.__doc__
         test.__qualname__ = rule.__qualname__
@@ -104,11 +100,17 @@ def everywhere(*, fresh: bool) -> Callable[[Rule], Callable[..., None]]:
 
 
 def find(
-    name: str, security: str, request: pytest.FixtureRequest, driver: Driver, directory: Path, *, fresh: bool
+    name: str,
+    security: str,
+    request: pytest.FixtureRequest,
+    driver: Driver,
+    directory: Path,
+    fresh: bool,
+    lock_wait: float,
 ) -> Place:
     """Return a mailbox on that server by that way in."""
     if name == "embedded":
-        server: Server = request.getfixturevalue("embedded")(security, fresh)
+        server: Server = request.getfixturevalue("embedded")(security, lock_wait)
         login = Login(f"user{next(NUMBERS) % 39 if fresh else 39}", "s3cret")
         features = frozenset({"capa", "pipelining", "top", "uidl", "unique-uids", "in-use", "resp-codes"})
         context = None if security == "none" else server.client_context()
@@ -291,7 +293,7 @@ def test_read_only_never_deletes(place: Place) -> None:
         assert inbox.deleted == ()
 
 
-@everywhere(fresh=False)
+@everywhere(fresh=False, lock_wait=0.2)
 def test_two_sessions_at_once(place: Place) -> None:
     """Where the server locks, the second session is MailboxLocked, which may be tried again; elsewhere it gets in."""
     with place.open() as inbox:

@@ -11,7 +11,7 @@ import pytest
 from pymailbox.errors import LimitExceeded, MailboxError, ProtocolError
 from pymailbox.pop3 import Stat, commands
 from pymailbox.pop3.limits import Limits
-from tests.conversations import case
+from tests import case
 from tests.replay import connected
 
 

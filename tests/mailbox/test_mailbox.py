@@ -32,7 +32,7 @@ from pymailbox import (
 from pymailbox.pop3.deadlines import Left
 from pymailbox.pop3.transport import Transport
 from pymailbox.testing import Fault, Quirk, Server
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, ended, eventually, hurry
 
 LOGIN = 5  # CAPA, UTF8, AUTH, CAPA, STAT
 
@@ -431,9 +431,7 @@ def test_an_interruption_inside_a_command_says_nothing_more() -> None:
         raise KeyboardInterrupt
 
     def later() -> None:
-        deadline = time.monotonic() + GENEROUS
-        while "RETR 2" not in server.log and time.monotonic() < deadline:
-            time.sleep(0.001)
+        eventually(lambda: "RETR 2" in server.log)
         time.sleep(0.1)
         signal.pthread_kill(waiting, signal.SIGALRM)
 
@@ -446,7 +444,7 @@ def test_an_interruption_inside_a_command_says_nothing_more() -> None:
                 sending.start()
                 _ = inbox[1].raw
         finally:
-            sending.join(GENEROUS)
+            ended(sending)
             signal.signal(signal.SIGALRM, before)
         assert said(server) == ("UIDL", "DELE 1", "RETR 2")
         assert server.messages == MAILS
@@ -530,7 +528,7 @@ def test_closing_while_another_thread_reads_is_refused(monkeypatch: pytest.Monke
                 with pytest.raises(ConcurrentUse):
                     leave()
             go.set()
-            thread.join(GENEROUS)
+            ended(thread)
             assert read == [MAILS[1]]
             assert inbox[0].deleted
         assert server.messages == MAILS[1:]
@@ -595,7 +593,7 @@ def test_a_stalling_pipeline_is_given_up() -> None:
         inbox = Mailbox.from_url(server.url, "secret").open()
         first = inbox[0]
         assert first.subject == "0"  # by itself; the next ones go together
-        inbox.connection.timeout = 0.3
+        hurry(inbox.connection)
         with pytest.raises(Timeout, match="PIPELINING"):
             _ = [message.subject for message in inbox]
         inbox.reopen()

@@ -26,7 +26,7 @@ from pymailbox.errors import (
 from pymailbox.pop3 import Capabilities, Connection, Stat, commands
 from pymailbox.testing import Quirk, Server
 from tests.replay import connected
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, hurry
 
 MAILS = [b"Subject: %d\r\n\r\n.dotted\r\nbody\r\n" % number for number in range(1, 5)]
 
@@ -48,11 +48,6 @@ def entered(quirks: Quirk, mails: list[bytes] | None = None, **options: Any) -> 
         yield pop
 
 
-def hurry(pop: Any) -> None:
-    """Wait no longer than a moment from here on, where nothing is answered any more (over asyncio, too)."""
-    getattr(pop, "_inner", pop).timeout = 0.2
-
-
 def read_all(pop: Connection) -> None:
     """Read everything in every way, and compare."""
     assert pop.stat().count == 4
@@ -70,7 +65,7 @@ def read_all(pop: Connection) -> None:
 # --- status lines and greeting ---------------------------------------------------------------------------------------
 
 
-def test_quirk_q01_bare_status() -> None:
+def test_bare_status() -> None:
     """`+OK` and `-ERR` without a text are taken."""
     with entered(Quirk.BARE_STATUS) as pop:
         with pytest.raises(MessageUnavailable) as caught:
@@ -79,13 +74,13 @@ def test_quirk_q01_bare_status() -> None:
         read_all(pop)
 
 
-def test_quirk_q02_glued_status() -> None:
+def test_glued_status() -> None:
     """`+OKready` is not +OK."""
     with pytest.raises(ProtocolError), opened(Quirk.GLUED_STATUS):
         pass
 
 
-def test_quirk_q03_lowercase_status() -> None:
+def test_lowercase_status() -> None:
     """`+ok` and `-err` are taken, and noted."""
     with entered(Quirk.LOWERCASE_STATUS) as pop:
         assert "LOWERCASE_STATUS" in pop.quirks
@@ -93,7 +88,7 @@ def test_quirk_q03_lowercase_status() -> None:
 
 
 @pytest.mark.threat(6)
-def test_quirk_q04_plus_err_on_pass() -> None:
+def test_plus_err_on_pass() -> None:
     """`+ERR` is not a success: the session ends, and nothing of ours is sent after it."""
     with opened(Quirk.PLUS_ERR_ON_PASS) as pop:
         pop.user("me")
@@ -105,21 +100,21 @@ def test_quirk_q04_plus_err_on_pass() -> None:
 
 
 @pytest.mark.threat(61)
-def test_quirk_q05_empty_line_for_a_status() -> None:
+def test_empty_line_for_a_status() -> None:
     """An empty line where a status is due is a `ProtocolError` that names the command."""
     with entered(Quirk.EMPTY_LINE_FOR_DELE) as pop, pytest.raises(ProtocolError) as caught:
         pop.dele(1)
     assert caught.value.command == "DELE 1"
 
 
-def test_quirk_q06_two_status_lines() -> None:
+def test_two_status_lines() -> None:
     """A second `+OK` line lands in the body, and no later reply shifts."""
     with entered(Quirk.TWO_STATUS_LINES_FOR_TOP) as pop:
         assert pop.top(1, 0) == b"+OK top follows\r\nSubject: 1\r\n\r\n"
         assert pop.stat().count == 4
 
 
-def test_quirk_q07_q08_no_timestamp_for_apop() -> None:
+def test_no_timestamp_for_apop() -> None:
     """APOP is asked for only with a timestamp that is valid; refused, it is an `AuthenticationError`."""
     with opened(Quirk.FAKE_TIMESTAMP) as pop, pytest.raises(NotSupported):
         pop.apop("me", "secret")
@@ -129,14 +124,14 @@ def test_quirk_q07_q08_no_timestamp_for_apop() -> None:
 
 @pytest.mark.parametrize(("quirk", "name"), [(Quirk.GREETS_AS_IMAP, "IMAP"), (Quirk.GREETS_WITH_TLS, "TLS")])
 @pytest.mark.threat(7)
-def test_quirk_q09_another_service(quirk: Quirk, name: str) -> None:
+def test_another_service(quirk: Quirk, name: str) -> None:
     """A service that is not POP3 is named."""
     with pytest.raises(MailboxError, match=name), opened(quirk):
         pass
 
 
 @pytest.mark.threat(8)
-def test_quirk_q10_greeting_of_err() -> None:
+def test_greeting_of_err() -> None:
     """A greeting of -ERR is typed, and worth another try."""
     with pytest.raises(TemporaryFailure) as caught, opened(Quirk.REFUSES_SERVICE):
         pass
@@ -144,7 +139,7 @@ def test_quirk_q10_greeting_of_err() -> None:
     assert caught.value.retryable
 
 
-def test_quirk_q11_whole_commands() -> None:
+def test_whole_commands() -> None:
     """Each command goes out in one piece, ends in CRLF, and has no blank at its end."""
     with entered(Quirk.NEEDS_WHOLE_COMMANDS | Quirk.NEEDS_CRLF | Quirk.REFUSES_TRAILING_SPACE) as pop:
         read_all(pop)
@@ -153,7 +148,7 @@ def test_quirk_q11_whole_commands() -> None:
 # --- CAPA and STLS -----------------------------------------------------------------------------------------------------
 
 
-def test_quirk_q12_no_capa() -> None:
+def test_no_capa() -> None:
     """A server without CAPA is used without it."""
     with entered(Quirk.NO_CAPA) as pop:
         with pytest.raises(NotSupported):
@@ -161,7 +156,7 @@ def test_quirk_q12_no_capa() -> None:
         read_all(pop)
 
 
-def test_quirk_q12_capa_that_closes_or_hangs() -> None:
+def test_capa_that_closes_or_hangs() -> None:
     """A server that hangs up on CAPA, or hangs, is a typed error in time; with `capa=False` it is never asked."""
     with opened(Quirk.CLOSES_ON_CAPA) as pop, pytest.raises(ConnectionLost):
         pop.capa()
@@ -173,7 +168,7 @@ def test_quirk_q12_capa_that_closes_or_hangs() -> None:
         read_all(pop)
 
 
-def test_quirk_q13_capabilities_change_at_login() -> None:
+def test_capabilities_change_at_login() -> None:
     """What CAPA shows is asked again after login."""
     with opened(Quirk.SHORT_CAPA_BEFORE_LOGIN) as pop:
         assert "UIDL" not in pop.capa()
@@ -182,7 +177,7 @@ def test_quirk_q13_capabilities_change_at_login() -> None:
         assert "UIDL" in pop.capa()
 
 
-def test_quirk_q14_no_capa_after_login() -> None:
+def test_no_capa_after_login() -> None:
     """CAPA that is refused after login takes PIPELINING away: such servers hang up on pipelines."""
     with opened(Quirk.NO_CAPA_AFTER_LOGIN | Quirk.HANGS_UP_ON_PIPELINE) as pop:
         pop.capa()
@@ -193,17 +188,17 @@ def test_quirk_q14_no_capa_after_login() -> None:
 
 
 @pytest.mark.threat(55)
-def test_quirk_q14_hangs_up_on_a_pipeline() -> None:
+def test_hangs_up_on_a_pipeline() -> None:
     """A server that lists PIPELINING and hangs up on it is noticed, and remembered for the next session."""
     with entered(Quirk.HANGS_UP_ON_PIPELINE) as pop:
         with pytest.raises(ConnectionLost):
             next(pop.pipeline(map(commands.retr, range(1, 5))))
         assert "HANGS_UP_ON_PIPELINE" in pop.quirks
-        assert pop.session.may_pipeline is False
+        assert not pop.session.may_pipeline
 
 
 @pytest.mark.parametrize("quirk", [Quirk.UIDL_UNLISTED, Quirk.TOP_UNLISTED])
-def test_quirk_q15_q16_works_unlisted(quirk: Quirk) -> None:
+def test_works_unlisted(quirk: Quirk) -> None:
     """UIDL and TOP are tried although they are not listed."""
     with entered(quirk) as pop:
         assert quirk.name
@@ -213,7 +208,7 @@ def test_quirk_q15_q16_works_unlisted(quirk: Quirk) -> None:
 
 @pytest.mark.threat(52)
 @pytest.mark.threat(81)
-def test_quirk_q15_q16_listed_and_refused() -> None:
+def test_listed_and_refused() -> None:
     """UIDL and TOP that are listed and refused cost themselves only."""
     with entered(Quirk.UIDL_REFUSED | Quirk.TOP_REFUSED) as pop:
         for ask in (pop.uidl, lambda: pop.top(1, 0)):
@@ -225,7 +220,7 @@ def test_quirk_q15_q16_listed_and_refused() -> None:
 
 
 @pytest.mark.threat(83)
-def test_quirk_q17_odd_capabilities() -> None:
+def test_odd_capabilities() -> None:
     """Blank lines, octets that are not ASCII and unknown names are read."""
     with opened(Quirk.ODD_CAPA) as pop:
         caps = pop.capa()
@@ -236,7 +231,7 @@ def test_quirk_q17_odd_capabilities() -> None:
 
 
 @pytest.mark.threat(70)
-def test_quirk_q18_endless_capa() -> None:
+def test_endless_capa() -> None:
     """A listing of capabilities without end is cut off by `Limits.header`."""
     with opened(Quirk.ENDLESS_CAPA) as pop, pytest.raises(MailboxError, match=r"Limits\.header"):
         pop.capa()
@@ -247,7 +242,7 @@ def test_quirk_q18_endless_capa() -> None:
 )
 @pytest.mark.threat(16)
 @pytest.mark.threat(21)
-def test_quirk_q19_q20_stls_that_fails(quirk: Quirk) -> None:
+def test_stls_that_fails(quirk: Quirk) -> None:
     """With security="starttls" TLS is required: nothing is said without it, and plaintext after the +OK is refused."""
     with Server(MAILS, security="starttls", quirks=quirk) as server:
         context = server.client_context()
@@ -271,7 +266,7 @@ def test_quirk_answers_plaintext_in_tls() -> None:
 
 
 @pytest.mark.threat(25)
-def test_quirk_q21_tls_at_the_wrong_port() -> None:
+def test_tls_at_the_wrong_port() -> None:
     """STARTTLS where TLS is spoken from the start, and the other way round, are errors in time that say what to try."""
     with Server(MAILS, security="tls") as server, socket.create_connection((server.host, server.port)) as sock:
         with pytest.raises(MailboxError) as silent:
@@ -286,7 +281,7 @@ def test_quirk_q21_tls_at_the_wrong_port() -> None:
 # --- login: the rest of PASS -------------------------------------------------------------------------------------------
 
 
-def test_quirk_q30_passwords_are_the_rest_of_the_line() -> None:
+def test_passwords_are_the_rest_of_the_line() -> None:
     """Blanks and letters beyond ASCII are part of the password."""
     password = " two  blanks and ümlaut "
     with Server(MAILS, password=password) as server, Connection(server.host, server.port, security="none") as pop:
@@ -310,14 +305,14 @@ def test_quirk_loses_what_follows_pass() -> None:
     "quirk", [Quirk.NEGATIVE_STAT_SIZE, Quirk.STAT_WITHOUT_SIZE, Quirk.STAT_SIZE_IN_WORDS], ids=lambda quirk: quirk.name
 )
 @pytest.mark.threat(67)
-def test_quirk_q31_q32_stat_without_a_size(quirk: Quirk) -> None:
+def test_stat_without_a_size(quirk: Quirk) -> None:
     """A size that is not a number is unknown; the count is used."""
     with entered(quirk) as pop:
         assert pop.stat() == Stat(4, None)
         assert pop.quirks == {quirk.name}
 
 
-def test_quirk_q33_empty_list_refused() -> None:
+def test_empty_list_refused() -> None:
     """LIST and UIDL that are refused on an empty mailbox cost nothing but themselves."""
     with entered(Quirk.EMPTY_LIST_REFUSED, []) as pop:
         with pytest.raises(CommandError):
@@ -335,7 +330,7 @@ def test_quirk_q33_empty_list_refused() -> None:
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_quirk_q34_odd_sizes(quirk: Quirk, known: set[int]) -> None:
+def test_odd_sizes(quirk: Quirk, known: set[int]) -> None:
     """An odd line of LIST costs the size of that message at most."""
     with entered(quirk) as pop:
         sizes = pop.list()
@@ -346,7 +341,7 @@ def test_quirk_q34_odd_sizes(quirk: Quirk, known: set[int]) -> None:
 
 
 @pytest.mark.threat(48)
-def test_quirk_q35_sizes_lie() -> None:
+def test_sizes_lie() -> None:
     """A size is a hint: the message ends at its end mark and nowhere else."""
     with entered(Quirk.ROUNDED_SIZES) as pop:
         assert pop.list(1) == 1024
@@ -354,13 +349,13 @@ def test_quirk_q35_sizes_lie() -> None:
 
 
 @pytest.mark.threat(71)
-def test_quirk_q36_counts_differ() -> None:
+def test_counts_differ() -> None:
     """LIST and UIDL may show more than STAT counts."""
     with entered(Quirk.STAT_COUNTS_LESS) as pop:
         assert (pop.stat().count, len(pop.list()), len(pop.uidl())) == (3, 4, 4)
 
 
-def test_quirk_q37_gaps_in_numbers() -> None:
+def test_gaps_in_numbers() -> None:
     """Deleted messages leave gaps in the listings of the same session."""
     with entered(Quirk(0)) as pop:
         pop.dele(2)
@@ -371,7 +366,7 @@ def test_quirk_q37_gaps_in_numbers() -> None:
 @pytest.mark.parametrize(
     "quirk", [Quirk.SINGLE_LISTING_MULTILINE, Quirk.SINGLE_LISTING_WITHOUT_NUMBER], ids=lambda quirk: quirk.name
 )
-def test_quirk_q38_odd_single_listings(quirk: Quirk) -> None:
+def test_odd_single_listings(quirk: Quirk) -> None:
     """`LIST n` that is not about message n is a `ProtocolError`; the whole listing works."""
     with entered(quirk) as pop, pytest.raises(ProtocolError):
         pop.list(3)
@@ -380,7 +375,7 @@ def test_quirk_q38_odd_single_listings(quirk: Quirk) -> None:
 
 
 @pytest.mark.parametrize("count", [15_000, pytest.param(300_000, marks=pytest.mark.slow)])
-def test_quirk_q39_huge_mailbox(count: int) -> None:
+def test_huge_mailbox(count: int) -> None:
     """A listing of very many lines is read whole."""
     body = b"".join(b"%d %d\r\n" % (number, number) for number in range(1, count + 1))
     with connected((b"LIST\r\n", b"+OK\r\n" + body + b".\r\n")) as (pop, _):
@@ -401,14 +396,14 @@ def honest() -> dict[int, str | None]:
     return uids(Quirk(0))[0]
 
 
-def test_quirk_q40_spaces_before_uid() -> None:
+def test_spaces_before_uid() -> None:
     """Several blanks between number and uid are one."""
     found, noted = uids(Quirk.SPACES_BEFORE_UID)
     assert found == honest()
     assert noted == {"SPACES_BEFORE_UID"}
 
 
-def test_quirk_q41_ok_prefix_on_uidl() -> None:
+def test_ok_prefix_on_uidl() -> None:
     """`+OK` before each line of UIDL is stripped."""
     found, noted = uids(Quirk.OK_PREFIX_ON_UIDL)
     assert found == honest()
@@ -416,7 +411,7 @@ def test_quirk_q41_ok_prefix_on_uidl() -> None:
 
 
 @pytest.mark.threat(73)
-def test_quirk_q42_blank_uid() -> None:
+def test_blank_uid() -> None:
     """A blank uid is None for that message."""
     found, noted = uids(Quirk.BLANK_UID)
     assert [number for number, uid in found.items() if uid is None] == [1, 3]
@@ -424,7 +419,7 @@ def test_quirk_q42_blank_uid() -> None:
 
 
 @pytest.mark.threat(75)
-def test_quirk_q43_duplicate_uids() -> None:
+def test_duplicate_uids() -> None:
     """Messages with one uid are all there."""
     found, _ = uids(Quirk.DUPLICATE_UIDS)
     assert len(found) == 4
@@ -432,7 +427,7 @@ def test_quirk_q43_duplicate_uids() -> None:
 
 
 @pytest.mark.threat(76)
-def test_quirk_q44_odd_uids() -> None:
+def test_quirk_odd_uids() -> None:
     """Long uids, blanks inside and octets that are not ASCII are kept."""
     found, _ = uids(Quirk.ODD_UIDS)
     assert len(found) == 4
@@ -441,12 +436,12 @@ def test_quirk_q44_odd_uids() -> None:
     assert any(uid and "\udcfc" in uid for uid in found.values())
 
 
-def test_quirk_q45_uids_as_paths() -> None:
+def test_uids_as_paths() -> None:
     """A uid that looks like a path is a uid."""
     assert uids(Quirk.UIDS_AS_PATHS)[0][1] == "../../1/etc"
 
 
-def test_quirk_q46_lines_lost_and_blank() -> None:
+def test_lines_lost_and_blank() -> None:
     """A lost line end costs one message its uid, a blank line nothing."""
     found, _ = uids(Quirk.MERGED_UIDL_LINES)
     assert set(found) == {1, 3, 4}
@@ -456,7 +451,7 @@ def test_quirk_q46_lines_lost_and_blank() -> None:
 
 
 @pytest.mark.threat(71)
-def test_quirk_q47_unordered_uidl() -> None:
+def test_unordered_uidl() -> None:
     """The order of the lines does not matter: the number names the message."""
     found, noted = uids(Quirk.UNORDERED_UIDL)
     assert found == honest()
@@ -464,7 +459,7 @@ def test_quirk_q47_unordered_uidl() -> None:
 
 
 @pytest.mark.threat(71)
-def test_quirk_q36_strangers_in_uidl() -> None:
+def test_strangers_in_uidl() -> None:
     """Message 0 is skipped and noted; a number beyond the count is for the mailbox to leave out."""
     found, noted = uids(Quirk.STRANGER_IN_UIDL)
     assert set(found) == {1, 2, 3, 4, 11}
@@ -475,7 +470,7 @@ def test_quirk_q36_strangers_in_uidl() -> None:
 
 
 @pytest.mark.threat(10)
-def test_quirk_q50_lf_lines() -> None:
+def test_lf_lines() -> None:
     """A server whose lines all end in LF is read; its mail is what was sent."""
     with entered(Quirk.LF_LINES, [*MAILS, b"Subject: x\r\n\r\n.\r\nbody\r\n"]) as pop:
         assert pop.retr(1) == MAILS[0].replace(b"\r\n", b"\n")
@@ -486,7 +481,7 @@ def test_quirk_q50_lf_lines() -> None:
 
 @pytest.mark.parametrize("quirk", [Quirk.LF_END, Quirk.NO_NEWLINE_BEFORE_END], ids=lambda quirk: quirk.name)
 @pytest.mark.threat(46)
-def test_quirk_q50_q51_no_end_mark(quirk: Quirk) -> None:
+def test_no_end_mark(quirk: Quirk) -> None:
     """Where CRLF . CRLF never comes only the timeout helps, and says that the end of a body was due."""
     with entered(quirk) as pop:
         hurry(pop)
@@ -494,7 +489,7 @@ def test_quirk_q50_q51_no_end_mark(quirk: Quirk) -> None:
             pop.retr(1)
 
 
-def test_quirk_q52_unstuffed_dot_alone() -> None:
+def test_unstuffed_dot_alone() -> None:
     """A line of one unstuffed dot ends the message early; what follows fits no reply, and the session is over."""
     with (
         entered(Quirk.UNSTUFFED_DOTS, [b"Subject: x\r\n\r\nbefore\r\n.\r\nafter\r\n"]) as pop,
@@ -503,7 +498,7 @@ def test_quirk_q52_unstuffed_dot_alone() -> None:
         pop.retr(1)
 
 
-def test_quirk_q53_unstuffed_dots() -> None:
+def test_unstuffed_dots() -> None:
     """A line with one dot before its text loses it, as RFC 1939 §3 says."""
     with entered(Quirk.UNSTUFFED_DOTS) as pop:
         assert pop.retr(1) == MAILS[0].replace(b".dotted", b"dotted")
@@ -520,7 +515,7 @@ def test_quirk_q53_unstuffed_dots() -> None:
     ids=lambda value: getattr(value, "name", ""),
 )
 @pytest.mark.threat(52)
-def test_quirk_q55_odd_top(quirk: Quirk, top: bytes) -> None:
+def test_odd_top(quirk: Quirk, top: bytes) -> None:
     """TOP gives what the server gives."""
     with entered(quirk) as pop:
         assert pop.top(1, 0) == top
@@ -528,7 +523,7 @@ def test_quirk_q55_odd_top(quirk: Quirk, top: bytes) -> None:
 
 
 @pytest.mark.threat(80)
-def test_quirk_q59_one_message_refused() -> None:
+def test_one_message_refused() -> None:
     """-ERR for one message costs that message."""
     with entered(Quirk.ONE_UNREADABLE) as pop:
         first, *others = pop.pipeline(map(commands.retr, range(1, 5)))
@@ -537,21 +532,21 @@ def test_quirk_q59_one_message_refused() -> None:
         assert pop.quit()
 
 
-def test_quirk_q60_extra_blank_line() -> None:
+def test_extra_blank_line() -> None:
     """Octets are never repaired: a blank line too many is part of the message."""
     with entered(Quirk.EXTRA_BLANK_LINE) as pop:
         assert pop.retr(1) == MAILS[0] + b"\r\n"
 
 
 @pytest.mark.threat(38)
-def test_quirk_q62_long_lines() -> None:
+def test_long_lines() -> None:
     """A line of 100 kB and more is a line."""
     mail = b"Subject: " + b"x" * 300_000 + b"\r\n\r\n"
     with entered(Quirk(0), [mail]) as pop:
         assert pop.retr(1) == mail
 
 
-def test_quirk_q64_closed_at_dele() -> None:
+def test_closed_at_dele() -> None:
     """A server that hangs up on DELE after a large message: `ConnectionLost`, and nothing is taken for deleted."""
     with entered(Quirk.CLOSES_ON_DELE_AFTER_LARGE_RETR, [b"x" * 1_100_000 + b"\r\n"]) as pop:
         pop.retr(1)
@@ -563,13 +558,13 @@ def test_quirk_q64_closed_at_dele() -> None:
 # --- QUIT ----------------------------------------------------------------------------------------------------------------
 
 
-def test_quirk_q65_quit_without_a_reply() -> None:
+def test_quit_without_a_reply() -> None:
     """QUIT that is not answered is told; the socket is closed all the same."""
     with entered(Quirk.QUIT_WITHOUT_REPLY) as pop, pytest.raises(ConnectionLost):
         pop.quit()
 
 
-def test_quirk_q65_quit_without_close_notify() -> None:
+def test_quit_without_close_notify() -> None:
     """TLS that ends without close_notify after the +OK to QUIT is an end like any other."""
     with Server(MAILS, security="tls", quirks=Quirk.QUIT_WITHOUT_CLOSE_NOTIFY) as server:
         context = server.client_context()

@@ -8,9 +8,9 @@ import pytest
 from pymailbox import ConnectionLost, MailboxError, ProtocolError, Timeout
 from pymailbox.pop3 import commands
 from pymailbox.testing import Fault, Quirk, Server
-from tests.conversations import case
+from tests import case
 from tests.drivers import Driver
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, hurry
 
 MAILS = [b"Subject: m%d\r\n\r\nbody%s\r\n" % (n, b"." * (n % 5)) for n in range(1, 141)]
 
@@ -26,11 +26,6 @@ def headers(inbox: Any) -> list[tuple[int, str]]:
 def pipeline(inbox: Any) -> list[tuple[int, str]]:
     results = inbox.connection.pipeline([commands.retr(n) for n in range(1, len(MAILS) + 1)])
     return [(n, result[:20].split(b"\r\n")[0].decode()) for n, result in enumerate(results, 1)]
-
-
-def inner(connection: Any) -> Any:
-    """Return the connection itself, over asyncio too."""
-    return getattr(connection, "_inner", connection)
 
 
 READINGS: dict[str, tuple[str, Callable[[Any], list[tuple[int, str]]]]] = {
@@ -70,7 +65,7 @@ def test_a_reply_lost_on_the_wire(driver: Driver, reading: str) -> None:
             Server(MAILS, faults=[Fault.replace(verb, nth, reply=b"", session=1)], lock=False) as server,
             driver.Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox,
         ):
-            inner(inbox.connection).timeout = 0.5  # of this session alone
+            hurry(inbox.connection)  # in this session alone
             with pytest.raises((Timeout, ProtocolError), match="the next session will not pipeline"):
                 read(inbox)
             inbox.reopen()
@@ -87,7 +82,7 @@ def test_a_program_that_saves_and_then_deletes_loses_nothing(driver: Driver) -> 
             try:
                 with inbox:
                     if session == 0:
-                        inner(inbox.connection).timeout = 0.5
+                        hurry(inbox.connection)
                     inbox.delete([message for message in inbox if message.uid in saved])
                     for message in inbox.fetch(inbox.new(saved)):
                         assert message.uid is not None

@@ -7,7 +7,7 @@ import pytest
 
 from pymailbox import CommandError, MessageUnavailable, NotSupported, PermanentFailure, TemporaryFailure
 from pymailbox.testing import Fault, Quirk, Server
-from tests.conversations import case
+from tests import case
 from tests.drivers import Driver
 from tests.timing import GENEROUS
 

@@ -27,10 +27,10 @@ from pymailbox import (
 from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.certificates import Certificates
-from tests.conversations import case
+from tests import case
 from tests.drivers import Driver
 from tests.replay import Replay, Step, reset
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, ended, hurry
 
 MAILS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in range(3)]
 
@@ -281,7 +281,7 @@ def running(first: Part, then: Part) -> None:
         asyncio.run(then())
     finally:
         over.set()
-        thread.join(GENEROUS)
+        ended(thread)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
@@ -353,12 +353,6 @@ LF_BODIES = (
 )
 
 
-def impatient(inbox: Any) -> None:
-    """From here on nothing is answered: wait no longer than it takes."""
-    connection = inbox.connection
-    getattr(connection, "_inner", connection).timeout = 0.1
-
-
 def test_a_top_that_ends_in_lf_is_named_and_the_next_session_goes_without(driver: Driver) -> None:
     """Silence, or the end of the stream, after LF . CRLF under CRLF status lines (decision 6); reopen() and open()."""
     ways = itertools.cycle(itertools.product(("reopen", "open"), ("subject", "preview")))
@@ -368,7 +362,7 @@ def test_a_top_that_ends_in_lf_is_named_and_the_next_session_goes_without(driver
             faults = [Fault.replace("TOP", None, reply=b"+OK\r\n" + body), *more]
             with case(body, more, again, read), Server(MAILS, faults=faults, lock=False) as server:
                 inbox = over(driver, server).open()
-                impatient(inbox)
+                hurry(inbox.connection)
                 with pytest.raises((Timeout, ConnectionLost), match=r"bare LF.*top=False") as caught:
                     _ = inbox[0].subject if read == "subject" else inbox[0].preview(3)
                 assert caught.value.command in ("TOP 1 0", "TOP 1 3")
@@ -394,7 +388,7 @@ def test_silence_elsewhere_in_a_body_blames_no_line_end(driver: Driver) -> None:
     ):
         faults = [Fault.replace("TOP", 1, reply=b"+OK\r\n" + body, session=1)]
         with case(body), Server(MAILS, faults=faults, lock=False) as server, over(driver, server) as inbox:
-            impatient(inbox)
+            hurry(inbox.connection)
             with pytest.raises(Timeout) as caught:
                 _ = inbox[0].subject
             assert "bare LF" not in str(caught.value)
@@ -412,7 +406,7 @@ def test_another_body_that_ends_in_lf_is_named_as_well(driver: Driver) -> None:
     ):
         faults = [Fault.replace(command, 1, reply=b"+OK\r\n1 5\n.\r\n", session=1)]
         with case(command), Server(MAILS, faults=faults, lock=False) as server, over(driver, server) as inbox:
-            impatient(inbox)
+            hurry(inbox.connection)
             with pytest.raises(Timeout, match="bare LF") as caught:
                 read(inbox)
             assert "top=False" not in str(caught.value)

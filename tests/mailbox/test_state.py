@@ -49,7 +49,7 @@ def test_strangers_are_noted() -> None:
     assert "COUNTS_DIFFER" in state.session.quirks
 
 
-def test_alive_keeps_identity_and_nothing_else() -> None:
+def test_the_cache_keeps_identity_and_nothing_else() -> None:
     """A message is the same while anybody holds it, and gone when nobody does."""
     alive: MessageCache[Thing] = MessageCache(100)
     thing = Thing()
@@ -100,7 +100,7 @@ def test_the_dead_make_room_before_the_living() -> None:
         assert list(alive.keep(number, 30)) == []
 
 
-def test_the_dead_leave_nothing_behind() -> None:
+def test_collected_messages_leave_nothing_in_the_cache() -> None:
     """However many messages pass by, only those that somebody holds are known for long."""
     alive: MessageCache[Thing] = MessageCache(100)
     held = [Thing() for _ in range(3)]
@@ -111,7 +111,7 @@ def test_the_dead_leave_nothing_behind() -> None:
     assert [alive.get(number) for number in range(4)] == [*held, None]
 
 
-def test_no_interruption_is_lost_to_a_dying_message() -> None:
+def test_no_interruption_is_lost_to_a_message_that_is_collected() -> None:
     """Nothing runs when a message dies: what is raised in a callback, Ctrl-C too, never arrives."""
     alive: MessageCache[Thing] = MessageCache(100)
     thing = Thing()

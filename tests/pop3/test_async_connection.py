@@ -33,10 +33,11 @@ from pymailbox.pop3 import AsyncConnection, Stat, commands
 from pymailbox.pop3 import async_transport as transport_module
 from pymailbox.pop3.sasl import OAuthBearer, Plain
 from pymailbox.testing import Fault, Server
-from tests.conversations import case, stuffed
+from tests import case
+from tests.conversations import stuffed
 from tests.replay import Replay
 from tests.servers import RealServer, jwt, trusting
-from tests.timing import GENEROUS, Clock
+from tests.timing import GENEROUS, Clock, eventually_async
 
 CAPA = (b"CAPA\r\n", b"+OK\r\nPIPELINING\r\n.\r\n")
 MAIL = b"Subject: x\r\n\r\n.\r\nbody\r\n"
@@ -56,13 +57,6 @@ def played(*steps: Any, use: Callable[[AsyncConnection], Awaitable[Any]], **opti
         asyncio.run(run(), debug=True)
     assert not replay.problem, replay.problem
     return replay
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Let the event loop run until something is true."""
-    async with asyncio.timeout(GENEROUS):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 async def dead(pop: AsyncConnection) -> None:
@@ -376,7 +370,7 @@ def test_injected_with_the_reply_to_stls() -> None:
         assert server.log == ("STLS",)
 
 
-def test_injected_behind_the_reply_to_stls() -> None:
+def test_injected_after_the_reply_to_stls() -> None:
     """Octets in a segment of their own are refused whenever they come: before the handshake, or as part of it."""
     for rounds in (0, 1, 2, 3, 5):
 
@@ -471,7 +465,7 @@ def slow_sink(lines: int, security: Any) -> None:
                     nonlocal taken, paused
                     taken += len(chunk)
                     if not paused:
-                        await until(lambda: transport._paused)
+                        await eventually_async(lambda: transport._paused)
                     paused += transport._paused
                     await asyncio.sleep(0.005)
                     held.append(transport._arrived.octets)
@@ -529,7 +523,7 @@ def test_an_idle_session_takes_in_little() -> None:
         assert pop._transport is not None
         transport = pop._transport
         go.set()
-        await until(lambda: transport._paused)
+        await eventually_async(lambda: transport._paused)
         await asyncio.sleep(0.05)
         assert transport._arrived.octets < transport_module._HIGH + 600_000
         with pytest.raises(ProtocolError):
@@ -556,7 +550,7 @@ def test_a_pipeline_left_early_is_dropped_at_once() -> None:
         async for said in pop.pipeline([commands.noop()] * 3):
             assert said == "first"
             break
-        batch = pop.session._run
+        batch = pop.session.dispatcher._run
         assert batch is not None
         assert (batch.abandoned, batch.pending) == (True, 2)
         go.set()
@@ -647,7 +641,7 @@ def test_a_goodbye_is_heard() -> None:
         go.set()
         assert pop._transport is not None
         transport = pop._transport
-        await until(lambda: transport._ended)
+        await eventually_async(lambda: transport._ended)
         with pytest.raises(ConnectionLost) as caught:
             await pop.noop()
         assert "idle" in (caught.value.response or "")

@@ -1,12 +1,11 @@
 """Checks: octets that do not fit, as errors that say what happened."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pymailbox.errors import ConnectionLost, ProtocolError
 from pymailbox.pop3.checks import bad_status, guess_service, limit_exceeded, truncated, unsolicited
-from tests.conversations import case
+from tests import case
 
 
 def test_exceeded_names_the_field() -> None:
@@ -59,24 +58,6 @@ def test_truncated() -> None:
             error = truncated(left, "RETR 1", midway=midway, greeted=greeted)
             assert said in str(error)
             assert (error.response is None) == (midway or not left)
-
-
-@pytest.mark.threat(7)
-def test_who_it_seems_to_be() -> None:
-    """The text names the service, and the port or option that is probably wrong."""
-    for line, name in (
-        (b"* OK [CAPABILITY IMAP4rev1] ready", "IMAP"),
-        (b"* BYE too busy", "IMAP"),
-        (b"HTTP/1.0 400 Bad Request", "HTTP"),
-        (b"<!DOCTYPE html>", "HTTP"),
-        (b"220 mail.example.com ESMTP", "SMTP"),
-        (b"SSH-2.0-OpenSSH_9.6", "SSH"),
-        (b"\x15\x03\x01\x00\x02\x02\x28", "TLS"),
-        (b"\x16\x03\x01\x02\x00", "TLS"),
-        (b"hello", "not a POP3 status"),
-        (b"", "not a POP3 status"),
-    ):
-        assert name in guess_service(line), line
 
 
 @given(st.binary(max_size=40))

@@ -18,7 +18,8 @@ from pymailbox.errors import (
 from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Body, Command
 from pymailbox.pop3.limits import Limits
-from tests.conversations import case, outcome, ready, results
+from tests import case
+from tests.conversations import outcome, ready, results
 
 NUMBERED: list[Any] = [commands.list, commands.uidl, commands.retr, commands.stream, commands.top, commands.dele]
 TEXTUAL: list[Any] = [

@@ -39,9 +39,10 @@ from pymailbox.errors import (
 from pymailbox.pop3 import Capabilities, Connection, Stat, commands
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.limits import Limits
-from tests.conversations import case, stuffed
+from tests import case
+from tests.conversations import stuffed
 from tests.replay import Replay, WatchedClock, connected, drip
-from tests.timing import GENEROUS, Clock
+from tests.timing import GENEROUS, Clock, ended, eventually
 
 CAPA = (b"CAPA\r\n", b"+OK\r\nPIPELINING\r\nUIDL\r\nTOP\r\n.\r\n")
 MAIL = b"Subject: x\r\n\r\n.\r\nbody\r\n"
@@ -239,7 +240,7 @@ def test_garbage_collection_sends_nothing() -> None:
         del pop
         with pytest.warns(ResourceWarning):
             alive.clear()
-        replay._thread.join(GENEROUS)
+        ended(replay._thread)
     assert replay.received == b"DELE 1\r\n"
 
 
@@ -283,8 +284,7 @@ def test_two_threads() -> None:
         found: list[Stat] = []
         thread = threading.Thread(target=lambda: found.append(pop.stat()))
         thread.start()
-        while not pop._owner:
-            time.sleep(0.001)
+        eventually(lambda: pop._owner)
         for use in (
             pop.noop,
             pop.rset,
@@ -294,7 +294,7 @@ def test_two_threads() -> None:
                 use()
             assert caught.value.usable
         go.set()
-        thread.join(GENEROUS)
+        ended(thread)
         assert found == [Stat(2, 320)]
         pop.session.learn(None)
         pop.noop()
@@ -322,8 +322,7 @@ def test_many_threads_at_once() -> None:
         threads = [threading.Thread(target=use, args=(number,)) for number in range(1, 9)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join(GENEROUS)
+        ended(*threads)
         assert len(outcomes) == 400
         assert all(outcomes)
         assert pop.list(7) == 7
@@ -626,7 +625,7 @@ def test_a_stalled_pipeline_is_remembered(watched: WatchedClock) -> None:
         with pytest.raises(Timeout):
             next(results)
         assert "DROPS_PIPELINED" in pop.quirks
-        assert pop.session.may_pipeline is False
+        assert not pop.session.may_pipeline
         assert dead(pop)
 
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymailbox.pop3.framing import CRLF, LF, Framing, longest_line
-from tests.conversations import case, stuffed
+from tests import case
+from tests.conversations import stuffed
 
 PARTS = st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"x", b"..", b"\r\n.", b"\n."]), max_size=60).map(
     b"".join

@@ -1,7 +1,7 @@
-"""The framing of messages against hostile servers (section C of the list of threats), and promises 1, 6 and 8.
+"""The framing of messages against hostile servers: byte for byte or an error, and no reply for another command.
 
-A mark names the row. The numbers of rounds are small here; `-m slow` plays them as often as the promises say: 10,000
-random bodies through a socket, every octet of 50 replies plain and inside TLS, 2 GB to a sink.
+A mark names the threat. The numbers of rounds are small here; `-m slow` plays more: 10,000 random bodies through a
+socket, every octet of 50 replies plain and inside TLS, 2 GB to a sink.
 """
 
 import contextlib
@@ -24,16 +24,16 @@ from pymailbox.pop3 import Connection, commands
 from pymailbox.pop3.limits import Limits
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.certificates import Certificates
-from tests import ROOT
-from tests.conversations import Exchange, awkward_body, case, stuffed, transcript
+from tests import ROOT, case
+from tests.conversations import Exchange, awkward_body, stuffed, transcript
 from tests.replay import Replay, connected, reset
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, ended, hurry
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and a limit on address space")
 
 
 def often(few: int, many: int) -> pytest.MarkDecorator:
-    """Run a test with few rounds; with as many as the promise says when slow tests are asked for."""
+    """Run a test with few rounds; with many when slow tests are asked for."""
     return pytest.mark.parametrize("rounds", [few, pytest.param(many, marks=pytest.mark.slow)])
 
 
@@ -44,11 +44,6 @@ def logged_in(server: Server, **options: Any) -> Iterator[Connection]:
         pop.user("me")
         pop.pass_("secret")
         yield pop
-
-
-def inner(pop: Any) -> Any:
-    """Return the connection itself, over asyncio too."""
-    return getattr(pop, "_inner", pop)
 
 
 def both(wire: bytes) -> bytes:
@@ -90,7 +85,7 @@ def test_dots_line_ends_and_octets_are_kept() -> None:
 
 @pytest.mark.threat(42)
 def test_an_end_mark_around_the_border_of_a_buffer() -> None:
-    """A body whose end falls around the border of a buffer is whole (in segments of any size: promise 1, below)."""
+    """A body whose end falls around the border of a buffer is whole (in segments of any size: below)."""
     for border in (16_384, 65_536, 262_144):
         for length in range(border - 12, border + 4):
             body = b"x" * length + b"\r\n"
@@ -188,6 +183,7 @@ def test_streaming_takes_one_chunk(rounds: int) -> None:
 
     def serve() -> None:
         with listener, listener.accept()[0] as sock:
+            sock.settimeout(GENEROUS)
             sock.sendall(b"+OK\r\n")
             for line in sock.makefile("rb"):
                 if not line.startswith(b"RETR"):
@@ -201,7 +197,7 @@ def test_streaming_takes_one_chunk(rounds: int) -> None:
     thread = threading.Thread(target=serve)
     thread.start()
     (printed,) = child("stream", "127.0.0.1", listener.getsockname()[1])
-    thread.join(GENEROUS)
+    ended(thread)
     octets, growth = map(int, printed.split())
     assert octets == (len(block) - 32) * rounds
     assert growth < 8 * 1024 * 1024, growth
@@ -246,7 +242,7 @@ def test_the_session_after_a_pipeline_that_stalled_goes_one_by_one() -> None:
         Server(mails, quirks=Quirk.DROPS_PIPELINED, latency=0.01, lock=False) as server,
         Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox,
     ):
-        inner(inbox.connection).timeout = 0.3  # from here on nothing is answered
+        hurry(inbox.connection)  # from here on nothing is answered
         with pytest.raises(Timeout):
             list(inbox.fetch())
         inbox.reopen()
@@ -271,20 +267,22 @@ def test_full_buffers_are_not_a_deadlock(rounds: int) -> None:
     assert octets == rounds * 200_002
 
 
-# --- promise 1: byte for byte, or an error ----------------------------------------------------------------------------
+# --- byte for byte, or an error ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.threat(42)
 @often(400, 10_000)
-def test_promise_1_random_bodies_in_random_segments(rounds: int) -> None:
+def test_random_bodies_in_random_segments(rounds: int) -> None:
     """Random bodies through a real socket in random segments come back byte for byte, kept, streamed and pipelined."""
     rng = random.Random(1939)
     bodies = [awkward_body(rng, 1_000_000 if number % 500 == 0 else 3000) for number in range(rounds)]
     chunks = random.Random(2449)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(GENEROUS)
 
         def serve() -> None:
             with listener.accept()[0] as sock:
+                sock.settimeout(GENEROUS)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.sendall(b"+OK\r\n")
                 for line in sock.makefile("rb"):
@@ -314,7 +312,7 @@ def test_promise_1_random_bodies_in_random_segments(rounds: int) -> None:
                     assert got == bodies[number - 1], number
             for number, body in enumerate(pop.pipeline(map(commands.retr, range(half + 1, rounds + 1))), half + 1):
                 assert body == bodies[number - 1], number
-        thread.join(GENEROUS)
+        ended(thread)
     assert number == rounds
 
 
@@ -347,7 +345,7 @@ def play(exchanges: list[Exchange], pop: Connection) -> list[Any]:
         pytest.param(True, 13, id="TLS, often", marks=pytest.mark.slow),
     ],
 )
-def test_promise_1_truncated_at_every_octet(tls: bool, seeds: int, certificates: Certificates) -> None:
+def test_a_session_truncated_at_every_octet(tls: bool, seeds: int, certificates: Certificates) -> None:
     """The end of the stream at every octet of a transcript is a typed error, plain and inside TLS, polite and ragged."""
     client_context = certificates.client_context() if tls else None
     ends: list[Callable[[socket.socket], object]] = [lambda sock: sock.shutdown(socket.SHUT_WR), reset]
@@ -402,12 +400,12 @@ def short(seed: int) -> list[Exchange]:
     ]
 
 
-# --- promise 8: a reply is never paired with another command ------------------------------------------------------------
+# --- a reply is never paired with another command -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["with the last reply owed", "when nothing is owed"])
 @often(30, 100)
-def test_promise_8_one_stray_line(together: bool, rounds: int) -> None:
+def test_one_stray_line_anywhere_in_a_session(together: bool, rounds: int) -> None:
     """A stray line at each position of many transcripts: no wrong value, and no DELE after it is believed."""
     strays = [b"+OK\r\n", b"-ERR no\r\n", b"+OK 9 999\r\n", b".\r\n", b"\r\n", b"+OK\r\n.\r\n"]
     for seed in range(rounds):

@@ -21,7 +21,7 @@ from pymailbox.errors import (
     Timeout,
 )
 from pymailbox.pop3 import Connection
-from tests.conversations import case
+from tests import case
 from tests.replay import End, Replay, WatchedClock, connected, drip, endless
 from tests.timing import GENEROUS, Clock
 
@@ -112,7 +112,11 @@ def test_another_protocol_is_named_and_sent_nothing() -> None:
         (b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", "HTTP"),
         (b"* OK IMAP4rev1 ready\r\n", "IMAP"),
         (b"220 mail ESMTP\r\n", "SMTP"),
+        (b"* BYE too busy\r\n", "IMAP"),
+        (b"<!DOCTYPE html>\r\n", "HTTP"),
         (b"SSH-2.0-OpenSSH_9\r\n", "SSH"),
+        (b"\x16\x03\x01\x02\x00", "TLS"),
+        (b"hello\r\n", "not a POP3 status"),
         (b"\x15\x03\x01\x00\x02\x02\x28", "TLS"),
     ):
         with case(greeting):

@@ -20,9 +20,9 @@ from pymailbox import Mailbox, OAuth2
 from pymailbox.errors import AuthenticationError, ConnectionLost, MailboxError, NotSupported, ProtocolError
 from pymailbox.pop3 import tls
 from pymailbox.testing import Fault, Server
+from tests import case
 from tests.authority import Authority, server_context
-from tests.conversations import case
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, ended
 
 SECRET = "correct-Horse-battery-staple"
 
@@ -85,8 +85,7 @@ def hostile(*replies: bytes) -> Iterator[Hostile]:
     finally:
         server.listening.shutdown(socket.SHUT_RDWR)
         server.listening.close()
-        thread.join(2 * GENEROUS)
-    assert not thread.is_alive()
+        ended(thread)
 
 
 def refused(port: int, password: Any = SECRET, *, host: str = "127.0.0.1", **options: Any) -> MailboxError:

@@ -15,7 +15,7 @@ import pytest
 from pymailbox.errors import ConnectionLost, ProtocolError
 from pymailbox.pop3 import Connection, commands, deadlines, driver, transport
 from pymailbox.testing import Fault, Server
-from tests.conversations import case
+from tests import case
 from tests.replay import connected
 from tests.timing import GENEROUS
 

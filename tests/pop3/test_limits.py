@@ -6,7 +6,7 @@ import pytest
 from attrs import exceptions, fields
 
 from pymailbox.pop3.limits import Limits
-from tests.conversations import case
+from tests import case
 
 
 def test_bad_bounds_are_refused_by_name() -> None:

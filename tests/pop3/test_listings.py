@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pymailbox.pop3 import listings
 from pymailbox.pop3.listings import number_of, read_sizes, read_uids
-from tests.conversations import case
+from tests import case
 from tests.timing import assert_linear
 
 

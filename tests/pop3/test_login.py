@@ -31,7 +31,7 @@ from pymailbox.pop3.flows import ask_utf8
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.pop3.test_sasl import Channel
 from tests.script import Turn, play, session
 
@@ -504,7 +504,7 @@ def test_silence_after_a_secret_may_be_its_verdict() -> None:
     while isinstance(asked, Command) and asked.verb.name == b"USER":
         asked = flow.send("")
     assert isinstance(asked, Command)
-    made.single(asked)
+    made.dispatcher.single(asked)
     assert made.protocol.data_to_send() == b"PASS wrong\r\n"
     with pytest.raises(Timeout, match="the login may be wrong") as caught:
         flow.throw(Timeout("silence"))

@@ -10,8 +10,7 @@ import pytest
 import pymailbox
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
-from tests import ROOT
-from tests.conversations import case
+from tests import ROOT, case
 
 PAGE = ROOT / "docs" / "login.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

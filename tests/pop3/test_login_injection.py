@@ -10,7 +10,7 @@ from pymailbox import Account, Mailbox, OAuth2
 from pymailbox.errors import MailboxError
 from pymailbox.pop3 import Connection, commands, sasl
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.timing import GENEROUS
 
 FORBIDDEN = frozenset([*range(0x20), 0x7F])

@@ -9,8 +9,8 @@ from pymailbox import Mailbox, OAuth2
 from pymailbox.account import Security
 from pymailbox.errors import AuthenticationError, MailboxError, NotSupported
 from pymailbox.pop3 import Connection, tls
+from tests import case
 from tests.conftest import Servers
-from tests.conversations import case
 from tests.servers import MASTER, RealServer, jwt, trusting
 from tests.timing import GENEROUS
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymailbox.pop3.pieces import Pieces
-from tests.conversations import case
+from tests import case
 from tests.timing import assert_linear
 
 

@@ -11,9 +11,11 @@ from pymailbox.errors import CommandError, MailboxError, ProtocolError, Timeout
 from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
+from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.session import Batch, Session
-from tests.conversations import case, stuffed
+from pymailbox.pop3.session import Session
+from tests import case
+from tests.conversations import stuffed
 
 COUNT = 200
 #: A first burst, a full run after it and the beginning of another; the slow run has more of them.
@@ -104,19 +106,19 @@ class Talk:
     def begin(self) -> None:
         """Begin a session with what the last one has left in this object."""
         self.session.begin(secure=True, loopback=False)
-        greeting = self.session.single(commands.greeting())
+        greeting = self.session.dispatcher.single(commands.greeting())
         self.session.protocol.receive_data(b"+OK\r\n")
-        self.session.next_chunk(greeting)
+        self.session.dispatcher.next_chunk(greeting)
         self.session.learn(Capabilities({"PIPELINING": ()}))
 
     def next(self, batch: Batch[Any]) -> Any:
         """Return the next result, None where there is none; what goes wrong ends the session, as in a driver."""
         session = self.session
         try:
-            session.take(batch)
-            session.submit(batch)
+            session.dispatcher.take(batch)
+            session.dispatcher.submit(batch)
             while not batch.results and not batch.complete:
-                while (arrived := session.next_chunk(batch)) is not None:
+                while (arrived := session.dispatcher.next_chunk(batch)) is not None:
                     owner, chunk = arrived
                     if owner.sink is not None:
                         owner.sink(chunk.data)
@@ -127,7 +129,7 @@ class Talk:
                     raise Timeout("silence")
                 session.protocol.receive_data(came)
         except MailboxError as error:
-            session.end(error)
+            session.dispatcher.end(error)
             raise
         return batch.results.popleft() if batch.results else None
 
@@ -144,7 +146,7 @@ class Talk:
 
     def all(self, wanted: Iterable[Command[Any]]) -> tuple[list[Any], MailboxError | None]:
         """Return the results of a batch, those before an error too, and what ended it."""
-        batch = self.session.batch(wanted)
+        batch = Batch(iter(wanted))
         results: list[Any] = []
         try:
             while (result := self.next(batch)) is not None:
@@ -155,7 +157,7 @@ class Talk:
 
     def one(self, command: Command[Any], sink: Callable[[bytes], object] | None = None) -> Any:
         """Return the result of one command."""
-        return self.next(self.session.single(command, sink))
+        return self.next(self.session.dispatcher.single(command, sink))
 
 
 def retrs(numbers: Iterable[int], *, sizes: bool = True) -> list[Command[bytes]]:
@@ -302,7 +304,7 @@ def test_all_refused() -> None:
     assert error is None
     assert [isinstance(result, CommandError) for result in results] == [True] * 40 + [False] * 160
     assert server.most > 64
-    assert talk.session.may_pipeline is None
+    assert talk.session.may_pipeline
 
 
 def test_sizes_that_are_hints() -> None:
@@ -335,7 +337,7 @@ def test_what_is_asked_for_after_leaving_early() -> None:
             for left_after in (1, 8, 9, 72):
                 with case(kind, k, left_after):
                     talk = Talk(Server(**({kind: only(k)} if kind else {})))  # type: ignore[arg-type]
-                    batch = talk.session.batch(retrs(range(1, COUNT + 1)))
+                    batch = Batch(iter(retrs(range(1, COUNT + 1))))
                     chunks: list[bytes] = []
                     try:
                         for number in range(1, left_after + 1):
@@ -353,7 +355,7 @@ def test_what_is_asked_for_after_leaving_early() -> None:
 def test_two_batches_in_turn() -> None:
     """Batches that are read in turn never have commands in flight together, and each gets its own."""
     talk = Talk(Server())
-    low, high = talk.session.batch(retrs(range(1, 101))), talk.session.batch(tops(range(101, 201)))
+    low, high = Batch(iter(retrs(range(1, 101)))), Batch(iter(tops(range(101, 201))))
     for number in range(1, 101):
         assert talk.next(low) == mail(number)
         assert talk.next(high).startswith(b"Subject: m%d\r\n" % (100 + number))
@@ -376,10 +378,10 @@ def test_what_is_held_is_bounded_by_the_window() -> None:
     """Mails much larger than was expected are dropped beyond the window, and asked for again in smaller runs."""
     big = {n: b"Subject: m%d\r\n\r\n" % n + b"x" * 3000 + b"\r\n" for n in range(1, 101)}
     talk = Talk(Server(body=big.__getitem__), Limits(window=10_000))
-    batch = talk.session.batch(commands.retr(n, expected=10) for n in range(1, 101))
+    batch = Batch(iter(commands.retr(n, expected=10) for n in range(1, 101)))
     results = []
     while (result := talk.next(batch)) is not None:
-        assert talk.session._proof.octets <= 10_000 + 3100
+        assert talk.session.dispatcher._proof.octets <= 10_000 + 3100
         results.append(result)
     assert results == list(big.values())
     assert len(talk.server.lines) < 400
@@ -400,13 +402,13 @@ def test_replies_doubled_late() -> None:
                     session, chunks, wrong = talk.session, [], 0  # type: ignore[var-annotated]
                     try:
                         for wanted in (retrs(small), tops(small), [commands.dele(n) for n in range(150, 160)]):
-                            batch: Batch[Any] = session.batch(wanted)
+                            batch: Batch[Any] = Batch(iter(wanted))
                             for number in small if len(wanted) > 10 else ():
                                 result = talk.next(batch)
                                 wrong += not (isinstance(result, bytes) and result.startswith(mail(number)[:13]))
                             while talk.next(batch) is not None:
                                 pass
-                        single: Batch[Any] = session.single(then(100), chunks.append)
+                        single: Batch[Any] = session.dispatcher.single(then(100), chunks.append)
                         result = talk.next(single)
                         if then is commands.stream:
                             wrong += b"".join(chunks) != mail(100)

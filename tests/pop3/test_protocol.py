@@ -22,10 +22,10 @@ from pymailbox.pop3 import commands
 from pymailbox.pop3.command import Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.protocol import Protocol
+from tests import case
 from tests.conversations import (
     Exchange,
     awkward_body,
-    case,
     events,
     outcome,
     ready,
@@ -147,7 +147,7 @@ def test_lf_mode_line_ends_and_dots_in_any_order(parts: list[bytes], sizes: list
     assert results(protocol, cut(b"+OK\n+OK\n" + wire, sizes)) == ["", body]
 
 
-def test_end_mark_behind_the_status_line_after_a_refill() -> None:
+def test_end_mark_after_the_status_line_and_a_refill() -> None:
     """The trap: the buffer is used up by the status line, and the next octets are the end mark of an empty body."""
     for make in (commands.retr, commands.stream):
         for first in (b"+OK\r\n", b"+OK\r", b"+OK"):
@@ -403,7 +403,7 @@ def test_octets_when_nothing_is_owed_end_the_session() -> None:
 
 
 @pytest.mark.threat(60)
-def test_octets_behind_the_last_reply_owed_make_it_worthless() -> None:
+def test_octets_after_the_last_reply_owed_make_it_worthless() -> None:
     """A reply that came together with more than was asked for is not believed."""
     for extra in (b"+", b"+OK\r\n", b"x" * 10):
         protocol = ready([commands.dele(1)])
@@ -421,8 +421,8 @@ def test_parting_words() -> None:
 
 
 @pytest.mark.threat(51)
-def test_extra_lines_behind_err() -> None:
-    """-ERR with more lines poisons: the second line is not a reply to anything."""
+def test_extra_lines_after_err() -> None:
+    """-ERR with more lines ends the session: the second line is not a reply to anything."""
     with pytest.raises(ProtocolError):
         results(ready([commands.retr(1)]), [b"-ERR no such message\r\nreally not\r\n"])
     with pytest.raises(ProtocolError):
@@ -587,7 +587,7 @@ def test_window_is_bounded_in_octets() -> None:
     "alone",
     [commands.pass_("x"), commands.apop("me", "x", b"<a@b>"), commands.auth("PLAIN"), commands.stls(), commands.quit()],
 )
-def test_what_travels_alone(alone: Command[Any]) -> None:
+def test_commands_that_wait_for_the_replies_before_them(alone: Command[Any]) -> None:
     """Nothing is in flight before PASS, APOP, AUTH, STLS and QUIT, and nothing is sent behind them."""
     protocol = Protocol(pipelining=True)
     for command in (commands.noop(), commands.noop(), alone, commands.noop(), commands.noop()):
@@ -612,11 +612,11 @@ def test_room_is_what_can_be_sent_at_once() -> None:
     assert protocol.room()[0] == 0
 
 
-# --- the poisoned state --------------------------------------------------------------------------------------------------
+# --- the failed state -----------------------------------------------------------------------------------------------------
 
 
-def test_poison() -> None:
-    """After `poison` every use raises `ConnectionLost` with the first reason, and nothing more goes out or comes in."""
+def test_a_failed_protocol_stays_failed() -> None:
+    """After `fail` every use raises `ConnectionLost` with the first reason, and nothing more goes out or comes in."""
     protocol = ready([commands.retr(1)])
     protocol.receive_data(b"+OK\r\nhalf a")
     protocol.fail("first")
@@ -630,8 +630,8 @@ def test_poison() -> None:
             use()
 
 
-def test_an_interruption_inside_poisons() -> None:
-    """What is not ours (KeyboardInterrupt, MemoryError) poisons too and passes through."""
+def test_an_interruption_inside_fails_the_protocol() -> None:
+    """What is not ours (KeyboardInterrupt, MemoryError) fails the protocol too and passes through."""
 
     class Interrupted(dict[str, str]):
         def __contains__(self, name: object) -> bool:

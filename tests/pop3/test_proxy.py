@@ -18,9 +18,9 @@ from pymailbox import Mailbox
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout, TLSError
 from pymailbox.pop3 import AsyncConnection, Connection
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.replay import WatchedClock, drip
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, ended
 
 Serve = Callable[[socket.socket], "socket.socket | None"]
 
@@ -59,7 +59,7 @@ def proxy(serve: Serve) -> Iterator[int]:
                     back = threading.Thread(target=pump, args=(server, client))
                     back.start()
                     pump(client, server)
-                    back.join(GENEROUS)
+                    ended(back)
 
     def accept() -> None:
         while True:
@@ -78,9 +78,8 @@ def proxy(serve: Serve) -> Iterator[int]:
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        accepting.join(GENEROUS)
-        for thread in threads:
-            thread.join(GENEROUS)
+        ended(accepting)
+        ended(*threads)
 
 
 class Socks5:
@@ -277,6 +276,21 @@ def test_what_is_no_proxy() -> None:
             with pytest.raises(ValueError, match="a proxy is given as") as caught:
                 Connection("pop.example.com", proxy=url)
             assert "s3cret" not in str(caught.value)
+            for accepted in ("socks5://", "socks4://", "http://"):
+                assert accepted in str(caught.value)
+    for url, says in (
+        ("ftp://h", "its scheme is 'ftp'"),
+        ("ftp://h:1", "its scheme is 'ftp'"),
+        ("SOCKS6://h:1", "its scheme is 'socks6'"),
+        ("s3cret:h", "it has no scheme"),
+        ("h:1080", "it has no scheme"),
+        ("socks5://h", "it has no host or no port"),
+        ("http://me:s3cret%zz@h:1", "a % in its user or password is written %25"),
+    ):
+        with case(url):
+            with pytest.raises(ValueError, match=f"{says}$") as caught:
+                Connection("pop.example.com", proxy=url)
+            assert "s3cret" not in str(caught.value)
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,6 +461,11 @@ def test_no_reply_of_a_proxy_raises_anything_else() -> None:
         "HTTP/1.1 ２００ OK\r\n\r\n".encode(),
         b"HTTP/1.1 " + b"9" * 5000 + b"\r\n\r\n",
         b"HTTP/1.1 -1 \r\n\r\n",
+        b"HTTP/1.1 2_00 OK\r\n\r\n",
+        b"HTTP/1.1 +200 OK\r\n\r\n",
+        b"ICY 200 OK\r\n\r\n",
+        "HTTP/1.1\u2003200 OK\r\n\r\n".encode(),
+        b"HTTP/1.1 0200 OK\r\n\r\n",
     )
     answers = [("socks5", one) for one in (*socks5, *granted)]
     answers += [("socks4", one) for one in socks4] + [("http", one) for one in http]

@@ -12,7 +12,7 @@ import scramp
 from pymailbox.account import Exchange, Peer
 from pymailbox.errors import AuthenticationError, CommandError, LimitExceeded, NotSupported, ProtocolError
 from pymailbox.pop3 import sasl
-from tests.conversations import case
+from tests import case
 
 PEER = Peer("server.example.com")
 
@@ -227,6 +227,18 @@ def test_scram_refuses_a_bad_first_message() -> None:
         said = answer.format(nonce=first(exchange)).encode("latin-1", "replace")
         with case(answer), pytest.raises(ProtocolError):
             exchange.send(said)
+
+
+def test_a_short_salt_is_refused_for_what_it_is() -> None:
+    """RFC 5802 §5.1 has no least length, the library has: NotSupported, with another login, is no breach of the protocol."""
+    for octets in (1, 4, 8, 11):
+        exchange = sasl.Scram("user", "pencil").exchange(PEER)
+        salt = base64.b64encode(bytes(octets)).decode()
+        said = f"r={first(exchange)}x,s={salt},i=4096".encode()
+        with case(octets), pytest.raises(NotSupported, match=rf'salt has {octets} bytes.*auth="PLAIN"'):
+            exchange.send(said)
+    exchange = sasl.Scram("user", "pencil").exchange(PEER)
+    assert exchange.send(f"r={first(exchange)}x,s={base64.b64encode(bytes(12)).decode()},i=4096".encode())
 
 
 def test_scram_is_bounded_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

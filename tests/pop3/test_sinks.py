@@ -12,7 +12,7 @@ import pytest
 from pymailbox.mailbox import atomic
 from pymailbox.pop3.sinks import write_all, write_all_async
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.drivers import Driver
 from tests.timing import assert_linear
 

@@ -26,11 +26,11 @@ from pymailbox.account import Security
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, ProtocolError, Timeout, TLSError
 from pymailbox.pop3 import AsyncConnection, Connection, deadlines, tls
 from pymailbox.testing import Fault, Server
+from tests import case
 from tests.authority import DAY, Authority, server_context
-from tests.conversations import case
 from tests.drivers import Driver
 from tests.replay import WatchedClock
-from tests.timing import GENEROUS, Clock
+from tests.timing import GENEROUS, Clock, ended
 
 PATHS: list[Security] = ["tls", "starttls"]
 SECRET = "correct horse battery staple"
@@ -301,7 +301,7 @@ def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
         yield listening.getsockname()[1]
     finally:
         listening.close()
-        thread.join(GENEROUS)
+        ended(thread)
 
 
 def line(connection: socket.socket) -> bytes:
@@ -335,7 +335,7 @@ def test_the_deadline_covers_the_handshake(security: Security, clock: Clock) -> 
 
 
 @pytest.mark.threat(21)
-def test_plaintext_behind_the_stls_ok(authority: Authority) -> None:
+def test_plaintext_after_the_stls_ok(authority: Authority) -> None:
     """What is not TLS is a TLSError, and there is no way back to plaintext."""
 
     def talk(connection: socket.socket) -> None:
@@ -375,7 +375,7 @@ def test_plaintext_to_a_tls_port(security: Security, clock: Clock) -> None:
         waiting.start()
         with pytest.raises(MailboxError, match="expects TLS"):
             pop.open()
-        waiting.join(GENEROUS)
+        ended(waiting)
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ def test_a_port_that_expects_tls_is_known_at_the_first_silence(security: Securit
             waiting.start()
             with pytest.raises(ProtocolError, match=r'a port that expects TLS.*use security="tls"') as caught:
                 pop.open()
-            waiting.join(GENEROUS)
+            ended(waiting)
             assert not caught.value.retryable
             assert not any(record.commands for record in server.sessions)
     assert watched.now < began + 20
@@ -450,6 +450,7 @@ def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driv
             client.sendall(b"+OK bye\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(GENEROUS)
         port = listening.getsockname()[1]
         serving = threading.Thread(target=serve, args=(listening,))
         serving.start()
@@ -457,7 +458,7 @@ def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driv
         with pop:
             assert pop.greeting == "slow"
             pop.quit()
-        serving.join(GENEROUS)
+        ended(serving)
     assert heard[-1] == b"QUIT\r\n"
     assert all(map(tls.is_tls, heard[:-1]))
 

@@ -14,7 +14,7 @@ from pymailbox.pop3.deadlines import Left, until
 from pymailbox.pop3.transport import Transport, connect, is_loopback
 from pymailbox.testing.certificates import Certificates
 from tests.replay import pair, reset
-from tests.timing import GENEROUS, Clock
+from tests.timing import GENEROUS, Clock, ended
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,9 @@ def test_reading_goes_on_while_writing() -> None:
             server.sendall(incoming)  # blocks until the client reads
             got = 0
             while got < len(to_send):
-                got += len(server.recv(1 << 20))
+                octets = server.recv(1 << 20)
+                assert octets
+                got += len(octets)
             server.sendall(b"end")
 
     thread = threading.Thread(target=serve)
@@ -164,11 +166,12 @@ def test_reading_goes_on_while_writing() -> None:
     transport = Transport(client, "localhost")
     got, pending = b"", to_send
     while len(got) < len(incoming) + 3:
-        got += transport.exchange(pending, soon())
-        pending = b""
+        octets = transport.exchange(pending, soon())
+        assert octets
+        got, pending = got + octets, b""
     assert got == incoming + b"end"
     transport.close()
-    thread.join(GENEROUS)
+    ended(thread)
 
 
 def test_waiting_never_waits() -> None:
@@ -290,7 +293,7 @@ def test_tls(certificates: Certificates, polite: bool) -> None:
         got += data
     assert got == octets
     transport.close()
-    thread.join(GENEROUS)
+    ended(thread)
 
 
 @pytest.mark.threat(20)
@@ -333,4 +336,4 @@ def test_the_wrong_name(certificates: Certificates) -> None:
     with pytest.raises(TLSError):
         transport.start_tls(certificates.client_context(), soon())
     transport.close()
-    thread.join(GENEROUS)
+    ended(thread)

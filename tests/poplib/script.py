@@ -1,16 +1,41 @@
-"""A scripted server for both poplibs: a socket pair whose other end answers each command with the next canned reply.
+"""Servers for both poplibs: `Scripted`, a socket pair whose other end answers each command with the next canned reply,
+and `served`, a thread that does what it is told with one connection.
 
-Everything happens in one thread. What arrives is handed out in pieces of the sizes asked for, so that no test depends
+Of a scripted one everything happens in one thread. What arrives is handed out in pieces of the sizes asked for, so that no test depends
 on how the operating system cuts a stream.
 """
 
 import itertools
 import socket
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-__all__ = ["Scripted", "client", "outcome", "outcomes"]
+from tests.timing import GENEROUS, ended
+
+__all__ = ["Scripted", "client", "outcome", "outcomes", "served"]
+
+
+@contextmanager
+def served(handle: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Run one connection's server in a thread; give the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(GENEROUS)
+
+        def run() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.settimeout(GENEROUS)
+                handle(connection)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            ended(thread)
 
 
 class Scripted(socket.socket):

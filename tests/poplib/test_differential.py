@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from pymailbox import poplib as drop_in
-from tests import ROOT
-from tests.conversations import case
+from tests import ROOT, case
 from tests.poplib.script import outcomes
 
 PAGE = ROOT / "docs" / "poplib.md"

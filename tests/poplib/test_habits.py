@@ -8,16 +8,15 @@ import contextlib
 import poplib as standard
 import socket
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pymailbox import poplib
-from tests.conversations import case
+from tests import case
+from tests.poplib.script import served
 from tests.timing import GENEROUS
 
 REPLIES = {
@@ -45,9 +44,21 @@ class Server:
     def __init__(self, verb: bytes, end: str, part: int = 0) -> None:
         self.verb, self.end, self.part = verb, end, part
         self.heard: list[bytes] = []
-        self.over = threading.Event()
 
-    def run(self, connection: socket.socket) -> None:
+    def connect(self, module: ModuleType, port: int) -> Any:
+        """Connect a POP3 of `module`, which waits only a moment for what does not come."""
+        pop = module.POP3("127.0.0.1", port, timeout=GENEROUS)
+        send = pop._putcmd
+
+        def putcmd(line: str) -> None:
+            if self.end == "stall" and line.split()[0].encode() == self.verb:
+                pop.sock.settimeout(0.2)
+            send(line)
+
+        pop._putcmd = putcmd
+        return pop
+
+    def __call__(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection.makefile("rb") as lines:
             connection.sendall(b"+OK hello\r\n")
             for line in lines:
@@ -61,32 +72,10 @@ class Server:
                     continue
                 connection.sendall(REPLIES[verb][: self.part])
                 if self.end == "stall":
-                    assert self.over.wait(GENEROUS)
+                    self.heard += [line.split()[0] for line in lines]
                 if self.end == "reset":
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
-
-
-@contextmanager
-def served(server: Server) -> Iterator[int]:
-    """Run a server for one connection; give its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(GENEROUS)
-
-        def run() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                connection.settimeout(GENEROUS)
-                server.run(connection)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            server.over.set()
-            thread.join(GENEROUS)
-            assert not thread.is_alive()
 
 
 # --- the programs: each gives what it has got, and how it ended -----------------------------------------------
@@ -189,7 +178,7 @@ def run(module: ModuleType, program: Callable[..., None], server: Server) -> lis
     with served(server) as port:
 
         def connect() -> Any:
-            opened.append(module.POP3("127.0.0.1", port, timeout=0.2 if server.end == "stall" else GENEROUS))
+            opened.append(server.connect(module, port))
             return opened[-1]
 
         try:
@@ -229,7 +218,7 @@ def test_later_calls_raise_what_the_standard_library_raises() -> None:
             for module in (standard, poplib):
                 server = Server(b"RETR", end, part)
                 with served(server) as port, case(end, part, module.__name__):
-                    pop = module.POP3("127.0.0.1", port, timeout=0.2 if end == "stall" else GENEROUS)
+                    pop = server.connect(module, port)
                     with pytest.raises((module.error_proto, OSError)):
                         pop.retr(1)
                     for name in calls:

@@ -3,7 +3,7 @@
 import pytest
 
 from pymailbox.poplib.lines import checked, redacted
-from tests.conversations import case
+from tests import case
 
 
 def test_control_characters_are_refused() -> None:

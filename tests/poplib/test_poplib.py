@@ -7,10 +7,9 @@ import poplib as standard
 import socket
 import ssl
 import sys
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ import trustme
 
 from pymailbox import poplib
 from pymailbox.pop3.limits import Limits
-from tests.conversations import case
-from tests.poplib.script import Scripted, client, outcomes
+from tests import case
+from tests.poplib.script import Scripted, client, outcomes, served
 from tests.replay import WatchedClock
 from tests.timing import GENEROUS, Clock, assert_linear
 
@@ -40,27 +39,6 @@ def scripted(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     for pop in opened:
         pop.close()
         pop.scripted.close()
-
-
-@contextmanager
-def served(handle: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Run one connection's server in a thread; give the port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(GENEROUS)
-
-        def run() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                connection.settimeout(GENEROUS)
-                handle(connection)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            thread.join(GENEROUS)
-            assert not thread.is_alive()
 
 
 # --- names ----------------------------------------------------------------------------------------------------

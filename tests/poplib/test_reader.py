@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pymailbox.pop3.limits import Limits
 from pymailbox.poplib.reader import Reader, lines_by
-from tests.conversations import case
+from tests import case
 from tests.timing import assert_linear
 
 #: Octets in which dots and line ends are as frequent as anything else.

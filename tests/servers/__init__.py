@@ -15,6 +15,7 @@ from .certificates import trusting
 from .courier import courier
 from .cyrus import cyrus
 from .dovecot import MASTER, dovecot
+from .packages import program
 from .popa3d import popa3d
 from .seed import Mail, mails
 from .server import Login, RealServer, ServerFailedError, ServerMissingError
@@ -34,6 +35,7 @@ __all__ = [
     "jwt",
     "mails",
     "popa3d",
+    "program",
     "trusting",
 ]
 

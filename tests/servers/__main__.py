@@ -1,14 +1,18 @@
-"""``python -m tests.servers install`` gets the servers; ``... check`` starts each and says how it went."""
+"""``python -m tests.servers install`` gets the servers; ``... check`` starts each and says how it went.
 
+The same for the programs that the tests compare with.
+"""
+
+import subprocess
 import sys
 import time
 
 from . import SERVERS, ServerFailedError, ServerMissingError
-from .packages import install
+from .packages import PROGRAMS, install, program
 
 
 def check() -> int:
-    """Start each server once; the exit status is the number of those that do not run."""
+    """Start each server and program once; the exit status is the number of those that do not run."""
     wrong = 0
     for name, launch in SERVERS.items():
         begun = time.monotonic()
@@ -16,6 +20,13 @@ def check() -> int:
             with launch() as server:
                 print(f"{name}: {len(server.stored)} messages, ready in {time.monotonic() - begun:.1f} s")
         except (ServerMissingError, ServerFailedError) as error:
+            print(f"{name}: {error}")
+            wrong += 1
+    for name in PROGRAMS:
+        try:
+            said = subprocess.run([*program(name), "--version"], check=True, capture_output=True, text=True, timeout=60)
+            print(said.stdout.splitlines()[0])
+        except (ServerMissingError, subprocess.SubprocessError) as error:
             print(f"{name}: {error}")
             wrong += 1
     return wrong

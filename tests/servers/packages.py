@@ -1,7 +1,8 @@
-"""Get the servers: dovecot as a package, the others unpacked beside it.
+"""Get the servers, and the programs that the tests compare with: dovecot as a package, the others unpacked beside it.
 
 cyrus, courier and popa3d conflict with dovecot as packages. Their packages, and those they need, are downloaded and
-unpacked into `cache()`, where `namespace.py` finds them; nothing of them is installed. apt decides what is needed, so
+unpacked into `cache()`, where `namespace.py` finds them; nothing of them is installed. curl and mpop, where the machine
+has none, are unpacked there, too, and run with the libraries that came along. apt decides what is needed, so
 that this holds for whatever is on the machine already. Debian and its children only.
 """
 
@@ -15,14 +16,19 @@ from pathlib import Path
 
 from .server import ServerMissingError
 
-__all__ = ["PACKAGES", "cache", "install", "unpacked"]
+__all__ = ["PACKAGES", "PROGRAMS", "cache", "install", "program", "unpacked"]
 
 PACKAGES = {
     "courier": ("courier-pop", "courier-authlib-userdb"),
     "cyrus": ("cyrus-pop3d", "cyrus-admin", "sasl2-bin", "libsasl2-modules"),
     "popa3d": ("popa3d",),
+    "curl": ("curl",),
+    "mpop": ("mpop",),
 }
-"""The servers that are unpacked, and the packages that make them."""
+"""What is unpacked, and the packages that make it."""
+
+PROGRAMS = ("curl", "mpop")
+"""Those that are clients, and run as they are; the machine's own come first."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 ATTEMPTS = 4
@@ -37,17 +43,27 @@ def cache() -> Path:
 
 
 def unpacked(name: str) -> Path:
-    """Return the root directory of an unpacked server; ServerMissingError where it is not there."""
+    """Return the root directory of what was unpacked; ServerMissingError where it is not there."""
     root = cache() / name
     if not (root / "usr").is_dir():
         raise ServerMissingError(f"{name} is not in {cache()}: python -m tests.servers install (Debian, as root)")
     return root
 
 
+def program(name: str) -> list[str]:
+    """Return the beginning of a command that runs a program; ServerMissingError where it is not there."""
+    if found := shutil.which(name):
+        return [found]
+    root = unpacked(name)
+    libraries = ":".join({str(path.parent): None for path in root.glob("usr/lib/*/*.so.*")})
+    return ["env", f"LD_LIBRARY_PATH={libraries}", str(root / "usr" / "bin" / name)]
+
+
 def install() -> None:
     """Install dovecot, download and unpack the others; nothing is done twice. Wants root and apt.
 
-    Two at once come one after the other. CalledProcessError, with apt's own words on standard error, for whatever does not work after some attempts.
+    Two at once come one after the other. CalledProcessError, with apt's own words on standard error, for whatever does
+    not work after some attempts.
     """
     import fcntl  # POSIX, as apt is
 
@@ -55,6 +71,7 @@ def install() -> None:
     with (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = [name for name in PACKAGES if not (cache() / name / "usr").is_dir()]
+        wanted = [name for name in wanted if name not in PROGRAMS or not shutil.which(name)]
         if _installed("dovecot-pop3d") and not wanted:
             return
         _apt("update")

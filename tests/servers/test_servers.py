@@ -8,11 +8,11 @@ import base64
 import hashlib
 import os
 import poplib
+import select
 import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -22,7 +22,7 @@ from tests.conftest import Servers
 from tests.servers import MASTER, RealServer, ServerFailedError, jwt, mails, trusting
 from tests.servers.cyrus import taken
 from tests.servers.processes import PATIENCE, Process, held_ports
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -341,13 +341,13 @@ def test_servers_die_with_the_tests(real_servers: Servers, name: str) -> None:
     command = [sys.executable, "-c", script, name]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tests:
         assert tests.stdout is not None
+        assert select.select([tests.stdout], [], [], GENEROUS)[0], "it prints nothing"
         directory, *numbers = tests.stdout.readline().split()
         family = [Process(int(pid), int(began)) for pid, began in zip(numbers[::2], numbers[1::2], strict=True)]
         assert family
         assert all(one.alive for one in family)
         tests.kill()
-    deadline = time.monotonic() + GENEROUS
-    while (left := [one for one in family if one.alive]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    shutil.rmtree(directory)
-    assert not left
+    try:
+        eventually(lambda: not any(one.alive for one in family))
+    finally:
+        shutil.rmtree(directory)

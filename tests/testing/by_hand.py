@@ -4,12 +4,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from typing import Protocol, Self
 
 from pymailbox.testing import Server
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, eventually
 
 LOGIN = (b"USER me", b"PASS secret")
 MAILS = (
@@ -53,6 +52,12 @@ class Hand:
 
     def send(self, *lines: bytes) -> None:
         self.sock.sendall(b"".join(line + b"\r\n" for line in lines))
+
+    def some(self, most: int = 65536) -> bytes:
+        """Read what there is; the connection has not ended."""
+        data = self.sock.recv(most)
+        assert data, "the connection has ended"
+        return data
 
     def until(self, end: bytes = b"\r\n") -> bytes:
         """Read up to and including this, or everything if the connection ends first."""
@@ -113,16 +118,6 @@ def talk(server: Listening, *lines: bytes, login: Sequence[bytes] = LOGIN) -> by
         return greeting + hand.rest()
 
 
-@contextmanager
-def case(*what: object) -> Iterator[None]:
-    """Name the case of a loop where something in the block fails."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"case: {' '.join(map(str, what))}")
-        raise
-
-
 def threads_left(before: Collection[threading.Thread]) -> list[threading.Thread]:
     """Wait until no thread runs that did not run before; give those that never end."""
     deadline = time.monotonic() + GENEROUS
@@ -138,9 +133,7 @@ def settle(server: Server) -> None:
 
     The record is looked at too: `Server.wait` overlooks a session whose thread the accepting one has not noted yet.
     """
-    deadline = time.monotonic() + GENEROUS
-    while any(session.ended is None for session in server.sessions) and time.monotonic() < deadline:
-        time.sleep(0.002)
+    eventually(lambda: all(session.ended is not None for session in server.sessions))
     server.wait(GENEROUS)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pymailbox.testing import Server
-from tests.testing.by_hand import MAILS, Hand, case
+from tests import case
+from tests.testing.by_hand import MAILS, Hand
 from tests.timing import GENEROUS
 
 ENTERED = b"+OK 3 messages\r\n"

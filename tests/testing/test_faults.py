@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymailbox.testing import Fault, Server, client_socket
-from tests.testing.by_hand import LOGIN, MAILS, Hand, Listening, case, settle, talk, threads_left, trust
+from tests import case
+from tests.testing.by_hand import LOGIN, MAILS, Hand, Listening, settle, talk, threads_left, trust
 from tests.timing import GENEROUS
 
 WHOLE = (
@@ -250,11 +251,11 @@ def take_endless(security: str, command: str, start: bytes, chunk: bytes, most: 
                 hand.send(f"{command} 1".encode())
             wanted = start + chunk * 1000
             while len(hand.octets) < len(wanted):
-                hand.octets += hand.sock.recv(65536)
+                hand.octets += hand.some()
             assert hand.octets.startswith(wanted)
             total = 0
             while total < most:
-                total += len(hand.sock.recv(1 << 20))
+                total += len(hand.some(1 << 20))
         settle(server)
         unread = Hand(server, trust(server))
         unread.send(*LOGIN, f"{command} 1".encode())

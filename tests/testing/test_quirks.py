@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pymailbox.testing import Quirk, Server, quirky_mail
-from tests.testing.by_hand import MAILS, Hand, case, settle, talk
+from tests import case
+from tests.testing.by_hand import MAILS, Hand, settle, talk
 from tests.timing import GENEROUS
 
 Check = Callable[[Quirk], None]
@@ -271,7 +272,7 @@ def _(quirk: Quirk) -> None:
         assert hand.until().startswith(b"+OK")
         octets = b""
         while len(octets) < 150_000:
-            octets += hand.sock.recv(65536)
+            octets += hand.some()
         assert b"\r\n.\r\n" not in octets
 
 
@@ -677,7 +678,7 @@ def _(quirk: Quirk) -> None:
             with Hand(server) as hand:
                 hand.login()
             assert b"[IN-USE]" in talk(server, b"QUIT")
-    with Server(MAILS, quirks=quirk, lock_wait=0.1) as server:
+    with Server(MAILS, quirks=quirk, lock_wait=GENEROUS) as server:
         begun = time.monotonic()
         with Hand(server) as hand:
             hand.login()

@@ -7,6 +7,7 @@ that passes unseen fails the check. `tests/test_typing.py` runs both, and tries 
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Unpack, assert_type
 
 from pymailbox import (
@@ -18,6 +19,11 @@ from pymailbox import (
     Mailbox,
     MailboxOptions,
     OAuth2,
+    PasswordCommand,
+    PasswordEnv,
+    PasswordFile,
+    PasswordKeyring,
+    PasswordNetrc,
     diagnose,
     gather_accounts,
 )
@@ -55,9 +61,19 @@ def accounts() -> list[Account]:
         Account("pop.example.com", "me", lambda: "secret"),
         Account("pop.example.com", "me", lambda: b"secret"),
         Account("pop.example.com", "me", token),
+        Account("pop.example.com", "me", PasswordCommand(["pass", "show", "mail/me"], timeout=10)),
+        Account("pop.example.com", "me", PasswordEnv("ME_PASSWORD")),
+        Account("pop.example.com", "me", PasswordFile("/run/secrets/me")),
+        Account("pop.example.com", "me", PasswordFile(Path("secret"))),
+        Account("pop.example.com", "me", PasswordKeyring("pop.example.com", "me")),
+        Account("pop.example.com", "me", PasswordNetrc()),
+        Account("pop.example.com", "me", PasswordNetrc("netrc"), auth="PLAIN"),
         Account("pop.example.com", auth=sasl.External()),
         Account("pop.example.com", "me", auth=OAuth2("token")),
         Account("pop.example.com", "me", auth=OAuth2(token)),
+        Account("pop.example.com", "me", auth=OAuth2(lambda: "token")),
+        Account("pop.example.com", "me", auth=OAuth2(PasswordCommand(("oama", "access", "me")))),
+        Account("pop.example.com", "me", auth=OAuth2(PasswordNetrc())),
         Account("pop.example.com", auth=Ticket()),
     ]
 
@@ -113,6 +129,18 @@ def passwords(plain: Callable[[], str], awaitable: Callable[[], Awaitable[str]])
     Mailbox("pop.example.com", "me", plain)
     AsyncMailbox("pop.example.com", "me", plain)
     AsyncMailbox("pop.example.com", "me", awaitable)
+    AsyncMailbox("pop.example.com", "me", PasswordEnv("ME_PASSWORD"))
+    Mailbox("pop.example.com", "me", PasswordNetrc())
+    Mailbox.from_url("pops://me@pop.example.com", PasswordEnv("ME_PASSWORD"))
+    Mailbox("pop.example.com", "me", auth=OAuth2(plain))
+    AsyncMailbox("pop.example.com", "me", auth=OAuth2(awaitable))
+    diagnose("pops://me@pop.example.com", PasswordEnv("ME_PASSWORD"))
+    Connection("pop.example.com").login("me", PasswordFile("/run/secrets/me"))
+
+
+def tokens(token: str, kept: list[str]) -> list[OAuth2]:
+    """A lambda over what is at hand, as everybody writes it."""
+    return [OAuth2(lambda: token), OAuth2(lambda: kept[-1]), OAuth2(kept.pop)]
 
 
 async def many(accounts: list[Account]) -> list[int | None]:
@@ -151,6 +179,14 @@ def a_coroutine_function_in_the_blocking_mailbox() -> None:
 
 def a_coroutine_function_in_the_blocking_mailbox_by_url() -> None:
     Mailbox.from_url("pops://u@h.example", token)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def a_number_as_password_command() -> None:
+    PasswordCommand(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def a_number_as_token_or_password() -> None:
+    OAuth2(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def a_number_as_auth() -> None:
