@@ -27,7 +27,7 @@ from pymailbox.diagnosis.quirks import explained
 from pymailbox.diagnosis.report import Diagnosis
 from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConnectionLost, MailboxError, MailboxLocked, NotSupported, Timeout, TLSError
-from pymailbox.mailbox.abstract import plan_of
+from pymailbox.mailbox.abstract_mailbox import plan_of
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.pop3 import flows
 from pymailbox.pop3.capabilities import Capabilities

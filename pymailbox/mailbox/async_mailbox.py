@@ -14,7 +14,7 @@ from typing import ClassVar, Self, TypeVar
 from pymailbox.account import AsyncPassword
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.abstract import AbstractMailbox
+from pymailbox.mailbox.abstract_mailbox import AbstractMailbox
 from pymailbox.mailbox.async_message import AsyncMessage
 from pymailbox.mailbox.open_mailbox import OpenMailbox
 from pymailbox.mailbox.state import MailboxState
