@@ -1,4 +1,4 @@
-"""Checks: octets that do not fit, as errors that say what happened."""
+"""Violations: octets that do not fit, as errors that say what happened."""
 
 from hypothesis import given
 from hypothesis import strategies as st
