@@ -63,7 +63,7 @@ class Findings:
         return name in told if told else None
 
     def quirk(self, name: str, numbers: Collection[int]) -> None:
-        """Note a quirk that these messages showed: one odd message is not the server."""
+        """Note a quirk that these messages showed: one damaged message is not the server."""
         if len(numbers) > 1:
             self.quirks.add(name)
 

@@ -119,7 +119,7 @@ def uidl(connection: Connection, findings: Findings) -> None:
         findings.quirks.add("DUPLICATE_UIDS")
         said.append(f"{repeated:,} are not unique")
     if invalid := sum(len(uid) > 70 or not uid.isascii() or " " in uid or not uid.isprintable() for uid in named):
-        findings.quirks.add("ODD_UIDS")
+        findings.quirks.add("INVALID_UIDS")
         said.append(f"{invalid:,} are longer than 70 characters or have others than visible ASCII")
     if not said:
         said.append(f"all different, {longest} characters at most")
