@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TemporaryFailure,
         Timeout,
         TLSError,
+        Uncommitted,
     )
     from pymailbox.mailbox.async_mailbox import AsyncMailbox
     from pymailbox.mailbox.async_message import AsyncMessage
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from pymailbox.many import AccountResult, gather_accounts
     from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
+    from pymailbox.progress import Progress
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Where each public name lives.
 _HOMES = {
@@ -76,10 +78,12 @@ _HOMES = {
     "PasswordKeyring": "passwords",
     "PasswordNetrc": "passwords",
     "PermanentFailure": "errors",
+    "Progress": "progress",
     "ProtocolError": "errors",
     "TLSError": "errors",
     "TemporaryFailure": "errors",
     "Timeout": "errors",
+    "Uncommitted": "errors",
     "diagnose": "diagnosis",
     "gather_accounts": "many",
 }
@@ -116,10 +120,12 @@ __all__ = [
     "PasswordKeyring",
     "PasswordNetrc",
     "PermanentFailure",
+    "Progress",
     "ProtocolError",
     "TLSError",
     "TemporaryFailure",
     "Timeout",
+    "Uncommitted",
     "diagnose",
     "gather_accounts",
 ]

@@ -17,16 +17,16 @@ PACKAGE = ROOT / "pymailbox"
 #: From the top of the house to its cellar, and the same inside each package: a module imports what stands below it.
 #: `docs/design.md` says what each is for.
 FLOORS = {
-    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account passwords content errors display testing",
+    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account passwords content progress errors display testing",
     "pymailbox.cli": "__init__ demo",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
-    "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message atomic open_mailbox"
+    "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching open_mailbox"
     " transaction reading state",
     "pymailbox.poplib": "__init__ reader lines tls",
     "pymailbox.pop3": "__init__ connection async_connection driver async_driver transport async_transport abstract_connection"
     " login flows sasl kerberos scram commands listings session dispatcher proof capabilities protocol body_meter"
     " violations receive_buffer framing pieces sinks settings proxy limits deadlines tls wirelog command refusal",
-    "pymailbox.content": "__init__ content body markup tree headers reading_names attachment address parameters dates"
+    "pymailbox.content": "__init__ content body markup tree headers reading_names attachment saving filenames address parameters dates"
     " mailboxes words transfer charset",
     "pymailbox.testing": "__init__ plugin proxy samples server certificates conversation command_table faulty_session"
     " listener quirky_lines client_socket delay_line quirky_login authorization quirky_mail transaction session"

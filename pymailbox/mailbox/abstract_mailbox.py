@@ -20,7 +20,7 @@ from pymailbox.account import (
 from pymailbox.display import secret
 from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
-from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
+from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.abstract_connection import AbstractConnection
@@ -109,12 +109,18 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @classmethod
     def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`; see `from_account` for `options`."""
+        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`.
+
+        `pops://` is `security="tls"`, `pop+starttls://` "starttls" and `pop://` "none"; the port is optional, and
+        `;AUTH=name` after the user names a mechanism. A password in the URL counts where `password` is None.
+        Percent-encode `@ : / ? # ; %` in user and password. See `from_account` for `options`. ValueError for what is
+        not a POP URL.
+        """
         return cls.from_account(Account.from_url(url, cast(Any, password)), **options)
 
     @classmethod
     def from_account(cls, account: Account, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from an account; `options` are those of the constructor.
+        """Make a mailbox from an account; `options` are those of the constructor, and win over the account.
 
         With another `security` and no `port`, the account's port moves from one usual port to the other (995 to 110,
         or back); an unusual one stays.
@@ -170,6 +176,21 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             read_only=self._read_only,
             top=self._top,
         )
+
+    def _drop(self) -> None:
+        """End the session at once and say nothing: the server deletes nothing."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.settle()
+            opened.drop()
+
+    def __del__(self) -> None:
+        opened: OpenMailbox[E, C] | None = vars(self).get("_opened")
+        if opened is not None and opened.state.deleted:  # nobody can commit them any more
+            dropped = opened.settle()
+            if dropped:
+                opened.drop()
+                warn_uncommitted(dropped, "garbage-collected")
 
     def _require_open(self) -> OpenMailbox[E, C]:
         opened = self._opened

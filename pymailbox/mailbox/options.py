@@ -39,33 +39,46 @@ class MailboxOptions(TypedDict, total=False):
     <Mailbox 'pops://me@pop.example.com:995', not open>
     """
 
-    #: None: 995 for "tls", else 110.
+    #: The server's port. Default None: 995 with `security="tls"`, else 110.
     port: int | None
-    #: "tls" (from the first byte), "starttls" (required) or "none".
+    #: Default "tls": TLS from the first byte. "starttls": TLS before anything else is said, as a requirement. "none":
+    #: no TLS; then a password goes to this machine only (see `allow_plaintext`).
     security: Security
-    #: A mechanism, `OAuth2(...)` or a mechanism's name; None picks the strongest.
+    #: How to log in. Default None: by the strongest mechanism that the server lists, else by USER and PASS. Or
+    #: `OAuth2(token)`, a mechanism's name such as "SCRAM-SHA-256" or "APOP", or a mechanism object of
+    #: `pymailbox.pop3.sasl` or of your own.
     auth: Auth
-    #: None: TLS 1.2 or newer, verified by the system's authorities.
+    #: The TLS settings. Default None: TLS 1.2 or newer, the certificate verified for `host` by the system's
+    #: authorities. `pymailbox.pop3.tls` makes others: a private authority, a pinned certificate, a client certificate.
     ssl_context: "ssl.SSLContext | None"
-    #: Seconds of silence; None waits for ever.
+    #: Seconds of silence after which the session ends with `Timeout`; for connecting, proxies and the TLS handshake
+    #: together as well. Default 60. It does not run while the program works. None waits for ever.
     timeout: float | None
-    #: None: the defaults of `Limits`.
+    #: Bounds on what the server may send, and on what is kept in memory. Default None: those of `Limits()`.
     limits: Limits | None
-    #: Refuse to delete, and never say QUIT after a message was retrieved.
+    #: Whether to leave the mailbox as it is. Default False. True: deleting is ValueError, and QUIT is not said after a
+    #: message was downloaded, as some servers (Gmail) hide, or delete, what was downloaded once it is.
     read_only: bool
-    #: Let a password be sent without TLS to another machine.
+    #: Whether a password may be sent to another machine without TLS, for everybody on the way to read. Default False:
+    #: such a login is `NotSupported`, and the password is not sent.
     allow_plaintext: bool
-    #: Ask for UTF8 (RFC 6856) where the server lists it.
+    #: Whether to ask for UTF8 (RFC 6856) where the server lists it. Default True; without it such a server may send a
+    #: wrapper in the place of a mail with an internationalised header.
     utf8: bool
-    #: False: never send CAPA.
+    #: Whether to ask the server what it can do. Default True; a server that hangs up on CAPA is asked once, and then
+    #: connected to again. False: CAPA is not sent, and nothing is taken to be listed.
     capa: bool
-    #: False: read headers by RETR, on a server whose TOP is broken.
+    #: Whether headers come by TOP. Default True; where TOP is refused, by RETR. False: by RETR from the start, for a
+    #: server whose TOP is broken. It downloads each message whose headers are read.
     top: bool
-    #: None: where the server lists PIPELINING. False: never.
+    #: Whether to send commands ahead of the replies. Default None: where the server lists PIPELINING, and not again
+    #: after it lost a reply. False: never. True is the same as None.
     pipelining: bool | None
-    #: `socks5://user:password@host:port`, or socks4, or http.
+    #: Where to connect through: `socks5://user:password@host:port`, `socks4://host:port` or `http://host:port`; needs
+    #: the extra `proxy`. Default None: directly. The proxy resolves the host's name.
     proxy: str | None
-    #: The local address and port to connect from.
+    #: The local address and port to connect from; port 0 is any. Default None: the system chooses.
     source_address: tuple[str, int] | None
-    #: A socket that is connected already; for one session.
+    #: A socket that is connected to the server, or to what leads there; for one session: `reopen()` is ValueError.
+    #: Default None: connect to `host` and `port`.
     sock: "socket.socket | None"

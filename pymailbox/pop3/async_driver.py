@@ -8,6 +8,7 @@ session is over, and nothing was committed.
 import asyncio
 import inspect
 import socket
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -103,6 +104,12 @@ class AsyncDriver(AbstractConnection):
         """Close the connection without QUIT: the server commits nothing. May be called again."""
         self.abort()
         await asyncio.sleep(0)  # the event loop closes the socket in its next round
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        transport = self._transport
+        if transport is not None and self.session.protocol.failure is None and not transport.foreign:
+            self.abort()  # the event loop holds the transport, and with it the server's lock
+            _warn(f"unclosed {self!r}", ResourceWarning, source=self)
 
     # --- flows --------------------------------------------------------------------------------------------
 

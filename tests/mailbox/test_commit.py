@@ -65,7 +65,7 @@ def test_a_refused_rset_is_the_end_of_the_session() -> None:
         with pytest.raises(ConnectionLost):
             inbox.keep_alive()
         with pytest.raises(ConnectionLost):
-            inbox.close()
+            inbox.commit()
         server.wait(GENEROUS)
         assert server.messages == tuple(MAILS)
         assert "QUIT" not in server.log
