@@ -33,7 +33,11 @@ if TYPE_CHECKING:
         TLSError,
         Uncommitted,
     )
-    from pymailbox.mailbox import AsyncMailbox, AsyncMessage, Mailbox, MailboxOptions, Message
+    from pymailbox.mailbox.async_mailbox import AsyncMailbox
+    from pymailbox.mailbox.async_message import AsyncMessage
+    from pymailbox.mailbox.mailbox import Mailbox
+    from pymailbox.mailbox.message import Message
+    from pymailbox.mailbox.options import MailboxOptions
     from pymailbox.many import AccountResult, gather_accounts
     from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
@@ -46,8 +50,8 @@ _HOMES = {
     "Account": "account",
     "AccountResult": "many",
     "Address": "content",
-    "AsyncMailbox": "mailbox",
-    "AsyncMessage": "mailbox",
+    "AsyncMailbox": "mailbox.async_mailbox",
+    "AsyncMessage": "mailbox.async_message",
     "Attachment": "content",
     "AuthenticationError": "errors",
     "CommandError": "errors",
@@ -60,11 +64,11 @@ _HOMES = {
     "LimitExceeded": "errors",
     "Limits": "pop3.limits",
     "LoginDelay": "errors",
-    "Mailbox": "mailbox",
+    "Mailbox": "mailbox.mailbox",
     "MailboxError": "errors",
     "MailboxLocked": "errors",
-    "MailboxOptions": "mailbox",
-    "Message": "mailbox",
+    "MailboxOptions": "mailbox.options",
+    "Message": "mailbox.message",
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
     "OAuth2": "account",

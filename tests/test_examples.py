@@ -54,7 +54,7 @@ def test_quickstart_on_dovecot(dovecot: RealServer, fails: str, left: int) -> No
     url = dovecot.tls_url.replace(dovecot.user, user)
     done = run("examples/quickstart.py", url, str(dovecot.ca), PYMAILBOX_PASSWORD=password, DELETE="3", FAIL=fails)
     assert (done.returncode == 0) is (fails == "")
-    assert f"{sum(map(len, dovecot.stored)):,} octets read" in done.stdout
+    assert f"{sum(map(len, dovecot.stored)):,} bytes read" in done.stdout
     assert dovecot.ca is not None
     with Mailbox.from_url(url, password, ssl_context=trusting(dovecot.ca)) as inbox:
         assert len(inbox) == len(dovecot.stored) - left

@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("number", type=_number, metavar="N", help="its number in the listing")
     form = show.add_mutually_exclusive_group()
     form.add_argument("--headers", action="store_true", help="all headers, without downloading the message")
-    form.add_argument("--raw", action="store_true", help="the octets as sent, control characters included")
+    form.add_argument("--raw", action="store_true", help="the bytes as sent, control characters included")
     form.add_argument("--save", metavar="WHERE", help="save the message as a file, or in a directory")
 
     serve = command("serve", _serve, "serve a Maildir, an mbox or a folder of .eml files on loopback")

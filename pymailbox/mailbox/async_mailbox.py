@@ -13,7 +13,7 @@ from typing import ClassVar, Self, TypeVar
 from pymailbox.account import AsyncPassword
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.abstract import AbstractMailbox
+from pymailbox.mailbox.abstract_mailbox import AbstractMailbox
 from pymailbox.mailbox.async_message import AsyncMessage, metered
 from pymailbox.mailbox.fetching import Fetch
 from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted

@@ -12,7 +12,7 @@ from typing import Self
 from pymailbox.account import Password
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.abstract import AbstractMailbox
+from pymailbox.mailbox.abstract_mailbox import AbstractMailbox
 from pymailbox.mailbox.fetching import Fetch
 from pymailbox.mailbox.message import Message, metered
 from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted

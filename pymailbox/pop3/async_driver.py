@@ -8,7 +8,6 @@ session is over, and nothing was committed.
 import asyncio
 import inspect
 import socket
-import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
@@ -18,9 +17,8 @@ from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
-from pymailbox.pop3.abstract import AbstractConnection, FirstSilence
+from pymailbox.pop3.abstract_connection import AbstractConnection, FirstSilence
 from pymailbox.pop3.async_transport import AsyncTransport, connect
-from pymailbox.pop3.checks import tls_port
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
 from pymailbox.pop3.dispatcher import Batch
@@ -70,8 +68,7 @@ class AsyncDriver(AbstractConnection):
         """Whether the port answers TLS, on a connection of its own: what is silent may be slow, and is left alone."""
         from pymailbox.pop3.tls import client_hello, is_tls
 
-        # By the clock of the machine: TLS is answered at once or not at all, whatever moves the session's clock.
-        left = until(min(self._first_silence, 2.0), "no answer to TLS", time.monotonic)
+        left = self._probe_left()
         probe = AsyncTransport(self.host)
         try:
             await probe.start(await self._dial(left), None)
@@ -250,12 +247,9 @@ class AsyncDriver(AbstractConnection):
                     data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
                 except FirstSilence:
                     expects_tls = await self._expects_tls()
-                    greeting = transport.take()  # it may have come meanwhile
-                    if greeting is None:
-                        if expects_tls:
-                            raise tls_port() from None
+                    data = self._greeting_at_last(transport.take(), expects_tls=expects_tls)
+                    if data is None:
                         continue
-                    data = greeting
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 

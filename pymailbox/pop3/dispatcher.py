@@ -20,11 +20,11 @@ from pymailbox.errors import (
     Timeout,
     hide_secrets,
 )
-from pymailbox.pop3.checks import ends_in_lf
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.proof import FIRST_BURST, IN_STEP, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
 from pymailbox.pop3.protocol import Protocol
+from pymailbox.pop3.violations import ends_in_lf
 
 __all__ = ["NO_PIPELINING", "Batch", "Dispatcher"]
 

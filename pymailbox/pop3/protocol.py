@@ -18,7 +18,12 @@ from pymailbox.display import Secrets, printable
 from pymailbox.errors import ConnectionLost, MailboxError, hide_secrets
 from pymailbox.pop3 import wirelog
 from pymailbox.pop3.body_meter import BodyMeter
-from pymailbox.pop3.checks import (
+from pymailbox.pop3.command import Body, Chunk, Command, Reply
+from pymailbox.pop3.framing import CRLF, LF
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.pieces import Pieces
+from pymailbox.pop3.receive_buffer import ReceiveBuffer
+from pymailbox.pop3.violations import (
     bad_status,
     data_before_tls,
     guess_service,
@@ -27,11 +32,6 @@ from pymailbox.pop3.checks import (
     truncated,
     unsolicited,
 )
-from pymailbox.pop3.command import Body, Chunk, Command, Reply
-from pymailbox.pop3.framing import CRLF, LF
-from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.pieces import Pieces
-from pymailbox.pop3.receive_buffer import ReceiveBuffer
 
 __all__ = ["Protocol"]
 
