@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from .words import clean
+
 if TYPE_CHECKING:
     from pathlib import Path
-from pymailbox.display import without_controls
 
 __all__ = ["Attachment", "safe_name"]
 
@@ -84,7 +85,7 @@ def safe_name(filename: str, content_type: str = "") -> str:
     import unicodedata
 
     name = filename.replace("\\", "/").rpartition("/")[2]
-    name = _INVISIBLE.sub("", unicodedata.normalize("NFC", without_controls(name)))
+    name = _INVISIBLE.sub("", unicodedata.normalize("NFC", clean(name)))
     name = _FORBIDDEN.sub("_", name)
     name = " ".join(name.split()).strip(". ").lstrip("-~. ")
     if not name.strip("_"):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pymailbox.account import AsyncPassword, Auth, Security
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.errors import CommandError, CommitError, ConcurrentUse, ConnectionLost, LimitExceeded, MailboxError
 from pymailbox.mailbox.reading import learn_uids
 from pymailbox.mailbox.state import MailboxState
@@ -130,7 +130,7 @@ def _named(state: MailboxState[M]) -> str:
     """Return the messages that are marked, by number and, where it is known, uid; a few of very many."""
     uids = state.uids or (None,) * state.count
     names = [
-        f"message {number}, uid {printable(uid)}" if (uid := uids[number - 1]) else f"message {number}"
+        f"message {number}, uid {safe_text(uid)}" if (uid := uids[number - 1]) else f"message {number}"
         for number in itertools.islice(state.deleted, _NAMED)
     ]
     return "; ".join((*names, "...") if len(names) < len(state.deleted) else names)

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import define, field
 
-from pymailbox.display import Secrets, printable
+from pymailbox.display import Secrets, safe_text
 from pymailbox.errors import ConnectionLost, MailboxError, hide_secrets
 from pymailbox.pop3 import wirelog
 from pymailbox.pop3.body_meter import BodyMeter
@@ -417,7 +417,7 @@ class Protocol:
     def note(self, quirk: str, seen: str) -> None:
         """Remember a quirk of the server and report it once to the log `pymailbox.quirks`."""
         if quirk not in self.quirks:
-            shown = self.quirks[quirk] = printable(self.secrets.redact(seen))
+            shown = self.quirks[quirk] = safe_text(self.secrets.redact(seen))
             import logging
 
             logging.getLogger("pymailbox.quirks").info("the server shows %s: %s", quirk, shown)

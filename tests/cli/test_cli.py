@@ -17,7 +17,7 @@ import pytest
 
 from pymailbox import Mailbox
 from pymailbox.cli import main
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT, case
@@ -221,7 +221,7 @@ def test_a_hostile_refusal(capsys: Captured) -> None:
     with Server(SAMPLES, password=SECRET, faults=[Fault.refuse("STAT", text=EVIL)]) as server:
         assert main(["ls", server.url]) == 1
     err = capsys.readouterr().err
-    assert printable(EVIL) in err
+    assert safe_text(EVIL) in err
     assert err.rstrip("\n").isprintable()
 
 

@@ -22,7 +22,7 @@ from pymailbox.diagnosis import run
 from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.diagnosis.report import Certificate, Encryption
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.pop3 import Capabilities, Connection, scram, tls
 from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.testing import Fault, Quirk, Server
@@ -921,7 +921,7 @@ def test_a_hostile_server_cannot_reach_the_terminal() -> None:
     faults = [Fault.replace("UIDL", None, reply=f"-ERR {evil}\r\n".encode())]
     with Server(MAILS, greeting=evil, capabilities=["USER", f"X{evil} {evil}"], faults=faults) as server:
         report = examined(server)
-    assert report.greeting == printable(evil)
+    assert report.greeting == safe_text(evil)
     assert "\\x1b[2J" in report.probes["UIDL"].detail
 
 
