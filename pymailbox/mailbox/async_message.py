@@ -71,7 +71,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
     async def headers(self) -> "Headers":
-        """All header fields; from the body once that is here (Q56)."""
+        """All header fields; from the body once that is here, as some servers send others by TOP."""
         mailbox = self._mailbox
         headers = mailbox.cached_headers(self)
         return headers if headers is not None else await mailbox.connection.run(mailbox.ask_headers(self))
@@ -145,7 +145,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body; TOP, no RETR (but Q16)."""
+        """Return what a person would read of the first `lines` lines of the body; by TOP, where the server has it."""
         mailbox = self._mailbox
         return await mailbox.connection.run(mailbox.ask_preview(self, lines))
 

@@ -63,7 +63,7 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def headers(self) -> "Headers":
-        """All header fields; from the body once that is here (Q56)."""
+        """All header fields; from the body once that is here, as some servers send others by TOP."""
         mailbox = self._mailbox
         headers = mailbox.cached_headers(self)
         return headers if headers is not None else mailbox.connection.run(mailbox.ask_headers(self))
@@ -89,7 +89,7 @@ class Message(AbstractMessage[Connection], ContentNames):
         return self.content
 
     def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body; TOP, no RETR (but Q16)."""
+        """Return what a person would read of the first `lines` lines of the body; by TOP, where the server has it."""
         mailbox = self._mailbox
         return mailbox.connection.run(mailbox.ask_preview(self, lines))
 

@@ -1,9 +1,11 @@
 """Reading: the flows by which sizes, uids, headers and bodies are had. Pure, shared by both mailboxes.
 
 Headers come by TOP n 0, which leaves no trace on the server, read ahead in a pipeline while messages are asked for
-in a steady order; by RETR only where TOP does not work. Bodies come by RETR, and ahead only for `fetch()`
-(DESIGN.md, decision 11).
+in a steady order; by RETR only where TOP does not work. Bodies come by RETR, and ahead only for
+`fetch()`.
 """
+
+# Decision 11 says when a message is not fetched ahead.
 
 import re
 from collections import deque
@@ -96,7 +98,8 @@ def _for_now(refused: CommandError) -> CommandError:
 
 
 def total(state: MailboxState[M]) -> Flow[int]:
-    """Octets of the whole mailbox: by STAT, or the sum of LIST where STAT gave no number (Q31)."""
+    """Octets of the whole mailbox: by STAT, or the sum of LIST where STAT gave no number."""
+    # Negative, or in words: Q31, Q32.
     if state.octets is None:
         listed = yield from sizes(state)
         state.octets = sum(size or 0 for size in listed)
@@ -284,8 +287,7 @@ class FetchPlan:
     """The plan of `fetch()`: which bodies to ask for, and which messages come without.
 
     `commands()` feeds the pipeline and keeps the order, in which `OpenMailbox` hands out the results. Messages whose
-    body is cached, and those too large for the window or for `Limits.message`, are passed without a command
-    (DESIGN.md, decision 11).
+    body is cached, and those too large for the window or for `Limits.message`, are passed without a command.
     """
 
     state: MailboxState[Any]

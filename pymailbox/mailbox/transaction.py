@@ -1,9 +1,10 @@
 """Transaction: the flows that open, change and end a session. Pure, shared by both mailboxes.
 
 `delete` sends DELE at once, `undelete` is RSET and DELE again for the others, `commit` is QUIT, `roll_back` takes
-back the marks and leaves. Without QUIT a server deletes nothing: that is the safe side, and every doubt ends there
-(DESIGN.md, decisions 1, 2 and 5).
+back the marks and leaves. Without QUIT a server deletes nothing: that is the safe side, and every doubt ends there.
 """
+
+# Decisions 1, 2 and 5.
 
 import itertools
 from collections.abc import Sequence
@@ -52,7 +53,7 @@ def open_session(
 def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:
     """Ask what the server can do now, and what the mailbox holds.
 
-    One after the other: CAPA may take PIPELINING back (Q14), and a server that only lists it must not stall here.
+    One after the other: CAPA may take PIPELINING back, and a server that only lists it must not stall here.
     """
     if session.may_ask_capa:
         try:
@@ -137,10 +138,11 @@ def _named(state: MailboxState[M]) -> str:
 
 
 def commit(state: MailboxState[M]) -> Flow[None]:
-    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer (Q65).
+    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer.
 
     Where QUIT was not even sent nothing happened: `ConnectionLost`.
     """
+    # Without a reply, or without close_notify: Q65.
     command = commands.quit()
     try:
         yield from ask(command)
@@ -170,8 +172,9 @@ def commit(state: MailboxState[M]) -> Flow[None]:
 def roll_back(state: MailboxState[M]) -> Flow[None]:
     """Take back the marks and leave; QUIT is said only where it can change nothing.
 
-    Not after a RETR: some servers hide, or delete, what was retrieved once QUIT is said (Q58, Q63).
+    Not after a RETR: some servers hide, or delete, what was retrieved once QUIT is said.
     """
+    # Q58, Q63
     if state.deleted:
         yield from undelete(state, None)
     if not state.retrieved:

@@ -4,9 +4,11 @@ Four verbs: `send(command)` queues, `data_to_send()` gives the octets that the w
 and `receive_eof()` take what arrived, `next_event()` gives a `Reply`, a `Chunk`, or None when more is needed.
 
 It owns the first-in-first-out queue of replies owed, the window, the limits, and the failed state: once anything the
-server sent cannot be trusted, every later use raises `ConnectionLost` (DESIGN.md, decision 5). It has a `ReceiveBuffer`
-for what arrives. It never calls a sink and never waits.
+server sent cannot be trusted, every later use raises `ConnectionLost`. It has a `ReceiveBuffer` for what
+arrives. It never calls a sink and never waits.
 """
+
+# Decision 5.
 
 from collections import deque
 from itertools import islice
