@@ -18,11 +18,11 @@ def main(url: str, authority: str | None = None) -> None:
     """Print what is in the mailbox; then delete the first DELETE messages."""
     options: MailboxOptions = {"ssl_context": tls.private_ca(authority)} if authority else {}
     with Mailbox.from_url(url, lambda: os.environ.get("PYMAILBOX_PASSWORD") or getpass.getpass(), **options) as inbox:
-        print(f"{len(inbox)} messages, {inbox.size:,} octets")
+        print(f"{len(inbox)} messages, {inbox.size:,} bytes")
         for message in inbox:
             print(message.number, message.date, message.from_, message.subject)
-        octets = sum(len(message.raw) for message in inbox.fetch())
-        print(f"{octets:,} octets read")
+        total = sum(len(message.raw) for message in inbox.fetch())
+        print(f"{total:,} bytes read")
         inbox.delete(inbox[: int(os.environ.get("DELETE", "0"))])
         if os.environ.get("FAIL"):
             raise RuntimeError("something went wrong: nothing is deleted")

@@ -31,21 +31,27 @@ if TYPE_CHECKING:
         TemporaryFailure,
         Timeout,
         TLSError,
+        Uncommitted,
     )
-    from pymailbox.mailbox import AsyncMailbox, AsyncMessage, Mailbox, MailboxOptions, Message
+    from pymailbox.mailbox.async_mailbox import AsyncMailbox
+    from pymailbox.mailbox.async_message import AsyncMessage
+    from pymailbox.mailbox.mailbox import Mailbox
+    from pymailbox.mailbox.message import Message
+    from pymailbox.mailbox.options import MailboxOptions
     from pymailbox.many import AccountResult, gather_accounts
     from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
+    from pymailbox.progress import Progress
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Where each public name lives.
 _HOMES = {
     "Account": "account",
     "AccountResult": "many",
     "Address": "content",
-    "AsyncMailbox": "mailbox",
-    "AsyncMessage": "mailbox",
+    "AsyncMailbox": "mailbox.async_mailbox",
+    "AsyncMessage": "mailbox.async_message",
     "Attachment": "content",
     "AuthenticationError": "errors",
     "CommandError": "errors",
@@ -58,11 +64,11 @@ _HOMES = {
     "LimitExceeded": "errors",
     "Limits": "pop3.limits",
     "LoginDelay": "errors",
-    "Mailbox": "mailbox",
+    "Mailbox": "mailbox.mailbox",
     "MailboxError": "errors",
     "MailboxLocked": "errors",
-    "MailboxOptions": "mailbox",
-    "Message": "mailbox",
+    "MailboxOptions": "mailbox.options",
+    "Message": "mailbox.message",
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
     "OAuth2": "account",
@@ -72,10 +78,12 @@ _HOMES = {
     "PasswordKeyring": "passwords",
     "PasswordNetrc": "passwords",
     "PermanentFailure": "errors",
+    "Progress": "progress",
     "ProtocolError": "errors",
     "TLSError": "errors",
     "TemporaryFailure": "errors",
     "Timeout": "errors",
+    "Uncommitted": "errors",
     "diagnose": "diagnosis",
     "gather_accounts": "many",
 }
@@ -112,10 +120,12 @@ __all__ = [
     "PasswordKeyring",
     "PasswordNetrc",
     "PermanentFailure",
+    "Progress",
     "ProtocolError",
     "TLSError",
     "TemporaryFailure",
     "Timeout",
+    "Uncommitted",
     "diagnose",
     "gather_accounts",
 ]

@@ -21,7 +21,7 @@ The tree, with the kin from the standard library that each also inherits::
 
 The first five end the session, but for a message that LIST says is larger than a limit. Besides these only `ValueError`
 and `TypeError` (misuse), `IndexError` and `KeyError` (sequence access), and whatever the caller's own file, sink or
-callable raised leave the API.
+callable raised leave the API. `Uncommitted` is a warning.
 
 Texts from the server are shown with control characters escaped; no error ever carries a password or a mail.
 """
@@ -48,6 +48,7 @@ __all__ = [
     "TLSError",
     "TemporaryFailure",
     "Timeout",
+    "Uncommitted",
 ]
 
 
@@ -230,3 +231,10 @@ class CommitError(MailboxError):
         self.unconfirmed = tuple(unconfirmed)
         #: Their numbers in the session that ended.
         self.unconfirmed_numbers = tuple(unconfirmed_numbers)
+
+
+class Uncommitted(UserWarning):
+    """A mailbox was closed, or lost, with deletions pending: nothing was deleted.
+
+    Leave its `with` block, or call `commit()`, to delete; call `rollback()` to say that nothing is to be deleted.
+    """

@@ -7,8 +7,8 @@ from typing import Generic, TypeVar, Unpack
 from attrs import field, frozen
 
 from pymailbox.account import Account
-from pymailbox.mailbox.abstract import MailboxOptions
 from pymailbox.mailbox.async_mailbox import AsyncMailbox
+from pymailbox.mailbox.options import MailboxOptions
 
 __all__ = ["AccountResult", "gather_accounts"]
 

@@ -5,7 +5,7 @@ A reference is given in the place of a password, or of an OAuth2 token. What it 
 is ValueError, which says what to do.
 
 Of what a command prints and of what is in a file, the first line is the secret: without its line end (LF or CRLF) and
-without a byte order mark, but with all its blanks. What is not UTF-8 is sent byte for byte, as a password of bytes is.
+without a byte order mark, but with all its spaces. What is not UTF-8 is sent byte for byte, as a password of bytes is.
 """
 
 import os

@@ -3,8 +3,10 @@
 import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 import pymailbox
+from pymailbox import Mailbox, MailboxOptions
 from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.testing import Quirk, Server
 from pymailbox.testing.samples import SAMPLES
@@ -45,7 +48,10 @@ def test_examples_of_a_page_run(name: str, server: Server, tmp_path: Path) -> No
         assert test.examples, "the page has no examples"
         runner = doctest.DocTestRunner(optionflags=FLAGS)
         output: list[str] = []
-        runner.run(test, out=output.append)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda message, category, *_: print(f"{category.__name__}: {message}")
+            runner.run(test, out=output.append)
         assert runner.failures == 0, "".join(output)
 
 
@@ -104,6 +110,58 @@ def test_the_readme_opens_with_the_design() -> None:
     assert block[0] in (ROOT / "docs" / "index.md").read_text()
     assert "python -m pip install '.[cli]' && python -m pymailbox demo" in readme
     assert "python -m pip install '.[test]' && python -m pytest" in readme
+
+
+@pytest.mark.parametrize("library", ["rich", "tqdm"])
+def test_the_progress_bars_of_the_guide_run(library: str) -> None:
+    """Each adapter has 15 lines at most, shows all bytes at the end, and downloads each message."""
+    pytest.importorskip(library, reason=f"{library} is not installed; pip install 'pymailbox[test]'")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guide.md").read_text(), re.S)
+    (block,) = [block for block in blocks if re.search(rf"^(import|from) {library}", block, re.M)]
+    assert len([line for line in block.splitlines() if line]) <= 15
+    names: dict[str, Any] = {}
+    exec(block, names)
+    with Server(SAMPLES) as server, Mailbox.from_url(server.url, "secret") as inbox:
+        shown: list[tuple[Any, Any]] = []
+        if library == "tqdm":
+
+            class Bar(names["tqdm"]):  # type: ignore[misc] # of that library
+                def close(self) -> None:
+                    shown.append((self.n, self.total))
+                    super().close()
+
+            names["tqdm"] = Bar
+        else:
+            update = names["rich"].progress.Progress.update
+
+            def record(bar: Any, task: Any, **changes: Any) -> None:
+                shown.append((changes["completed"], changes["total"]))
+                update(bar, task, **changes)
+
+            names["rich"].progress.Progress.update = record
+        try:
+            names["download"](inbox)
+        finally:
+            if library == "rich":
+                names["rich"].progress.Progress.update = update
+        assert shown[-1] == (inbox.size, inbox.size)
+    assert len([line for line in server.log if line.startswith("RETR")]) == len(SAMPLES)
+
+
+def test_the_reference_describes_every_option_with_its_default() -> None:
+    """The comment of each option in `MailboxOptions`, which the reference shows, says the default of the constructor."""
+    source = inspect.getsource(MailboxOptions)
+    described = {
+        name: re.sub(r"\s*#: ?", " ", comment)
+        for comment, name in re.findall(r"((?:    #:[^\n]*\n)+)    (\w+):", source)
+    }
+    parameters = inspect.signature(Mailbox).parameters
+    for name, parameter in parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            assert f"`{name}`" in (Mailbox.__doc__ or ""), name
+            continue
+        default = f"{parameter.default:g}" if isinstance(parameter.default, float) else str(parameter.default)
+        assert re.search(rf'Default "?{re.escape(default)}\b', described[name]), name
 
 
 # --- the numbered lists -----------------------------------------------------------------------------------------

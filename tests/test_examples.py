@@ -1,12 +1,16 @@
 """The examples do what they say, on a real server too."""
 
+import ast
+import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from pymailbox import Mailbox
+from pymailbox import Mailbox, Message
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT
@@ -31,7 +35,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_example_is_tested() -> None:
     """A new example needs a test here."""
-    assert {path.name for path in (ROOT / "examples").glob("*.py")} == {"quickstart.py"}
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} == {"every_name.py", "quickstart.py"}
 
 
 def test_quickstart_on_the_embedded_server() -> None:
@@ -50,8 +54,60 @@ def test_quickstart_on_dovecot(dovecot: RealServer, fails: str, left: int) -> No
     url = dovecot.tls_url.replace(dovecot.user, user)
     done = run("examples/quickstart.py", url, str(dovecot.ca), PYMAILBOX_PASSWORD=password, DELETE="3", FAIL=fails)
     assert (done.returncode == 0) is (fails == "")
-    assert f"{sum(map(len, dovecot.stored)):,} octets read" in done.stdout
+    assert f"{sum(map(len, dovecot.stored)):,} bytes read" in done.stdout
     assert dovecot.ca is not None
     with Mailbox.from_url(url, password, ssl_context=trusting(dovecot.ca)) as inbox:
         assert len(inbox) == len(dovecot.stored) - left
         assert tuple(message.raw for message in inbox.fetch()) == dovecot.stored[left:]
+
+
+def used(source: str) -> set[str]:
+    """Return the attributes and arguments that a program names."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, ast.keyword) and node.arg:
+            names.add(node.arg)
+        elif isinstance(node, ast.alias | ast.Name):
+            names.add(node.name if isinstance(node, ast.alias) else node.id)
+    return names
+
+
+def test_every_name_is_used() -> None:
+    """Whatever a mailbox or a message has stands on that page, and their reading names with them."""
+    names = used((ROOT / "examples" / "every_name.py").read_text("utf-8"))
+    for kind in (Mailbox, Message):
+        assert {name for name in dir(kind) if not name.startswith("_")} - names - {"close"} == set(), kind
+    for function in (Message.save, Message.write_to, Mailbox.fetch):
+        keywords = inspect.signature(function).parameters.values()
+        assert {each.name for each in keywords if each.kind is each.KEYWORD_ONLY} <= names, function
+
+
+def check_every_name(done: subprocess.CompletedProcess[str], directory: Path, stored: Sequence[bytes]) -> None:
+    """Five mails were saved as they are, in files of their own, the last one once more."""
+    assert done.returncode == 0, done.stderr
+    assert "as it should be" in done.stdout
+    assert f"{len(stored[-1])} of {len(stored[-1])} bytes, 1 of 1 messages" in done.stdout
+    copies = {path.name: path.read_bytes() for path in directory.iterdir()}
+    assert copies.pop("last.eml") == stored[-1]
+    assert sorted(copies.values()) == sorted(stored[-5:])
+
+
+def test_every_name_on_the_embedded_server(tmp_path: Path) -> None:
+    """It runs, saves five messages and deletes one."""
+    with Server(SAMPLES, user="robin", password="secret", lock_wait=GENEROUS) as server:
+        done = run("examples/every_name.py", server.url, str(tmp_path), PYMAILBOX_PASSWORD="secret")
+        check_every_name(done, tmp_path, SAMPLES)
+        assert server.messages == tuple(SAMPLES[1:])
+
+
+def test_every_name_on_dovecot(dovecot: RealServer, tmp_path: Path) -> None:
+    """The same over TLS, with a private authority."""
+    user, password = dovecot.fresh_user()
+    url = dovecot.tls_url.replace(dovecot.user, user)
+    done = run("examples/every_name.py", url, str(tmp_path), str(dovecot.ca), PYMAILBOX_PASSWORD=password)
+    check_every_name(done, tmp_path, dovecot.stored)
+    assert dovecot.ca is not None
+    with Mailbox.from_url(url, password, ssl_context=trusting(dovecot.ca)) as inbox:
+        assert tuple(message.raw for message in inbox.fetch()) == dovecot.stored[1:]

@@ -26,9 +26,9 @@ from pymailbox import (
     diagnose,
 )
 from pymailbox.testing import Server
-from tests.conversations import case
+from tests import case
 from tests.test_account import HIDDEN, exposed
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, eventually_async
 
 SECRET = "correct horse battery staple"
 
@@ -209,8 +209,7 @@ def test_a_slow_reference_blocks_no_event_loop(tmp_path: Path) -> None:
 
     async def main(account: Account) -> int:
         async def release() -> None:
-            while not any(line.startswith("CAPA") for line in server.log):
-                await asyncio.sleep(0.01)
+            await eventually_async(lambda: any(line.startswith("CAPA") for line in server.log))
             marker.touch()
 
         task = asyncio.create_task(release())

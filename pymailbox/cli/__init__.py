@@ -111,8 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("number", type=_number, metavar="N", help="its number in the listing")
     form = show.add_mutually_exclusive_group()
     form.add_argument("--headers", action="store_true", help="all headers, without downloading the message")
-    form.add_argument("--raw", action="store_true", help="the octets as sent, control characters included")
-    form.add_argument("--save", type=Path, metavar="FILE", help="write the octets to a file")
+    form.add_argument("--raw", action="store_true", help="the bytes as sent, control characters included")
+    form.add_argument("--save", metavar="WHERE", help="save the message as a file, or in a directory")
 
     serve = command("serve", _serve, "serve a Maildir, an mbox or a folder of .eml files on loopback")
     serve.add_argument("path", type=Path, metavar="PATH")
@@ -305,7 +305,8 @@ def _show(options: argparse.Namespace) -> int:
             message.write_to(sys.stdout.buffer)
             sys.stdout.buffer.flush()
         elif options.save is not None:
-            print(f"{octets(_saved(message, options.save))} written to {safe_text(str(options.save), limit=None)}")
+            path = _saved(message, options.save)
+            print(f"{octets(path.stat().st_size)} written to {safe_text(str(path), limit=None)}")
         elif options.headers:
             for name, value in message.headers.items():
                 print(f"{safe_text(name, limit=None)}: {safe_text(value, limit=None)}")
@@ -314,13 +315,15 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _saved(message: "Message", path: Path) -> int:
+def _saved(message: "Message", where: str) -> Path:
     try:
-        return message.save(path)
+        return message.save(where)
     except MailboxError:
         raise
-    except OSError as error:  # it names the temporary file that is written first
-        raise ValueError(f"{path}: {error.strerror}") from error
+    except FileExistsError as error:
+        raise ValueError(f"{where} exists with other content; remove it, or name another file") from error
+    except OSError as error:
+        raise ValueError(f"{where}: {error.strerror}") from error
 
 
 def _print_message(message: "Message") -> None:

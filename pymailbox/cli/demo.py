@@ -59,38 +59,33 @@ def demonstrate() -> None:
     with Server(SAMPLES, user="robin", password=password) as server:
         print(f"A POP3 server with {len(SAMPLES)} sample mails is running at {server.url}\n")
 
-        _code("with Mailbox.from_url(url, password) as inbox:")
+        print("inbox = Mailbox.from_url(url, password).open()\nlen(inbox), inbox.size")
         with Mailbox.from_url(server.url, password) as inbox:
-            _code("    len(inbox), inbox.size")
-            print(f"    {len(inbox)} messages, {inbox.size:,} octets\n")
+            print(f"    {len(inbox)} messages, {inbox.size:,} bytes\n")
 
-            _code("    for message in inbox: ...            # headers by TOP, read ahead in a pipeline")
+            print("for message in inbox:  # headers by TOP, read ahead in a pipeline")
+            print("    print(message.number, message.size, message.date, message.from_, message.subject)")
             list_mailbox(inbox)
 
             message = inbox[2]
-            _code("\n    message = inbox[2]                    # the body by RETR, when it is asked for")
+            print("\nmessage = inbox[2]\nprint(message.body)  # by RETR, when it is asked for")
             print(f"    {message.subject!r} from {message.from_}")
             print("    " + safe_text(message.body, multiline=True, limit=None).strip().replace("\n", "\n    "))
             for attachment in message.attachments:
                 print(f"    attached: {attachment.filename} ({attachment.content_type}, {octets(attachment.size)})")
 
-            _code("\n    inbox.delete(inbox[:3])               # DELE, pipelined")
+            print("\ninbox.delete(inbox[:3])  # DELE, pipelined")
             inbox.delete(inbox[:3])
             print(f"    marked: {_numbers(inbox)}")
-            _code("    inbox[2].undelete()                   # RSET, and DELE again for the others")
+            print("inbox[2].undelete()  # RSET, and DELE again for the others")
             inbox[2].undelete()
             print(f"    marked: {_numbers(inbox)}")
-            _code("# leaving the block says QUIT: the deletions are committed")
+            print("inbox.commit()  # QUIT: the deletions happen")
 
-        _code("\nwith Mailbox.from_url(url, password) as inbox:   # a new session")
+        print("\ninbox = Mailbox.from_url(url, password).open()  # a new session")
         with Mailbox.from_url(server.url, password) as inbox:
             list_mailbox(inbox)
             print(f"\n{len(inbox)} messages are left: numbers 1 and 2 are gone, and the rest moved up.")
-
-
-def _code(line: str) -> None:
-    for part in line.split("\n"):
-        print(f">>> {part}" if part else "")
 
 
 def _numbers(inbox: Mailbox) -> str:

@@ -49,7 +49,7 @@ class Content(ContentNames):
         return Content.from_bytes, (self.raw,)
 
     def __repr__(self) -> str:
-        return f"<Content: {len(self.raw)} octets, subject {self.subject[:60]!a}>"
+        return f"<Content: {len(self.raw)} bytes, subject {self.subject[:60]!a}>"
 
     @property
     def headers(self) -> Headers:

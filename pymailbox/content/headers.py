@@ -77,6 +77,13 @@ def find_end(raw: bytes, start: int) -> tuple[int, int]:
     return end, body
 
 
+#: What servers and mail programs write into a mail that stays where it is.
+_CHANGING = frozenset(
+    b"status x-status x-uid x-uidl x-keywords x-imap x-imapbase x-mozilla-status x-mozilla-status2 x-mozilla-keys"
+    b" content-length lines x-evolution".split()
+)
+
+
 @lru_cache(maxsize=256)
 def _finder(name: str) -> re.Pattern[bytes]:
     return re.compile(rb"\n" + re.escape(name.encode("utf-8", "surrogateescape")) + _REST, re.IGNORECASE)
@@ -158,6 +165,11 @@ class Headers(HeaderNames):
         """Give every field as name and decoded value, in the order of the mail."""
         hints = cache(self.charsets)
         return tuple([(name.decode("ascii"), decode_text(value, hints)) for name, value in _FIELD.findall(self._block)])
+
+    def lasting_fields(self) -> bytes:
+        """Give the fields without blanks and without those that servers change: an identity where there is no uid."""
+        fields = [(name.lower(), value) for name, value in _FIELD.findall(self._block)]
+        return b"\n".join([name + b":" + b"".join(value.split()) for name, value in fields if name not in _CHANGING])
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and _finder(name).search(self._block) is not None

@@ -59,7 +59,7 @@ class Part:
 
 
 def parse(raw: bytes, defects: list[str]) -> Part:
-    """Find the parts of a mail; what is odd is added to `defects`."""
+    """Find the parts of a mail; what is malformed is added to `defects`."""
     start = find_start(raw)
     if start:
         defects.append("junk before the header")

@@ -10,8 +10,8 @@ from attrs import evolve
 from pymailbox.account import Account, Password
 from pymailbox.diagnosis.report import Diagnosis
 from pymailbox.diagnosis.run import DiagnosisRun
-from pymailbox.mailbox.abstract import MailboxOptions
 from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.mailbox.options import MailboxOptions
 
 __all__ = ["Diagnosis", "diagnose"]
 

@@ -22,32 +22,27 @@ _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h
 
 #: Returns a fresh connection, not connected yet, with that context.
 Dial = Callable[[ssl.SSLContext], Connection]
+#: Takes a connection to where its TLS is on.
+Reach = Callable[[Connection], None]
 
 
-def examine(channel: Any, dial: Dial, reach: Callable[[Connection], None]) -> Encryption:
-    """Return the facts of the channel on which the login is done."""
-    return _facts(channel, dial, reach, trusted=True)
-
-
-def look(dial: Dial, reach: Callable[[Connection], None]) -> Encryption | None:
-    """Return what can be seen of a server that did not convince; None where there is no handshake at all.
-
-    `reach` takes a connection to where its TLS is on.
-    """
+def look(dial: Dial, reach: Reach) -> Encryption | None:
+    """Return what can be seen of a server that did not convince; None where there is no handshake at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     connection = dial(context)
     try:
         reach(connection)
-        return _facts(connection.session.tls, dial, reach, trusted=False)
+        return examine(connection.session.tls, dial, reach, trusted=False)
     except MailboxError:
         return None
     finally:
         connection.close()
 
 
-def _facts(channel: Any, dial: Dial, reach: Callable[[Connection], None], *, trusted: bool) -> Encryption:
+def examine(channel: Any, dial: Dial, reach: Reach, *, trusted: bool) -> Encryption:
+    """Return the facts of a TLS channel; `trusted` where the login is done on it."""
     octets = channel.getpeercert(binary_form=True)
     cipher = channel.cipher()
     told = channel.getpeercert() or (_ask_again(octets, dial, reach) if octets else {})
@@ -59,7 +54,7 @@ def _facts(channel: Any, dial: Dial, reach: Callable[[Connection], None], *, tru
     )
 
 
-def _ask_again(octets: bytes, dial: Dial, reach: Callable[[Connection], None]) -> dict[str, Any]:
+def _ask_again(octets: bytes, dial: Dial, reach: Reach) -> dict[str, Any]:
     """Return what a certificate says, from a handshake that trusts it and no other; empty where there is none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from pymailbox.diagnosis.report import Diagnosis, Probe, Stage, Step
+from pymailbox.diagnosis.report import Diagnosis, Probe, Step
 from pymailbox.display import safe_text
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.session import Session
@@ -49,10 +49,6 @@ class Findings:
         """Set facts of the report."""
         self.report = evolve(self.report, **facts)
 
-    def stage(self, stage: Stage) -> None:
-        """Note how far it came."""
-        self.set(reached=stage)
-
     def probe(self, name: str, works: bool | None, detail: str) -> None:
         """Note whether something works; whether it is listed is known already.
 
@@ -67,7 +63,7 @@ class Findings:
         return name in told if told else None
 
     def quirk(self, name: str, numbers: Collection[int]) -> None:
-        """Note a quirk that these messages showed: one odd message is not the server."""
+        """Note a quirk that these messages showed: one damaged message is not the server."""
         if len(numbers) > 1:
             self.quirks.add(name)
 

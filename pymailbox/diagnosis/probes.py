@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from pymailbox.diagnosis.findings import Findings
 from pymailbox.diagnosis.report import SizeCheck
@@ -18,21 +18,10 @@ from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Stat
 from pymailbox.pop3.connection import Connection
 
-__all__ = [
-    "capa",
-    "compare",
-    "headed",
-    "listing",
-    "pipelining",
-    "refusal",
-    "round_trip",
-    "sample",
-    "stable",
-    "stat",
-    "top",
-    "uidl",
-    "whole",
-]
+__all__ = ["capa", "compare", "headed", "listing", "pipelining", "refusal", "round_trip", "sample", "stable", "uidl"]
+__all__ += ["whole"]
+
+T = TypeVar("T")
 
 _MARGIN = 1000  # lines that a listing may have beyond STAT's count, as mail may arrive in between
 _SMALL = 32 * 1024  # octets; larger messages are not read
@@ -61,13 +50,6 @@ def capa(connection: Connection, findings: Findings) -> None:
         findings.probe("CAPA", True, "after login too")
 
 
-def stat(connection: Connection, findings: Findings) -> None:
-    """Ask how much there is; only then can the account be opened."""
-    held = connection.stat()
-    findings.set(count=held.count, size=held.size, opened=True)
-    findings.stage("mailbox")
-
-
 def round_trip(connection: Connection, findings: Findings) -> None:
     """Measure a round trip: the median of five NOOPs."""
     seconds = []
@@ -81,65 +63,70 @@ def round_trip(connection: Connection, findings: Findings) -> None:
 
 def listing(connection: Connection, findings: Findings) -> None:
     """Compare LIST with STAT."""
-    count, size = findings.report.count or 0, findings.report.size
-    if not count:
-        findings.probe("LIST", None, "the mailbox is empty")
+    listed = _listed(connection, findings, "LIST", commands.list(entries=_most(findings)), "NO_LIST")
+    if listed is None:
         return
-    try:
-        listed = findings.sizes = connection.execute(commands.list(entries=count + _MARGIN))
-    except CommandError as refused:
-        findings.quirks.add("NO_LIST")
-        findings.probe("LIST", False, refusal(refused, findings))
-        return
+    findings.sizes = listed
     known = [octets for octets in listed.values() if octets is not None]
-    said = [_counted(len(listed), count, findings)]
-    if len(known) == len(listed) and size is not None:
-        total = sum(known)
-        said.append("and as many bytes as STAT" if total == size else f"{total:,} bytes where STAT has {size:,}")
-    elif len(known) < len(listed):
+    size, total, said = findings.report.size, sum(known), [_counted(len(listed), findings)]
+    if len(known) < len(listed):
         said.append(f"{len(listed) - len(known):,} of them without a size")
+    elif size is not None:
+        said.append("and as many bytes as STAT" if total == size else f"{total:,} bytes where STAT has {size:,}")
     findings.probe("LIST", True, ", ".join(said))
 
 
-def _counted(lines: int, count: int, findings: Findings) -> str:
-    if lines == count:
+def _listed(
+    connection: Connection, findings: Findings, name: str, command: Command[dict[int, T]], quirk: str | None
+) -> dict[int, T] | None:
+    """Ask LIST or UIDL; None where there is nothing to list, or where it is refused, which is that quirk."""
+    if not findings.report.count:
+        findings.probe(name, None, "the mailbox is empty")
+        return None
+    try:
+        return connection.execute(command)
+    except CommandError as refused:
+        findings.quirks.update({quirk} if quirk else ())
+        findings.probe(name, False, refusal(refused, findings))
+        return None
+
+
+def _most(findings: Findings) -> int:
+    return (findings.report.count or 0) + _MARGIN
+
+
+def _counted(lines: int, findings: Findings) -> str:
+    if lines == findings.report.count:
         return "as many messages as STAT"
     findings.quirks.add("COUNTS_DIFFER")
-    return f"{lines:,} lines where STAT counts {count:,}"
+    return f"{lines:,} lines where STAT counts {findings.report.count:,}"
 
 
 def uidl(connection: Connection, findings: Findings) -> None:
     """Ask for the uids: are they there, unique, and as RFC 1939 §7 wants them?"""
-    count, listed = findings.report.count or 0, findings.listed("UIDL")
-    if not count:
-        findings.probe("UIDL", None, "the mailbox is empty")
-        return
-    try:
-        findings.uids_of = connection.session
-        uids = findings.uids = connection.execute(commands.uidl(entries=count + _MARGIN))
-    except CommandError as refused:
-        findings.quirks.update({"UIDL_REFUSED"} if listed else ())
-        findings.probe("UIDL", False, refusal(refused, findings))
+    listed = findings.listed("UIDL")
+    findings.uids_of = connection.session
+    command, quirk = commands.uidl(entries=_most(findings)), "UIDL_REFUSED" if listed else None
+    uids = findings.uids = _listed(connection, findings, "UIDL", command, quirk)
+    if uids is None:
         return
     named = [uid for uid in uids.values() if uid is not None]
-    several = len(named) - len(set(named))
     longest = max((len(uid.encode("utf-8", "surrogateescape")) for uid in named), default=0)
-    odd = sum(1 for uid in named if len(uid) > 70 or not uid.isascii() or " " in uid or not uid.isprintable())
-    said = [_counted(len(uids), count, findings)]
-    if len(named) < len(uids):
-        said.append(f"{len(uids) - len(named):,} are blank")
-    if several:
+    said = []
+    if blank := len(uids) - len(named):
+        said.append(f"{blank:,} are blank")
+    if repeated := len(named) - len(set(named)):
         findings.quirks.add("DUPLICATE_UIDS")
-        said.append(f"{several:,} are not unique")
-    if odd:
-        findings.quirks.add("ODD_UIDS")
-        said.append(f"{odd:,} are longer than 70 characters or have others than visible ASCII")
-    if not (several or odd or len(named) < len(uids)):
+        said.append(f"{repeated:,} are not unique")
+    if invalid := sum(len(uid) > 70 or not uid.isascii() or " " in uid or not uid.isprintable() for uid in named):
+        findings.quirks.add("INVALID_UIDS")
+        said.append(f"{invalid:,} are longer than 70 characters or have others than visible ASCII")
+    if not said:
         said.append(f"all different, {longest} characters at most")
     if listed is False:
         findings.quirks.add("UIDL_UNLISTED")
         said.append("though it is not listed")
-    findings.probe("UIDL", True, ", ".join(said))
+    findings.probe("UIDL", True, ", ".join((_counted(len(uids), findings), *said)))
 
 
 def stable(connection: Connection, findings: Findings) -> None:
@@ -195,11 +182,6 @@ def sample(findings: Findings) -> tuple[int, ...]:
 def headed(findings: Findings) -> tuple[int, ...]:
     """Return the numbers of the messages to try TOP with: those of the sample, or the first ones."""
     return sample(findings) or tuple(range(1, min(findings.report.count or 0, _SAMPLES) + 1))
-
-
-def top(connection: Connection, number: int) -> bytes:
-    """Ask TOP for the headers of a message."""
-    return connection.top(number, 0)
 
 
 def whole(connection: Connection, number: int) -> bytes:

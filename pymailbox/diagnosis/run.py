@@ -9,6 +9,7 @@ Nothing here sends DELE, and RETR only where EXPIRE 0 is not listed. No password
 send it, and after a login that failed nothing is tried again.
 """
 
+import functools
 import re
 import socket
 import ssl
@@ -26,7 +27,7 @@ from pymailbox.diagnosis.quirks import explained
 from pymailbox.diagnosis.report import Diagnosis
 from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConnectionLost, MailboxError, MailboxLocked, NotSupported, Timeout, TLSError
-from pymailbox.mailbox.abstract import plan_of
+from pymailbox.mailbox.abstract_mailbox import plan_of
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.pop3 import flows
 from pymailbox.pop3.capabilities import Capabilities
@@ -120,13 +121,12 @@ class DiagnosisRun:
         try:
             findings.step = "connection"
             connection.connect()
-            findings.stage("connection")
+            findings.set(reached="connection")
             if security == "tls":
                 self._see_tls(connection)
             findings.step = "greeting"
             connection.run(flows.greet(session, "none"))
-            findings.set(greeting=findings.clean(session.greeting))
-            findings.stage("greeting")
+            findings.set(greeting=findings.clean(session.greeting), reached="greeting")
             if security != "tls":
                 findings.set(capabilities_before_tls=self._capabilities(connection))
             if security == "starttls":
@@ -150,7 +150,7 @@ class DiagnosisRun:
         findings = self._findings
         if findings.step == "connection":
             if connection.opened:
-                findings.stage("connection")
+                findings.set(reached="connection")
                 findings.step = "TLS"
             elif isinstance(error.__cause__, socket.gaierror | UnicodeError):
                 findings.step = "host name"
@@ -186,13 +186,17 @@ class DiagnosisRun:
             self._capa_suspected = None
 
     def _see_tls(self, connection: Connection) -> None:
-        seen = certificate.examine(connection.session.tls, self._with_context, self._to_tls)
+        seen = certificate.examine(connection.session.tls, self._with_context, self._to_tls, trusted=True)
         self._findings.set(encryption=seen)
         if self._findings.report.reached == "connection":
-            self._findings.stage("TLS")
+            self._findings.set(reached="TLS")
+
+    def _looking(self, **changes: Any) -> Connection:
+        """Return a connection that finds out why something failed; nobody logs in."""
+        return self._connection(timeout=_least(self._settings.timeout, _LOOK_SECONDS), capa=False, **changes)
 
     def _with_context(self, context: ssl.SSLContext) -> Connection:
-        return self._connection(ssl_context=context, timeout=_least(self._settings.timeout, _LOOK_SECONDS), capa=False)
+        return self._looking(ssl_context=context)
 
     def _to_tls(self, connection: Connection) -> None:
         connection.connect()
@@ -207,19 +211,14 @@ class DiagnosisRun:
             if security == "tls" and findings.report.encryption is None:
                 self._try_without_tls()
         elif findings.step == "greeting" and security != "tls" and not isinstance(error, CommandError):
-            seconds = _least(self._settings.timeout, _LOOK_SECONDS)
-            found = certificate.look(
-                lambda context: self._connection(security="tls", ssl_context=context, timeout=seconds, capa=False),
-                Connection.connect,
-            )
-            findings.set(encryption=found)
+            dial = functools.partial(self._looking, security="tls")
+            findings.set(encryption=certificate.look(lambda context: dial(ssl_context=context), Connection.connect))
 
     def _try_without_tls(self) -> None:
         """See whether the port speaks POP3 without TLS; where it does not, the first error says it all."""
         findings = self._findings
-        seconds = _least(self._settings.timeout, _LOOK_SECONDS)
         try:
-            plain = self._connection(security="none", timeout=seconds, capa=False)
+            plain = self._looking(security="none")
         except ValueError as refused:
             findings.problem(f"the port was not tried without TLS: {refused}")
             return
@@ -249,17 +248,17 @@ class DiagnosisRun:
         findings.step = "login"
         try:
             self._log_in(connection, seen)
+            failure = None
         except (MailboxError, ValueError) as error:
             connection.close()
-            if isinstance(error, CommandError):
-                self._capa_is_to_blame()
-            findings.set(mechanism=_mechanism(seen))
             findings.fail(error)
-            return False
-        self._capa_is_to_blame()
+            failure = error
         findings.set(mechanism=_mechanism(seen))
-        findings.stage("login")
-        return True
+        if failure is None or isinstance(failure, CommandError):
+            self._capa_is_to_blame()
+        if failure is None:
+            findings.set(reached="login")
+        return failure is None
 
     def _log_in(self, connection: Connection, seen: list[str]) -> None:
         from pymailbox.pop3 import login
@@ -314,19 +313,23 @@ class DiagnosisRun:
             current = self._probe(name, probe, current)
         if current is None or findings.report.capabilities().login_delay:
             return current
-        self._leave(current)
-        if not findings.report.count:
-            return None
-        return self._again()
+        try:
+            current.quit()  # commits nothing, as nothing was marked and nothing read
+        except MailboxError as error:
+            findings.probe("QUIT", False, findings.clean(str(error)))
+        else:
+            findings.probe("QUIT", True, "")
+        return self._again() if findings.report.count else None
 
     def _count(self, connection: Connection) -> bool:
         """Ask STAT: only where it works can the account be opened."""
         self._findings.step = "STAT"
         try:
-            probes.stat(connection, self._findings)
+            held = connection.stat()
         except MailboxError as error:
             self._findings.fail(error)
             return False
+        self._findings.set(count=held.count, size=held.size, opened=True, reached="mailbox")
         return True
 
     def _probe(
@@ -355,20 +358,11 @@ class DiagnosisRun:
         connection.close()
         return self._again()
 
-    def _leave(self, connection: Connection) -> None:
-        """Say QUIT, which commits nothing, as nothing was marked and nothing read."""
-        try:
-            connection.quit()
-        except MailboxError as error:
-            self._findings.probe("QUIT", False, self._findings.clean(str(error)))
-        else:
-            self._findings.probe("QUIT", True, "")
-
     def _read(self, connection: Connection) -> None:
         """Look at a few messages. No QUIT follows."""
         findings = self._findings
         current = self._probe("UIDL", probes.stable, connection)
-        current = self._each(probes.top, probes.headed(findings), findings.tops, current)
+        current = self._each(lambda pop, number: pop.top(number, 0), probes.headed(findings), findings.tops, current)
         if not may_expire(findings.report):
             self._each(probes.whole, probes.sample(findings), findings.wholes, current)
 
@@ -399,18 +393,15 @@ class DiagnosisRun:
 
 def _asked_once(password: Any, findings: Findings) -> Any:
     """Return a password that is asked for once, however many sessions there are."""
-    if not callable(password):
-        return password
-    answers: list[Any] = []
 
+    @functools.cache
     def ask() -> Any:
-        if not answers:
-            step, findings.step = findings.step, "password"
-            answers.append(secret(password()))
-            findings.step = step
-        return answers[0]
+        findings.step = "password"
+        answer = secret(password())
+        findings.step = "login"
+        return answer
 
-    return ask
+    return ask if callable(password) else password
 
 
 def _watched(flow: Flow[T], seen: list[str]) -> Flow[T]:

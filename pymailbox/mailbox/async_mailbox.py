@@ -6,22 +6,23 @@ do so is a coroutine without arguments. The flows, the state and the errors are 
 A cancellation, be it by `asyncio.timeout`, closes the connection without QUIT wherever it comes: nothing is committed.
 """
 
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 from pymailbox.account import AsyncPassword
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.abstract import AbstractMailbox
-from pymailbox.mailbox.async_message import AsyncMessage
-from pymailbox.mailbox.open_mailbox import OpenMailbox
+from pymailbox.mailbox.abstract_mailbox import AbstractMailbox
+from pymailbox.mailbox.async_message import AsyncMessage, metered
+from pymailbox.mailbox.fetching import Fetch
+from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.async_connection import AsyncConnection
-from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.flows import Flow, ask
+from pymailbox.pop3.sinks import Sink
+from pymailbox.progress import Progress
 
 __all__ = ["AsyncMailbox"]
 
@@ -34,6 +35,8 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     Nothing is connected until `async with` or `await open()`. Deleted messages keep their place and are counted; a
     session is a snapshot, and new mail needs `reopen()`. One session is for one task at a time; another one gets
     `ConcurrentUse`.
+
+    Arguments and options are those of `Mailbox`; a callable for the password or a token may be a coroutine function.
 
     >>> import asyncio
     >>> from pymailbox import AsyncMailbox
@@ -78,29 +81,49 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         except BaseException:
             connection.abort()
             raise
-        self._opened = OpenMailbox(connection, state, AsyncMessage)
+        self._opened = OpenMailbox(connection, state, AsyncMessage, connection.abort)
         self._in_doubt = None
         return self
 
-    async def close(self) -> None:
-        """Say QUIT, which commits the deletions, and close. May be called again.
+    async def commit(self) -> None:
+        """End the session with QUIT, which commits the deletions; what the end of a `with` block does.
 
         Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session ended before QUIT was sent with deletions pending: then none of them happened.
+        where the session ended before QUIT was sent with deletions pending: then none of them happened. With none
+        pending a lost session is no error. A mailbox that is not open is ValueError.
         """
+        self._require_open()
         await self._leave(transaction.commit)
 
     async def rollback(self) -> None:
-        """Take back all marks and close. May be called again."""
+        """Take back all marks and end the session; what an exception in a `with` block does. May be called again.
+
+        QUIT is said only where nothing was marked or downloaded: some servers hide what was downloaded after it.
+        """
         await self._leave(transaction.roll_back)
+
+    async def close(self) -> None:
+        """End the session without deleting anything, as `rollback()` does, and never raise. May be called again.
+
+        The warning `Uncommitted` says how many deletions that drops. In use by another task, the session is cut off.
+        """
+        opened = self._opened
+        dropped = opened.settle() if opened is not None else 0
+        try:
+            await self._leave(transaction.roll_back)
+        except Exception:  # whatever it was, the session is over, and nothing was committed
+            self._drop()
+        self._may_reopen = False
+        if dropped:
+            warn_uncommitted(dropped, "closed")
 
     async def _leave(
         self, ending: Callable[[MailboxState[AsyncMessage]], Flow[None]], *, reopening: bool = False
     ) -> None:
         opened, self._opened = self._opened, None
-        self._may_reopen = reopening
         if opened is None:
             return
+        self._may_reopen = reopening
         try:
             await opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
@@ -109,12 +132,11 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         except (CommitError, ConnectionLost) as error:
             if not reopening:
                 self._may_reopen, self._in_doubt = True, error if isinstance(error, CommitError) else None
-            await opened.connection.close()
             raise
-        except BaseException:
-            await opened.connection.close()
-            raise
-        await opened.connection.close()
+        finally:
+            if self._opened is None:
+                opened.settle()
+                await opened.connection.close()
 
     async def __aenter__(self) -> Self:
         return self if self._opened is not None else await self.open()
@@ -123,16 +145,14 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            await self.close()
-            return
-        if not isinstance(error, Exception):  # cancelled: nothing is said and nothing waited for any more
-            self._connection.abort()
-            self._opened = None
-            return
-        try:
-            await self.rollback()
-        except MailboxError as failure:
-            error.add_note(f"while leaving the mailbox: {failure}")
+            await self._leave(transaction.commit)
+        elif not isinstance(error, Exception):  # Ctrl-C, sys.exit(), a cancellation: nothing is said or waited for
+            self._drop()
+        else:
+            try:
+                await self._leave(transaction.roll_back)
+            except Exception as failure:  # never in place of the first one
+                error.add_note(f"while leaving the mailbox: {failure}")
 
     async def keep_alive(self) -> None:
         """Say NOOP, so that the server does not end an idle session."""
@@ -151,7 +171,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     # --- facts and listings -------------------------------------------------------------------------------
 
     async def size(self) -> int:
-        """Octets of all messages together, by STAT."""
+        """Bytes of all messages together, by STAT."""
         opened = self._require_open()
         return await opened.connection.run(reading.total(opened.state))
 
@@ -164,13 +184,21 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         opened = self._require_open()
         return await opened.connection.run(reading.uids(opened.state))
 
+    async def sizes(self) -> tuple[int | None, ...]:
+        """The sizes in bytes, aligned with the positions, hints; None where the server gave no number. One LIST, once.
+
+        Raises `TemporaryFailure` where the server refuses LIST for the moment: then it is asked again next time.
+        """
+        opened = self._require_open()
+        return await opened.connection.run(reading.sizes(opened.state))
+
     async def by_uid(self, uid: str) -> AsyncMessage:
         """Return the first message with that uid; KeyError if there is none."""
         opened = self._require_open()
         return await opened.connection.run(opened.by_uid(uid))
 
     async def new(self, seen: Collection[str | None]) -> tuple[AsyncMessage, ...]:
-        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
+        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
         opened = self._require_open()
         return await opened.connection.run(opened.new(seen))
 
@@ -179,14 +207,27 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     def __aiter__(self) -> AsyncIterator[AsyncMessage]:
         return _Each(self)
 
-    def fetch(self, messages: AsyncMessage | Iterable[AsyncMessage] | None = None) -> AsyncIterator[AsyncMessage]:
-        """Iterate over every message in order, bodies arriving in a pipeline; None: all that are not deleted.
+    def fetch(
+        self,
+        messages: AsyncMessage | Iterable[AsyncMessage] | None = None,
+        *,
+        into: Callable[[AsyncMessage], Sink | Awaitable[Sink]] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> AsyncIterator[AsyncMessage]:
+        """Iterate over every message in order, bodies arriving in a pipeline; None: all. Deleted ones are left out.
 
-        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without
-        its body, so that `save` can stream it. Leaving early costs at most what is in flight.
+        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without its
+        body, so that `save` can stream it. Leaving early costs at most what is in flight. Of no messages nothing is
+        asked.
+
+        `into(message)` returns a sink (or an awaitable of one), a file or a function that takes bytes: the body goes
+        there and is not kept, and the message is handed out when its body is there, whole and proven. Only then may it
+        be deleted; closing the file is the caller's. Messages of any size go there. One that is refused is left out,
+        and the first refusal is raised at the end, with `.refused` by message number.
+
+        `progress` is called with a `Progress` at most ten times a second and at the end.
         """
-        opened = self._require_open()
-        return _Fetched(opened, opened.plan(messages))
+        return _Fetched(Fetch.of(self._require_open(), messages, into, progress, metered))
 
     # --- the transaction ----------------------------------------------------------------------------------
 
@@ -222,29 +263,21 @@ class _Each(AsyncIterator[AsyncMessage]):
 class _Fetched(AsyncIterator[AsyncMessage]):
     """The messages of a `fetch()`; no async generator, so that leaving early takes effect at once."""
 
-    __slots__ = ("_batch", "_opened", "_plan", "_ready")
+    __slots__ = ("_fetch",)
 
-    def __init__(self, opened: OpenMailbox[AsyncMessage, AsyncConnection], plan: reading.FetchPlan) -> None:
-        self._opened = opened
-        self._plan = plan
-        self._batch: Batch[bytes] | None = None
-        self._ready: deque[AsyncMessage] = deque()
+    def __init__(self, fetch: Fetch[AsyncMessage, AsyncConnection]) -> None:
+        self._fetch = fetch
 
     async def __anext__(self) -> AsyncMessage:
-        opened, ready = self._opened, self._ready
-        if self._batch is None:
-            await opened.connection.run(reading.size_hints(opened.state))
-            self._batch = Batch(self._plan.commands())
-        while not ready:
-            result = await opened.connection.next_result(self._batch)
-            if result is not None:
-                ready.extend(opened.fetched(self._plan, result))
-                continue
-            ready.extend(opened.unfetched(self._plan))
-            if not ready:
-                raise StopAsyncIteration
-        return ready.popleft()
+        fetch = self._fetch
+        try:
+            message = fetch.ready() or await fetch.opened.connection.run(fetch.next())
+        except BaseException:
+            fetch.abandon()
+            raise
+        if message is None:
+            raise StopAsyncIteration
+        return message
 
     def __del__(self) -> None:
-        if self._batch is not None:
-            self._batch.abandoned = True
+        self._fetch.abandon()

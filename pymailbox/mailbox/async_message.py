@@ -5,29 +5,25 @@ The twin of `Message`: what may have to ask the server is a coroutine of the sam
 
 import asyncio
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.atomic import AtomicFile
 from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.async_connection import AsyncConnection
-from pymailbox.pop3.sinks import write_all_async
+from pymailbox.pop3.sinks import Writable, write_all_async
+from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from datetime import datetime
     from email.message import EmailMessage
+    from pathlib import Path
 
     from pymailbox.content import Address, Attachment, Content, Headers
 
-__all__ = ["AsyncMessage", "Writable"]
+__all__ = ["AsyncMessage", "metered"]
 
-
-class Writable(Protocol):
-    """A file to write to; what `write` returns is awaited where that can be."""
-
-    def write(self, data: bytes, /) -> object:
-        """Write some octets."""
+T = TypeVar("T")
 
 
 class AsyncMessage(AbstractMessage[AsyncConnection]):
@@ -53,7 +49,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- what the listings say ----------------------------------------------------------------------------
 
     async def size(self) -> int | None:
-        """Octets by LIST, a hint: many servers count otherwise. One LIST for the whole mailbox, once."""
+        """Bytes by LIST, a hint: many servers count otherwise; None where it gave no number. One LIST for all, once."""
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
         if sizes is None:
@@ -71,7 +67,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
     async def headers(self) -> "Headers":
-        """All header fields; from the body once that is here, as some servers send others by TOP."""
+        """All header fields; those of the body once that is here, as some servers' TOP differs."""
         mailbox = self._mailbox
         headers = mailbox.cached_headers(self)
         return headers if headers is not None else await mailbox.connection.run(mailbox.ask_headers(self))
@@ -145,42 +141,75 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body; by TOP, where the server has it."""
+        """Return what a person would read of the first `lines` lines of the body. By TOP where the server has it."""
         mailbox = self._mailbox
         return await mailbox.connection.run(mailbox.ask_preview(self, lines))
 
     # --- to disk ------------------------------------------------------------------------------------------
 
-    async def write_to(self, file: Writable) -> int:
-        """Write the raw message to a binary file; return the octets. Memory is bounded by some chunks.
+    async def filename(self) -> str:
+        """A safe, lasting name for a copy: date, subject, and a hash of the uid, or of the header where there is none.
+
+        The same each day, on every system, whatever the subject says. Costs one UIDL for the mailbox, and the headers.
+        Raises `TemporaryFailure` where the server refuses UIDL for the moment.
+        """
+        mailbox = self._mailbox
+        return await mailbox.connection.run(mailbox.ask_filename(self))
+
+    async def write_to(self, file: Writable, *, progress: Callable[[Progress], None] | None = None) -> int:
+        """Write the raw message to a binary file; return the bytes. Memory is bounded by some chunks.
 
         `write` may be a coroutine function. All is written, in parts where the file takes less at a time, or this
         raises: OSError where it takes nothing (a file that does not block), and what the file raises itself. A failure
         leaves what was written so far, and ends the session if the message was still arriving. A file of the system's
-        blocks the event loop for as long as a write takes.
+        blocks the event loop for as long as a write takes. `progress`, an ordinary function, is called with a
+        `Progress` at most ten times a second and at the end; what it raises counts as what the file raises.
         """
         mailbox = self._mailbox
+        meter, size = await mailbox.connection.run(mailbox.meter(self, progress))
+        sink = metered(file.write, meter)
         raw = mailbox.cached_raw(self)
         if raw is not None:
-            await write_all_async(file.write, raw)
-            return len(raw)
-        return await mailbox.connection.run(mailbox.stream(self, file.write))
-
-    async def save(self, path: str | os.PathLike[str]) -> int:
-        """Save the raw message as a file; return the octets. An existing file is replaced.
-
-        It is written beside its place, forced to disk (in a thread) and renamed: a failure leaves nothing, and a
-        `delete()` that follows cannot outrun the copy. A cancellation meanwhile waits for the disk; then there is
-        the whole file or nothing.
-        """
-        file = AtomicFile(path)
-        try:
-            octets = await self.write_to(file.file)
-            await _in_thread(file.commit)
-        except BaseException:
-            file.discard()
-            raise
+            await sink(raw)
+            octets = len(raw)
+        else:
+            octets = await mailbox.connection.run(mailbox.stream(self, sink))
+        meter.finish(size, octets)
+        meter.end()
         return octets
+
+    async def save(
+        self,
+        where: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> "Path":
+        """Save the raw message as a file; return its path.
+
+        `where` is a directory (one that exists, or a string that ends in `/`, which is made): the file is named
+        `filename`, with a number added where that name holds other content. Else it is a file: FileExistsError where
+        that exists with other content, unless `overwrite`. The same content is left as it is. ValueError for
+        `overwrite` with a directory. A `~` is not expanded.
+
+        The copy is streamed beside its place, forced to disk and only then put there, never over another file: a
+        failure leaves nothing, and a `delete()` that follows cannot outrun the copy. The disk is waited for in a
+        thread; a cancellation meanwhile waits for it, and then there is the whole file or nothing. See `write_to` for
+        `progress`.
+        """
+        from pymailbox.content.saving import SavedFile
+
+        Meter.check(progress)
+        mailbox = self._mailbox
+        saved = SavedFile(where, overwrite=overwrite)
+        try:
+            uid = await mailbox.connection.run(mailbox.ask_identity(self)) if saved.needs_name else None
+            await self.write_to(saved.file, progress=progress)
+            name = mailbox.filename_of(self, uid, saved.beginning) if saved.needs_name else ""
+            return await _in_thread(lambda: saved.publish(name))
+        except BaseException:
+            saved.discard()
+            raise
 
     # --- deletion -----------------------------------------------------------------------------------------
 
@@ -195,7 +224,17 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         await mailbox.connection.run(transaction.undelete(mailbox.state, (self.number,)))
 
 
-async def _in_thread(work: Callable[[], None]) -> None:
+def metered(write: Callable[[bytes], object], meter: Meter) -> Callable[[bytes], Awaitable[None]]:
+    """Return a sink that has `write`, be it a coroutine function, take all it is given, and counts it."""
+
+    async def sink(data: bytes) -> None:
+        await write_all_async(write, data)
+        meter.add(len(data))
+
+    return sink
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a thread to its end; a cancellation is raised after it, as a thread cannot be stopped."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     cancelled: asyncio.CancelledError | None = None
@@ -209,3 +248,4 @@ async def _in_thread(work: Callable[[], None]) -> None:
         raise cancelled
     if failure is not None:
         raise failure
+    return task.result()

@@ -12,13 +12,16 @@ from typing import Self
 from pymailbox.account import Password
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.abstract import AbstractMailbox
-from pymailbox.mailbox.message import Message
-from pymailbox.mailbox.open_mailbox import OpenMailbox
+from pymailbox.mailbox.abstract_mailbox import AbstractMailbox
+from pymailbox.mailbox.fetching import Fetch
+from pymailbox.mailbox.message import Message, metered
+from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow, ask
+from pymailbox.pop3.sinks import Sink
+from pymailbox.progress import Progress
 
 __all__ = ["Mailbox"]
 
@@ -28,6 +31,11 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
     Nothing is connected until `with` or `open()`. Deleted messages keep their place and are counted; a session is a
     snapshot, and new mail needs `reopen()`.
+
+    `host` is a name or an address; a URL goes to `from_url`. `user` is the login name, None where the mechanism needs
+    none. `password` is text, bytes (sent as they are), a callable without arguments that returns one, or a reference
+    such as `PasswordCommand`; it is asked for at each login. The options are those of `MailboxOptions`. Nothing is
+    connected by the constructor; what cannot be right is ValueError or TypeError there.
 
     >>> from pymailbox import Mailbox
     >>> from pymailbox.testing import Server
@@ -67,27 +75,47 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         except BaseException:
             connection.close()
             raise
-        self._opened = OpenMailbox(connection, state, Message)
+        self._opened = OpenMailbox(connection, state, Message, connection.close)
         self._in_doubt = None
         return self
 
-    def close(self) -> None:
-        """Say QUIT, which commits the deletions, and close. May be called again.
+    def commit(self) -> None:
+        """End the session with QUIT, which commits the deletions; what the end of a `with` block does.
 
         Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session ended before QUIT was sent with deletions pending: then none of them happened.
+        where the session ended before QUIT was sent with deletions pending: then none of them happened. With none
+        pending a lost session is no error. A mailbox that is not open is ValueError.
         """
+        self._require_open()
         self._leave(transaction.commit)
 
     def rollback(self) -> None:
-        """Take back all marks and close. May be called again."""
+        """Take back all marks and end the session; what an exception in a `with` block does. May be called again.
+
+        QUIT is said only where nothing was marked or downloaded: some servers hide what was downloaded after it.
+        """
         self._leave(transaction.roll_back)
+
+    def close(self) -> None:
+        """End the session without deleting anything, as `rollback()` does, and never raise. May be called again.
+
+        The warning `Uncommitted` says how many deletions that drops. In use by another thread, the session is cut off.
+        """
+        opened = self._opened
+        dropped = opened.settle() if opened is not None else 0
+        try:
+            self._leave(transaction.roll_back)
+        except Exception:  # whatever it was, the session is over, and nothing was committed
+            self._drop()
+        self._may_reopen = False
+        if dropped:
+            warn_uncommitted(dropped, "closed")
 
     def _leave(self, ending: Callable[[MailboxState[Message]], Flow[None]], *, reopening: bool = False) -> None:
         opened, self._opened = self._opened, None
-        self._may_reopen = reopening
         if opened is None:
             return
+        self._may_reopen = reopening
         try:
             opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
@@ -96,12 +124,11 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         except (CommitError, ConnectionLost) as error:
             if not reopening:
                 self._may_reopen, self._in_doubt = True, error if isinstance(error, CommitError) else None
-            opened.connection.close()
             raise
-        except BaseException:
-            opened.connection.close()
-            raise
-        opened.connection.close()
+        finally:
+            if self._opened is None:
+                opened.settle()
+                opened.connection.close()
 
     def __enter__(self) -> Self:
         return self if self._opened is not None else self.open()
@@ -110,12 +137,14 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self.close()
-            return
-        try:
-            self.rollback()
-        except MailboxError as failure:
-            error.add_note(f"while leaving the mailbox: {failure}")
+            self._leave(transaction.commit)
+        elif not isinstance(error, Exception):  # Ctrl-C, sys.exit(), a cancellation: nothing is said or waited for
+            self._drop()
+        else:
+            try:
+                self._leave(transaction.roll_back)
+            except Exception as failure:  # never in place of the first one
+                error.add_note(f"while leaving the mailbox: {failure}")
 
     def keep_alive(self) -> None:
         """Say NOOP, so that the server does not end an idle session."""
@@ -135,7 +164,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
     @property
     def size(self) -> int:
-        """Octets of all messages together, by STAT."""
+        """Bytes of all messages together, by STAT."""
         opened = self._require_open()
         return opened.connection.run(reading.total(opened.state))
 
@@ -149,24 +178,46 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         opened = self._require_open()
         return opened.connection.run(reading.uids(opened.state))
 
+    @property
+    def sizes(self) -> tuple[int | None, ...]:
+        """The sizes in bytes, aligned with the positions, hints; None where the server gave no number. One LIST, once.
+
+        Raises `TemporaryFailure` where the server refuses LIST for the moment: then it is asked again next time.
+        """
+        opened = self._require_open()
+        return opened.connection.run(reading.sizes(opened.state))
+
     def by_uid(self, uid: str) -> Message:
         """Return the first message with that uid; KeyError if there is none."""
         opened = self._require_open()
         return opened.connection.run(opened.by_uid(uid))
 
     def new(self, seen: Collection[str | None]) -> tuple[Message, ...]:
-        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
+        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
         opened = self._require_open()
         return opened.connection.run(opened.new(seen))
 
-    def fetch(self, messages: Message | Iterable[Message] | None = None) -> Iterator[Message]:
-        """Yield every message in order, bodies arriving in a pipeline; None: all that are not deleted.
+    def fetch(
+        self,
+        messages: Message | Iterable[Message] | None = None,
+        *,
+        into: Callable[[Message], Sink] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Iterator[Message]:
+        """Yield every message in order, bodies arriving in a pipeline; None: all. Deleted ones are left out.
 
-        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without
-        its body, so that `save` can stream it. Leaving early costs at most what is in flight.
+        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without its
+        body, so that `save` can stream it. Leaving early costs at most what is in flight. Of no messages nothing is
+        asked.
+
+        `into(message)` returns a sink, a file or a function that takes bytes: the body goes there and is not kept, and
+        the message is handed out when its body is there, whole and proven. Only then may it be deleted; closing the
+        file is the caller's. Messages of any size go there. One that is refused is left out, and the first refusal is
+        raised at the end, with `.refused` by message number.
+
+        `progress` is called with a `Progress` at most ten times a second and at the end.
         """
-        opened = self._require_open()
-        return _fetch(opened, opened.plan(messages))
+        return _fetch(Fetch.of(self._require_open(), messages, into, progress, metered))
 
     # --- the transaction ----------------------------------------------------------------------------------
 
@@ -185,8 +236,10 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         opened.connection.run(transaction.undelete(opened.state, numbers))
 
 
-def _fetch(opened: OpenMailbox[Message, Connection], plan: reading.FetchPlan) -> Iterator[Message]:
-    opened.connection.run(reading.size_hints(opened.state))
-    for result in opened.connection.pipeline(plan.commands()):
-        yield from opened.fetched(plan, result)
-    yield from opened.unfetched(plan)
+def _fetch(fetch: Fetch[Message, Connection]) -> Iterator[Message]:
+    run = fetch.opened.connection.run
+    try:
+        while (message := fetch.ready() or run(fetch.next())) is not None:
+            yield message
+    finally:
+        fetch.abandon()

@@ -5,21 +5,22 @@ and how to ask for the rest is its `OpenMailbox`'s; this module asks over a bloc
 """
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pymailbox.content.reading_names import ContentNames
 from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.atomic import AtomicFile
 from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.connection import Connection
-from pymailbox.pop3.sinks import write_all
+from pymailbox.pop3.sinks import Writable, write_all
+from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from pathlib import Path
 
     from pymailbox.content import Content, Headers
 
-__all__ = ["Message"]
+__all__ = ["Message", "metered"]
 
 
 class Message(AbstractMessage[Connection], ContentNames):
@@ -43,7 +44,7 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def size(self) -> int | None:
-        """Octets by LIST, a hint: many servers count otherwise. One LIST for the whole mailbox, once."""
+        """Bytes by LIST, a hint: many servers count otherwise; None where it gave no number. One LIST for all, once."""
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
         if sizes is None:
@@ -63,7 +64,7 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def headers(self) -> "Headers":
-        """All header fields; from the body once that is here, as some servers send others by TOP."""
+        """All header fields; those of the body once that is here, as some servers' TOP differs."""
         mailbox = self._mailbox
         headers = mailbox.cached_headers(self)
         return headers if headers is not None else mailbox.connection.run(mailbox.ask_headers(self))
@@ -89,40 +90,72 @@ class Message(AbstractMessage[Connection], ContentNames):
         return self.content
 
     def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body; by TOP, where the server has it."""
+        """Return what a person would read of the first `lines` lines of the body. By TOP where the server has it."""
         mailbox = self._mailbox
         return mailbox.connection.run(mailbox.ask_preview(self, lines))
 
     # --- to disk ------------------------------------------------------------------------------------------
 
-    def write_to(self, file: "BinaryIO") -> int:
-        """Write the raw message to a binary file; return the octets. Memory is bounded by one chunk.
+    @property
+    def filename(self) -> str:
+        """A safe, lasting name for a copy: date, subject, and a hash of the uid, or of the header where there is none.
+
+        The same each day, on every system, whatever the subject says. Costs one UIDL for the mailbox, and the headers.
+        Raises `TemporaryFailure` where the server refuses UIDL for the moment.
+        """
+        mailbox = self._mailbox
+        return mailbox.connection.run(mailbox.ask_filename(self))
+
+    def write_to(self, file: Writable, *, progress: Callable[[Progress], None] | None = None) -> int:
+        """Write the raw message to a binary file; return the bytes. Memory is bounded by one chunk.
 
         All of it is written, in parts where the file takes less at a time, or this raises: OSError where it takes
         nothing (a file that does not block), and what the file raises itself. A failure leaves what was written so
-        far, and ends the session if the message was still arriving.
+        far, and ends the session if the message was still arriving. `progress` is called with a `Progress` at most ten
+        times a second and at the end; what it raises counts as what the file raises.
         """
         mailbox = self._mailbox
+        meter, size = mailbox.connection.run(mailbox.meter(self, progress))
+        sink = metered(file.write, meter)
         raw = mailbox.cached_raw(self)
         if raw is not None:
-            write_all(file.write, raw)
-            return len(raw)
-        return mailbox.connection.run(mailbox.stream(self, file.write))
-
-    def save(self, path: str | os.PathLike[str]) -> int:
-        """Save the raw message as a file; return the octets. An existing file is replaced.
-
-        It is written beside its place, forced to disk and renamed: a failure leaves nothing, and a `delete()` that
-        follows cannot outrun the copy.
-        """
-        file = AtomicFile(path)
-        try:
-            octets = self.write_to(file.file)
-            file.commit()
-        except BaseException:
-            file.discard()
-            raise
+            sink(raw)
+            octets = len(raw)
+        else:
+            octets = mailbox.connection.run(mailbox.stream(self, sink))
+        meter.finish(size, octets)
+        meter.end()
         return octets
+
+    def save(
+        self,
+        where: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> "Path":
+        """Save the raw message as a file; return its path.
+
+        `where` is a directory (one that exists, or a string that ends in `/`, which is made): the file is named
+        `filename`, with a number added where that name holds other content. Else it is a file: FileExistsError where
+        that exists with other content, unless `overwrite`. The same content is left as it is. ValueError for
+        `overwrite` with a directory. A `~` is not expanded.
+
+        The copy is streamed beside its place, forced to disk and only then put there, never over another file: a
+        failure leaves nothing, and a `delete()` that follows cannot outrun the copy. See `write_to` for `progress`.
+        """
+        from pymailbox.content.saving import SavedFile
+
+        Meter.check(progress)
+        mailbox = self._mailbox
+        saved = SavedFile(where, overwrite=overwrite)
+        try:
+            uid = mailbox.connection.run(mailbox.ask_identity(self)) if saved.needs_name else None
+            self.write_to(saved.file, progress=progress)
+            return saved.publish(mailbox.filename_of(self, uid, saved.beginning) if saved.needs_name else "")
+        except BaseException:
+            saved.discard()
+            raise
 
     # --- deletion -----------------------------------------------------------------------------------------
 
@@ -135,3 +168,13 @@ class Message(AbstractMessage[Connection], ContentNames):
         """Take back the mark: RSET, and DELE again for all others; prefer `inbox.undelete()` for many."""
         mailbox = self._mailbox
         mailbox.connection.run(transaction.undelete(mailbox.state, (self.number,)))
+
+
+def metered(write: Callable[[bytes], object], meter: Meter) -> Callable[[bytes], object]:
+    """Return a sink that has `write` take all it is given, and counts it."""
+
+    def sink(data: bytes) -> None:
+        write_all(write, data)
+        meter.add(len(data))
+
+    return sink

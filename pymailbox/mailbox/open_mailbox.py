@@ -5,27 +5,43 @@ the `OpenMailbox` it came from: when the mailbox has opened another session, mes
 read, and asking for more is `ConnectionLost`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import os
+import warnings
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from pymailbox.errors import CommandError, ConnectionLost
+from pymailbox.errors import ConnectionLost, NotSupported, Uncommitted
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.flows import Flow
+from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
 
-__all__ = ["AbstractMessage", "OpenMailbox"]
+__all__ = ["AbstractMessage", "OpenMailbox", "warn_uncommitted"]
 
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
+
+_SHOWN = 60  # characters of a subject that `repr` shows
+
+
+def warn_uncommitted(dropped: int, how: str, *, _warn: Callable[..., None] = warnings.warn) -> None:
+    """Warn, where the caller was called, that the deletions of a session are dropped."""
+    pending = "1 deletion" if dropped == 1 else f"{dropped} deletions"
+    _warn(
+        f"the mailbox was {how} with {pending} pending, so nothing was deleted: leave its `with` block or call"
+        " commit() to delete, or rollback() if nothing is to be deleted",
+        Uncommitted,
+        stacklevel=3,
+    )
 
 
 class AbstractMessage(Generic[C]):
     """What is known of one message of a session: its number and what was read of it."""
 
-    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_not_kept", "_number", "_raw", "_refusal")
+    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_not_kept", "_number", "_raw")
 
     def __init__(self, mailbox: "OpenMailbox[Any, C]", number: int) -> None:
         self._mailbox = mailbox
@@ -33,7 +49,6 @@ class AbstractMessage(Generic[C]):
         self._headers: Headers | None = None
         self._raw: bytes | None = None
         self._content: Content | None = None
-        self._refusal: CommandError | None = None
         self._not_kept: str | None = None  # why the body is not here: the limit that it was too much for
 
     @property
@@ -47,7 +62,14 @@ class AbstractMessage(Generic[C]):
         return self._number in self._mailbox.state.deleted
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.number}>"
+        words = [f"{type(self).__name__} {self.number}"]
+        headers = self._mailbox.known_headers(self)
+        if headers is not None:
+            subject = headers.subject
+            words.append(repr(subject if len(subject) <= _SHOWN else subject[:_SHOWN] + "…"))
+        if self.deleted:
+            words.append("deleted")
+        return f"<{', '.join(words)}>"
 
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
@@ -57,13 +79,17 @@ class AbstractMessage(Generic[C]):
 class OpenMailbox(Generic[E, C]):
     """One session and its messages."""
 
-    __slots__ = ("_read_headers", "connection", "kind", "read_content", "state")
+    __slots__ = ("_process", "_read_headers", "_settled", "connection", "drop", "kind", "read_content", "state")
 
-    def __init__(self, connection: C, state: MailboxState[E], kind: type[E]) -> None:
+    def __init__(self, connection: C, state: MailboxState[E], kind: type[E], drop: Callable[[], None]) -> None:
+        self._settled = False
+        self._process = os.getpid()
         self.connection = connection
         self.state = state
         #: The class of the messages.
         self.kind = kind
+        #: Closes the connection at once and says nothing.
+        self.drop = drop
         # What reads mail is imported when there is a session to read from, not with this module.
         from pymailbox.content import Content, Headers
 
@@ -75,6 +101,19 @@ class OpenMailbox(Generic[E, C]):
     def usable(self) -> bool:
         """Whether the session can still be used."""
         return self.state.session.protocol.failure is None
+
+    def settle(self) -> int:
+        """Return how many deletions are dropped if the session ends now; that is told once, and to its own process."""
+        if self._settled or self._process != os.getpid():
+            return 0
+        self._settled = True
+        return len(self.state.deleted)
+
+    def __del__(self) -> None:
+        dropped = self.settle()
+        if dropped:
+            self.drop()
+            warn_uncommitted(dropped, "garbage-collected")
 
     # --- messages -----------------------------------------------------------------------------------------
 
@@ -104,6 +143,12 @@ class OpenMailbox(Generic[E, C]):
         return [message.number for message in chosen]
 
     # --- what was read already ----------------------------------------------------------------------------------
+
+    def known_headers(self, message: E) -> "Headers | None":
+        """Return the headers where they are here already, and keep nothing that was not kept before."""
+        if message._headers is None and message._raw is not None:
+            return self._read_headers(message._raw)
+        return message._headers
 
     def cached_headers(self, message: E) -> "Headers | None":
         """Return the headers where nothing need be asked for them."""
@@ -148,7 +193,7 @@ class OpenMailbox(Generic[E, C]):
         message = self.state.cache.get(number)
         return message is not None and (message._headers is not None or message._raw is not None)
 
-    def _has_body(self, number: int) -> bool:
+    def has_body(self, number: int) -> bool:
         message = self.state.cache.get(number)
         return message is not None and message._raw is not None
 
@@ -180,7 +225,7 @@ class OpenMailbox(Generic[E, C]):
 
     def ask_raw(self, message: E) -> Flow[bytes]:
         """Ask for the whole message; a refusal that `fetch()` met is raised once instead."""
-        refusal, message._refusal = message._refusal, None
+        refusal = self.state.refusals.pop(message.number, None)
         if refusal is not None:
             raise refusal
         self._check_kept(message)
@@ -219,49 +264,68 @@ class OpenMailbox(Generic[E, C]):
         return self.message(uids.index(uid) + 1)
 
     def new(self, seen: Collection[str | None]) -> Flow[tuple[E, ...]]:
-        """Return the messages whose uid is not in `seen`, in order; messages without a uid are always returned."""
+        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
         if isinstance(seen, str | bytes):
             raise TypeError(f"seen must be a collection of uids, not one {type(seen).__name__}")
         known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
         uids = yield from reading.uids(self.state)
-        return tuple(self.message(number) for number, uid in enumerate(uids, 1) if uid is None or uid not in known)
+        deleted = self.state.deleted
+        return tuple(
+            self.message(number)
+            for number, uid in enumerate(uids, 1)
+            if number not in deleted and (uid is None or uid not in known)
+        )
+
+    def ask_identity(self, message: E) -> Flow[str | None]:
+        """Return the uid of a message; None where it has none, or the server has none at all."""
+        try:
+            uids = yield from reading.uids(self.state)
+        except NotSupported:
+            return None
+        return uids[message.number - 1]
+
+    def ask_filename(self, message: E) -> Flow[str]:
+        """Return the name for a copy of a message."""
+        uid = yield from self.ask_identity(message)
+        headers = self.cached_headers(message)
+        if headers is None:
+            headers = yield from self.ask_headers(message)
+        return _filename(headers, uid)
+
+    def filename_of(self, message: E, uid: str | None, beginning: Callable[[int], bytes]) -> str:
+        """Return the same name where the message has arrived, and `beginning` gives its first bytes."""
+        from pymailbox.content.headers import MAX_OCTETS
+
+        headers = self.known_headers(message)
+        return _filename(self._read_headers(beginning(MAX_OCTETS)) if headers is None else headers, uid)
+
+    def meter(self, message: E, report: Callable[[Progress], None] | None) -> Flow[tuple[Meter, int | None]]:
+        """Return what counts the bytes of one message, and its size; LIST is asked where somebody wants to know."""
+        Meter.check(report)
+        raw = message._raw
+        if report is not None and raw is None:
+            yield from reading.size_hints(self.state)
+        size = self.state.listed_size(message.number) if raw is None else len(raw)
+        return Meter(report, (size,)), size
 
     def leave(self, ending: Callable[[MailboxState[E]], Flow[None]]) -> Flow[None]:
         """End the session by `transaction.commit` or `roll_back`; a dead one has no marks to take back."""
         if self.usable or ending is transaction.commit:
             yield from ending(self.state)
 
-    # --- fetch --------------------------------------------------------------------------------------------
-
-    def plan(self, messages: E | Iterable[E] | None) -> reading.FetchPlan:
-        """Plan a `fetch()` of these messages; None: all that are not marked."""
-        numbers = self.state.unmarked() if messages is None else self.numbers(messages)
-        return reading.FetchPlan(self.state, numbers, self._has_body)
-
-    def fetched(self, plan: reading.FetchPlan, result: bytes | CommandError) -> Sequence[E]:
-        """Take the next result of a plan; return its message after those that come without one."""
-        order = plan.order
-        messages = []
-        while not order[0][1]:
-            messages.append(self._unread(order.popleft()[0]))
-        message = self.message(order.popleft()[0])
-        if not isinstance(result, CommandError):
-            self.keep(message, result)
-        elif not message.deleted:
-            message._refusal = result
-        if not message.deleted:  # since it was asked for
-            messages.append(message)
-        return messages
-
-    def unfetched(self, plan: reading.FetchPlan) -> Iterator[E]:
-        """Yield the messages after the last result."""
-        order = plan.order
-        while order:
-            yield self._unread(order.popleft()[0])
-
-    def _unread(self, number: int) -> E:
-        """Return a message that a plan passes without asking for its body: it is here, or too large."""
-        message, state = self.message(number), self.state
-        if message._raw is None and state.session.limits.window < state.size_hint(number):
+    def pass_over(self, message: E) -> None:
+        """Take note that `fetch()` passed a message without its body, where that was too large."""
+        state = self.state
+        if message._raw is None and state.session.limits.window < state.size_hint(message.number):
             message._not_kept = "window"
-        return message
+
+    def keep_headers(self, message: E, raw: bytes) -> None:
+        """Keep the headers of a body that is not kept itself."""
+        message._headers = self._read_headers(raw)
+
+
+def _filename(headers: "Headers", uid: str | None) -> str:
+    from pymailbox.content.filenames import message_name
+
+    identity = b"uid:" + uid.encode("utf-8", "surrogateescape") if uid else b"header:" + headers.lasting_fields()
+    return message_name(headers.date, headers.subject, identity)

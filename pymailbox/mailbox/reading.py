@@ -8,12 +8,9 @@ in a steady order; by RETR only where TOP does not work. Bodies come by RETR, an
 # Decision 11 says when a message is not fetched ahead.
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Literal, TypeVar
-
-from attrs import define, field
+from typing import Literal, TypeVar
 
 from pymailbox.errors import (
     AuthenticationError,
@@ -32,10 +29,10 @@ from pymailbox.pop3.flows import Flow, Next, Stream, ask
 from pymailbox.pop3.refusal import is_unknown_command
 
 __all__ = [
-    "FetchPlan",
     "body",
     "first_lines",
     "headers",
+    "learn_sizes",
     "learn_uids",
     "size_hints",
     "sizes",
@@ -50,22 +47,33 @@ M = TypeVar("M")
 _BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 
 
-def sizes(state: MailboxState[M]) -> Flow[list[int | None]]:
+def sizes(state: MailboxState[M]) -> Flow[tuple[int | None, ...]]:
     """Octets by index: one LIST for the whole mailbox, once; all None where the server has no LIST.
 
     A refusal that may pass is `TemporaryFailure`, and LIST is asked again next time.
     """
     if state.sizes is None:
-        listing: dict[int, int | None] = {}
+        result: dict[int, int | None] | CommandError = {}
         if state.count:  # some servers refuse LIST on an empty mailbox (Q33)
             try:
-                listing = yield from ask(commands.list(entries=state.entries))
+                result = yield from ask(commands.list(entries=state.entries))
             except CommandError as refused:
                 if not _is_missing(state, refused):
                     raise _for_now(refused) from refused
-                state.session.protocol.note("NO_LIST", str(refused))
-        state.sizes = state.aligned(listing, "LIST")
+                result = refused
+        learn_sizes(state, result)
+    assert state.sizes is not None
     return state.sizes
+
+
+def learn_sizes(state: MailboxState[M], result: dict[int, int | None] | CommandError) -> None:
+    """Take what LIST gave; a refusal that may pass teaches nothing."""
+    if isinstance(result, CommandError):
+        if not _is_missing(state, result):
+            return
+        state.session.protocol.note("NO_LIST", str(result))
+        result = {}
+    state.sizes = tuple(state.aligned(result, "LIST"))
 
 
 def size_hints(state: MailboxState[M]) -> Flow[None]:
@@ -280,33 +288,3 @@ def _check_size(state: MailboxState[M], number: int, limit: Literal["message", "
 
 def _deleted(number: int) -> MessageUnavailable:
     return MessageUnavailable(f"message {number} is marked as deleted; undelete() it to read it again")
-
-
-@define(eq=False)
-class FetchPlan:
-    """The plan of `fetch()`: which bodies to ask for, and which messages come without.
-
-    `commands()` feeds the pipeline and keeps the order, in which `OpenMailbox` hands out the results. Messages whose
-    body is cached, and those too large for the window or for `Limits.message`, are passed without a command.
-    """
-
-    state: MailboxState[Any]
-    numbers: Iterable[int]
-    #: Says whose body is cached.
-    skip: Callable[[int], bool]
-    #: The messages in order; True where a result belongs to it.
-    order: deque[tuple[int, bool]] = field(factory=deque, init=False)
-
-    def commands(self) -> Iterator[Command[bytes]]:
-        """Yield the RETRs as the window has room."""
-        state, order = self.state, self.order
-        window = min(state.session.limits.window, state.session.limits.message)
-        for number in self.numbers:
-            size = state.listed_size(number)
-            expected = state.size_hint(number) if size is None else size
-            if number in state.deleted or expected > window or self.skip(number):
-                order.append((number, False))
-            else:
-                order.append((number, True))
-                state.retrieved = True
-                yield commands.retr(number, expected=expected, size=size)

@@ -148,13 +148,17 @@ class MailboxState(Generic[M]):
     read_only: bool = False
 
     #: Octets by index; None until LIST was asked.
-    sizes: list[int | None] | None = field(default=None, init=False)
+    sizes: tuple[int | None, ...] | None = field(default=None, init=False)
     #: Uids by index; None until UIDL was asked.
     uids: tuple[str | None, ...] | None = field(default=None, init=False)
     #: Why there are no uids, where UIDL was refused.
     no_uids: CommandError | None = field(default=None, init=False)
     #: The numbers marked for deletion, in the order of their marking.
     deleted: dict[int, None] = field(factory=dict, init=False)
+    #: Whether DELE was ever asked for.
+    touched: bool = field(default=False, init=False)
+    #: What `fetch()` was refused, by number, until that message is read.
+    refusals: dict[int, CommandError] = field(factory=dict, init=False)
     #: Whether RETR was asked for: some servers hide what was retrieved once QUIT is said.
     retrieved: bool = field(default=False, init=False)
     #: Whether TOP works: None until it was tried.

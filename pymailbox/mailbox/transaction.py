@@ -7,16 +7,17 @@ back the marks and leaves. Without QUIT a server deletes nothing: that is the sa
 # Decisions 1, 2 and 5.
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from pymailbox.account import AsyncPassword, Auth, Security
 from pymailbox.display import safe_text
 from pymailbox.errors import CommandError, CommitError, ConcurrentUse, ConnectionLost, LimitExceeded, MailboxError
-from pymailbox.mailbox.reading import learn_uids
+from pymailbox.mailbox.reading import learn_sizes, learn_uids
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands, flows
 from pymailbox.pop3.capabilities import Capabilities
+from pymailbox.pop3.command import Command
 from pymailbox.pop3.flows import Flow, ask, ask_all
 from pymailbox.pop3.session import Session
 
@@ -72,7 +73,7 @@ def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:
 
 
 def delete(state: MailboxState[M], numbers: Sequence[int]) -> Flow[None]:
-    """Mark messages: DELE for each that is not marked; the first time with UIDL beside it, so that marks have names.
+    """Mark messages: DELE for each that is not marked; the first time after UIDL and LIST, which leave out the marked.
 
     All replies are read; then the first refusal is raised, with `.refused` by number.
     """
@@ -81,14 +82,19 @@ def delete(state: MailboxState[M], numbers: Sequence[int]) -> Flow[None]:
     wanted = [number for number in dict.fromkeys(numbers) if number not in state.deleted]
     if not wanted:
         return
+    learners: list[Callable[[MailboxState[Any], Any], None]] = []
+    listings: list[Command[Any]] = []
     if state.uids is None and state.no_uids is None:
-        names: tuple[Any, ...] = (commands.uidl(entries=state.entries),)
-    else:
-        names = ()
-    results = yield from ask_all((*names, *map(commands.dele, wanted)))
-    if names:
-        learn_uids(state, results[0])
-    _mark(state, wanted, results[len(names) :])
+        learners.append(learn_uids)
+        listings.append(commands.uidl(entries=state.entries))
+    if state.sizes is None:
+        learners.append(learn_sizes)
+        listings.append(commands.list(entries=state.entries))
+    state.touched = True
+    results = yield from ask_all((*listings, *map(commands.dele, wanted)))
+    for learn, result in zip(learners, results, strict=False):
+        learn(state, result)
+    _mark(state, wanted, results[len(listings) :])
 
 
 def _mark(state: MailboxState[M], wanted: Sequence[int], results: Sequence[Any]) -> None:
@@ -109,6 +115,7 @@ def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None
 
     A refused RSET leaves the marks in doubt: the session is over, without QUIT.
     """
+    state.refusals.clear()  # what a message was refused for may be taken back
     released = set(state.deleted if numbers is None else numbers) & state.deleted.keys()
     if not released:
         return
@@ -120,7 +127,7 @@ def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None
         raise
     if state.sizes is not None and any(state.sizes[number - 1] is None for number in released):
         state.sizes = None  # LIST leaves out what is marked (RFC 1939 §5): ask again
-    state.ahead.stop()  # what it was refused for may be taken back
+    state.ahead.stop()
     others = [number for number in state.deleted if number not in released]
     state.deleted.clear()
     if others:
@@ -140,9 +147,12 @@ def _named(state: MailboxState[M]) -> str:
 def commit(state: MailboxState[M]) -> Flow[None]:
     """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer.
 
-    Where QUIT was not even sent nothing happened: `ConnectionLost`.
+    Where QUIT was not even sent nothing happened: `ConnectionLost`. A mailbox that only reads leaves without QUIT after
+    a RETR: some servers hide, or delete, what was retrieved once QUIT is said.
     """
-    # Without a reply, or without close_notify: Q65.
+    # Q58 and Q63; Q65 without a reply.
+    if state.read_only and state.retrieved:
+        return
     command = commands.quit()
     try:
         yield from ask(command)
@@ -170,12 +180,8 @@ def commit(state: MailboxState[M]) -> Flow[None]:
 
 
 def roll_back(state: MailboxState[M]) -> Flow[None]:
-    """Take back the marks and leave; QUIT is said only where it can change nothing.
-
-    Not after a RETR: some servers hide, or delete, what was retrieved once QUIT is said.
-    """
-    # Q58, Q63
+    """Take back the marks and leave; QUIT is said only where it can change nothing: nothing was marked or retrieved."""
     if state.deleted:
         yield from undelete(state, None)
-    if not state.retrieved:
+    if not state.touched and not state.retrieved:
         yield from commit(state)

@@ -8,7 +8,7 @@ session is over, and nothing was committed.
 import asyncio
 import inspect
 import socket
-import time
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -17,9 +17,8 @@ from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError, Timeout
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
-from pymailbox.pop3.abstract import AbstractConnection, FirstSilence
+from pymailbox.pop3.abstract_connection import AbstractConnection, FirstSilence
 from pymailbox.pop3.async_transport import AsyncTransport, connect
-from pymailbox.pop3.checks import tls_port
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
 from pymailbox.pop3.dispatcher import Batch
@@ -69,8 +68,7 @@ class AsyncDriver(AbstractConnection):
         """Whether the port answers TLS, on a connection of its own: what is silent may be slow, and is left alone."""
         from pymailbox.pop3.tls import client_hello, is_tls
 
-        # By the clock of the machine: TLS is answered at once or not at all, whatever moves the session's clock.
-        left = until(min(self._first_silence, 2.0), "no answer to TLS", time.monotonic)
+        left = self._probe_left()
         probe = AsyncTransport(self.host)
         try:
             await probe.start(await self._dial(left), None)
@@ -106,6 +104,12 @@ class AsyncDriver(AbstractConnection):
         """Close the connection without QUIT: the server commits nothing. May be called again."""
         self.abort()
         await asyncio.sleep(0)  # the event loop closes the socket in its next round
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        transport = self._transport
+        if transport is not None and self.session.protocol.failure is None and not transport.foreign:
+            self.abort()  # the event loop holds the transport, and with it the server's lock
+            _warn(f"unclosed {self!r}", ResourceWarning, source=self)
 
     # --- flows --------------------------------------------------------------------------------------------
 
@@ -243,12 +247,9 @@ class AsyncDriver(AbstractConnection):
                     data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
                 except FirstSilence:
                     expects_tls = await self._expects_tls()
-                    greeting = transport.take()  # it may have come meanwhile
-                    if greeting is None:
-                        if expects_tls:
-                            raise tls_port() from None
+                    data = self._greeting_at_last(transport.take(), expects_tls=expects_tls)
+                    if data is None:
                         continue
-                    data = greeting
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 

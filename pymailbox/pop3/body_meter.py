@@ -4,10 +4,10 @@ from typing import Any
 
 from attrs import define, field
 
-from pymailbox.pop3.checks import limit_exceeded
 from pymailbox.pop3.command import Body, Command
 from pymailbox.pop3.framing import longest_line
 from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.violations import limit_exceeded
 
 __all__ = ["BodyMeter"]
 

@@ -25,6 +25,7 @@ class Body(enum.Enum):
     """What follows the status line of a positive reply, and which limit bounds it."""
 
     NONE = "nothing"
+    STRAY = "nothing, but where the result is None perhaps lines that nobody asked for, which are passed over"
     TEXT = "a short listing"  # Limits.header
     LISTING = "one line for each message"  # Limits.listing_entries and Limits.message
     KEPT = "a message, kept in memory"  # Limits.message; the result of the command is the body itself

@@ -132,7 +132,7 @@ def no_control_characters(_: object, attribute: "Attribute[Any]", value: str) ->
 def _word(value: str, name: str) -> bytes:
     octets = text(value, name)
     if not octets or b" " in octets:
-        raise ValueError(f"{name} must be one word, without blanks")
+        raise ValueError(f"{name} must be one word, without spaces")
     return octets
 
 
@@ -358,7 +358,7 @@ def user(name: str) -> Command[str]:
 
 
 def pass_(password: str | bytes) -> Command[str]:
-    """PASS: the rest of the line is the password, blanks included (RFC 1939 §7); bytes are sent as they are."""
+    """PASS: the rest of the line is the password, spaces included (RFC 1939 §7); bytes are sent as they are."""
     password = secret(password)
     return Command(_PASS, secret_octets(password, "password"))
 

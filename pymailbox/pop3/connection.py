@@ -89,7 +89,7 @@ class Connection(Driver):
         return self.execute(commands.user(name))
 
     def pass_(self, password: str | bytes) -> str:
-        """PASS: give the password; blanks are part of it, and bytes are sent as they are (RFC 1939 §7)."""
+        """PASS: give the password; spaces are part of it, and bytes are sent as they are (RFC 1939 §7)."""
         password = secret(password)
         from pymailbox.pop3 import login
 

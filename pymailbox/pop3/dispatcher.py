@@ -20,11 +20,11 @@ from pymailbox.errors import (
     Timeout,
     hide_secrets,
 )
-from pymailbox.pop3.checks import ends_in_lf
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.proof import FIRST_BURST, IN_STEP, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
 from pymailbox.pop3.protocol import Protocol
+from pymailbox.pop3.violations import ends_in_lf
 
 __all__ = ["NO_PIPELINING", "Batch", "Dispatcher"]
 
@@ -33,6 +33,7 @@ T = TypeVar("T")
 #: The quirks of servers that pipelining is not used with again.
 NO_PIPELINING = frozenset({"DROPS_PIPELINED", "HANGS_UP_ON_PIPELINE", "LIST_PROVES_NOTHING", "REPLIES_OUT_OF_STEP"})
 
+_NUMBERS = frozenset({b"LIST", b"STAT", b"UIDL"})  # whose replies may be those to a checkpoint by chance
 _RUNS = 4  # between checkpoints at least, in a full window: what is held delays what could be sent
 _PIPELINING = (
     "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
@@ -90,7 +91,10 @@ class Dispatcher:
     _listed: bytes | None = field(default=None, init=False)  # the text of the last reply to a checkpoint
     _pipelined: bool = field(default=False, init=False)  # whether commands were ever in flight together
     _in_step: bool = field(default=False, init=False)  # whether nothing was answered since then
-    _begun: bool = field(default=False, init=False)  # whether a stream has given a chunk
+    _begun: bool = field(default=False, init=False)  # whether the sink has, or is denied, the first of a stream
+    _first: bytes = field(default=b"", init=False)  # the first octets of a stream, too few to tell what they are
+    _dropping: bool = field(default=False, init=False)  # a stream that began with "+OK", to be asked for again
+    _before: int | None = field(default=None, init=False)  # the octets of such a stream, once it is asked for again
     _rechecking: bool = field(default=False, init=False)  # a result has to be asked for again: nothing else is sent
     _one_at_a_time: int = field(default=0, init=False)  # so many commands more are sent one at a time
     # Octets that arrived for other batches since the batch that is waited for got something.
@@ -177,6 +181,8 @@ class Dispatcher:
                 break
             if protocol.owed or len(run) > 1:
                 proof.in_doubt = self._pipelined = True
+            elif self._wary and not self._one_at_a_time:
+                proof.in_doubt = True
             protocol.send_all(run, total)
             for _ in run:
                 unsent.popleft()
@@ -206,9 +212,18 @@ class Dispatcher:
             self._proof.note_marks(command)
             batch.pending += 1
             unsent.popleft()
-            if barrier or self._kind is Body.STREAMED:
+            if self._kind is Body.STREAMED:
+                self._proof.in_doubt, self._unchecked = self._wary, 1
+                self._check()
+                break
+            if barrier:
                 break
             count, octets = count - 1, octets - expected
+
+    @property
+    def _wary(self) -> bool:
+        """Whether a message that is asked for alone is proven, too: a reply of a pipeline may still be on its way."""
+        return self._pipelined and self.protocol.pipelining
 
     def _room(self, batch: Batch[Any]) -> tuple[int, int]:
         """Return how many commands of a batch may be queued now, and how many octets their replies may have."""
@@ -268,8 +283,9 @@ class Dispatcher:
                 if batch.abandoned:
                     self._set_aside(batch, len(event.data))
                 elif not protocol.discarding:
-                    self._refuse_a_listing(event)
-                    return batch, event
+                    chunk = event if self._begun else self._begin_stream(event)
+                    if chunk is not None and not self._dropping:
+                        return batch, chunk
                 continue
             self.answered += 1
             if batch is not wanted:
@@ -298,11 +314,20 @@ class Dispatcher:
 
     def _answered(self, reply: Reply, batch: Batch[Any]) -> None:
         """Hand on the result of a command, or hold it until it is proven."""
-        proof, command = self._proof, reply.command
-        self._begun = self._in_step = False
+        protocol, proof, command = self.protocol, self._proof, reply.command
+        self._in_step = False
         result = self._read(reply) if is_message(command) or not batch.abandoned else None
-        if proof.begins_with_a_reply(result) and is_message(command) and reply.text == self._listed:
+        if self._is_a_copy(reply, result):
             raise self._out_of_step(reply)
+        if command.verb.body is Body.STREAMED:
+            self._begun, self._first = False, b""
+            if self._dropping:
+                self._dropping, self._before = False, reply.octets
+                protocol.send(command)
+                return
+            before, self._before = self._before, None
+            if before not in (None, reply.octets) and reply.status != b"-ERR":
+                raise self._out_of_step(reply)
         if proof.in_doubt:
             proof.hold(command, result, 0 if batch.abandoned or reply.status == b"-ERR" else reply.octets)
         elif self._rechecking:
@@ -315,9 +340,18 @@ class Dispatcher:
             if not batch.abandoned:
                 batch.results.append(result)
 
+    def _is_a_copy(self, reply: Reply, result: Any) -> bool:
+        """Whether a reply is that to the last checkpoint once more; its text may be that of an honest one, too."""
+        if reply.status == b"-ERR" or reply.text != self._listed:
+            return False
+        if reply.command.verb.body is Body.NONE:
+            return reply.command.verb.name not in _NUMBERS
+        return is_message(reply.command) and self._proof.begins_with_a_reply(result)
+
     def _checked(self, reply: Reply, batch: Batch[Any]) -> None:
         """Release what a checkpoint has proven; a server that does not answer it as it should is read one by one."""
         said = self._read(reply)
+        alone, self._alone = self._alone, False
         self._listed = reply.text
         self._in_step = True
         if said == reply.command.arguments:
@@ -325,10 +359,11 @@ class Dispatcher:
                 self.protocol.widen()
             self._proof.prove(all_of_it=not self.protocol.owed)
             self._release(batch)
-        elif self._alone and not (self._proof.agreed and isinstance(said, bytes)):
-            if not self._proof.agreed:
-                self.protocol.note("LIST_PROVES_NOTHING", f"{reply.command.redacted} was answered {reply.message!r}")
-                self.protocol.pipelining = False
+        elif isinstance(said, CommandError) and not alone:
+            self._proof.strike(reply.command.arguments)  # refused for now, or gone: the next one tells
+        elif alone and not (self._proof.agreed and isinstance(said, bytes)):
+            self.protocol.note("LIST_PROVES_NOTHING", f"{reply.command.redacted} was answered {reply.message!r}")
+            self.protocol.pipelining = False
             self.protocol.send(IN_STEP)
         else:
             raise self._out_of_step(reply)
@@ -338,7 +373,11 @@ class Dispatcher:
         if self._read(reply) is not True:
             raise self._out_of_step(reply)
         self._listed, self._in_step = reply.text, True
-        if self._proof.in_doubt:
+        if self._proof.in_doubt and self._kind is Body.STREAMED:
+            if not self.protocol.owed:  # a stream cannot be taken back
+                self._proof.in_doubt = False
+                self._release(batch)
+        elif self._proof.in_doubt:
             self._ask_one_by_one(batch)
 
     def _release(self, batch: Batch[Any]) -> None:
@@ -387,11 +426,20 @@ class Dispatcher:
         batch.results.append(proof.take())
         self._release(batch)
 
-    def _refuse_a_listing(self, chunk: Chunk) -> None:
-        """Refuse a stream that begins with a reply, behind the second copy of the reply to a checkpoint."""
-        begun, self._begun = self._begun, True
-        if not begun and chunk.data[:3] == b"+OK" and self._listed is not None and self._listed == self.protocol.text:
-            raise self._out_of_step(Reply(chunk.command, b"+OK", self._listed))
+    def _begin_stream(self, chunk: Chunk) -> Chunk | None:
+        """Return the first of a stream once it is plain that it is no reply; what may be one is dropped.
+
+        What began with "+OK" is asked for again: if it does so again, and is as long, it is a message that does.
+        """
+        first = self._first = self._first + chunk.data
+        if len(first) < len(b"+OK") and b"+OK".startswith(first):
+            return None
+        self._begun, self._first = True, b""
+        reply, second = first.startswith(b"+OK"), self._before is not None
+        if (reply and self.protocol.text == self._listed) or (second and not reply):
+            raise self._out_of_step(Reply(chunk.command, b"+OK", self.protocol.text or b""))
+        self._dropping = reply and not second
+        return Chunk(chunk.command, first)
 
     def _out_of_step(self, reply: Reply) -> ProtocolError:
         error = ProtocolError(
@@ -439,18 +487,20 @@ class Dispatcher:
         Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it: a quirk of
         `NO_PIPELINING` then stays known.
         """
-        protocol, proof = self.protocol, self._proof
-        quirk = protocol.pipeline_quirk
+        protocol, in_doubt = self.protocol, self._proof.in_doubt
+        quirk = None
         if isinstance(error, Timeout) and protocol.seems_ended:
             error.problem += f"; {ends_in_lf(protocol.awaiting)}"
             error.args = (error.problem, *error.args[1:])
-            quirk = None
         elif isinstance(error, Timeout):
-            quirk = "DROPS_PIPELINED" if proof.in_doubt else quirk
+            quirk = "DROPS_PIPELINED" if in_doubt or protocol.pipelined else None
         elif isinstance(error, ProtocolError):
             quirk = "REPLIES_OUT_OF_STEP" if self._pipelined else None
-        elif quirk == "DROPS_PIPELINED":
-            quirk = None
+        elif protocol.ended or isinstance(error.__cause__, ConnectionResetError | BrokenPipeError):
+            if self._alone and in_doubt:
+                quirk = "LIST_PROVES_NOTHING"
+            elif protocol.pipelined and not protocol.tried:
+                quirk = "HANGS_UP_ON_PIPELINE"
         if quirk is not None:
             protocol.note(quirk, f"{type(error).__name__} with several commands in flight")
             if isinstance(error, MailboxError) and _PIPELINING not in error.problem:

@@ -5,7 +5,6 @@ It connects, reads, writes, starts TLS, closes and keeps deadlines. What to say 
 """
 
 import socket
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -13,8 +12,7 @@ from pymailbox.display import secret
 from pymailbox.errors import CommandError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.pop3 import flows
 from pymailbox.pop3 import proxy as proxies
-from pymailbox.pop3.abstract import AbstractConnection, FirstSilence
-from pymailbox.pop3.checks import tls_port
+from pymailbox.pop3.abstract_connection import AbstractConnection, FirstSilence
 from pymailbox.pop3.command import Chunk, Command
 from pymailbox.pop3.deadlines import Left, ReplyTimeout, until
 from pymailbox.pop3.dispatcher import Batch
@@ -56,8 +54,7 @@ class Driver(AbstractConnection):
         """Whether the port answers TLS, on a connection of its own: what is silent may be slow, and is left alone."""
         from pymailbox.pop3.tls import client_hello, is_tls
 
-        # By the clock of the machine: TLS is answered at once or not at all, whatever moves the session's clock.
-        left = until(min(self._first_silence, 2.0), "no answer to TLS", time.monotonic)
+        left = self._probe_left()
         probe: Transport | None = None
         try:
             probe = Transport(self._dial(left), self.host)
@@ -220,12 +217,9 @@ class Driver(AbstractConnection):
                     data = transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
                 except FirstSilence:
                     expects_tls = self._expects_tls()
-                    greeting = transport.waiting()  # it may have come meanwhile
-                    if greeting is None:
-                        if expects_tls:
-                            raise tls_port() from None
+                    data = self._greeting_at_last(transport.waiting(), expects_tls=expects_tls)
+                    if data is None:
                         continue
-                    data = greeting
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 

@@ -110,14 +110,14 @@ def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None],
             continue
         number = number_of(words[0])
         if not number:
-            note("STRANGER_IN_UIDL" if odd is _odd_uid else "STRANGER_IN_LIST", _shown(line))  # Q36
+            note("UNKNOWN_NUMBER_IN_UIDL" if odd is _odd_uid else "UNKNOWN_NUMBER_IN_LIST", _shown(line))  # Q36
             continue
         if number < last:
             note("UNORDERED_UIDL" if odd is _odd_uid else "UNORDERED_LIST", _shown(line))  # Q47
         last, highest = number, max(highest, number)
         value = odd(words[1].rstrip(b"\r") if len(words) > 1 else b"", note)
         if len(words) > 1 and words[0] + b" " + words[1] not in line:
-            note("SPACES_BEFORE_UID" if odd is _odd_uid else "LIST_BLANKS", _shown(line))  # Q34, Q40
+            note("SPACES_BEFORE_UID" if odd is _odd_uid else "LIST_EXTRA_SPACES", _shown(line))  # Q34, Q40
         if number in result and result[number] != value:
             note("NUMBER_TWICE_IN_LISTING", _shown(line))
             value = None

@@ -38,7 +38,7 @@ def _counts(reply: Reply, _: Note) -> bool:
     return reply.text[:1].isdigit()
 
 
-_CHECKPOINT = Verb(b"LIST", _number)
+_CHECKPOINT = Verb(b"LIST", _number, body=Body.STRAY)  # some servers answer with the whole listing (Q38)
 _COUNT = Verb(b"STAT", _counts)
 
 #: What is asked where LIST n proves nothing: a reply too many would not begin with a number.
@@ -71,7 +71,7 @@ class PipelineProof:
     octets: int = field(default=0, init=False)
     #: Whether more came than may be held: what is still in flight is dropped as it arrives.
     overflowed: bool = field(default=False, init=False)
-    #: Commands with their results, in order; None for a body that was dropped.
+    #: Commands with their results, in order; None for a body that was dropped, its octets for one that was streamed.
     held: deque[tuple[Command[Any], Any]] = field(factory=deque, init=False)
     #: Message numbers marked in this session: LIST refuses those.
     marked: set[bytes] = field(factory=set, init=False)
@@ -140,6 +140,11 @@ class PipelineProof:
                 self._known.append(command.number)
                 wanted -= 1
 
+    def strike(self, number: bytes) -> None:
+        """Ask no more about a message: the server refuses that now."""
+        if number in self._known:
+            self._known.remove(number)
+
     def begins_with_a_reply(self, result: Any) -> bool:
         """Whether a body may be a reply that slipped in, and the body behind it."""
         return isinstance(result, bytes) and result[:3] == b"+OK"
@@ -157,9 +162,9 @@ class PipelineProof:
             command, result = held[0]
             if result is None:
                 break
-            if not isinstance(result, CommandError):
+            if isinstance(result, bytes):
                 octets = len(result)
-                if result[:3] == b"+OK" or (sizes_hold and command.size not in (None, octets)):
+                if self.begins_with_a_reply(result) or (sizes_hold and command.size not in (None, octets)):
                     break
                 self.octets -= octets
             held.popleft()

@@ -20,7 +20,12 @@ from pymailbox.display import Secrets, safe_text
 from pymailbox.errors import ConnectionLost, MailboxError, hide_secrets
 from pymailbox.pop3 import wirelog
 from pymailbox.pop3.body_meter import BodyMeter
-from pymailbox.pop3.checks import (
+from pymailbox.pop3.command import Body, Chunk, Command, Reply
+from pymailbox.pop3.framing import CRLF, LF
+from pymailbox.pop3.limits import Limits
+from pymailbox.pop3.pieces import Pieces
+from pymailbox.pop3.receive_buffer import ReceiveBuffer
+from pymailbox.pop3.violations import (
     bad_status,
     data_before_tls,
     guess_service,
@@ -29,11 +34,6 @@ from pymailbox.pop3.checks import (
     truncated,
     unsolicited,
 )
-from pymailbox.pop3.command import Body, Chunk, Command, Reply
-from pymailbox.pop3.framing import CRLF, LF
-from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.pieces import Pieces
-from pymailbox.pop3.receive_buffer import ReceiveBuffer
 
 __all__ = ["Protocol"]
 
@@ -75,6 +75,9 @@ class Protocol:
     _pieces: Pieces = field(factory=Pieces, init=False)
     _meter: BodyMeter = field(init=False)
     _complete: bool = field(default=False, init=False)
+
+    _stray: bool = field(default=False, init=False)  # lines that are no status are passed over until one is
+    _stray_octets: int = field(default=0, init=False)
 
     _failure: str | None = field(default=None, init=False)
     _pipelined: bool = field(default=False, init=False)  # several were in flight since the pipe last ran dry
@@ -159,11 +162,19 @@ class Protocol:
         return len(self._owed) + len(self._queued)
 
     @property
-    def pipeline_quirk(self) -> str | None:
-        """The quirk that may have ended a conversation with several commands in flight; None with one or none."""
-        if not self._buffer.ended:
-            return "DROPS_PIPELINED" if self._pipelined else None
-        return "HANGS_UP_ON_PIPELINE" if self._pipelined and self._window < 2 * _FIRST_WINDOW else None
+    def ended(self) -> bool:
+        """Whether the server has ended its side."""
+        return self._buffer.ended
+
+    @property
+    def pipelined(self) -> bool:
+        """Whether several commands were in flight since nothing was last."""
+        return self._pipelined
+
+    @property
+    def tried(self) -> bool:
+        """Whether as many replies have come as are in flight at once where pipelining is proven."""
+        return self._window >= 2 * _PROVEN_WINDOW
 
     @property
     def midway(self) -> bool:
@@ -217,12 +228,14 @@ class Protocol:
         if self._failure is not None:
             raise ConnectionLost(self._failure)
         try:
+            if self._stray:
+                self._pass_over_lines()
             if self._owed:
                 event = self._next_status() if self._text is None else self._next_chunk()
                 if event is None and self._buffer.ended:
                     raise self._truncated()
                 return event
-            if not self._buffer.empty:
+            if not (self._buffer.empty or self._stray):
                 raise self._unsolicited()
             if self._buffer.ended:
                 raise ConnectionLost("the server closed the connection", command=self.awaiting)
@@ -288,7 +301,7 @@ class Protocol:
         else:
             status, text = self._status(line, command)
         body = command.verb.body
-        if body is Body.NONE or status == b"-ERR":
+        if body is Body.NONE or body is Body.STRAY or status == b"-ERR":
             return self._finish(Reply(command, status, text))
         buffer.begin_body()
         if body is Body.STREAMED or self.discarding:
@@ -304,6 +317,20 @@ class Protocol:
             self._meter.add(command, piece)
             self._meter.reset()
         return self._finish(Reply(command, status, text, piece, octets))
+
+    def _pass_over_lines(self) -> None:
+        """Take lines from the buffer up to one that begins as a status line does."""
+        buffer, limits = self._buffer, self.limits
+        while not buffer.empty:
+            if buffer.data[buffer.position : buffer.position + 1] in (b"+", b"-"):
+                self._stray, self._stray_octets = False, 0
+                return
+            line = buffer.take_line(limits.status_line)
+            if line is None:
+                return
+            self._stray_octets += len(line)
+            if self._stray_octets > limits.message:
+                raise limit_exceeded("message", "lines that nobody asked for", self.awaiting)
 
     def _odd_line(self, line: bytes) -> bytes:
         """Return a status line without its end: one that ends in a bare LF, is the first of all, or is too long."""
@@ -369,9 +396,11 @@ class Protocol:
             wirelog.received(reply, self.secrets)
         self._flight -= command.expected
         self._expected -= command.expected
+        if command.verb.body is Body.STRAY and reply.status != b"-ERR":
+            self._stray = command.verb.parse(reply, self.note) is None
         if not self._owed:
             self._pipelined = False
-            if not self._buffer.empty:
+            if not (self._buffer.empty or self._stray):
                 raise self._unsolicited(command)
         if self._window < _LAST_WINDOW and self.pipelining:
             self._window += 1  # one for each clean reply: doubles with each round trip

@@ -55,7 +55,7 @@ def check(url: str, security: Security, host: str) -> None:
 
 def _problem(url: str) -> str | None:
     if any(c <= " " or c == "\x7f" for c in url):
-        return "it has blanks or control characters"
+        return "it has spaces or control characters"
     from urllib.parse import unquote, urlsplit
 
     try:

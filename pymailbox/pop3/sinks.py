@@ -9,8 +9,20 @@ import errno
 import inspect
 import io
 from collections.abc import Callable
+from typing import Protocol
 
-__all__ = ["write_all", "write_all_async"]
+__all__ = ["Sink", "Writable", "write_all", "write_all_async"]
+
+
+class Writable(Protocol):
+    """A file to write to; over asyncio what `write` returns is awaited where that can be."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write some bytes."""
+
+
+#: A file, or a function that takes bytes.
+Sink = Writable | Callable[[bytes], object]
 
 
 def write_all(write: Callable[[bytes], object], data: bytes) -> None:

@@ -21,11 +21,11 @@ from typing import BinaryIO, TypeVar
 from attrs import define, field
 
 from pymailbox.errors import ConnectionLost, MailboxError, Timeout
-from pymailbox.pop3.checks import data_before_tls, mixed_line_ends, unsolicited
 from pymailbox.pop3.deadlines import Clock, ReplyTimeout
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.pieces import Pieces
 from pymailbox.pop3.receive_buffer import ReceiveBuffer
+from pymailbox.pop3.violations import data_before_tls, mixed_line_ends, unsolicited
 
 __all__ = ["LineProtocol", "Reader", "SessionOver", "lines_by"]
 

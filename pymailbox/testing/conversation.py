@@ -55,11 +55,11 @@ class Conversation:
             return cls(session, socket, CommandTable.of(session, login, mail), socket.lines, session.release)
         socket.strict = Quirk.NEEDS_CRLF in quirks
         socket.reads_while_writing = Quirk.STOPS_READING not in quirks
-        odd_login = QuirkyLogin(session, login, quirks)
-        odd_mail = QuirkyMail(session, mail, quirks, plan.new_uids, socket.rest)
-        quirky = QuirkyLines(session, CommandTable.of(session, odd_login, odd_mail), quirks, socket)
+        quirky_login = QuirkyLogin(session, login, quirks)
+        quirky_mail = QuirkyMail(session, mail, quirks, plan.new_uids, socket.rest)
+        quirky = QuirkyLines(session, CommandTable.of(session, quirky_login, quirky_mail), quirks, socket)
         faulty = FaultySession(session, quirky, plan, socket)
-        return cls(session, socket, faulty, quirky.lines, odd_mail.drop_mailbox)
+        return cls(session, socket, faulty, quirky.lines, quirky_mail.drop_mailbox)
 
     def run(self) -> None:
         """Serve until the end, whatever it is, and leave nothing locked or open."""

@@ -1,4 +1,4 @@
-"""What odd but honest servers do, to be switched on one by one or together.
+"""What quirky but honest servers do, to be switched on one by one or together.
 
 The page "What real servers do" of the documentation says who does what, and what pymailbox makes of it.
 """
@@ -12,7 +12,7 @@ __all__ = ["Quirk"]
 
 
 class Quirk(Flag):
-    """A server's oddity. Members combine with `|`; `Server` also takes a set of them.
+    """A quirk of a server. Members combine with `|`; `Server` also takes a set of them.
 
     >>> import poplib
     >>> from pymailbox.testing import Quirk, Server
@@ -75,7 +75,7 @@ class Quirk(Flag):
     """TOP works without being listed."""
     TOP_REFUSED = auto()  # Q16
     """TOP is listed, and refused."""
-    ODD_CAPA = auto()  # Q17
+    MALFORMED_CAPA = auto()  # Q17
     """CAPA lists a blank line, octets that are no ASCII, unknown names, `RESP-CODE` and `UTF8=USER`."""
     ENDLESS_CAPA = auto()  # Q18
     """The listing of capabilities never ends."""
@@ -127,7 +127,7 @@ class Quirk(Flag):
     """The size is `%!d(float64=120)` for messages with odd numbers."""
     LIST_EXTRA_FIELDS = auto()  # Q34
     """More fields follow the size."""
-    LIST_BLANKS = auto()  # Q34
+    LIST_EXTRA_SPACES = auto()  # Q34
     """Several blanks and a tab stand between number and size."""
     ROUNDED_SIZES = auto()  # Q35
     """Sizes are rounded up to 1024 octets."""
@@ -145,7 +145,7 @@ class Quirk(Flag):
     """Messages with odd numbers have no uid."""
     DUPLICATE_UIDS = auto()  # Q43
     """All messages have the uid of the first."""
-    ODD_UIDS = auto()  # Q44
+    INVALID_UIDS = auto()  # Q44
     """Uids are by turns 200 characters long, with a space inside, and not ASCII."""
     UIDS_AS_PATHS = auto()  # Q45
     """Uids look like `../../1/etc`."""
@@ -155,7 +155,7 @@ class Quirk(Flag):
     """LIST and UIDL begin with a blank line."""
     UNORDERED_UIDL = auto()  # Q47
     """UIDL lists backwards."""
-    STRANGER_IN_UIDL = auto()  # Q36
+    UNKNOWN_NUMBER_IN_UIDL = auto()  # Q36
     """UIDL also lists message 0 and one that nobody else knows."""
     NEW_UIDS_EACH_SESSION = auto()  # Q48
     """Uids are new in every session."""

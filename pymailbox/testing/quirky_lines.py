@@ -1,4 +1,4 @@
-"""What is odd about how command lines are taken in, and how status lines and line ends look."""
+"""Quirks of how command lines are read, and of status lines and line ends."""
 
 from attrs import define
 
@@ -15,7 +15,7 @@ _WITH_DATA = frozenset({b"STAT", b"LIST", b"UIDL", b"LANG"})
 
 @define(eq=False)
 class QuirkyLines:
-    """A dialogue whose lines are odd. `quirks` are single members."""
+    """A dialogue whose lines are quirky. `quirks` are single members."""
 
     session: SessionState
     plain: Dialogue

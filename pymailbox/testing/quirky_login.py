@@ -1,6 +1,6 @@
-"""What is odd about greetings, CAPA, STLS and logins.
+"""Quirks of greetings, CAPA, STLS and logins.
 
-It has the plain `Authorization` and asks it for what is not odd. That a login failed, or found the mailbox locked, it
+It has the plain `Authorization` and asks it for everything else. That a login failed, or found the mailbox locked, it
 knows from the plain reply.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["QuirkyLogin", "endless_exchange"]
 
 _TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
 _IMAP = b"* OK [CAPABILITY IMAP4rev1] ready\r\n"
-_ODD_CAPA = (
+_MALFORMED_CAPA = (
     b"",
     b"RESP-CODE",
     b"LAST",
@@ -83,7 +83,7 @@ class QuirkyLogin:
         if Quirk.SHORT_CAPA_BEFORE_LOGIN in self.quirks and not logged_in:
             hidden |= {b"UIDL", b"TOP", b"SASL"}
         lines = [line for line in self.plain.capabilities() if line.partition(b" ")[0] not in hidden]
-        return capa_reply([*lines, *_ODD_CAPA] if Quirk.ODD_CAPA in self.quirks else lines)
+        return capa_reply([*lines, *_MALFORMED_CAPA] if Quirk.MALFORMED_CAPA in self.quirks else lines)
 
     def do_stls(self, rest: bytes) -> ReplyBytes:
         if Quirk.STLS_REFUSED in self.quirks:

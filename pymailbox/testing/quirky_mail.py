@@ -1,6 +1,6 @@
-"""What is odd about listings, mails, DELE and QUIT.
+"""Quirks of listings, mails, DELE and QUIT.
 
-It has the plain `Transaction`, and asks it for what is not odd.
+It has the plain `Transaction`, and asks it for everything else.
 """
 
 from collections.abc import Callable
@@ -65,7 +65,7 @@ class QuirkyMail:
             size += b" seen 0"
         if Quirk.LIST_WITHOUT_SIZE in self.quirks and number % 2:
             return b""
-        return (b"  \t " if Quirk.LIST_BLANKS in self.quirks else b" ") + size
+        return (b"  \t " if Quirk.LIST_EXTRA_SPACES in self.quirks else b" ") + size
 
     def do_uidl(self, rest: bytes) -> ReplyBytes:
         if Quirk.UIDL_REFUSED in self.quirks:
@@ -79,7 +79,7 @@ class QuirkyMail:
             lines = [b"+OK " + line for line in lines]
         if Quirk.UNORDERED_UIDL in self.quirks:
             lines.reverse()
-        if Quirk.STRANGER_IN_UIDL in self.quirks:
+        if Quirk.UNKNOWN_NUMBER_IN_UIDL in self.quirks:
             lines = [b"0 stranger", *lines, b"%d stranger" % (len(self.session.view.mails) + 7)]
         if Quirk.MERGED_UIDL_LINES in self.quirks:
             lines[:2] = [b"".join(lines[:2])] if lines else []
@@ -94,7 +94,7 @@ class QuirkyMail:
             uid = self.session.view.mails[0].uid
         if Quirk.NEW_UIDS_EACH_SESSION in self.quirks or self.new_uids:
             uid = fingerprint(uid, b"%d" % self.session.record.number)
-        if Quirk.ODD_UIDS in self.quirks:
+        if Quirk.INVALID_UIDS in self.quirks:
             uid = ((uid * 200)[:200], uid[:8] + b" " + uid[8:], b"\xfc" + uid, "ü".encode() + uid)[number % 4]
         if Quirk.UIDS_AS_PATHS in self.quirks:
             uid = b"../../%d/etc" % number

@@ -1,11 +1,11 @@
 """Measure pymailbox next to other clients, and print the table of ratios."""
 
 import argparse
-import sys
+import re
 
 from tests import ROOT
 from tests.benchmarks.report import chart, machine, table
-from tests.benchmarks.rounds import WORKS, Stage, run_rounds
+from tests.benchmarks.rounds import WORKS, run_rounds, staged
 
 
 def main() -> None:
@@ -19,17 +19,14 @@ def main() -> None:
         parser.error("--rounds must be at least 1")
     if options.write_docs and options.quick:
         parser.error("--write-docs needs the whole benchmark, without --quick")
-    with Stage(quick=options.quick) as stage:
-        results = run_rounds(stage, WORKS, options.rounds, lambda line: print(line, file=sys.stderr))
+    with staged(quick=options.quick) as stage:
+        results = run_rounds(stage, WORKS, options.rounds)
     text = f"{machine(options.rounds)}\n\n{table(results, WORKS)}"
     print(text)
     if options.write_docs:
         page = ROOT / "docs" / "performance.md"
-        before, begin, rest = page.read_text(encoding="utf-8").partition("<!-- measured: begin -->\n")
-        _, end, after = rest.partition("<!-- measured: end -->")
-        if not begin or not end:
-            raise ValueError(f"{page.name} has no markers for the table")
-        page.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
+        before, after = re.split(r"(?<=begin -->\n)(?s:.*)(?=<!-- measured: end)", page.read_text(encoding="utf-8"))
+        page.write_text(f"{before}{text}\n{after}", encoding="utf-8")
         (ROOT / "docs" / "performance.svg").write_text(chart(results, WORKS), encoding="utf-8")
 
 

@@ -4,8 +4,6 @@ Everything is pipelined in one write, replies are read into one fixed buffer, on
 of a reply and the lines to unstuff, and what lies between is sliced from a memoryview. There are no deadlines, no
 limits and no objects, an error ends the program, and the server is trusted to read while it writes. A library cannot
 be faster than this in its own language; the benchmark says how close it stays.
-
-A case is a generator: it yields None once it is logged in, then its results, and ends after QUIT was answered.
 """
 
 import re
@@ -15,13 +13,11 @@ from datetime import datetime
 from email.header import decode_header, make_header
 from email.utils import parseaddr, parsedate_to_datetime
 
-from tests.benchmarks.service import Service
-
-__all__ = ["bodies", "headers", "stream"]
+from tests.benchmarks.case import Service
 
 CRLF_DOT = re.compile(rb"\r\n\.")
+PLUS, DOT, CR, LF = b"+.\r\n"
 BUFFER = 256 * 1024
-BUFFER_TLS = 64 * 1024  # a read returns one record of 16 KB at most
 
 
 class Client:
@@ -32,127 +28,26 @@ class Client:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context = service.context()
         self.sock = context.wrap_socket(sock, server_hostname=service.host) if context else sock
-        self.buffer = bytearray(BUFFER_TLS if context else BUFFER)
+        self.buffer = bytearray(BUFFER)
         self.view = memoryview(self.buffer)
         self.start = self.end = 0
-        self.lines(1)
+        self.status_line()
         self.ask(b"USER %s\r\n" % service.user.encode())
         self.ask(b"PASS %s\r\n" % service.password.encode())
 
     def ask(self, command: bytes) -> None:
         self.sock.sendall(command)
-        self.lines(1)
+        self.status_line()
+
+    def ask_ahead(self, command: bytes, service: Service) -> None:
+        self.sock.sendall(b"".join([command % number for number in service.numbers]))
 
     def quit(self) -> None:
-        self.ask(b"QUIT\r\n")
-        self.sock.close()
+        with self.sock:
+            self.ask(b"QUIT\r\n")
 
     def refill(self) -> None:
-        """Read more after what is kept, moved to the front when the buffer is full."""
-        if self.start == self.end:
-            self.start = self.end = 0
-        elif self.end == len(self.buffer):
-            kept = self.end - self.start
-            self.view[:kept] = bytes(self.view[self.start : self.end])
-            self.start, self.end = 0, kept
-        received = self.sock.recv_into(self.view[self.end :])
-        if not received:
-            raise EOFError("the server closed the connection")
-        self.end += received
-
-    def lines(self, count: int) -> None:
-        """Read `count` replies of one line."""
-        buffer = self.buffer
-        for _ in range(count):
-            while (found := buffer.find(b"\r\n", self.start, self.end)) < 0:
-                self.refill()
-            if buffer[self.start] != 43:
-                raise ValueError(bytes(buffer[self.start : found]))
-            self.start = found + 2
-
-    def replies(self, count: int) -> Iterator[bytes]:
-        """Yield the bodies of `count` multi-line replies, dots unstuffed."""
-        buffer, view, search = self.buffer, self.view, CRLF_DOT.search
-        find = buffer.find
-        start, end = self.start, self.end
-        for _ in range(count):
-            while (status := find(b"\r\n", start, end)) < 0:
-                self.start, self.end = start, end
-                self.refill()
-                start, end = self.start, self.end
-            if buffer[start] != 43:
-                raise ValueError(bytes(buffer[start:status]))
-            begin = status + 2
-            pieces: list[memoryview] = []
-            scan = status
-            while match := search(buffer, scan, end):
-                dot = match.start()
-                after = dot + 5
-                if after > end:
-                    break
-                if buffer[dot + 3] == 13 and buffer[dot + 4] == 10:
-                    if pieces:
-                        pieces.append(view[begin : dot + 2])
-                        yield b"".join(pieces)
-                    else:
-                        yield bytes(view[begin : dot + 2])
-                    start = after
-                    break
-                pieces.append(view[begin : dot + 2])
-                begin = scan = dot + 3
-            else:
-                after = end + 1
-            if after > end:  # it goes on after what has been read
-                keep = match.start() if match else max(end - 2, scan)
-                if keep > begin:
-                    pieces.append(view[begin:keep])
-                    begin = keep
-                self.start, self.end = begin, end
-                large = [b"".join(pieces)]
-                self.copy(lambda piece, keep=large.append: keep(bytes(piece)))
-                yield b"".join(large)
-                start, end = self.start, self.end
-        self.start, self.end = start, end
-
-    def copy(self, write: Callable[[memoryview], object]) -> int:
-        """Hand the body that begins at `start` on in pieces; give its octets.
-
-        The CRLF before `start`, of the status line when nothing of the body was handed on, is still in the buffer:
-        an empty body ends at once.
-        """
-        buffer, view, search = self.buffer, self.view, CRLF_DOT.search
-        size = 0
-        begin = self.start  # of what is to be handed on
-        scan = begin - 2  # of what is to be searched
-        while True:
-            end = self.end
-            match = search(buffer, scan, end)
-            if match is not None:
-                dot = match.start()
-                if dot + 5 <= end:
-                    if dot + 2 > begin:
-                        size += dot + 2 - begin
-                        write(view[begin : dot + 2])
-                    if buffer[dot + 3] == 13 and buffer[dot + 4] == 10:
-                        self.start = dot + 5
-                        return size
-                    begin = scan = dot + 3
-                    continue
-                keep = dot
-            else:
-                keep = max(end - 2, scan)
-            if keep > begin:
-                size += keep - begin
-                write(view[begin:keep])
-                begin = keep
-            # `begin` may stand two octets after `keep`, when those are a CRLF handed on before
-            ahead = begin - keep
-            self.start = keep
-            self.refill_from_front()
-            begin, scan = self.start + ahead, self.start
-
-    def refill_from_front(self) -> None:
-        """Move the few octets that are kept to the front and read as much as fits."""
+        """Move what is kept to the front and read as much as fits after it."""
         kept = self.end - self.start
         self.view[:kept] = bytes(self.view[self.start : self.end])
         received = self.sock.recv_into(self.view[kept:])
@@ -160,24 +55,84 @@ class Client:
             raise EOFError("the server closed the connection")
         self.start, self.end = 0, kept + received
 
+    def status_line(self) -> None:
+        while (found := self.buffer.find(b"\r\n", self.start, self.end)) < 0:
+            self.refill()
+        if self.buffer[self.start] != PLUS:
+            raise ValueError(bytes(self.view[self.start : found]))
+        self.start = found + 2
+
+    def replies(self, count: int) -> Iterator[bytes]:
+        """Yield the bodies of `count` multi-line replies, dots unstuffed."""
+        buffer, view, search, find = self.buffer, self.view, CRLF_DOT.search, self.buffer.find
+        start, end = self.start, self.end
+        for _ in range(count):
+            if (scan := find(b"\r\n", start, end)) < 0 or buffer[start] != PLUS:
+                self.start = start
+                self.status_line()
+                scan, end = self.start - 2, self.end
+            begin = scan + 2
+            pieces: list[memoryview] = []
+            while (match := search(buffer, scan, end)) and (after := match.end() + 2) <= end:
+                if buffer[after - 2] == CR and buffer[after - 1] == LF:
+                    last = view[begin : after - 3]
+                    yield b"".join([*pieces, last]) if pieces else bytes(last)
+                    start = after
+                    break
+                pieces.append(view[begin : after - 3])
+                begin = scan = after - 2
+            else:  # it goes on after what has been read
+                self.start, large = begin, [b"".join(pieces)]
+                self.copy(lambda piece, keep=large.append: keep(bytes(piece)), within=bool(pieces))
+                yield b"".join(large)
+                start, end = self.start, self.end
+        self.start = start
+
+    def copy(self, write: Callable[[memoryview], object], *, within: bool = False) -> int:
+        """Hand the body that begins at `start` on in pieces; give its size. `within`: `start` is within a line."""
+        buffer, view, search = self.buffer, self.view, CRLF_DOT.search
+        size = 0
+        if not within:
+            while self.end - self.start < 3:
+                self.refill()
+            if view[self.start : self.start + 3] == b".\r\n":
+                self.start += 3
+                return 0
+            self.start += buffer[self.start] == DOT
+        while True:
+            start, end = self.start, self.end
+            match = search(buffer, start, end)
+            if match is None:
+                upto = max(start, end - 2)
+            else:
+                upto = match.end() - 1 if match.end() + 2 <= end else match.start()
+            write(view[start:upto])
+            size += upto - start
+            if match is None or upto == match.start():
+                self.start = upto
+                self.refill()
+            elif buffer[upto + 1] == CR and buffer[upto + 2] == LF:
+                self.start = upto + 3
+                return size
+            else:
+                self.start = upto + 1
+
 
 def bodies(service: Service) -> Iterator[bytes | None]:
-    """RETR every message."""
     client = Client(service)
     yield None
-    client.sock.sendall(b"".join([b"RETR %d\r\n" % number for number in service.numbers]))
+    client.ask_ahead(b"RETR %d\r\n", service)
     yield from client.replies(len(service.numbers))
     client.quit()
 
 
 def stream(service: Service) -> Iterator[int | None]:
-    """RETR every message into a file object."""
     client = Client(service)
     yield None
     with service.sink() as file:
-        client.sock.sendall(b"".join([b"RETR %d\r\n" % number for number in service.numbers]))
+        client.ask_ahead(b"RETR %d\r\n", service)
         for _ in service.numbers:
-            client.lines(1)
+            client.status_line()
             yield client.copy(file.write)
     client.quit()
 
@@ -186,7 +141,7 @@ def headers(service: Service) -> Iterator[list[tuple[str, str, datetime]] | None
     """TOP n 0 of every message; subject, address of the sender and date decoded."""
     client = Client(service)
     yield None
-    client.sock.sendall(b"".join([b"TOP %d 0\r\n" % number for number in service.numbers]))
+    client.ask_ahead(b"TOP %d 0\r\n", service)
     yield [
         (
             decoded(field(raw, b"\r\nSubject: ")),

@@ -1,7 +1,6 @@
-"""pymailbox doing the same work, written as its users write it. A case is a generator, as in `floor`.
+"""pymailbox doing the same work, written as its users write it.
 
-What the coroutines read is added up inside them: handing every message out of the event loop would cost more than
-reading it.
+Coroutines add up what they read: handing every message out of the event loop would cost more than reading it.
 """
 
 import asyncio
@@ -11,22 +10,20 @@ from typing import Any, TypeVar
 
 from pymailbox import AsyncMailbox, Headers, Mailbox
 from pymailbox.pop3 import Connection, commands
-from tests.benchmarks.service import Service
+from tests.benchmarks.case import Service
 
 T = TypeVar("T")
 Triples = list[tuple[object, ...]]
+Case = Callable[[Service], Iterator[T | None]]
 
 
 def options(service: Service) -> dict[str, Any]:
-    return {
-        "port": service.port,
-        "security": "tls" if service.certificate else "none",
-        "ssl_context": service.context(),
-    }
+    security = "tls" if service.certificate else "none"
+    return {"host": service.host, "port": service.port, "security": security, "ssl_context": service.context()}
 
 
 def mailbox(service: Service) -> Mailbox:
-    return Mailbox(service.host, service.user, service.password, **options(service))
+    return Mailbox(user=service.user, password=service.password, **options(service))
 
 
 def mailbox_bodies(service: Service) -> Iterator[bytes | None]:
@@ -37,11 +34,10 @@ def mailbox_bodies(service: Service) -> Iterator[bytes | None]:
 
 
 def mailbox_stream(service: Service) -> Iterator[int | None]:
-    with mailbox(service) as inbox:
+    with mailbox(service) as inbox, service.sink() as file:
         yield None
-        with service.sink() as file:
-            for message in inbox:
-                yield message.write_to(file)
+        for message in inbox:
+            yield message.write_to(file)
 
 
 def mailbox_headers(service: Service) -> Iterator[Triples | None]:
@@ -50,43 +46,37 @@ def mailbox_headers(service: Service) -> Iterator[Triples | None]:
         yield [(m.subject, m.from_, m.date) for m in inbox]
 
 
-def over_asyncio(service: Service, work: Callable[[AsyncMailbox], Awaitable[T]]) -> Iterator[T | None]:
-    with asyncio.Runner() as runner:
-        inbox = AsyncMailbox(service.host, service.user, service.password, **options(service))
-        runner.run(inbox.open())
-        yield None
-        yield runner.run(work(inbox))  # type: ignore[arg-type]  # every work is a coroutine
-        runner.run(inbox.close())
+def over_asyncio(work: Callable[[Service, AsyncMailbox], Awaitable[T]]) -> Case[T]:
+    def case(service: Service) -> Iterator[T | None]:
+        with asyncio.Runner() as runner:
+            inbox = AsyncMailbox(user=service.user, password=service.password, **options(service))
+            runner.run(inbox.open())
+            yield None
+            yield runner.run(work(service, inbox))  # type: ignore[arg-type]  # every work is a coroutine
+            runner.run(inbox.close())
+
+    return case
 
 
-def async_bodies(service: Service) -> Iterator[int | None]:
-    async def work(inbox: AsyncMailbox) -> int:
-        size = 0
-        async for message in inbox.fetch():
-            size += len(await message.raw())
-        return size
-
-    return over_asyncio(service, work)
+@over_asyncio
+async def async_bodies(service: Service, inbox: AsyncMailbox) -> int:
+    return sum([len(await message.raw()) async for message in inbox.fetch()])
 
 
-def async_stream(service: Service) -> Iterator[int | None]:
-    async def work(inbox: AsyncMailbox) -> int:
-        with service.sink() as file:
-            return sum([await message.write_to(file) async for message in inbox])
-
-    return over_asyncio(service, work)
+@over_asyncio
+async def async_stream(service: Service, inbox: AsyncMailbox) -> int:
+    with service.sink() as file:
+        return sum([await message.write_to(file) async for message in inbox])
 
 
-def async_headers(service: Service) -> Iterator[Triples | None]:
-    async def work(inbox: AsyncMailbox) -> Triples:
-        return [(await m.subject(), await m.from_(), await m.date()) async for m in inbox]
-
-    return over_asyncio(service, work)
+@over_asyncio
+async def async_headers(service: Service, inbox: AsyncMailbox) -> Triples:
+    return [(await m.subject(), await m.from_(), await m.date()) async for m in inbox]
 
 
 @contextlib.contextmanager
 def connection(service: Service) -> Iterator[Connection]:
-    with Connection(service.host, **options(service)) as pop:
+    with Connection(**options(service)) as pop:
         pop.login(service.user, service.password)
         yield pop
         pop.quit()
@@ -101,19 +91,15 @@ def connection_bodies(service: Service) -> Iterator[bytes | None]:
 
 
 def connection_stream(service: Service) -> Iterator[int | None]:
-    with connection(service) as pop:
+    with connection(service) as pop, service.sink() as file:
         yield None
-        with service.sink() as file:
-            for number in service.numbers:
-                yield pop.retr(number, sink=file.write)
+        for number in service.numbers:
+            yield pop.retr(number, sink=file.write)
 
 
 def connection_headers(service: Service) -> Iterator[Triples | None]:
     with connection(service) as pop:
         yield None
-        triples: Triples = []
-        for raw in pop.pipeline(commands.top(number, 0) for number in service.numbers):
-            assert isinstance(raw, bytes)
-            headers = Headers.from_bytes(raw)
-            triples.append((headers.subject, headers.from_, headers.date))
-        yield triples
+        raws = pop.pipeline(commands.top(number, 0) for number in service.numbers)
+        parsed = (Headers.from_bytes(raw) for raw in raws if isinstance(raw, bytes))
+        yield [(headers.subject, headers.from_, headers.date) for headers in parsed]

@@ -9,13 +9,12 @@ import os
 import platform
 import re
 import ssl
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 from tests.benchmarks.rounds import CLIENTS, PROGRAMS, Results, Work
-
-__all__ = ["chart", "machine", "table"]
 
 COLUMNS = [client for client in (*CLIENTS, *PROGRAMS) if client != "floor"]
 WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 900, 250, 130, 13, 14, 58
@@ -42,6 +41,12 @@ def machine(rounds: int) -> str:
     )
 
 
+def ratio(results: Results, title: str, client: str, other: str) -> float | None:
+    """How many times as long as the other it takes: the median of the rounds; None where one has not run."""
+    mine, others = results.get((title, client)), results.get((title, other))
+    return statistics.median(a / b for a, b in zip(mine, others, strict=True)) if mine and others else None
+
+
 def table(results: Results, works: Iterable[Work]) -> str:
     """Tabulate how many times the floor's time each client takes, and how much faster than poplib ours are."""
     lines = [
@@ -49,51 +54,42 @@ def table(results: Results, works: Iterable[Work]) -> str:
         f"|---|{'--:|' * (len(COLUMNS) + 1)}",
     ]
     for work in works:
-        ratios = [number(results.ratio(work.title, client, "floor")) for client in COLUMNS]
-        ahead = number(results.ratio(work.title, "poplib", "Mailbox"))
+        ratios = [number(ratio(results, work.title, client, "floor")) for client in COLUMNS]
+        ahead = number(ratio(results, work.title, "poplib", "Mailbox"))
         lines.append(f"| {work.title} | {' | '.join(ratios)} | {ahead} × as fast |")
     return "\n".join(lines)
 
 
-def number(ratio: float | None) -> str:
+def number(times: float | None) -> str:
     """Write a ratio with the figures that mean something."""
-    return "–" if ratio is None else f"{ratio:.0f}" if ratio >= 20 else f"{ratio:.1f}" if ratio >= 3 else f"{ratio:.2f}"
+    return "–" if times is None else f"{times:.0f}" if times >= 20 else f"{times:.1f}" if times >= 3 else f"{times:.2f}"
 
 
 def chart(results: Results, works: Iterable[Work]) -> str:
     """Draw a bar for each client of each work, as long as the logarithm of its ratio to the floor."""
     found = {
-        (work.title, client): ratio
-        for work in works
-        for client in COLUMNS
-        if (ratio := results.ratio(work.title, client, "floor")) is not None
+        work.title: {c: times for c in COLUMNS if (times := ratio(results, work.title, c, "floor"))} for work in works
     }
-    titles = list(dict.fromkeys(title for title, _ in found))
-    decades = max(1, math.ceil(math.log10(max(found.values()))))
+    decades = max(1, math.ceil(math.log10(max(max(ratios.values()) for ratios in found.values()))))
     scale = (WIDTH - LEFT - RIGHT) / decades
-    height = TOP + GAP * len(titles) + BAR * len(found) + 20
+    bars, y = [], TOP
+    for title, ratios in found.items():
+        bars.append(f'<text x="16" y="{y + BAR - 2}">{escape(title)}</text>')
+        for client, times in ratios.items():
+            style = client if client == "poplib" else "program" if client in PROGRAMS else "ours"
+            length, label = max(2.0, math.log10(times) * scale), f"{client} {number(times)}"
+            bars.append(f'<rect class="{style}" x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 2}" rx="2"/>')
+            bars.append(f'<text class="quiet" x="{LEFT + length + 5:.0f}" y="{y + BAR - 3}">{label}</text>')
+            y += BAR
+        y += GAP
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" role="img" '
         'aria-label="Time each client takes, as a multiple of the floor; shorter is better">',
-        f"<style>\n{STYLE}</style>",
-        f'<rect class="paper" width="{WIDTH}" height="{height}" rx="6"/>',
+        f'<style>\n{STYLE}</style>\n<rect class="paper" width="{WIDTH}" height="{y}" rx="6"/>',
         '<text class="title" x="16" y="26">Times as long as the floor (shorter is better, logarithmic)</text>',
     ]
     for exponent in range(decades + 1):
-        x = LEFT + exponent * scale
-        parts.append(f'<line class="grid" x1="{x:.0f}" y1="{TOP}" x2="{x:.0f}" y2="{height - 14}"/>')
-        parts.append(f'<text class="quiet" x="{x:.0f}" y="{TOP - 8}" text-anchor="middle">{10**exponent} ×</text>')
-    y = TOP - GAP / 2
-    previous = ""
-    for (title, client), ratio in found.items():
-        if title != previous:
-            y += GAP
-            parts.append(f'<text x="16" y="{y + BAR - 2:.0f}">{escape(title)}</text>')
-            previous = title
-        style = client if client == "poplib" else "program" if client in PROGRAMS else "ours"
-        length = max(2.0, math.log10(ratio) * scale)
-        parts.append(f'<rect class="{style}" x="{LEFT}" y="{y:.0f}" width="{length:.1f}" height="{BAR - 2}" rx="2"/>')
-        label = f"{client} {number(ratio)}"
-        parts.append(f'<text class="quiet" x="{LEFT + length + 5:.0f}" y="{y + BAR - 3:.0f}">{label}</text>')
-        y += BAR
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        x = round(LEFT + exponent * scale)
+        parts.append(f'<line class="grid" x1="{x}" y1="{TOP - 6}" x2="{x}" y2="{y - 8}"/>')
+        parts.append(f'<text class="quiet" x="{x}" y="{TOP - 12}" text-anchor="middle">{10**exponent} ×</text>')
+    return "\n".join([*parts, *bars, "</svg>"]) + "\n"

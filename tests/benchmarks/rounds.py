@@ -1,36 +1,27 @@
-"""Every client doing every work, interleaved: the servers, the measurements, and the ratios they come to.
-
-The clients of one work run one after the other, in another order each round, so that a busy minute of the machine falls
-on all of them. Ratios are made within a round; of them the median is taken.
-"""
+"""Every client doing every work: one after the other, in another order each round, so that a busy minute hits them all."""
 
 import contextlib
 import json
 import os
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import trustme
 
 from tests import ROOT
+from tests.benchmarks.case import Service
 from tests.benchmarks.mailbags import shape
 from tests.benchmarks.memory_server import PASSWORD
-from tests.benchmarks.service import Service
-
-__all__ = ["CLIENTS", "PROGRAMS", "WORKS", "Results", "Stage", "Work", "run_rounds"]
 
 HOST = "127.0.0.1"
-DELAY = 0.025  # seconds each way
-PATIENCE = 120.0  # seconds one measurement may take
-COMPILED = ("pymailbox", "tests/__init__.py", "tests/benchmarks")
+TIMEOUT = 120.0  # seconds one measurement may take
 #: Of every client. Without glibc's settings it is chance whether each body of 25 MB costs 6,000 page faults.
 ENVIRONMENT = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -63,11 +54,9 @@ WORKS = (
 
 def curl(service: Service, directory: Path) -> list[str]:
     """RETR every message over one connection."""
-    command = ["curl", "--disable", "--silent", "--fail", "--output", service.sink_path]
+    scheme, tls = ("pop3s", ["--cacert", service.certificate]) if service.certificate else ("pop3", [])
+    command = ["curl", "--disable", "--silent", "--fail", "--output", service.sink_path, *tls]
     command += ["--user", f"{service.user}:{service.password}"]
-    if service.certificate:
-        command += ["--cacert", service.certificate]
-    scheme = "pop3s" if service.certificate else "pop3"
     return [*command, f"{scheme}://{service.host}:{service.port}/[1-{service.count}]"]
 
 
@@ -78,9 +67,8 @@ def mpop(service: Service, directory: Path) -> list[str]:
     command = ["mpop", "--quiet", f"--host={service.host}", f"--port={service.port}", "--auth=user", "--keep=on"]
     command += [f"--user={service.user}", f"--passwordeval=echo {service.password}", "--received-header=off"]
     command += [f"--delivery=mbox,{service.sink_path}", f"--uidls-file={seen}", "--timeout=60"]
-    if service.certificate:
-        return [*command, "--tls=on", "--tls-starttls=off", f"--tls-trust-file={service.certificate}"]
-    return [*command, "--tls=off"]
+    tls = ["--tls=on", "--tls-starttls=off", f"--tls-trust-file={service.certificate}"]
+    return [*command, *(tls if service.certificate else ["--tls=off"])]
 
 
 #: The module and the beginning of the functions of each client in Python.
@@ -94,44 +82,21 @@ CLIENTS = {
 PROGRAMS = {"curl": curl, "mpop": mpop}
 
 
-class Results(dict[tuple[str, str], list[float]]):
-    """The seconds of each round, by the title of a work and the client."""
-
-    def ratio(self, title: str, client: str, other: str) -> float | None:
-        """How many times as long as the other it takes: the median of the rounds; None where one has not run."""
-        mine, others = self.get((title, client)), self.get((title, other))
-        return statistics.median(a / b for a, b in zip(mine, others, strict=True)) if mine and others else None
+#: The seconds of each round, by the title of a work and the client.
+Results = dict[tuple[str, str], list[float]]
 
 
-class Stage:
-    """The server and the delayed way to it, running while the block does."""
+class Stage(NamedTuple):
+    """A server that runs, and the files of its clients."""
 
-    def __init__(self, *, quick: bool) -> None:
-        self.quick = quick
-
-    def __enter__(self) -> Self:
-        with contextlib.ExitStack() as stack:
-            self.directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            subprocess.run([sys.executable, "-m", "compileall", "-q", *COMPILED], check=True, cwd=ROOT, env=ENVIRONMENT)
-            authority = trustme.CA()
-            authority.cert_pem.write_to_path(str(self.directory / "ca.pem"))
-            certificate = self.directory / "server.pem"
-            authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(str(certificate))
-            command = [sys.executable, "-m", "tests.benchmarks.memory_server", "quick" if self.quick else "full"]
-            command += [str(certificate), *dict.fromkeys(work.mailbag for work in WORKS)]
-            self.ports = stack.enter_context(serving(command))
-            line = [sys.executable, "-m", "tests.benchmarks.delay_line", str(DELAY), str(self.ports["plain"])]
-            self.ports |= stack.enter_context(serving(line))
-            self.stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.stack.close()
+    directory: Path
+    ports: dict[str, int]
+    quick: bool
 
     def service(self, work: Work) -> Service:
         """Give the mailbox that a work reads."""
         certificate = str(self.directory / "ca.pem") if work.link == "tls" else ""
-        count = shape(work.mailbag, quick=self.quick).count
+        count, _, _ = shape(work.mailbag, quick=self.quick)
         return Service(HOST, self.ports[work.link], work.mailbag, PASSWORD, count, certificate)
 
     def measure(self, work: Work, client: str) -> tuple[float, int | None]:
@@ -140,35 +105,47 @@ class Stage:
         The seconds are those after the login, at 50 ms with the login, and of a program those of the whole process.
         """
         service = self.service(work)
-        if client in PROGRAMS:
-            command = PROGRAMS[client](service, self.directory)
-            begin = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE, env=ENVIRONMENT)
+        if program := PROGRAMS.get(client):
+            command = program(service, self.directory)
+        else:
+            module, prefix = CLIENTS[client]
+            command = [sys.executable, "-m", "tests.benchmarks.case", module, prefix + work.case, json.dumps(service)]
+        begin = time.perf_counter()
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT, cwd=ROOT, env=ENVIRONMENT)
+        if program:
             return time.perf_counter() - begin, None
-        module, prefix = CLIENTS[client]
-        command = [sys.executable, "-m", "tests.benchmarks.child", module, prefix + work.case, *map(str, service[:6])]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=PATIENCE, cwd=ROOT, env=ENVIRONMENT)
         report = json.loads(done.stdout)
         return report["working"] + (report["connecting"] if work.link == "far" else 0), report["tally"]
 
 
 @contextlib.contextmanager
-def serving(command: list[str]) -> Iterator[dict[str, int]]:
-    """Run a server until the block ends; give the line of JSON it prints when it is ready."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    with process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())
-        finally:
-            process.kill()
+def staged(*, quick: bool) -> Iterator[Stage]:
+    """Run the server until the block ends."""
+    with tempfile.TemporaryDirectory() as name:
+        subprocess.run(
+            [sys.executable, "-m", "compileall", "-q", "pymailbox", "tests/benchmarks"],
+            check=True,
+            cwd=ROOT,
+            env=ENVIRONMENT,
+        )
+        authority, certificate = trustme.CA(), f"{name}/server.pem"
+        authority.cert_pem.write_to_path(f"{name}/ca.pem")
+        authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(certificate)
+        command = [sys.executable, "-m", "tests.benchmarks.memory_server", "quick" if quick else "full", certificate]
+        command += dict.fromkeys(work.mailbag for work in WORKS)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as server:
+            assert server.stdout is not None
+            try:
+                yield Stage(Path(name), json.loads(server.stdout.readline()), quick)
+            finally:
+                server.kill()
 
 
-def run_rounds(stage: Stage, works: Iterable[Work], count: int, say: Callable[[str], object]) -> Results:
+def run_rounds(stage: Stage, works: Iterable[Work], count: int) -> Results:
     """Run every client that is installed `count` times; ValueError where one did not read what the floor read."""
     works = list(works)
     clients = [*CLIENTS, *filter(shutil.which, PROGRAMS)]
-    results = Results()
+    results: Results = {}
     for number in range(count):
         for work in works:
             tallies = {}
@@ -177,7 +154,7 @@ def run_rounds(stage: Stage, works: Iterable[Work], count: int, say: Callable[[s
                     continue
                 seconds, tallies[client] = stage.measure(work, client)
                 results.setdefault((work.title, client), []).append(seconds)
-                say(f"round {number + 1}: {work.title} · {client}: {seconds:.3f} s")
+                print(f"round {number + 1}: {work.title} · {client}: {seconds:.3f} s", file=sys.stderr)
             if len(set(tallies.values()) - {None}) != 1:
                 raise ValueError(f"{work.title}: not all clients read the same: {tallies}")
     return results

@@ -1,7 +1,6 @@
 """The standard library doing the same work: poplib, and the email package for the three fields.
 
-poplib returns lines; whoever wants the message joins them, so that is part of the work. A case is a generator, as in
-`floor`.
+poplib returns lines; whoever wants the message joins them, so that is part of the work.
 """
 
 import email.parser
@@ -11,32 +10,22 @@ from collections.abc import Iterator
 from email.header import decode_header, make_header
 from email.utils import parseaddr, parsedate_to_datetime
 
-from tests.benchmarks.service import Service
-
-__all__ = ["bodies", "headers", "stream"]
+from tests.benchmarks.case import Service
 
 
 def login(service: Service) -> poplib.POP3:
-    context = service.context()
-    if context:
-        pop: poplib.POP3 = poplib.POP3_SSL(service.host, service.port, context=context)
-    else:
-        pop = poplib.POP3(service.host, service.port)
+    address, context = (service.host, service.port), service.context()
+    pop = poplib.POP3_SSL(*address, context=context) if context else poplib.POP3(*address)
     pop.user(service.user)
     pop.pass_(service.password)
     return pop
 
 
-def joined(lines: list[bytes]) -> bytes:
-    return b"\r\n".join(lines) + b"\r\n"
-
-
 def bodies(service: Service) -> Iterator[bytes | None]:
-    """RETR every message."""
     pop = login(service)
     yield None
     for number in service.numbers:
-        yield joined(pop.retr(number)[1])
+        yield b"\r\n".join(pop.retr(number)[1]) + b"\r\n"
     pop.quit()
 
 
@@ -52,7 +41,7 @@ def headers(service: Service) -> Iterator[list[tuple[object, ...]] | None]:
     pop = login(service)
     parser = email.parser.BytesHeaderParser(policy=email.policy.compat32)
     yield None
-    messages = (parser.parsebytes(joined(pop.top(number, 0)[1])) for number in service.numbers)
+    messages = (parser.parsebytes(b"\r\n".join(pop.top(number, 0)[1])) for number in service.numbers)
     yield [
         (str(make_header(decode_header(m["subject"]))), parseaddr(m["from"])[1], parsedate_to_datetime(m["date"]))
         for m in messages

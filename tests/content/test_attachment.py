@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymailbox.content import Attachment, Content
-from pymailbox.content.attachment import safe_name
+from pymailbox.content.filenames import safe_name
 
 PART = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%s\r\n\r\nYWJj\r\n--b--\r\n"
 
@@ -154,9 +154,11 @@ def test_a_failing_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_missing_directory_is_the_callers(tmp_path: Path) -> None:
-    """Directories are not made."""
-    with pytest.raises(FileNotFoundError):
-        Attachment("a.txt", "text/plain", b"1").save(tmp_path / "none")
+    """Of a file; it is named by the error, and not the file that is written first."""
+    with pytest.raises(FileNotFoundError) as caught:
+        Attachment("a.txt", "text/plain", b"1").save(tmp_path / "none" / "a.txt")
+    assert caught.value.filename == str(tmp_path / "none" / "a.txt")
+    assert Attachment("a.txt", "text/plain", b"1").save(f"{tmp_path}/none/") == tmp_path / "none" / "a.txt"
 
 
 @pytest.mark.threat(112)

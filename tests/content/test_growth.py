@@ -12,7 +12,7 @@ import pytest
 from attrs import define, frozen
 
 from pymailbox.content import Attachment, Content, Headers, headers, markup, tree
-from pymailbox.content.attachment import safe_name
+from pymailbox.content.filenames import safe_name
 from pymailbox.content.tree import MAX_DEPTH, MAX_MISSES, MAX_PARTS
 from pymailbox.mailbox.reading import first_lines
 from tests import timing

@@ -73,7 +73,7 @@ class Session:
             async for message in inbox.fetch(inbox[:3]):
                 await message.raw()
             await inbox[4].preview()
-            assert await inbox[3].save(self.folder / "mail.eml") == len(MAILS[3])
+            assert await inbox[3].save(self.folder / "mail.eml") == self.folder / "mail.eml"
             assert len([r async for r in inbox.connection.pipeline(map(commands.retr, (1, 2)))]) == 2
             await inbox.delete(inbox[:3])
             await inbox.undelete(inbox[0])

@@ -1,4 +1,4 @@
-"""Deletions, and who a message is, against hostile servers (sections E and F of the list of threats).
+"""Deletions, and who a message is, against hostile servers (docs/threats.md).
 
 A mark names the row. What an exception in a `with` block leaves is in `test_mailbox`.
 """
@@ -65,7 +65,7 @@ def test_a_refused_rset_is_the_end_of_the_session() -> None:
         with pytest.raises(ConnectionLost):
             inbox.keep_alive()
         with pytest.raises(ConnectionLost):
-            inbox.close()
+            inbox.commit()
         server.wait(GENEROUS)
         assert server.messages == tuple(MAILS)
         assert "QUIT" not in server.log

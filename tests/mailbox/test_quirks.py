@@ -222,7 +222,7 @@ def test_listed_and_refused() -> None:
 @pytest.mark.threat(83)
 def test_odd_capabilities() -> None:
     """Blank lines, octets that are not ASCII and unknown names are read."""
-    with opened(Quirk.ODD_CAPA) as pop:
+    with opened(Quirk.MALFORMED_CAPA) as pop:
         caps = pop.capa()
         assert caps["UTF8"] == ("USER",)
         assert caps.implementation
@@ -326,7 +326,7 @@ def test_empty_list_refused() -> None:
         (Quirk.LIST_WITHOUT_SIZE, {2, 4}),
         (Quirk.LIST_JUNK_SIZE, {2, 4}),
         (Quirk.LIST_EXTRA_FIELDS, {1, 2, 3, 4}),
-        (Quirk.LIST_BLANKS, {1, 2, 3, 4}),
+        (Quirk.LIST_EXTRA_SPACES, {1, 2, 3, 4}),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
@@ -429,7 +429,7 @@ def test_duplicate_uids() -> None:
 @pytest.mark.threat(76)
 def test_quirk_odd_uids() -> None:
     """Long uids, blanks inside and octets that are not ASCII are kept."""
-    found, _ = uids(Quirk.ODD_UIDS)
+    found, _ = uids(Quirk.INVALID_UIDS)
     assert len(found) == 4
     assert any(uid and " " in uid for uid in found.values())
     assert any(uid and len(uid) == 200 for uid in found.values())
@@ -461,9 +461,9 @@ def test_unordered_uidl() -> None:
 @pytest.mark.threat(71)
 def test_strangers_in_uidl() -> None:
     """Message 0 is skipped and noted; a number beyond the count is for the mailbox to leave out."""
-    found, noted = uids(Quirk.STRANGER_IN_UIDL)
+    found, noted = uids(Quirk.UNKNOWN_NUMBER_IN_UIDL)
     assert set(found) == {1, 2, 3, 4, 11}
-    assert noted == {"STRANGER_IN_UIDL"}
+    assert noted == {"UNKNOWN_NUMBER_IN_UIDL"}
 
 
 # --- RETR and TOP ---------------------------------------------------------------------------------------------------------
@@ -585,7 +585,7 @@ def test_quirks_together() -> None:
         | Quirk.NEEDS_WHOLE_COMMANDS
         | Quirk.NEEDS_CRLF
         | Quirk.REFUSES_TRAILING_SPACE
-        | Quirk.ODD_CAPA
+        | Quirk.MALFORMED_CAPA
         | Quirk.LIST_EXTRA_FIELDS
         | Quirk.SPACES_BEFORE_UID
         | Quirk.OK_PREFIX_ON_UIDL
@@ -610,13 +610,13 @@ def test_names_of_quirks() -> None:
         "LIST_WITHOUT_SIZE",
         "LIST_JUNK_SIZE",
         "LIST_EXTRA_FIELDS",
-        "LIST_BLANKS",
+        "LIST_EXTRA_SPACES",
         "BLANK_LINE_IN_LISTING",
         "OK_PREFIX_ON_UIDL",
         "SPACES_BEFORE_UID",
         "BLANK_UID",
         "UNORDERED_UIDL",
-        "STRANGER_IN_UIDL",
+        "UNKNOWN_NUMBER_IN_UIDL",
         "DROPS_PIPELINED",
         "HANGS_UP_ON_PIPELINE",
     }

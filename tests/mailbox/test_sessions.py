@@ -90,6 +90,7 @@ def idle(
         (b"PASS secret\r\n", b"+OK\r\n"),
         (b"STAT\r\n", b"+OK 3 300\r\n"),
         (b"UIDL\r\n", b"+OK\r\n1 a\r\n2 b\r\n3 c\r\n.\r\n"),
+        *([(b"LIST\r\n", b"+OK\r\n1 100\r\n2 100\r\n3 100\r\n.\r\n")] if marks else []),
         *((b"DELE %d\r\n" % number, b"+OK\r\n") for number in marks),
         (None, leave),
         *after,
@@ -121,7 +122,7 @@ def test_a_goodbye_before_quit_means_that_nothing_happened(driver: Driver) -> No
         for kind, goodbye in GOODBYES.items():
             with case(name, kind), idle(driver, goodbye, **options) as (inbox, replay):
                 with pytest.raises(ConnectionLost, match="none of its 2 deletions was committed") as caught:
-                    inbox.close()
+                    inbox.commit()
                 assert "message 1, uid a; message 3, uid c" in str(caught.value)
                 if kind.startswith("words"):
                     assert caught.value.response == "-ERR idle for too long"
@@ -142,7 +143,7 @@ def test_a_server_that_is_gone_before_quit_committed_nothing(driver: Driver) -> 
                     next(iter(inbox.fetch(inbox[1:])))
                 server.close()
                 with pytest.raises(ConnectionLost, match="none of its 1 deletions was committed"):
-                    inbox.close()
+                    inbox.commit()
                 assert "QUIT" not in server.log
 
 
@@ -154,7 +155,7 @@ def test_a_quit_that_went_out_and_was_not_answered_is_in_doubt(driver: Driver) -
         replies = [(b"QUIT\r\n", goodbye)]
         with case(kind), idle(driver, lambda _: None, after=replies) as (inbox, replay):
             with pytest.raises(CommitError) as caught:
-                inbox.close()
+                inbox.commit()
             assert caught.value.unconfirmed == ("a", "c")
             assert caught.value.unconfirmed_numbers == (1, 3)
         assert replay.received.endswith(b"QUIT\r\n")
@@ -218,7 +219,7 @@ def test_reopen_says_once_that_deletions_did_not_happen(driver: Driver) -> None:
                 inbox.connection.close()
             with pytest.raises(ConnectionLost) as caught:
                 if closed:
-                    inbox.close()
+                    inbox.commit()
                 else:
                     inbox.reopen()
             assert f"message 2, uid {names[1]}; message 3, uid {names[2]}" in str(caught.value)
@@ -237,7 +238,7 @@ def test_reopen_says_once_that_deletions_are_in_doubt(driver: Driver) -> None:
                 inbox[1].delete()
                 if closed:
                     with pytest.raises(CommitError):
-                        inbox.close()
+                        inbox.commit()
                 with pytest.raises(CommitError) as caught:
                     inbox.reopen()
                 assert caught.value.unconfirmed == (names[1],)
@@ -290,13 +291,12 @@ def test_in_another_event_loop_a_session_is_lost() -> None:
     uses: dict[str, Callable[[AsyncMailbox], Coroutine[Any, Any, object]]] = {
         "subject": lambda inbox: inbox[1].subject(),
         "raw": lambda inbox: inbox[1].raw(),
-        "size": lambda inbox: inbox[1].size(),
         "fetch": lambda inbox: anext(inbox.fetch()),
         "keep_alive": lambda inbox: inbox.keep_alive(),
         "delete": lambda inbox: inbox[2].delete(),
-        "close": lambda inbox: inbox.close(),
+        "commit": lambda inbox: inbox.commit(),
     }
-    for security, names in {"none": tuple(uses), "tls": ("raw", "close")}.items():
+    for security, names in {"none": tuple(uses), "tls": ("raw", "commit")}.items():
         with Server(MAILS, security=security, lock=False) as server:
             context = server.client_context() if security == "tls" else None
             for name, loops in itertools.product(names, (closed, at_rest, running)):

@@ -1,11 +1,13 @@
-"""delete, undelete, rollback and commit against a model: a list of mails and a set of marks."""
+"""delete, undelete, commit, rollback and close against a model: a list of mails and a set of marks."""
+
+import warnings
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pymailbox import ConnectionLost, Mailbox
+from pymailbox import ConnectionLost, Mailbox, Uncommitted
 from pymailbox.testing import Server
 
 MAILS = [b"Subject: %d\r\n\r\n.%d\r\n" % (number, number) for number in range(8)]
@@ -73,6 +75,33 @@ class Transactions(RuleBasedStateMachine):
     def rollback(self) -> None:
         """Nothing is gone in the next session."""
         self.inbox.rollback()
+        self.inbox.open()
+        self.marks.clear()
+
+    @rule()
+    def commit_and_open(self) -> None:
+        """commit() ends the session; using it again is misuse."""
+        self.inbox.commit()
+        with pytest.raises(ValueError, match="not open"):
+            self.inbox.commit()
+        self.inbox.open()
+        self.stored = [raw for index, raw in enumerate(self.stored) if index not in self.marks]
+        self.marks.clear()
+
+    @rule(lost=st.booleans())
+    def close(self, lost: bool) -> None:
+        """close() deletes nothing, whatever became of the session, and warns of what it drops; once."""
+        if lost:
+            self.inbox.connection.close()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self.inbox.close()
+            self.inbox.close()
+        expected = [f"{len(self.marks)} deletion{'s' * (len(self.marks) != 1)} pending"] if self.marks else []
+        assert len(caught) == len(expected)
+        for warning, words in zip(caught, expected, strict=True):
+            assert warning.category is Uncommitted
+            assert words in str(warning.message)
         self.inbox.open()
         self.marks.clear()
 

@@ -1,4 +1,4 @@
-"""delete, undelete, rollback and commit against a model, over asyncio."""
+"""delete, undelete, commit, rollback and close against a model, over asyncio."""
 
 from tests.mailbox import test_transaction as suite
 from tests.over_asyncio import adopt

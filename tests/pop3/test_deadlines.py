@@ -42,6 +42,16 @@ def test_dripping() -> None:
         reply_timeout.left(10.0, "RETR 1")
 
 
+def test_what_came_fast_before_does_not_pay_for_dripping() -> None:
+    """The rate is that of each timeout by itself: much at first gives no credit for later."""
+    reply_timeout = ReplyTimeout(10.0, 100, 0.0)
+    reply_timeout.received(1_000_000, 9.0)
+    assert reply_timeout.left(10.0, None) == 9.0
+    reply_timeout.received(1, 15.0)
+    with pytest.raises(Timeout, match=r"Limits\.minimum_rate"):
+        reply_timeout.left(20.0, "RETR 1")
+
+
 def test_a_slow_line_is_served() -> None:
     """At the minimum rate a reply may take as long as it likes."""
     reply_timeout = ReplyTimeout(10.0, 100, 0.0)

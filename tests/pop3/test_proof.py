@@ -361,6 +361,17 @@ def test_two_batches_in_turn() -> None:
         assert talk.next(high).startswith(b"Subject: m%d\r\n" % (100 + number))
 
 
+def test_checkpoints_ask_about_each_message_in_turn() -> None:
+    """A reply that is lost or doubled would have to shift the others by a whole round to be taken for a checkpoint's."""
+    talk = Talk(Server())
+    _, error = talk.all(retrs(range(1, 2001)))
+    assert error is None
+    asked = [line for line in talk.server.lines if line.startswith("LIST")]
+    assert len(asked) > 16
+    for at in range(len(asked) - 8):
+        assert len(set(asked[at : at + 8])) == 8, asked[at : at + 8]
+
+
 def test_marked_messages_are_not_asked_about() -> None:
     """LIST refuses marked messages (RFC 1939 §5): no checkpoint names one."""
     talk = Talk(Server())
@@ -371,6 +382,16 @@ def test_marked_messages_are_not_asked_about() -> None:
     assert (len(results), error) == (100, None)
     checkpoints = [int(line[5:]) for line in talk.server.lines[seen:] if line.startswith("LIST")]
     assert min(checkpoints) > 100
+    assert talk.server.most >= 64
+
+
+def test_marks_that_were_taken_back_stand_in_nobodys_way() -> None:
+    """After RSET checkpoints ask about those messages again, so that what follows goes in a pipeline."""
+    talk = Talk(Server())
+    talk.all([*map(commands.dele, range(1, COUNT + 1)), commands.rset()])
+    results, error = talk.all(retrs(range(1, COUNT + 1)))
+    assert (results, error) == ([mail(number) for number in range(1, COUNT + 1)], None)
+    assert "STAT" not in talk.server.lines
     assert talk.server.most >= 64
 
 

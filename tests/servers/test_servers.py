@@ -344,8 +344,7 @@ def test_servers_die_with_the_tests(real_servers: Servers, name: str) -> None:
         assert select.select([tests.stdout], [], [], GENEROUS)[0], "it prints nothing"
         directory, *numbers = tests.stdout.readline().split()
         family = [Process(int(pid), int(began)) for pid, began in zip(numbers[::2], numbers[1::2], strict=True)]
-        assert family
-        assert all(one.alive for one in family)
+        assert any(one.alive for one in family)  # popa3d forks for each connection, and those end
         tests.kill()
     try:
         eventually(lambda: not any(one.alive for one in family))

@@ -258,7 +258,7 @@ def _(quirk: Quirk) -> None:
     assert b"\r\nTOP\r\n" in got
 
 
-@shows(Quirk.ODD_CAPA)
+@shows(Quirk.MALFORMED_CAPA)
 def _(quirk: Quirk) -> None:
     got = before_login(quirk, b"CAPA", b"QUIT")
     for line in (b"", b"RESP-CODE", b"LAST", b"UTF8=USER", b"x-\xfcmlaut"):
@@ -431,7 +431,7 @@ def _(quirk: Quirk) -> None:
     assert lines(quirk, b"LIST")[1] == b"2 %d seen 0" % SIZES[1]
 
 
-@shows(Quirk.LIST_BLANKS)
+@shows(Quirk.LIST_EXTRA_SPACES)
 def _(quirk: Quirk) -> None:
     assert lines(quirk, b"LIST")[1] == b"2  \t %d" % SIZES[1]
 
@@ -475,7 +475,7 @@ def _(quirk: Quirk) -> None:
     assert lines(quirk, b"UIDL") == [b"%d %s" % (n, UIDS[0]) for n in (1, 2, 3)]
 
 
-@shows(Quirk.ODD_UIDS)
+@shows(Quirk.INVALID_UIDS)
 def _(quirk: Quirk) -> None:
     got = [line.partition(b" ")[2] for line in lines(quirk, b"UIDL", source=[b"%d\r\n" % n for n in range(4)])]
     assert b" " in got[0]
@@ -506,7 +506,7 @@ def _(quirk: Quirk) -> None:
     assert lines(quirk, b"UIDL") == [b"%d %s" % (n, UIDS[n - 1]) for n in (3, 2, 1)]
 
 
-@shows(Quirk.STRANGER_IN_UIDL)
+@shows(Quirk.UNKNOWN_NUMBER_IN_UIDL)
 def _(quirk: Quirk) -> None:
     got = lines(quirk, b"UIDL")
     assert (got[0], len(got), got[-1]) == (b"0 stranger", 5, b"10 stranger")

@@ -1,10 +1,10 @@
-"""Checks: octets that do not fit, as errors that say what happened."""
+"""Violations: octets that do not fit, as errors that say what happened."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pymailbox.errors import ConnectionLost, ProtocolError
-from pymailbox.pop3.checks import bad_status, guess_service, limit_exceeded, truncated, unsolicited
+from pymailbox.pop3.violations import bad_status, guess_service, limit_exceeded, truncated, unsolicited
 from tests import case
 
 

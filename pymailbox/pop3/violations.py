@@ -1,4 +1,4 @@
-"""Checks: the errors for bytes that break the conversation, and a guess at who sent them. Pure."""
+"""Violations: the errors for bytes that break the conversation, and a guess at who sent them. Pure."""
 
 from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError
 from pymailbox.pop3.refusal import response_code

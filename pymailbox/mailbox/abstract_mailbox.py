@@ -1,10 +1,9 @@
-"""AbstractMailbox: what Mailbox and AsyncMailbox share, without I/O: account, options, messages by position."""
+"""AbstractMailbox: what Mailbox and AsyncMailbox share, without I/O: account, settings, messages by position."""
 
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar, Unpack, cast, overload
 
 from attrs import evolve
 
@@ -21,9 +20,10 @@ from pymailbox.account import (
 from pymailbox.display import secret
 from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
-from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
+from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox, warn_uncommitted
+from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.mailbox.state import MailboxState
-from pymailbox.pop3.abstract import AbstractConnection, name_constructor
+from pymailbox.pop3.abstract_connection import AbstractConnection
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.flows import Flow
 from pymailbox.pop3.limits import Limits
@@ -33,20 +33,8 @@ from pymailbox.pop3.settings import ConnectionSettings
 if TYPE_CHECKING:
     import socket
     import ssl
-else:
 
-    class _Later:
-        """A module that is imported when `typing.get_type_hints` asks for one of its names."""
-
-        def __init__(self, name: str) -> None:
-            self._name = name
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(import_module(self._name), name)
-
-    socket, ssl = _Later("socket"), _Later("ssl")
-
-__all__ = ["AbstractMailbox", "MailboxOptions", "plan_of"]
+__all__ = ["AbstractMailbox", "plan_of"]
 
 E = TypeVar("E", bound=AbstractMessage[Any])
 C = TypeVar("C", bound=AbstractConnection)
@@ -54,61 +42,11 @@ C = TypeVar("C", bound=AbstractConnection)
 P = TypeVar("P")
 
 
-class MailboxOptions(TypedDict, total=False):
-    """The keyword options of `Mailbox` and `AsyncMailbox`, each optional; a misspelt one is a type error.
-
-    `from_url`, `from_account`, `diagnose` and `gather_accounts` take them too, and a function of your own can pass
-    them on in the same way.
-
-    >>> from typing import Unpack
-    >>> from pymailbox import Mailbox, MailboxOptions
-    >>> def work_account(**options: Unpack[MailboxOptions]) -> Mailbox:
-    ...     return Mailbox.from_url("pops://me@pop.example.com", **options)
-    >>> work_account(timeout=10, read_only=True)
-    <Mailbox 'pops://me@pop.example.com:995', not open>
-    """
-
-    #: None: 995 for "tls", else 110.
-    port: int | None
-    #: "tls" (from the first byte), "starttls" (required) or "none".
-    security: Security
-    #: A mechanism, `OAuth2(...)` or a mechanism's name; None picks the strongest.
-    auth: Auth
-    #: None: TLS 1.2 or newer, verified by the system's authorities.
-    ssl_context: "ssl.SSLContext | None"
-    #: Seconds of silence; None waits for ever.
-    timeout: float | None
-    #: None: the defaults of `Limits`.
-    limits: Limits | None
-    #: Refuse to delete, and never say QUIT after a message was retrieved.
-    read_only: bool
-    #: Let a password be sent without TLS to another machine.
-    allow_plaintext: bool
-    #: Ask for UTF8 (RFC 6856) where the server lists it.
-    utf8: bool
-    #: False: never send CAPA.
-    capa: bool
-    #: False: read headers by RETR, on a server whose TOP is broken.
-    top: bool
-    #: None: where the server lists PIPELINING. False: never.
-    pipelining: bool | None
-    #: `socks5://user:password@host:port`, or socks4, or http.
-    proxy: str | None
-    #: The local address and port to connect from.
-    source_address: tuple[str, int] | None
-    #: A socket that is connected already; for one session.
-    sock: "socket.socket | None"
-
-
 class AbstractMailbox(ABC, Generic[E, C, P]):
     """A session as a lazy sequence of messages: nothing here asks the server."""
 
     #: Whether what a callable for a password or a token returns can be awaited.
     _can_await: ClassVar[bool] = False
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        name_constructor(cls, AbstractMailbox)
 
     def __init__(
         self,
@@ -171,12 +109,18 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @classmethod
     def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`; see `from_account` for `options`."""
+        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`.
+
+        `pops://` is `security="tls"`, `pop+starttls://` "starttls" and `pop://` "none"; the port is optional, and
+        `;AUTH=name` after the user names a mechanism. A password in the URL counts where `password` is None.
+        Percent-encode `@ : / ? # ; %` in user and password. See `from_account` for `options`. ValueError for what is
+        not a POP URL.
+        """
         return cls.from_account(Account.from_url(url, cast(Any, password)), **options)
 
     @classmethod
     def from_account(cls, account: Account, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from an account; `options` are those of the constructor.
+        """Make a mailbox from an account; `options` are those of the constructor, and win over the account.
 
         With another `security` and no `port`, the account's port moves from one usual port to the other (995 to 110,
         or back); an unusual one stays.
@@ -232,6 +176,21 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             read_only=self._read_only,
             top=self._top,
         )
+
+    def _drop(self) -> None:
+        """End the session at once and say nothing: the server deletes nothing."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.settle()
+            opened.drop()
+
+    def __del__(self) -> None:
+        opened: OpenMailbox[E, C] | None = vars(self).get("_opened")
+        if opened is not None and opened.state.deleted:  # nobody can commit them any more
+            dropped = opened.settle()
+            if dropped:
+                opened.drop()
+                warn_uncommitted(dropped, "garbage-collected")
 
     def _require_open(self) -> OpenMailbox[E, C]:
         opened = self._opened

@@ -1,49 +1,31 @@
 """AbstractConnection: where a connection goes and how, and what is known of it; no I/O, shared by both connections."""
 
 import time
-from types import FunctionType
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from pymailbox.account import Security, default_port
 from pymailbox.display import secret
-from pymailbox.pop3.deadlines import Clock, Left, ReplyTimeout, checked_timeout
+from pymailbox.pop3.deadlines import Clock, Left, ReplyTimeout, checked_timeout, until
 from pymailbox.pop3.limits import Limits
 from pymailbox.pop3.session import Session
 from pymailbox.pop3.settings import ConnectionSettings
+from pymailbox.pop3.violations import tls_port
 
 if TYPE_CHECKING:
     import socket
     import ssl
 
-__all__ = ["AbstractConnection", "FirstSilence", "name_constructor"]
+__all__ = ["AbstractConnection", "FirstSilence"]
 
 
 class FirstSilence(Exception):
     """The greeting is late. Raised once, and only where the port may be one that expects TLS."""
 
 
-def name_constructor(kind: type, base: type) -> None:
-    """Let a class have the constructor that it inherits from `base` under its own name, which a TypeError shows."""
-    inherited: FunctionType = vars(base)["__init__"]
-    if getattr(kind.__init__, "__code__", None) is inherited.__code__:  # type: ignore[misc] # looked at, not called
-        own = FunctionType(inherited.__code__, inherited.__globals__, "__init__", inherited.__defaults__)
-        own.__kwdefaults__, own.__annotations__ = inherited.__kwdefaults__, inherited.__annotations__
-        own.__doc__, own.__module__, own.__qualname__ = (
-            inherited.__doc__,
-            kind.__module__,
-            f"{kind.__qualname__}.__init__",
-        )
-        kind.__init__ = own  # type: ignore[misc] # the same constructor
-
-
 class AbstractConnection:
     """One end of a conversation that is not begun yet, or goes on, or is over."""
 
     _transport: object = None
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        name_constructor(cls, AbstractConnection)
 
     def __init__(
         self,
@@ -133,13 +115,23 @@ class AbstractConnection:
             seconds = reply_timeout.left(now, command, midway=protocol.midway)
             if not self.tries_tls or command != "greeting" or protocol.pending:
                 return seconds
-            patience = reply_timeout.silence_left(now, self._first_silence)
-            if patience <= 0:
+            silence = reply_timeout.silence_left(now, self._first_silence)
+            if silence <= 0:
                 self.tries_tls = False
                 raise FirstSilence
-            return patience if seconds is None else min(seconds, patience)
+            return silence if seconds is None else min(seconds, silence)
 
         return left
+
+    def _probe_left(self) -> Left:
+        # By the clock of the machine: TLS is answered at once or not at all, whatever moves the session's clock.
+        return until(min(self._first_silence, 2.0), "no answer to TLS", time.monotonic)
+
+    def _greeting_at_last(self, greeting: bytes | None, *, expects_tls: bool) -> bytes | None:
+        """Return what has come while the port was tried for TLS; raise where nothing has, and it expects TLS."""
+        if greeting is None and expects_tls:
+            raise tls_port() from None
+        return greeting
 
     @property
     def _first_silence(self) -> float:

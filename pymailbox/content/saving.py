@@ -1,0 +1,187 @@
+"""SavedFile: a copy on disk that appears whole or not at all, and never in place of another file.
+
+It is written under another name beside its place, forced to disk, and then published by a step that fails where the
+name is taken, so that no race can overwrite what somebody else wrote. A name that holds the same bytes already is left
+as it is.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["SavedFile"]
+
+_MAX_TRIES = 10_000  # names with a number added
+_CHUNK = 1 << 20
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a FIFO must not wait
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep, "/")))
+#: What link() says where the file system has no links, or no more of them.
+_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES}
+_NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a directory, on some network file systems
+
+
+class SavedFile:
+    """A copy that takes its place with `publish()`; `discard()` leaves nothing of it.
+
+    `where` is a directory, where it exists as one or is a string that ends in a separator (then it is made), and else
+    a file. A `~` is not expanded.
+    """
+
+    def __init__(self, where: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        import tempfile
+
+        text = os.fspath(where)
+        if not isinstance(text, str):
+            raise TypeError(f"where must be a str or a path of str, not {type(where).__name__}")
+        if not text:
+            raise ValueError('where is empty; "." is the current directory')
+        path = Path(text)
+        #: Whether a directory was given, so that `publish()` needs a name.
+        self.needs_name = text.endswith(_SEPARATORS) or path.is_dir()
+        if self.needs_name and overwrite:
+            raise ValueError("overwrite=True needs the name of a file; in a directory a copy never replaces another")
+        self._overwrite = overwrite
+        self._directory, self._name = (path, "") if self.needs_name else (path.parent, path.name)
+        self._made: list[Path] = []
+        try:
+            if self.needs_name:
+                self._make_directory()
+            descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=self._directory)
+        except OSError as error:
+            error.filename = text  # not the temporary name
+            self._remove_directories()
+            raise
+        self._written = Path(name)
+        #: The file to write to.
+        self.file = os.fdopen(descriptor, "w+b")
+
+    def _make_directory(self) -> None:
+        missing = []
+        path = self._directory
+        while not path.exists():
+            missing.append(path)
+            path = path.parent
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            self._made.append(path)
+            _force_directory(path.parent)
+
+    def _remove_directories(self) -> None:
+        for path in reversed(self._made):
+            with contextlib.suppress(OSError):  # somebody else uses it by now
+                path.rmdir()
+
+    def beginning(self, count: int) -> bytes:
+        """Return the first bytes of what was written."""
+        self.file.seek(0)
+        return self.file.read(count)
+
+    def publish(self, name: str = "") -> Path:
+        """Force the file to disk and put it in its place: under `name`, or one with a number, in a directory.
+
+        FileExistsError where the name of a file is taken by another content, unless it is to be overwritten.
+        """
+        with self.file as file:
+            file.flush()
+            os.fsync(file.fileno())
+        path = self._directory / (self._name or name)
+        if self.needs_name:
+            path = self._claim_one(path)
+        elif self._overwrite:
+            self._replace(path)
+        elif not self._claim(path):
+            raise FileExistsError(errno.EEXIST, "the file exists with other content; pass overwrite=True", str(path))
+        self._written.unlink(missing_ok=True)
+        _force_directory(self._directory)
+        return path
+
+    def discard(self) -> None:
+        """Remove what was written, unless it has taken its place, and the directories made for it."""
+        with contextlib.suppress(Exception):  # what is still in a buffer may not fit on the disk; it is thrown away
+            self.file.close()
+        self._written.unlink(missing_ok=True)
+        self._remove_directories()
+
+    def _claim_one(self, path: Path) -> Path:
+        stem, suffix = os.path.splitext(path.name)  # noqa: PTH122 - Path.suffix sees none in names with odd dots
+        for number in range(2, _MAX_TRIES):
+            if self._claim(path):
+                return path
+            path = path.with_name(f"{stem} ({number}){suffix}")
+        raise FileExistsError(
+            errno.EEXIST, f"{_MAX_TRIES} files of that name exist", str(path.with_name(stem + suffix))
+        )
+
+    def _claim(self, path: Path) -> bool:
+        """Take a name that is free, or is held by the same content; the second leaves it as it is."""
+        try:
+            self._publish_new(path)
+        except FileExistsError:
+            return self._is_same(path)
+        return True
+
+    def _publish_new(self, path: Path) -> None:
+        """Put the file in its place; FileExistsError, in the same step, where anything has the name."""
+        if os.name == "nt":
+            self._written.rename(path)  # refuses a name that is taken
+            return
+        try:
+            os.link(self._written, path)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # the name is ours now
+            try:
+                self._written.replace(path)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+
+    def _replace(self, path: Path) -> None:
+        """Replace what has the name: a regular file, or a link itself and not what it leads to."""
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            pass
+        else:
+            if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+                raise FileExistsError(errno.EEXIST, "not a regular file, so it is not replaced", str(path))
+            if self._is_same(path):
+                return
+        self._written.replace(path)
+
+    def _is_same(self, path: Path) -> bool:
+        """Whether a file has the same bytes; then they are forced to disk, as whoever wrote them may not have."""
+        try:
+            descriptor = os.open(path, _READ)
+        except OSError:  # a dangling link, a directory, or not ours to read
+            return False
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != self._written.stat().st_size:
+            os.close(descriptor)
+            return False
+        with os.fdopen(descriptor, "rb") as there, self._written.open("rb") as ours:
+            while (piece := ours.read(_CHUNK)) == there.read(_CHUNK):
+                if not piece:
+                    if os.name != "nt":  # Windows forces only what is open for writing
+                        os.fsync(there.fileno())
+                    return True
+        return False
+
+
+def _force_directory(path: Path) -> None:
+    """Force the entries of a directory to disk."""
+    if os.name == "nt":
+        return  # Windows opens no directories
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,61 @@
+"""A case: a generator that yields None once it is logged in, then what it reads, and ends after QUIT was answered.
+
+    python -m tests.benchmarks.case MODULE FUNCTION SERVICE
+
+runs one and prints what it took as JSON. The clock starts before it connects, with everything imported that its module
+imports, and is read again after the login. The tally is what was read: bytes of bodies, entries of a list.
+"""
+
+import importlib
+import json
+import os
+import ssl
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+
+class Service(NamedTuple):
+    """A mailbox on a server: its first `count` messages are to be read."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    count: int
+    #: The file of the private CA; empty without TLS.
+    certificate: str = ""
+    #: Where streamed messages go.
+    sink_path: str = os.devnull
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the messages to read."""
+        return range(1, self.count + 1)
+
+    def sink(self) -> BinaryIO:
+        """Open the file object messages are streamed to."""
+        return Path(self.sink_path).open("ab")
+
+    def context(self) -> ssl.SSLContext | None:
+        """Make the context that verifies the server, or None without TLS."""
+        return ssl.create_default_context(cafile=self.certificate) if self.certificate else None
+
+
+def main() -> None:
+    """Measure the case named on the command line."""
+    module, function, service = sys.argv[1:]
+    case = getattr(importlib.import_module(f"tests.benchmarks.{module}"), function)
+    begin = time.perf_counter()
+    results = case(Service(*json.loads(service)))
+    next(results)
+    connected = time.perf_counter()
+    # A number, of bytes written, stands for itself.
+    tally = sum(item if isinstance(item, int) else len(item) for item in results)
+    ended = time.perf_counter()
+    print(json.dumps({"connecting": connected - begin, "working": ended - connected, "tally": tally}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""SavedFile: a copy appears whole or not at all, never in place of another file, and is on disk when it appears."""
+
+import errno
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pymailbox import Attachment
+from pymailbox.content.saving import SavedFile
+from tests import case
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="no links, FIFOs or modes here")
+
+
+def save(where: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> Path:
+    """Save a payload."""
+    return Attachment("a.txt", "text/plain", data).save(where, overwrite=overwrite)
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    """What a directory holds, hidden files too."""
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_where_is_a_directory_or_a_file(tmp_path: Path) -> None:
+    """A directory that exists, in whatever form; a string that ends in a separator, which is made; else a file."""
+    there = tmp_path / "there"
+    there.mkdir()
+    for where, expected in (
+        (there, there / "a.txt"),
+        (str(there), there / "a.txt"),
+        (f"{there}/", there / "a.txt"),
+        (f"{tmp_path}/new/er/", tmp_path / "new" / "er" / "a.txt"),
+        (tmp_path / "b.txt", tmp_path / "b.txt"),
+        (str(tmp_path / "c.txt"), tmp_path / "c.txt"),
+        (tmp_path / "new" / "d.txt", tmp_path / "new" / "d.txt"),
+    ):
+        with case(where):
+            assert save(where, b"1") == expected
+            assert expected.read_bytes() == b"1"
+
+
+def test_a_tilde_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is expanded."""
+    monkeypatch.chdir(tmp_path)
+    assert save("~/", b"1") == Path("~/a.txt")
+    assert content(tmp_path) == {os.path.join("~", "a.txt"): b"1"}  # noqa: PTH118
+
+
+def test_misuse(tmp_path: Path) -> None:
+    """ValueError or TypeError, and nothing is made."""
+    for where, overwrite, kind in (
+        ("", False, ValueError),
+        (tmp_path, True, ValueError),
+        (f"{tmp_path}/new/", True, ValueError),
+        (f"{tmp_path}/a\0b", False, ValueError),
+        (os.fsencode(tmp_path), False, TypeError),
+        (5, False, TypeError),
+    ):
+        with case(where), pytest.raises(kind):
+            save(where, b"1", overwrite=overwrite)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_content_is_left_as_it_is(tmp_path: Path) -> None:
+    """In a directory, under whatever number, and as a file; also where it might be overwritten."""
+    paths = [save(tmp_path, data) for data in (b"1", b"2", b"33", b"1", b"33", b"2")]
+    assert [path.name for path in paths] == ["a.txt", "a (2).txt", "a (3).txt", "a.txt", "a (3).txt", "a (2).txt"]
+    before = {path: path.stat() for path in tmp_path.iterdir()}
+    save(tmp_path / "a.txt", b"1")
+    save(tmp_path / "a.txt", b"1", overwrite=True)
+    assert {path: path.stat() for path in tmp_path.iterdir()} == before
+
+
+def test_another_content_is_replaced_only_where_that_is_said(tmp_path: Path) -> None:
+    """FileExistsError names the file and what to do; nothing is left beside it."""
+    path = save(tmp_path / "b.txt", b"old")
+    for data in (b"new", b"", b"older"):
+        with pytest.raises(FileExistsError, match="overwrite=True") as caught:
+            save(path, data)
+        assert caught.value.filename == str(path)
+    assert content(tmp_path) == {"b.txt": b"old"}
+    assert save(path, b"new", overwrite=True) == path
+    assert content(tmp_path) == {"b.txt": b"new"}
+
+
+@posix
+def test_what_is_no_file_is_in_the_way(tmp_path: Path) -> None:
+    """A directory, a FIFO, a dangling link: a name with a number, or an error; none of them is touched or waited for."""
+    (tmp_path / "a.txt").mkdir()
+    os.mkfifo(tmp_path / "a (2).txt")
+    (tmp_path / "a (3).txt").symlink_to(tmp_path / "nowhere")
+    assert save(tmp_path, b"1").name == "a (4).txt"
+    for name in ("a (2).txt", "a (3).txt"):
+        with pytest.raises(FileExistsError):
+            save(tmp_path / name, b"1")
+    with pytest.raises(FileExistsError, match="regular file"):
+        save(tmp_path / "a (2).txt", b"1", overwrite=True)
+    save(f"{tmp_path}/a.txt", b"1")  # into that directory
+    assert content(tmp_path) == {"a (4).txt": b"1", "a.txt/a.txt": b"1"}
+    assert stat.S_ISFIFO((tmp_path / "a (2).txt").lstat().st_mode)
+
+
+@pytest.mark.threat(100)
+@posix
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    """Its content counts as the name's; what is replaced is the link."""
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"theirs")
+    link = tmp_path / "b.txt"
+    link.symlink_to(outside)
+    assert save(link, b"theirs") == link
+    with pytest.raises(FileExistsError):
+        save(link, b"ours")
+    assert link.is_symlink()
+    save(link, b"ours", overwrite=True)
+    assert not link.is_symlink()
+    assert (outside.read_bytes(), link.read_bytes()) == (b"theirs", b"ours")
+
+
+@posix
+def test_a_file_is_in_the_way_of_a_directory(tmp_path: Path) -> None:
+    """`where` ends in `/`, and is a file, or is below one."""
+    (tmp_path / "b").write_bytes(b"1")
+    for where in (f"{tmp_path}/b/", f"{tmp_path}/b/c/"):
+        with case(where), pytest.raises(NotADirectoryError) as caught:
+            save(where, b"1")
+        assert caught.value.filename == where
+    assert content(tmp_path) == {"b": b"1"}
+
+
+@pytest.mark.threat(100)
+def test_names_that_differ_in_case_are_two_files_or_numbered(tmp_path: Path) -> None:
+    """On a file system that does not tell them apart the second one gets a number: neither is lost."""
+    for name, data in (("A.txt", b"1"), ("a.txt", b"2"), ("É.txt", b"3"), ("E\u0301.txt", b"4")):
+        Attachment(name, "text/plain", data).save(tmp_path)
+    assert sorted(content(tmp_path).values()) == [b"1", b"2", b"3", b"4"]
+
+
+WAYS: dict[str, int | None] = {"links": None, "no links": errno.EPERM, "not here": errno.ENOTSUP}
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the file system publishes a name."""
+    number = WAYS[request.param]
+    if number is not None:
+
+        def link(*_: object, **__: object) -> None:
+            raise OSError(number, "no links here")
+
+        monkeypatch.setattr(os, "link", link)
+    name: str = request.param
+    return name
+
+
+@pytest.mark.threat(93)
+def test_savers_at_once_lose_nothing(tmp_path: Path, way: str) -> None:
+    """Many threads want one name for different contents: each is there, whole, and none is replaced."""
+    wanted = [b"%d" % (number % 12) * 1000 for number in range(48)]
+    barrier = threading.Barrier(8)
+    paths: list[tuple[bytes, Path]] = []
+
+    def work(part: list[bytes]) -> None:
+        barrier.wait(60)
+        paths.extend((data, save(tmp_path, data)) for data in part)
+
+    threads = [threading.Thread(target=work, args=(wanted[at::8],)) for at in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(paths) == len(wanted)
+    for data, path in paths:
+        assert path.read_bytes() == data
+    assert set(content(tmp_path).values()) == set(wanted)
+    if way == "links":
+        assert len(content(tmp_path)) == 12
+
+
+@pytest.mark.threat(93)
+def test_a_name_taken_at_the_last_moment_is_not_replaced(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a name and the step that takes it: that step itself fails."""
+    assert way
+    real = SavedFile._publish_new
+
+    def late(self: SavedFile, path: Path) -> None:
+        if not path.exists():
+            path.write_bytes(b"theirs")
+        real(self, path)
+
+    monkeypatch.setattr(SavedFile, "_publish_new", late)
+    with pytest.raises(FileExistsError):
+        save(tmp_path / "b.txt", b"ours")
+    assert content(tmp_path) == {"b.txt": b"theirs"}
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, step: str) -> Callable[[], None]:
+    """Have one step fail as a full or broken disk does; return what undoes that."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    context = pytest.MonkeyPatch()
+    context.setattr(
+        *{"fsync": (os, "fsync", fail), "link": (os, "link", fail), "replace": (Path, "replace", fail)}[step]
+    )
+    return context.undo
+
+
+@pytest.mark.threat(94)
+@posix
+def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever step fails: no file, no directory that was made for it, and what was there is as it was."""
+    old = save(tmp_path / "old.txt", b"old")
+    for step, where, overwrite in (
+        ("fsync", f"{tmp_path}/new/er/", False),
+        ("fsync", tmp_path / "b.txt", False),
+        ("fsync", old, True),
+        ("link", f"{tmp_path}/new/", False),
+        ("link", tmp_path / "b.txt", False),
+        ("replace", old, True),
+    ):
+        with case(step, where):
+            undo = failing(monkeypatch, step)
+            try:
+                with pytest.raises(OSError, match="No space"):
+                    save(where, b"new", overwrite=overwrite)
+            finally:
+                undo()
+            assert sorted(tmp_path.rglob("*")) == [old]
+            assert old.read_bytes() == b"old"
+
+
+@pytest.mark.threat(91)
+@posix
+@pytest.mark.threat(88)
+def test_the_disk_has_it_when_save_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file and then its directory, those made for it too; and what was there already."""
+    forced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        forced.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    save(f"{tmp_path}/new/er/", b"1")
+    assert forced == ["directory", "directory", "file", "directory"]
+    forced.clear()
+    save(f"{tmp_path}/new/er/", b"1")
+    assert forced == ["file", "file", "directory"]

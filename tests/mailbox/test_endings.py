@@ -1,0 +1,205 @@
+"""How a session ends: commit, rollback, close, the end of a block, garbage collection; and what is said then."""
+
+import gc
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+
+import pytest
+
+from pymailbox import Mailbox, Uncommitted
+from pymailbox.testing import Fault, Quirk, Server
+from tests import case
+from tests.drivers import Driver
+from tests.mailbox.test_mailbox import MAILS, over, said
+from tests.timing import GENEROUS
+
+
+class Trouble(Exception):
+    """What a caller's own code raises."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server with five mails."""
+    with Server(MAILS) as server:
+        yield server
+
+
+def test_how_a_block_ends_and_what_is_said(driver: Driver) -> None:
+    """QUIT after an exception only where it can change nothing; nothing at all after what is no `Exception`."""
+
+    def nothing(inbox: Mailbox) -> None:
+        pass
+
+    def top(inbox: Mailbox) -> None:
+        assert inbox[0].subject == "s1"
+
+    def retr(inbox: Mailbox) -> None:
+        assert inbox[0].raw == MAILS[0]
+
+    def mark(inbox: Mailbox) -> None:
+        inbox[0].delete()
+
+    def mark_and_not(inbox: Mailbox) -> None:
+        inbox[0].delete()
+        inbox.undelete()
+
+    def fail(inbox: Mailbox) -> None:
+        inbox.connection.close()
+
+    marked = ("UIDL", "LIST", "DELE 1")
+    table: list[tuple[Callable[[Mailbox], None], tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = [
+        (nothing, (), ("QUIT",), ("QUIT",)),
+        (top, ("TOP 1 0",), ("QUIT",), ("QUIT",)),
+        (retr, ("RETR 1",), ("QUIT",), ()),
+        (mark, marked, ("QUIT",), ("RSET",)),
+        (mark_and_not, (*marked, "RSET"), ("QUIT",), ()),
+        (fail, (), (), ()),
+    ]
+    for use, before, at_a_clean_end, at_an_exception in table:
+        for trouble in (None, Trouble, KeyboardInterrupt, SystemExit, GeneratorExit):
+            after = at_a_clean_end if trouble is None else at_an_exception if trouble is Trouble else ()
+            with case(use.__name__, trouble), Server(MAILS) as server:
+                with pytest.raises(trouble) if trouble else nullcontext(), over(server, driver) as inbox:
+                    use(inbox)
+                    if trouble is not None:
+                        raise trouble
+                assert said(server) == (*before, *after)
+                assert server.messages == (MAILS[1:] if trouble is None and use is mark else MAILS)
+
+
+def test_read_only_leaves_no_trace_of_reading(driver: Driver) -> None:
+    """After a RETR no QUIT is said: some servers hide what was downloaded once it is (Q63)."""
+    with Server(MAILS, quirks=Quirk.HIDES_READ) as server:
+        for read, said_last in ((lambda inbox: inbox[1].subject, "QUIT"), (lambda inbox: inbox[1].raw, "RETR 2")):
+            for leave in ("commit", "rollback", "reopen"):
+                with over(server, driver, read_only=True) as inbox:
+                    assert len(inbox) == len(MAILS)
+                    read(inbox)
+                    session = len(server.sessions)
+                    getattr(inbox, leave)()
+                server.wait(GENEROUS)
+                assert server.sessions[session - 1].commands[-1] == said_last
+
+
+def test_commit_and_rollback_and_close(driver: Driver) -> None:
+    """commit() deletes; rollback() and close() do not; only close() warns, and says how many."""
+    for leave, deletes in (("commit", True), ("rollback", False), ("close", False)):
+        for marks in (0, 1, 3):
+            with case(leave, marks), Server(MAILS) as server:
+                inbox = over(server, driver).open()
+                inbox.delete(inbox[:marks])
+                if leave == "close" and marks:
+                    with pytest.warns(Uncommitted, match=f"closed with {marks} deletion"):
+                        inbox.close()
+                else:
+                    getattr(inbox, leave)()
+                with pytest.raises(ValueError, match="not open"):
+                    len(inbox)
+                with pytest.raises(ValueError, match="not open"):
+                    inbox.commit()
+                inbox.close()
+                inbox.rollback()
+                server.wait(GENEROUS)
+                assert server.messages == MAILS[marks if deletes else 0 :]
+                inbox.open().close()
+    with pytest.raises(ValueError, match="not open"):
+        driver.Mailbox("pop.example.com").commit()
+
+
+def test_close_after_a_failure_deletes_nothing(server: Server) -> None:
+    """`try/finally` and `contextlib.closing`: what was begun is not half done."""
+
+    def work() -> None:
+        with closing(over(server).open()) as inbox:
+            inbox[0].delete()
+            raise Trouble
+
+    with pytest.warns(Uncommitted), pytest.raises(Trouble):
+        work()
+    assert server.messages == MAILS
+    inbox = over(server).open()
+    inbox[0].delete()
+    with pytest.warns(Uncommitted) as caught:
+        inbox.close()
+    assert caught[0].filename == __file__  # it points to where close() is called
+
+
+def test_close_never_raises(driver: Driver) -> None:
+    """Whatever the server does; the warning is raised only where the program wants warnings to be errors."""
+    faults = [
+        Fault.refuse("RSET"),
+        Fault.drop("RSET"),
+        Fault.cut(0, how="rst", command="RSET"),
+        Fault.stall(command="RSET"),
+    ]
+    for fault in (*faults, None):
+        with case(fault), Server(MAILS, faults=[fault] if fault else [], lock=False) as server:
+            inbox = over(server, driver).open()
+            inbox[0].delete()
+            if fault is None:
+                inbox.connection.close()
+            elif fault.kind == "stall":
+                connection = inbox.connection
+                getattr(connection, "_inner", connection).timeout = 0.2
+            with pytest.warns(Uncommitted, match="1 deletion pending"):
+                inbox.close()
+            inbox.close()
+            with pytest.raises(ValueError, match="not open"):
+                inbox.reopen()
+            inbox.open().close()
+            assert "QUIT" not in server.sessions[0].commands
+            assert server.messages == MAILS
+
+
+@pytest.mark.threat(66)
+def test_garbage_collection_commits_nothing(driver: Driver) -> None:
+    """It frees the connection and with it the lock, sends nothing, and warns: of deletions, else of the connection."""
+    for marks in (0, 2):
+        for held in (False, True):
+            with case(marks, held), Server(MAILS) as server:
+                inbox: Mailbox | None = over(server, driver).open()
+                assert inbox is not None
+                inbox.delete(inbox[:marks])
+                message = inbox[4] if held else None
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    inbox = None
+                    gc.collect()
+                    message = None  # which holds its session, where nothing was pending
+                    gc.collect()
+                    with over(server, driver) as other:  # over asyncio the loop has to run to close a socket
+                        assert len(other) == 5
+                assert message is None
+                assert [w.category for w in caught] == [Uncommitted if marks else ResourceWarning]
+                if marks:
+                    assert "garbage-collected with 2 deletions pending" in str(caught[0].message)
+                assert said(server) == (("UIDL", "LIST", "DELE 1", "DELE 2") if marks else ())
+                assert server.messages == MAILS
+
+
+def test_messages_outlive_their_mailbox(server: Server) -> None:
+    """A message, or an iterator, holds its session; deletions through it cannot be committed any more, and warn."""
+    message = over(server).open()[0]
+    gc.collect()
+    assert message.raw == MAILS[0]
+    message.delete()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del message
+        gc.collect()
+    assert [w.category for w in caught] == [Uncommitted]
+    assert server.messages == MAILS
+
+
+def test_what_was_committed_warns_no_more(driver: Driver) -> None:
+    """The messages of a session that was ended in order are collected in silence; so is the copy of a fork."""
+    with Server(MAILS) as server:
+        for leave in ("commit", "rollback"):
+            inbox = over(server, driver).open()
+            message = inbox[0]
+            message.delete()
+            getattr(inbox, leave)()
+            del inbox, message
+            gc.collect()
