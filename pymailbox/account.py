@@ -19,7 +19,7 @@ from typing import Any, Literal, NoReturn, Protocol, Self
 
 from attrs import Attribute, Factory, evolve, field, fields, frozen
 
-from pymailbox.display import Secret, printable, secret, type_name
+from pymailbox.display import Secret, safe_text, secret, type_name
 from pymailbox.passwords import PasswordEnv, PasswordReference
 
 __all__ = [
@@ -237,7 +237,7 @@ def _check_auth(account: "Account", _: "Attribute[Any]", value: object) -> None:
     if isinstance(value, OAuth2):
         raise ValueError("OAuth2 needs a user")
     if isinstance(value, str) and needs_user(value):
-        raise ValueError(f"{printable(value)} needs a user")
+        raise ValueError(f"{safe_text(value)} needs a user")
 
 
 # --- what is pickled ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, overload
 
 from attrs import define, field
 
@@ -28,55 +28,54 @@ __all__ = [
     "SecretOctets",
     "Secrets",
     "cells",
-    "escaped",
     "local_time",
     "octets",
-    "one_line",
-    "printable",
+    "safe_text",
     "secret",
     "table",
     "type_name",
     "window",
-    "without_controls",
     "wrapped",
 ]
 
 T = TypeVar("T")
 
+_SHOWN = "***"
 _BLANKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 _HIDDEN = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_SHOWN = "***"
 
 
 # --- texts that are safe to show ---
 
 
-def printable(text: str) -> str:
-    """Return `text` with everything that a terminal could act on escaped, and cut to 500 characters."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:500])
-    return shown if len(text) <= 500 else shown + "…"
+def safe_text(
+    text: str,
+    *,
+    controls: Literal["escape", "drop"] = "escape",
+    multiline: bool = False,
+    limit: int | None = 500,
+) -> str:
+    """Return text from outside so that it can be shown: no terminal obeys it, and it cannot forge a line.
 
+    "escape" shows whatever cannot be printed as `\\x1b`. "drop" is for values that programs go on with: line ends and
+    other control characters become a blank, marks of direction go, and a lone surrogate becomes U+FFFD. With
+    `multiline` line ends (LF or CRLF) and tabs stay. Beyond `limit` characters the text is cut.
 
-def escaped(text: str) -> str:
-    """Return `text` with control and direction characters escaped; line ends and tabs stay."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(
-        "".join(c if c.isprintable() or c == "\t" else printable(c) for c in line.rstrip("\r")) for line in lines
-    )
-
-
-def one_line(text: str) -> str:
-    """Return `text` with everything escaped that is not printable, line ends too: it can forge no second line."""
-    return "".join(c if c.isprintable() else printable(c) for c in text)
-
-
-def without_controls(text: str) -> str:
-    """Take control, bidirectional and surrogate characters out of a text that is to be shown."""
+    >>> safe_text("Hi\\r\\nFrom: boss"), safe_text("Hi\\r\\nFrom: boss", controls="drop")
+    ('Hi\\\\r\\\\nFrom: boss', 'Hi From: boss')
+    """
+    if limit is not None and len(text) > limit:
+        return safe_text(text[:limit], controls=controls, multiline=multiline, limit=None) + "…"
     if text.isprintable():
         return text
-    text = _HIDDEN.sub("", _BLANKS.sub(" ", text))
-    return _SURROGATES.sub("\ufffd", text).strip()
+    if multiline:
+        lines = (line.rstrip("\r").split("\t") for line in text.split("\n"))
+        return "\n".join("\t".join(safe_text(cell, controls=controls, limit=None) for cell in line) for line in lines)
+    if controls == "drop":
+        text = _HIDDEN.sub("", _BLANKS.sub(" ", text))
+        return _SURROGATES.sub("\ufffd", text).strip()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 # --- secrets ---
@@ -317,7 +316,8 @@ def table(
 
 def _row(row: Sequence[str], widths: Sequence[int], right: Collection[int], left: int | None) -> str:
     shown = []
-    for index, cell in enumerate(map(one_line, row)):
+    for index, cell in enumerate(row):
+        cell = safe_text(cell, limit=None)
         last = index == len(widths)
         if left is not None:
             cell = _cut(cell, left if last else widths[index])

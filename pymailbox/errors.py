@@ -29,7 +29,7 @@ Texts from the server are shown with control characters escaped; no error ever c
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pymailbox.display import Secrets, printable
+from pymailbox.display import Secrets, safe_text
 
 __all__ = [
     "AuthenticationError",
@@ -96,11 +96,11 @@ class MailboxError(Exception):
             self.retry_after = retry_after
 
     def __str__(self) -> str:
-        parts = [self.problem]
+        parts = [safe_text(self.problem, limit=None)]  # it may name what the server lists
         if self.command:
-            parts.append(f" [{printable(self.command)}]")
+            parts.append(f" [{safe_text(self.command)}]")
         if self.response:
-            parts.append(f" (the server said: {printable(self.response)})")
+            parts.append(f" (the server said: {safe_text(self.response)})")
         return "".join(parts)
 
     def __reduce__(self) -> tuple[Any, ...]:

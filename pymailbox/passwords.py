@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, field, frozen
 
-from pymailbox.display import Secret, SecretOctets, printable, secret
+from pymailbox.display import Secret, SecretOctets, safe_text, secret
 from pymailbox.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class PasswordKeyring:
         try:
             found: str | None = keyring.get_password(self.service, self.user)
         except Exception as error:  # of whatever backend this system has
-            problem = f"{type(error).__name__}: {printable(str(error))}"
+            problem = f"{type(error).__name__}: {safe_text(str(error))}"
         else:
             if found:
                 return secret(found)

@@ -1,6 +1,7 @@
 """Texts for a terminal: nothing in them that it would obey, columns that are straight, rows as they come."""
 
 import datetime
+import re
 import sys
 from collections.abc import Iterator
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymailbox.display import cells, escaped, local_time, octets, one_line, table, window
+from pymailbox.display import cells, local_time, octets, safe_text, table, window
+from pymailbox.errors import MailboxError
 
 
 @pytest.fixture(params=["rich", "plain"])
@@ -22,30 +24,63 @@ def _both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 # --- texts ----------------------------------------------------------------------------------------------------
 
 
+TEXTS = [
+    ("kurz, süß, 山田", {}, "kurz, süß, 山田"),
+    ("hi\r\nFrom: boss\u2028x", {}, "hi\\r\\nFrom: boss\\u2028x"),
+    ("\x00\x1b[2J\x7f\x9b31m\u202e", {}, "\\x00\\x1b[2J\\x7f\\x9b31m\\u202e"),
+    ("\udcfc", {}, "\\udcfc"),
+    ("x" * 501, {}, "x" * 500 + "…"),
+    ("x" * 501, {"limit": None}, "x" * 501),
+    ("\x1b" * 3, {"limit": 2}, "\\x1b\\x1b…"),
+    ("a\r\nb\rc\td\x1b[2J", {"multiline": True}, "a\nb\\rc\td\\x1b[2J"),
+    ("\ta\r\n\r\nb\r\n", {"multiline": True}, "\ta\n\nb\n"),
+    ("hi\r\n\tFrom: \x9b\u2066boss\x7f\udcfc", {"controls": "drop"}, "hi From: boss \ufffd"),
+    ("\x1b]52;c\x07\n", {"controls": "drop"}, "]52;c"),
+    ("a\x07b\tc\u202ed\ne\n", {"controls": "drop", "multiline": True}, "a b\tcd\ne\n"),
+]
+
+
+def test_texts_that_are_safe_to_show() -> None:
+    """Escaped or dropped, in one line or in several, whole or cut."""
+    for text, options, shown in TEXTS:
+        assert safe_text(text, **options) == shown, (text, options)
+
+
 @pytest.mark.threat(113)
-@given(st.text(st.characters(codec="utf-8", categories=("Cc", "Cf", "Cs", "Co", "Zl", "Zp", "L", "Zs"))))
+@pytest.mark.threat(114)
+@given(
+    st.text(
+        st.characters(codec="utf-8", categories=("Cc", "Cf", "Cs", "Co", "Zl", "Zp", "L", "Zs"))
+        | st.sampled_from("\ud800\udfff\r\n\t")
+    )
+)
 def test_nothing_that_a_terminal_obeys(text: str) -> None:
-    """No C0 but line ends and tabs, no DEL, no C1, no change of direction."""
-    shown = escaped(text)
-    assert all(character.isprintable() or character in "\n\t" for character in shown)
-    assert one_line(text).isprintable()
+    """No C0 but line ends and tabs where they are wanted, no DEL, no C1, no change of direction; never a second line."""
+    assert safe_text(text).isprintable()
+    assert all(character.isprintable() or character in "\n\t" for character in safe_text(text, multiline=True))
+    for dropped in (safe_text(text, controls="drop"), safe_text(text, controls="drop", multiline=True)):
+        dropped.encode()
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", dropped)
+    assert len(safe_text(text, controls="drop").splitlines()) <= 1
 
 
 @given(st.text())
-def test_printable_text_stays(text: str) -> None:
-    """What is harmless is shown as it is."""
+def test_what_is_safe_stays_so(text: str) -> None:
+    """Printable text is shown as it is, and what was made safe once is not changed again."""
     if all(line.isprintable() for line in text.split("\n")):
-        assert escaped(text) == text
+        assert safe_text(text, multiline=True, limit=None) == text
+    for controls in ("escape", "drop"):
+        shown = safe_text(text, controls=controls, limit=None)
+        assert safe_text(shown, controls=controls, limit=None) == shown
 
 
-def test_one_line_cannot_forge_a_second() -> None:
-    """A subject with a line end stays in its line."""
-    assert one_line("hi\r\nFrom: boss\u2028x") == "hi\\r\\nFrom: boss\\u2028x"
-
-
-def test_line_ends_are_one() -> None:
-    """CRLF is a line end, a CR that goes back over the line is not."""
-    assert escaped("a\r\nb\rc\td\x1b[2J") == "a\nb\\rc\td\\x1b[2J"
+@pytest.mark.threat(113)
+def test_no_part_of_an_error_reaches_a_terminal_raw() -> None:
+    """What a server lists may stand in the problem, what it said in the response: neither is obeyed."""
+    evil = "\x1b]0;owned\x07\r\nroot\u202e"
+    error = MailboxError(f"it lists {evil}", command=f"USER {evil}", response=evil)
+    assert str(error).isprintable()
+    assert "\\x1b]0;owned\\x07\\r\\nroot\\u202e" in str(error)
 
 
 SIZES = [

@@ -1,5 +1,6 @@
 """The documentation tells the truth: its examples run, its links lead somewhere, its pages are in the site."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -14,7 +15,8 @@ import pytest
 
 import pymailbox
 from pymailbox import Mailbox, MailboxOptions
-from pymailbox.testing import Server
+from pymailbox.diagnosis.quirks import MEANINGS
+from pymailbox.testing import Quirk, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT
 from tests.timing import GENEROUS
@@ -160,3 +162,169 @@ def test_the_reference_describes_every_option_with_its_default() -> None:
             continue
         default = f"{parameter.default:g}" if isinstance(parameter.default, float) else str(parameter.default)
         assert re.search(rf'Default "?{re.escape(default)}\b', described[name]), name
+
+
+# --- the numbered lists -----------------------------------------------------------------------------------------
+
+#: The page that has each list, and how its entries are anchored there.
+LISTS = {"Q": ("servers.md", "q"), "threat": ("threats.md", "threat-"), "decision": ("decisions.md", "decision-")}
+
+#: A number as it is cited: "Q27-Q29", "threat 88", `threat(88)`, "decisions 1, 2 and 5", also over the end of a line.
+CITED = re.compile(
+    r"\bQ(?P<Q>\d+)\b|\bthreats?(?:\(|[\s#]+)(?P<threat>\d+)|\bdecisions?[\s#]+(?P<decision>\d+(?:(?:,|[\s#]+and)[\s#]+\d+)*)",
+    re.IGNORECASE,
+)
+#: Lists that are not part of the project.
+ELSEWHERE = re.compile(r"\b(DESIGN\.md|QUIRKS|THREATS)\b")
+
+
+def cited(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the list and the number of whatever a text cites."""
+    for found in CITED.finditer(text):
+        name = found.lastgroup
+        assert name is not None
+        yield from ((name, int(number)) for number in re.findall(r"\d+", found[name]))
+
+
+def entries(name: str) -> list[int]:
+    """Return the numbers that the page of a list has, in their order there."""
+    page, anchor = LISTS[name]
+    return list(map(int, re.findall(rf'<a id="{anchor}(\d+)"></a>', (ROOT / "docs" / page).read_text("utf-8"))))
+
+
+def texts() -> Iterator[Path]:
+    """Yield every file that may cite a number, but this one, which cites numbers that do not exist."""
+    for directory in ("pymailbox", "tests", "examples", "docs"):
+        for path in sorted((ROOT / directory).rglob("*")):
+            if path.suffix in (".py", ".md", ".toml") and path != Path(__file__):
+                yield path
+
+
+def test_how_a_number_is_cited() -> None:
+    """In every form that the project uses, and nothing else."""
+    for text, found in [
+        ("(Q27-Q29)", [("Q", 27), ("Q", 29)]),
+        ("Q31, Q32", [("Q", 31), ("Q", 32)]),
+        ("@pytest.mark.threat(113)", [("threat", 113)]),
+        ("threat 88", [("threat", 88)]),
+        ("decisions 1, 2 and 5", [("decision", 1), ("decision", 2), ("decision", 5)]),
+        ("# (decisions 6\n    # and 7)", [("decision", 6), ("decision", 7)]),
+        ("Decision 8: the", [("decision", 8)]),
+        ("=?utf-8?Q?a?= RQ1 the decision of 1999, three threats", []),
+    ]:
+        assert list(cited(text)) == found, text
+
+
+def test_every_number_that_is_cited_is_on_its_page() -> None:
+    """Each list is numbered without gaps, each citation is in it, and none is of a list that is not here."""
+    for name in LISTS:
+        assert entries(name) == list(range(1, len(entries(name)) + 1)), name
+        assert entries(name), name
+    for path in texts():
+        text = path.read_text("utf-8")
+        assert [(name, number) for name, number in cited(text) if number not in entries(name)] == [], path
+        assert ELSEWHERE.search(text) is None, path
+
+
+def test_a_page_that_cites_a_number_links_to_it() -> None:
+    """A number on another page than its own is a link to its entry; a link leads to an entry that is there."""
+    link = re.compile(r"\[([^\]]*)\]\(([a-z]+\.md)?#((?:q|threat-|decision-|promise-)\d+)\)")
+    for page in (ROOT / "docs").glob("*.md"):
+        text = page.read_text("utf-8")
+        for words, target, anchor in link.findall(text):
+            assert f'<a id="{anchor}"></a>' in (ROOT / "docs" / (target or page.name)).read_text("utf-8"), words
+            for name, number in cited(words):
+                assert (target or page.name, anchor) == (LISTS[name][0], f"{LISTS[name][1]}{number}"), words
+        bare = link.sub("", text)
+        assert [found for found in cited(bare) if LISTS[found[0]][0] != page.name] == [], page.name
+
+
+def marked_tests() -> dict[str, set[int]]:
+    """Return the threats that each test is marked with, by its id."""
+    found: dict[str, set[int]] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                marks = " ".join(map(ast.unparse, node.decorator_list))
+                name = f"{path.relative_to(ROOT).as_posix()}::{node.name}"
+                found[name] = set(map(int, re.findall(r"\bmark\.threat\((\d+)\)", marks)))
+    return found
+
+
+def test_the_proof_of_each_threat_is_there() -> None:
+    """A test that the page names exists and is marked with that number; a threat with marked tests names one."""
+    tests = marked_tests()
+    page = (ROOT / "docs" / "threats.md").read_text("utf-8")
+    listed = re.split(r'<a id="(promise|threat)-(\d+)"></a>', page)
+    for kind, number, entry in zip(listed[1::3], listed[2::3], listed[3::3], strict=True):
+        named = re.findall(r"`(tests/[^`]*)`", entry)
+        for test in named:
+            assert test in tests, f"{kind} {number} names {test}, which does not exist"
+            assert kind == "promise" or int(number) in tests[test], f"{test} is not marked with threat({number})"
+        if kind == "threat" and not named:
+            assert [test for test, threats in tests.items() if int(number) in threats] == [], f"threat {number}"
+
+
+def test_every_quirk_is_on_the_page() -> None:
+    """Every quirk that the server can show or the client notes is told of, and no name is one that does not exist."""
+    known = set(Quirk.__members__) | set(MEANINGS)
+    pages = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("servers.md", "threats.md"))
+    assert set(re.findall(r"`([A-Z]+[A-Z0-9]*(?:_[A-Z0-9]+)+)`", pages)) == known
+
+
+def shown_texts(tree: ast.Module, source: str) -> Iterator[str]:
+    """Yield what a user can see of a module: all its strings but the docstrings of what is private, and `#:` comments.
+
+    Docstrings, also those of attributes, error messages, help texts and log lines are strings.
+    """
+    private: set[ast.AST] = set()
+
+    def look(node: ast.AST, inside: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            hidden = inside
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                name = child.name
+                hidden = inside or (name.startswith("_") and not name.endswith("__"))
+                first = child.body[0]
+                if hidden and isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                    private.add(first.value)
+                # What is defined inside a function is nobody's to read.
+                look(child, hidden or not isinstance(child, ast.ClassDef))
+            else:
+                look(child, hidden)
+
+    look(tree, False)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in private:
+            yield node.value
+    for comment, name in re.findall(r"((?:^ *#:.*\n)+) *(\w+)", source, re.MULTILINE):
+        if not name.startswith("_"):
+            yield comment
+
+
+def test_what_a_user_sees_cites_no_number() -> None:
+    """Public docstrings, `#:` comments, errors, help and logs say what is meant: their readers have no list at hand."""
+    for name in ("pymailbox", "examples"):
+        for path in sorted((ROOT / name).rglob("*.py")):
+            source = path.read_text("utf-8")
+            for text in shown_texts(ast.parse(source), source):
+                assert list(cited(text)) == [], f"{path}: {text}"
+
+
+def test_where_a_number_would_be_seen() -> None:
+    """The test above sees a number wherever a user would, and nowhere else."""
+    for source, seen in [
+        ('"""Q1."""', True),
+        ('class A:\n    """Decision 7."""', True),
+        ('class A:\n    def f(self):\n        """Q1."""', True),
+        ('class A:\n    x = 1\n    """Threat 3."""', True),
+        ("#: See Q1.\nx = 1", True),
+        ('def f():\n    raise ValueError(f"no {x} (Q1)")', True),
+        ('def _f():\n    raise ValueError("no (Q1)")', True),
+        ('def _f():\n    """Q1."""', False),
+        ('class _A:\n    def f(self):\n        """Q1."""', False),
+        ('def f():\n    def g():\n        """Q1."""', False),
+        ("#: See Q1.\n_x = 1\nx = 2  # Q1", False),
+    ]:
+        texts_of = shown_texts(ast.parse(source), source + "\n")
+        assert any(list(cited(text)) for text in texts_of) == seen, source

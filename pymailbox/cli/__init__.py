@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pymailbox import __version__
 from pymailbox.account import Account, OAuth2
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.errors import MailboxError
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.passwords import PasswordCommand, PasswordEnv
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _told(error: Exception) -> str:
-    return _in_other_words(printable(_SECRET_IN_URL.sub(r"\1:***@", str(error))))
+    return _in_other_words(safe_text(_SECRET_IN_URL.sub(r"\1:***@", str(error))))
 
 
 def _in_other_words(text: str) -> str:
@@ -89,7 +89,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose complaints show no password of a URL, and nothing that a terminal would obey."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(_SECRET_IN_URL.sub(r"\1:***@", message)))
+        super().error(safe_text(_SECRET_IN_URL.sub(r"\1:***@", message)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -252,8 +252,8 @@ def _asked(prompt: str, *, hidden: bool = False) -> str:
         if hidden:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", getpass.GetPassWarning)  # it could not hide what is typed
-                return getpass.getpass(printable(prompt))
-        print(printable(prompt), end="", file=sys.stderr, flush=True)
+                return getpass.getpass(safe_text(prompt))
+        print(safe_text(prompt), end="", file=sys.stderr, flush=True)
         return input()
     except (EOFError, getpass.GetPassWarning):
         print(file=sys.stderr)
@@ -294,7 +294,7 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from pymailbox.display import octets, one_line
+    from pymailbox.display import octets, safe_text
 
     with _opened(options) as inbox:
         if options.number > len(inbox):
@@ -306,10 +306,10 @@ def _show(options: argparse.Namespace) -> int:
             sys.stdout.buffer.flush()
         elif options.save is not None:
             path = _saved(message, options.save)
-            print(f"{octets(path.stat().st_size)} written to {one_line(str(path))}")
+            print(f"{octets(path.stat().st_size)} written to {safe_text(str(path), limit=None)}")
         elif options.headers:
             for name, value in message.headers.items():
-                print(f"{one_line(name)}: {one_line(value)}")
+                print(f"{safe_text(name, limit=None)}: {safe_text(value, limit=None)}")
         else:
             _print_message(message)
     return 0
@@ -327,7 +327,7 @@ def _saved(message: "Message", where: str) -> Path:
 
 
 def _print_message(message: "Message") -> None:
-    from pymailbox.display import escaped, local_time, octets, one_line
+    from pymailbox.display import local_time, octets, safe_text
 
     for name, value in (
         ("From", message.content.from_),
@@ -337,10 +337,11 @@ def _print_message(message: "Message") -> None:
         ("Subject", message.subject),
     ):
         if value:
-            print(f"{name + ':':9}{one_line(str(value))}")
-    print("\n" + escaped(message.body).rstrip("\n"))
+            print(f"{name + ':':9}{safe_text(str(value), limit=None)}")
+    print("\n" + safe_text(message.body, multiline=True, limit=None).rstrip("\n"))
     for part in message.attachments:
-        print(f"[{one_line(part.filename)}: {one_line(part.content_type)}, {octets(part.size)}]")
+        name, kind = safe_text(part.filename, limit=None), safe_text(part.content_type, limit=None)
+        print(f"[{name}: {kind}, {octets(part.size)}]")
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from secrets import token_urlsafe
 
-from pymailbox.display import escaped, local_time, octets, table, window
+from pymailbox.display import local_time, octets, safe_text, table, window
 from pymailbox.errors import CommandError
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.message import Message
@@ -70,7 +70,7 @@ def demonstrate() -> None:
             message = inbox[2]
             print("\nmessage = inbox[2]\nprint(message.body)  # by RETR, when it is asked for")
             print(f"    {message.subject!r} from {message.from_}")
-            print("    " + escaped(message.body).strip().replace("\n", "\n    "))
+            print("    " + safe_text(message.body, multiline=True, limit=None).strip().replace("\n", "\n    "))
             for attachment in message.attachments:
                 print(f"    attached: {attachment.filename} ({attachment.content_type}, {octets(attachment.size)})")
 

@@ -10,9 +10,7 @@ from functools import cache
 
 from attrs import frozen
 
-from pymailbox.display import without_controls
-
-from .words import decode_raw, unfold
+from .words import clean, decode_raw, unfold
 
 __all__ = ["MAX_ADDRESSES", "Address", "parse_addresses"]
 
@@ -37,7 +35,7 @@ class Address:
         What has a meaning in an address is quoted, in the name and before the `@`; control characters are left out.
         What cannot be written as an address (`ann@example com`) is quoted like a name.
         """
-        name, email = without_controls(self.name), without_controls(self.email)
+        name, email = clean(self.name), clean(self.email)
         address = _written(email)
         if address is None:
             return _phrase(f"{name} {email}".strip())
@@ -93,10 +91,10 @@ def parse_addresses(
     if "=?" not in text:
         if (match := _PLAIN.match(text)) is not None:
             # Blanks as in a list of several, which is read word by word.
-            name, email = " ".join(without_controls(match[1] or match[2] or "").split()), without_controls(match[3])
+            name, email = " ".join(clean(match[1] or match[2] or "").split()), clean(match[3])
             return (Address("" if name.lower() == email.lower() else name, email),)
         if _BARE.match(text) is not None:
-            return (Address("", without_controls(text)),)
+            return (Address("", clean(text)),)
     return tuple([Address(name, email) for name, email in _reader()(text, limit, names=names)])
 
 

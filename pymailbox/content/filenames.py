@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from pymailbox.display import without_controls
+from pymailbox.display import safe_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,7 +55,7 @@ def _cleaned(name: str) -> str:
     """Return a text without what a file name may not have, in it or at its ends."""
     from unicodedata import normalize
 
-    name = _FORBIDDEN.sub("_", _INVISIBLE.sub("", without_controls(name)))
+    name = _FORBIDDEN.sub("_", _INVISIBLE.sub("", safe_text(name, controls="drop", limit=None)))
     return " ".join(normalize("NFC", name).split()).strip(". ").lstrip("-~. ")
 
 

@@ -35,7 +35,8 @@ _JUNK_START = (b"From ", b">From ", b"\xef\xbb\xbf", b"\n", b"\r", b"+OK")
 
 
 def find_start(raw: bytes) -> int:
-    """Find where the header begins, after a byte order mark, empty lines, an mbox line, a status line (Q6)."""
+    """Find where the header begins, after a byte order mark, empty lines, an mbox line, a status line."""
+    # A status line: from servers that answer TOP with two (Q6).
     start = 3 if raw.startswith(b"\xef\xbb\xbf") else 0
     while raw.startswith(_JUNK_START, start):
         if _JUNK_LINE.match(raw, start):

@@ -7,9 +7,7 @@ that was looked for in vain is not looked for again.
 import re
 from collections.abc import Sequence
 
-from pymailbox.display import without_controls
-
-from .words import decode_words
+from .words import clean, decode_words
 
 __all__ = ["read_mailboxes"]
 
@@ -216,7 +214,7 @@ def _show(phrase: str) -> str:
         return ""
     if "=?" in phrase:
         phrase = decode_words(phrase)
-    return " ".join(without_controls(phrase).split())
+    return " ".join(clean(phrase).split())
 
 
 def _email(text: str) -> str:

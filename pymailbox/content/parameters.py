@@ -6,10 +6,8 @@ Bounded in octets, parameters and continuations; linear; never raises.
 import re
 from collections.abc import Callable, Iterable
 
-from pymailbox.display import without_controls
-
 from . import charset
-from .words import decode_raw, decode_words, unfold
+from .words import clean, decode_raw, decode_words, unfold
 
 __all__ = ["parse_parameters"]
 
@@ -51,11 +49,11 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
         sections.setdefault(section[1], {}).setdefault(index, (section[3] is not None, content))
     # A boundary may look like an encoded word; it is compared with octets of the mail.
     parameters = {
-        name: without_controls(decode_words(content) if "=?" in content and name != "boundary" else content)
+        name: clean(decode_words(content) if "=?" in content and name != "boundary" else content)
         for name, content in plain.items()
     }
     for name, found in sections.items():
-        parameters[name] = without_controls(_join_sections(found))
+        parameters[name] = clean(_join_sections(found))
     return value, parameters
 
 

@@ -7,12 +7,12 @@ has no C0, C1 or bidirectional control characters and no lone surrogates: it can
 import re
 from collections.abc import Callable, Iterable
 
-from pymailbox.display import without_controls
+from pymailbox.display import safe_text
 
 from . import charset
 from .transfer import decode_base64, decode_quoted_printable
 
-__all__ = ["decode_raw", "decode_text", "decode_words", "unfold"]
+__all__ = ["clean", "decode_raw", "decode_text", "decode_words", "unfold"]
 
 _HEAD = re.compile(r"=\? ?([\"']?)([^?\s\"<>]{1,80})\1 ?\?([bBqQ])\?")
 _UNDERSCORE = str.maketrans("_", " ")
@@ -25,10 +25,15 @@ def unfold(raw: bytes) -> bytes:
     return b" ".join([line.strip(b" \t\r") for line in raw.split(b"\n")]).strip(b" ")
 
 
+def clean(text: str) -> str:
+    """Return a value that can be printed: its control characters are blanks, and the hidden ones are gone."""
+    return safe_text(text, controls="drop", limit=None)
+
+
 def decode_text(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:
     """Decode one field's value as a person would read it; `hints` names charsets to try for unlabelled octets."""
     text = decode_raw(unfold(raw), hints)
-    return without_controls(decode_words(text) if "=?" in text else text)
+    return clean(decode_words(text) if "=?" in text else text)
 
 
 def decode_raw(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from pymailbox.diagnosis.report import Certificate, Encryption
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.errors import MailboxError
 from pymailbox.pop3.connection import Connection
 
@@ -81,8 +81,8 @@ def _read(octets: bytes, told: dict[str, Any]) -> Certificate:
     words = [issuer[name] for name in ("commonName", "organizationName") if name in issuer]
     return Certificate(
         fingerprint=sha256(octets).hexdigest(),
-        names=tuple(printable(value) for _, value in told.get("subjectAltName", ())),
-        issuer=printable(", ".join(words)),
+        names=tuple(safe_text(value) for _, value in told.get("subjectAltName", ())),
+        issuer=safe_text(", ".join(words)),
         valid_from=moment("notBefore"),
         valid_until=moment("notAfter"),
     )

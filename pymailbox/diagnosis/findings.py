@@ -6,7 +6,7 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from pymailbox.diagnosis.report import Diagnosis, Probe, Step
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.session import Session
 
@@ -55,7 +55,7 @@ class Findings:
         `detail` is in our words: what a short password would take out of them would only show it.
         """
         listed = None if name in ("LIST", "CAPA", "QUIT") else self.listed(name)
-        self.set(probes={**self.report.probes, name: Probe(listed, works, printable(detail))})
+        self.set(probes={**self.report.probes, name: Probe(listed, works, safe_text(detail))})
 
     def listed(self, name: str) -> bool | None:
         """Whether the capabilities list it; None where there are none, as CAPA does not work."""
@@ -79,7 +79,7 @@ class Findings:
         """Return a server's text without secrets, and with nothing that a terminal would act on."""
         for session in self.sessions:
             text = session.secrets.redact(text)
-        return printable(text)
+        return safe_text(text)
 
     def cleaned(self, told: Capabilities) -> Capabilities:
         """Return capabilities whose words are harmless."""

@@ -149,8 +149,8 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
     def _fresh_connection(self) -> C:
         """Make the connection of the next session, with what the last one taught.
 
-        One by one where the server stalled a pipeline, headers by RETR where the end of a TOP was not one (decisions 6
-        and 7).
+        One by one where the server stalled a pipeline, headers by RETR where the end of a TOP was not
+        one (decisions 6 and 7).
         """
         self._check_fresh()
         if "TOP_ENDS_IN_LF" in self._session.quirks:

@@ -2,7 +2,7 @@
 
 What comes out of the pipeline is proven already (`pop3.session`), so a sink is given nothing but what belongs to its
 message. Messages too large for the window have no place in it: without sinks they are handed out without their body,
-with sinks they are streamed, alone, between two pipelines (DESIGN.md, decisions 7 and 11).
+with sinks they are streamed, alone, between two pipelines.
 """
 
 from collections import deque

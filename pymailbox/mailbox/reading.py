@@ -1,9 +1,11 @@
 """Reading: the flows by which sizes, uids, headers and bodies are had. Pure, shared by both mailboxes.
 
 Headers come by TOP n 0, which leaves no trace on the server, read ahead in a pipeline while messages are asked for
-in a steady order; by RETR only where TOP does not work. Bodies come by RETR, and ahead only for `fetch()`
-(DESIGN.md, decision 11).
+in a steady order; by RETR only where TOP does not work. Bodies come by RETR, and ahead only for
+`fetch()`.
 """
+
+# Decision 11 says when a message is not fetched ahead.
 
 import re
 from collections.abc import Callable, Iterator
@@ -104,7 +106,8 @@ def _for_now(refused: CommandError) -> CommandError:
 
 
 def total(state: MailboxState[M]) -> Flow[int]:
-    """Octets of the whole mailbox: by STAT, or the sum of LIST where STAT gave no number (Q31)."""
+    """Octets of the whole mailbox: by STAT, or the sum of LIST where STAT gave no number."""
+    # Negative, or in words: Q31, Q32.
     if state.octets is None:
         listed = yield from sizes(state)
         state.octets = sum(size or 0 for size in listed)

@@ -163,7 +163,8 @@ class MailboxState(Generic[M]):
     retrieved: bool = field(default=False, init=False)
     #: Whether TOP works: None until it was tried.
     top_works: bool | None = field(default=None, init=False)
-    #: Whether TOP n 0 sends more than headers: then nothing is read ahead (Q55).
+    # Q55
+    #: Whether TOP n 0 sends more than headers: then nothing is read ahead.
     top_sends_body: bool = field(default=False, init=False)
     ahead: ReadAhead = field(factory=ReadAhead, init=False)
     cache: MessageCache[M] = field(init=False)

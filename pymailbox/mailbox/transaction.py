@@ -1,16 +1,17 @@
 """Transaction: the flows that open, change and end a session. Pure, shared by both mailboxes.
 
 `delete` sends DELE at once, `undelete` is RSET and DELE again for the others, `commit` is QUIT, `roll_back` takes
-back the marks and leaves. Without QUIT a server deletes nothing: that is the safe side, and every doubt ends there
-(DESIGN.md, decisions 1, 2 and 5).
+back the marks and leaves. Without QUIT a server deletes nothing: that is the safe side, and every doubt ends there.
 """
+
+# Decisions 1, 2 and 5.
 
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from pymailbox.account import AsyncPassword, Auth, Security
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.errors import CommandError, CommitError, ConcurrentUse, ConnectionLost, LimitExceeded, MailboxError
 from pymailbox.mailbox.reading import learn_sizes, learn_uids
 from pymailbox.mailbox.state import MailboxState
@@ -53,7 +54,7 @@ def open_session(
 def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:
     """Ask what the server can do now, and what the mailbox holds.
 
-    One after the other: CAPA may take PIPELINING back (Q14), and a server that only lists it must not stall here.
+    One after the other: CAPA may take PIPELINING back, and a server that only lists it must not stall here.
     """
     if session.may_ask_capa:
         try:
@@ -137,18 +138,19 @@ def _named(state: MailboxState[M]) -> str:
     """Return the messages that are marked, by number and, where it is known, uid; a few of very many."""
     uids = state.uids or (None,) * state.count
     names = [
-        f"message {number}, uid {printable(uid)}" if (uid := uids[number - 1]) else f"message {number}"
+        f"message {number}, uid {safe_text(uid)}" if (uid := uids[number - 1]) else f"message {number}"
         for number in itertools.islice(state.deleted, _NAMED)
     ]
     return "; ".join((*names, "...") if len(names) < len(state.deleted) else names)
 
 
 def commit(state: MailboxState[M]) -> Flow[None]:
-    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer (Q65).
+    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer.
 
     Where QUIT was not even sent nothing happened: `ConnectionLost`. A mailbox that only reads leaves without QUIT after
-    a RETR: some servers hide, or delete, what was retrieved once QUIT is said (Q58, Q63).
+    a RETR: some servers hide, or delete, what was retrieved once QUIT is said.
     """
+    # Q58 and Q63; Q65 without a reply.
     if state.read_only and state.retrieved:
         return
     command = commands.quit()

@@ -1,8 +1,10 @@
 """Capabilities: what a server says it can do (CAPA, RFC 2449 §5).
 
 Pure. The reader is tolerant: names are case-blind, `NAME=value` is read as `NAME value`, empty lines are skipped.
-Whether the server tells the truth is another matter (DESIGN.md, decision 7).
+Whether the server tells the truth is another matter.
 """
+
+# Decision 7 says what is believed.
 
 from collections.abc import Iterator, Mapping
 

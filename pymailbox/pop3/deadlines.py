@@ -1,8 +1,10 @@
 """Deadlines: how long a driver waits, for a reply (`ReplyTimeout`) or for anything else (`until`).
 
-Pure; the driver brings the clock, which must be monotonic. A reply has two bounds (DESIGN.md, decision 4): `timeout`
-seconds of silence, and, averaged over each `timeout`, the minimum rate in octets a second, so that dripping ends too.
+Pure; the driver brings the clock, which must be monotonic. A reply has two bounds: `timeout` seconds of silence,
+and, averaged over each `timeout`, the minimum rate in octets a second, so that dripping ends too.
 """
+
+# Decision 4.
 
 from collections.abc import Callable
 

@@ -484,7 +484,7 @@ class Dispatcher:
     def end(self, error: BaseException) -> None:
         """Give the session up because of `error`; what ends it with several commands in flight may be pipelining.
 
-        Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it (Q14): a quirk of
+        Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it: a quirk of
         `NO_PIPELINING` then stays known.
         """
         protocol, in_doubt = self.protocol, self._proof.in_doubt

@@ -210,7 +210,7 @@ class Driver(AbstractConnection):
             if reply_timeout is None or answered != dispatcher.answered:
                 answered = dispatcher.answered
                 reply_timeout = ReplyTimeout(self.timeout, protocol.limits.minimum_rate, self._clock())
-            # A server's parting words are known as such before a command goes out (DESIGN.md, decision 5).
+            # A server's parting words are known as such before a command goes out (decision 5).
             data = transport.waiting() if protocol.idle else None
             if data is None:
                 try:

@@ -169,7 +169,8 @@ def known_capabilities(session: Session) -> Flow[Capabilities]:
 
 
 def establish(session: Session, security: Security) -> Flow[None]:
-    """Greeting, TLS, capabilities; on a server that hangs up on CAPA, once more without it (Q12)."""
+    """Greeting, TLS, capabilities; on a server that hangs up on CAPA, once more without it."""
+    # Q12
     yield from greet(session, security)
     try:
         yield from known_capabilities(session)

@@ -1,8 +1,10 @@
 """Framing: where a line and a body end.
 
-Pure. Two modes, fixed by the first status line (DESIGN.md, decision 6): CRLF, where nothing but CRLF . CRLF ends a
-body, and LF for servers that end their lines so, where a CR before the LF may be there or not.
+Pure. Two modes, fixed by the first status line: CRLF, where nothing but CRLF . CRLF ends a body, and LF for servers
+that end their lines so, where a CR before the LF may be there or not.
 """
+
+# Decision 6.
 
 import re
 

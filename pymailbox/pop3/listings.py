@@ -1,9 +1,11 @@
 """Listings: the bodies of LIST and UIDL as dictionaries.
 
 Pure, and fast where the listing is regular: a slab of some thousand lines is checked and split at C speed, and
-only a slab with an odd line is read line by line. An odd line costs that line and is noted once, never the rest
-(DESIGN.md, decision 9). Memory is that of the result plus one slab.
+only a slab with an odd line is read line by line. An odd line costs that line and is noted once, never the
+rest. Memory is that of the result plus one slab.
 """
+
+# Decision 9.
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar

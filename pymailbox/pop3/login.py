@@ -23,7 +23,7 @@ from pymailbox.account import (
     coroutine_refused,
     needs_user,
 )
-from pymailbox.display import SecretOctets, printable, secret, type_name
+from pymailbox.display import SecretOctets, safe_text, secret, type_name
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
@@ -419,7 +419,7 @@ def _not_known(session: Session, method: Any, error: AuthenticationError) -> boo
 def _no_such_method(method: Any, methods: list[Any], error: AuthenticationError) -> NotSupported:
     others = f"; auth={_name(methods[0])!r} may work" if methods else ""
     return NotSupported(
-        f"the server does not know the login {printable(_name(method))}{others}",
+        f"the server does not know the login {safe_text(_name(method))}{others}",
         command=error.command,
         response=error.response,
     )

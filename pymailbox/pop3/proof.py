@@ -2,11 +2,13 @@
 
 Replies carry no number. A server that drops or doubles one shifts all that follow, and a mail saved under another's
 name and then deleted is a mail lost. So the results of RETR and TOP are held until a checkpoint, `LIST n`, has been
-answered by `+OK n size`: the one short reply that names what it is about (DESIGN.md, decision 7).
+answered by `+OK n size`: the one short reply that names what it is about.
 
 What a checkpoint cannot see, a second look does: a body that begins with `+OK` may be a reply that slipped in, and one
 of another size than LIST gave may be another's. Such a command is sent again, alone; the same octets prove it.
 """
+
+# Decision 7.
 
 import re
 from collections import deque

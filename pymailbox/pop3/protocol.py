@@ -4,9 +4,11 @@ Four verbs: `send(command)` queues, `data_to_send()` gives the octets that the w
 and `receive_eof()` take what arrived, `next_event()` gives a `Reply`, a `Chunk`, or None when more is needed.
 
 It owns the first-in-first-out queue of replies owed, the window, the limits, and the failed state: once anything the
-server sent cannot be trusted, every later use raises `ConnectionLost` (DESIGN.md, decision 5). It has a `ReceiveBuffer`
-for what arrives. It never calls a sink and never waits.
+server sent cannot be trusted, every later use raises `ConnectionLost`. It has a `ReceiveBuffer` for what
+arrives. It never calls a sink and never waits.
 """
+
+# Decision 5.
 
 from collections import deque
 from itertools import islice
@@ -14,7 +16,7 @@ from typing import Any
 
 from attrs import define, field
 
-from pymailbox.display import Secrets, printable
+from pymailbox.display import Secrets, safe_text
 from pymailbox.errors import ConnectionLost, MailboxError, hide_secrets
 from pymailbox.pop3 import wirelog
 from pymailbox.pop3.body_meter import BodyMeter
@@ -446,7 +448,7 @@ class Protocol:
     def note(self, quirk: str, seen: str) -> None:
         """Remember a quirk of the server and report it once to the log `pymailbox.quirks`."""
         if quirk not in self.quirks:
-            shown = self.quirks[quirk] = printable(self.secrets.redact(seen))
+            shown = self.quirks[quirk] = safe_text(self.secrets.redact(seen))
             import logging
 
             logging.getLogger("pymailbox.quirks").info("the server shows %s: %s", quirk, shown)

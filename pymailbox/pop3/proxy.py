@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from pymailbox.account import Security, bad_escapes, host_and_port
-from pymailbox.display import Secret, Secrets, printable, secret, type_name
+from pymailbox.display import Secret, Secrets, safe_text, secret, type_name
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout
 from pymailbox.pop3.deadlines import Left
 
@@ -64,7 +64,7 @@ def _problem(url: str) -> str | None:
         return "this is not a URL"
     scheme = parts.scheme
     if scheme not in _SCHEMES:
-        return f"its scheme is {printable(scheme)!r}" if scheme and "://" in url else "it has no scheme"
+        return f"its scheme is {safe_text(scheme)!r}" if scheme and "://" in url else "it has no scheme"
     userinfo, at, place = parts.netloc.rpartition("@")
     if not all(host_and_port(place) or (None,)):
         return "it has no host or no port"
@@ -236,7 +236,7 @@ def _failure(url: Secret, host: str, port: int, error: Exception) -> MailboxErro
     known.add(_parts(url)[-1])
     said = "its reply cannot be read"
     if isinstance(error, ProxyError | OSError):
-        said = printable(known.redact(error.problem if isinstance(error, MailboxError) else str(error)))
+        said = safe_text(known.redact(error.problem if isinstance(error, MailboxError) else str(error)))
     return ConnectionLost(f"the proxy {_shown(url)} did not connect to {host}:{port} ({said})")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from pymailbox.account import Exchange, Mechanism, Peer
-from pymailbox.display import SecretOctets, Secrets, printable, secret
+from pymailbox.display import SecretOctets, Secrets, safe_text, secret
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
 from pymailbox.pop3.commands import no_control_characters, no_control_octets, secret_octets
 from pymailbox.pop3.kerberos import GSSAPI
@@ -210,8 +210,8 @@ def _reason(said: str, known: Secrets) -> str:
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
-        return printable(known.redact(said.strip())) or "no reason given"
-    return printable(known.redact(", ".join(f"{name} {facts[name]}" for name in sorted(facts) if facts[name])))
+        return safe_text(known.redact(said.strip())) or "no reason given"
+    return safe_text(known.redact(", ".join(f"{name} {facts[name]}" for name in sorted(facts) if facts[name])))
 
 
 def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
@@ -238,6 +238,6 @@ def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
     if name == "GSSAPI":
         return GSSAPI(user)
     raise NotSupported(
-        f"the mechanism {printable(name)!r} is not supported; supported are {', '.join(simple)}, SCRAM-*, EXTERNAL,"
+        f"the mechanism {safe_text(name)!r} is not supported; supported are {', '.join(simple)}, SCRAM-*, EXTERNAL,"
         " ANONYMOUS and GSSAPI"
     )

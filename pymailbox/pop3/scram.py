@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from attrs import Attribute, field, frozen
 
 from pymailbox.account import Exchange, Peer
-from pymailbox.display import Secret, printable, secret
+from pymailbox.display import Secret, safe_text, secret
 from pymailbox.errors import AuthenticationError, LimitExceeded, NotSupported, ProtocolError
 from pymailbox.pop3.commands import no_control_characters, no_control_octets
 
@@ -181,4 +181,4 @@ def _check(step: Callable[[], T], problem: str) -> T:
         return step()
     except scramp.ScramException as error:
         why = str(error)
-    raise ProtocolError(f"{problem} ({printable(why)})")
+    raise ProtocolError(f"{problem} ({safe_text(why)})")

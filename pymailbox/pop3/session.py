@@ -24,7 +24,7 @@ class Session:
     limits: Limits = field(factory=Limits)
     #: None: pipelining where it is listed. False: never.
     pipelining: bool | None = None
-    #: False: CAPA is never sent (Q12).
+    #: False: CAPA is never sent.
     may_ask_capa: bool = True
     #: Whether a password may be sent without TLS.
     allow_plaintext: bool = False

@@ -6,7 +6,7 @@ so no mail is. User names and what servers say of themselves are there: read it 
 
 import sys
 
-from pymailbox.display import Secrets, printable
+from pymailbox.display import Secrets, safe_text
 from pymailbox.pop3.command import Command, Reply
 
 __all__ = ["listening", "received", "sent"]
@@ -26,7 +26,7 @@ def _log(text: str, *values: object) -> None:
 
 def sent(command: Command[object]) -> None:
     """Note that a command goes out."""
-    _log("C: %s", printable(command.redacted))
+    _log("C: %s", safe_text(command.redacted))
 
 
 def received(reply: Reply, secrets: Secrets) -> None:
@@ -35,5 +35,5 @@ def received(reply: Reply, secrets: Secrets) -> None:
     if status == "+":
         _log("S: + (%d characters)", len(reply.text))
         return
-    said = printable(secrets.redact(reply.message))
+    said = safe_text(secrets.redact(reply.message))
     _log("S: %s%s%s", status, said and f" {said}", f" (and {reply.octets} octets)" if reply.octets else "")

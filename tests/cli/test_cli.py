@@ -17,7 +17,7 @@ import pytest
 
 from pymailbox import Mailbox
 from pymailbox.cli import main
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT, case
@@ -125,6 +125,7 @@ def test_ls_goes_on_behind_a_message_that_is_refused(capsys: Captured) -> None:
     assert lines[-1].startswith("10 messages")
 
 
+@pytest.mark.threat(89)
 def test_ls_without_top_reads_and_leaves_without_quit(capsys: Captured) -> None:
     """Where headers cost a RETR, no QUIT is said: some servers hide or delete then what was read."""
     with Server(SAMPLES, password=SECRET, top=False, quirks=Quirk.DELETES_READ) as server:
@@ -197,9 +198,10 @@ def test_show_a_message_that_is_not_there(server: Server, capsys: Captured) -> N
 # --- nothing that a terminal would obey -----------------------------------------------------------------------
 
 
+@pytest.mark.threat(113)
 @pytest.mark.parametrize("command", [["ls"], ["show"], ["show", "--headers"], ["doctor"], ["doctor", "--json"]])
 def test_a_hostile_mail_and_server(command: list[str], capsys: Captured) -> None:
-    """THREATS 113: what mail and server say is shown, not obeyed, and forges no line."""
+    """What mail and server say is shown, not obeyed, and forges no line."""
     encoded = "=?utf-8?q?" + "".join(f"={octet:02X}" for octet in f"{EVIL}\nFrom: boss\n".encode()) + "?="
     mail = (
         f"From: {encoded} <{EVIL}@example.org>\r\nSubject: {encoded}\r\nDate: {EVIL}\r\nX-{EVIL}: {EVIL}\r\n"
@@ -221,7 +223,7 @@ def test_a_hostile_refusal(capsys: Captured) -> None:
     with Server(SAMPLES, password=SECRET, faults=[Fault.refuse("STAT", text=EVIL)]) as server:
         assert main(["ls", server.url]) == 1
     err = capsys.readouterr().err
-    assert printable(EVIL) in err
+    assert safe_text(EVIL) in err
     assert err.rstrip("\n").isprintable()
 
 
@@ -406,6 +408,7 @@ def test_a_reader_that_has_seen_enough() -> None:
         assert listing.returncode == 1
 
 
+@pytest.mark.threat(102)
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 def test_ctrl_c_while_it_waits() -> None:
     """Status 130, one line, and the session is closed."""

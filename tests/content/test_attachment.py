@@ -85,6 +85,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.threat(101)
 @pytest.mark.threat(112)
 def test_names_do_no_harm(tmp_path: Path) -> None:
     """No name leaves the directory, is hidden, reserved, too long, or an option; each is one plain file."""
@@ -108,6 +109,7 @@ def test_names_do_no_harm(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(map(str, range(len(NAMES))))
 
 
+@pytest.mark.threat(93)
 @pytest.mark.threat(112)
 def test_nothing_is_overwritten_or_followed(tmp_path: Path) -> None:
     """A taken name gets a number, also when it is a link to elsewhere."""
@@ -128,6 +130,7 @@ def test_a_name_is_made_where_there_is_none(tmp_path: Path) -> None:
     assert Attachment("", "x/y", b"").save(tmp_path).name == "attachment.bin"
 
 
+@pytest.mark.threat(94)
 def test_a_failing_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk is full the half-written file is taken away, and the caller is told."""
 

@@ -106,6 +106,7 @@ def test_what_is_no_file_is_in_the_way(tmp_path: Path) -> None:
     assert stat.S_ISFIFO((tmp_path / "a (2).txt").lstat().st_mode)
 
 
+@pytest.mark.threat(100)
 @posix
 def test_a_link_is_not_written_through(tmp_path: Path) -> None:
     """Its content counts as the name's; what is replaced is the link."""
@@ -133,6 +134,7 @@ def test_a_file_is_in_the_way_of_a_directory(tmp_path: Path) -> None:
     assert content(tmp_path) == {"b": b"1"}
 
 
+@pytest.mark.threat(100)
 def test_names_that_differ_in_case_are_two_files_or_numbered(tmp_path: Path) -> None:
     """On a file system that does not tell them apart the second one gets a number: neither is lost."""
     for name, data in (("A.txt", b"1"), ("a.txt", b"2"), ("É.txt", b"3"), ("E\u0301.txt", b"4")):
@@ -157,6 +159,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
+@pytest.mark.threat(93)
 def test_savers_at_once_lose_nothing(tmp_path: Path, way: str) -> None:
     """Many threads want one name for different contents: each is there, whole, and none is replaced."""
     wanted = [b"%d" % (number % 12) * 1000 for number in range(48)]
@@ -180,6 +183,7 @@ def test_savers_at_once_lose_nothing(tmp_path: Path, way: str) -> None:
         assert len(content(tmp_path)) == 12
 
 
+@pytest.mark.threat(93)
 def test_a_name_taken_at_the_last_moment_is_not_replaced(
     tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +215,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: str) -> Callable[[], None]:
     return context.undo
 
 
+@pytest.mark.threat(94)
 @posix
 def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever step fails: no file, no directory that was made for it, and what was there is as it was."""
@@ -234,6 +239,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             assert old.read_bytes() == b"old"
 
 
+@pytest.mark.threat(91)
 @posix
 @pytest.mark.threat(88)
 def test_the_disk_has_it_when_save_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

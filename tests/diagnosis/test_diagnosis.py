@@ -22,7 +22,7 @@ from pymailbox.diagnosis import run
 from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.diagnosis.report import Certificate, Encryption
-from pymailbox.display import printable
+from pymailbox.display import safe_text
 from pymailbox.pop3 import Capabilities, Connection, scram, tls
 from pymailbox.pop3.settings import ConnectionSettings
 from pymailbox.testing import Fault, Quirk, Server
@@ -383,6 +383,7 @@ HARMLESS = [
 ]
 
 
+@pytest.mark.threat(89)
 def test_nothing_is_lost_by_looking() -> None:
     """Where reading or leaving has effects, the mailbox is afterwards as it was."""
     for quirk in HARMLESS:
@@ -393,6 +394,7 @@ def test_nothing_is_lost_by_looking() -> None:
                 assert len(inbox) == len(MAILS)
 
 
+@pytest.mark.threat(84)
 def test_expire_0_reads_nothing() -> None:
     """Where RETR may delete, no message is read; TOP is."""
     with Server(MAILS, expire="0") as server:
@@ -915,13 +917,14 @@ def test_a_token_is_a_secret_too() -> None:
     assert SECRET not in repr(report)
 
 
+@pytest.mark.threat(113)
 def test_a_hostile_server_cannot_reach_the_terminal() -> None:
-    """THREATS 113: escape sequences in greeting, capabilities, refusals and uids are shown, not obeyed."""
+    """Escape sequences in greeting, capabilities, refusals and uids are shown, not obeyed."""
     evil = "\x1b]52;c;aGk=\x07\x1b[2J\u202e\x9b31m"
     faults = [Fault.replace("UIDL", None, reply=f"-ERR {evil}\r\n".encode())]
     with Server(MAILS, greeting=evil, capabilities=["USER", f"X{evil} {evil}"], faults=faults) as server:
         report = examined(server)
-    assert report.greeting == printable(evil)
+    assert report.greeting == safe_text(evil)
     assert "\\x1b[2J" in report.probes["UIDL"].detail
 
 

@@ -91,6 +91,7 @@ def test_a_message_is_the_same_while_anybody_holds_it() -> None:
     over(use)
 
 
+@pytest.mark.threat(63)
 def test_two_tasks_in_one_session() -> None:
     """A second task is `ConcurrentUse`, and the first goes on (decision 10)."""
 
@@ -194,6 +195,7 @@ def test_after_the_session() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.threat(119)
 def test_no_pickles() -> None:
     """A mailbox and its messages are bound to a session; content is a value."""
 
@@ -401,6 +403,7 @@ def test_cancelled_while_the_disk_works(tmp_path: Path, monkeypatch: pytest.Monk
     over(use)
 
 
+@pytest.mark.threat(94)
 def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of fsync passes through, cancelled or not, and nothing is left."""
     go = threading.Event()

@@ -104,6 +104,7 @@ async def attempt(server: Server, folder: Path, k: int) -> tuple[bool, int, Sess
     return task.cancelled(), stepper.suspensions, session
 
 
+@pytest.mark.threat(13)
 @pytest.mark.parametrize("security", ["none", "starttls", "tls"])
 def test_cancelled_at_every_await(security: Any, tmp_path: Path) -> None:
     """For every k: no socket, task or file is left, no QUIT is said before the end, and no mail is touched."""

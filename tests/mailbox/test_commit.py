@@ -1,4 +1,4 @@
-"""Deletions, and who a message is, against hostile servers (sections E and F of the list of threats).
+"""Deletions, and who a message is, against hostile servers (docs/threats.md).
 
 A mark names the row. What an exception in a `with` block leaves is in `test_mailbox`.
 """
@@ -71,6 +71,8 @@ def test_a_refused_rset_is_the_end_of_the_session() -> None:
         assert "QUIT" not in server.log
 
 
+@pytest.mark.threat(90)
+@pytest.mark.threat(91)
 @pytest.mark.threat(88)
 def test_a_saved_mail_is_on_disk_before_dele(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """save() returns when file and directory entry were forced to disk: a DELE after it cannot outrun the copy."""

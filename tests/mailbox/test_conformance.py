@@ -141,6 +141,7 @@ def test_counts_and_lists_without_downloading(place: Place) -> None:
             inbox[len(messages)]
 
 
+@pytest.mark.threat(92)
 @everywhere(fresh=False)
 def test_every_message_octet_for_octet(place: Place) -> None:
     """RETR, fetch, and save give the same octets as are stored."""

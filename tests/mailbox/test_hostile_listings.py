@@ -1,4 +1,4 @@
-"""Listings against hostile servers, as far as the protocol goes (section E of the list of threats).
+"""Listings against hostile servers, as far as the protocol goes (docs/threats.md).
 
 A mark names the row. The parsers by themselves are in `test_listings`, `test_commands` and `test_capabilities`, what
 servers do in `test_quirks`.

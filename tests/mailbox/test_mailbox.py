@@ -127,6 +127,7 @@ def test_a_message_is_the_same_while_anyone_holds_it(server: Server) -> None:
         assert last() is None
 
 
+@pytest.mark.threat(119)
 def test_sessions_cannot_be_pickled_or_copied(server: Server) -> None:
     with over(server) as inbox:
         for thing in (inbox, inbox[0]):
@@ -305,6 +306,7 @@ def test_a_deleted_message_is_not_read_from_the_server(server: Server, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.threat(43)
 def test_a_save_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with (
         Server(MAILS, faults=[Fault.cut(30, command="RETR")]) as server,

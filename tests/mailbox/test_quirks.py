@@ -1,4 +1,4 @@
-"""QUIRKS: what real servers do, one test for each quirk that the protocol can meet, by its number.
+"""What real servers do (docs/servers.md): a test for each quirk that the protocol can meet.
 
 The embedded server shows most of them. A quirk that is noticed is in `connection.quirks` under the name of its
 `Quirk`. What only the mailbox, the login or the content can meet is tested with them.

@@ -62,6 +62,7 @@ def test_the_cache_keeps_identity_and_nothing_else() -> None:
     assert len(alive) == 0
 
 
+@pytest.mark.threat(120)
 def test_bodies_are_dropped_least_recently_used_first() -> None:
     """The cache is bounded in octets; the last body stays whatever its size."""
     alive: MessageCache[Thing] = MessageCache(100)

@@ -78,6 +78,7 @@ def test_octets() -> None:
         assert command.line == line
 
 
+@pytest.mark.threat(121)
 def test_numbers_out_of_range() -> None:
     """Message numbers begin at 1 and have 18 digits at most; anything else is ValueError at once."""
     for said, bad in (
@@ -92,6 +93,7 @@ def test_numbers_out_of_range() -> None:
                 make(bad)
 
 
+@pytest.mark.threat(121)
 def test_what_is_no_number() -> None:
     """What is no whole number is TypeError at once."""
     for make in NUMBERED:

@@ -1,6 +1,6 @@
 """Connection: POP3 over a blocking socket, driven to its edges by a scripted server.
 
-The rules: DESIGN.md, decisions 1, 4, 5, 7, 10 and 11; every error is a `MailboxError` or misuse, and whatever went
+The rules: decisions 1, 4, 5, 7, 10 and 11; every error is a `MailboxError` or misuse, and whatever went
 wrong between two octets leaves a session that is plainly dead and a socket that is closed.
 """
 

@@ -1,4 +1,4 @@
-"""Connection and greeting against hostile servers and networks (section A of the list of threats).
+"""Connection and greeting against hostile servers and networks (docs/threats.md).
 
 A mark names the row. What is met in any other state, too, is in `test_connection` and `test_transport`.
 """

@@ -1,4 +1,4 @@
-"""Authentication and TLS against hostile servers (section B of the list of threats), by the front door, `Mailbox`.
+"""Authentication and TLS against hostile servers (docs/threats.md), by the front door, `Mailbox`.
 
 A mark names the row. The modules' own tests go into the corners: test_login, test_sasl, test_tls, test_display_secrets,
 test_login_injection, test_account.

@@ -1,4 +1,4 @@
-"""Replies out of step, and time (section D of the list of threats); a mark names the row.
+"""Replies out of step, and time (docs/threats.md); a mark names the entry.
 
 What one connection shows by itself is in `test_connection`: late replies, forged replies, two threads, fork, and
 leaving without QUIT.

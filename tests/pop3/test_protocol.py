@@ -1,6 +1,6 @@
 """Protocol: octets in, replies out, without a socket.
 
-The rules: RFC 1939 §3 (status lines, stuffed dots, the end mark), RFC 2449 §6.6 (pipelining), and DESIGN.md,
+The rules: RFC 1939 §3 (status lines, stuffed dots, the end mark), RFC 2449 §6.6 (pipelining), and
 decisions 4, 5, 6, 9 and 11.
 """
 

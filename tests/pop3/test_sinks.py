@@ -103,6 +103,7 @@ def every_way(driver: Driver, server: Server) -> dict[str, Callable[[Any], objec
     return {"streamed": mailbox(cached=False), "cached": mailbox(cached=True), "sink": connection}
 
 
+@pytest.mark.threat(94)
 def test_short_writes_are_completed(driver: Driver) -> None:
     """A file that takes less than it is given is given the rest, and what is returned is what was written."""
     with Server([MAIL]) as server:
