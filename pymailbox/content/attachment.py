@@ -37,18 +37,20 @@ class Attachment:
         return len(self.payload)
 
     def save(self, where: str | os.PathLike[str], *, overwrite: bool = False) -> "Path":
-        """Save the payload, readable by its owner alone; return the path.
+        """Save the payload, readable by its owner alone (mode 0600); return the path.
 
         `where` is a directory (one that exists, or a string that ends in `/`, which is made): the file is named after
         `filename` as far as that is harmless, with a number where that name holds other content. Else it is a file:
         FileExistsError where that exists with other content, unless `overwrite`. The same content is left as it is.
-        ValueError for `overwrite` with a directory. A `~` is not expanded. A failure leaves nothing.
+        ValueError for `overwrite` with a directory. A link is replaced, not followed, and what is not a regular file (a
+        device, a FIFO), or a link to such, is never replaced: FileExistsError. A `~` is not expanded. A failure leaves
+        nothing.
         """
         from .saving import SavedFile
 
         saved = SavedFile(where, overwrite=overwrite)
         try:
-            saved.file.write(self.payload)
+            saved.write(self.payload)
             return saved.publish(safe_name(self.filename, self.content_type))
         except BaseException:
             saved.discard()

@@ -23,7 +23,7 @@ _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a directory, o
 
 
 class SavedFile:
-    """A copy that takes its place with `publish()`; `discard()` leaves nothing of it.
+    """A copy that is written by `write()` and takes its place with `publish()`; `discard()` leaves nothing of it.
 
     `where` is a directory, where it exists as one or is a string that ends in a separator (then it is made), and else
     a file. A `~` is not expanded.
@@ -38,6 +38,7 @@ class SavedFile:
         if not text:
             raise ValueError('where is empty; "." is the current directory')
         path = Path(text)
+        self._asked = text
         #: Whether a directory was given, so that `publish()` needs a name.
         self.needs_name = text.endswith(_SEPARATORS) or path.is_dir()
         if self.needs_name and overwrite:
@@ -54,8 +55,7 @@ class SavedFile:
             self._remove_directories()
             raise
         self._written = Path(name)
-        #: The file to write to.
-        self.file = os.fdopen(descriptor, "w+b")
+        self._file = os.fdopen(descriptor, "w+b")
 
     def _make_directory(self) -> None:
         missing = []
@@ -73,26 +73,42 @@ class SavedFile:
             with contextlib.suppress(OSError):  # somebody else uses it by now
                 path.rmdir()
 
+    def write(self, data: bytes) -> int:
+        """Write some bytes; OSError names the path that was asked for."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            error.filename = self._asked
+            raise
+
     def beginning(self, count: int) -> bytes:
         """Return the first bytes of what was written."""
-        self.file.seek(0)
-        return self.file.read(count)
+        try:
+            self._file.seek(0)  # writes what is in the buffer
+            return self._file.read(count)
+        except OSError as error:
+            error.filename = self._asked
+            raise
 
     def publish(self, name: str = "") -> Path:
         """Force the file to disk and put it in its place: under `name`, or one with a number, in a directory.
 
         FileExistsError where the name of a file is taken by another content, unless it is to be overwritten.
         """
-        with self.file as file:
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self._file as file:
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            error.filename = self._asked
+            raise
         path = self._directory / (self._name or name)
         if self.needs_name:
             path = self._claim_one(path)
         elif self._overwrite:
             self._replace(path)
         elif not self._claim(path):
-            raise FileExistsError(errno.EEXIST, "the file exists with other content; pass overwrite=True", str(path))
+            raise FileExistsError(errno.EEXIST, _in_the_way(path), str(path))
         self._written.unlink(missing_ok=True)
         _force_directory(self._directory)
         return path
@@ -100,7 +116,7 @@ class SavedFile:
     def discard(self) -> None:
         """Remove what was written, unless it has taken its place, and the directories made for it."""
         with contextlib.suppress(Exception):  # what is still in a buffer may not fit on the disk; it is thrown away
-            self.file.close()
+            self._file.close()
         self._written.unlink(missing_ok=True)
         self._remove_directories()
 
@@ -142,17 +158,11 @@ class SavedFile:
                 raise
 
     def _replace(self, path: Path) -> None:
-        """Replace what has the name: a regular file, or a link itself and not what it leads to."""
-        try:
-            mode = path.lstat().st_mode
-        except FileNotFoundError:
-            pass
-        else:
-            if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-                raise FileExistsError(errno.EEXIST, "not a regular file, so it is not replaced", str(path))
-            if self._is_same(path):
-                return
-        self._written.replace(path)
+        """Replace what has the name: a regular file, or a link (not what it leads to) to one or to nothing."""
+        if not _may_be_replaced(path):
+            raise FileExistsError(errno.EEXIST, _in_the_way(path), str(path))
+        if not self._is_same(path):
+            self._written.replace(path)
 
     def _is_same(self, path: Path) -> bool:
         """Whether a file has the same bytes; then they are forced to disk, as whoever wrote them may not have."""
@@ -171,6 +181,25 @@ class SavedFile:
                         os.fsync(there.fileno())
                     return True
         return False
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Whether a name is free, or is that of a regular file, or of a link that leads to one or to nothing."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # a link that leads to itself, or to where we may not look
+        return False
+
+
+def _in_the_way(path: Path) -> str:
+    """Say what has a name, and what to do."""
+    if not _may_be_replaced(path):
+        return "something that is not a regular file has this name, and is not replaced; choose another name"
+    if path.is_file():
+        return "the file exists with other content; pass overwrite=True"
+    return "a link that leads to nothing has this name; pass overwrite=True to replace the link"
 
 
 def _force_directory(path: Path) -> None:

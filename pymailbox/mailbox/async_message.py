@@ -190,12 +190,13 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         `where` is a directory (one that exists, or a string that ends in `/`, which is made): the file is named
         `filename`, with a number added where that name holds other content. Else it is a file: FileExistsError where
         that exists with other content, unless `overwrite`. The same content is left as it is. ValueError for
-        `overwrite` with a directory. A `~` is not expanded.
+        `overwrite` with a directory. A link is replaced, not followed, and what is not a regular file (a device, a
+        FIFO), or a link to such, is never replaced: FileExistsError. A `~` is not expanded.
 
-        The copy is streamed beside its place, forced to disk and only then put there, never over another file: a
-        failure leaves nothing, and a `delete()` that follows cannot outrun the copy. The disk is waited for in a
-        thread; a cancellation meanwhile waits for it, and then there is the whole file or nothing. See `write_to` for
-        `progress`.
+        The copy, readable by its owner alone (mode 0600), is streamed beside its place, forced to disk and only then
+        put there, never over another file: a failure leaves nothing, and a `delete()` that follows cannot outrun the
+        copy. The disk is waited for in a thread; a cancellation meanwhile waits for it, and then there is the whole
+        file or nothing. See `write_to` for `progress`.
         """
         from pymailbox.content.saving import SavedFile
 
@@ -204,7 +205,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         saved = SavedFile(where, overwrite=overwrite)
         try:
             uid = await mailbox.connection.run(mailbox.ask_identity(self)) if saved.needs_name else None
-            await self.write_to(saved.file, progress=progress)
+            await self.write_to(saved, progress=progress)
             name = mailbox.filename_of(self, uid, saved.beginning) if saved.needs_name else ""
             return await _in_thread(lambda: saved.publish(name))
         except BaseException:

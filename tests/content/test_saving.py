@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -124,6 +125,29 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
 
 
 @posix
+def test_a_link_to_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """A device, a FIFO, a loop: the error says what has the name; a link to nothing is replaced where that is said."""
+    os.mkfifo(tmp_path / "fifo")
+    for name, target in (("device", os.devnull), ("to fifo", "fifo"), ("loop", "loop")):
+        link = tmp_path / name
+        link.symlink_to(target)
+        for overwrite in (False, True):
+            with case(name, overwrite), pytest.raises(FileExistsError, match="not a regular file") as caught:
+                save(link, b"1", overwrite=overwrite)
+            assert caught.value.filename == str(link)
+            assert str(link.readlink()) == target
+    for target in ("nowhere", "device/below"):
+        link = tmp_path / "dangling"
+        link.symlink_to(target)
+        with case(target), pytest.raises(FileExistsError, match=r"leads to nothing .* overwrite=True"):
+            save(link, b"1")
+        assert save(link, b"1", overwrite=True).read_bytes() == b"1"
+        assert not link.is_symlink()
+        link.unlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "fifo", "loop", "to fifo"]
+
+
+@posix
 def test_a_file_is_in_the_way_of_a_directory(tmp_path: Path) -> None:
     """`where` ends in `/`, and is a file, or is below one."""
     (tmp_path / "b").write_bytes(b"1")
@@ -231,12 +255,34 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         with case(step, where):
             undo = failing(monkeypatch, step)
             try:
-                with pytest.raises(OSError, match="No space"):
+                with pytest.raises(OSError, match="No space") as caught:
                     save(where, b"new", overwrite=overwrite)
+                if step == "fsync":  # what is not about a file of two names
+                    assert caught.value.filename == str(where)
             finally:
                 undo()
             assert sorted(tmp_path.rglob("*")) == [old]
             assert old.read_bytes() == b"old"
+
+
+@posix
+def test_a_full_disk_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    """Whether the buffer or a write meets it; never the temporary name."""
+    code = """
+import resource, signal, sys
+from pymailbox import Attachment
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+for size in (2_000, 2_000_000):
+    try:
+        Attachment("a.txt", "text/plain", bytes(size)).save(sys.argv[1])
+    except OSError as error:
+        print(error.filename == sys.argv[1])
+"""
+    where = str(tmp_path / "b.txt")
+    done = subprocess.run([sys.executable, "-c", code, where], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\nTrue\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.threat(91)
