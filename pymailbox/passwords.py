@@ -109,7 +109,7 @@ class PasswordCommand:
         """Run the command."""
         found, problem = _printed(self)
         if problem or not found:
-            problem = problem or "printed nothing, or an empty line first"
+            problem = problem or "printed nothing, or an empty line first; it has to print the password first"
             raise ValueError(f"the password command {self.argv[0]!r} {problem}")
         return found
 
@@ -163,7 +163,7 @@ class PasswordFile:
         """Read the file."""
         found, problem = _read(self.path)
         if problem or not found:
-            problem = problem or "is empty, or begins with an empty line"
+            problem = problem or "is empty, or begins with an empty line; write the password into its first line"
             raise ValueError(f"the password file {self.path!r} {problem}")
         return found
 
@@ -271,11 +271,11 @@ def _printed(command: PasswordCommand) -> tuple[Secret | SecretOctets, str]:
         done = subprocess.run(command.argv, stdout=subprocess.PIPE, timeout=command.timeout, check=False)  # noqa: S603 - no shell
         printed = done.stdout
         if done.returncode:
-            problem = f"ended with status {done.returncode}"
+            problem = f"ended with status {done.returncode}; run it in a terminal to see why"
     except subprocess.TimeoutExpired:
-        problem = f"did not end within {command.timeout} s"
+        problem = f"did not end within {command.timeout} s; see why in a terminal, or give it a longer timeout="
     except OSError as error:
-        problem = f"cannot be run ({error.strerror})"
+        problem = f"cannot be run ({error.strerror}); install it, or name the program by its full path"
     return _first_line(printed), problem
 
 
@@ -293,9 +293,9 @@ def _read(path: str) -> tuple[Secret | SecretOctets, str]:
         with _expanded(path).open("rb") as file:
             line = file.readline(_LONGEST + 1)
         if len(line) > _LONGEST:
-            problem = f"has more than {_LONGEST} bytes in its first line: this is not a password"
+            problem = f"has more than {_LONGEST} bytes in its first line: no password; name the file that has it"
     except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
+        problem = f"cannot be read ({error.strerror}); name a file that you can read, the password first in it"
     return _first_line(line), problem
 
 

@@ -17,7 +17,7 @@ from pymailbox.account import (
     default_port,
     port_for,
 )
-from pymailbox.display import secret
+from pymailbox.display import secret, type_name
 from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox, warn_uncommitted
@@ -71,6 +71,17 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         sock: "socket.socket | None" = None,
     ) -> None:
         password, proxy = secret(password), secret(proxy)  # what follows may raise, with these among its variables
+        for name, value in (
+            ("read_only", read_only),
+            ("allow_plaintext", allow_plaintext),
+            ("utf8", utf8),
+            ("capa", capa),
+            ("top", top),
+        ):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {type_name(value)}")
+        if not isinstance(pipelining, bool | None):
+            raise TypeError(f"pipelining must be True, False or None, not {type_name(pipelining)}")
         #: Where the mailbox is and how to log in.
         self.account = Account(
             host,
@@ -190,7 +201,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             dropped = opened.settle()
             if dropped:
                 opened.drop()
-                warn_uncommitted(dropped, "garbage-collected")
+                warn_uncommitted(dropped, "dropped without being closed,")
 
     def _require_open(self) -> OpenMailbox[E, C]:
         opened = self._opened

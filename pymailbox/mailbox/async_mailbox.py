@@ -6,9 +6,9 @@ do so is a coroutine without arguments. The flows, the state and the errors are 
 A cancellation, be it by `asyncio.timeout`, closes the connection without QUIT wherever it comes: nothing is committed.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable
 from types import TracebackType
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pymailbox.account import AsyncPassword
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
@@ -213,12 +213,12 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         *,
         into: Callable[[AsyncMessage], Sink | Awaitable[Sink]] | None = None,
         progress: Callable[[Progress], None] | None = None,
-    ) -> AsyncIterator[AsyncMessage]:
+    ) -> AsyncGenerator[AsyncMessage, None]:
         """Iterate over every message in order, bodies arriving in a pipeline; None: all. Deleted ones are left out.
 
         A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without its
-        body, so that `save` can stream it. Leaving early costs at most what is in flight. Of no messages nothing is
-        asked.
+        body, so that `save` can stream it. Leaving early, or `aclose()`, costs at most what is in flight. Of no
+        messages nothing is asked.
 
         `into(message)` returns a sink (or an awaitable of one), a file or a function that takes bytes: the body goes
         there and is not kept, and the message is handed out when its body is there, whole and proven. Only then may it
@@ -260,8 +260,8 @@ class _Each(AsyncIterator[AsyncMessage]):
         raise StopAsyncIteration
 
 
-class _Fetched(AsyncIterator[AsyncMessage]):
-    """The messages of a `fetch()`; no async generator, so that leaving early takes effect at once."""
+class _Fetched(AsyncGenerator[AsyncMessage, None]):
+    """The messages of a `fetch()`; not made by `yield`, so that leaving early takes effect at once."""
 
     __slots__ = ("_fetch",)
 
@@ -278,6 +278,16 @@ class _Fetched(AsyncIterator[AsyncMessage]):
         if message is None:
             raise StopAsyncIteration
         return message
+
+    async def asend(self, _: None) -> AsyncMessage:
+        return await self.__anext__()
+
+    async def athrow(self, kind: Any, error: Any = None, _: Any = None, /) -> AsyncMessage:
+        self._fetch.abandon()
+        raise kind if error is None else error
+
+    async def aclose(self) -> None:
+        self._fetch.abandon()
 
     def __del__(self) -> None:
         self._fetch.abandon()

@@ -8,8 +8,8 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.open_mailbox import AbstractMessage
+from pymailbox.mailbox import transaction
+from pymailbox.mailbox.open_mailbox import AbstractMessage, write_of
 from pymailbox.pop3.async_connection import AsyncConnection
 from pymailbox.pop3.sinks import Writable, write_all_async
 from pymailbox.progress import Meter, Progress
@@ -52,17 +52,13 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """Bytes by LIST, a hint: many servers count otherwise; None where it gave no number. One LIST for all, once."""
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
-        if sizes is None:
-            sizes = await mailbox.connection.run(reading.sizes(mailbox.state))
-        return sizes[self.number - 1]
+        return sizes[self.number - 1] if sizes is not None else await mailbox.connection.run(mailbox.ask_size(self))
 
     async def uid(self) -> str | None:
         """The name that lasts beyond the session (RFC 1939 §7); None where it is blank. One UIDL, once."""
         mailbox = self._mailbox
         uids = mailbox.state.uids
-        if uids is None:
-            uids = await mailbox.connection.run(reading.uids(mailbox.state))
-        return uids[self.number - 1]
+        return uids[self.number - 1] if uids is not None else await mailbox.connection.run(mailbox.ask_uid(self))
 
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
@@ -165,9 +161,10 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         blocks the event loop for as long as a write takes. `progress`, an ordinary function, is called with a
         `Progress` at most ten times a second and at the end; what it raises counts as what the file raises.
         """
+        write = write_of(file)
         mailbox = self._mailbox
         meter, size = await mailbox.connection.run(mailbox.meter(self, progress))
-        sink = metered(file.write, meter)
+        sink = metered(write, meter)
         raw = mailbox.cached_raw(self)
         if raw is not None:
             await sink(raw)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pymailbox.content.reading_names import ContentNames
-from pymailbox.mailbox import reading, transaction
-from pymailbox.mailbox.open_mailbox import AbstractMessage
+from pymailbox.mailbox import transaction
+from pymailbox.mailbox.open_mailbox import AbstractMessage, write_of
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.sinks import Writable, write_all
 from pymailbox.progress import Meter, Progress
@@ -47,18 +47,14 @@ class Message(AbstractMessage[Connection], ContentNames):
         """Bytes by LIST, a hint: many servers count otherwise; None where it gave no number. One LIST for all, once."""
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
-        if sizes is None:
-            sizes = mailbox.connection.run(reading.sizes(mailbox.state))
-        return sizes[self.number - 1]
+        return sizes[self.number - 1] if sizes is not None else mailbox.connection.run(mailbox.ask_size(self))
 
     @property
     def uid(self) -> str | None:
         """The name that lasts beyond the session (RFC 1939 §7); None where it is blank. One UIDL, once."""
         mailbox = self._mailbox
         uids = mailbox.state.uids
-        if uids is None:
-            uids = mailbox.connection.run(reading.uids(mailbox.state))
-        return uids[self.number - 1]
+        return uids[self.number - 1] if uids is not None else mailbox.connection.run(mailbox.ask_uid(self))
 
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
@@ -114,9 +110,10 @@ class Message(AbstractMessage[Connection], ContentNames):
         far, and ends the session if the message was still arriving. `progress` is called with a `Progress` at most ten
         times a second and at the end; what it raises counts as what the file raises.
         """
+        write = write_of(file)
         mailbox = self._mailbox
         meter, size = mailbox.connection.run(mailbox.meter(self, progress))
-        sink = metered(file.write, meter)
+        sink = metered(write, meter)
         raw = mailbox.cached_raw(self)
         if raw is not None:
             sink(raw)

@@ -10,16 +10,18 @@ import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from pymailbox.display import type_name
 from pymailbox.errors import ConnectionLost, NotSupported, Uncommitted
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.flows import Flow
+from pymailbox.pop3.sinks import Writable
 from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
 
-__all__ = ["AbstractMessage", "OpenMailbox", "warn_uncommitted"]
+__all__ = ["AbstractMessage", "OpenMailbox", "warn_uncommitted", "write_of"]
 
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
@@ -36,6 +38,16 @@ def warn_uncommitted(dropped: int, how: str, *, _warn: Callable[..., None] = war
         Uncommitted,
         stacklevel=3,
     )
+
+
+def write_of(file: Writable) -> Callable[[bytes], object]:
+    """Return the `write` of a file; TypeError for what has none."""
+    write: Callable[[bytes], object] | None = getattr(file, "write", None)
+    if not callable(write):
+        raise TypeError(
+            f"file must be a binary file, open for writing, not {type_name(file)}; save() takes the path of a file"
+        )
+    return write
 
 
 class AbstractMessage(Generic[C]):
@@ -113,7 +125,7 @@ class OpenMailbox(Generic[E, C]):
         dropped = self.settle()
         if dropped:
             self.drop()
-            warn_uncommitted(dropped, "garbage-collected")
+            warn_uncommitted(dropped, "dropped without being closed,")
 
     # --- messages -----------------------------------------------------------------------------------------
 
@@ -256,6 +268,29 @@ class OpenMailbox(Generic[E, C]):
             retryable=False,
         )
 
+    def _check_known(self, known: object, what: str, names: str) -> None:
+        """Say what to do where something was never asked and the session in which to ask is over."""
+        failure = self.state.session.protocol.failure
+        if known is None and failure is not None:
+            raise ConnectionLost(
+                f"the {what} asked for while the session was open, and it is over ({failure}); read {names}"
+                " while the session is open",
+                retryable=False,
+            )
+
+    def ask_size(self, message: E) -> Flow[int | None]:
+        """Return the size of a message by LIST."""
+        self._check_known(self.state.sizes, "sizes were not", "inbox.sizes or message.size")
+        sizes = yield from reading.sizes(self.state)
+        return sizes[message.number - 1]
+
+    def ask_uid(self, message: E) -> Flow[str | None]:
+        """Return the uid of a message; `NotSupported` where the server has none."""
+        known = self.state.no_uids if self.state.uids is None else self.state.uids
+        self._check_known(known, "uids were not", "inbox.uids, message.uid or message.filename")
+        uids = yield from reading.uids(self.state)
+        return uids[message.number - 1]
+
     def by_uid(self, uid: str) -> Flow[E]:
         """Return the first message with that uid; KeyError if there is none."""
         uids = yield from reading.uids(self.state)
@@ -279,16 +314,16 @@ class OpenMailbox(Generic[E, C]):
     def ask_identity(self, message: E) -> Flow[str | None]:
         """Return the uid of a message; None where it has none, or the server has none at all."""
         try:
-            uids = yield from reading.uids(self.state)
+            return (yield from self.ask_uid(message))
         except NotSupported:
             return None
-        return uids[message.number - 1]
 
     def ask_filename(self, message: E) -> Flow[str]:
         """Return the name for a copy of a message."""
         uid = yield from self.ask_identity(message)
         headers = self.cached_headers(message)
         if headers is None:
+            self._check_known(None, "headers were not", "message.filename")
             headers = yield from self.ask_headers(message)
         return _filename(headers, uid)
 

@@ -174,7 +174,7 @@ def test_garbage_collection_commits_nothing(driver: Driver) -> None:
                 assert message is None
                 assert [w.category for w in caught] == [Uncommitted if marks else ResourceWarning]
                 if marks:
-                    assert "garbage-collected with 2 deletions pending" in str(caught[0].message)
+                    assert "dropped without being closed, with 2 deletions pending" in str(caught[0].message)
                 assert said(server) == (("UIDL", "LIST", "DELE 1", "DELE 2") if marks else ())
                 assert server.messages == MAILS
 

@@ -1,6 +1,7 @@
 """fetch(): what it hands out, what it asks, sinks and progress; over both drivers."""
 
 import asyncio
+import contextlib
 import io
 import tracemalloc
 from typing import Any
@@ -18,6 +19,7 @@ from pymailbox import (
     Progress,
     TemporaryFailure,
 )
+from pymailbox.display import secret
 from pymailbox.testing import Fault, Quirk, Server
 from tests import case
 from tests.drivers import Driver
@@ -232,6 +234,40 @@ def test_what_is_refused_to_a_sink_is_left_out_and_raised_at_the_end(driver: Dri
             assert list(caught.value.refused) == [2, 4]
             assert isinstance(caught.value.refused[4], TemporaryFailure)
             assert server.messages == MAILS
+
+
+def test_what_is_no_file_is_named(driver: Driver) -> None:
+    """A path, None: TypeError before anything is asked for; what `into` returns is named as its maker knows it."""
+    with Server(MAILS) as server, over(server, driver) as inbox:
+        for file, name in (("x.eml", "str"), (None, "NoneType"), (b"x", "bytes")):
+            with case(file), pytest.raises(TypeError, match=rf"^file must be a binary file.* not {name}; save\(\)"):
+                inbox[0].write_to(file)
+            sink = secret(file)
+            with case(file), pytest.raises(TypeError, match=rf"return a binary file, .* not {name}$"):
+                list(inbox.fetch(inbox[:1], into=lambda _, sink=sink: sink))
+        assert inbox[0].write_to(io.BytesIO()) == len(MAILS[0])
+
+
+def test_a_fetch_over_asyncio_can_be_closed() -> None:
+    """`contextlib.aclosing`, or `aclose()` at any time and again: it gives nothing more, and the session goes on."""
+
+    async def main(server: Server) -> None:
+        async with AsyncMailbox.from_url(server.url, "secret") as inbox:
+            async with contextlib.aclosing(inbox.fetch()) as fetched:
+                async for message in fetched:
+                    assert message.number == 1
+                    break
+            assert [message async for message in fetched] == []
+            unused = inbox.fetch()
+            for _ in range(2):
+                await unused.aclose()
+            assert [message async for message in unused] == []
+            with pytest.raises(RuntimeError, match="thrown"):
+                await inbox.fetch().athrow(RuntimeError("thrown"))
+            assert await inbox[3].raw() == MAILS[3]
+
+    with Server(MAILS) as server:
+        asyncio.run(main(server))
 
 
 def test_what_a_sink_raises_comes_out_and_the_session_goes_on(driver: Driver) -> None:

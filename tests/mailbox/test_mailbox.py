@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from pymailbox import (
+    AsyncMailbox,
     CommandError,
     CommitError,
     ConcurrentUse,
@@ -25,6 +26,12 @@ from pymailbox import (
     Mailbox,
     MessageUnavailable,
     NotSupported,
+    OAuth2,
+    PasswordCommand,
+    PasswordEnv,
+    PasswordFile,
+    PasswordKeyring,
+    PasswordNetrc,
     TemporaryFailure,
     Timeout,
     Uncommitted,
@@ -32,6 +39,7 @@ from pymailbox import (
 from pymailbox.pop3.deadlines import Left
 from pymailbox.pop3.transport import Transport
 from pymailbox.testing import Fault, Quirk, Server
+from tests import case
 from tests.drivers import Blocking, Driver
 from tests.timing import GENEROUS, ended, eventually, hurry
 
@@ -607,6 +615,24 @@ def test_an_option_of_the_wrong_type_is_refused_at_once(option: str) -> None:
     """TypeError when the mailbox is made, not when it is opened."""
     with pytest.raises(TypeError, match=option):
         Mailbox("pop.example.com", "me", "secret", **{option: 5})
+
+
+@pytest.mark.parametrize("option", ["read_only", "allow_plaintext", "utf8", "capa", "top", "pipelining"])
+def test_a_switch_is_true_or_false(option: str) -> None:
+    """A TypeError that names it when the mailbox is made: "no" and 0 are not False; None is an answer for one only."""
+    for value in (0, 1, "no", "", b"", *(() if option == "pipelining" else (None,))):
+        for kind in (Mailbox, AsyncMailbox):
+            with case(value, kind), pytest.raises(TypeError, match=f"^{option} must be True"):
+                kind("pop.example.com", "me", "secret", **{option: value})
+
+
+def test_a_reference_that_was_not_made_is_refused() -> None:
+    """`PasswordEnv` in the place of `PasswordEnv("NAME")`, as password and as token."""
+    for kind in (PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc):
+        with case(kind), pytest.raises(TypeError, match=rf"^password is the class .*call it: {kind.__name__}\("):
+            Mailbox("pop.example.com", "me", kind)
+        with case(kind), pytest.raises(TypeError, match=rf"^token is the class .*call it: {kind.__name__}\("):
+            OAuth2(kind)
 
 
 @pytest.mark.threat(55)

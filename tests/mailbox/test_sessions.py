@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -457,6 +458,39 @@ def test_a_body_that_was_dropped_names_the_cache_and_what_to_do(driver: Driver, 
                 inbox.reopen()
                 assert inbox[1].raw == MAILS[1]
                 inbox.close()
+
+
+def test_what_was_never_asked_names_what_to_read_in_time(driver: Driver, tmp_path: Path) -> None:
+    """After the session: sizes, uids and names are there where they were asked for, or the error says what to read."""
+
+    def never(read: Callable[[], object], names: str) -> None:
+        with pytest.raises(ConnectionLost, match=rf"read {names} while the session is open") as caught:
+            read()
+        assert not caught.value.retryable
+        assert list(tmp_path.iterdir()) == []
+
+    uids = r"inbox\.uids, message\.uid or message\.filename"
+    for ending in ("close", "rollback", "lost"):
+        with case(ending), Server(MAILS) as server:
+            for asked in (False, True):
+                inbox = over(driver, server).open()
+                message, other = inbox[0], inbox[1]
+                raw = message.raw
+                known = (message.size, message.uid, message.filename) if asked else None
+                inbox.connection.close() if ending == "lost" else getattr(inbox, ending)()
+                if known is None:
+                    never(partial(getattr, message, "size"), r"inbox\.sizes or message\.size")
+                    for name in ("uid", "filename"):
+                        never(partial(getattr, message, name), uids)
+                    never(partial(message.save, tmp_path), uids)
+                    path = message.save(tmp_path / "copy.eml")  # needs no name
+                else:
+                    never(partial(getattr, other, "filename"), r"message\.filename")  # its headers are not here
+                    assert (message.size, message.uid, message.filename) == known
+                    path = message.save(tmp_path)
+                    assert path.name == message.filename
+                assert path.read_bytes() == raw
+                path.unlink()
 
 
 def test_a_body_that_fetch_did_not_download_names_the_window(driver: Driver, tmp_path: Path) -> None:
