@@ -177,7 +177,10 @@ def _force_directory(path: Path) -> None:
     """Force the entries of a directory to disk."""
     if os.name == "nt":
         return  # Windows opens no directories
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return  # one that may be written to but not read; all that can be done is done
     try:
         os.fsync(descriptor)
     except OSError as error:

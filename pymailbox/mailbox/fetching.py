@@ -150,7 +150,6 @@ class Fetch(Generic[E, C]):
                     return
             else:
                 order.append((number, True))
-                state.retrieved = True
                 yield commands.retr(number, expected=expected, size=size)
         self._planned = True
 

@@ -367,6 +367,25 @@ def test_hanging_up_on_the_first_pipeline() -> None:
     assert session.may_pipeline
 
 
+def test_hanging_up_on_many_commands_or_on_a_checkpoint() -> None:
+    """A server that answers a first burst and hangs up on what comes next, by an end or a reset, is not pipelined again."""
+    for hung_up in (hang_up, reset):
+        session = greeted()
+        batch = Batch(iter(retrs(range(1, 2000))))
+        feed(session, batch, answers(fill(session, batch)))
+        assert session.protocol.data_to_send().startswith(b"LIST ")
+        hung_up(session, batch)
+        assert not session.may_pipeline
+
+        session = greeted()
+        batch = Batch(iter(retrs(range(1, 2000))))
+        for _ in range(2):
+            feed(session, batch, answers(fill(session, batch) or session.protocol.data_to_send().split(b"\r\n")[:-1]))
+        assert len(fill(session, batch)) > 64
+        hung_up(session, batch)
+        assert "HANGS_UP_ON_PIPELINE" in session.quirks
+
+
 def test_what_comes_after_the_end_is_not_held_against_pipelining() -> None:
     """A session that we closed with replies owed, or that was reset, says nothing of the server's pipelining."""
     for reason in ("the connection was closed", "the connection to host broke"):
@@ -378,6 +397,13 @@ def test_what_comes_after_the_end_is_not_held_against_pipelining() -> None:
         session.dispatcher.end(caught.value)
         assert session.may_pipeline
         assert not session.quirks
+
+
+def reset(session: Session, _: Batch[Any]) -> None:
+    """The server resets the connection, as the driver sees it."""
+    error = ConnectionLost("the connection broke")
+    error.__cause__ = ConnectionResetError()
+    session.dispatcher.end(error)
 
 
 def hang_up(session: Session, batch: Batch[Any]) -> None:

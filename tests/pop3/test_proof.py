@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from pymailbox.errors import CommandError, MailboxError, ProtocolError, Timeout
+from pymailbox.errors import CommandError, LimitExceeded, MailboxError, ProtocolError, Timeout
 from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
@@ -95,8 +95,11 @@ class Talk:
     limits: Limits = field(factory=Limits)
     #: Which lines are answered twice, the second time late.
     late: Callable[[str], bool] | None = None
+    #: How many replies more come before a second copy.
+    displaced: int = 0
     #: Replies that have not been sent yet.
     coming: list[bytes] = field(factory=list, init=False)
+    copies: list[tuple[int, bytes]] = field(factory=list, init=False)
     session: Session = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -140,7 +143,15 @@ class Talk:
         lines = sent.splitlines(keepends=True)
         for line in lines:
             reply = self.server.answer(line)
-            self.coming += [reply] * (2 if self.late(line.decode()) else 1)
+            self.coming.append(reply)
+            due = [copy for left, copy in self.copies if not left]
+            self.copies = [(left - 1, copy) for left, copy in self.copies if left]
+            self.coming += due
+            if self.late(line.decode()):
+                if self.displaced:
+                    self.copies.append((self.displaced - 1, reply))
+                else:
+                    self.coming.append(reply)
         ready, self.coming = self.coming[: max(1, len(lines))], self.coming[max(1, len(lines)) :]
         return b"".join(ready)
 
@@ -327,6 +338,45 @@ def test_bodies_that_begin_like_a_reply() -> None:
     assert results == [talk.server.body(n) for n in range(1, COUNT + 1)]
     assert [talk.server.lines.count(f"RETR {n}") for n in (1, 2, 60, 61)] == [2, 1, 2, 1]
     assert talk.one(commands.retr(9)) == talk.server.body(9)
+    for number in (9, 10):
+        before, chunks = talk.server.lines.count(f"RETR {number}"), []  # type: ignore[var-annotated]
+        assert talk.one(commands.stream(number), chunks.append) == len(b"".join(chunks))
+        assert b"".join(chunks) == talk.server.body(number)
+        assert talk.server.lines.count(f"RETR {number}") - before == (2 if number == 9 else 1)
+
+
+def test_a_stream_after_a_reply_too_many() -> None:
+    """A second copy that comes late is met before the sink has an octet, with or without pipelining, in any pieces."""
+    for pipelining in (True, False):
+        for verb in ("DELE", "NOOP"):
+            with case(pipelining, verb):
+                talk = Talk(Server(), late=lambda line, verb=verb: line.startswith(verb))  # type: ignore[misc]
+                talk.session.protocol.pipelining = pipelining
+                talk.one(commands.dele(1) if verb == "DELE" else commands.noop())
+                chunks: list[bytes] = []
+                with pytest.raises(ProtocolError):
+                    talk.one(commands.stream(2), chunks.append)
+                assert not chunks
+
+
+def test_the_beginning_of_a_stream_in_single_octets() -> None:
+    """What may be the beginning of a reply is held until it is plain, however it arrives; nothing is lost by it."""
+    for body in (b"+O\r\n", b"+\r\n", b"", b"\r\n", b"+OK", b"+OKAY\r\n", b"-ERR\r\n"):
+        with case(body):
+            talk = Talk(Server())
+            chunks: list[bytes] = []
+            batch = talk.session.dispatcher.single(commands.stream(1), chunks.append)
+            sent = 0
+            while not batch.results:
+                assert talk.session.protocol.data_to_send()
+                sent += 1
+                for octet in b"+OK\r\n" + stuffed(body):
+                    talk.session.protocol.receive_data(bytes([octet]))
+                    while (arrived := talk.session.dispatcher.next_chunk(batch)) is not None:
+                        chunks.append(arrived[1].data)
+            whole = body if body.endswith(b"\r\n") or not body else body + b"\r\n"
+            assert (b"".join(chunks), batch.results[0]) == (whole, len(whole))
+            assert sent == (2 if body.startswith(b"+OK") else 1)
 
 
 @pytest.mark.threat(53)
@@ -438,6 +488,83 @@ def test_replies_doubled_late() -> None:
                     except ProtocolError:
                         wrong += bool(chunks) and not mail(100).startswith(b"".join(chunks))
                     assert not wrong
+
+
+@pytest.mark.threat(55)
+def test_a_copy_that_comes_displaced() -> None:
+    """A copy that comes after other replies, even after the checkpoint of its run: the next command is proven, too."""
+    singles = (commands.retr, commands.top, commands.stream, commands.dele)
+    for line in (*(f"RETR {n}" for n in (1, 2, 7, 8)), "LIST 1"):
+        for displaced in range(1, 12):
+            for then in singles:
+                with case(line, displaced, then):
+                    copies = iter([True])
+                    talk = Talk(
+                        Server(),
+                        late=lambda sent, line=line, copies=copies: sent == f"{line}\r\n" and next(copies, False),
+                    )  # type: ignore[misc]
+                    talk.displaced = displaced
+                    batch = Batch(iter(retrs(range(1, COUNT + 1))))
+                    chunks: list[bytes] = []
+                    try:
+                        for number in range(1, 9):
+                            assert talk.next(batch) == mail(number)
+                        batch.abandoned = True
+                        for number in (150, 151, 152):
+                            result = talk.one(then(number), chunks.append)
+                            if then in (commands.retr, commands.top):
+                                assert result.startswith(mail(number)[:15])
+                            elif then is commands.stream:
+                                assert b"".join(chunks) == mail(number)
+                                chunks.clear()
+                        if then is commands.dele:
+                            assert talk.one(commands.retr(153)) == mail(153)
+                    except ProtocolError:
+                        pass
+
+
+def whole_listing(_: int) -> bytes:
+    """Answer LIST as if no number had been given."""
+    return b"+OK 200 messages\r\n" + b"".join(b"%d %d\r\n" % (n, len(mail(n))) for n in range(1, 201)) + b".\r\n"
+
+
+def test_a_list_that_ignores_its_number() -> None:
+    """Servers that answer `LIST n` with the whole listing (Q38), or with a dot: read one by one, without an error."""
+    for listed in (whole_listing, lambda _: b"+OK\r\n1 9\r\n2 9\r\n.\r\n", lambda n: b"+OK %d 9 octets\r\n.\r\n" % n):
+        for asked in ASKED.values():
+            with case(listed(1)[:20]):
+                talk = Talk(Server(listed=listed))
+                results, error = talk.all(asked(range(1, COUNT + 1)))
+                assert (right(results), len(results), error) == (True, COUNT, None)
+                assert talk.server.most <= 8
+
+
+def test_lines_nobody_asked_for_are_bounded() -> None:
+    """A listing without end in reply to `LIST n` is `LimitExceeded`."""
+    talk = Talk(Server(listed=lambda _: b"+OK\r\n" + b"1 9\r\n" * 30_000), Limits(message=100_000))
+    results, error = talk.all(retrs(range(1, 20)))
+    assert (results, type(error)) == ([], LimitExceeded)
+
+
+def test_a_checkpoint_that_is_refused_for_now() -> None:
+    """Throttling, or a message that is gone, is no mismatch: the next checkpoint tells, and all is read (Q73)."""
+    for refused in ({2}, {3}, {2, 3}, {2, 4, 6}, set(range(2, 500))):
+        for asked in ASKED.values():
+            with case(refused):
+                turns = iter(range(1, 1000))
+                talk = Talk(
+                    Server(
+                        listed=lambda n, refused=refused, turns=turns: (  # type: ignore[misc]
+                            b"-ERR Server Unavailable. 21\r\n" if next(turns) in refused else Server().listed(n)
+                        )
+                    )
+                )
+                results, error = talk.all(asked(range(1, COUNT + 1)))
+                assert (right(results), len(results), error) == (True, COUNT, None)
+                chunks: list[bytes] = []
+                talk.one(commands.stream(150), chunks.append)
+                assert b"".join(chunks) == mail(150)
+                assert talk.one(commands.retr(151)) == mail(151)
 
 
 def test_sizes_too_small_and_a_full_window() -> None:
