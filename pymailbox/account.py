@@ -195,6 +195,8 @@ def _check_text(_: object, attribute: "Attribute[Any]", value: object) -> None:
         codes = value if isinstance(value, bytes) else map(ord, value)
         if any(code < 0x20 or code == 0x7F for code in codes):
             raise ValueError(f"{attribute.name} must not contain control characters (C0 or DEL)")
+    elif isinstance(value, type):
+        raise TypeError(f"{attribute.name} must be an object, such as {value.__name__}(...), not the class itself")
     elif value is not None and (
         attribute.name == "user" or not (callable(value) or isinstance(value, PasswordReference))
     ):

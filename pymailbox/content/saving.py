@@ -19,6 +19,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep, "/")))
 #: What link() says where the file system has no links, or no more of them.
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES}
+_NOT_A_FILE = "something that is not a regular file has this name; it is not replaced"
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a directory, on some network file systems
 
 
@@ -92,7 +93,8 @@ class SavedFile:
         elif self._overwrite:
             self._replace(path)
         elif not self._claim(path):
-            raise FileExistsError(errno.EEXIST, "the file exists with other content; pass overwrite=True", str(path))
+            problem = "the file exists with other content; pass overwrite=True to replace it"
+            raise FileExistsError(errno.EEXIST, problem if path.is_file() else _NOT_A_FILE, str(path))
         self._written.unlink(missing_ok=True)
         _force_directory(self._directory)
         return path
@@ -142,14 +144,14 @@ class SavedFile:
                 raise
 
     def _replace(self, path: Path) -> None:
-        """Replace what has the name: a regular file, or a link itself and not what it leads to."""
+        """Replace what has the name: a regular file, or a link to one, itself and not what it leads to."""
         try:
-            mode = path.lstat().st_mode
-        except FileNotFoundError:
-            pass
-        else:
-            if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-                raise FileExistsError(errno.EEXIST, "not a regular file, so it is not replaced", str(path))
+            mode = path.stat().st_mode
+        except OSError:  # nothing, or a link that leads nowhere
+            mode = None
+        if mode is not None:
+            if not stat.S_ISREG(mode):
+                raise FileExistsError(errno.EEXIST, _NOT_A_FILE, str(path))
             if self._is_same(path):
                 return
         self._written.replace(path)

@@ -85,6 +85,9 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         check_pickled(self.account)
         if not self._can_await:
             _refuse_coroutines(self.account)
+        for name, value in (("read_only", read_only), ("utf8", utf8), ("top", top)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {value!r}")
         self._utf8 = utf8
         self._top = top
         self._read_only = read_only

@@ -279,5 +279,9 @@ class _Fetched(AsyncIterator[AsyncMessage]):
             raise StopAsyncIteration
         return message
 
+    async def aclose(self) -> None:
+        """Leave early: what is in flight is dropped."""
+        self._fetch.abandon()
+
     def __del__(self) -> None:
         self._fetch.abandon()

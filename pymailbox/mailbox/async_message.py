@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.async_connection import AsyncConnection
-from pymailbox.pop3.sinks import Writable, write_all_async
+from pymailbox.pop3.sinks import Writable, write_all_async, write_of
 from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
@@ -165,9 +165,10 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         blocks the event loop for as long as a write takes. `progress`, an ordinary function, is called with a
         `Progress` at most ten times a second and at the end; what it raises counts as what the file raises.
         """
+        write = write_of(file)
         mailbox = self._mailbox
         meter, size = await mailbox.connection.run(mailbox.meter(self, progress))
-        sink = metered(file.write, meter)
+        sink = metered(write, meter)
         raw = mailbox.cached_raw(self)
         if raw is not None:
             await sink(raw)

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 
+from pymailbox.display import type_name
 from pymailbox.errors import CommandError, LimitExceeded, MailboxError
 from pymailbox.mailbox import reading
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
@@ -213,7 +214,7 @@ class Fetch(Generic[E, C]):
         sink: Any = yield Callback(lambda: into(message))
         write: Any = getattr(sink, "write", sink)
         if not callable(write):
-            kind = type(sink).__name__
+            kind = type_name(sink)
             raise TypeError(f"into(message) must return a file, or a function that takes bytes, not {kind}")
         taker: Callable[[bytes], object] = write
         return taker

@@ -12,7 +12,7 @@ from pymailbox.content.reading_names import ContentNames
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.connection import Connection
-from pymailbox.pop3.sinks import Writable, write_all
+from pymailbox.pop3.sinks import Writable, write_all, write_of
 from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
@@ -114,9 +114,10 @@ class Message(AbstractMessage[Connection], ContentNames):
         far, and ends the session if the message was still arriving. `progress` is called with a `Progress` at most ten
         times a second and at the end; what it raises counts as what the file raises.
         """
+        write = write_of(file)
         mailbox = self._mailbox
         meter, size = mailbox.connection.run(mailbox.meter(self, progress))
-        sink = metered(file.write, meter)
+        sink = metered(write, meter)
         raw = mailbox.cached_raw(self)
         if raw is not None:
             sink(raw)

@@ -282,6 +282,10 @@ class OpenMailbox(Generic[E, C]):
             uids = yield from reading.uids(self.state)
         except NotSupported:
             return None
+        except ConnectionLost as error:
+            error.problem += "; a copy is named after its uid: read inbox.uids while the session is open"
+            error.args = (error.problem, *error.args[1:])
+            raise
         return uids[message.number - 1]
 
     def ask_filename(self, message: E) -> Flow[str]:

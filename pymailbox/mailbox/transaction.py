@@ -148,6 +148,11 @@ def _named(state: MailboxState[M]) -> str:
     return "; ".join((*names, "...") if len(names) < len(state.deleted) else names)
 
 
+def _pending(state: MailboxState[M]) -> str:
+    count = len(state.deleted)
+    return "1 deletion pending" if count == 1 else f"{count} deletions pending"
+
+
 def commit(state: MailboxState[M]) -> Flow[None]:
     """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer.
 
@@ -176,7 +181,7 @@ def commit(state: MailboxState[M]) -> Flow[None]:
         refused = isinstance(error, CommandError)
         raise CommitError(
             f"the server {'refused' if refused else 'did not answer'} QUIT with"
-            f" {len(state.deleted)} deletions pending; open a new session to see which were applied",
+            f" {_pending(state)}; open a new session to see which were applied",
             unconfirmed_numbers=state.deleted,
             unconfirmed=[state.uids[number - 1] if state.uids else None for number in state.deleted],
             response=error.response,

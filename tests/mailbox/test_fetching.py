@@ -3,6 +3,7 @@
 import asyncio
 import io
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,6 +159,31 @@ def test_bodies_go_to_sinks_in_a_pipeline(driver: Driver) -> None:
         sinks = Sinks()
         assert len(list(inbox.fetch(into=sinks))) == 20
         assert [sinks.got(number) for number in range(1, 21)] == MANY[:20]
+
+
+def test_what_is_no_file_to_write_to(driver: Driver) -> None:
+    """The name of a file, or nothing, in the place of a file is TypeError, before anything is asked."""
+    with Server(MAILS) as server, over(server, driver) as inbox:
+        before = len(server.log)
+        for file in ("x.eml", None, 7):
+            with pytest.raises(TypeError, match=r"open for writing bytes.*save\(path\)"):
+                inbox[0].write_to(file)  # type: ignore[arg-type]
+        assert len(server.log) == before
+        with pytest.raises(TypeError, match="not str"):
+            list(inbox.fetch(into=lambda _: "x.eml"))  # type: ignore[arg-type, return-value]
+
+
+def test_a_copy_named_after_the_session(driver: Driver, tmp_path: Path) -> None:
+    """A name for a copy needs the uid: the error says to read the uids in time; with them it is saved."""
+    with Server(MAILS) as server:
+        with over(server, driver) as inbox:
+            messages = list(inbox.fetch())
+        with pytest.raises(ConnectionLost, match=r"read inbox\.uids while the session is open"):
+            messages[0].save(f"{tmp_path}/")
+        with over(server, driver) as inbox:
+            messages = list(inbox.fetch())
+            assert inbox.uids
+        assert messages[0].save(f"{tmp_path}/").read_bytes() == MAILS[0]
 
 
 def test_a_sink_may_be_a_function_and_take_parts(driver: Driver) -> None:
