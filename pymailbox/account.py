@@ -191,12 +191,12 @@ def check_security(_: object, attribute: "Attribute[Any]", value: object) -> Non
 
 def _check_text(_: object, attribute: "Attribute[Any]", value: object) -> None:
     """Refuse control characters where they come in: from a URL, a file, the environment. The value is not shown."""
-    if isinstance(value, type) and issubclass(value, PasswordReference):
-        raise TypeError(f"{attribute.name} is the class {value.__name__}; call it: {value.__name__}(...)")
     if isinstance(value, str) or (isinstance(value, bytes) and attribute.name == "password"):
         codes = value if isinstance(value, bytes) else map(ord, value)
         if any(code < 0x20 or code == 0x7F for code in codes):
             raise ValueError(f"{attribute.name} must not contain control characters (C0 or DEL)")
+    elif isinstance(value, type):
+        raise TypeError(f"{attribute.name} must be an object, such as {value.__name__}(...), not the class itself")
     elif value is not None and (
         attribute.name == "user" or not (callable(value) or isinstance(value, PasswordReference))
     ):

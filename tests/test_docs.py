@@ -192,6 +192,13 @@ def entries(name: str) -> list[int]:
     return list(map(int, re.findall(rf'<a id="{anchor}(\d+)"></a>', (ROOT / "docs" / page).read_text("utf-8"))))
 
 
+def test_an_entry_is_a_line_and_what_is_said_of_it() -> None:
+    """A definition list takes each line above the first colon for a term of its own."""
+    for page in ("servers.md", "threats.md"):
+        for entry in re.findall(r"^<a id=.*\n.*", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE):
+            assert "\n:   " in entry, entry
+
+
 def texts() -> Iterator[Path]:
     """Yield every file that may cite a number, but this one, which cites numbers that do not exist."""
     for directory in ("pymailbox", "tests", "examples", "docs"):

@@ -196,9 +196,9 @@ def _may_be_replaced(path: Path) -> bool:
 def _in_the_way(path: Path) -> str:
     """Say what has a name, and what to do."""
     if not _may_be_replaced(path):
-        return "something that is not a regular file has this name, and is not replaced; choose another name"
+        return "something that is not a regular file has this name; it is not replaced"
     if path.is_file():
-        return "the file exists with other content; pass overwrite=True"
+        return "the file exists with other content; pass overwrite=True to replace it"
     return "a link that leads to nothing has this name; pass overwrite=True to replace the link"
 
 
@@ -206,7 +206,10 @@ def _force_directory(path: Path) -> None:
     """Force the entries of a directory to disk."""
     if os.name == "nt":
         return  # Windows opens no directories
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return  # one that may be written to but not read; all that can be done is done
     try:
         os.fsync(descriptor)
     except OSError as error:

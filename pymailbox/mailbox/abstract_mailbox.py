@@ -17,7 +17,7 @@ from pymailbox.account import (
     default_port,
     port_for,
 )
-from pymailbox.display import secret, type_name
+from pymailbox.display import secret
 from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox, warn_uncommitted
@@ -71,17 +71,6 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         sock: "socket.socket | None" = None,
     ) -> None:
         password, proxy = secret(password), secret(proxy)  # what follows may raise, with these among its variables
-        for name, value in (
-            ("read_only", read_only),
-            ("allow_plaintext", allow_plaintext),
-            ("utf8", utf8),
-            ("capa", capa),
-            ("top", top),
-        ):
-            if not isinstance(value, bool):
-                raise TypeError(f"{name} must be True or False, not {type_name(value)}")
-        if not isinstance(pipelining, bool | None):
-            raise TypeError(f"pipelining must be True, False or None, not {type_name(pipelining)}")
         #: Where the mailbox is and how to log in.
         self.account = Account(
             host,
@@ -96,6 +85,9 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         check_pickled(self.account)
         if not self._can_await:
             _refuse_coroutines(self.account)
+        for name, value in (("read_only", read_only), ("utf8", utf8), ("top", top)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {value!r}")
         self._utf8 = utf8
         self._top = top
         self._read_only = read_only

@@ -287,6 +287,7 @@ class _Fetched(AsyncGenerator[AsyncMessage, None]):
         raise kind if error is None else error
 
     async def aclose(self) -> None:
+        """Leave early: what is in flight is dropped."""
         self._fetch.abandon()
 
     def __del__(self) -> None:

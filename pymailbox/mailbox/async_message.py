@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from pymailbox.mailbox import transaction
-from pymailbox.mailbox.open_mailbox import AbstractMessage, write_of
+from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.async_connection import AsyncConnection
-from pymailbox.pop3.sinks import Writable, write_all_async
+from pymailbox.pop3.sinks import Writable, write_all_async, write_of
 from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:

@@ -151,7 +151,6 @@ class Fetch(Generic[E, C]):
                     return
             else:
                 order.append((number, True))
-                state.retrieved = True
                 yield commands.retr(number, expected=expected, size=size)
         self._planned = True
 
@@ -215,9 +214,8 @@ class Fetch(Generic[E, C]):
         sink: Any = yield Callback(lambda: into(message))
         write: Any = getattr(sink, "write", sink)
         if not callable(write):
-            raise TypeError(
-                f"into(message) must return a binary file, or a function that takes bytes, not {type_name(sink)}"
-            )
+            kind = type_name(sink)
+            raise TypeError(f"into(message) must return a file, or a function that takes bytes, not {kind}")
         taker: Callable[[bytes], object] = write
         return taker
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pymailbox.content.reading_names import ContentNames
 from pymailbox.mailbox import transaction
-from pymailbox.mailbox.open_mailbox import AbstractMessage, write_of
+from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.connection import Connection
-from pymailbox.pop3.sinks import Writable, write_all
+from pymailbox.pop3.sinks import Writable, write_all, write_of
 from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:

@@ -10,18 +10,16 @@ import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from pymailbox.display import type_name
 from pymailbox.errors import ConnectionLost, NotSupported, Uncommitted
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.flows import Flow
-from pymailbox.pop3.sinks import Writable
 from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
 
-__all__ = ["AbstractMessage", "OpenMailbox", "warn_uncommitted", "write_of"]
+__all__ = ["AbstractMessage", "OpenMailbox", "warn_uncommitted"]
 
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
@@ -38,16 +36,6 @@ def warn_uncommitted(dropped: int, how: str, *, _warn: Callable[..., None] = war
         Uncommitted,
         stacklevel=3,
     )
-
-
-def write_of(file: Writable) -> Callable[[bytes], object]:
-    """Return the `write` of a file; TypeError for what has none."""
-    write: Callable[[bytes], object] | None = getattr(file, "write", None)
-    if not callable(write):
-        raise TypeError(
-            f"file must be a binary file, open for writing, not {type_name(file)}; save() takes the path of a file"
-        )
-    return write
 
 
 class AbstractMessage(Generic[C]):

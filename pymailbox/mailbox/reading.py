@@ -258,7 +258,6 @@ def body(state: MailboxState[M], number: int) -> Flow[bytes]:
     if number in state.deleted:
         raise _deleted(number)
     _check_size(state, number, "message")
-    state.retrieved = True
     return (yield from ask(commands.retr(number, expected=state.size_hint(number))))
 
 
@@ -267,7 +266,6 @@ def stream(state: MailboxState[M], number: int, sink: Callable[[bytes], object])
     if number in state.deleted:
         raise _deleted(number)
     _check_size(state, number, "stream")
-    state.retrieved = True
     octets: int = yield Stream(commands.stream(number, expected=state.size_hint(number)), sink)
     return octets
 

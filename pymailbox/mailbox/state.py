@@ -155,12 +155,8 @@ class MailboxState(Generic[M]):
     no_uids: CommandError | None = field(default=None, init=False)
     #: The numbers marked for deletion, in the order of their marking.
     deleted: dict[int, None] = field(factory=dict, init=False)
-    #: Whether DELE was ever asked for.
-    touched: bool = field(default=False, init=False)
     #: What `fetch()` was refused, by number, until that message is read.
     refusals: dict[int, CommandError] = field(factory=dict, init=False)
-    #: Whether RETR was asked for: some servers hide what was retrieved once QUIT is said.
-    retrieved: bool = field(default=False, init=False)
     #: Whether TOP works: None until it was tried.
     top_works: bool | None = field(default=None, init=False)
     # Q55

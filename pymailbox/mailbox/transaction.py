@@ -90,7 +90,6 @@ def delete(state: MailboxState[M], numbers: Sequence[int]) -> Flow[None]:
     if state.sizes is None:
         learners.append(learn_sizes)
         listings.append(commands.list(entries=state.entries))
-    state.touched = True
     results = yield from ask_all((*listings, *map(commands.dele, wanted)))
     for learn, result in zip(learners, results, strict=False):
         learn(state, result)
@@ -119,12 +118,7 @@ def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None
     released = set(state.deleted if numbers is None else numbers) & state.deleted.keys()
     if not released:
         return
-    try:
-        yield from ask(commands.rset())
-    except CommandError as refused:
-        state.session.protocol.fail("RSET was refused, so the marks are in doubt; nothing was deleted")
-        refused.usable = False
-        raise
+    yield from _reset(state)
     if state.sizes is not None and any(state.sizes[number - 1] is None for number in released):
         state.sizes = None  # LIST leaves out what is marked (RFC 1939 §5): ask again
     state.ahead.stop()
@@ -132,6 +126,16 @@ def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None
     state.deleted.clear()
     if others:
         _mark(state, others, (yield from ask_all(map(commands.dele, others))))
+
+
+def _reset(state: MailboxState[M]) -> Flow[None]:
+    """Take back all marks at the server."""
+    try:
+        yield from ask(commands.rset())
+    except CommandError as refused:
+        state.session.protocol.fail("RSET was refused, so the marks are in doubt; nothing was deleted")
+        refused.usable = False
+        raise
 
 
 def _named(state: MailboxState[M]) -> str:
@@ -144,14 +148,20 @@ def _named(state: MailboxState[M]) -> str:
     return "; ".join((*names, "...") if len(names) < len(state.deleted) else names)
 
 
+def _pending(state: MailboxState[M]) -> str:
+    count = len(state.deleted)
+    return "1 deletion pending" if count == 1 else f"{count} deletions pending"
+
+
 def commit(state: MailboxState[M]) -> Flow[None]:
     """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer.
 
     Where QUIT was not even sent nothing happened: `ConnectionLost`. A mailbox that only reads leaves without QUIT after
-    a RETR: some servers hide, or delete, what was retrieved once QUIT is said.
+    a RETR or, sent on its connection, a DELE: some servers hide, or delete, what was retrieved once QUIT is said.
     """
     # Q58 and Q63; Q65 without a reply.
-    if state.read_only and state.retrieved:
+    dispatcher = state.session.dispatcher
+    if state.read_only and (dispatcher.retrieved or dispatcher.marked):
         return
     command = commands.quit()
     try:
@@ -171,7 +181,7 @@ def commit(state: MailboxState[M]) -> Flow[None]:
         refused = isinstance(error, CommandError)
         raise CommitError(
             f"the server {'refused' if refused else 'did not answer'} QUIT with"
-            f" {len(state.deleted)} deletions pending; open a new session to see which were applied",
+            f" {_pending(state)}; open a new session to see which were applied",
             unconfirmed_numbers=state.deleted,
             unconfirmed=[state.uids[number - 1] if state.uids else None for number in state.deleted],
             response=error.response,
@@ -181,7 +191,10 @@ def commit(state: MailboxState[M]) -> Flow[None]:
 
 def roll_back(state: MailboxState[M]) -> Flow[None]:
     """Take back the marks and leave; QUIT is said only where it can change nothing: nothing was marked or retrieved."""
+    dispatcher = state.session.dispatcher
     if state.deleted:
         yield from undelete(state, None)
-    if not state.touched and not state.retrieved:
+    elif dispatcher.marks_pending:  # made on the connection below
+        yield from _reset(state)
+    if not (dispatcher.marked or dispatcher.retrieved):
         yield from commit(state)

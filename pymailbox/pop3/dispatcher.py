@@ -81,6 +81,10 @@ class Dispatcher:
     protocol: Protocol
     #: Replies received so far.
     answered: int = field(default=0, init=False)
+    #: Whether RETR was ever sent: some servers hide what was retrieved once QUIT is said.
+    retrieved: bool = field(default=False, init=False)
+    #: Whether DELE was ever sent.
+    marked: bool = field(default=False, init=False)
     #: The batch whose commands are in flight, or whose results are held; the others wait.
     _run: Batch[Any] | None = field(default=None, init=False)
     _kind: Body | None = field(default=None, init=False)  # RETRs and TOPs (KEPT) go together, a stream alone
@@ -108,6 +112,11 @@ class Dispatcher:
     def limits(self) -> Limits:
         """The limits of the connection."""
         return self.protocol.limits
+
+    @property
+    def marks_pending(self) -> bool:
+        """Whether QUIT would delete anything, as far as DELE and RSET tell."""
+        return bool(self._proof.marked)
 
     def single(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> Batch[T]:
         """Queue one command."""
@@ -183,6 +192,7 @@ class Dispatcher:
                 proof.in_doubt = self._pipelined = True
             elif self._wary and not self._one_at_a_time:
                 proof.in_doubt = True
+            self.retrieved = self.retrieved or any(command.verb.name == b"RETR" for command in run)
             protocol.send_all(run, total)
             for _ in run:
                 unsent.popleft()
@@ -210,6 +220,8 @@ class Dispatcher:
             self._pipelined = self._pipelined or protocol.owed > 0
             protocol.send(command)
             self._proof.note_marks(command)
+            self.marked = self.marked or command.verb.name == b"DELE"
+            self.retrieved = self.retrieved or command.verb.name == b"RETR"
             batch.pending += 1
             unsent.popleft()
             if self._kind is Body.STREAMED:

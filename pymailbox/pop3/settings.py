@@ -45,6 +45,12 @@ def _check_context(_: object, __: "Attribute[Any]", value: object) -> None:
         raise TypeError(f"ssl_context must be an ssl.SSLContext, not {type(value).__name__}")
 
 
+def _check_switch(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    if not (isinstance(value, bool) or (value is None and attribute.default is None)):
+        choice = "True, False or None" if attribute.default is None else "True or False"
+        raise TypeError(f"{attribute.name} must be {choice}, not {value!r}")
+
+
 def _check_source(_: object, __: "Attribute[Any]", value: object) -> None:
     if value is not None and not (isinstance(value, tuple) and len(value) == 2):
         raise TypeError("source_address must be a pair of an address and a port")
@@ -74,11 +80,11 @@ class ConnectionSettings:
     #: Given as None: the defaults.
     limits: Limits = field(factory=Limits, converter=_or_default, validator=_check_limits)
     #: None: where the server lists it. False: never.
-    pipelining: bool | None = None
+    pipelining: bool | None = field(default=None, validator=_check_switch)
     #: False: CAPA is never sent.
-    capa: bool = True
+    capa: bool = field(default=True, validator=_check_switch)
     #: Whether a password may be sent without TLS.
-    allow_plaintext: bool = False
+    allow_plaintext: bool = field(default=False, validator=_check_switch)
     #: A URL, which may have a password in it.
     proxy: Secret | None = field(default=None, repr=False, converter=_hidden, validator=_check_proxy)
     #: The local address and port to connect from.

@@ -11,7 +11,9 @@ import io
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Sink", "Writable", "write_all", "write_all_async"]
+from pymailbox.display import type_name
+
+__all__ = ["Sink", "Writable", "write_all", "write_all_async", "write_of"]
 
 
 class Writable(Protocol):
@@ -23,6 +25,18 @@ class Writable(Protocol):
 
 #: A file, or a function that takes bytes.
 Sink = Writable | Callable[[bytes], object]
+
+
+def write_of(file: object) -> Callable[[bytes], object]:
+    """Return how a file is written to; TypeError where it is none."""
+    write = getattr(file, "write", None)
+    if not callable(write):
+        raise TypeError(
+            f"file must be open for writing bytes, such as open(path, 'wb'), not {type_name(file)};"
+            " save(path) takes the name of a file"
+        )
+    taker: Callable[[bytes], object] = write
+    return taker
 
 
 def write_all(write: Callable[[bytes], object], data: bytes) -> None:

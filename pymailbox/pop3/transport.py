@@ -158,6 +158,8 @@ class Transport:
             from pymailbox.pop3.tls import explain
 
             return explain(error, self.host)
+        if self.sock.fileno() < 0:
+            return ConnectionLost("the connection was closed while a reply was due")
         return ConnectionLost(f"the connection to {self.host} broke: {error.strerror or error}")
 
     def _wait(self, write: bool, seconds: float | None) -> None:
@@ -200,6 +202,9 @@ class Transport:
     def close(self) -> None:
         """Close the socket; sends nothing more, and in another process closes its copy only."""
         self._unsent = b""
+        if not self.foreign:
+            with contextlib.suppress(OSError):  # wakes another thread that waits for a reply
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
         self.sock.close()
 
     @property

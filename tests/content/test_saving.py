@@ -100,8 +100,14 @@ def test_what_is_no_file_is_in_the_way(tmp_path: Path) -> None:
     for name in ("a (2).txt", "a (3).txt"):
         with pytest.raises(FileExistsError):
             save(tmp_path / name, b"1")
-    with pytest.raises(FileExistsError, match="regular file"):
-        save(tmp_path / "a (2).txt", b"1", overwrite=True)
+    (tmp_path / "a (5).txt").symlink_to(os.devnull)
+    for name in ("a (2).txt", "a (5).txt"):
+        with pytest.raises(FileExistsError, match="regular file"):
+            save(tmp_path / name, b"1", overwrite=True)
+        with pytest.raises(FileExistsError, match="regular file"):
+            save(tmp_path / name, b"1")
+    assert (tmp_path / "a (5).txt").readlink() == Path(os.devnull)
+    (tmp_path / "a (5).txt").unlink()
     save(f"{tmp_path}/a.txt", b"1")  # into that directory
     assert content(tmp_path) == {"a (4).txt": b"1", "a.txt/a.txt": b"1"}
     assert stat.S_ISFIFO((tmp_path / "a (2).txt").lstat().st_mode)

@@ -1,18 +1,20 @@
 """How a session ends: commit, rollback, close, the end of a block, garbage collection; and what is said then."""
 
 import gc
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 
 import pytest
 
-from pymailbox import Mailbox, Uncommitted
+from pymailbox import ConnectionLost, Mailbox, PasswordEnv, Uncommitted
+from pymailbox.pop3 import commands
 from pymailbox.testing import Fault, Quirk, Server
 from tests import case
 from tests.drivers import Driver
 from tests.mailbox.test_mailbox import MAILS, over, said
-from tests.timing import GENEROUS
+from tests.timing import GENEROUS, eventually
 
 
 class Trouble(Exception):
@@ -106,6 +108,70 @@ def test_commit_and_rollback_and_close(driver: Driver) -> None:
                 inbox.open().close()
     with pytest.raises(ValueError, match="not open"):
         driver.Mailbox("pop.example.com").commit()
+
+
+def test_options_that_are_no_switches(driver: Driver) -> None:
+    """A word in the place of True or False is TypeError that names the option, and so is a class for an object."""
+    for option in ("read_only", "utf8", "capa", "top", "allow_plaintext", "pipelining"):
+        with pytest.raises(TypeError, match=f"{option} must be True"):
+            driver.Mailbox("pop.example.com", **{option: "no"})
+    with pytest.raises(TypeError, match=r"such as PasswordEnv\(\.\.\.\)"):
+        driver.Mailbox("pop.example.com", "me", PasswordEnv)  # type: ignore[arg-type]
+
+
+def test_what_is_done_on_the_connection_counts(server: Server) -> None:
+    """A DELE or RETR of `inbox.connection` is part of the transaction: nothing but a clean end commits it."""
+    for mark in (lambda pop: pop.dele(1), lambda pop: list(pop.pipeline([commands.dele(1)]))):
+        for leave in ("exception", "rollback", "close", "read_only"):
+            with case(leave):
+                before = len(server.log)
+                with (
+                    pytest.raises(Trouble) if leave == "exception" else nullcontext(),
+                    over(server, read_only=leave == "read_only") as inbox,
+                ):
+                    mark(inbox.connection)
+                    if leave == "exception":
+                        raise Trouble
+                    if leave != "read_only":
+                        getattr(inbox, leave)()
+                server.wait(GENEROUS)
+                assert "QUIT" not in server.log[before:]
+                assert server.messages == MAILS
+    for read_only, said_last in ((True, "RETR 1"), (False, "QUIT")):
+        with over(server, read_only=read_only) as inbox:
+            assert inbox.connection.retr(1) == MAILS[0]
+        server.wait(GENEROUS)
+        assert server.log[-1] == said_last
+    with over(server) as inbox:
+        inbox.connection.dele(1)
+    assert server.messages == MAILS[1:]
+
+
+def test_close_wakes_the_thread_that_waits() -> None:
+    """`close()` while another thread reads ends that reading at once, in clear text and inside TLS."""
+    for security in ("none", "tls"):
+        with (
+            case(security),
+            Server(MAILS, security=security, faults=[Fault.stall(10, command="RETR")]) as server,  # type: ignore[arg-type]
+            Mailbox.from_url(
+                server.url, "secret", timeout=None, ssl_context=server.client_context() if security == "tls" else None
+            ) as inbox,
+        ):
+            caught: list[BaseException] = []
+
+            def read(inbox: Mailbox = inbox, caught: list[BaseException] = caught) -> None:
+                try:
+                    _ = inbox[0].raw
+                except BaseException as error:
+                    caught.append(error)
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            eventually(lambda server=server: "RETR 1" in server.log)  # type: ignore[misc]
+            inbox.close()
+            thread.join(GENEROUS)
+            assert not thread.is_alive()
+            assert isinstance(caught[0], ConnectionLost)
 
 
 def test_close_after_a_failure_deletes_nothing(server: Server) -> None:

@@ -629,9 +629,9 @@ def test_a_switch_is_true_or_false(option: str) -> None:
 def test_a_reference_that_was_not_made_is_refused() -> None:
     """`PasswordEnv` in the place of `PasswordEnv("NAME")`, as password and as token."""
     for kind in (PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc):
-        with case(kind), pytest.raises(TypeError, match=rf"^password is the class .*call it: {kind.__name__}\("):
+        with case(kind), pytest.raises(TypeError, match=rf"^password must be .* {kind.__name__}\("):
             Mailbox("pop.example.com", "me", kind)
-        with case(kind), pytest.raises(TypeError, match=rf"^token is the class .*call it: {kind.__name__}\("):
+        with case(kind), pytest.raises(TypeError, match=rf"^token must be .* {kind.__name__}\("):
             OAuth2(kind)
 
 

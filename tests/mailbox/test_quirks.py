@@ -24,6 +24,7 @@ from pymailbox.errors import (
     Timeout,
 )
 from pymailbox.pop3 import Capabilities, Connection, Stat, commands
+from pymailbox.pop3.limits import Limits
 from pymailbox.testing import Quirk, Server
 from tests.replay import connected
 from tests.timing import GENEROUS, hurry
@@ -483,7 +484,7 @@ def test_lf_lines() -> None:
 @pytest.mark.threat(46)
 def test_no_end_mark(quirk: Quirk) -> None:
     """Where CRLF . CRLF never comes only the timeout helps, and says that the end of a body was due."""
-    with entered(quirk) as pop:
+    with entered(quirk, limits=Limits(minimum_rate=1)) as pop:
         hurry(pop)
         with pytest.raises(Timeout, match="the end of a body"):
             pop.retr(1)
