@@ -17,7 +17,11 @@ The tree, with the kin from the standard library that each also inherits::
     │   └── MessageUnavailable          this one message cannot be had
     ├── NotSupported                    the server, or this installation, lacks it
     ├── ConcurrentUse                   two threads or tasks in one session   (RuntimeError)
-    └── CommitError                     QUIT refused or unanswered: deletions unconfirmed
+    ├── CommitError                     QUIT refused or unanswered: deletions unconfirmed
+    ├── ArchiveLocked                   another process is using the archive  (BlockingIOError)
+    ├── LedgerDamaged                   the archive's ledger cannot be used
+    ├── UidsChanged                     the server has given all messages new uids
+    └── DiskFull                        no space left for the archive         (OSError)
 
 The first five end the session, but for a message that LIST says is larger than a limit. Besides these only `ValueError`
 and `TypeError` (misuse), `IndexError` and `KeyError` (sequence access), and whatever the caller's own file, sink or
@@ -32,11 +36,14 @@ from typing import Any
 from pymailbox.display import Secrets, safe_text
 
 __all__ = [
+    "ArchiveLocked",
     "AuthenticationError",
     "CommandError",
     "CommitError",
     "ConcurrentUse",
     "ConnectionLost",
+    "DiskFull",
+    "LedgerDamaged",
     "LimitExceeded",
     "LoginDelay",
     "MailboxError",
@@ -48,6 +55,7 @@ __all__ = [
     "TLSError",
     "TemporaryFailure",
     "Timeout",
+    "UidsChanged",
     "Uncommitted",
 ]
 
@@ -231,6 +239,32 @@ class CommitError(MailboxError):
         self.unconfirmed = tuple(unconfirmed)
         #: Their numbers in the session that ended.
         self.unconfirmed_numbers = tuple(unconfirmed_numbers)
+
+
+class ArchiveLocked(MailboxError, BlockingIOError):
+    """Another process is writing to the archive; the error names it. Nothing was changed."""
+
+    retryable = True
+
+
+class LedgerDamaged(MailboxError):
+    """The ledger of an archive is damaged, belongs to another program or was written by a newer version.
+
+    It was left as it is, and so were the messages; the error says how to make a new ledger from the files.
+    """
+
+
+class UidsChanged(MailboxError):
+    """The server lists messages that are archived under new uids; nothing more was downloaded or deleted.
+
+    Run again with `renumbered=True`: messages are then recognised by their content, and nothing is stored twice.
+    """
+
+
+class DiskFull(MailboxError, OSError):
+    """The disk has no room for the messages to come; what was archived so far is safe."""
+
+    retryable = True
 
 
 class Uncommitted(UserWarning):

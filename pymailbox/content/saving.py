@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["SavedFile"]
+__all__ = ["SavedFile", "sync_directory"]
 
 _MAX_TRIES = 10_000  # names with a number added
 _CHUNK = 1 << 20
@@ -66,7 +66,7 @@ class SavedFile:
         for path in reversed(missing):
             path.mkdir(exist_ok=True)
             self._made.append(path)
-            _force_directory(path.parent)
+            sync_directory(path.parent)
 
     def _remove_directories(self) -> None:
         for path in reversed(self._made):
@@ -110,7 +110,7 @@ class SavedFile:
         elif not self._claim(path):
             raise FileExistsError(errno.EEXIST, _in_the_way(path), str(path))
         self._written.unlink(missing_ok=True)
-        _force_directory(self._directory)
+        sync_directory(self._directory)
         return path
 
     def discard(self) -> None:
@@ -202,7 +202,7 @@ def _in_the_way(path: Path) -> str:
     return "a link that leads to nothing has this name; pass overwrite=True to replace the link"
 
 
-def _force_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Force the entries of a directory to disk."""
     if os.name == "nt":
         return  # Windows opens no directories

@@ -1,0 +1,359 @@
+"""Archive: the messages of accounts as files, each once and for good, with a ledger that says what they are."""
+
+import contextlib
+import os
+import random
+import threading
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self, Unpack
+
+from attrs import field, frozen
+
+from pymailbox.account import Account
+from pymailbox.archive.collecting import Collecting
+from pymailbox.archive.disk import Disk, disk_errors
+from pymailbox.archive.keep import Keep
+from pymailbox.archive.ledger import Ledger, MessageRow
+from pymailbox.archive.lock import locked
+from pymailbox.archive.maildir import Maildir
+from pymailbox.archive.results import Cleaned, Collected, Rebuilt, Verified
+from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
+from pymailbox.archive.writing import recover, row_of
+from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.mailbox.options import MailboxOptions
+from pymailbox.progress import Meter, Progress
+
+if TYPE_CHECKING:
+    from pymailbox.content import Content, Headers
+
+__all__ = ["Archive", "Record"]
+
+_LEDGER = "ledger.db"
+
+
+@frozen
+class Record:
+    """One archived message; a value that stays valid when the archive is closed."""
+
+    #: The name of its file, without the flags that mail programs add.
+    name: str
+    #: Bytes of the message as sent.
+    size: int
+    #: SHA-256 of the message as sent, in hexadecimal.
+    sha256: str
+    #: user@host; None after a rebuild, until an account lists the message.
+    account: str | None
+    #: None if the server gives no uid.
+    uid: str | None
+    #: When the message was archived (UTC).
+    first_seen: datetime
+    _form: Form = field(eq=False, repr=False)
+    _layout: Maildir = field(eq=False, repr=False)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is now. FileNotFoundError if it is gone."""
+        path = self._layout.find(self.name)
+        if path is None:
+            raise FileNotFoundError(f"the file of this message is gone: {self.name}")
+        return path
+
+    @property
+    def raw(self) -> bytes:
+        """The message exactly as the server sent it. FileNotFoundError if its file is gone."""
+        return b"".join(wire_chunks(self.path, self._form))
+
+    @property
+    def content(self) -> "Content":
+        """The message read: headers, text, attachments. FileNotFoundError if its file is gone."""
+        from pymailbox.content import Content
+
+        return Content.from_bytes(self.raw)
+
+
+class Archive(Collection[Record]):
+    """A directory that keeps the messages of accounts, each once, whatever happens.
+
+    `path` is a Maildir that other mail programs read; it is made on first use. `collect` archives what is new. Reading
+    an archive takes no lock, and one process at a time writes to it.
+
+    >>> import tempfile
+    >>> from pymailbox import Account, Archive
+    >>> from pymailbox.testing import Server
+    >>> with tempfile.TemporaryDirectory() as directory, Server([b"Subject: one\\r\\n\\r\\n1\\r\\n"]) as server:
+    ...     account = Account(server.host, "me", "secret", security="none", port=server.port)
+    ...     with Archive(directory) as archive:
+    ...         print(archive.collect(account))
+    ...         print(archive.collect(account))
+    ...         print([record.content.subject for record in archive])
+    1 new, 19 bytes; 0 known; nothing deleted
+    0 new, 0 bytes; 1 known; nothing deleted
+    ['one']
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, layout: Literal["maildir"] = "maildir") -> None:
+        if layout != "maildir":
+            raise ValueError(f'layout must be "maildir", not {layout!r}')
+        #: The directory.
+        self.path = Path(path).expanduser()
+        self._layout = Maildir(self.path, Disk())
+        self._open_ledger: Ledger | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the ledger; it is opened again if the archive is used."""
+        if self._open_ledger is not None:
+            self._open_ledger.close()
+            self._open_ledger = None
+
+    def __repr__(self) -> str:
+        return f"<Archive {str(self.path)!r}>"
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    @property
+    def _state(self) -> Path:
+        return self.path / ".pymailbox"
+
+    @property
+    def _ledger(self) -> Ledger:
+        if self._open_ledger is None:
+            self._open_ledger = Ledger(self._state / _LEDGER)
+        return self._open_ledger
+
+    def _rows(self, where: str = "state <> 'pending'", values: tuple[object, ...] = ()) -> Iterator[MessageRow]:
+        if (self._state / _LEDGER).exists():
+            yield from self._ledger.messages(where, values)
+
+    def _records(self, rows: Iterator[MessageRow]) -> Iterator[Record]:
+        names: dict[int, str] | None = None
+        for row in rows:
+            if names is None:
+                names = self._ledger.accounts()
+            seen = datetime.fromtimestamp(row.first_seen, UTC)
+            account = None if row.account is None else names.get(row.account)
+            yield Record(row.name, row.size, row.sha256, account, row.uid, seen, row.form, self._layout)
+
+    def __len__(self) -> int:
+        """Messages in the archive."""
+        return self._ledger.count() if (self._state / _LEDGER).exists() else 0
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield the messages in the order they were archived."""
+        return self._records(self._rows())
+
+    def __contains__(self, record: object) -> bool:
+        return isinstance(record, Record) and any(
+            row.sha256 == record.sha256 for row in self._rows("name = ? AND state <> 'pending'", (record.name,))
+        )
+
+    def by_uid(self, account: Account, uid: str) -> tuple[Record, ...]:
+        """Return what is archived under a uid of an account; usually one message."""
+        return tuple(
+            self._records(
+                self._rows(
+                    "uid = ? AND account = (SELECT id FROM account WHERE name = ?) AND state <> 'pending'",
+                    (uid, account_name(account)),
+                )
+            )
+        )
+
+    def find(self, message_id: str) -> tuple[Record, ...]:
+        """Return the messages with that Message-ID, with or without its angle brackets. Reads every header."""
+        wanted = message_id.strip().strip("<>")
+        found = []
+        for record in self:
+            with contextlib.suppress(FileNotFoundError):
+                given = _headers(record).message_id
+                if given is not None and given.strip().strip("<>") == wanted:
+                    found.append(record)
+        return tuple(found)
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Ledger]:
+        """Hold the lock over a ledger that is in step with the files."""
+        with disk_errors(self.path):
+            self._layout.disk.make_directory(self._state)
+            with locked(self._state / "lock"):
+                self._layout.prepare()
+                recover(self._ledger, self._layout)
+                yield self._ledger
+
+    def collect(
+        self,
+        account: Account,
+        *,
+        keep: Keep = Keep.everything(),  # noqa: B008 - a frozen value
+        dry_run: bool = False,
+        renumbered: bool = False,
+        limit: int | None = None,
+        stop: threading.Event | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        **options: Unpack[MailboxOptions],
+    ) -> Collected:
+        """Archive every message of an account that is not archived yet; with `keep` also make room on its server.
+
+        Messages are on disk, and safe from a power cut, before the server is told to delete them. A run that is cut off
+        at any point loses nothing and stores nothing twice: run it again. Sessions are opened until one brings nothing
+        new.
+
+        `dry_run` lists only, and returns what would be done. `renumbered` accepts that the server has given all
+        messages new uids: they are recognised by their content, and nothing is deleted. `limit` is the largest number
+        of messages to archive. `stop.set()` ends the run soon, with what is archived by then. `progress` is called as
+        by `Mailbox.fetch`. `options` are those of `Mailbox`.
+
+        Raises what `Mailbox` does; `ArchiveLocked` if another process is writing to the archive, `LedgerDamaged`,
+        `UidsChanged`, and `DiskFull`, before the download if LIST shows that there is too little room. What was
+        archived before an error is safe.
+        """
+        Meter.check(progress)
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+            raise TypeError(f"limit must be a whole number, not {limit!r}")
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit must be 1 or more, not {limit}")
+        return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None)
+
+    def clean(
+        self,
+        account: Account,
+        keep: Keep,
+        *,
+        dry_run: bool = False,
+        at_most: float = 0.5,
+        **options: Unpack[MailboxOptions],
+    ) -> Cleaned:
+        """Delete archived messages from the server, but for those to keep; nothing is downloaded into the archive.
+
+        A message is deleted only if its file is there and unchanged, and the server still shows the same header.
+        `at_most` is the largest part of the mailbox that may be deleted; beyond it, `MailboxError` and nothing is.
+        """
+        if not 0 <= at_most <= 1:
+            raise ValueError(f"at_most must be between 0 and 1, not {at_most!r}")
+        done = self._collect(account, keep, options, dry_run, False, None, None, None, at_most)
+        return Cleaned(done.deleted, done.known - done.deleted, done.notes)
+
+    def _collect(
+        self,
+        account: Account,
+        keep: Keep,
+        options: MailboxOptions,
+        dry_run: bool,
+        renumbered: bool,
+        limit: int | None,
+        stop: threading.Event | None,
+        progress: Callable[[Progress], None] | None,
+        at_most: float | None,
+    ) -> Collected:
+        if not isinstance(keep, Keep):
+            raise TypeError(f"keep must be a Keep, such as Keep(days=30), not {keep!r}")
+        if dry_run:
+            options["read_only"] = True
+        Mailbox.from_account(account, **options)  # a wrong option is refused before anything is made on disk
+        with self._writing() as ledger:
+            row = ledger.account(account_name(account))
+            if row.one_by_one:
+                options["pipelining"] = False
+            inbox = Mailbox.from_account(account, **options)
+            return Collecting(
+                ledger, self._layout, inbox, row, keep, dry_run, renumbered, limit, stop, progress, at_most
+            ).run()
+
+    # --- proof --------------------------------------------------------------------------------------------
+
+    def verify(self, *, sample: float = 1.0, progress: Callable[[Progress], None] | None = None) -> Verified:
+        """Read every message, or a random `sample` (a part of 1), and compare it with its hash; changes nothing."""
+        if not 0 < sample <= 1:
+            raise ValueError(f"sample must be more than 0 and at most 1, not {sample!r}")
+        Meter.check(progress)
+        rows = list(self._rows())
+        chosen = rows if sample == 1 else random.sample(rows, max(1, round(sample * len(rows)))) if rows else []
+        files = {file.name: file for file in self._layout.files()} if rows else {}
+        meter = Meter(progress, (row.size for row in chosen))
+        damaged, read, size = [], 0, 0
+        for row in chosen:
+            file = files.get(row.name)
+            if file is None:
+                continue
+            if digest_of(file.path, row.form) != (row.sha256, row.size):
+                damaged.append(file.path)
+            read, size = read + 1, size + row.size
+            meter.add(row.size)
+            meter.finish(row.size, row.size)
+        meter.end()
+        missing = tuple(row.name for row in rows if row.name not in files)
+        names = {row.name for row in rows}
+        strangers = self._layout.count() - sum(name in names for name in files) if rows else 0
+        return Verified(read, size, len(rows), tuple(damaged), missing, strangers)
+
+    @classmethod
+    def rebuild(cls, path: str | os.PathLike[str], *, progress: Callable[[Progress], None] | None = None) -> Rebuilt:
+        """Make a new ledger from the files of an archive, without any network; the old one is kept beside it.
+
+        Afterwards the first `collect` recognises each message by its uid and nothing is downloaded again.
+        """
+        Meter.check(progress)
+        archive = cls(path)
+        if not archive.path.is_dir():
+            raise FileNotFoundError(f"there is no archive at {str(archive.path)!r}")
+        with disk_errors(archive.path):
+            archive._layout.disk.make_directory(archive._state)
+            with locked(archive._state / "lock"):
+                return archive._rebuild(progress)
+
+    def _rebuild(self, progress: Callable[[Progress], None] | None) -> Rebuilt:
+        files = sorted(self._layout.files(), key=lambda file: (file.label.first_seen, file.label.position, file.name))
+        meter = Meter(progress, (file.stored_size for file in files))
+        damaged, size, number = [], 0, 0
+        fresh = self._state / "ledger.new"
+        fresh.unlink(missing_ok=True)
+        with Ledger(fresh) as ledger, ledger.transaction():
+            for file in files:
+                if not file.complete:
+                    damaged.append(file.path)
+                    continue
+                number += 1
+                row = row_of(file, number)
+                ledger.put(row)
+                size += row.size
+                meter.add(file.stored_size)
+                meter.finish(file.stored_size, file.stored_size)
+        meter.end()
+        old = self._set_old_ledger_aside()
+        self._layout.disk.rename(fresh, self._state / _LEDGER)
+        self._layout.disk.sync_directory(self._state)
+        return Rebuilt(number, size, tuple(damaged), old)
+
+    def _set_old_ledger_aside(self) -> Path | None:
+        ledger = self._state / _LEDGER
+        if not ledger.exists():
+            return None
+        number = 1
+        while (old := ledger.with_name(f"ledger.old{number}")).exists():
+            number += 1
+        for suffix in ("-journal", ""):  # a journal belongs to it
+            with contextlib.suppress(FileNotFoundError):
+                self._layout.disk.rename(ledger.with_name(ledger.name + suffix), old.with_name(old.name + suffix))
+        return old
+
+
+def account_name(account: Account) -> str:
+    """Return what an account is called in a ledger: user@host."""
+    return f"{account.user or ''}@{account.host.lower()}"
+
+
+def _headers(record: Record) -> "Headers":
+    """Return the headers of a message, reading no more of its file than they need."""
+    from pymailbox.content import Headers
+    from pymailbox.content.headers import MAX_OCTETS
+
+    with record.path.open("rb") as file:
+        return Headers.from_bytes(file.read(MAX_OCTETS))

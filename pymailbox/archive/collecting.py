@@ -1,0 +1,392 @@
+"""Collecting: one run that archives what an account has and, if asked to, makes room on its server.
+
+A run is one or more sessions. QUIT is sent only when all that was downloaded is archived and the ledger says so.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from attrs import define, evolve, field
+
+from pymailbox.archive.deleting import Deletions
+from pymailbox.archive.identity import Archived, Plan, all_changed, plan
+from pymailbox.archive.keep import Keep, Listed
+from pymailbox.archive.ledger import AccountRow, FailureRow, Ledger, MessageRow
+from pymailbox.archive.maildir import Maildir, uid_hash
+from pymailbox.archive.results import Collected
+from pymailbox.archive.stored_form import StagedFile
+from pymailbox.archive.writing import Writer
+from pymailbox.errors import (
+    CommandError,
+    CommitError,
+    DiskFull,
+    LimitExceeded,
+    LoginDelay,
+    MailboxError,
+    MailboxLocked,
+    NotSupported,
+    TemporaryFailure,
+    UidsChanged,
+)
+from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.mailbox.message import Message
+from pymailbox.pop3.dispatcher import NO_PIPELINING
+from pymailbox.progress import Progress
+
+__all__ = ["Collecting"]
+
+_AT_ONCE = 1_000  # messages asked for in one pipeline, and deletions pending before they are committed
+_DELETING_SECONDS = 600.0  # after which pending deletions are committed
+_COMPARED = 10  # messages under new uids that are looked at first, to see whether all uids have changed
+_TRIES = 3  # after which a message is set aside
+_RESERVE = 16 << 20  # bytes that stay free on the disk
+_LONGEST_PAUSE = 400 * 86_400  # seconds between runs; a clock that says more is not believed
+
+
+@define
+class Collecting:
+    """One run of `Archive.collect`."""
+
+    ledger: Ledger
+    layout: Maildir
+    inbox: Mailbox
+    account: AccountRow
+    keep: Keep
+    dry_run: bool
+    renumbered: bool
+    limit: int | None
+    stop: threading.Event | None
+    progress: Callable[[Progress], None] | None
+    #: Delete only: what is new is left for another run. The largest part of the mailbox that it may delete.
+    at_most: float | None = None
+    now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    #: When the run began, in whole seconds since 1970.
+    began: int = field(init=False)
+    writer: Writer = field(init=False)
+    #: What is archived of the account, by uid.
+    archived: dict[str, list[Archived]] = field(factory=dict, init=False)
+    failures: dict[str, FailureRow] = field(factory=dict, init=False)
+    done: Collected = field(factory=Collected, init=False)
+    may_delete: bool = field(default=True, init=False)
+    #: Whether this is not the first session of the run.
+    further: bool = field(default=False, init=False)
+
+    def run(self) -> Collected:
+        """Run sessions until one brings nothing new."""
+        self.began = int(self.now())
+        self._check_clock()
+        self.account.run += 1
+        self.writer = Writer(self.ledger, self.layout, self.account, self.began, self.clock)
+        self.failures = self.ledger.failures(self.account.id)
+        for row in self.ledger.messages("account = ? AND uid IS NOT NULL", (self.account.id,)):
+            self.remember(row)
+        while True:
+            before = self.done.new, self.done.deleted
+            try:
+                complete = self._session()
+            except (LoginDelay, MailboxLocked, TemporaryFailure) as error:
+                if not self.further:
+                    raise
+                self.note(f"more messages may be there: {error.problem}")
+                return self.done
+            if self.dry_run or self.stopped or self.left == 0:
+                return self.done
+            if complete and before == (self.done.new, self.done.deleted):
+                return self.done
+            self.further = True
+
+    def _check_clock(self) -> None:
+        ended = self.account.ended
+        if ended is not None and not ended <= self.began <= ended + _LONGEST_PAUSE:
+            self.may_delete = False
+            self.note("the clock is before the end of the last run, or long after it: nothing was deleted")
+
+    def _session(self) -> bool:
+        """Run one session; return whether it did all that there was to do."""
+        try:
+            with self.inbox as inbox:
+                session = _Session(self, inbox, Deletions(self.ledger, self.layout, inbox, self.began))
+                complete = session.run()
+        except MailboxError as error:
+            unverified = NO_PIPELINING & self.inbox.connection.quirks
+            if not unverified or self.account.one_by_one or isinstance(error, CommitError):
+                raise
+            self.account.one_by_one = 1  # the next session of this mailbox does not pipeline, nor will later runs
+            self.writer.settle()
+            return False
+        deleted = session.deletions.confirm()
+        for row in deleted:
+            self.remember(row)
+        self.done = evolve(self.done, deleted=self.done.deleted + len(deleted))
+        return complete
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the caller wants the run to end."""
+        return self.stop is not None and self.stop.is_set()
+
+    @property
+    def left(self) -> int | None:
+        """How many messages may still be archived; None: any number."""
+        return None if self.limit is None else max(0, self.limit - self.done.new)
+
+    def note(self, note: str) -> None:
+        """Add something that the caller should know to the result."""
+        if note not in self.done.notes:
+            self.done = evolve(self.done, notes=(*self.done.notes, note))
+
+    def remember(self, row: MessageRow) -> None:
+        """Keep what is archived under a uid in step with the ledger."""
+        if row.uid is not None:
+            others = [other for other in self.archived.get(row.uid, ()) if other.id != row.id]
+            self.archived[row.uid] = [*others, Archived.of(row)]
+
+
+@define
+class _Session:
+    """One session of a run."""
+
+    work: Collecting
+    inbox: Mailbox
+    deletions: Deletions
+    uids: Sequence[str | None] = field(default=(), init=False)
+    sizes: Sequence[int | None] = field(default=(), init=False)  # empty: LIST was not asked
+    listed: set[str | None] = field(factory=set, init=False)
+    #: What was fetched in this session, by number.
+    read: dict[int, MessageRow] = field(factory=dict, init=False)
+    _staging: StagedFile | None = field(default=None, init=False)
+    _deleting_since: float | None = field(default=None, init=False)
+
+    def run(self) -> bool:
+        """Return whether all was done. The caller sends QUIT."""
+        work = self.work
+        try:
+            self.uids = self.inbox.uids
+        except NotSupported:
+            self.uids = (None,) * len(self.inbox)
+        self.listed = set(self.uids)
+        work.writer.begin_session()
+        self._settle_doubts()
+        self._recognise_names()
+        result = self._plan()
+        aside = {number for number in (*result.unknown, *result.doubtful) if self._is_set_aside(number)}
+        wanted = [] if work.at_most is not None else sorted({*result.unknown, *result.doubtful} - aside)[: work.left]
+        may_go = self._may_go(result, wanted) & {*wanted, *result.known}
+        self._brake(len(may_go))
+        if not work.further:
+            work.done = evolve(work.done, known=len(result.known) + len(result.shared))
+        work.done = evolve(work.done, set_aside=len(aside))
+        if work.dry_run:
+            size = sum(self._size(number) or 0 for number in wanted)
+            work.done = evolve(work.done, new=len(wanted), bytes=size, deleted=len(may_go))
+            return True
+        self._check_space(wanted)
+        if not work.renumbered and not work.archived.keys() <= self.listed:
+            self._compare([number for number in result.unknown if number in set(wanted)][:_COMPARED])
+        complete = self._fetch([number for number in wanted if number not in self.read], may_go)
+        complete = complete and self._delete_known(result, may_go)
+        whole = complete and work.limit is None and not aside and not work.failures and not self.deletions.marked
+        work.account.count = len(self.inbox) if whole else None
+        work.account.size = self.inbox.size if whole else None
+        work.account.ended = int(work.now())
+        work.writer.settle()
+        self.deletions.note()
+        return complete
+
+    # --- the listing --------------------------------------------------------------------------------------
+
+    def _settle_doubts(self) -> None:
+        """See which deletions of a run whose QUIT was never confirmed have happened."""
+        work = self.work
+        doubtful = list(work.ledger.messages("account = ? AND server = 'deleting'", (work.account.id,)))
+        if doubtful:
+            with work.ledger.transaction():
+                for row in doubtful:
+                    row.server = "there" if row.uid in self.listed else "gone"
+                    work.ledger.put(row)
+                    work.remember(row)
+
+    def _size(self, number: int) -> int | None:
+        return self.sizes[number - 1] if self.sizes else None
+
+    def _plan(self) -> Plan:
+        """Sort the listing. LIST is not asked if all uids are known and STAT is what it was after the last run."""
+        work = self.work
+        result = plan(self.uids, None, work.archived)
+        unchanged = (work.account.count, work.account.size) == (len(self.inbox), self.inbox.size)
+        if result.unknown or result.doubtful or not unchanged or work.keep.bytes is not None:
+            self.sizes = self.inbox.sizes
+            result = plan(self.uids, self.sizes, work.archived)
+        return result
+
+    def _recognise_names(self) -> None:
+        """Find messages whose uid only the name of their file still has: after a rebuild, or with an older ledger."""
+        work = self.work
+        unknown = {uid_hash(work.account.name, uid): uid for uid in self.uids if uid and uid not in work.archived}
+        if not unknown:
+            return
+        rows = {row.uid_hash: row for row in work.ledger.messages("uid IS NULL") if row.uid_hash in unknown}
+        for file in work.layout.files():
+            label = file.label.uid_hash
+            if label in unknown and label not in rows and file.complete and not work.ledger.has_file(file.name):
+                rows[label] = work.writer.adopt(file)
+        for label, row in rows.items():
+            work.remember(work.writer.meet(row, unknown[label], None))
+
+    def _is_set_aside(self, number: int) -> bool:
+        failure = self.work.failures.get(self.uids[number - 1] or "")
+        return failure is not None and failure.times >= _TRIES and failure.size == self._size(number)
+
+    def _may_go(self, result: Plan, wanted: Iterable[int]) -> set[int]:
+        """Return the numbers of the messages that do not have to stay on the server once they are archived."""
+        work = self.work
+        if not work.may_delete or work.renumbered or work.keep.keeps_everything:
+            return set()
+        seen = dict.fromkeys(wanted, float(work.began)) | {n: float(row.first_seen) for n, row in result.known.items()}
+        listing = [Listed(self._size(number), seen.get(number)) for number in range(1, len(self.uids) + 1)]
+        return work.keep.released(listing, work.began)
+
+    def _brake(self, going: int) -> None:
+        at_most = self.work.at_most
+        if at_most is not None and not self.work.further and going > at_most * len(self.inbox):
+            raise MailboxError(
+                f"{going} of {len(self.inbox)} messages would be deleted, more than at_most={at_most:g} allows;"
+                " nothing was deleted. Pass a larger at_most if that is what you want"
+            )
+
+    def _check_space(self, wanted: Iterable[int]) -> None:
+        needed = sum(self._size(number) or 0 for number in wanted)
+        free = shutil.disk_usage(self.work.layout.root).free
+        if needed + _RESERVE > free:
+            raise DiskFull(
+                f"the new messages need {needed:,} bytes, and {free:,} are free on the disk of"
+                f" {str(self.work.layout.root)!r}; free some space, or pass a limit"
+            )
+
+    # --- fetching -----------------------------------------------------------------------------------------
+
+    def _compare(self, numbers: Sequence[int]) -> None:
+        """Fetch some messages with new uids, and see whether they are archived under uids that are gone."""
+        work, matched = self.work, []
+        for number, staged in self._staged(numbers):
+            same = work.writer.recognise(staged, self.uids[number - 1], self.listed)
+            if same is not None and same.uid is not None:
+                matched.append((number, same))
+                staged.discard()
+            else:
+                self._take(number, staged, same)
+        if all_changed(len(matched), len(numbers)):
+            work.writer.settle()
+            raise UidsChanged(
+                f"{len(matched)} of {len(numbers)} messages with new uids are archived already, under uids that the server"
+                " no longer lists; nothing was deleted. Pass renumbered=True, or --renumbered, to recognise messages by"
+                " their content"
+            )
+        for number, same in matched:
+            self._met(number, work.writer.meet(same, self.uids[number - 1], self._size(number)))
+
+    def _fetch(self, numbers: Sequence[int], may_go: set[int]) -> bool:
+        """Archive messages, and mark those that may go; return whether all were asked for."""
+        work = self.work
+        for at in range(0, len(numbers), _AT_ONCE):
+            asked = numbers[at : at + _AT_ONCE]
+            for number, staged in self._staged(asked):
+                self._take(number, staged, work.writer.recognise(staged, self.uids[number - 1], self.listed))
+                if work.writer.due:
+                    work.writer.flush()
+            work.writer.flush()
+            self._mark([(number, self.read[number]) for number in asked if number in may_go and number in self.read])
+            if self._is_full() or work.stopped:
+                return False
+        return True
+
+    def _staged(self, numbers: Sequence[int]) -> "Iterable[tuple[int, StagedFile]]":
+        """Yield each message with the file that it was written to; those that are refused are written down."""
+        work, arrived = self.work, set()
+        refusal: MailboxError | None = None
+        try:
+            for message in self.inbox.fetch(
+                (self.inbox[n - 1] for n in numbers), into=self._into, progress=work.progress
+            ):
+                staged, self._staging = self._staging, None
+                assert staged is not None
+                staged.finish()
+                arrived.add(message.number)
+                yield message.number, staged
+        except (CommandError, LimitExceeded) as error:
+            if not error.usable:
+                raise
+            refusal = error
+        finally:
+            if self._staging is not None:
+                self._staging.discard()
+                self._staging = None
+            if refusal is None and len(arrived) < len(numbers):  # the session has ended: what came whole is kept
+                work.writer.settle()
+        for number in numbers:
+            if number not in arrived:
+                assert refusal is not None
+                own = getattr(refusal, "refused", {}).get(number, refusal)
+                self._failed(number, own)
+
+    def _into(self, message: Message) -> Callable[[bytes], object]:
+        if self._staging is not None:  # the last one was refused while it came
+            self._staging.discard()
+        self._staging = self.work.writer.stage(self.uids[message.number - 1])
+        return self._staging.write
+
+    def _take(self, number: int, staged: StagedFile, same: MessageRow | None) -> None:
+        work = self.work
+        row = work.writer.take(staged, self.uids[number - 1], self._size(number), same)
+        if same is None:
+            work.done = evolve(work.done, new=work.done.new + 1, bytes=work.done.bytes + row.size)
+        self._met(number, row)
+
+    def _met(self, number: int, row: MessageRow) -> None:
+        self.read[number] = row
+        self.work.remember(row)
+        if self.work.failures.pop(self.uids[number - 1] or "", None) is not None:
+            self.work.writer.forget_failure(self.uids[number - 1] or "")
+
+    def _failed(self, number: int, error: MailboxError) -> None:
+        """Count a message that could not be fetched; one without a uid cannot be known again, and is only reported."""
+        work, uid = self.work, self.uids[number - 1]
+        work.note(f"message {number} was not archived: {error.problem}")
+        if uid:
+            times = work.failures[uid].times if uid in work.failures else 0
+            row = FailureRow(work.account.id, uid, self._size(number), times + 1, error.problem)
+            work.failures[uid] = row
+            with work.ledger.transaction():
+                work.ledger.put_failure(row)
+
+    # --- deleting -----------------------------------------------------------------------------------------
+
+    def _mark(self, candidates: Sequence[tuple[int, MessageRow]]) -> None:
+        if candidates and self._deleting_since is None:
+            self._deleting_since = self.work.clock()
+        self.deletions.mark((number, row) for number, row in candidates if self.deletions.is_safe(row))
+
+    def _is_full(self) -> bool:
+        """Whether pending deletions should be committed before there are more."""
+        since = self._deleting_since
+        return len(self.deletions.marked) >= _AT_ONCE or (
+            since is not None and self.work.clock() >= since + _DELETING_SECONDS
+        )
+
+    def _delete_known(self, result: Plan, may_go: set[int]) -> bool:
+        """Mark what was archived before and may go; return whether all of it was."""
+        work = self.work
+        numbers = sorted(may_go & result.known.keys())
+        for at in range(0, len(numbers), _AT_ONCE):
+            asked = numbers[at : at + _AT_ONCE]
+            rows = {row.id: row for row in work.ledger.rows(result.known[number].id for number in asked)}
+            candidates = [(number, rows[result.known[number].id]) for number in asked]
+            same = self.deletions.same_header(candidates)
+            others = [number for number, _ in candidates if number not in dict(same)]
+            self._mark(same)
+            if not self._fetch(others, may_go) or self._is_full() or work.stopped:
+                return False
+        return True

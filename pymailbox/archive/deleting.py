@@ -1,0 +1,98 @@
+"""Deleting: what an archive makes sure of before it tells a server to delete a message.
+
+The message's file is there, has its size and, unless it was written in this very run, its content. And what the server
+has under the uid is still that message: it was downloaded in this session, or its header is that of the file.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from attrs import define, evolve, field
+
+from pymailbox.archive.ledger import Ledger, MessageRow
+from pymailbox.archive.maildir import Maildir
+from pymailbox.archive.stored_form import digest_of, wire_chunks
+from pymailbox.errors import CommandError
+from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.pop3 import commands
+
+__all__ = ["Deletions"]
+
+
+@define
+class Deletions:
+    """The deletions of one session."""
+
+    ledger: Ledger
+    layout: Maildir
+    inbox: Mailbox
+    #: When the run began: files written since then are not read again.
+    began: int
+    #: The rows of the messages that are marked, by number.
+    marked: dict[int, MessageRow] = field(factory=dict, init=False)
+    #: Messages that the server refused to mark, or whose file is missing or damaged: they stay.
+    kept: list[str] = field(factory=list, init=False)
+
+    def is_safe(self, row: MessageRow) -> bool:
+        """Whether the file of a message is there and whole."""
+        path = self.layout.find(row.name)
+        if path is None or path.stat().st_size != _stored_size(row):
+            return False
+        return row.first_seen >= self.began or digest_of(path, row.form) == (row.sha256, row.size)
+
+    def same_header(self, candidates: Sequence[tuple[int, MessageRow]]) -> list[tuple[int, MessageRow]]:
+        """Return those of which the server shows the archived header; it is asked by TOP."""
+        asked = self.inbox.connection.pipeline([commands.top(number, 0) for number, _ in candidates])
+        return [
+            (number, row)
+            for (number, row), shown in zip(candidates, asked, strict=True)
+            if not isinstance(shown, CommandError) and _header(shown) == _header(self._beginning(row, len(shown)))
+        ]
+
+    def _beginning(self, row: MessageRow, size: int) -> bytes:
+        """Return the first bytes of a stored message, as sent: enough to hold a header of that size."""
+        path, data = self.layout.find(row.name), b""
+        if path is not None:
+            for piece in wire_chunks(path, row.form):
+                data += piece
+                if len(data) > size + 4:
+                    break
+        return data
+
+    def mark(self, candidates: Iterable[tuple[int, MessageRow]]) -> None:
+        """Mark messages that are safe and are those that the server has."""
+        chosen = dict(candidates)
+        if not chosen:
+            return
+        refused: Iterable[int] = ()
+        try:
+            self.inbox.delete([self.inbox[number - 1] for number in chosen])
+        except CommandError as error:
+            refused = error.refused
+            self.kept.append(f"{len(error.refused)} not deleted: {error}")
+        self.marked.update({number: row for number, row in chosen.items() if number not in refused})
+
+    def note(self) -> None:
+        """Write down what QUIT is about to delete."""
+        if self.marked:
+            with self.ledger.transaction():
+                for row in self.marked.values():
+                    self.ledger.put(evolve(row, state="stored", server="deleting"))
+
+    def confirm(self) -> list[MessageRow]:
+        """Write down that the server has confirmed the deletions; return the rows."""
+        gone = [evolve(row, state="stored", server="gone") for row in self.marked.values()]
+        if gone:
+            with self.ledger.transaction():
+                for row in gone:
+                    self.ledger.put(row)
+        return gone
+
+
+def _stored_size(row: MessageRow) -> int:
+    return int(row.name.rpartition("=")[2])
+
+
+def _header(data: bytes) -> bytes:
+    """Return the header of a message, up to the empty line that ends it."""
+    end = data.find(b"\r\n\r\n")
+    return data if end < 0 else data[: end + 2]

@@ -1,0 +1,77 @@
+"""The disk operations of an archive: the points between which a crash may come.
+
+Everything that creates, synchronises, renames or removes a file of an archive goes through `Disk`, the ledger's own
+file excepted. A test puts a recorder in its place and replays every state that a crash could leave behind.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
+from pathlib import Path
+
+from pymailbox.content.saving import sync_directory
+from pymailbox.errors import DiskFull
+
+__all__ = ["Disk", "disk_errors"]
+
+_SYNCING = 8  # threads that wait for fsync: the disk merges what is asked for together
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextlib.contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn "no space left on device" into `DiskFull`; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFull(f"the disk of {str(where)!r} is full; free some space and run again") from error
+
+
+class Disk:
+    """What an archive does to the disk. Each method returns when its effect is as durable as its name says."""
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory for its owner only, and the missing ones above it; their entries are on disk afterwards."""
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            path = path.parent
+        for path in reversed(missing):
+            with contextlib.suppress(FileExistsError):  # another run of the same archive was faster
+                path.mkdir(0o700)
+            self.sync_directory(path.parent)
+
+    def create(self, path: Path) -> FileIO:
+        """Create a file for its owner only and open it for writing; FileExistsError if the name is taken."""
+        return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "r+")
+
+    def sync_file(self, file: FileIO) -> None:
+        """Force the content of a file to disk. A failure is final, as the kernel may have dropped the data."""
+        os.fsync(file.fileno())
+
+    def sync_files(self, files: Iterable[FileIO]) -> None:
+        """Force several files to disk, all of them or an error."""
+        files = list(files)
+        if len(files) < 2:
+            for file in files:
+                self.sync_file(file)
+            return
+        with ThreadPoolExecutor(min(_SYNCING, len(files))) as pool:
+            list(pool.map(self.sync_file, files))
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Rename a file. Not durable before `sync_directory` of the target's directory."""
+        source.rename(target)
+
+    def sync_directory(self, path: Path) -> None:
+        """Force the entries of a directory to disk."""
+        sync_directory(path)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+        path.unlink(missing_ok=True)

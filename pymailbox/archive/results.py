@@ -1,0 +1,104 @@
+"""What the operations of an archive return: frozen values that print as one line."""
+
+from pathlib import Path
+
+from attrs import frozen
+
+__all__ = ["Cleaned", "Collected", "Rebuilt", "Verified"]
+
+
+def _bytes(count: int) -> str:
+    size, unit = float(count), "bytes"
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            break
+        size /= 1000
+    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def _notes(notes: tuple[str, ...]) -> str:
+    return "".join(f"; {note}" for note in notes)
+
+
+@frozen
+class Collected:
+    """What one `collect` did."""
+
+    #: Messages archived by this run, or that would be with `dry_run=True`.
+    new: int = 0
+    #: Bytes of them, as sent.
+    bytes: int = 0
+    #: Messages on the server that were archived before.
+    known: int = 0
+    #: Messages that failed three times and are no longer asked for.
+    set_aside: int = 0
+    #: Messages deleted on the server, or that would be with `dry_run=True`.
+    deleted: int = 0
+    #: What somebody should know, a sentence each.
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        aside = f"; {self.set_aside:,} set aside" if self.set_aside else ""
+        gone = f"{self.deleted:,} deleted" if self.deleted else "nothing deleted"
+        return f"{self.new:,} new, {_bytes(self.bytes)}; {self.known:,} known{aside}; {gone}{_notes(self.notes)}"
+
+
+@frozen
+class Cleaned:
+    """What one `clean` did."""
+
+    #: Messages deleted on the server, or that would be with `dry_run=True`.
+    deleted: int = 0
+    #: Messages that stay there.
+    kept: int = 0
+    #: What somebody should know, a sentence each.
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.deleted:,} deleted, {self.kept:,} kept{_notes(self.notes)}"
+
+
+@frozen
+class Verified:
+    """What `verify` found."""
+
+    #: Messages read and compared.
+    read: int
+    #: Bytes of them, as sent.
+    bytes: int
+    #: Messages in the archive.
+    messages: int
+    #: Files whose content has changed.
+    damaged: tuple[Path, ...] = ()
+    #: Names of files that are no longer there.
+    missing: tuple[str, ...] = ()
+    #: Files that are not the archive's; they are left alone.
+    strangers: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether everything that was read is as it was archived."""
+        return not self.damaged and not self.missing
+
+    def __str__(self) -> str:
+        return (
+            f"{self.read:,} of {self.messages:,} read, {_bytes(self.bytes)}; {len(self.damaged):,} damaged,"
+            f" {len(self.missing):,} missing, {self.strangers:,} not ours"
+        )
+
+
+@frozen
+class Rebuilt:
+    """What `rebuild` found."""
+
+    #: Messages in the new ledger.
+    messages: int
+    #: Bytes of them, as sent.
+    bytes: int
+    #: Files whose size differs from what their name says; they are not in the new ledger.
+    damaged: tuple[Path, ...] = ()
+    #: Where the old ledger is now; None if there was none.
+    old: Path | None = None
+
+    def __str__(self) -> str:
+        damaged = f"; {len(self.damaged):,} damaged" if self.damaged else ""
+        return f"{self.messages:,} messages, {_bytes(self.bytes)}{damaged}"

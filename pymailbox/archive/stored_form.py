@@ -1,0 +1,105 @@
+"""StoredForm: how a message is kept in a file of lines, and how its wire bytes come back.
+
+Other programs expect files whose lines end in LF, so a message is stored with each CRLF as LF, and restored by making
+each LF a CRLF. That is exact as long as the message has no LF without a CR before it; one that has is stored as it is.
+Lone CRs stay as they are in both forms.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pymailbox.archive.disk import Disk
+from pymailbox.pop3.sinks import write_all
+
+__all__ = ["Form", "StagedFile", "digest_of", "wire_chunks"]
+
+#: "l": each CRLF stored as LF; "w": the bytes as sent.
+Form = Literal["l", "w"]
+
+_CHUNK = 1 << 20
+
+
+class StagedFile:
+    """A message on its way into the archive: written to a temporary file while it is hashed.
+
+    `write` takes the wire bytes in pieces of any size; `finish` ends it. `form` and `stored_size` are known then.
+    """
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self.path = path
+        self.form: Form = "l"
+        #: Bytes of the message as sent.
+        self.size = 0
+        #: Bytes of the file.
+        self.stored_size = 0
+        self._disk = disk
+        self._digest = hashlib.sha256()
+        self._held = b""  # a CR at the end of a piece: its LF may begin the next one
+        self.file = disk.create(path)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the wire bytes, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Add bytes of the message."""
+        self._digest.update(data)
+        self.size += len(data)
+        if self.form == "w":
+            self._append(data)
+            return
+        if self._held:
+            data, self._held = self._held + data, b""
+        if data.endswith(b"\r"):
+            data, self._held = data[:-1], b"\r"
+        if data.count(b"\n") == data.count(b"\r\n"):
+            self._append(data.replace(b"\r\n", b"\n"))
+        else:
+            self._rewrite()
+            self._append(data + self._held)
+            self._held = b""
+
+    def finish(self) -> None:
+        """Write what was held back."""
+        if self._held:
+            self._append(self._held)
+            self._held = b""
+
+    def discard(self) -> None:
+        """Close and remove the file."""
+        self.file.close()
+        self._disk.remove(self.path)
+
+    def _append(self, data: bytes) -> None:
+        write_all(self.file.write, data)
+        self.stored_size += len(data)
+
+    def _rewrite(self) -> None:
+        """Store in wire form, in another file, what was stored in LF form so far."""
+        old, self.path = self.path, self.path.with_name(self.path.name + "w")
+        self.form, self.stored_size = "w", 0
+        with self.file as stored:
+            self.file = self._disk.create(self.path)
+            stored.seek(0)
+            while piece := stored.read(_CHUNK):
+                self._append(piece.replace(b"\n", b"\r\n"))
+        self._disk.remove(old)
+
+
+def wire_chunks(path: Path, form: Form) -> Iterator[bytes]:
+    """Yield the wire bytes of a stored message, in pieces of about 1 MiB."""
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_CHUNK):
+            yield piece if form == "w" else piece.replace(b"\n", b"\r\n")
+
+
+def digest_of(path: Path, form: Form) -> tuple[str, int]:
+    """Return SHA-256 and size of the wire bytes of a stored message."""
+    digest, size = hashlib.sha256(), 0
+    for piece in wire_chunks(path, form):
+        digest.update(piece)
+        size += len(piece)
+    return digest.hexdigest(), size

@@ -1,0 +1,213 @@
+"""Writing: messages on their way into an archive, in groups, and what a crash in between leaves to be finished.
+
+Of each group the files are forced to disk, then one commit of the ledger names them, then they get their names and the
+directory is forced to disk. The ledger learns that with its next commit.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+
+from attrs import define, evolve, field
+
+from pymailbox.archive.ledger import AccountRow, Ledger, MessageRow
+from pymailbox.archive.maildir import Label, Maildir, StoredFile, uid_hash
+from pymailbox.archive.stored_form import StagedFile, digest_of
+
+__all__ = ["Writer", "recover", "row_of"]
+
+_MESSAGES = 128  # in a group
+_BYTES = 32 << 20
+_SECONDS = 2.0
+
+
+@define
+class Writer:
+    """Stores the messages of one account, each once."""
+
+    ledger: Ledger
+    layout: Maildir
+    account: AccountRow
+    #: When the run began, in seconds since 1970: what it archives was first seen then.
+    began: int
+    clock: Callable[[], float] = time.monotonic
+    _ids: Iterator[int] = field(init=False)
+    _positions: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
+    _group: list[tuple[StagedFile, MessageRow]] = field(factory=list, init=False)
+    _bytes: int = field(default=0, init=False)  # of the group
+    _since: float = field(default=0.0, init=False)  # when the group began
+    _published: list[MessageRow] = field(factory=list, init=False)  # the ledger does not know yet
+    _changed: dict[int, MessageRow] = field(factory=dict, init=False)
+    _met: dict[int, int] = field(factory=dict, init=False)  # how often a row was recognised in this session
+
+    def __attrs_post_init__(self) -> None:
+        self._ids = itertools.count(self.ledger.next_id())
+
+    def begin_session(self) -> None:
+        """Count copies from the start."""
+        self._met.clear()
+
+    def stage(self, uid: str | None) -> StagedFile:
+        """Return a temporary file for a message; give it to `take`, or discard it."""
+        label = Label(self.began, self.account.run, next(self._positions), uid_hash(self.account.name, uid or ""))
+        return self.layout.stage(label)
+
+    def recognise(self, staged: StagedFile, uid: str | None, listed: set[str | None]) -> MessageRow | None:
+        """Return the row of the same message; None if it is not archived. `listed` are the uids of the listing.
+
+        Archived under another uid it is the same only if that uid is not listed any more.
+        """
+        sha256 = staged.sha256
+        stored = self.ledger.messages("sha256 = ? AND (account = ? OR account IS NULL)", (sha256, self.account.id))
+        rows = [self._changed.get(row.id, row) for row in stored]
+        rows += [row for _, row in self._group if row.sha256 == sha256]
+        for row in rows:
+            if row.uid == uid or uid is None:
+                return row
+        return next(
+            (row for row in rows if row.uid is None or (row.uid not in listed and row.id not in self._met)), None
+        )
+
+    def take(self, staged: StagedFile, uid: str | None, size: int | None, same: MessageRow | None) -> MessageRow:
+        """Store a message, unless it is the `same` as one that is archived: then only what is known of it changes."""
+        if same is not None:
+            staged.discard()
+            return self.meet(same, uid, size)
+        row = MessageRow(
+            id=next(self._ids),
+            account=self.account.id,
+            sha256=staged.sha256,
+            size=staged.size,
+            listed=size,
+            form=staged.form,
+            name=self.layout.name_of(staged),
+            uid_hash=uid_hash(self.account.name, uid or ""),
+            state="pending",
+            server="there",
+            first_seen=self.began,
+            copies=1,
+            uid=uid,
+        )
+        self._met[row.id] = 1
+        if not self._group:
+            self._since = self.clock()
+        self._group.append((staged, row))
+        self._bytes += staged.stored_size
+        return row
+
+    def meet(self, row: MessageRow, uid: str | None, size: int | None) -> MessageRow:
+        """Note that an archived message was seen again, under this uid and size by LIST."""
+        self._met[row.id] = met = self._met.get(row.id, 0) + 1
+        uid = row.uid if uid is None else uid
+        seen = evolve(
+            row,
+            account=self.account.id,
+            uid=uid,
+            uid_hash=uid_hash(self.account.name, uid or ""),
+            listed=size,
+            server="there" if row.server == "gone" else row.server,
+            copies=max(row.copies, met),
+        )
+        if seen != row:
+            in_group = next((at for at, (_, other) in enumerate(self._group) if other.id == row.id), None)
+            if in_group is None:
+                self._changed[row.id] = seen
+            else:
+                self._group[in_group] = (self._group[in_group][0], seen)
+        return seen
+
+    def adopt(self, file: StoredFile) -> MessageRow:
+        """Return a row for a message of the archive that the ledger does not have."""
+        return row_of(file, next(self._ids))
+
+    def forget_failure(self, uid: str) -> None:
+        """Note that a message that failed before was fetched."""
+        with self.ledger.transaction():
+            self.ledger.forget_failure(self.account.id, uid)
+
+    @property
+    def due(self) -> bool:
+        """Whether the group is to be stored now."""
+        return bool(self._group) and (
+            len(self._group) >= _MESSAGES or self._bytes >= _BYTES or self.clock() >= self._since + _SECONDS
+        )
+
+    def flush(self) -> None:
+        """Store the group: when this returns its messages survive a power cut."""
+        if not self._group:
+            return
+        files = [staged.file for staged, _ in self._group]
+        self.layout.disk.sync_files(files)
+        for file in files:
+            file.close()
+        with self.ledger.transaction():
+            self._write_known()
+            for _, row in self._group:
+                self.ledger.put(row)
+        self._published, self._changed = [row for _, row in self._group], {}
+        group, self._group, self._bytes = self._group, [], 0
+        self.layout.publish((staged.path, row.name) for staged, row in group)
+
+    def settle(self) -> None:
+        """Store the group and let the ledger know that it is; with the row of the account."""
+        self.flush()
+        with self.ledger.transaction():
+            self._write_known()
+            self.ledger.put_account(self.account)
+        self._published, self._changed = [], {}
+
+    def _write_known(self) -> None:
+        for row in self._published:
+            row = self._changed.pop(row.id, row)
+            self.ledger.put(evolve(row, state="stored"))
+        for row in self._changed.values():
+            self.ledger.put(row)
+
+    def discard(self) -> None:
+        """Remove what was staged and not stored."""
+        for staged, _ in self._group:
+            staged.discard()
+        self._group, self._bytes = [], 0
+
+
+def row_of(file: StoredFile, number: int) -> MessageRow:
+    """Return a row for a stored message of which only the file is known."""
+    sha256, size = digest_of(file.path, file.form)
+    return MessageRow(
+        id=number,
+        account=None,
+        sha256=sha256,
+        size=size,
+        listed=None,
+        form=file.form,
+        name=file.name,
+        uid_hash=file.label.uid_hash,
+        state="stored",
+        server="there",
+        first_seen=file.label.first_seen,
+        copies=1,
+        uid=None,
+    )
+
+
+def recover(ledger: Ledger, layout: Maildir) -> None:
+    """Finish what a run left half done, and remove what it had only begun."""
+    stored, whole, lost = [], [], []
+    for row in ledger.messages("state = 'pending'"):
+        staged = layout.staged(row.name)
+        if layout.find(row.name) is not None:
+            stored.append(row)
+        elif staged is not None and digest_of(staged, row.form) == (row.sha256, row.size):
+            stored.append(row)
+            whole.append((staged, row.name))
+        else:
+            lost.append(row)
+    if whole:
+        layout.publish(whole)
+    if stored or lost:
+        with ledger.transaction():
+            for row in stored:
+                ledger.put(evolve(row, state="stored"))
+            for row in lost:
+                ledger.forget(row)
+    layout.sweep()
