@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from attrs import define, evolve, field
 
 from pymailbox.archive.deleting import Deletions
-from pymailbox.archive.identity import Archived, Plan, all_changed, plan
+from pymailbox.archive.identity import Index, Plan, all_changed, plan
 from pymailbox.archive.keep import Keep, Listed
 from pymailbox.archive.ledger import AccountRow, FailureRow, Ledger, MessageRow
 from pymailbox.archive.maildir import Maildir, uid_hash
@@ -66,8 +66,8 @@ class Collecting:
     #: When the run began, in whole seconds since 1970.
     began: int = field(init=False)
     writer: Writer = field(init=False)
-    #: What is archived of the account, by uid.
-    archived: dict[str, list[Archived]] = field(factory=dict, init=False)
+    #: What is archived of the account.
+    index: Index = field(factory=Index, init=False)
     failures: dict[str, FailureRow] = field(factory=dict, init=False)
     done: Collected = field(factory=Collected, init=False)
     may_delete: bool = field(default=True, init=False)
@@ -82,7 +82,7 @@ class Collecting:
         self.writer = Writer(self.ledger, self.layout, self.account, self.began, self.clock)
         self.failures = self.ledger.failures(self.account.id)
         for row in self.ledger.messages("account = ? AND uid IS NOT NULL", (self.account.id,)):
-            self.remember(row)
+            self.index.add(row)
         while True:
             before = self.done.new, self.done.deleted
             try:
@@ -119,7 +119,7 @@ class Collecting:
             return False
         deleted = session.deletions.confirm()
         for row in deleted:
-            self.remember(row)
+            self.index.add(row)
         self.done = evolve(self.done, deleted=self.done.deleted + len(deleted))
         return complete
 
@@ -137,12 +137,6 @@ class Collecting:
         """Add something that the caller should know to the result."""
         if note not in self.done.notes:
             self.done = evolve(self.done, notes=(*self.done.notes, note))
-
-    def remember(self, row: MessageRow) -> None:
-        """Keep what is archived under a uid in step with the ledger."""
-        if row.uid is not None:
-            others = [other for other in self.archived.get(row.uid, ()) if other.id != row.id]
-            self.archived[row.uid] = [*others, Archived.of(row)]
 
 
 @define
@@ -184,7 +178,7 @@ class _Session:
             work.done = evolve(work.done, new=len(wanted), bytes=size, deleted=len(may_go))
             return True
         self._check_space(wanted)
-        if not work.renumbered and not work.archived.keys() <= self.listed:
+        if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
             self._compare([number for number in result.unknown if number in set(wanted)][:_COMPARED])
         complete = self._fetch([number for number in wanted if number not in self.read], may_go)
         complete = complete and self._delete_known(result, may_go)
@@ -207,7 +201,7 @@ class _Session:
                 for row in doubtful:
                     row.server = "there" if row.uid in self.listed else "gone"
                     work.ledger.put(row)
-                    work.remember(row)
+                    work.index.add(row)
 
     def _size(self, number: int) -> int | None:
         return self.sizes[number - 1] if self.sizes else None
@@ -215,17 +209,17 @@ class _Session:
     def _plan(self) -> Plan:
         """Sort the listing. LIST is not asked if all uids are known and STAT is what it was after the last run."""
         work = self.work
-        result = plan(self.uids, None, work.archived)
+        result = plan(self.uids, (), work.index)
         unchanged = (work.account.count, work.account.size) == (len(self.inbox), self.inbox.size)
         if result.unknown or result.doubtful or not unchanged or work.keep.bytes is not None:
             self.sizes = self.inbox.sizes
-            result = plan(self.uids, self.sizes, work.archived)
+            result = plan(self.uids, self.sizes, work.index)
         return result
 
     def _recognise_names(self) -> None:
         """Find messages whose uid only the name of their file still has: after a rebuild, or with an older ledger."""
         work = self.work
-        unknown = {uid_hash(work.account.name, uid): uid for uid in self.uids if uid and uid not in work.archived}
+        unknown = {uid_hash(work.account.name, uid): uid for uid in self.uids if uid and uid not in work.index.uids}
         if not unknown:
             return
         rows = {row.uid_hash: row for row in work.ledger.messages("uid IS NULL") if row.uid_hash in unknown}
@@ -234,7 +228,13 @@ class _Session:
             if label in unknown and label not in rows and file.complete and not work.ledger.has_file(file.name):
                 rows[label] = work.writer.adopt(file)
         for label, row in rows.items():
-            work.remember(work.writer.meet(row, unknown[label], None))
+            work.index.add(work.writer.meet(row, unknown[label], None))
+
+    def _at(self, number: int) -> int:
+        """Return where the index has a known message."""
+        at = self.work.index.find(self.uids[number - 1] or "", self._size(number))
+        assert at is not None
+        return at
 
     def _is_set_aside(self, number: int) -> bool:
         failure = self.work.failures.get(self.uids[number - 1] or "")
@@ -245,7 +245,8 @@ class _Session:
         work = self.work
         if not work.may_delete or work.renumbered or work.keep.keeps_everything:
             return set()
-        seen = dict.fromkeys(wanted, float(work.began)) | {n: float(row.first_seen) for n, row in result.known.items()}
+        seen = dict.fromkeys(wanted, work.began)
+        seen |= {number: work.index.first_seen[self._at(number)] for number in result.known}
         listing = [Listed(self._size(number), seen.get(number)) for number in range(1, len(self.uids) + 1)]
         return work.keep.released(listing, work.began)
 
@@ -281,7 +282,7 @@ class _Session:
         if all_changed(len(matched), len(numbers)):
             work.writer.settle()
             raise UidsChanged(
-                f"{len(matched)} of {len(numbers)} messages with new uids are archived already, under uids that the server"
+                f"{len(matched)} of {len(numbers)} messages with new uids are archived under uids that the server"
                 " no longer lists; nothing was deleted. Pass renumbered=True, or --renumbered, to recognise messages by"
                 " their content"
             )
@@ -347,7 +348,7 @@ class _Session:
 
     def _met(self, number: int, row: MessageRow) -> None:
         self.read[number] = row
-        self.work.remember(row)
+        self.work.index.add(row)
         if self.work.failures.pop(self.uids[number - 1] or "", None) is not None:
             self.work.writer.forget_failure(self.uids[number - 1] or "")
 
@@ -379,11 +380,12 @@ class _Session:
     def _delete_known(self, result: Plan, may_go: set[int]) -> bool:
         """Mark what was archived before and may go; return whether all of it was."""
         work = self.work
-        numbers = sorted(may_go & result.known.keys())
+        numbers = sorted(may_go & set(result.known))
         for at in range(0, len(numbers), _AT_ONCE):
             asked = numbers[at : at + _AT_ONCE]
-            rows = {row.id: row for row in work.ledger.rows(result.known[number].id for number in asked)}
-            candidates = [(number, rows[result.known[number].id]) for number in asked]
+            candidates = list(
+                zip(asked, work.ledger.rows(work.index.ids[self._at(number)] for number in asked), strict=True)
+            )
             same = self.deletions.same_header(candidates)
             others = [number for number, _ in candidates if number not in dict(same)]
             self._mark(same)

@@ -4,33 +4,72 @@ A uid alone does not say: servers repeat, reuse, blank and renumber them. A mess
 what a listing leaves open is fetched and compared.
 """
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from pymailbox.archive.ledger import MessageRow
 
-__all__ = ["Archived", "Plan", "all_changed", "plan"]
+__all__ = ["Index", "Plan", "all_changed", "plan"]
+
+_UNKNOWN = -1  # a size
 
 
-@frozen
-class Archived:
-    """What is needed of an archived message to recognise it in a listing."""
+@define
+class Index:
+    """What is archived of an account, by uid; a hundred thousand messages fit into some 20 MB."""
 
-    id: int
-    #: Bytes by LIST.
-    listed: int | None
-    first_seen: int
-    #: Identical messages under its uid.
-    copies: int
-    #: Whether the server confirmed its deletion: whatever has its uid now is another message until it is compared.
-    gone: bool
+    #: The ids of the rows.
+    ids: "array[int]" = field(factory=lambda: array("q"))
+    first_seen: "array[int]" = field(factory=lambda: array("q"))
+    _listed: "array[int]" = field(factory=lambda: array("q"))
+    _copies: "array[int]" = field(factory=lambda: array("q"))
+    #: Whether the server confirmed the deletion: what has the uid now is another message until it is compared.
+    _gone: bytearray = field(factory=bytearray)
+    _at: dict[str, int] = field(factory=dict)
+    _others: dict[str, list[int]] = field(factory=dict)  # of uids with several messages, all but the first
 
-    @classmethod
-    def of(cls, row: MessageRow) -> "Archived":
-        """Return it for a row of the ledger."""
-        return cls(row.id, row.listed, row.first_seen, row.copies, row.server == "gone")
+    @property
+    def uids(self) -> Collection[str]:
+        """The uids."""
+        return self._at.keys()
+
+    def add(self, row: MessageRow) -> None:
+        """Add a row, or what has changed of it."""
+        if row.uid is None:
+            return
+        at = next((at for at in self._all(row.uid) if self.ids[at] == row.id), len(self.ids))
+        listed = _UNKNOWN if row.listed is None else row.listed
+        if at == len(self.ids):
+            if self._at.setdefault(row.uid, at) != at:
+                self._others.setdefault(row.uid, []).append(at)
+            for values, value in ((self.ids, row.id), (self.first_seen, row.first_seen)):
+                values.append(value)
+            self._listed.append(listed)
+            self._copies.append(row.copies)
+            self._gone.append(row.server == "gone")
+        else:
+            self._listed[at], self._copies[at], self._gone[at] = listed, row.copies, row.server == "gone"
+
+    def _all(self, uid: str) -> list[int]:
+        first = self._at.get(uid)
+        return [] if first is None else [first, *self._others.get(uid, ())]
+
+    def copies(self, uid: str) -> int:
+        """Return how many messages of that uid are archived and, as far as is known, still on the server."""
+        return sum(self._copies[at] for at in self._all(uid) if not self._gone[at])
+
+    def find(self, uid: str, size: int | None) -> int | None:
+        """Return the position of a message of that uid and, where it is known, size; None if there is none."""
+        at = self._at.get(uid)
+        if at is None or (not self._gone[at] and (size is None or self._listed[at] in (size, _UNKNOWN))):
+            return at
+        for at in self._others.get(uid, ()):
+            if not self._gone[at] and (size is None or self._listed[at] in (size, _UNKNOWN)):
+                return at
+        return None
 
 
 @define
@@ -38,40 +77,30 @@ class Plan:
     """What to do with the messages of a listing, each by its number."""
 
     #: Archived under this uid, which no other message of the listing has.
-    known: dict[int, Archived] = field(factory=dict)
+    known: list[int] = field(factory=list)
     #: Archived under a uid that several messages share, so which is which is not known.
-    shared: set[int] = field(factory=set)
+    shared: list[int] = field(factory=list)
     #: To be fetched, as nothing is archived under the uid.
     unknown: list[int] = field(factory=list)
     #: To be fetched and compared: there is no uid, or what is archived under it does not fit.
     doubtful: list[int] = field(factory=list)
 
 
-def plan(
-    uids: Sequence[str | None], sizes: Sequence[int | None] | None, archived: Mapping[str, Sequence[Archived]]
-) -> Plan:
-    """Sort the messages of a listing; without `sizes` each is taken to have the size it had."""
+def plan(uids: Sequence[str | None], sizes: Sequence[int | None], index: Index) -> Plan:
+    """Sort the messages of a listing; if `sizes` is empty each is taken to have the size it had."""
     result = Plan()
     counts = Counter(uids) if len(set(uids)) < len(uids) else None
     for number, uid in enumerate(uids, 1):
-        rows = () if uid is None else archived.get(uid, ())
         if uid is None:
-            result.doubtful.append(number)
-        elif not rows:
-            result.unknown.append(number)
+            where = result.doubtful
+        elif uid not in index.uids:
+            where = result.unknown
         elif counts is not None and counts[uid] > 1:
-            if sum(row.copies for row in rows if not row.gone) >= counts[uid]:
-                result.shared.add(number)
-            else:
-                result.doubtful.append(number)
+            where = result.shared if index.copies(uid) >= counts[uid] else result.doubtful
         else:
-            size = None if sizes is None else sizes[number - 1]
-            for row in rows:
-                if not row.gone and (size is None or row.listed is None or row.listed == size):
-                    result.known[number] = row
-                    break
-            else:
-                result.doubtful.append(number)
+            found = index.find(uid, sizes[number - 1] if sizes else None)
+            where = result.doubtful if found is None else result.known
+        where.append(number)
     return result
 
 

@@ -10,7 +10,7 @@ __all__ = ["Keep", "Listed"]
 _DAY = 86_400
 
 
-def _check_days(_: object, attribute: Attribute[float | None], value: float | None) -> None:
+def _check_days(_: object, attribute: "Attribute[float | None]", value: float | None) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -19,7 +19,7 @@ def _check_days(_: object, attribute: Attribute[float | None], value: float | No
         raise ValueError(f"{attribute.name} must be 0 or more, not {value!r}")
 
 
-def _check_count(_: object, attribute: Attribute[int | None], value: int | None) -> None:
+def _check_count(_: object, attribute: "Attribute[int | None]", value: int | None) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
