@@ -17,8 +17,9 @@ PACKAGE = ROOT / "pymailbox"
 #: From the top of the house to its cellar, and the same inside each package: a module imports what stands below it.
 #: `docs/design.md` says what each is for.
 FLOORS = {
-    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account passwords content progress errors display testing",
+    "pymailbox": "__main__ cli __init__ diagnosis many archive mailbox poplib pop3 account passwords content progress errors display testing",
     "pymailbox.cli": "__init__ demo",
+    "pymailbox.archive": "__init__ archive collecting deleting writing identity keep results ledger maildir stored_form disk lock",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
     "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching open_mailbox"
     " transaction reading state",
