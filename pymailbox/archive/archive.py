@@ -35,7 +35,19 @@ _LEDGER = "ledger.db"
 
 @frozen
 class Record:
-    """One archived message; a value that stays valid when the archive is closed."""
+    """One archived message; a value that can be used when the archive is closed.
+
+    >>> import tempfile
+    >>> from pymailbox import Account, Archive
+    >>> from pymailbox.testing import Server
+    >>> with tempfile.TemporaryDirectory() as directory, Server([b"Subject: one\\r\\n\\r\\n1\\r\\n"]) as server:
+    ...     archive = Archive(directory)
+    ...     done = archive.collect(Account(server.host, "me", "secret", security="none", port=server.port))
+    ...     (record,) = archive
+    ...     archive.close()
+    ...     record.size, record.raw, record.content.subject
+    (19, b'Subject: one\\r\\n\\r\\n1\\r\\n', 'one')
+    """
 
     #: The name of its file, without the flags that mail programs add.
     name: str
@@ -220,7 +232,7 @@ class Archive(Collection[Record]):
             raise TypeError(f"limit must be a whole number, not {limit!r}")
         if limit is not None and limit < 1:
             raise ValueError(f"limit must be 1 or more, not {limit}")
-        return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None)
+        return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None).done
 
     def clean(
         self,
@@ -238,8 +250,8 @@ class Archive(Collection[Record]):
         """
         if not 0 <= at_most <= 1:
             raise ValueError(f"at_most must be between 0 and 1, not {at_most!r}")
-        done = self._collect(account, keep, options, dry_run, False, None, None, None, at_most)
-        return Cleaned(done.deleted, done.known - done.deleted, done.notes)
+        work = self._collect(account, keep, options, dry_run, False, None, None, None, at_most)
+        return Cleaned(work.done.deleted, work.there - work.done.deleted, work.done.notes)
 
     def _collect(
         self,
@@ -252,7 +264,7 @@ class Archive(Collection[Record]):
         stop: threading.Event | None,
         progress: Callable[[Progress], None] | None,
         at_most: float | None,
-    ) -> Collected:
+    ) -> Collecting:
         if not isinstance(keep, Keep):
             raise TypeError(f"keep must be a Keep, such as Keep(days=30), not {keep!r}")
         if dry_run:
@@ -263,9 +275,11 @@ class Archive(Collection[Record]):
             if row.one_by_one:
                 options["pipelining"] = False
             inbox = Mailbox.from_account(account, **options)
-            return Collecting(
+            work = Collecting(
                 ledger, self._layout, inbox, row, keep, dry_run, renumbered, limit, stop, progress, at_most
-            ).run()
+            )
+            work.run()
+            return work
 
     # --- proof --------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ A run is one or more sessions. QUIT is sent only when all that was downloaded is
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import define, evolve, field
 
@@ -70,6 +70,8 @@ class Collecting:
     index: Index = field(factory=Index, init=False)
     failures: dict[str, FailureRow] = field(factory=dict, init=False)
     done: Collected = field(factory=Collected, init=False)
+    #: Messages on the server when the run began.
+    there: int = field(default=0, init=False)
     may_delete: bool = field(default=True, init=False)
     #: Whether this is not the first session of the run.
     further: bool = field(default=False, init=False)
@@ -83,6 +85,12 @@ class Collecting:
         self.failures = self.ledger.failures(self.account.id)
         for row in self.ledger.messages("account = ? AND uid IS NOT NULL", (self.account.id,)):
             self.index.add(row)
+        try:
+            return self._run()
+        finally:
+            self.writer.discard()
+
+    def _run(self) -> Collected:
         while True:
             before = self.done.new, self.done.deleted
             try:
@@ -108,7 +116,7 @@ class Collecting:
         """Run one session; return whether it did all that there was to do."""
         try:
             with self.inbox as inbox:
-                session = _Session(self, inbox, Deletions(self.ledger, self.layout, inbox, self.began))
+                session = _Session(self, inbox, Deletions(self.ledger, self.layout, inbox, self.writer.first))
                 complete = session.run()
         except MailboxError as error:
             unverified = NO_PIPELINING & self.inbox.connection.quirks
@@ -152,6 +160,10 @@ class _Session:
     #: What was fetched in this session, by number.
     read: dict[int, MessageRow] = field(factory=dict, init=False)
     _staging: StagedFile | None = field(default=None, init=False)
+    # Progress: of all that is wanted, of the pipelines that are done, of the one that runs.
+    _total: tuple[int | None, int] = field(default=(None, 0), init=False)
+    _reported: tuple[int, int] = field(default=(0, 0), init=False)
+    _last: Progress = field(default=Progress(0, None, 0, 0), init=False)
     _deleting_since: float | None = field(default=None, init=False)
 
     def run(self) -> bool:
@@ -171,6 +183,7 @@ class _Session:
         may_go = self._may_go(result, wanted) & {*wanted, *result.known}
         self._brake(len(may_go))
         if not work.further:
+            work.there = len(self.inbox)
             work.done = evolve(work.done, known=len(result.known) + len(result.shared))
         work.done = evolve(work.done, set_aside=len(aside))
         if work.dry_run:
@@ -178,6 +191,8 @@ class _Session:
             work.done = evolve(work.done, new=len(wanted), bytes=size, deleted=len(may_go))
             return True
         self._check_space(wanted)
+        sizes = [self._size(number) for number in wanted]
+        self._total = None if None in sizes else sum(size or 0 for size in sizes), len(wanted)
         if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
             self._compare([number for number in result.unknown if number in set(wanted)][:_COMPARED])
         complete = self._fetch([number for number in wanted if number not in self.read], may_go)
@@ -298,40 +313,54 @@ class _Session:
                 self._take(number, staged, work.writer.recognise(staged, self.uids[number - 1], self.listed))
                 if work.writer.due:
                     work.writer.flush()
+                if work.stopped and number != asked[-1]:
+                    return self._cut_off()
             work.writer.flush()
             self._mark([(number, self.read[number]) for number in asked if number in may_go and number in self.read])
             if self._is_full() or work.stopped:
                 return False
         return True
 
-    def _staged(self, numbers: Sequence[int]) -> "Iterable[tuple[int, StagedFile]]":
+    def _cut_off(self) -> bool:
+        """End the session without QUIT, as messages that are not archived may have been downloaded."""
+        self.work.writer.settle()
+        self.inbox.rollback()
+        self.deletions.marked.clear()
+        return False
+
+    def _staged(self, numbers: Sequence[int]) -> Iterator[tuple[int, StagedFile]]:
         """Yield each message with the file that it was written to; those that are refused are written down."""
-        work, arrived = self.work, set()
+        work, missed = self.work, dict.fromkeys(numbers)
         refusal: MailboxError | None = None
         try:
-            for message in self.inbox.fetch(
-                (self.inbox[n - 1] for n in numbers), into=self._into, progress=work.progress
-            ):
+            messages = [self.inbox[number - 1] for number in numbers]
+            for message in self.inbox.fetch(messages, into=self._into, progress=self._report):
                 staged, self._staging = self._staging, None
                 assert staged is not None
                 staged.finish()
-                arrived.add(message.number)
+                del missed[message.number]
                 yield message.number, staged
-        except (CommandError, LimitExceeded) as error:
-            if not error.usable:
+        except (MailboxError, OSError) as error:
+            if not isinstance(error, CommandError | LimitExceeded) or not error.usable:
+                work.writer.settle()  # the session has ended, or the disk is full: what came whole is kept
                 raise
             refusal = error
         finally:
             if self._staging is not None:
                 self._staging.discard()
                 self._staging = None
-            if refusal is None and len(arrived) < len(numbers):  # the session has ended: what came whole is kept
-                work.writer.settle()
-        for number in numbers:
-            if number not in arrived:
-                assert refusal is not None
-                own = getattr(refusal, "refused", {}).get(number, refusal)
-                self._failed(number, own)
+        for number in missed:
+            assert refusal is not None
+            self._failed(number, getattr(refusal, "refused", {}).get(number, refusal))
+        self._reported = (self._reported[0] + self._last.bytes, self._reported[1] + self._last.messages)
+
+    def _report(self, progress: Progress) -> None:
+        """Report how far the whole session is; `progress` is that of one pipeline."""
+        self._last = progress
+        if self.work.progress is not None:
+            size, messages = self._reported
+            total = self._total[0] and max(self._total[0], size + progress.bytes)
+            self.work.progress(Progress(size + progress.bytes, total, messages + progress.messages, self._total[1]))
 
     def _into(self, message: Message) -> Callable[[bytes], object]:
         if self._staging is not None:  # the last one was refused while it came

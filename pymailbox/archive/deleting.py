@@ -25,8 +25,8 @@ class Deletions:
     ledger: Ledger
     layout: Maildir
     inbox: Mailbox
-    #: When the run began: files written since then are not read again.
-    began: int
+    #: The first row of this run: its files, and those after it, are not read again.
+    first: int
     #: The rows of the messages that are marked, by number.
     marked: dict[int, MessageRow] = field(factory=dict, init=False)
     #: Messages that the server refused to mark, or whose file is missing or damaged: they stay.
@@ -37,7 +37,7 @@ class Deletions:
         path = self.layout.find(row.name)
         if path is None or path.stat().st_size != _stored_size(row):
             return False
-        return row.first_seen >= self.began or digest_of(path, row.form) == (row.sha256, row.size)
+        return row.id >= self.first or digest_of(path, row.form) == (row.sha256, row.size)
 
     def same_header(self, candidates: Sequence[tuple[int, MessageRow]]) -> list[tuple[int, MessageRow]]:
         """Return those of which the server shows the archived header; it is asked by TOP."""

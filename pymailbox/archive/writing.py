@@ -31,6 +31,8 @@ class Writer:
     #: When the run began, in seconds since 1970: what it archives was first seen then.
     began: int
     clock: Callable[[], float] = time.monotonic
+    #: The id of the first row that this run adds.
+    first: int = field(init=False)
     _ids: Iterator[int] = field(init=False)
     _positions: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
     _group: list[tuple[StagedFile, MessageRow]] = field(factory=list, init=False)
@@ -41,7 +43,8 @@ class Writer:
     _met: dict[int, int] = field(factory=dict, init=False)  # how often a row was recognised in this session
 
     def __attrs_post_init__(self) -> None:
-        self._ids = itertools.count(self.ledger.next_id())
+        self.first = self.ledger.next_id()
+        self._ids = itertools.count(self.first)
 
     def begin_session(self) -> None:
         """Count copies from the start."""

@@ -1,0 +1,179 @@
+"""An archive keeps every message of an account once, gives it back byte for byte, and reads without a lock."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pymailbox import Account, Archive, ArchiveLocked, Keep, Progress, TemporaryFailure
+from pymailbox.archive.lock import locked
+from pymailbox.testing import Fault, Server
+
+MAILS = [
+    b"Subject: one\r\nMessage-ID: <1@example.com>\r\n\r\n1\r\n",
+    b"Subject: a bare LF\r\n\r\nhere\n it is\r\n",
+    b"Subject: a lone CR\r\n\r\nhere\r it is\r\r\n",
+    b"Subject: dots\r\n\r\n..\r\n.\r\n",
+    b"Subject: long\r\n\r\n" + b"x" * 3_000_000 + b"\r\n",
+    b"Subject: one\r\nMessage-ID: <1@example.com>\r\n\r\n1\r\n",
+]
+
+
+def account_of(server: Server) -> Account:
+    return Account(server.host, "me", "secret", security="none", port=server.port)
+
+
+def sent(server: Server) -> list[bytes]:
+    return sorted(bytes(message) for message in server.messages)
+
+
+def test_every_message_is_archived_once(tmp_path: Path) -> None:
+    with Server(MAILS) as server, Archive(tmp_path / "a") as archive:
+        first = archive.collect(account_of(server))
+        assert (first.new, first.bytes, first.known, first.deleted) == (6, sum(map(len, MAILS)), 0, 0)
+        second = archive.collect(account_of(server))
+        assert (second.new, second.known) == (0, 6)
+        assert len(archive) == 6
+        assert sorted(record.raw for record in archive) == sorted(MAILS) == sent(server)
+        assert archive.verify()
+
+
+def test_records_say_what_is_archived(tmp_path: Path) -> None:
+    with Server(MAILS) as server, Archive(tmp_path / "a") as archive:
+        account = account_of(server)
+        archive.collect(account)
+        record = next(iter(archive))
+        assert (record.size, record.account, record.content.subject) == (len(MAILS[0]), f"me@{server.host}", "one")
+        assert record.path.read_bytes() == MAILS[0].replace(b"\r\n", b"\n")
+        assert record in archive
+        assert record.uid is not None
+        assert archive.by_uid(account, record.uid) == (record,)
+        assert archive.by_uid(account, "another") == ()
+        assert [found.raw for found in archive.find("<1@example.com>")] == [MAILS[0], MAILS[0]]
+        assert archive.find("1@example.com") == archive.find("<1@example.com>")
+        assert archive.find("2@example.com") == ()
+
+
+def test_files_moved_and_flagged_by_a_mail_program_are_found(tmp_path: Path) -> None:
+    with Server(MAILS) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        for path in list((tmp_path / "a" / "new").iterdir()):
+            path.rename(tmp_path / "a" / "cur" / f"{path.name}:2,S")
+        assert sorted(record.raw for record in archive) == sorted(MAILS)
+        assert archive.collect(account_of(server)).new == 0
+        verified = archive.verify()
+        assert (verified.read, verified.missing, verified.strangers) == (6, (), 0)
+
+
+def test_verify_finds_what_has_changed(tmp_path: Path) -> None:
+    with Server(MAILS) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        damaged, missing, *_ = (record.path for record in archive)
+        damaged.write_bytes(damaged.read_bytes().replace(b"1", b"2"))
+        missing.unlink()
+        (tmp_path / "a" / "new" / "1.another").write_bytes(b"")
+        verified = archive.verify()
+        assert not verified
+        assert (verified.damaged, verified.missing, verified.strangers) == ((damaged,), (missing.name,), 1)
+        assert archive.collect(account_of(server)).new == 0  # a missing file is reported, not downloaded again
+
+
+def test_rebuild_needs_no_network_and_nothing_is_downloaded_again(tmp_path: Path) -> None:
+    with Server(MAILS) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        uids = [record.uid for record in archive]
+        archive.close()
+        rebuilt = Archive.rebuild(tmp_path / "a")
+        assert (rebuilt.messages, rebuilt.bytes, rebuilt.damaged) == (6, sum(map(len, MAILS)), ())
+        assert rebuilt.old is not None
+        assert rebuilt.old.exists()
+        assert archive.collect(account_of(server)).new == 0
+        assert [record.uid for record in archive] == uids
+        assert sorted(record.raw for record in archive) == sorted(MAILS)
+
+
+def test_keep_says_what_stays_on_the_server(tmp_path: Path) -> None:
+    mails = [b"Subject: %d\r\n\r\n%s\r\n" % (n, b"x" * 100) for n in range(10)]
+    size = len(mails[0])
+    for keep, left in (
+        (Keep.everything(), mails),
+        (Keep(days=1), mails),
+        (Keep(latest=3), mails[-3:]),
+        (Keep(bytes=4 * size + 1), mails[-4:]),
+        (Keep(days=0, latest=2), mails[-2:]),
+        (Keep.nothing(), []),
+    ):
+        with Server(mails) as server, Archive(tmp_path / repr(keep)) as archive:
+            assert archive.collect(account_of(server), keep=keep, dry_run=True).deleted == 10 - len(left)
+            assert sent(server) == sorted(mails)
+            assert len(archive) == 0
+            done = archive.collect(account_of(server), keep=keep)
+            assert (done.new, done.deleted) == (10, 10 - len(left))
+            assert sent(server) == sorted(left)
+            assert sorted(record.raw for record in archive) == sorted(mails)
+
+
+def test_clean_deletes_what_is_archived_and_only_so_much(tmp_path: Path) -> None:
+    mails = [b"Subject: %d\r\n\r\n.\r\n" % n for n in range(10)]
+    with Server(mails[:6]) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+    with Server(mails) as server, Archive(tmp_path / "a") as archive:
+        with pytest.raises(Exception, match="at_most"):
+            archive.clean(account_of(server), Keep.nothing())
+        assert sent(server) == sorted(mails)
+        done = archive.clean(account_of(server), Keep.nothing(), at_most=0.6)
+        assert (done.deleted, done.kept) == (6, 4)
+        assert sent(server) == sorted(mails[6:])
+
+
+def test_reading_takes_no_lock_and_writing_is_for_one(tmp_path: Path) -> None:
+    with Server(MAILS) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        with locked(tmp_path / "a" / ".pymailbox" / "lock"):
+            with pytest.raises(ArchiveLocked, match="in use by process") as caught:
+                archive.collect(account_of(server))
+            assert caught.value.retryable
+            assert len(list(archive)) == 6
+            assert archive.verify()
+
+
+def test_progress_covers_the_whole_run_and_stop_ends_it(tmp_path: Path) -> None:
+    mails = [b"Subject: %d\r\n\r\n.\r\n" % n for n in range(2_500)]
+    reports: list[Progress] = []
+    with Server(mails) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server), progress=reports.append)
+        assert (reports[-1].messages, reports[-1].total_messages) == (2_500, 2_500)
+        assert [report.messages for report in reports] == sorted(report.messages for report in reports)
+    stop = threading.Event()
+    with Server(mails) as server, Archive(tmp_path / "b") as archive:
+        done = archive.collect(
+            account_of(server),
+            keep=Keep.nothing(),
+            stop=stop,
+            progress=lambda p: stop.set() if p.messages > 10 else None,
+        )
+        assert 10 < done.new < 2_500
+        assert done.new == len(archive)
+        assert done.deleted == 2_500 - len(server.messages)
+        assert archive.collect(account_of(server)).new == 2_500 - done.new
+
+
+def test_a_limit_is_the_most_that_one_run_archives(tmp_path: Path) -> None:
+    with Server(MAILS) as server, Archive(tmp_path / "a") as archive:
+        assert [archive.collect(account_of(server), limit=4).new for _ in range(3)] == [4, 2, 0]
+        for wrong in (0, -1):
+            with pytest.raises(ValueError, match="limit must be 1 or more"):
+                archive.collect(account_of(server), limit=wrong)
+
+
+def test_a_refused_message_is_reported_and_the_others_are_archived(tmp_path: Path) -> None:
+    for run in range(5):
+        fault = Fault.replace("RETR", 2, reply=b"-ERR [SYS/TEMP] not now\r\n")
+        with Server(MAILS[:1] + [b"Subject: %d\r\n\r\n.\r\n" % run] + MAILS[3:4], faults=[fault]) as server:
+            with Archive(tmp_path / str(run)) as archive:
+                try:
+                    done = archive.collect(account_of(server))
+                except TemporaryFailure:
+                    pytest.fail("one refused message ended the run")
+                assert done.new >= 2
+                assert archive.verify()
