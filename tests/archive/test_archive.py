@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pymailbox import Account, Archive, ArchiveLocked, Keep, Progress, TemporaryFailure
+from pymailbox import Account, Archive, ArchiveLocked, Keep, Progress
 from pymailbox.archive.lock import locked
 from pymailbox.testing import Fault, Server
 
@@ -167,13 +167,9 @@ def test_a_limit_is_the_most_that_one_run_archives(tmp_path: Path) -> None:
 
 
 def test_a_refused_message_is_reported_and_the_others_are_archived(tmp_path: Path) -> None:
-    for run in range(5):
-        fault = Fault.replace("RETR", 2, reply=b"-ERR [SYS/TEMP] not now\r\n")
-        with Server(MAILS[:1] + [b"Subject: %d\r\n\r\n.\r\n" % run] + MAILS[3:4], faults=[fault]) as server:
-            with Archive(tmp_path / str(run)) as archive:
-                try:
-                    done = archive.collect(account_of(server))
-                except TemporaryFailure:
-                    pytest.fail("one refused message ended the run")
-                assert done.new >= 2
-                assert archive.verify()
+    fault = Fault.replace("RETR", 2, reply=b"-ERR [SYS/TEMP] not now\r\n", session=1)
+    with Server(MAILS[:4], faults=[fault]) as server, Archive(tmp_path / "a") as archive:
+        done = archive.collect(account_of(server))
+        assert done.new == 4  # the run's second session has it
+        assert any("message 2 was not archived" in note for note in done.notes)
+        assert sorted(record.raw for record in archive) == sorted(MAILS[:4])
