@@ -24,7 +24,7 @@ from tests.timing import GENEROUS
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 #: Pages whose examples run here, with an embedded server as `server`; others have tests of their own.
-PAGES = ["guide.md", "async.md", "errors.md", "protocol.md", "testing.md"]
+PAGES = ["guide.md", "archive.md", "async.md", "errors.md", "protocol.md", "testing.md"]
 
 
 @pytest.fixture
