@@ -178,7 +178,7 @@ def test_before_open_and_after_close() -> None:
     assert "not open" in repr(pop)
     pop.close()
     with connected() as (pop, replay):
-        with pytest.raises(ValueError, match="opened before"):
+        with pytest.raises(ValueError, match="already opened"):
             pop.open()
         pop.close()
         pop.close()
