@@ -144,7 +144,7 @@ def test_our_own_words_do_not_tell_the_password() -> None:
             with case(password):
                 with pytest.raises(MailboxError) as caught:
                     mailbox.open()
-                assert caught.value.problem == "the login was refused; check user and password"
+                assert caught.value.problem == "the server refused the login; check user and password"
                 assert caught.value.response == "no ***"
 
 

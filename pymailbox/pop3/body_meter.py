@@ -32,7 +32,7 @@ class BodyMeter:
         if body is Body.KEPT:
             if self.octets > limits.message:
                 raise limit_exceeded(
-                    "message", "a message to be kept in memory (streaming has no such limit)", command.redacted
+                    "message", "a message to hold in memory (a streamed one has no such limit)", command.redacted
                 )
             return
         if body is Body.TEXT:
@@ -44,9 +44,9 @@ class BodyMeter:
             self._lines += piece.count(b"\n")
             most = limits.listing_entries if command.entries is None else command.entries
             if self._lines > most:
-                counted = "" if command.entries is None else ", although STAT counted far fewer messages"
+                counted = "" if command.entries is None else " (STAT counted far fewer messages)"
                 raise limit_exceeded(
-                    "listing_entries", f"more than {most} lines of a listing{counted}", command.redacted
+                    "listing_entries", f"a listing of more than {most} lines{counted}", command.redacted
                 )
         self._line = longest_line(piece, self._line, limits.status_line)
         if self._line > limits.status_line:
