@@ -87,7 +87,7 @@ class ReceiveBuffer:
     def fix_line_ends(self, line: bytes) -> bool:
         """Let the first status line, given with its end, fix how lines end.
 
-        Return False for a later one that ends in a bare LF although lines end in CRLF. If lines end in LF, CRLF is fine.
+        Return False for a later one that ends in a bare LF although lines end in CRLF; after LF, CRLF is fine.
         """
         framing = CRLF if line.endswith(b"\r\n") else LF
         if self.framing is None:
