@@ -54,6 +54,16 @@ def unsolicited(left: bytes, command: str | None, *, after: str | None = None) -
     )
 
 
+def out_of_step(text: str, command: str) -> ProtocolError:
+    """Return the error for a reply that cannot be matched to its command, by the text of its status line."""
+    return ProtocolError(
+        "the replies are out of step with the commands, so none can be matched to a message;"
+        " no unverified result was returned, open a new session",
+        command=command,
+        response=text,
+    )
+
+
 def tls_port() -> ProtocolError:
     """Return the error for a server that does not greet, and was seen to speak TLS."""
     return ProtocolError(

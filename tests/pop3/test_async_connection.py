@@ -550,7 +550,7 @@ def test_a_pipeline_left_early_is_dropped_at_once() -> None:
         async for said in pop.pipeline([commands.noop()] * 3):
             assert said == "first"
             break
-        batch = pop.session.dispatcher._run
+        batch = pop.session.dispatcher._current
         assert batch is not None
         assert (batch.abandoned, batch.pending) == (True, 2)
         go.set()

@@ -293,6 +293,20 @@ def test_commands_of_an_abandoned_batch_are_not_sent() -> None:
     assert out == b"NOOP\r\n"
 
 
+def test_a_stream_that_nobody_wants_any_more_is_not_requested_again() -> None:
+    """A stream that begins with +OK is requested again, to verify it, but not after its batch is abandoned."""
+    session = greeted()
+    batch = Batch(iter([commands.stream(1)]))
+    assert fill(session, batch) == [b"RETR 1"]
+    feed(session, batch, b"+OK\r\n+OK\r\n")
+    batch.abandoned = True
+    single = session.dispatcher.single(commands.noop())
+    feed(session, single, b"second half\r\n.\r\n")
+    assert session.protocol.data_to_send() == b"NOOP\r\n"
+    feed(session, single, b"+OK mine\r\n")
+    assert list(single.results) == ["mine"]
+
+
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
