@@ -52,7 +52,7 @@ _PIPELINING = (
 
 
 def _kind(command: Command[Any]) -> Body | None:
-    """The kind of commands that may be in flight together: messages in memory, one stream, or (None) all others."""
+    """Return which commands may be in flight together with this one: KEPT with KEPT, STREAMED alone, None with None."""
     body = command.verb.body
     return body if body is Body.KEPT or body is Body.STREAMED else None
 
@@ -104,7 +104,7 @@ class Dispatcher:
     _unchecked: int = field(default=0, init=False)  # commands sent since the last checkpoint
     _unchecked_octets: int = field(default=0, init=False)  # the expected size of their replies
     _checked_alone: bool = field(default=False, init=False)  # whether only a checkpoint is in flight
-    _checkpoint_text: bytes | None = field(default=None, init=False)  # the text of the last reply to a checkpoint
+    _checkpoint_text: bytes | None = field(default=None, init=False)  # of the last reply to a checkpoint or IN_STEP
     _pipelined: bool = field(default=False, init=False)  # whether commands were ever in flight together
     _in_step: bool = field(default=False, init=False)  # whether the last reply was to a checkpoint or IN_STEP
     _rechecking: bool = field(default=False, init=False)  # whether a result must be requested again before all else
@@ -279,7 +279,7 @@ class Dispatcher:
         return True
 
     def next_chunk(self, wanted: Batch[Any]) -> tuple[Batch[Any], Chunk] | None:
-        """Give every complete reply to the batch that waits for it; return the first chunk of a streamed body, if any.
+        """Give complete replies to the batches that wait for them, up to a chunk of a stream; return that, or None.
 
         `wanted` is the batch that the driver waits for. When nothing is left in flight, results in doubt are verified
         and then waiting commands are queued. Raises what `Protocol.next_event` does, `ProtocolError` for a reply that

@@ -66,7 +66,7 @@ def dead(connection: Connection) -> bool:
 # --- each command ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("segment", [None, 1], ids=["whole", "octet by octet"])
+@pytest.mark.parametrize("segment", [None, 1], ids=["whole", "byte by byte"])
 def test_each_command_sends_its_line_and_returns_its_value(segment: int | None) -> None:
     """One method per command sends the command's line and returns the value of the reply."""
     script = [

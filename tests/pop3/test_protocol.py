@@ -166,7 +166,7 @@ def test_a_line_that_was_not_stuffed_loses_its_dot() -> None:
     assert results(ready([commands.retr(1)]), [b"+OK\r\n.hidden\r\n.\r\n"]) == [b"hidden\r\n"]
 
 
-def in_octets(line: bytes, end: bytes = b"") -> Callable[[int], Callable[[], object]]:
+def in_single_bytes(line: bytes, end: bytes = b"") -> Callable[[int], Callable[[], object]]:
     """Return a function that prepares the reading of a body of n such lines, one byte at a time."""
 
     def prepare(n: int) -> Callable[[], object]:
@@ -184,17 +184,17 @@ def in_octets(line: bytes, end: bytes = b"") -> Callable[[int], Callable[[], obj
 
 def test_the_cost_of_a_long_body_in_small_pieces_is_linear() -> None:
     """A body one byte at a time costs linear time: nothing is searched or copied again."""
-    assert_linear(in_octets(b"x", b"\r\n"), 12_000)
-    assert_linear(in_octets(b"\r\n"), 5_000)
-    assert_linear(in_octets(b".\r\n"), 3_000)
+    assert_linear(in_single_bytes(b"x", b"\r\n"), 12_000)
+    assert_linear(in_single_bytes(b"\r\n"), 5_000)
+    assert_linear(in_single_bytes(b".\r\n"), 3_000)
 
 
 @pytest.mark.slow
 def test_the_cost_of_a_very_long_body_in_small_pieces_is_linear() -> None:
     """The same up to a quarter of a megabyte, at which even a single repeated copy would show."""
-    assert_linear(in_octets(b"x", b"\r\n"), 60_000)
-    assert_linear(in_octets(b"\r\n"), 30_000)
-    assert_linear(in_octets(b".\r\n"), 20_000)
+    assert_linear(in_single_bytes(b"x", b"\r\n"), 60_000)
+    assert_linear(in_single_bytes(b"\r\n"), 30_000)
+    assert_linear(in_single_bytes(b".\r\n"), 20_000)
 
 
 # --- truncated replies ------------ -----------------------------------------------------------------------------
