@@ -119,9 +119,9 @@ class PipelineProof:
     def checkpoint(self, *, alone: bool) -> Command[bytes | None] | None:
         """Return the next checkpoint, or None if there is no message to ask about.
 
-        It takes messages that exist for sure in turn: to be mistaken for its reply, another checkpoint's would have to
-        be shifted by a whole round. A checkpoint sent alone may ask about the first message held, as a surplus reply
-        would be about the last.
+        The messages that exist for sure take turns, so that only a shift by a whole round could bring the reply to
+        another checkpoint with the same number. A checkpoint sent alone may ask about the first message held, because a
+        surplus reply would be about the last.
         """
         known = self._known
         for _ in range(len(known)):
