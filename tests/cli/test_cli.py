@@ -256,7 +256,7 @@ MISUSE: list[tuple[list[str], str]] = [
     (["ls", "pops://me@host:99999"], "not a valid POP URL"),
     (["ls", "--ca", "/no/such/file", "pops://h"], "/no/such/file: No such file"),
     (["ls", "--ca", __file__, "pops://h"], "no certificate in PEM form"),
-    (["ls", "--pin", "12:34", "pops://h"], "no SHA-256 fingerprint"),
+    (["ls", "--pin", "12:34", "pops://h"], "invalid SHA-256 fingerprint"),
     (["ls", "--timeout", "soon", "pops://h"], "no number of seconds"),
     (["ls", "--timeout", "nan", "pops://h"], "no number of seconds"),
     (["ls", "--password-command", "'", "pops://h"], "quotation"),
