@@ -276,7 +276,7 @@ def test_wrong_usage(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("scheme", "security", "seconds", "word"),
     [
-        ("pops", "none", 60, "wants pop+starttls://"),
+        ("pops", "none", 60, "needs pop+starttls://"),
         ("pop+starttls", "none", 60, "try pops://"),
         ("pops", "tls", 60, "--ca FILE or --pin SHA256"),
         ("pop", "tls", 2, "a port that expects TLS"),  # which both sides wait for
