@@ -67,7 +67,7 @@ class Capabilities(Mapping[str, tuple[str, ...]]):
 
     @property
     def login_delay(self) -> int | None:
-        """Seconds the server requires between two logins (RFC 2449 §6.5), or None if it advertises none."""
+        """Seconds the server requires between two logins (RFC 2449 §6.5), or None if it does not advertise one."""
         return self._number("LOGIN-DELAY")
 
     @property

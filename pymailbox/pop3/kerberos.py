@@ -36,7 +36,7 @@ class GSSAPI:
                 token = context.step(challenge or b"")
             offered = context.unwrap((yield token or b"") or b"").message
             if len(offered) != 4 or not offered[0] & _NO_LAYER:
-                raise ProtocolError("the server requires a GSSAPI security layer; use TLS and another login")
+                raise ProtocolError('the server requires a GSSAPI security layer; use security="tls" instead')
             yield context.wrap(bytes((_NO_LAYER, 0, 0, 0)) + self.user.encode(), False).message
         except gssapi.exceptions.GSSError as error:
             raise NotSupported(f"Kerberos login failed: {error}") from error

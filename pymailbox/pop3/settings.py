@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import Attribute, field, frozen
 
 from pymailbox.account import Security, check_host, check_port, check_security
-from pymailbox.display import Secret, secret, type_name
+from pymailbox.display import Secret, secret
 from pymailbox.pop3 import proxy as proxies
 from pymailbox.pop3.deadlines import Clock, checked_timeout
 from pymailbox.pop3.limits import Limits
@@ -53,7 +53,7 @@ def _check_switch(_: object, attribute: "Attribute[Any]", value: object) -> None
 
 def _check_source(_: object, __: "Attribute[Any]", value: object) -> None:
     if value is not None and not (isinstance(value, tuple) and len(value) == 2):
-        raise TypeError(f"source_address must be a pair (address, port), not {type_name(value)}")
+        raise TypeError(f"source_address must be a pair (address, port), not {value!r}")
 
 
 def _check_proxy(settings: "ConnectionSettings", _: "Attribute[Any]", value: str | None) -> None:

@@ -282,7 +282,7 @@ _STRICT = range(80, 94)
 
 
 def explain(error: OSError, host: str) -> TLSError:
-    """Return the `TLSError` for what the `ssl` module raised, naming the likely cause."""
+    """Return the `TLSError` for an error from the `ssl` module, naming the likely cause."""
     if isinstance(error, _OtherFingerprintError):
         return TLSError(
             f"certificate verification failed for {host}: {error.strerror}; pin the new one if the operator has"

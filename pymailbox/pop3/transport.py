@@ -90,7 +90,7 @@ class Transport:
         try:
             self.sock.setblocking(False)
         except OSError as error:
-            raise ConnectionLost(f"the socket cannot be used ({error}); pass sock= a connected socket") from error
+            raise ConnectionLost(f"the socket cannot be used ({error}); sock= must be a connected socket") from error
         with contextlib.suppress(OSError):  # a Unix socket lacks this option
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._adapt()

@@ -31,7 +31,7 @@ def bad_status(what: str, line: bytes, command: str | None) -> ProtocolError:
 
 
 def mixed_line_ends(line: bytes, command: str | None) -> ProtocolError:
-    """Return the error for a status line that ends in a bare LF where earlier ones ended in CRLF."""
+    """Return the error for a status line that ends in a bare LF although earlier ones ended in CRLF."""
     return bad_status("a status line ends in a bare LF, unlike the ones before it", line[:-1], command)
 
 
