@@ -35,7 +35,7 @@ def checked_timeout(timeout: float | None) -> float | None:
 
 
 def until(seconds: float | None, what: str, clock: Clock) -> Left:
-    """Return a `Left` for a deadline that many seconds from now (None: no deadline); `what` is the text of its error."""
+    """Return a `Left` for a deadline that many seconds from now (None: none); `what` is the text of its error."""
     deadline = None if seconds is None else clock() + seconds
 
     def left() -> float | None:

@@ -243,7 +243,7 @@ def test_http_connect_carries_tls() -> None:
 
 
 def test_an_http_proxy_that_refuses_is_connection_lost() -> None:
-    """Every status except 2xx is ConnectionLost, as is a status that is no number."""
+    """Every status except 2xx is ConnectionLost, as is a reply without a valid status line."""
     with proxy(talk := Connect(0)) as port:
         for talk.status in ("403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway", "nonsense"):
             with case(talk.status), pytest.raises(ConnectionLost, match="the proxy"):
