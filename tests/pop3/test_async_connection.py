@@ -402,7 +402,7 @@ def test_data_buffered_before_tls_is_refused(monkeypatch: pytest.MonkeyPatch) ->
                     await start()
 
                 monkeypatch.setattr(pop, "_start_tls", late)
-                with pytest.raises(ProtocolError, match="clear text"):
+                with pytest.raises(ProtocolError, match="unencrypted"):
                     await pop.stls()
                 await dead(pop)
 
