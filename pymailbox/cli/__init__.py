@@ -18,11 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from attrs import evolve
+
 from pymailbox import __version__
 from pymailbox.account import Account, OAuth2
 from pymailbox.display import safe_text
 from pymailbox.errors import MailboxError
 from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.passwords import PasswordCommand, PasswordEnv
 
 if TYPE_CHECKING:
@@ -39,7 +42,6 @@ _SECRET_IN_URL = re.compile(r"(://[^/\s:@]*):[^\s@]*@")
 #: What errors say to programmers, and what that is here.
 _IN_OTHER_WORDS = (
     ('security="tls" or "starttls", or pass allow_plaintext=True', "pops:// or pop+starttls://, or --allow-plaintext"),
-    ('(security="starttls" makes it a requirement)', "(pop+starttls:// makes it a requirement)"),
     ('security="starttls"', "pop+starttls://"),
     ('security="tls"', "pops://"),
     ("tls.private_ca(path)", "--ca FILE"),
@@ -217,23 +219,31 @@ def _pin(value: str) -> "ssl.SSLContext":
         raise _misused(error) from None
 
 
-def _mailbox(options: argparse.Namespace) -> Mailbox:
-    """Return the read-only mailbox that the options describe, not open yet."""
+def account_of(options: argparse.Namespace) -> Account:
+    """Return the account that the options name, with how to get its password."""
     account: Account = options.url
     user = options.user or account.user or _asked("User: ")
     secret = _password(options, f"{'Token' if options.oauth2 else 'Password'} of {user} at {account.host}: ")
-    return Mailbox(
-        account.host,
-        user,
-        None if options.oauth2 else secret,
-        port=account.port,
-        security=account.security,
+    return evolve(
+        account,
+        user=user,
+        password=None if options.oauth2 else secret,
         auth=OAuth2(secret) if options.oauth2 else account.auth,
-        ssl_context=options.ca or options.pin,
-        timeout=options.timeout,
-        allow_plaintext=options.allow_plaintext,
-        read_only=True,
     )
+
+
+def mailbox_options(options: argparse.Namespace) -> MailboxOptions:
+    """Return the options of a mailbox that were given."""
+    return {
+        "ssl_context": options.ca or options.pin,
+        "timeout": options.timeout,
+        "allow_plaintext": options.allow_plaintext,
+    }
+
+
+def _mailbox(options: argparse.Namespace) -> Mailbox:
+    """Return a read-only mailbox for the options, not open yet."""
+    return Mailbox.from_account(account_of(options), read_only=True, **mailbox_options(options))
 
 
 def _password(options: argparse.Namespace, prompt: str) -> PasswordCommand | PasswordEnv | Callable[[], str]:
@@ -369,8 +379,6 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     import json
-
-    from attrs import evolve
 
     from pymailbox.diagnosis import diagnose
     from pymailbox.display import window
