@@ -270,10 +270,10 @@ def _(quirk: Quirk) -> None:
     with Server(MAILS, quirks=quirk) as server, Hand(server) as hand:
         hand.send(b"CAPA")
         assert hand.until().startswith(b"+OK")
-        octets = b""
-        while len(octets) < 150_000:
-            octets += hand.some()
-        assert b"\r\n.\r\n" not in octets
+        data = b""
+        while len(data) < 150_000:
+            data += hand.some()
+        assert b"\r\n.\r\n" not in data
 
 
 @shows(Quirk.STLS_REFUSED)
