@@ -77,9 +77,7 @@ class Session:
                 if (left := arrived[0][0] - time.monotonic()) <= 0:
                     self.receive(arrived.popleft()[1])
                     continue
-                wait = int(
-                    1000 * left
-                )  # poll() takes whole milliseconds; this loop spends the rest
+                wait = int(1000 * left)  # poll() takes whole milliseconds; this loop spends the rest
             try:
                 data = sock.recv(READ)
             except (BlockingIOError, ssl.SSLWantReadError):
