@@ -22,7 +22,7 @@ Step = Literal["host name", "connection", "TLS", "greeting", "CAPA", "STLS", "pa
 
 _FAILED: dict[Step, str] = {
     "host name": "the host name was not found",
-    "connection": "connecting failed",
+    "connection": "connecting to the server failed",
     "TLS": "the TLS handshake failed",
     "greeting": "the server did not send a POP3 greeting",
     "CAPA": "asking for the capabilities (CAPA) failed",

@@ -551,7 +551,7 @@ def test_an_unknown_host_a_closed_port_and_a_missing_password_differ() -> None:
     assert "host name was not found" in str(report)
     report = diagnose("pop://me@127.0.0.1:1", SECRET)
     assert report.failed == "connection"
-    assert "connecting failed" in str(report)
+    assert "connecting to the server failed" in str(report)
 
     def password() -> str:
         raise ValueError("the keyring has no such password")
