@@ -18,7 +18,7 @@ PACKAGE = ROOT / "pymailbox"
 #: `docs/design.md` says what each is for.
 FLOORS = {
     "pymailbox": "__main__ cli __init__ diagnosis many archive mailbox poplib pop3 account passwords content progress errors display testing",
-    "pymailbox.cli": "__init__ demo",
+    "pymailbox.cli": "__init__ archive_commands account_options demo",
     "pymailbox.archive": "__init__ archive collecting deleting writing identity keep results ledger maildir stored_form disk lock",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
     "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching open_mailbox"

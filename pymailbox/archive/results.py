@@ -36,7 +36,8 @@ class Collected:
         failed = f"; {self.failed:,} failed" if self.failed else ""
         aside = f"; {self.set_aside:,} set aside" if self.set_aside else ""
         gone = f"{self.deleted:,} deleted" if self.deleted else "nothing deleted"
-        return f"{self.new:,} new, {octets(self.bytes)}; {self.known:,} known{failed}{aside}; {gone}{_notes(self.notes)}"
+        known = f"{self.known:,} known{failed}{aside}"
+        return f"{self.new:,} new, {octets(self.bytes)}; {known}; {gone}{_notes(self.notes)}"
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""The `pymailbox` command: demo, ls, show, serve and doctor.
+"""The `pymailbox` command: demo, ls, show, serve, doctor, and those of archives.
 
 A password is never an argument, because every user of the machine can read those. It comes from a command
 (`--password-command`), the environment variable PYMAILBOX_PASSWORD, or a prompt. Text from servers and messages is
@@ -22,6 +22,16 @@ from attrs import evolve
 
 from pymailbox import __version__
 from pymailbox.account import Account, OAuth2
+from pymailbox.cli.account_options import (
+    VARIABLE,
+    account_of,
+    add_account,
+    in_other_words,
+    mailbox_options,
+    told,
+    without_password,
+)
+from pymailbox.cli.archive_commands import add_archive_commands
 from pymailbox.display import safe_text
 from pymailbox.errors import MailboxError
 from pymailbox.mailbox.mailbox import Mailbox
@@ -34,22 +44,6 @@ if TYPE_CHECKING:
     from pymailbox.mailbox.message import Message
 
 __all__ = ["main"]
-
-_VARIABLE = "PYMAILBOX_PASSWORD"
-
-_SECRET_IN_URL = re.compile(r"(://[^/\s:@]*):[^\s@]*@")
-
-#: Parts of error messages that name Python arguments, and the options of the command line that replace them.
-_IN_OTHER_WORDS = (
-    ('security="tls" or "starttls", or pass allow_plaintext=True', "pops:// or pop+starttls://, or --allow-plaintext"),
-    ('security="starttls"', "pop+starttls://"),
-    ('security="tls"', "pops://"),
-    ("tls.private_ca(path)", "--ca FILE"),
-    ("tls.pinned(fingerprint) with ", "--pin "),
-    ("tls.pinned(fingerprint)", "--pin SHA256"),
-    ("auth=OAuth2(token)", "--oauth2"),
-    ('auth="PLAIN"', "a URL like pops://user;auth=PLAIN@host"),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,22 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (MailboxError, ValueError, OSError) as error:
-        print(f"pymailbox: {_told(error)}", file=sys.stderr)
-        return 1
+        print(f"pymailbox: {told(error)}", file=sys.stderr)
+        failed: int = options.status_of(error)
+        return failed
     except KeyboardInterrupt:
-        print("\npymailbox: interrupted; nothing was changed", file=sys.stderr)
+        print(
+            "\npymailbox: interrupted; what was archived is safe"
+            if options.run.__name__ == "_archive"
+            else "\npymailbox: interrupted; nothing was changed",
+            file=sys.stderr,
+        )
         return 130
     return status
-
-
-def _told(error: Exception) -> str:
-    return _in_other_words(safe_text(_SECRET_IN_URL.sub(r"\1:***@", str(error))))
-
-
-def _in_other_words(text: str) -> str:
-    for python, here in _IN_OTHER_WORDS:
-        text = text.replace(python, here)
-    return text
 
 
 # --- arguments ------------------------------------------------------------------------------------------------
@@ -91,7 +81,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser that removes passwords and control characters from its error messages."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(safe_text(_SECRET_IN_URL.sub(r"\1:***@", message)))
+        super().error(without_password(message))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,23 +91,25 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, status_of=lambda _: 1, interrupted="nothing was changed")
         return added
 
     command("demo", _demo, "demonstrate pymailbox with a sample mailbox on this machine")
 
-    _add_account(command("ls", _ls, "list the messages of an account, without changing anything"))
+    add_account(command("ls", _ls, "list the messages of an account, without changing anything"))
 
     show = command("show", _show, "show or save one message, without changing anything on the server")
-    _add_account(show)
+    add_account(show)
     show.add_argument("number", type=_number, metavar="N", help="the number of the message in the listing")
     form = show.add_mutually_exclusive_group()
     form.add_argument("--headers", action="store_true", help="show all header fields, without downloading the message")
     form.add_argument("--raw", action="store_true", help="write the bytes exactly as sent, even control characters")
     form.add_argument("--save", metavar="WHERE", help="save the message as the file WHERE, or in the directory WHERE")
 
+    add_archive_commands(command)
+
     serve = command("serve", _serve, "serve a Maildir, an mbox file or a folder of .eml files on this machine")
-    serve.epilog = f"Clients log in with the password in ${_VARIABLE}, or 'secret' if that is not set."
+    serve.epilog = f"Clients log in with the password in ${VARIABLE}, or 'secret' if that is not set."
     serve.add_argument("path", type=Path, metavar="PATH", help="the Maildir, the mbox file or the folder")
     serve.add_argument("--user", default="me", help="accept this user name (default: me)")
     serve.add_argument("--port", type=_port, default=0, help="listen on this port (default: any free port)")
@@ -126,47 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     doctor = command("doctor", _doctor, "find out what a server really does, without changing anything")
-    _add_account(doctor)
+    add_account(doctor)
     doctor.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
-
-
-def _add_account(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "url", metavar="URL", type=_url, help="the account: pops://user@host, or with pop+starttls:// or pop://"
-    )
-    parser.add_argument("--user", help="log in as USER, if the URL has no user name")
-    parser.add_argument(
-        "--password-command",
-        metavar="COMMAND",
-        type=_words,
-        help=f"run COMMAND to get the password from its first line of output (default: ${_VARIABLE}, or else a prompt)",
-    )
-    parser.add_argument("--oauth2", action="store_true", help="log in with the password as an OAuth2 access token")
-    trust = parser.add_mutually_exclusive_group()
-    trust.add_argument("--ca", type=_authority, metavar="FILE", help="trust the private authority in FILE (PEM)")
-    trust.add_argument("--pin", type=_pin, metavar="SHA256", help="trust only the certificate with this fingerprint")
-    parser.add_argument(
-        "--timeout",
-        type=_seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="give up after SECONDS of silence (default 60)",
-    )
-    parser.add_argument(
-        "--allow-plaintext", action="store_true", help="allow sending the password unencrypted to another machine"
-    )
-
-
-def _misused(error: Exception) -> argparse.ArgumentTypeError:
-    return argparse.ArgumentTypeError(_told(error))
-
-
-def _url(value: str) -> Account:
-    try:
-        return Account.from_url(value, refuse_password=True)
-    except (ValueError, TypeError) as error:
-        raise _misused(error) from None
 
 
 def _number(value: str) -> int:
@@ -181,99 +135,9 @@ def _port(value: str) -> int:
     return int(value)
 
 
-def _seconds(value: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"invalid number of seconds: {value!r} (more than 0)")
-    return seconds
-
-
-def _words(value: str) -> PasswordCommand:
-    import shlex
-
-    try:
-        return PasswordCommand(shlex.split(value))
-    except ValueError as error:
-        raise _misused(error) from None
-    except TypeError:
-        raise argparse.ArgumentTypeError("the command must not be empty") from None
-
-
-def _authority(value: str) -> "ssl.SSLContext":
-    from pymailbox.pop3 import tls
-
-    try:
-        return tls.private_ca(value)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{value} contains no PEM certificate") from None
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{value}: {error.strerror}") from None
-
-
-def _pin(value: str) -> "ssl.SSLContext":
-    from pymailbox.pop3 import tls
-
-    try:
-        return tls.pinned(value)
-    except ValueError as error:
-        raise _misused(error) from None
-
-
-def account_of(options: argparse.Namespace) -> Account:
-    """Return the account that the options name, with how to get its password."""
-    account: Account = options.url
-    user = options.user or account.user or _asked("User: ")
-    secret = _password(options, f"{'Token' if options.oauth2 else 'Password'} of {user} at {account.host}: ")
-    return evolve(
-        account,
-        user=user,
-        password=None if options.oauth2 else secret,
-        auth=OAuth2(secret) if options.oauth2 else account.auth,
-    )
-
-
-def mailbox_options(options: argparse.Namespace, *, read_only: bool = False) -> MailboxOptions:
-    """Return the options of a mailbox that were given."""
-    return {
-        "ssl_context": options.ca or options.pin,
-        "timeout": options.timeout,
-        "allow_plaintext": options.allow_plaintext,
-        "read_only": read_only,
-    }
-
-
 def _mailbox(options: argparse.Namespace) -> Mailbox:
     """Return a read-only mailbox for the options, not open yet."""
     return Mailbox.from_account(account_of(options), **mailbox_options(options, read_only=True))
-
-
-def _password(options: argparse.Namespace, prompt: str) -> PasswordCommand | PasswordEnv | Callable[[], str]:
-    if options.password_command is not None:
-        command: PasswordCommand = options.password_command
-        return command
-    return PasswordEnv(_VARIABLE) if os.environ.get(_VARIABLE) else lambda: _asked(prompt, hidden=True)
-
-
-def _asked(prompt: str, *, hidden: bool = False) -> str:
-    """Ask at the terminal, even if the output is redirected; ValueError if there is no terminal."""
-    import getpass
-    import warnings
-
-    try:
-        if hidden:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", getpass.GetPassWarning)  # it cannot hide what is typed
-                return getpass.getpass(safe_text(prompt))
-        print(safe_text(prompt), end="", file=sys.stderr, flush=True)
-        return input()
-    except (EOFError, getpass.GetPassWarning):
-        print(file=sys.stderr)
-    if hidden:
-        raise ValueError(f"no terminal to ask for the password; set {_VARIABLE} or use --password-command")
-    raise ValueError("the URL has no user name; use pops://user@host or --user")
 
 
 @contextmanager
@@ -308,7 +172,7 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from pymailbox.display import octets, safe_text
+    from pymailbox.display import octets
 
     with _opened(options) as inbox:
         if options.number > len(inbox):
@@ -342,7 +206,7 @@ def _saved(message: "Message", where: str) -> Path:
 
 
 def _print_message(message: "Message") -> None:
-    from pymailbox.display import local_time, octets, safe_text
+    from pymailbox.display import local_time, octets
 
     for name, value in (
         ("From", message.content.from_),
@@ -365,7 +229,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     from pymailbox.testing import Server
 
-    given = os.environ.get(_VARIABLE)
+    given = os.environ.get(VARIABLE)
     server = Server(
         options.path, user=options.user, password=given or "secret", port=options.port, commit=options.commit
     )
@@ -377,7 +241,7 @@ def _serve(options: argparse.Namespace) -> int:
         raise ValueError(f"port {options.port} is in use; pass another --port, or omit it") from error
     try:
         count = len(server.messages)
-        password = f"${_VARIABLE}" if given else "'secret'"
+        password = f"${VARIABLE}" if given else "'secret'"
         print(
             f"{count} {'message' if count == 1 else 'messages'} at {server.url} (password: {password});"
             " press Ctrl-C to stop",
@@ -401,8 +265,8 @@ def _doctor(options: argparse.Namespace) -> int:
     report = diagnose(_mailbox(options))
     report = evolve(
         report,
-        problems=tuple(map(_in_other_words, report.problems)),
-        advice=tuple(map(_in_other_words, report.advice)),
+        problems=tuple(map(in_other_words, report.problems)),
+        advice=tuple(map(in_other_words, report.advice)),
     )
     print(json.dumps(report.as_dict(), indent=2) if options.json else report.text(min(window() or 79, 100)))
     return 0 if report.opened else 1
