@@ -11,7 +11,6 @@ Exit status: 0 for success, 1 if the account or the server failed, 2 for wrong u
 import argparse
 import io
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from typing import TYPE_CHECKING, NoReturn
 from attrs import evolve
 
 from pymailbox import __version__
-from pymailbox.account import Account, OAuth2
 from pymailbox.cli.account_options import (
     VARIABLE,
     account_of,
@@ -35,12 +33,8 @@ from pymailbox.cli.archive_commands import add_archive_commands
 from pymailbox.display import safe_text
 from pymailbox.errors import MailboxError
 from pymailbox.mailbox.mailbox import Mailbox
-from pymailbox.mailbox.options import MailboxOptions
-from pymailbox.passwords import PasswordCommand, PasswordEnv
 
 if TYPE_CHECKING:
-    import ssl
-
     from pymailbox.mailbox.message import Message
 
 __all__ = ["main"]
