@@ -776,6 +776,6 @@ def test_a_mailbox_that_was_not_made_can_be_shown_in_a_traceback() -> None:
         with pytest.raises((ValueError, TypeError)) as caught:
             Mailbox("pop.example.com", "me", HIDDEN, **arguments)
         assert exposed(caught.value) == []
-        assert "never made" in "".join(
+        assert "not initialized" in "".join(
             traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
         )

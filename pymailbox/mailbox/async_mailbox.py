@@ -33,8 +33,8 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     """A POP3 account as a lazy sequence of messages, and its session as a transaction, over asyncio.
 
     It has the names, arguments and errors of `Mailbox`. Whatever may ask the server is awaited, properties included:
-    `await inbox.uids()`, `await message.subject()`. `async with` or `await inbox.open()` connects and logs in; `len`,
-    indexing and slicing need no `await`, and `async for` iterates. A callable for the password or a token may be a
+    `await inbox.uids()`, `await message.subject()`. `len`, indexing and slicing need no `await`, and `async for`
+    iterates. `async with` or `await inbox.open()` connects and logs in. A callable for the password or a token may be a
     coroutine function.
 
     A session is for one task at a time; a second task gets `ConcurrentUse`. A cancelled operation ends the session

@@ -173,7 +173,7 @@ def test_after_the_session() -> None:
             with pytest.raises(ValueError, match="not open"):
                 len(inbox)
             await inbox.open()
-            with pytest.raises(ValueError, match="open already"):
+            with pytest.raises(ValueError, match="already open"):
                 await inbox.open()
             message, other = inbox[0], inbox[1]
             raw = await message.raw()
