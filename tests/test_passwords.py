@@ -80,13 +80,13 @@ def test_misuse_is_known_when_the_reference_is_made() -> None:
         (lambda: PasswordCommand([]), TypeError, "the program and its arguments"),
         (lambda: PasswordCommand(["pass", 7]), TypeError, "a list of str"),  # type: ignore[list-item] # misuse
         (lambda: PasswordCommand(None), TypeError, "a list of str"),  # type: ignore[arg-type] # misuse
-        (lambda: PasswordCommand([""]), ValueError, "names a program"),
+        (lambda: PasswordCommand([""]), ValueError, "begin with the name of a program"),
         (lambda: PasswordCommand(["a", "b\0"]), ValueError, "NUL"),
         (lambda: PasswordCommand(["a"], timeout=0), ValueError, "more than 0"),
         (lambda: PasswordCommand(["a"], timeout=float("nan")), ValueError, "more than 0"),
         (lambda: PasswordCommand(["a"], timeout="5"), TypeError, "number of seconds"),  # type: ignore[arg-type] # misuse
         (lambda: PasswordEnv(""), ValueError, "name must not be empty"),
-        (lambda: PasswordEnv("A=B"), ValueError, "no = in it"),
+        (lambda: PasswordEnv("A=B"), ValueError, "without ="),
         (lambda: PasswordEnv(b"A"), TypeError, "name must be a str, not bytes"),  # type: ignore[arg-type] # misuse
         (lambda: PasswordFile(""), ValueError, "path must not be empty"),
         (lambda: PasswordFile(7), TypeError, "path must be a str, not int"),  # type: ignore[arg-type] # misuse
@@ -240,9 +240,9 @@ def test_a_password_command_that_fails() -> None:
     for command, says in (
         ([sys.executable, "-c", away, HIDDEN, "3"], "status 3; run it in a terminal"),
         ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)", HIDDEN], "status -9"),
-        ([sys.executable, "-c", "", HIDDEN], "printed nothing.*; it has to print the password"),
-        ([sys.executable, "-c", f"print(); print({HIDDEN!r})"], "an empty line first"),
-        (["/no/such/program", HIDDEN], r"cannot be run \(No such file.*\); install it, or name"),
+        ([sys.executable, "-c", "", HIDDEN], "printed nothing.*; it must print the password"),
+        ([sys.executable, "-c", f"print(); print({HIDDEN!r})"], "an empty first line"),
+        (["/no/such/program", HIDDEN], r"cannot be run \(No such file.*\); install it, or pass"),
         (["/", HIDDEN], r"cannot be run \(Permission denied"),
     ):
         with case(command):
@@ -283,7 +283,7 @@ def test_a_file_that_has_no_password(tmp_path: Path) -> None:
         (b"\n", "begins with an empty line"),
         (b"\r\n" + HIDDEN.encode(), "begins with an empty line"),
         (b"\xef\xbb\xbf\n", "begins with an empty line"),
-        (HIDDEN.encode() * 6000, "more than 65536 bytes.*; name the file"),
+        (HIDDEN.encode() * 6000, "more than 65536 bytes.*; check the path"),
     ):
         file.write_bytes(octets)
         with case(octets[:20]):
@@ -294,7 +294,7 @@ def test_a_file_that_has_no_password(tmp_path: Path) -> None:
         ("~nobody-at-all/x", "No such file"),
     ):
         with case(path):
-            fails(PasswordFile(path), rf"cannot be read \({says}.*\); name a file that you can read")
+            fails(PasswordFile(path), rf"cannot be read \({says}.*\); check its path")
 
 
 def test_a_file_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +393,7 @@ def test_a_broken_netrc_shows_no_secret(tmp_path: Path) -> None:
     ):
         file.write_bytes(octets)
         with case(octets):
-            fails(lambda: PasswordNetrc(file).read("h", "me"), f"'{file}' is not a netrc")
+            fails(lambda: PasswordNetrc(file).read("h", "me"), f"'{file}' is not a valid netrc")
 
 
 # --- keyring --------------------------------------------------------------------------------------------------
@@ -427,7 +427,7 @@ def test_a_keyring_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None
 
     module.get_password = locked  # type: ignore[attr-defined] # a module of our own
     monkeypatch.setitem(sys.modules, "keyring", module)
-    fails(PasswordKeyring("h", "me"), r"could not be asked .*RuntimeError: the collection is locked\\x1b")
+    fails(PasswordKeyring("h", "me"), r"cannot read the keyring.*RuntimeError: the collection is locked\\x1b")
 
 
 def test_without_keyring_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

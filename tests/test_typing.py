@@ -109,11 +109,11 @@ def test_whatever_gives_a_coroutine_is_refused_by_the_blocking_mailbox() -> None
                 Account(server.host, "me", given, security="none", port=server.port),
                 Account(server.host, "me", auth=OAuth2(given), security="none", port=server.port),
             ):
-                with pytest.raises(TypeError, match="is a coroutine function; that is for AsyncMailbox"):
+                with pytest.raises(TypeError, match="is a coroutine function, which only AsyncMailbox can await"):
                     Mailbox.from_account(account)
                 assert asyncio.run(_count(account)) == 1
         hidden = Mailbox(server.host, "me", lambda: _token(), security="none", port=server.port)  # type: ignore[arg-type, return-value] # misuse
-        with pytest.raises(TypeError, match="is a coroutine function; that is for AsyncMailbox"):
+        with pytest.raises(TypeError, match="is a coroutine function, which only AsyncMailbox can await"):
             hidden.open()
 
 

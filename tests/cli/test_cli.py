@@ -317,7 +317,7 @@ def test_a_password_command(server: Server, capsys: Captured, monkeypatch: pytes
     assert main(["ls", "--password-command", shlex.join(words), server.url]) == 0
     capsys.readouterr()
     assert main(["ls", "--password-command", "false", server.url]) == 1
-    assert "the password command 'false' ended with status 1" in capsys.readouterr().err
+    assert "the password command 'false' failed with exit status 1" in capsys.readouterr().err
     assert main(["ls", "--password-command", "echo $HOME; true", server.url]) == 1
     assert "refused" in capsys.readouterr().err
 
