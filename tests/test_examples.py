@@ -1,4 +1,4 @@
-"""The examples do what they say, on a real server too."""
+"""The programs in `examples/` run and do what they promise, also on a real server."""
 
 import ast
 import inspect
@@ -19,7 +19,7 @@ from tests.timing import GENEROUS
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run an example as its user does, with the password in the environment."""
+    """Run an example like a user does, with the password in the environment."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"} | variables
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
@@ -49,7 +49,7 @@ def test_quickstart_on_the_embedded_server() -> None:
 
 @pytest.mark.parametrize(("fails", "left"), [("", 3), ("1", 0)])
 def test_quickstart_on_dovecot(dovecot: RealServer, fails: str, left: int) -> None:
-    """Over TLS with a private authority: reads all, deletes three and commits; after an exception deletes none."""
+    """Over TLS with a private authority it reads all and deletes three messages; after an exception it deletes none."""
     user, password = dovecot.fresh_user()
     url = dovecot.tls_url.replace(dovecot.user, user)
     done = run("examples/quickstart.py", url, str(dovecot.ca), PYMAILBOX_PASSWORD=password, DELETE="3", FAIL=fails)
@@ -75,7 +75,7 @@ def used(source: str) -> set[str]:
 
 
 def test_every_name_is_used() -> None:
-    """Whatever a mailbox or a message has stands on that page, and their reading names with them."""
+    """`every_name.py` uses every public name of a mailbox and a message."""
     names = used((ROOT / "examples" / "every_name.py").read_text("utf-8"))
     for kind in (Mailbox, Message):
         assert {name for name in dir(kind) if not name.startswith("_")} - names - {"close"} == set(), kind
@@ -85,7 +85,7 @@ def test_every_name_is_used() -> None:
 
 
 def check_every_name(done: subprocess.CompletedProcess[str], directory: Path, stored: Sequence[bytes]) -> None:
-    """Five mails were saved as they are, in files of their own, the last one once more."""
+    """Check that the last five messages were saved unchanged, each in its own file, and the last one once more."""
     assert done.returncode == 0, done.stderr
     assert "as it should be" in done.stdout
     assert f"{len(stored[-1])} of {len(stored[-1])} bytes, 1 of 1 messages" in done.stdout

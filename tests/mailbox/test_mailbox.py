@@ -59,7 +59,7 @@ def over(server: Server, driver: Any = Blocking, **options: Any) -> Mailbox:
     return mailbox
 
 
-def said(server: Server, session: int = 0) -> tuple[str, ...]:
+def sent(server: Server, session: int = 0) -> tuple[str, ...]:
     """What was said in a session behind the login."""
     server.wait(GENEROUS)
     return server.sessions[session].commands[LOGIN:]
@@ -90,7 +90,7 @@ def test_a_sequence_costs_nothing(server: Server) -> None:
         for index in (5, -6, 10**30):
             with pytest.raises(IndexError):
                 inbox[index]
-    assert said(server) == ("QUIT",)
+    assert sent(server) == ("QUIT",)
 
 
 def test_an_empty_mailbox_is_asked_nothing() -> None:
@@ -105,7 +105,7 @@ def test_an_empty_mailbox_is_asked_nothing() -> None:
             assert inbox.deleted == ()
             inbox.delete(inbox)
             inbox.undelete()
-        assert said(server) == ("QUIT",)
+        assert sent(server) == ("QUIT",)
 
 
 @pytest.mark.parametrize("index", [1.0, "1", None])
@@ -186,7 +186,7 @@ def test_one_list_and_one_uidl(server: Server) -> None:
         for wrong in ("uid", b"uid"):
             with pytest.raises(TypeError):
                 inbox.new(wrong)
-    assert said(server) == ("LIST", "UIDL", "QUIT")
+    assert sent(server) == ("LIST", "UIDL", "QUIT")
 
 
 def test_a_blank_uid_is_no_name() -> None:
@@ -204,7 +204,7 @@ def test_without_uidl_there_are_no_uids_and_deleting_works() -> None:
             with pytest.raises(NotSupported):
                 inbox.new([])
             inbox[0].delete()
-        assert said(server) == ("UIDL", "LIST", "DELE 1", "QUIT")
+        assert sent(server) == ("UIDL", "LIST", "DELE 1", "QUIT")
 
 
 def test_uidl_that_fails_for_now_is_asked_again() -> None:
@@ -225,7 +225,7 @@ def test_what_is_marked_keeps_its_uid_and_its_size(driver: Driver) -> None:
             inbox[1].delete()
             inbox.undelete()
             assert inbox[0].size == len(MAILS[0])
-        assert said(server) == ("UIDL", "LIST", "DELE 1", "DELE 2", "RSET", "QUIT")
+        assert sent(server) == ("UIDL", "LIST", "DELE 1", "DELE 2", "RSET", "QUIT")
 
 
 def test_listings_may_leave_out_what_is_marked(driver: Driver) -> None:
@@ -245,7 +245,7 @@ def test_headers_without_top_keep_the_body() -> None:
         with over(server) as inbox:
             for message in inbox:
                 assert (message.subject, message.raw) == (f"s{message.number}", MAILS[message.number - 1])
-        assert said(server) == ("TOP 1 0", *(f"RETR {number}" for number in range(1, 6)), "QUIT")
+        assert sent(server) == ("TOP 1 0", *(f"RETR {number}" for number in range(1, 6)), "QUIT")
 
 
 @pytest.mark.parametrize("lf", [False, True])
@@ -254,7 +254,7 @@ def test_nothing_is_read_ahead_where_top_sends_bodies(lf: bool) -> None:
     with Server(MAILS, quirks=quirks) as server:
         with over(server) as inbox:
             assert [message.subject for message in inbox[:3]] == ["s1", "s2", "s3"]
-        assert said(server) == ("TOP 1 0", "TOP 2 0", "TOP 3 0", "QUIT")
+        assert sent(server) == ("TOP 1 0", "TOP 2 0", "TOP 3 0", "QUIT")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_preview_has_the_lines_that_were_asked(quirks: tuple[Quirk, ...], top:
         with over(server) as inbox:
             message = inbox[0]
             assert message.preview(2) == "body 1\nline"
-        assert said(server) == (*asked, "QUIT")
+        assert sent(server) == (*asked, "QUIT")
 
 
 def test_a_preview_of_what_is_here_asks_nothing(server: Server) -> None:
@@ -284,7 +284,7 @@ def test_a_preview_of_what_is_here_asks_nothing(server: Server) -> None:
                 message.preview(wrong)
     assert message.preview(0) == ""
     assert len(message.preview(1000).splitlines()) == 21
-    assert said(server) == ("RETR 1", "QUIT")
+    assert sent(server) == ("RETR 1", "QUIT")
 
 
 def test_after_the_session_a_message_gives_what_it_has(server: Server) -> None:
@@ -364,7 +364,7 @@ def test_fetch_leaves_what_is_larger_than_the_window_to_save(tmp_path: Path) -> 
         with over(server, limits=Limits(window=2000)) as inbox:
             for message in inbox.fetch():
                 assert message.save(tmp_path / "a.eml", overwrite=True) == tmp_path / "a.eml"
-        assert said(server) == ("LIST", "RETR 1", "RETR 3", "LIST 1", "RETR 2", "LIST 3", "QUIT")
+        assert sent(server) == ("LIST", "RETR 1", "RETR 3", "LIST 1", "RETR 2", "LIST 3", "QUIT")
 
 
 # --- deletion -------------------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def test_read_only_deletes_nothing(server: Server) -> None:
         for delete in (lambda: inbox.delete(inbox), inbox[0].delete):
             with pytest.raises(ValueError, match="read_only"):
                 delete()
-    assert said(server) == ("QUIT",)
+    assert sent(server) == ("QUIT",)
 
 
 # --- the end of a session -------------------------------------------------------------------------------------
@@ -431,7 +431,7 @@ def test_an_exception_takes_marks_back(
         reading(inbox)
         inbox.delete(inbox[1:3])
         raise Trouble
-    asked = [line for line in said(server) if not line.startswith(("UIDL", "LIST", "DELE"))]
+    asked = [line for line in sent(server) if not line.startswith(("UIDL", "LIST", "DELE"))]
     assert tuple(asked) == expected
     assert server.messages == MAILS
 
@@ -445,7 +445,7 @@ def test_a_refused_rset_ends_the_session() -> None:
         with pytest.raises(CommandError), over(server) as inbox:
             inbox[0].delete()
             inbox.rollback()
-        assert "QUIT" not in said(server) + said(server, 1)
+        assert "QUIT" not in sent(server) + sent(server, 1)
         assert server.messages == MAILS
 
 
@@ -473,7 +473,7 @@ def test_an_interruption_inside_a_command_says_nothing_more() -> None:
         finally:
             ended(sending)
             signal.signal(signal.SIGALRM, before)
-        assert said(server) == ("UIDL", "LIST", "DELE 1", "RETR 2")
+        assert sent(server) == ("UIDL", "LIST", "DELE 1", "RETR 2")
         assert server.messages == MAILS
 
 
@@ -572,7 +572,7 @@ def test_close_from_a_sink_cuts_the_session_off(server: Server) -> None:
 
     with pytest.raises(ConnectionLost):
         inbox.connection.retr(1, sink=close)
-    assert "QUIT" not in said(server)
+    assert "QUIT" not in sent(server)
     assert server.messages == MAILS
 
 
@@ -592,7 +592,7 @@ def test_another_process_says_nothing(server: Server) -> None:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert inbox[1].subject == "s2"
-    assert said(server) == ("UIDL", "LIST", "DELE 1", "TOP 2 0", "LIST 2", "QUIT")
+    assert sent(server) == ("UIDL", "LIST", "DELE 1", "TOP 2 0", "LIST 2", "QUIT")
 
 
 def test_headers_of_a_message_nobody_holds_are_asked_for_once() -> None:

@@ -45,7 +45,7 @@ def over(driver: Driver, server: Server, **options: Any) -> Any:
     )
 
 
-def said(server: Server) -> tuple[str, ...]:
+def sent(server: Server) -> tuple[str, ...]:
     """What was said after the login."""
     server.wait(GENEROUS)
     return server.sessions[0].commands[LOGIN:]
@@ -92,7 +92,7 @@ def test_only_a_server_without_uidl_has_none(driver: Driver) -> None:
                 for _ in range(2):
                     with pytest.raises(NotSupported):
                         _ = inbox.uids
-            assert said(server) == ("UIDL", "QUIT")
+            assert sent(server) == ("UIDL", "QUIT")
     for text in ("refused", "", "Unable to process command"):
         with (
             case(text),
@@ -136,7 +136,7 @@ def test_list_refused_for_the_moment_is_asked_again(driver: Driver) -> None:
     with Server(MAILS, faults=[Fault.refuse("LIST", nth=None, text="unknown command")]) as server:
         with over(driver, server) as inbox:
             assert [message.size for message in inbox] == [None] * 3
-        assert said(server) == ("LIST", "QUIT")
+        assert sent(server) == ("LIST", "QUIT")
 
 
 def test_top_refused_for_the_moment_is_asked_again(driver: Driver) -> None:
@@ -149,7 +149,7 @@ def test_top_refused_for_the_moment_is_asked_again(driver: Driver) -> None:
                         read()
                     assert caught.value.retryable
                 assert inbox[0].subject == "0"
-            assert said(server) == ("TOP 1 0", "TOP 1 1", "TOP 1 0", "QUIT")
+            assert sent(server) == ("TOP 1 0", "TOP 1 1", "TOP 1 0", "QUIT")
 
 
 def test_a_top_that_is_listed_and_refused_in_other_words_is_tried_again(driver: Driver) -> None:
@@ -158,11 +158,11 @@ def test_a_top_that_is_listed_and_refused_in_other_words_is_tried_again(driver: 
         with case(text), Server(MAILS, faults=[Fault.refuse("TOP", text=text)]) as server:
             with over(driver, server) as inbox:
                 assert [inbox[index].subject for index in (0, 2)] == ["0", "2"]
-            assert said(server) == ("TOP 1 0", "RETR 1", "TOP 3 0", "QUIT")
+            assert sent(server) == ("TOP 1 0", "RETR 1", "TOP 3 0", "QUIT")
     with Server(MAILS, quirks=Quirk.TOP_REFUSED) as server:
         with over(driver, server) as inbox:
             assert [inbox[index].subject for index in (0, 2)] == ["0", "2"]
-        assert said(server) == ("TOP 1 0", "RETR 1", "RETR 3", "QUIT")
+        assert sent(server) == ("TOP 1 0", "RETR 1", "RETR 3", "QUIT")
 
 
 def test_throttling_within_a_session_is_retryable_and_says_so(driver: Driver) -> None:

@@ -223,7 +223,7 @@ def test_a_greeting_that_refuses() -> None:
     assert replay.received == b""
 
 
-def test_no_pickles() -> None:
+def test_only_content_pickles() -> None:
     """A connection is one conversation: it is not pickled and not copied."""
     with pytest.raises(TypeError):
         pickle.dumps(Connection("localhost"))
