@@ -8,17 +8,13 @@ from contextlib import closing, nullcontext
 
 import pytest
 
-from pymailbox import ConnectionLost, Mailbox, PasswordEnv, Uncommitted
+from pymailbox import ConnectionLost, Mailbox, Uncommitted
 from pymailbox.pop3 import commands
 from pymailbox.testing import Fault, Quirk, Server
 from tests import case
 from tests.drivers import Driver
-from tests.mailbox.test_mailbox import MAILS, over, sent
+from tests.mailbox.test_mailbox import MAILS, Trouble, over, sent
 from tests.timing import GENEROUS, eventually
-
-
-class Trouble(Exception):
-    """An exception of the caller's own code."""
 
 
 @pytest.fixture
@@ -108,15 +104,6 @@ def test_commit_and_rollback_and_close(driver: Driver) -> None:
                 inbox.open().close()
     with pytest.raises(ValueError, match="not open"):
         driver.Mailbox("pop.example.com").commit()
-
-
-def test_options_that_are_no_switches(driver: Driver) -> None:
-    """A word in the place of True or False is TypeError that names the option, and so is a class for an object."""
-    for option in ("read_only", "utf8", "capa", "top", "allow_plaintext", "pipelining"):
-        with pytest.raises(TypeError, match=f"{option} must be True"):
-            driver.Mailbox("pop.example.com", **{option: "no"})
-    with pytest.raises(TypeError, match=r"such as PasswordEnv\(\.\.\.\)"):
-        driver.Mailbox("pop.example.com", "me", PasswordEnv)  # type: ignore[arg-type]
 
 
 def test_commands_on_the_connection_are_part_of_the_transaction(server: Server) -> None:

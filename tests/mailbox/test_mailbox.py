@@ -19,7 +19,6 @@ import pytest
 from pymailbox import (
     AsyncMailbox,
     CommandError,
-    CommitError,
     ConcurrentUse,
     ConnectionLost,
     Limits,
@@ -477,26 +476,6 @@ def test_after_an_interruption_inside_a_command_nothing_is_sent() -> None:
             signal.signal(signal.SIGALRM, before)
         assert sent(server) == ("UIDL", "LIST", "DELE 1", "RETR 2")
         assert server.messages == MAILS
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [Fault.refuse("QUIT"), Fault.drop("QUIT"), Fault.drop("QUIT", takes_effect=True), Fault.stall(command="QUIT")],
-)
-@pytest.mark.threat(85)
-@pytest.mark.threat(86)
-def test_an_unconfirmed_commit_names_what_is_in_doubt(fault: Fault) -> None:
-    with Server(MAILS, faults=[fault]) as server:
-        inbox = over(server).open()
-        inbox.delete(inbox[1:3])
-        uids = inbox.uids[1:3]
-        if fault.kind == "stall":
-            inbox.connection.timeout = 0.3
-        with pytest.raises(CommitError) as caught:
-            inbox.commit()
-        assert caught.value.unconfirmed == uids
-        assert caught.value.unconfirmed_numbers == (2, 3)
-        inbox.close()
 
 
 def test_a_session_that_broke_before_quit_deleted_nothing() -> None:
