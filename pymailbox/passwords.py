@@ -49,7 +49,7 @@ def _path_or_none(path: str | os.PathLike[str] | None) -> str | None:
 def _check_words(_: object, __: "Attribute[Any]", argv: object) -> None:
     if not isinstance(argv, tuple) or not argv or not all(isinstance(word, str) for word in argv):
         raise TypeError(
-            "a password command must be a list of str, the program and its arguments; shlex.split() splits a command line"
+            "a password command must be a list of str, the program and its arguments; shlex.split() splits a line"
         )
     if not argv[0] or any("\0" in word for word in argv):
         raise ValueError("a password command must begin with the name of a program and must not contain NUL")

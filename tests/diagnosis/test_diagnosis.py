@@ -17,7 +17,7 @@ import pytest
 from attrs import define, evolve, field
 
 import pymailbox
-from pymailbox import Account, Diagnosis, Mailbox, OAuth2, diagnose
+from pymailbox import Account, Diagnosis, Mailbox, OAuth2, PasswordFile, PasswordNetrc, diagnose
 from pymailbox.diagnosis import run
 from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
@@ -556,10 +556,14 @@ def test_the_step_before_any_server() -> None:
     def password() -> str:
         raise ValueError("the keyring has no such password")
 
-    with Server(MAILS) as server:
-        report = examined(server, password=password)
-    assert report.failed == "password"
-    assert "getting the password failed" in str(report)
+    missing = PasswordFile("/no/such/file"), PasswordNetrc("/no/such/netrc")
+    credentials: list[tuple[Any, Any]] = [(one, None) for one in (password, *missing)]
+    credentials += [(None, OAuth2(one)) for one in (password, *missing)]
+    for given, auth in credentials:
+        with case(given, auth), Server(MAILS) as server:
+            report = examined(server, password=given, auth=auth)
+            assert report.failed == "password"
+            assert "getting the password failed" in str(report)
 
 
 def test_through_an_http_proxy() -> None:
