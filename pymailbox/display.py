@@ -80,8 +80,8 @@ def safe_text(
 # --- secrets --------------------------------------------------------------------------------------------------
 
 
-class Secret(str):
-    """A `str` that is not shown by `repr` and cannot be pickled."""
+class _Hidden:
+    """What both kinds of secret have: a repr that shows nothing, and no pickles."""
 
     __slots__ = ()
 
@@ -98,26 +98,23 @@ class Secret(str):
         return self
 
 
-class SecretOctets(bytes):
+class Secret(_Hidden, str):
+    """A `str` that is not shown by `repr` and cannot be pickled."""
+
+    __slots__ = ()
+
+
+class SecretOctets(_Hidden, bytes):
     """`bytes` that are not shown by `repr` and cannot be pickled."""
 
-    def __repr__(self) -> str:
-        return f"<secret {_SHOWN}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret cannot be pickled")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _: object) -> Self:
-        return self
+    __slots__ = ()
 
 
 def type_name(value: object) -> str:
     """Return the name of a value's type as the caller knows it: a `Secret` was a str, `SecretOctets` were bytes."""
-    kind = type(value)
-    return kind.__base__.__name__ if kind.__base__ and issubclass(kind, Secret | SecretOctets) else kind.__name__
+    if isinstance(value, _Hidden):
+        return "str" if isinstance(value, str) else "bytes"
+    return type(value).__name__
 
 
 @overload
