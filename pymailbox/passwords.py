@@ -7,7 +7,9 @@ The secret is the first line that a command prints or a file contains, without i
 byte order mark, but with all spaces. If it is not UTF-8, it is sent byte for byte, like a password given as bytes.
 """
 
+import contextlib
 import os
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -270,17 +272,42 @@ def _first_line(raw: bytes) -> Secret | SecretOctets:
 def _printed(command: PasswordCommand) -> tuple[Secret | SecretOctets, str]:
     """Run a command; return the first line that it prints and what went wrong."""
     import subprocess
+    import threading
 
-    printed, problem = b"", ""
+    kept: list[SecretOctets] = []
+    problem = ""
+
+    def read(output: Any) -> None:
+        # All is read, or the command would fail on a closed pipe, but only the first line is kept, and bounded.
+        complete, size = False, 0
+        with contextlib.suppress(ValueError):  # closed by us, when a child of the command kept it open
+            while data := output.read(_LONGEST):
+                if not complete and size <= _LONGEST:
+                    kept.append(SecretOctets(data))
+                    complete, size = b"\n" in data, size + len(data)
+
+    deadline = time.monotonic() + command.timeout
     try:
-        done = subprocess.run(command.argv, stdout=subprocess.PIPE, timeout=command.timeout, check=False)  # noqa: S603 - no shell
-        printed = done.stdout
-        if done.returncode:
-            problem = f"failed with exit status {done.returncode}; run it in a terminal to see why"
+        with subprocess.Popen(command.argv, stdout=subprocess.PIPE, bufsize=0) as process:  # noqa: S603 - no shell
+            reading = threading.Thread(target=read, args=(process.stdout,), daemon=True)
+            reading.start()
+            try:
+                reading.join(command.timeout)
+                status = process.wait(max(deadline - time.monotonic(), 0))
+                if reading.is_alive():
+                    raise subprocess.TimeoutExpired(command.argv, command.timeout)
+            except BaseException:
+                process.kill()
+                raise
+        if status:
+            problem = f"failed with exit status {status}; run it in a terminal to see why"
     except subprocess.TimeoutExpired:
         problem = f"did not end within {command.timeout} s; run it in a terminal to see why, or pass a longer timeout="
     except OSError as error:
         problem = f"cannot be run ({error.strerror}); install it, or pass the full path of the program"
+    printed = SecretOctets(b"".join(kept))
+    if not problem and len(printed) > _LONGEST and b"\n" not in printed[:_LONGEST]:
+        problem = f"printed more than {_LONGEST} bytes in its first line, so that is not a password"
     return _first_line(printed), problem
 
 

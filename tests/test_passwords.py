@@ -5,6 +5,7 @@ import os
 import pickle
 import stat
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -242,6 +243,7 @@ def test_a_password_command_that_fails() -> None:
         ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)", HIDDEN], "status -9"),
         ([sys.executable, "-c", "", HIDDEN], "printed nothing.*; it must print the password"),
         ([sys.executable, "-c", f"print(); print({HIDDEN!r})"], "an empty first line"),
+        ([sys.executable, "-c", f"print({HIDDEN!r} * 50_000)"], "more than 65536 bytes in its first line"),
         (["/no/such/program", HIDDEN], r"cannot be run \(No such file.*\); install it, or pass"),
         (["/", HIDDEN], r"cannot be run \(Permission denied"),
     ):
@@ -255,6 +257,23 @@ def test_a_password_command_is_bounded_in_time() -> None:
         PasswordCommand([sys.executable, "-c", "import time; time.sleep(3600)"], timeout=0.3),
         r"within 0\.3 s; .*timeout=",
     )
+
+
+def test_a_password_command_is_bounded_in_memory() -> None:
+    """Only the first line is kept, and the rest is read, so that the command can end."""
+    code = "import sys\nprint('s3cret')\nfor _ in range(100): sys.stdout.write('x' * 1_000_000)"
+    tracemalloc.start()
+    try:
+        assert PasswordCommand([sys.executable, "-c", code])() == "s3cret"
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it needs a shell")
+def test_a_child_of_a_password_command_is_not_waited_for() -> None:
+    """A child that keeps the output open is a timeout, not a hang."""
+    fails(PasswordCommand(["sh", "-c", "sleep 5 & echo x"], timeout=0.3), r"within 0\.3 s")
 
 
 # --- variables and files --------------------------------------------------------------------------------------
