@@ -144,7 +144,7 @@ def test_our_own_words_do_not_reveal_the_password() -> None:
             with case(password):
                 with pytest.raises(MailboxError) as caught:
                     mailbox.open()
-                assert caught.value.problem == "the login was refused; check user and password"
+                assert caught.value.problem == "the server refused the login; check user and password"
                 assert caught.value.response == "no ***"
 
 
@@ -358,7 +358,7 @@ def test_the_wire_log_has_no_secrets(caplog: pytest.LogCaptureFixture) -> None:
     lines = [record.getMessage() for record in caplog.records if record.name == "pymailbox.wire"]
     assert lines[0].startswith("S: +OK")
     assert "C: AUTH PLAIN ***" in lines
-    assert any(line.startswith("S: +OK") and line.endswith(f"(and {len(mail)} octets)") for line in lines)
+    assert any(line.startswith("S: +OK") and line.endswith(f"(and {len(mail)} bytes)") for line in lines)
     assert lines[-2] == "C: QUIT"
     assert not search({"log": caplog.text}, SECRET, "private", "cHJpdmF0ZQ")
 

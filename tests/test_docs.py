@@ -1,4 +1,4 @@
-"""The documentation is correct: its examples run, its links and citations resolve, its pages are in the site."""
+"""The documentation is correct: its examples run, its links have targets, and its pages are in the site."""
 
 import ast
 import doctest
@@ -23,7 +23,7 @@ from tests.timing import GENEROUS
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-#: The pages with examples that run here, with an embedded server as `server`; other pages have their own tests.
+#: Pages whose examples run here, with a test server as `server`; other pages have their own tests.
 PAGES = ["guide.md", "async.md", "errors.md", "protocol.md", "testing.md"]
 
 
@@ -35,13 +35,13 @@ def server() -> Iterator[Server]:
 
 
 def examples(page: Path) -> str:
-    """Return the interactive examples of a page, one after the other."""
+    """Return the interactive examples of a page as one text."""
     return "\n".join(block for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S) if ">>>" in block)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_examples_of_a_page_run(name: str, server: Server, tmp_path: Path) -> None:
-    """Each example prints what the page shows."""
+    """Each page's examples print what the page shows."""
     with Server(SAMPLES, user="robin", password="secret", lock_wait=GENEROUS) as other:
         names: dict[str, Any] = {"server": server, "other": other, "directory": tmp_path}
         test = doctest.DocTestParser().get_doctest(examples(ROOT / "docs" / name), names, name, name, 0)
@@ -62,7 +62,7 @@ def modules() -> list[str]:
 
 
 def test_examples_in_docstrings_run() -> None:
-    """Each example prints what the docstring shows."""
+    """Examples in docstrings print what the docstring shows."""
     tried = 0
     for name in modules():
         results = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
@@ -91,8 +91,8 @@ def test_public_classes_have_a_runnable_example() -> None:
                 assert ">>>" in (value.__doc__ or ""), f"{package}.{name} has no example"
 
 
-def test_pages_are_in_the_site_and_links_resolve() -> None:
-    """Every page is in the navigation, and every relative link leads to a file that exists."""
+def test_every_page_is_in_the_site_and_every_link_has_a_target() -> None:
+    """Every page is in the navigation, and every relative link points to a file that exists."""
     nav = (ROOT / "mkdocs.yml").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name in nav, f"{page.name} is not in mkdocs.yml"
@@ -102,8 +102,8 @@ def test_pages_are_in_the_site_and_links_resolve() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_readme_opens_with_the_design() -> None:
-    """README and start page begin with the same example, and README has the two commands."""
+def test_the_readme_and_the_start_page_have_the_same_example() -> None:
+    """README and start page show the same code, and README has the commands for the demo and the tests."""
     readme = (ROOT / "README.md").read_text()
     block = re.search(r"```python\n.*?```", readme, re.S)
     assert block is not None
@@ -114,7 +114,7 @@ def test_the_readme_opens_with_the_design() -> None:
 
 @pytest.mark.parametrize("library", ["rich", "tqdm"])
 def test_the_progress_bars_of_the_guide_run(library: str) -> None:
-    """Each has at most 15 lines, shows all bytes at the end, and downloads each message."""
+    """Each adapter has at most 15 lines, shows all bytes at the end, and downloads every message."""
     pytest.importorskip(library, reason=f"{library} is not installed; pip install 'pymailbox[test]'")
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guide.md").read_text(), re.S)
     (block,) = [block for block in blocks if re.search(rf"^(import|from) {library}", block, re.M)]
@@ -149,7 +149,7 @@ def test_the_progress_bars_of_the_guide_run(library: str) -> None:
 
 
 def test_the_reference_describes_every_option_with_its_default() -> None:
-    """The comment of each option in `MailboxOptions`, which the reference shows, names the constructor's default."""
+    """The comment of each option in `MailboxOptions`, which the reference shows, states the constructor's default."""
     source = inspect.getsource(MailboxOptions)
     described = {
         name: re.sub(r"\s*#: ?", " ", comment)
@@ -169,12 +169,12 @@ def test_the_reference_describes_every_option_with_its_default() -> None:
 #: The page of each list, and the prefix of its anchors there.
 LISTS = {"Q": ("servers.md", "q"), "threat": ("threats.md", "threat-"), "decision": ("decisions.md", "decision-")}
 
-#: A cited number: "Q27-Q29", "threat 88", `threat(88)`, "decisions 1, 2 and 5", also across the end of a line.
+#: A cited number: "Q27-Q29", "threat 88", `threat(88)`, "decisions 1, 2 and 5", also across a line break.
 CITED = re.compile(
     r"\bQ(?P<Q>\d+)\b|\bthreats?(?:\(|[\s#]+)(?P<threat>\d+)|\bdecisions?[\s#]+(?P<decision>\d+(?:(?:,|[\s#]+and)[\s#]+\d+)*)",
     re.IGNORECASE,
 )
-#: Names of lists that are not part of the project.
+#: Lists that do not belong to the project.
 ELSEWHERE = re.compile(r"\b(DESIGN\.md|QUIRKS|THREATS)\b")
 
 
@@ -187,13 +187,13 @@ def cited(text: str) -> Iterator[tuple[str, int]]:
 
 
 def entries(name: str) -> list[int]:
-    """Return the numbers of the entries on the page of a list, in their order there."""
+    """Return the numbers of the entries on the page of a list, in order."""
     page, anchor = LISTS[name]
     return list(map(int, re.findall(rf'<a id="{anchor}(\d+)"></a>', (ROOT / "docs" / page).read_text("utf-8"))))
 
 
-def test_the_title_of_an_entry_is_one_line() -> None:
-    """In a definition list each line above the first colon would become a term."""
+def test_an_entry_is_one_line_and_its_definition() -> None:
+    """In a definition list, each line above the first colon would be a separate term."""
     for page in ("servers.md", "threats.md"):
         for entry in re.findall(r"^<a id=.*\n.*", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE):
             assert "\n:   " in entry, entry
@@ -207,8 +207,8 @@ def texts() -> Iterator[Path]:
                 yield path
 
 
-def test_citations_are_found() -> None:
-    """Every form that the project uses is found, and nothing else."""
+def test_every_form_of_citation_is_recognized() -> None:
+    """Citations are found in every form that the project uses, and nothing else is."""
     for text, found in [
         ("(Q27-Q29)", [("Q", 27), ("Q", 29)]),
         ("Q31, Q32", [("Q", 31), ("Q", 32)]),
@@ -223,7 +223,7 @@ def test_citations_are_found() -> None:
 
 
 def test_every_cited_number_is_on_its_page() -> None:
-    """Each list is numbered without gaps, each cited number exists, and no other list is cited."""
+    """Each list is numbered without gaps, contains every cited number, and no file cites any other list."""
     for name in LISTS:
         assert entries(name) == list(range(1, len(entries(name)) + 1)), name
         assert entries(name), name
@@ -234,7 +234,7 @@ def test_every_cited_number_is_on_its_page() -> None:
 
 
 def test_a_page_that_cites_a_number_links_to_it() -> None:
-    """A number on another page than that of its list is a link to its entry, and the entry exists."""
+    """A number cited on another page is a link to its entry, and each such link has a target."""
     link = re.compile(r"\[([^\]]*)\]\(([a-z]+\.md)?#((?:q|threat-|decision-|promise-)\d+)\)")
     for page in (ROOT / "docs").glob("*.md"):
         text = page.read_text("utf-8")
@@ -247,7 +247,7 @@ def test_a_page_that_cites_a_number_links_to_it() -> None:
 
 
 def marked_tests() -> dict[str, set[int]]:
-    """Return the threats with which each test is marked, by the id of the test."""
+    """Return the threats that each test is marked with, by its id."""
     found: dict[str, set[int]] = {}
     for path in (ROOT / "tests").rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -258,8 +258,8 @@ def marked_tests() -> dict[str, set[int]]:
     return found
 
 
-def test_the_proof_of_each_threat_exists() -> None:
-    """A test on the page exists and is marked with that threat; a threat with marked tests names at least one."""
+def test_every_named_proof_of_a_threat_exists() -> None:
+    """Each test that the page names exists and is marked with that number; a threat with marked tests names one."""
     tests = marked_tests()
     page = (ROOT / "docs" / "threats.md").read_text("utf-8")
     listed = re.split(r'<a id="(promise|threat)-(\d+)"></a>', page)
@@ -273,16 +273,16 @@ def test_the_proof_of_each_threat_exists() -> None:
 
 
 def test_every_quirk_is_on_the_page() -> None:
-    """Every quirk that the test server has or the client notes is described, and no other name is."""
+    """The pages describe every quirk that the server can show or the client notes, and no other."""
     known = set(Quirk.__members__) | set(MEANINGS)
     pages = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("servers.md", "threats.md"))
     assert set(re.findall(r"`([A-Z]+[A-Z0-9]*(?:_[A-Z0-9]+)+)`", pages)) == known
 
 
 def shown_texts(tree: ast.Module, source: str) -> Iterator[str]:
-    """Yield the texts of a module that a user can see: its strings, except private docstrings, and its `#:` comments.
+    """Yield what a user can see of a module: all strings except docstrings of private names, and `#:` comments.
 
-    The strings include docstrings, also those of attributes, error messages, help texts and log lines.
+    Strings include docstrings, also those of attributes, error messages, help texts and log lines.
     """
     private: set[ast.AST] = set()
 
@@ -295,7 +295,7 @@ def shown_texts(tree: ast.Module, source: str) -> Iterator[str]:
                 first = child.body[0]
                 if hidden and isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                     private.add(first.value)
-                # Definitions inside a function are private.
+                # Names defined inside a function are private.
                 look(child, hidden or not isinstance(child, ast.ClassDef))
             else:
                 look(child, hidden)
@@ -309,8 +309,8 @@ def shown_texts(tree: ast.Module, source: str) -> Iterator[str]:
             yield comment
 
 
-def test_texts_for_users_cite_no_number() -> None:
-    """Readers of public docstrings, `#:` comments, errors, help and logs do not have the lists at hand."""
+def test_no_text_for_users_cites_a_number() -> None:
+    """Public docstrings, `#:` comments, errors, help and logs explain themselves: their readers have no list."""
     for name in ("pymailbox", "examples"):
         for path in sorted((ROOT / name).rglob("*.py")):
             source = path.read_text("utf-8")
@@ -318,8 +318,8 @@ def test_texts_for_users_cite_no_number() -> None:
                 assert list(cited(text)) == [], f"{path}: {text}"
 
 
-def test_a_number_is_found_where_a_user_would_see_it() -> None:
-    """The test above finds exactly the numbers that a user would see."""
+def test_a_number_is_found_wherever_a_user_would_see_it() -> None:
+    """The test above finds a number wherever a user would see it, and nowhere else."""
     for source, seen in [
         ('"""Q1."""', True),
         ('class A:\n    """Decision 7."""', True),
