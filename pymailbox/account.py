@@ -12,14 +12,14 @@ with pymailbox are in `pymailbox.pop3.sasl`.
 
 import contextlib
 import os
-import re
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, Literal, NoReturn, Protocol, Self
 
 from attrs import Attribute, Factory, evolve, field, fields, frozen
 
-from pymailbox.display import Secret, safe_text, secret, type_name
+from pymailbox.display import safe_text, secret, type_name
 from pymailbox.passwords import PasswordEnv, PasswordReference
+from pymailbox.pop_url import Security, default_port, fields_of_url, is_ipv6, port_for, url_of
 
 __all__ = [
     "Account",
@@ -34,7 +34,6 @@ __all__ = [
     "Peer",
     "Security",
     "Token",
-    "bad_escapes",
     "check_auth",
     "check_host",
     "check_pickled",
@@ -42,12 +41,10 @@ __all__ = [
     "check_security",
     "coroutine_refused",
     "default_port",
-    "host_and_port",
     "needs_user",
     "port_for",
 ]
 
-Security = Literal["tls", "starttls", "none"]
 #: A password, a reference to one, or a callable without arguments that returns one at each login. Text is sent as
 #: UTF-8, bytes as they are, for servers that expect Latin-1.
 Password = str | bytes | PasswordReference | Callable[[], str | bytes]
@@ -55,19 +52,6 @@ Password = str | bytes | PasswordReference | Callable[[], str | bytes]
 AsyncPassword = Password | Callable[[], str | bytes | Awaitable[str | bytes]]
 #: An OAuth2 token, a reference to one, or a callable as above.
 Token = str | PasswordReference | Callable[[], str | Awaitable[str]]
-
-_SCHEMES: dict[str, Security] = {"pop": "none", "pops": "tls", "pop+starttls": "starttls"}
-
-
-def default_port(security: Security) -> int:
-    """Return 995 for implicit TLS (RFC 8314 §3.2), otherwise 110 (RFC 1939 §3)."""
-    return 995 if security == "tls" else 110
-
-
-def port_for(security: Security, before: Security, port: int) -> int:
-    """Return the port after a change of `security`: a default port changes with it, any other port stays."""
-    return default_port(security) if port == default_port(before) else port
-
 
 # --- the interface of SASL mechanisms --------------------------------------------------------------------------
 
@@ -146,23 +130,13 @@ def check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
     if not host or any(c.isspace() or not c.isprintable() or c in "[]" for c in host):
         raise ValueError(f"invalid host name or address: {host!r}")
     if ":" in host:
-        if _is_ipv6(host):
+        if is_ipv6(host):
             return
         raise ValueError(f"invalid host name or address: {host!r}; pass the port separately, as port=")
     if "%" in host:
         raise ValueError(f"invalid host name: {host!r}; percent-encoding is not decoded in a host name")
     if not _is_name(host):
         raise ValueError(f"invalid host name: {host!r} (labels must be 1 to 63 characters, 253 in total)")
-
-
-def _is_ipv6(host: str) -> bool:
-    import ipaddress
-
-    try:
-        ipaddress.IPv6Address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_name(host: str) -> bool:
@@ -383,7 +357,7 @@ class Account:
         `refuse_password=True` a password in it raises ValueError. So does anything that is not a valid POP URL.
         """
         url = secret(url)  # it may contain a password, which no traceback must show
-        return cls(**_fields_of_url(url, password, refuse_password))
+        return cls(**fields_of_url(url, password, refuse_password))
 
     @classmethod
     def from_env(cls, prefix: str = "PYMAILBOX_", environment: Mapping[str, str] | None = None) -> Self:
@@ -418,7 +392,7 @@ class Account:
                 raise ValueError(f"invalid {prefix}PORT: {str(port)[:20]!r} (1 to 65535)")
             changes["port"] = int(port)
         changes = {name: given for name, given in changes.items() if given is not None}
-        fields = {} if url is None else _fields_of_url(secret(url), None, False)
+        fields = {} if url is None else fields_of_url(secret(url), None, False)
         if "security" in changes and fields and "port" not in changes:
             changes["port"] = port_for(changes["security"], fields["security"], fields["port"])
         account = cls(**(fields | changes))
@@ -435,12 +409,7 @@ class Account:
     @property
     def url(self) -> str:
         """The POP URL of this account, without the password."""
-        from urllib.parse import quote
-
-        scheme = next(name for name, security in _SCHEMES.items() if security == self.security)
-        host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
-        user = quote(self.user, safe="") + "@" if self.user else ""
-        return f"{scheme}://{user}{host}:{self.port}"
+        return url_of(self.host, self.port, self.user, self.security)
 
     def __reduce__(self) -> tuple[Any, ...]:
         kept = {one.name: getattr(self, one.name) for one in fields(type(self))}
@@ -456,105 +425,3 @@ class Account:
 
 def _unpickled(kind: type[Account], kept: dict[str, Any]) -> Account:
     return kind(**kept)
-
-
-def _fields_of_url(url: str, password: AsyncPassword | None, refuse_password: bool) -> dict[str, Any]:
-    """Return the contents of a POP URL as the fields of an `Account`."""
-    if not isinstance(url, str):
-        raise TypeError(f"a POP URL must be a str, not {type_name(url)}")
-    parts = _split(url)
-    if parts is None:
-        raise ValueError("not a valid POP URL; expected pops://user@host:port")
-    scheme, host, port, login, written, more = parts
-    if scheme not in _SCHEMES:
-        raise ValueError(f"a POP URL must begin with pops://, pop+starttls:// or pop://, not {scheme!r}")
-    if not host:
-        raise ValueError("the POP URL has no host; expected pops://user@host:port")
-    if more:
-        raise ValueError(
-            "unexpected text after the port; percent-encode / ? # as %2F %3F %23 in the user name or password"
-        )
-    if written is not None and refuse_password:
-        raise ValueError("other users can read a password in a URL; remove it and pass the password in another way")
-    if written is not None and "@" in login + written:
-        raise ValueError("percent-encode @ as %40 in the user name or password, and : as %3A in the user name")
-    name, semicolon, option = login.partition(";")
-    auth = str(_unquoted(option[5:])).removeprefix("+")
-    if semicolon and not (option[:5].upper() == "AUTH=" and ";" not in option and _AUTH.fullmatch(auth)):
-        raise ValueError("only one ;AUTH=mechanism may follow the user name; percent-encode ; as %3B in the user name")
-    security = _SCHEMES[scheme]
-    return {
-        "host": host,
-        "user": str(_unquoted(name)) or None,
-        "password": secret(_unquoted(written) if password is None and written is not None else password),
-        "port": default_port(security) if port is None else port,
-        "security": security,
-        "auth": None if auth in ("", "*") else auth,
-    }
-
-
-def _split(url: str) -> tuple[str, str | None, int | None, str, Secret | None, bool] | None:
-    """Return scheme, host, port, user with options, password, and whether more follows; None for an invalid URL.
-
-    urllib's own errors are not passed on, as they would show the password.
-    """
-    if any(c <= " " or c == "\x7f" for c in url):  # urllib silently drops some of these
-        return None
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    found = host_and_port(parts.netloc.rpartition("@")[2])
-    if found is None:
-        return None
-    more = parts.path not in ("", "/") or bool(parts.query or parts.fragment)
-    return parts.scheme, *found, parts.username or "", secret(parts.password), more
-
-
-#: A mechanism's name (RFC 4422 §3.1), in upper or lower case, or * for any (RFC 2384).
-_AUTH = re.compile(r"[A-Za-z0-9_-]{1,20}|\*")
-
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
-_HOST_AND_PORT = re.compile(
-    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)(?:%25(?P<zone>[A-Za-z0-9._~-]+))?\]|(?P<name>[^:\[\]%]*))(?::(?P<port>[0-9]{0,5}))?"
-)
-
-
-def host_and_port(text: str) -> tuple[str, int | None] | None:
-    """Return host and port from the end of a URL's authority (RFC 3986 §3.2); None if it is invalid.
-
-    An IPv6 address is in brackets and may have a zone (RFC 6874). A host name is returned in lower case; it must not
-    contain a percent sign.
-    """
-    match = _HOST_AND_PORT.fullmatch(text)
-    if match is None:
-        return None
-    port = int(match["port"]) if match["port"] else None
-    if port is not None and not 0 < port < 65536:
-        return None
-    if match["address"] is None:
-        return match["name"].lower(), port
-    host = match["address"].lower() + ("%" + match["zone"] if match["zone"] else "")
-    return (host, port) if _is_ipv6(host) else None
-
-
-def bad_escapes(text: str) -> bool:
-    """Whether a percent sign in a text is not followed by two hexadecimal digits (RFC 3986 §2.1)."""
-    return _BAD_ESCAPE.search(text) is not None
-
-
-def _unquoted(text: str) -> Secret:
-    """Percent-decode a text; ValueError for an invalid escape or invalid UTF-8, without showing the text."""
-    from urllib.parse import unquote
-
-    text = secret(text)
-    if bad_escapes(text):
-        raise ValueError("invalid % in the URL; percent-encode % as %25 in the user name or password")
-    try:
-        return secret(unquote(text, errors="strict"))
-    except UnicodeDecodeError:
-        pass
-    raise ValueError("invalid UTF-8 in a percent-encoded part of the URL")
