@@ -49,7 +49,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- from the listings --------------------------------------------------------------------------------
 
     async def size(self) -> int | None:
-        """The size in bytes by LIST; None if the server sent none.
+        """The size in bytes, as LIST gives it; None if that has no number.
 
         Treat it as a hint: many servers count differently. Costs one LIST for all messages, once per session.
         """
@@ -58,7 +58,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return sizes[self.number - 1] if sizes is not None else await mailbox.connection.run(mailbox.ask_size(self))
 
     async def uid(self) -> str | None:
-        """The message's unique id, the same in every session (RFC 1939 §7, UIDL); None if the server sent none.
+        """The message's unique id, the same in every session (UIDL, RFC 1939 §7); None if the server's is blank.
 
         Costs one UIDL for all messages, once per session. Raises `NotSupported` if the server has no UIDL, and
         `TemporaryFailure` if it refuses for now.
@@ -129,7 +129,10 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return raw if raw is not None else await mailbox.connection.run(mailbox.ask_raw(self))
 
     async def content(self) -> "Content":
-        """The whole message as a value that does not need the session and can be pickled (RETR, as for `raw`)."""
+        """The whole message as a `Content`: a value that needs no session and can be pickled.
+
+        Costs and errors are those of `raw`.
+        """
         return self._mailbox.content_of(self, await self.raw())
 
     async def body(self) -> str:
@@ -212,8 +215,8 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         expanded.
 
         The message is streamed to a temporary file in the same directory, which only its owner can read (mode 0600),
-        flushed to disk, and then renamed. A failure leaves nothing behind, so it is safe to delete the message once
-        `save()` has returned. Flushing runs in a thread; a cancellation waits for it, and leaves the whole file or
+        flushed to disk, and then renamed. A failure leaves nothing behind; once `save()` has returned, it is safe to
+        delete the message. Flushing runs in a thread; a cancellation waits for it, and leaves the whole file or
         nothing. See `write_to` for `progress`.
         """
         from pymailbox.content.saving import SavedFile

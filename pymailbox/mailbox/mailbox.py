@@ -164,10 +164,10 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def reopen(self) -> None:
         """Commit, then open a new session, which sees the mail that has arrived since.
 
-        Messages of the old session keep what you have read of them; get the others from the mailbox again. Raises
-        what `commit()` and `open()` raise. If the old session broke with deletions pending, the first call raises that
-        error (`ConnectionLost`: nothing was deleted; `CommitError`: some messages may be gone) and the next call opens;
-        a call that fails to connect may be repeated. Raises ValueError if the mailbox was never opened, has been ended
+        Messages of the old session keep what you have read of them, and nothing more can be read of them. Raises what
+        `commit()` and `open()` raise, and may be called again after any of these errors. If the old session broke with
+        deletions pending, the first call raises `ConnectionLost` (nothing was deleted) or `CommitError` (some messages
+        may be gone), and the next call opens. Raises ValueError if the mailbox was never opened, has been ended
         by `commit()`, `rollback()` or `close()`, or was made with `sock=`.
         """
         self._check_reopen()
@@ -184,7 +184,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
     @property
     def uids(self) -> tuple[str | None, ...]:
-        """The uid of every message, in order: `uids[i]` belongs to `inbox[i]`; None if the server sent none.
+        """The uid of every message, in order: `uids[i]` belongs to `inbox[i]`; None for a blank one.
 
         Costs one UIDL, once per session. Raises `NotSupported` if the server has no UIDL, and `TemporaryFailure` if it
         refuses for now; the next use asks again.
@@ -194,7 +194,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
     @property
     def sizes(self) -> tuple[int | None, ...]:
-        """The size of every message in bytes, in order: `sizes[i]` belongs to `inbox[i]`; None if the server sent none.
+        """The size of every message in bytes, in order: `sizes[i]` belongs to `inbox[i]`; None if unknown.
 
         Treat sizes as hints: many servers count differently. Costs one LIST, once per session. Raises
         `TemporaryFailure` if the server refuses for now; the next use asks again.

@@ -48,7 +48,7 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def size(self) -> int | None:
-        """The size in bytes by LIST; None if the server sent none.
+        """The size in bytes, as LIST gives it; None if that has no number.
 
         Treat it as a hint: many servers count differently. Costs one LIST for all messages, once per session.
         """
@@ -58,7 +58,7 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def uid(self) -> str | None:
-        """The message's unique id, the same in every session (RFC 1939 §7, UIDL); None if the server sent none.
+        """The message's unique id, the same in every session (UIDL, RFC 1939 §7); None if the server's is blank.
 
         Costs one UIDL for all messages, once per session. Raises `NotSupported` if the server has no UIDL, and
         `TemporaryFailure` if it refuses for now.
@@ -99,7 +99,10 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def content(self) -> "Content":
-        """The whole message as a value that does not need the session and can be pickled (RETR, as for `raw`)."""
+        """The whole message as a `Content`: a value that needs no session and can be pickled.
+
+        Costs and errors are those of `raw`.
+        """
         return self._mailbox.content_of(self, self.raw)
 
     def _get_content(self) -> "Content":
@@ -164,8 +167,8 @@ class Message(AbstractMessage[Connection], ContentNames):
         expanded.
 
         The message is streamed to a temporary file in the same directory, which only its owner can read (mode 0600),
-        flushed to disk, and then renamed. A failure leaves nothing behind, so it is safe to delete the message once
-        `save()` has returned. See `write_to` for `progress`.
+        flushed to disk, and then renamed. A failure leaves nothing behind; once `save()` has returned, it is safe to
+        delete the message. See `write_to` for `progress`.
         """
         from pymailbox.content.saving import SavedFile
 
