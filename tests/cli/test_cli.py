@@ -248,6 +248,8 @@ def test_a_password_in_a_url_is_refused(url: str, capsys: Captured) -> None:
         assert usage(*arguments) == 2
         captured = capsys.readouterr()
         assert SECRET not in captured.out + captured.err
+    assert usage("ls", f"pops://me:{SECRET}@host") == 2
+    assert "set PYMAILBOX_PASSWORD or use --password-command" in capsys.readouterr().err
 
 
 MISUSE: list[tuple[list[str], str]] = [
