@@ -87,6 +87,10 @@ def _misused(error: Exception) -> argparse.ArgumentTypeError:
 
 
 def _url(value: str) -> Account:
+    if _SECRET_IN_URL.search(value):
+        raise argparse.ArgumentTypeError(
+            f"a password on the command line can be read by others; set {VARIABLE} or use --password-command"
+        )
     try:
         return Account.from_url(value, refuse_password=True)
     except (ValueError, TypeError) as error:

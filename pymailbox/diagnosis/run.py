@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
+from pymailbox.account import OAuth2
 from pymailbox.diagnosis import certificate, probes
 from pymailbox.diagnosis.advice import advise, may_expire
 from pymailbox.diagnosis.findings import Answer, Findings
@@ -29,6 +30,7 @@ from pymailbox.display import safe_text, secret
 from pymailbox.errors import CommandError, ConnectionLost, MailboxError, MailboxLocked, NotSupported, Timeout, TLSError
 from pymailbox.mailbox.abstract_mailbox import plan_of
 from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.passwords import PasswordReference, reader
 from pymailbox.pop3 import flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
@@ -67,6 +69,7 @@ class DiagnosisRun:
     _pipelining_broke: bool = field(default=False, init=False)
     _logins: int = field(default=0, init=False)
     _password: Any = field(default=None, init=False, repr=False)
+    _auth: Any = field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._settings, self._utf8 = plan_of(self.mailbox)
@@ -74,8 +77,25 @@ class DiagnosisRun:
             raise ValueError("a diagnosis connects several times, so it cannot use sock=")
         account = self.mailbox.account
         self._findings = Findings(Diagnosis(url=account.url))
-        self._password = _asked_once(account.password, self._findings)
+        self._password, self._auth = self._read_once(account.password), account.auth
+        if isinstance(account.auth, OAuth2):
+            self._auth = OAuth2(self._read_once(account.auth.token))
         self._may_ask_capa = self._settings.capa
+
+    def _read_once(self, credential: Any) -> Any:
+        """Return a password or token as it was given; a callable or a reference as a callable that is used once."""
+        account, findings = self.mailbox.account, self._findings
+        is_reference = isinstance(credential, PasswordReference)
+        read = reader(credential, account.host, account.user) if is_reference else credential
+
+        @functools.cache
+        def read_once() -> Any:
+            findings.step = "password"
+            found = secret(read())
+            findings.step = "login"
+            return found
+
+        return read_once if callable(read) else read
 
     def run(self) -> None:
         """Run the whole diagnosis; `conclude` returns the report."""
@@ -267,7 +287,7 @@ class DiagnosisRun:
         self._logins += 1
         if self._utf8:
             connection.run(flows.ask_utf8(session))
-        connection.run(_watched(login.login(session, account.user, self._password, account.auth), seen))
+        connection.run(_watched(login.login(session, account.user, self._password, self._auth), seen))
 
     def _again(self) -> Connection | None:
         """Open another session; return None if that is not possible, which is a finding."""
@@ -389,19 +409,6 @@ class DiagnosisRun:
                     findings.problem(f"RETR: {findings.describe(error)}")
                 connection = self._unbroken(connection)
         return connection
-
-
-def _asked_once(password: Any, findings: Findings) -> Any:
-    """Return a password that is asked for once, however many sessions there are."""
-
-    @functools.cache
-    def ask() -> Any:
-        findings.step = "password"
-        answer = secret(password())
-        findings.step = "login"
-        return answer
-
-    return ask if callable(password) else password
 
 
 def _watched(flow: Flow[T], seen: list[str]) -> Flow[T]:

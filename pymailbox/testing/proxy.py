@@ -58,7 +58,7 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The port to connect to. ValueError if the proxy is not open."""
+        """The port to connect to. Raises ValueError if the proxy is not open."""
         if self._listener is None:
             raise ValueError("this proxy is not open; use it in a with block, or call open()")
         return self._listener.port

@@ -74,8 +74,8 @@ class Server:
 
     - `security`: `"none"`, `"starttls"` (STLS on a plaintext port) or `"tls"`. `ssl_context` is your context for the
       server's side; without it, trustme creates a CA and a certificate for localhost.
-    - `sasl`: the mechanisms to offer: PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-256 and other SCRAM variants (with scramp
-      installed), XOAUTH2 and OAUTHBEARER, which are checked with `token`, a string or a callable
+    - `sasl`: the mechanisms to offer: PLAIN, LOGIN, CRAM-MD5, XOAUTH2, OAUTHBEARER, and with scramp installed
+      SCRAM-SHA-256 and other SCRAM variants. `token` is what XOAUTH2 and OAUTHBEARER accept: a string, or a callable
       `(user, token) -> bool`. `apop=True` puts a timestamp into the greeting. `plaintext=False` refuses passwords
       without TLS, as careful servers do.
     - `capabilities`: lines for CAPA to list instead of the real ones. `pipelining`, `uidl`, `top`, `utf8`, `lang`:
@@ -130,8 +130,8 @@ class Server:
     def open(self) -> Self:
         """Start listening and serving, and return the server.
 
-        ValueError for an invalid source or an unknown mechanism, OSError if the port is taken, RuntimeError if
-        trustme or scramp is needed but missing.
+        Raises ValueError for an invalid source or an unknown mechanism, OSError if the port is taken, and RuntimeError
+        if trustme or scramp is needed but missing.
         """
         if self._listener is not None:
             raise ValueError("this server is already open")
@@ -186,12 +186,12 @@ class Server:
     def ca(self) -> Path:
         """The PEM file of the CA that signed the server's certificate; deleted when the server closes.
 
-        ValueError if there is none, because the server is not open, has no TLS, or was given an `ssl_context`.
+        Raises ValueError if there is none, because the server is not open, has no TLS, or was given an `ssl_context`.
         """
         return self._made().ca
 
     def client_context(self) -> ssl.SSLContext:
-        """Return a verifying context that trusts this server. ValueError as for `ca`."""
+        """Return a verifying context that trusts this server. Raises ValueError like `ca`."""
         return self._made().client_context()
 
     def _made(self) -> Certificates:
@@ -207,7 +207,7 @@ class Server:
         return None if self.security == "none" else self.ssl_context or self._made().context
 
     def maildrop(self, user: str | None = None) -> Maildrop:
-        """Return a user's mailbox, by default the first user's. KeyError for an unknown user."""
+        """Return a user's mailbox, by default the first user's. Raises KeyError for an unknown user."""
         if not self.maildrops:
             raise ValueError("this server was never opened; use it in a with block, or call open()")
         return self.maildrops[user if user is not None else next(iter(self.maildrops))]
@@ -236,6 +236,6 @@ class Server:
         return tuple(line for record in self._records for line in record.commands)
 
     def wait(self, timeout: float = 60.0) -> None:
-        """Wait until no session is running, so that all have `ended`. TimeoutError if one still is."""
+        """Wait until no session is running, so that all have `ended`. Raises TimeoutError if one still is."""
         if self._listener is not None:
             self._listener.wait(timeout)

@@ -248,6 +248,8 @@ def test_a_password_in_a_url_is_refused(url: str, capsys: Captured) -> None:
         assert usage(*arguments) == 2
         captured = capsys.readouterr()
         assert SECRET not in captured.out + captured.err
+    assert usage("ls", f"pops://me:{SECRET}@host") == 2
+    assert "set PYMAILBOX_PASSWORD or use --password-command" in capsys.readouterr().err
 
 
 MISUSE: list[tuple[list[str], str]] = [
@@ -321,7 +323,7 @@ def test_a_password_command_is_run(server: Server, capsys: Captured, monkeypatch
     assert main(["ls", "--password-command", shlex.join(words), server.url]) == 0
     capsys.readouterr()
     assert main(["ls", "--password-command", "false", server.url]) == 1
-    assert "the password command 'false' ended with status 1" in capsys.readouterr().err
+    assert "the password command 'false' failed with exit status 1" in capsys.readouterr().err
     assert main(["ls", "--password-command", "echo $HOME; true", server.url]) == 1
     assert "refused" in capsys.readouterr().err
 

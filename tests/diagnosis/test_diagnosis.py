@@ -17,7 +17,7 @@ import pytest
 from attrs import define, evolve, field
 
 import pymailbox
-from pymailbox import Account, Diagnosis, Mailbox, OAuth2, diagnose
+from pymailbox import Account, Diagnosis, Mailbox, OAuth2, PasswordFile, PasswordNetrc, diagnose
 from pymailbox.diagnosis import run
 from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
@@ -556,10 +556,14 @@ def test_an_unknown_host_a_closed_port_and_a_missing_password_differ() -> None:
     def password() -> str:
         raise ValueError("the keyring has no such password")
 
-    with Server(MAILS) as server:
-        report = examined(server, password=password)
-    assert report.failed == "password"
-    assert "getting the password failed" in str(report)
+    missing = PasswordFile("/no/such/file"), PasswordNetrc("/no/such/netrc")
+    credentials: list[tuple[Any, Any]] = [(one, None) for one in (password, *missing)]
+    credentials += [(None, OAuth2(one)) for one in (password, *missing)]
+    for given, auth in credentials:
+        with case(given, auth), Server(MAILS) as server:
+            report = examined(server, password=given, auth=auth)
+            assert report.failed == "password"
+            assert "getting the password failed" in str(report)
 
 
 def test_a_diagnosis_works_through_an_http_proxy() -> None:
@@ -920,7 +924,7 @@ def test_only_the_servers_words_are_redacted() -> None:
             assert report.mechanisms == ("PLAIN", "USER")
             assert "***" not in report.probes["LIST"].detail
             for text, gaps in ((report.problems[0], 2), (wrong.problems[0], 1)):
-                assert "[AUTH PLAIN ***] (the server said: " in text
+                assert "[AUTH PLAIN ***] (the server replied: " in text
                 assert text.count("***") == gaps, text
             assert report.problems[0].endswith("[AUTH] not ***)")
 
