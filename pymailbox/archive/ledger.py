@@ -26,6 +26,20 @@ _APPLICATION = 0x706D6278  # "pmbx"
 _VERSION = 1
 _WAIT = 30.0  # seconds for another process that commits
 _PAGE = 1_000  # rows read at once
+#: What SQLite reports about the machine; anything else that it reports is damage, as every query here is right.
+_PASSING = {
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
 _TABLES = """
 CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, run INTEGER NOT NULL, ended INTEGER,
     count INTEGER, size INTEGER, one_by_one INTEGER NOT NULL, seal BLOB NOT NULL);
@@ -116,6 +130,7 @@ class Ledger:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             sync_directory(path.parent)
+        self._check_header()
         with self._checked():
             self._database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
             try:
@@ -136,6 +151,25 @@ class Ledger:
 
     # --- the file -----------------------------------------------------------------------------------------
 
+    def _check_header(self) -> None:
+        """Refuse a file that is not ours before SQLite opens it, as that may change it: see sqlite.org/fileformat."""
+        if not self.path.is_file():
+            self._damaged("it is not a file")
+        with self.path.open("rb") as file:
+            header = file.read(100)
+        if header.startswith(b"SQLite format 3\0") and len(header) == 100:
+            self._check_origin(int.from_bytes(header[68:72]), int.from_bytes(header[60:64], signed=True))
+            if header[18] != 1:
+                self._damaged("its journal mode was changed by something else")
+
+    def _check_origin(self, application: int, version: int) -> None:
+        if application != _APPLICATION:
+            self._damaged("it is a database of another program")
+        if version > _VERSION:
+            self._damaged(f"it was written by a newer pymailbox (version {version} of the ledger)")
+        if version < 1:
+            self._damaged(f"it has version {version}, which no pymailbox wrote")
+
     def _open(self) -> None:
         for pragma, wanted in (("journal_mode=truncate", "truncate"), ("synchronous=full", None)):
             (given,) = self._database.execute(f"PRAGMA {pragma}").fetchone() or (None,)
@@ -152,13 +186,7 @@ class Ledger:
                         self._database.execute(statement)
                     self._database.execute(f"PRAGMA application_id={_APPLICATION}")
                     self._database.execute(f"PRAGMA user_version={_VERSION}")
-        if self._value("PRAGMA application_id") != _APPLICATION:
-            self._damaged("it is a database of another program")
-        version = self._value("PRAGMA user_version")
-        if version > _VERSION:
-            self._damaged(f"it was written by a newer pymailbox (version {version} of the ledger)")
-        if version < 1:
-            self._damaged(f"it has version {version}, which no pymailbox wrote")
+        self._check_origin(self._value("PRAGMA application_id"), self._value("PRAGMA user_version"))
 
     def _value(self, query: str) -> Any:
         row = self._database.execute(query).fetchone()
@@ -193,7 +221,7 @@ class Ledger:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # none: a value is not readable
             if code == sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
-            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_CORRUPT:
+            if code in _PASSING:
                 raise OSError(f"the ledger {str(self.path)!r} cannot be read or written ({error})") from error
             self._damaged(str(error), error)
 
@@ -214,18 +242,24 @@ class Ledger:
 
     def account(self, name: str) -> AccountRow:
         """Return the row of an account, a new one if there is none."""
+        rows = self._accounts()
+        for row in rows:
+            if row.name == name:
+                return row
+        number = max((row.id for row in rows), default=0) + 1
         with self._checked():
-            found = self._database.execute("SELECT * FROM account WHERE name=?", (_storable(name),)).fetchone()
-            if found is not None:
-                return AccountRow(*map(_readable, self._sealed("account", found)))
-            (number,) = self._database.execute("SELECT coalesce(max(id), 0) + 1 FROM account").fetchone()
+            if self._value("SELECT coalesce(max(account), 0) FROM message") >= number:
+                self._damaged("the account of some messages is missing")
         return AccountRow(number, name)
 
     def accounts(self) -> dict[int, str]:
         """Return the names of all accounts by id."""
-        with self._checked():
-            rows = self._database.execute("SELECT * FROM account").fetchall()
-        return {row[0]: row[1] for row in (self._sealed("account", row) for row in rows)}
+        return {row.id: row.name for row in self._accounts()}
+
+    def _accounts(self) -> list[AccountRow]:
+        with self._checked():  # not by the index, whose damage would hide an account
+            rows = self._database.execute("SELECT * FROM account NOT INDEXED").fetchall()
+        return [AccountRow(*map(_readable, self._sealed("account", row))) for row in rows]
 
     def put_account(self, row: AccountRow) -> None:
         """Write the row of an account."""
