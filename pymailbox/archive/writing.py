@@ -149,6 +149,7 @@ class Writer:
             file.close()
         with self.ledger.transaction():
             self._write_known()
+            self.ledger.put_account(self.account)  # the rows refer to it
             for _, row in self._group:
                 self.ledger.put(row)
         self._published, self._changed = [row for _, row in self._group], {}

@@ -61,6 +61,7 @@ class Recorder(Disk):
         self.without = without
         self.operations: list[Operation] = []
         self._places: dict[int, str] = {}
+        self._making: list[Path] = []
         self._guard = threading.Lock()
 
     def add(self, operation: Operation) -> None:
@@ -72,10 +73,8 @@ class Recorder(Disk):
         return path.relative_to(self.base).as_posix()
 
     def make_directory(self, path: Path) -> None:
-        missing = [parent for parent in (path, *path.parents) if not parent.exists()]
-        for parent in reversed(missing):
-            self.add(Operation("mkdir", self._place(parent)))
-            super().make_directory(parent)
+        self._making = [parent for parent in (path, *path.parents) if not parent.exists()]
+        super().make_directory(path)
 
     def create(self, path: Path) -> FileIO:
         with super().create(path) as file:
@@ -96,8 +95,10 @@ class Recorder(Disk):
 
     def sync_directory(self, path: Path) -> None:
         super().sync_directory(path)
+        while self._making and self._making[-1].exists():  # made since, as `Disk` makes directories by itself
+            self.add(Operation("mkdir", self._place(self._making.pop())))
         of_a_parent = path.name not in {"new", "cur", "tmp"}
-        if self.without != ("parents" if of_a_parent else "directory"):
+        if path.is_relative_to(self.base) and self.without != ("parents" if of_a_parent else "directory"):
             self.add(Operation("sync directory", self._place(path)))
 
     def remove(self, path: Path) -> None:

@@ -3,10 +3,11 @@
 A run is recorded, every state that a power cut could have left of it is made, and a clean run is started from each.
 """
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -100,7 +101,7 @@ class Bench:
             with Archive(base / "a") as archive:
                 done = archive.collect(account_of(self.server), keep=keep)
                 verified = archive.verify()
-                stored = Counter(record.raw for record in archive if record.path.exists())
+                stored = Counter(record.raw for record in archive if record.name not in verified.missing)
                 due = Counter(content for _, content in MAILS)
                 in_files = sum(1 for name in ("new", "cur") for _ in (base / "a" / name).iterdir())
                 left = list((base / "a" / "tmp").iterdir())
@@ -123,6 +124,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         stack.enter_context(mock.patch.object(collecting, "_AT_ONCE", 4))
         server = stack.enter_context(serve(Box()))
         yield Bench(tmp_path, server)
+
+
+def forgotten_names() -> AbstractContextManager[object]:
+    """Have runs not look for messages by the names of their files."""
+    return mock.patch.object(collecting._Session, "_recognise_names", lambda *_: False)
 
 
 def replay(
@@ -155,3 +161,57 @@ def test_a_power_cut_in_a_first_run(bench: Bench, mode: str, every: int, most: i
     count, wrong = replay(bench, record, MODES[mode], every=every, most=most)
     assert count > len(record) // every
     assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize("mode", ["delete", "clean"])
+@pytest.mark.parametrize(
+    ("every", "most"), [(2, 2), pytest.param(1, 200, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+def test_a_power_cut_while_archived_messages_are_deleted(bench: Bench, mode: str, every: int, most: int) -> None:
+    first = bench.record(Keep.everything())
+    record = [*first, *bench.record(Keep.nothing(), start=after(first), clean=mode == "clean")]
+    count, wrong = replay(bench, record, Keep.nothing(), first=len(first), every=every, most=most)
+    assert count > (len(record) - len(first)) // every
+    assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("step", "every", "most"), [(9, 9, 1), pytest.param(1, 3, 6, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+def test_a_power_cut_after_a_run_was_killed(bench: Bench, mode: str, step: int, every: int, most: int) -> None:
+    """What the killed run had not forced to disk may still be lost while the next one deletes."""
+    killed = bench.record(MODES[mode])
+    for at in range(step, len(killed), step):
+        record = [*killed[:at], *bench.record(Keep.nothing(), start=after(killed[:at]))]
+        _, wrong = replay(bench, record, Keep.nothing(), first=at, every=every, most=most)
+        assert not wrong, (at, wrong[:5])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("every", "most"), [(5, 1), pytest.param(1, 64, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_names_or_pending_rows_alone_are_enough(bench: Bench, mode: str, every: int, most: int) -> None:
+    """Each of the two protects a group that was cut off: its rows in the ledger, and the names of its files."""
+    for without, patched in (("pending", False), (None, True)):
+        with forgotten_names() if patched else nullcontext():
+            record = bench.record(MODES[mode], without=without)
+            _, wrong = replay(bench, record, MODES[mode], every=every, most=most)
+            assert not wrong, (without, wrong[:5])
+
+
+CONTROLS = {
+    "directory": "the directory is not forced to disk",
+    "file": "the files are not forced to disk",
+    "parents": "the directories above new ones are not forced to disk",
+    "pending": "the ledger is committed after the renames, and names are not looked at",
+}
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_the_replay_notices_a_missing_step(bench: Bench, control: str) -> None:
+    with forgotten_names() if control == "pending" else nullcontext():
+        record = bench.record(Keep.nothing(), without=control)
+        _, wrong = replay(bench, record, Keep.nothing(), every=2, most=6, enough=1)
+    assert wrong, f"not noticed: {CONTROLS[control]}"
+    expected = "not ours, 8 files" if control == "pending" else "lost|missing"
+    assert re.search(expected, wrong[0])
