@@ -251,8 +251,8 @@ class _Session:
         rows: defaultdict[str, list[MessageRow]] = defaultdict(list)
         for row in work.ledger.messages("uid IS NULL"):
             rows[row.uid_hash].append(row)
-        files = (file for file in work.layout.files() if file.label.uid_hash in uids and file.complete)
-        adopted = [work.writer.adopt(file) for file in files if not work.ledger.has_file(file.name)]
+        files = [file for file in work.layout.files() if not work.ledger.has_file(file.name) and file.complete]
+        adopted = [work.writer.adopt(file) for file in files]
         if adopted:
             work.layout.disk.sync_everything()
             with work.ledger.transaction():
