@@ -74,6 +74,8 @@ class Collecting:
     #: Messages on the server when the run began.
     there: int = field(default=0, init=False)
     may_delete: bool = field(default=True, init=False)
+    #: Rows of messages that this run found under uids of others: a later run deletes them.
+    spared: set[int] = field(factory=set, init=False)
     #: Whether this is not the first session of the run.
     further: bool = field(default=False, init=False)
 
@@ -436,7 +438,8 @@ class _Session:
     def _delete_known(self, result: Plan, may_go: set[int]) -> bool:
         """Mark what was archived before and may go; return whether all of it was."""
         work = self.work
-        numbers = sorted(may_go & set(result.known))
+        known = (number for number in result.known if number in may_go)
+        numbers = [number for number in known if work.index.ids[self._at(number)] not in work.spared]
         for at in range(0, len(numbers), _AT_ONCE):
             asked = numbers[at : at + _AT_ONCE]
             candidates = list(
@@ -449,7 +452,9 @@ class _Session:
                 del others[number]
             if not self._fetch(list(others), set()):
                 return False
-            self._mark([(n, self.read[n]) for n, row in others.items() if n in self.read and self.read[n].id == row.id])
+            read = {number: self.read[number] for number in others if number in self.read}
+            self._mark([(number, row) for number, row in read.items() if row.id == others[number].id])
+            work.spared.update(row.id for number, row in read.items() if row.id != others[number].id)
             if self._is_full() or work.stopped:
                 return False
         return True

@@ -103,11 +103,13 @@ class Histories(RuleBasedStateMachine):
         self.put(self.uid("{}"), mail.content)
 
     @precondition(lambda self: self.box.mails)
-    @rule(data=st.data(), size=st.sampled_from(SIZES))
-    def recycle(self, data: Any, size: int) -> None:
-        """Another message has a uid that was another's."""
+    @rule(data=st.data(), size=st.sampled_from((None, *SIZES)), archived=st.booleans())
+    def recycle(self, data: Any, size: int | None, archived: bool) -> None:
+        """Another message has a uid that was another's, which is `archived` before; and perhaps its size."""
+        if archived:
+            self.collect(Keep.everything(), False)
         at = data.draw(st.integers(0, len(self.box.mails) - 1))
-        content = self.content(size)
+        content = self.content(size or len(self.box.mails[at].content))
         self.arrived[content] += 1
         self.put(self.box.mails[at].uid, content)
         self.box.mails[at] = self.box.mails.pop()
@@ -138,7 +140,8 @@ class Histories(RuleBasedStateMachine):
 
     def note_new_uid(self, content: bytes) -> None:
         """A message that was deleted once, or whose copy is there, may be stored again under a new uid."""
-        if content in {mail.content for mail in self.box.deleted} or self.arrived[content] > 1:
+        copies = sum(mail.content == content for mail in self.box.mails)
+        if copies > 1 or self.arrived[content] > 1 or content in {mail.content for mail in self.box.deleted}:
             self.may_double.add(content)
 
     @rule(restore=st.booleans())
