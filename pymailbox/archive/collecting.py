@@ -253,7 +253,8 @@ class _Session:
         rows: defaultdict[str, list[MessageRow]] = defaultdict(list)
         for row in work.ledger.messages("uid IS NULL"):
             rows[row.uid_hash].append(row)
-        files = [file for file in work.layout.files() if not work.ledger.has_file(file.name) and file.complete]
+        names = work.ledger.names()
+        files = (file for file in work.layout.files() if file.name not in names and file.complete)
         adopted = [work.writer.adopt(file) for file in files]
         if adopted:
             work.layout.disk.sync_everything()

@@ -217,6 +217,8 @@ class Ledger:
         """Turn what SQLite says of a damaged file into `LedgerDamaged`; OSError for one that cannot be written now."""
         try:
             yield
+        except UnicodeDecodeError as error:  # in what SQLite says of it
+            self._damaged("its tables are not those of a ledger", error)
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # none: a value is not readable
             if code == sqlite3.SQLITE_FULL:
@@ -299,6 +301,11 @@ class Ledger:
         """Whether a row has that name."""
         with self._checked():
             return self._database.execute("SELECT 1 FROM message WHERE name = ?", (name,)).fetchone() is not None
+
+    def names(self) -> set[str]:
+        """Return the names of all files that have a row."""
+        with self._checked():  # not by the index, whose damage would have files adopted twice
+            return {name for (name,) in self._database.execute("SELECT name FROM message NOT INDEXED")}
 
     def next_id(self) -> int:
         """Return an id that no message has."""

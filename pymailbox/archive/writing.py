@@ -71,7 +71,8 @@ class Writer:
             if row.uid == uid or uid is None:
                 return row
         for row in rows:
-            if row.uid is None or (row.uid not in listed and row.id not in self._met and (gone or row.server != "gone")):
+            moved = row.uid not in listed and row.id not in self._met and (gone or row.server != "gone")
+            if row.uid is None or moved:
                 return row
         return None
 

@@ -106,5 +106,5 @@ def disks_that_do_not_wait() -> Iterator[None]:
         real(ledger)
         ledger._database.execute("PRAGMA synchronous=off")
 
-    with mock.patch.object(os, "fsync", lambda _: None), mock.patch.object(Ledger, "_open", opened):
+    with mock.patch.object(os, "fsync", return_value=None), mock.patch.object(Ledger, "_open", opened):
         yield

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from unittest import mock
 
@@ -176,7 +176,7 @@ class _Change:
 
     @property
     def directory(self) -> str:
-        return os.path.dirname(self.target or self.path) or "."
+        return str(PurePosixPath(self.target or self.path).parent)
 
 
 @define(frozen=True)
@@ -269,8 +269,8 @@ class _Model:
             contents[place] = None if file.directory else choices[min(ways.get(id(file), 0), len(choices) - 1)]
         reachable: dict[str, bytes | None] = {}
         for place in sorted(contents):
-            above = os.path.dirname(place)
-            if not above or (above in reachable and reachable[above] is None):
+            above = str(PurePosixPath(place).parent)
+            if above == "." or (above in reachable and reachable[above] is None):
                 reachable[place] = contents[place]
         return State(tuple(reachable.items()), frozenset(self.gone))
 

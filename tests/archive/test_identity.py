@@ -21,7 +21,17 @@ from pymailbox.testing.stored_mail import StoredMail
 from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, put_before, serve
 
 #: What a uid looks like, with a number in it.
-KINDS = ("{}", "../../{}/etc", "/{}", "\udcff\udcfe{}", "é{}", "{} with blanks", "." * 5_000 + "{}", "\x1f{}\x00", "%{}s")
+KINDS = (
+    "{}",
+    "../../{}/etc",
+    "/{}",
+    "\udcff\udcfe{}",
+    "é{}",
+    "{} with blanks",
+    "." * 5_000 + "{}",
+    "\x1f{}\x00",
+    "%{}s",
+)
 SIZES = (200, 300, 1_500)
 KEEPS = (Keep.everything(), Keep.everything(), Keep.nothing(), Keep(latest=2), Keep(bytes=700))
 

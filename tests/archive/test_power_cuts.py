@@ -128,7 +128,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def forgotten_names() -> AbstractContextManager[object]:
     """Have runs not look for messages by the names of their files."""
-    return mock.patch.object(collecting._Session, "_recognise_names", lambda *_: False)
+    return mock.patch.object(collecting._Session, "_recognise_names", return_value=False)
 
 
 def replay(
@@ -150,9 +150,7 @@ MODES = {"keep": Keep.everything(), "delete": Keep.nothing()}
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    ("every", "most"), [(3, 2), pytest.param(1, 200, marks=pytest.mark.slow)], ids=["some", "all"]
-)
+@pytest.mark.parametrize(("every", "most"), [(3, 2), pytest.param(1, 200, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_a_power_cut_in_a_first_run(bench: Bench, mode: str, every: int, most: int) -> None:
     record = bench.record(MODES[mode])
     kinds = {operation.kind for operation in record}
@@ -164,9 +162,7 @@ def test_a_power_cut_in_a_first_run(bench: Bench, mode: str, every: int, most: i
 
 
 @pytest.mark.parametrize("mode", ["delete", "clean"])
-@pytest.mark.parametrize(
-    ("every", "most"), [(2, 2), pytest.param(1, 200, marks=pytest.mark.slow)], ids=["some", "all"]
-)
+@pytest.mark.parametrize(("every", "most"), [(2, 2), pytest.param(1, 200, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_a_power_cut_while_archived_messages_are_deleted(bench: Bench, mode: str, every: int, most: int) -> None:
     first = bench.record(Keep.everything())
     record = [*first, *bench.record(Keep.nothing(), start=after(first), clean=mode == "clean")]

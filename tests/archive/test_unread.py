@@ -10,7 +10,7 @@ import pytest
 from attrs import define, evolve
 
 from pymailbox import Archive, DiskFull, Keep, MailboxError, UidsChanged
-from pymailbox.archive import Collected, collecting
+from pymailbox.archive import Collected
 from pymailbox.testing import Quirk, Server
 from pymailbox.testing.stored_mail import StoredMail
 from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, put_before, serve
@@ -179,7 +179,7 @@ def test_all_uids_have_changed(stack: ExitStack, tmp_path: Path) -> None:
     run.box.mails = [StoredMail(b"n" + mail.uid, mail.size, content=mail.content) for mail in run.box.mails]
     run.box.put("new", message(50))
     for _ in range(2):
-        with pytest.raises(UidsChanged, match="10 of 10 messages .* Pass renumbered=True"):
+        with pytest.raises(UidsChanged, match=r"10 of 10 messages .* Pass renumbered=True"):
             run.collect()
         assert run.read_last() == 10
     done = run.collect(renumbered=True)
@@ -282,7 +282,7 @@ def test_a_disk_without_room_stops_before_the_download(
 ) -> None:
     run = begin(stack, tmp_path, collected=False)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(collecting.shutil, "disk_usage", lambda _: usage._replace(free=(16 << 20) + 500))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=(16 << 20) + 500))
     with pytest.raises(DiskFull, match="need 800 bytes"):
         run.collect()
     assert run.read_last() == 0
