@@ -60,19 +60,19 @@ class Writer:
     ) -> MessageRow | None:
         """Return the row of the same message; None if it is not archived. `listed` are the uids of the listing.
 
-        Archived under another uid it is the same only if that uid is not listed any more; and, without `gone`, only if
-        it was not deleted: a copy of a deleted message is another message.
+        Archived under another uid it is the same only if that uid is not listed any more and, without `gone`, if it was
+        not deleted: a copy of a deleted message is another message. One without a uid may be any that is not listed.
         """
         sha256 = staged.sha256
         stored = self.ledger.messages("sha256 = ? AND (account = ? OR account IS NULL)", (sha256, self.account.id))
         rows = [self._changed.get(row.id, row) for row in stored]
         rows += [row for _, row in self._group if row.sha256 == sha256]
         for row in rows:
-            if row.uid == uid or uid is None:
+            if row.uid == uid:
                 return row
         for row in rows:
-            moved = row.uid not in listed and row.id not in self._met and (gone or row.server != "gone")
-            if row.uid is None or moved:
+            there = gone or uid is None or row.server != "gone"
+            if row.id not in self._met and (row.uid is None or (row.uid not in listed and there)):
                 return row
         return None
 

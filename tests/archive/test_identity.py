@@ -51,7 +51,7 @@ class Histories(RuleBasedStateMachine):
         #: How many messages of that content have arrived.
         self.arrived: Counter[bytes] = Counter()
         #: By uid, what runs have seen under it.
-        self.shown: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self.shown: defaultdict[bytes, Counter[bytes]] = defaultdict(Counter)
         #: What may be there twice: it came back under another uid after it was deleted, or swapped uids.
         self.may_double: set[bytes] = set()
         self.files: dict[str, bytes] = {}
@@ -113,16 +113,18 @@ class Histories(RuleBasedStateMachine):
         self.put(self.uid("{}"), mail.content)
 
     @precondition(lambda self: self.box.mails)
-    @rule(data=st.data(), size=st.sampled_from((None, *SIZES)), archived=st.booleans())
-    def recycle(self, data: Any, size: int | None, archived: bool) -> None:
-        """Another message has a uid that was another's, which is `archived` before; and perhaps its size."""
-        if archived:
+    @rule(data=st.data(), size=st.sampled_from((None, None, *SIZES)), between=st.booleans())
+    def recycle(self, data: Any, size: int | None, between: bool) -> None:
+        """Another message has a uid that was another's, and perhaps its size; it comes `between` two runs or not."""
+        if between:
             self.collect(Keep.everything(), False)
         at = data.draw(st.integers(0, len(self.box.mails) - 1))
         content = self.content(size or len(self.box.mails[at].content))
         self.arrived[content] += 1
         self.put(self.box.mails[at].uid, content)
         self.box.mails[at] = self.box.mails.pop()
+        if between:
+            self.collect(data.draw(st.sampled_from(KEEPS)), False)
 
     @precondition(lambda self: len(self.box.mails) > 1)
     @rule()
@@ -211,13 +213,13 @@ class Histories(RuleBasedStateMachine):
         for content, times in archived.items():
             assert content in self.arrived, "altered"
             assert times <= self.arrived[content] or content in self.may_double, "stored twice"
-        by_uid: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        by_uid: defaultdict[bytes, Counter[bytes]] = defaultdict(Counter)
         for mail in listed:
-            by_uid[mail.uid].add(mail.content)
+            by_uid[mail.uid][mail.content] += 1
         for uid, contents in by_uid.items():
             # What replaced another message under its uid cannot be told from it as long as LIST shows the same size.
             if not uid or self.shown[uid] <= contents:
-                assert contents <= archived.keys(), "not archived"
+                assert contents.keys() <= archived.keys(), "not archived"
             self.shown[uid] |= contents
 
     @precondition(lambda self: self.path.exists())
