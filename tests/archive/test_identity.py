@@ -163,7 +163,7 @@ class Histories(RuleBasedStateMachine):
             self.snapshot = self.box.mails.copy()
             return
         now = {(mail.uid, mail.content) for mail in self.box.mails}
-        self.box.mails = self.snapshot.copy()
+        self.box.mails = [StoredMail(mail.uid, mail.size, content=mail.content) for mail in self.snapshot]
         for mail in self.box.mails:
             if (mail.uid, mail.content) not in now:
                 self.note_new_uid(mail.content)
