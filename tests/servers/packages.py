@@ -24,10 +24,11 @@ PACKAGES = {
     "popa3d": ("popa3d",),
     "curl": ("curl",),
     "mpop": ("mpop",),
+    "strace": ("strace",),
 }
 """What is unpacked, and the packages that make it."""
 
-PROGRAMS = ("curl", "mpop")
+PROGRAMS = ("curl", "mpop", "strace")
 """Those that are clients, and run as they are; the machine's own come first."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
