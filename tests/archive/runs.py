@@ -119,6 +119,16 @@ def calls_in(log: Path) -> list[Call]:
     return calls
 
 
+def injecting(call: Call, what: str) -> list[str]:
+    """Return the options with which strace does `what` to one call of a run.
+
+    The other calls that force something to disk do nothing then: a run that is killed, or fails, leaves to the next one
+    all that it wrote, forced to disk or not, and trials are much faster.
+    """
+    forcing = ",".join(sorted({"fsync", "fdatasync"} - {call.name}))
+    return ["-e", f"inject={call.name}:{what}:when={call.number}", "-e", f"inject={forcing}:retval=0"]
+
+
 # --- the test's side --------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import pytest
 from pymailbox.testing import Server
 from tests import case
 from tests.archive.conftest import Traced
-from tests.archive.runs import MAILS, Call, assert_clean_run, assert_deleted_is_stored, calls_in, job
+from tests.archive.runs import MAILS, Call, assert_clean_run, assert_deleted_is_stored, calls_in, injecting, job
 
 PARTS = 8  # of the full form, so that they run in parallel
 #: Calls that change nothing, on disk or on the wire: killed there, a run leaves what the one before left.
@@ -40,8 +40,8 @@ def test_a_run_killed_at_any_call_loses_and_doubles_nothing(
     for at, call in enumerate(chosen):
         with case(keep, call), Server(MAILS, lock=False) as server:
             archive = tmp_path / str(at)
-            inject = f"inject={call.name}:signal=SIGKILL:when={call.number}"
-            outcome = traced(tmp_path / "killed", job(archive, server, keep), "-e", f"trace={call.name}", "-e", inject)
+            options = ["-e", f"trace={call.name},fsync,fdatasync", *injecting(call, "signal=SIGKILL")]
+            outcome = traced(tmp_path / "killed", job(archive, server, keep), *options)
             killed += outcome == {"killed": True}
             assert_deleted_is_stored(archive, server)
             assert_clean_run(archive, server, keep)
