@@ -88,7 +88,7 @@ class Call:
     #: How many calls of that name there had been, with this one: what strace's `when` counts.
     number: int
     arguments: str
-    #: What it returned; "?" if the process ended in it.
+    #: What it returned, such as "3" or "-1 EIO"; "?" if the process ended in it.
     result: str
 
     def touches(self, path: Path) -> bool:
@@ -101,7 +101,7 @@ class Call:
         return self.result.startswith("-")
 
 
-_LINE = re.compile(r"(?:\d+ +)?(\w+)\((.*)\) += (\S+)")
+_LINE = re.compile(r"(?:\d+ +)?(\w+)\((.*)\) += (-1 \w+|\S+)")
 
 
 def calls_in(log: Path) -> list[Call]:
