@@ -193,7 +193,9 @@ class Runner:
         return outcome
 
 
-def job(archive: Path, server: Server, keep: str = "everything", verb: str = "collect", **more: object) -> dict[str, Any]:
+def job(
+    archive: Path, server: Server, keep: str = "everything", verb: str = "collect", **more: object
+) -> dict[str, Any]:
     """Describe a run: `verb` is collect, read or rebuild; with `markers`, a file, what `Disk` does is marked there."""
     return {"archive": str(archive), "host": server.host, "port": server.port, "keep": keep, "verb": verb, **more}
 

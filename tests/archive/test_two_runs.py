@@ -6,6 +6,7 @@ from pathlib import Path
 from pymailbox import Archive
 from pymailbox.testing import Server
 from tests import case
+from tests.archive.conftest import Traced
 from tests.archive.runs import MAILS, Runner, account_of, assert_clean_run, assert_deleted_is_stored, job
 from tests.timing import eventually
 
@@ -42,6 +43,16 @@ def test_of_two_runs_that_start_together_one_works(runner: Runner, tmp_path: Pat
                 assert_whole(archive / ".pymailbox" / "ledger.db")
                 assert_clean_run(archive, server, keep)
     assert locked
+
+
+def test_a_lock_that_cannot_be_taken_is_not_a_lock_that_is_taken(traced: Traced, tmp_path: Path) -> None:
+    """A network file system without locks says ENOLCK: to try again later would not help."""
+    with Server(MAILS, lock=False) as server:
+        run = job(tmp_path / "a", server)
+        outcome = traced(tmp_path / "log", run, "-e", "trace=flock", "-e", "inject=flock:error=ENOLCK")
+        assert outcome["error"][0] == "OSError"
+        assert f"No locks available: '{tmp_path / 'a'}'" in outcome["text"]
+        assert_clean_run(tmp_path / "a", server, "everything")
 
 
 def test_reading_goes_on_beside_a_run(runner: Runner, tmp_path: Path) -> None:

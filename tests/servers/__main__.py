@@ -1,6 +1,6 @@
 """``python -m tests.servers install`` gets the servers; ``... check`` starts each and says how it went.
 
-The same for the programs that the tests compare with.
+The same for the programs that the tests use.
 """
 
 import subprocess

@@ -1,8 +1,8 @@
-"""Get the servers, and the programs that the tests compare with: dovecot as a package, the others unpacked beside it.
+"""Get the servers, and the programs that the tests use: dovecot as a package, the others unpacked beside it.
 
 cyrus, courier and popa3d conflict with dovecot as packages. Their packages, and those they need, are downloaded and
-unpacked into `cache()`, where `namespace.py` finds them; nothing of them is installed. curl and mpop, where the machine
-has none, are unpacked there, too, and run with the libraries that came along. apt decides what is needed, so
+unpacked into `cache()`, where `namespace.py` finds them; nothing of them is installed. curl, mpop and strace, where the
+machine has none, are unpacked there, too, and run with the libraries that came along. apt decides what is needed, so
 that this holds for whatever is on the machine already. Debian and its children only.
 """
 
@@ -29,7 +29,7 @@ PACKAGES = {
 """What is unpacked, and the packages that make it."""
 
 PROGRAMS = ("curl", "mpop", "strace")
-"""Those that are clients, and run as they are; the machine's own come first."""
+"""Those that run as they are; the machine's own come first."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 ATTEMPTS = 4
