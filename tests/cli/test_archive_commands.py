@@ -91,9 +91,7 @@ def test_the_exit_status_says_how_it_ended(tmp_path: Path, capsys: Captured) -> 
     to = tmp_path / "other"
     with Server(SAMPLES, password="another") as server:
         assert run(server)[0] == 77
-    with Server(
-        SAMPLES, faults=[Fault.replace("STAT", None, reply=b"-ERR [SYS/TEMP] busy\r\n")], mechanisms=()
-    ) as server:
+    with Server(SAMPLES, faults=[Fault.replace("STAT", None, reply=b"-ERR [SYS/TEMP] busy\r\n")]) as server:
         assert run(server)[0] == 75
     with Server(SAMPLES, faults=[Fault.replace("RETR", None, reply=b"-ERR [SYS/PERM] broken\r\n")]) as server:
         assert run(server)[0] == 3
