@@ -100,8 +100,8 @@ class Archive(Collection[Record]):
     ...         print(archive.collect(account))
     ...         print(archive.collect(account))
     ...         print([record.content.subject for record in archive])
-    1 new, 19 bytes; 0 known; nothing deleted
-    0 new, 0 bytes; 1 known; nothing deleted
+    1 new, 19 B; 0 known; nothing deleted
+    0 new, 0 B; 1 known; nothing deleted
     ['one']
     """
 

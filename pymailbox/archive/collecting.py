@@ -128,7 +128,7 @@ class Collecting:
         deleted = session.deletions.confirm()
         for row in deleted:
             self.index.add(row)
-        self.done = evolve(self.done, deleted=self.done.deleted + len(deleted))
+        self.done = evolve(self.done, deleted=self.done.deleted + len(deleted), failed=session.failed)
         return complete
 
     @property
@@ -165,6 +165,8 @@ class _Session:
     _reported: tuple[int, int] = field(default=(0, 0), init=False)
     _last: Progress = field(default=Progress(0, None, 0, 0), init=False)
     _deleting_since: float | None = field(default=None, init=False)
+    #: Messages that could not be fetched.
+    failed: int = field(default=0, init=False)
 
     def run(self) -> bool:
         """Return whether all was done. The caller sends QUIT."""
@@ -384,6 +386,7 @@ class _Session:
     def _failed(self, number: int, error: MailboxError) -> None:
         """Count a message that could not be fetched; one without a uid cannot be known again, and is only reported."""
         work, uid = self.work, self.uids[number - 1]
+        self.failed += 1
         work.note(f"message {number} was not archived: {error.problem}")
         if uid:
             times = work.failures[uid].times if uid in work.failures else 0

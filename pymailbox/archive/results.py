@@ -4,16 +4,9 @@ from pathlib import Path
 
 from attrs import frozen
 
+from pymailbox.display import octets
+
 __all__ = ["Cleaned", "Collected", "Rebuilt", "Verified"]
-
-
-def _bytes(count: int) -> str:
-    size, unit = float(count), "bytes"
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            break
-        size /= 1000
-    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
 def _notes(notes: tuple[str, ...]) -> str:
@@ -34,13 +27,17 @@ class Collected:
     set_aside: int = 0
     #: Messages deleted on the server, or that would be with `dry_run=True`.
     deleted: int = 0
-    #: What somebody should know, a sentence each.
+    #: Messages that this run could not archive; the next one tries them again.
+    failed: int = 0
+    #: What you should know, a sentence each.
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        failed = f"; {self.failed:,} failed" if self.failed else ""
         aside = f"; {self.set_aside:,} set aside" if self.set_aside else ""
         gone = f"{self.deleted:,} deleted" if self.deleted else "nothing deleted"
-        return f"{self.new:,} new, {_bytes(self.bytes)}; {self.known:,} known{aside}; {gone}{_notes(self.notes)}"
+        known = f"{self.known:,} known{failed}{aside}"
+        return f"{self.new:,} new, {octets(self.bytes)}; {known}; {gone}{_notes(self.notes)}"
 
 
 @frozen
@@ -51,7 +48,7 @@ class Cleaned:
     deleted: int = 0
     #: Messages that stay there.
     kept: int = 0
-    #: What somebody should know, a sentence each.
+    #: What you should know, a sentence each.
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -81,7 +78,7 @@ class Verified:
 
     def __str__(self) -> str:
         return (
-            f"{self.read:,} of {self.messages:,} read, {_bytes(self.bytes)}; {len(self.damaged):,} damaged,"
+            f"{self.read:,} of {self.messages:,} read, {octets(self.bytes)}; {len(self.damaged):,} damaged,"
             f" {len(self.missing):,} missing, {self.strangers:,} not ours"
         )
 
@@ -101,4 +98,4 @@ class Rebuilt:
 
     def __str__(self) -> str:
         damaged = f"; {len(self.damaged):,} damaged" if self.damaged else ""
-        return f"{self.messages:,} messages, {_bytes(self.bytes)}{damaged}"
+        return f"{self.messages:,} messages, {octets(self.bytes)}{damaged}"
