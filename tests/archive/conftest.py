@@ -49,8 +49,8 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     with Runner() as one, Server(MAILS, lock=False) as server:
         archive = tmp_path_factory.mktemp("loaded") / "a"
         for verb in ("collect", "read", "rebuild"):
-            one.tell(job(archive, server, "nothing", verb))
-            assert "error" not in one.answer()
+            one.send(job(archive, server, "nothing", verb))
+            assert "error" not in one.receive()
         yield one
 
 

@@ -149,14 +149,14 @@ class Runner:
             assert self._process.stdin is not None
             self._process.stdin.close()  # ends it
 
-    def tell(self, words: object) -> None:
-        """Send a line."""
+    def send(self, request: object) -> None:
+        """Send one request."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
 
-    def answer(self) -> Any:
-        """Return the next line."""
+    def receive(self) -> Any:
+        """Return the next reply."""
         assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
@@ -164,11 +164,11 @@ class Runner:
     def running(self, *jobs: dict[str, Any]) -> Iterator[list[Outcome]]:
         """Start runs at the same moment; the list has their outcomes when the block is left."""
         outcomes: list[Outcome] = []
-        self.tell(jobs)
-        self.answer()
-        self.tell("go")
+        self.send(jobs)
+        self.receive()
+        self.send("go")
         yield outcomes
-        outcomes += self.answer()
+        outcomes += self.receive()
 
     def run(self, job: dict[str, Any]) -> Outcome:
         """Run one job to its end."""
@@ -178,14 +178,14 @@ class Runner:
 
     def traced(self, strace: Sequence[str], log: Path, job: dict[str, Any], *options: str) -> Outcome:
         """Run one job under strace. ServerMissingError if no process may be traced here."""
-        self.tell([job])
-        (process,) = self.answer()
+        self.send([job])
+        (process,) = self.receive()
         command = [*strace, "-f", "-y", "-s", "8192", "-o", str(log), *options, "-p", str(process)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracing:
             assert tracing.stderr is not None
             attached = tracing.stderr.readline()
-            self.tell("go")
-            (outcome,) = self.answer()
+            self.send("go")
+            (outcome,) = self.receive()
             tracing.wait(GENEROUS)
             if "attached" not in attached:
                 raise ServerMissingError(f"strace may not trace here: {attached.strip()}; run the tests as root")
@@ -285,9 +285,9 @@ def _serve() -> None:
         outcomes = []
         for process, outcome in runs:
             with os.fdopen(outcome, "rb") as file:
-                said = file.read()
+                reply = file.read()
             _, status = os.waitpid(process, 0)
-            outcomes.append(json.loads(said) if said else {"killed": os.WIFSIGNALED(status)})
+            outcomes.append(json.loads(reply) if reply else {"killed": os.WIFSIGNALED(status)})
         print(json.dumps(outcomes), flush=True)
 
 

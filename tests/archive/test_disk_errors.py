@@ -1,4 +1,4 @@
-"""A run whose disk fails at any call says so or succeeds; it loses no message, and deletes none that is not safe."""
+"""If the disk fails at any call, the run raises a clear error or succeeds; no message is lost or deleted too early."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ FAILING = "write pwrite64 fsync fdatasync rename renameat openat mkdir mkdirat f
 TRACED = f"trace=?{FAILING.replace(' ', ',?')},sendto,getppid"
 
 
-def assert_said(outcome: Outcome, error: str, call: Call, archive: Path) -> None:
+def assert_reported(outcome: Outcome, error: str, call: Call, archive: Path) -> None:
     """The run succeeded, or raised an error that names the archive and, for a full disk, what to do."""
     if "error" not in outcome:
         return
@@ -72,7 +72,7 @@ def test_a_run_with_a_failing_disk_loses_nothing_and_deletes_nothing_early(
             outcome = traced(log, job(archive, server, keep), "-e", TRACED, *injecting(call, f"error={error}"))
             assert f"= -1 {error} " in log.read_text("utf-8", "replace")
             reported += "error" in outcome
-            assert_said(outcome, error, call, archive)
+            assert_reported(outcome, error, call, archive)
             assert_in_order(calls_in(log))
             assert_deleted_is_stored(archive, server)
             assert_clean_run(archive, server, keep)
