@@ -65,15 +65,17 @@ def test_a_run_with_a_failing_disk_loses_nothing_and_deletes_nothing_early(
     ]
     assert {"write", "pwrite64", "fsync", "fdatasync", "openat", "ftruncate"} < {call.name for call in calls}
     trials = [(call, error) for call in calls for error in ("EIO", "ENOSPC", "EINTR")]
-    reported = 0
-    for at, (call, error) in enumerate(trials[7::20] if part is None else trials[part::PARTS]):
+    trials = trials[7::20] if part is None else trials[part::PARTS]
+    failed = reported = 0
+    for at, (call, error) in enumerate(trials):
         with case(keep, error, call), Server(MAILS, lock=False) as server:
             archive, log = tmp_path / str(at), tmp_path / "failed"
             outcome = traced(log, job(archive, server, keep), "-e", TRACED, *injecting(call, f"error={error}"))
-            assert f"= -1 {error} " in log.read_text("utf-8", "replace")
+            failed += f"= -1 {error} (" in log.read_text("utf-8", "replace")
             reported += "error" in outcome
             assert_reported(outcome, error, call, archive)
             assert_in_order(calls_in(log))
             assert_deleted_is_stored(archive, server)
             assert_clean_run(archive, server, keep)
+    assert failed > 0.9 * len(trials)  # SQLite does not write the same number of pages each time
     assert reported > 5
