@@ -18,12 +18,12 @@ from pymailbox.progress import Meter, Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pymailbox.content import Content, Headers
+    from pymailbox.content import Attachment, Content, Headers
 
 __all__ = ["Message", "metered"]
 
 
-class Message(AbstractMessage[Connection], ContentNames):
+class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
     """One message, fetched as it is read: headers by TOP, the rest by RETR.
 
     Messages come from a mailbox: `inbox[0]`, `for message in inbox`. Reading never raises on a strange mail; what it
