@@ -38,7 +38,7 @@ class Attachment:
     payload: bytes = field(repr=False)
     content_id: str | None = None  # without angle brackets: what cid: in the HTML refers to
     inline: bool = False
-    headers: Headers = field(factory=lambda: Headers.from_bytes(b""), repr=False)  # of the part
+    headers: Headers = field(factory=lambda: Headers.from_bytes(b""), repr=False, eq=False)  # of the part
     charset: str | None = None  # as declared, lower case
 
     @property

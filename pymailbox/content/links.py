@@ -68,7 +68,7 @@ def shows(text: str, url: str) -> bool:
         address = rest.partition("?")[0].lower()
         return bool(address) and address in text.lower()
     if scheme in ("tel", "sms", "callto"):
-        return _NOT_LETTERS.sub("", rest) == _NOT_LETTERS.sub("", text)
+        return _NOT_LETTERS.sub("", rest.replace("%20", "")) == _NOT_LETTERS.sub("", text)
     return _bare(url) == _bare(text)
 
 

@@ -303,6 +303,8 @@ class _Page:
         self.breaks = trailing
 
     def _put(self, text: str) -> None:
+        if self.context.indent is not self.line_indent and not self.breaks:  # a quote that ends without a line break
+            self.breaks = 1
         if self.breaks or not self.pieces:
             self._begin_line()
         elif self.blank:

@@ -60,8 +60,9 @@ def style_of(name: str, attributes: dict[str, str], inherited: Style, *, sheets:
     ):
         inherited = evolve(inherited, tiny=False)
     style = attributes.get("style", "")
-    declared = _declarations(style) if style and _TELLING.search(style) else {}
-    hidden = "hidden" in attributes and not declared.get("display")
+    hidden = "hidden" in attributes
+    declared = _declarations(style) if style and (hidden or _TELLING.search(style)) else {}
+    hidden = hidden and "display" not in declared
     if not hidden and not declared:
         return inherited
     removed = inherited.removed or hidden or _removes(name, declared)

@@ -18,7 +18,7 @@ from pymailbox.progress import Meter, Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pymailbox.content import Attachment, Content, Headers
+    from pymailbox.content import Attachment, Content, Headers  # noqa: F401  # Attachment is named by a base class
 
 __all__ = ["Message", "metered"]
 

@@ -24,6 +24,11 @@ NAMES = [
     "date",
     "date_str",
     "message_id",
+    "sender",
+    "received",
+    "in_reply_to",
+    "references",
+    "links",
     "text",
     "html",
     "body",
@@ -38,6 +43,8 @@ LABELS = [
     b"gb2312",
     b"utf-7",
     b"utf-16",
+    b"iso-2022-cn",
+    b"viscii",
     b"hz",
     b"zlib",
     b"big5",
@@ -126,3 +133,5 @@ def test_damaged_mails_read(raw: bytes) -> None:
     for attachment in content.attachments:
         assert attachment.size == len(attachment.payload)
         attachment.filename.encode()
+        (attachment.text or "").encode()
+        assert attachment.content is None or attachment.content.subject is not None
