@@ -167,7 +167,18 @@ WORDS = [
 IDENTIFIERS = [
     b"<a@b> ", b"<a@b", b"<", b">", b"(", b"()", b"((a)", b'"', b'\\"', b'"\\"', b"a ", b"a@b ", b"<a\n @b>", b'<"a" @b> ', b'"<',
 ]  # fmt: skip
-HOPS = [b"from a ", b"by b ", b"(", b"(a)", b")", b";", b"; 2 Jun 2025 10:00:00 ", b"2 Jun 2025 10:00 ", b"for <a> ", b"2 Jun "]
+HOPS = [
+    b"from a ",
+    b"by b ",
+    b"(",
+    b"(a)",
+    b")",
+    b";",
+    b"; 2 Jun 2025 10:00:00 ",
+    b"2 Jun 2025 10:00 ",
+    b"for <a> ",
+    b"2 Jun ",
+]
 PARAMETERS = ["; a=b", '; a="b"', "; f*{0}*=%41", "; f*{0}=a", "; f{0}=a", "=", ";", '"', "%41", "; a=b c=d", "\\", '; a="\\', "/", "*", "; =?x?q?a?="]  # fmt: skip
 PARTS = [
     b"--b\n\nx\n", b"--b\n", b"--b\nA: b\n", b"--b\nx\n", b"--c\n", b"--b--\n", b"--b" + b" " * 50 + b"\n", b"\n",

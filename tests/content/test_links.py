@@ -55,7 +55,10 @@ def test_a_text_that_shows_its_target() -> None:
 @pytest.mark.parametrize(
     ("html", "links"),
     [
-        ('<a href="https://a/">x</a> <area href="https://b/"> <a href="https://a/">y</a>', ("https://a/", "https://b/")),
+        (
+            '<a href="https://a/">x</a> <area href="https://b/"> <a href="https://a/">y</a>',
+            ("https://a/", "https://b/"),
+        ),
         ("see https://a/b &amp; <b>https://c/?d=1&amp;e=2</b>", ("https://a/b", "https://c/?d=1&e=2")),
         ('<a href="https://a/?b=1&amp;c=2">https://d/</a>', ("https://a/?b=1&c=2",)),
         ('<div style="display:none"><a href="https://a/">x</a></div>', ("https://a/",)),

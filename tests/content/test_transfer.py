@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymailbox.content import charset
+from pymailbox.content import Content, charset
 from pymailbox.content.transfer import decode_transfer
 
 ENCODED = [
@@ -151,3 +151,32 @@ def test_half_a_surrogate_pair_in_utf_7_is_replaced() -> None:
 def test_any_octets_under_any_label_decode(data: bytes, label: str | None) -> None:
     """No octets under any label raise."""
     assert isinstance(charset.decode(data, label, ["koi8-r"])[0], str)
+
+
+VIETNAMESE = "ẲẴẪỶỸỴẠẮẰẶẤẦẨẬẼẸẾỀỂỄỆỐỒỔỖỘỢỚỜỞỊỎỌỈỦŨỤỲÕắằặấầẩậẽẹếềểễệốồổỗỠƠộờởịỰỨỪỬơớƯÀÁÂÃẢĂẳẵÈÉÊẺÌÍĨỳĐứÒÓÔạỷừửÙÚỹỵÝỡưàáâãảăữẫèéêẻìíĩỉđựòóôõỏọụùúũủýợỮ"
+
+
+def test_vietnamese_in_viscii_reads() -> None:
+    """Every letter of RFC 1456, six of them in the place of control characters, and ASCII."""
+    octets = bytes([0x02, 0x05, 0x06, 0x14, 0x19, 0x1E, *range(0x80, 0x100)])
+    assert charset.decode(octets, "VISCII") == (VIETNAMESE, True)
+    assert charset.decode(b"ASCII\r\n", "viscii") == ("ASCII\r\n", True)
+    assert charset.decode("Việt Nam".encode(), "viscii") == ("Việt Nam", False)
+
+
+@pytest.mark.parametrize("label", ["ISO-2022-CN", "iso-2022-cn-ext"])
+def test_chinese_in_iso_2022_cn_reads(label: str) -> None:
+    """GB 2312 reads; of CNS 11643 each character is U+FFFD, which makes it a defect."""
+    assert charset.decode(b"\x1b$)A\x0eDc:C\x0f hi\n\x1b$)A\x0eJ@=g\x0f", label) == ("你好 hi\n世界", True)
+    assert charset.decode(b"\x1b$)A\x0e71\x1b$)G|UGs\x0f x\x1b$*H\x1bNaby", label) == ("繁\ufffd\ufffd x\ufffdy", False)
+    assert charset.decode(b"\x0eDc\n\x1b$)A\x0eDc", label) == ("\ufffd\n你", False)
+    assert charset.decode("你好".encode(), label) == ("你好", False)
+
+
+def test_chinese_that_is_not_read_is_a_defect() -> None:
+    """Text with U+FFFD in it is never handed out in silence."""
+    head = b"Content-Type: text/plain; charset=iso-2022-cn\r\n\r\n"
+    assert Content.from_bytes(head + b"\x1b$)A\x0eDc\x0f").defects == ()
+    assert Content.from_bytes(head + b"\x1b$)G\x0eDc\x0f").defects == (
+        "text read in spite of its charset, 'iso-2022-cn'",
+    )
