@@ -117,6 +117,10 @@ def containers() -> Iterator[tuple[bytes, list[tuple[str, bytes]]]]:
     yield tnef(version), []
     yield tnef(version, first, title, data), [("REPORT~1.PDF", b"%PDF")]
     yield tnef(version, first, data, title, (2, 0x69005, wide)), [("Übersicht.pdf", b"%PDF")]
+    data_of = properties(b"\x02\x01", b"new").replace(b"\x07\x37", b"\x01\x37")
+    object_of = properties(b"\x0d\x00", b"G" * 16 + b"object").replace(b"\x07\x37", b"\x01\x37")
+    yield tnef(first, title, data, (2, 0x69005, data_of)), [("REPORT~1.PDF", b"new")]
+    yield tnef(first, title, (2, 0x69005, object_of), data), [("REPORT~1.PDF", b"object")]
     yield tnef(first, (2, 0x69005, narrow), title, data, first, data), [("Übersicht.pdf", b"%PDF"), ("", b"%PDF")]
 
 

@@ -50,7 +50,9 @@ def test_octets_are_what_was_meant() -> None:
 def test_what_is_encoded_is_read_back(data: bytes) -> None:
     """Base64 and quoted-printable as other programs write them give the octets again."""
     assert decode_transfer(base64.encodebytes(data), "base64") == (data, None)
-    assert decode_transfer(quopri.encodestring(data, quotetabs=True), "quoted-printable") == (data, None)
+    encoded = quopri.encodestring(data, quotetabs=True)
+    if quopri.decodestring(encoded) == data:  # of line ends of two kinds the standard library makes one
+        assert decode_transfer(encoded, "quoted-printable") == (data, None)
     rows = b"".join(codecs.encode(data[at : at + 45], "uu").split(b"\n")[1] + b"\n" for at in range(0, len(data), 45))
     assert decode_transfer(b"begin 644 x\n" + rows + b"`\nend\n", "x-uuencode") == (data, None)
 
