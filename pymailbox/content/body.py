@@ -4,36 +4,31 @@ A leaf is text when it is `text/plain` or `text/html`, has no file name, and is 
 is an attachment. A mail inside a mail is one attachment: its text is its own.
 """
 
-from collections.abc import Iterator
-
 from . import charset
 from .attachment import Attachment
 from .markup import declared_charset, readable
-from .transfer import decode_transfer
-from .tree import Part
+from .transfer import choose_encoding, decode_transfer, encoding_name, is_plain_message
+from .tree import Part, leaves
 
-__all__ = ["decode_leaf", "leaves", "read_attachment", "read_body", "read_text"]
+__all__ = ["decode_leaf", "read_attachment", "read_body", "read_text"]
 
 MAX_FLOWED_LINES = 500_000
 _MAX_RECURSION = 40  # multiparts in each other; what is deeper is read flat
 _STUB = 300  # characters: a shorter plain alternative may only say "your reader cannot show HTML"
 
 
-def leaves(part: Part) -> Iterator[Part]:
-    """Give the leaves of a tree in the order of the mail."""
-    stack = [part]
-    while stack:
-        part = stack.pop()
-        if part.children:
-            stack.extend(reversed(part.children))
-        else:
-            yield part
-
-
 def decode_leaf(raw: bytes, part: Part, defects: list[str]) -> bytes:
-    """Give a leaf's octets, its transfer encoding undone."""
-    encoding = part.headers.get("content-transfer-encoding", "")
-    data, defect = decode_transfer(raw[part.start : part.end], encoding)
+    """Return a leaf's bytes with its transfer encoding undone."""
+    encoded = raw[part.start : part.end]
+    encodings = part.headers.get_all("content-transfer-encoding")
+    encoding = encodings[0] if encodings else ""
+    if len(set(encodings)) > 1:
+        defects.append("more than one Content-Transfer-Encoding field")
+        encoding = choose_encoding(encoded, encodings)
+    if part.content_type.startswith("message/") and is_plain_message(encoded, encoding):
+        defects.append(f"message labelled {encoding_name(encoding)} but not encoded")
+        return encoded
+    data, defect = decode_transfer(encoded, encoding)
     if defect is not None:
         defects.append(defect)
     return data
@@ -49,6 +44,9 @@ def read_text(raw: bytes, part: Part, hints: tuple[str, ...], defects: list[str]
     if not believed:
         defects.append(f"text read in spite of its charset, {(label or 'none')[:40]!a}")
     if "\r" in text:
+        if "\r\r\n" in text:
+            defects.append("lines that end in CR CR LF")
+            text = text.replace("\r\r\n", "\n")
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
 

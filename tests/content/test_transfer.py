@@ -28,7 +28,7 @@ ENCODED = [
     (b"YW\r\nJj\r\n", "base64;", b"abc", True),
     (b"YWI", "base64", b"ab", False),
     (b"YWJjZ", "base64", b"abc", False),
-    (b"Y*W-J(j", "base64", b"abc", True),
+    (b"Y*W-J(j", "base64", b"abc", False),
     (b"YQ==YQ==", "base64", b"aa", False),
     (b"YWI=\r\nA list's footer.\r\n", "base64", b"ab", False),
     (b"YWI=\r\nOnly plain words\r\n", "base64", b"ab", False),
