@@ -229,7 +229,7 @@ class Headers(HeaderNames):
         return tuple([(name.decode("ascii"), decode_text(value, hints)) for name, value in _FIELD.findall(self._block)])
 
     def lasting_fields(self) -> bytes:
-        """Return the fields without blanks, except those that servers change: an identity for a message without a uid."""
+        """Return the fields that servers do not change, without blanks: an identity for a message without a uid."""
         fields = [(name.lower(), value) for name, value in _FIELD.findall(self._block)]
         return b"\n".join([name + b":" + b"".join(value.split()) for name, value in fields if name not in _CHANGING])
 
