@@ -6,6 +6,7 @@ is an attachment. A mail inside a mail is one attachment: its text is its own.
 
 from . import charset
 from .attachment import Attachment
+from .comments import without_comments
 from .markup import declared_charset, readable
 from .transfer import choose_encoding, decode_transfer, encoding_name, is_plain_message
 from .tree import Part, leaves
@@ -53,7 +54,7 @@ def read_text(raw: bytes, part: Part, hints: tuple[str, ...], defects: list[str]
 
 def read_attachment(raw: bytes, part: Part, defects: list[str]) -> Attachment:
     """Decode an attached leaf."""
-    content_id = part.headers.get("content-id", "").strip("<> ") or None
+    content_id = without_comments(part.headers.get("content-id", "")).strip("<> ") or None
     return Attachment(
         filename=part.filename,
         content_type=part.content_type,

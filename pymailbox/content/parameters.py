@@ -33,7 +33,7 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
     """Split a field into its value (lower case) and its parameters (names in lower case, values decoded)."""
     text = decode_raw(unfold(raw[:MAX_OCTETS]), hints)
     if "(" in text:
-        text = _uncommented(text)
+        text = _uncommented(text).strip(_BLANKS)
     match = _VALUE.match(text)
     value = match[0] if match is not None else ""
     if "/" not in value.partition("=")[0] and "=" in value:  # parameters without a value before them

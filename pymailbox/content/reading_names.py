@@ -125,8 +125,16 @@ class ContentNames(HeaderNames):
 
     @property
     def email(self) -> "EmailMessage":
-        """The mail as the standard library parses it, again each time; may raise on mail it cannot parse."""
-        import email
-        import email.policy
+        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
 
-        return email.message_from_bytes(self._get_content().raw, policy=email.policy.default)
+        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
+        one string.
+        """
+        from email.parser import BytesParser
+        from email.policy import default
+
+        raw = self._get_content().raw
+        try:
+            return BytesParser(policy=default).parsebytes(raw)
+        except Exception:  # RecursionError, and whatever its readers of structured fields do not foresee
+            return BytesParser(policy=default).parsebytes(raw, headersonly=True)

@@ -133,7 +133,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.content()).attachments
 
     async def email(self) -> "EmailMessage":
-        """The mail as the standard library parses it, again each time; may raise on mail it cannot parse."""
+        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
+
+        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
+        one string.
+        """
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:
