@@ -48,11 +48,15 @@ def with_line_ends(raw: bytes) -> tuple[bytes, str | None]:
     CR alone ends the lines of a header that has no other (of old Macintoshes), and CR CR LF those of a message that a
     gateway converted twice. The body's are changed with them.
     """
-    first = raw.find(b"\n", 0, MAX_OCTETS)
-    if raw.find(b"\r", 0, MAX_OCTETS) < 0 or (first >= 0 and raw.find(b"\r\r", 0, MAX_OCTETS) < 0):
+    if raw.find(b"\r", 0, MAX_OCTETS) < 0:
         return raw, None
+    first = raw.find(b"\n", 0, MAX_OCTETS)
     empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)
     end = empty.end() if empty is not None else min(len(raw), MAX_OCTETS)
+    if empty is not None and raw.find(b"\n", end) in (-1, len(raw) - 1) and raw.find(b"\r--", end) >= 0:
+        return raw[:end] + raw[end:].replace(b"\r\n", b"\n").replace(b"\r", b"\n"), "lines that end in CR alone"
+    if first >= 0 and raw.find(b"\r\r", 0, end) < 0:
+        return raw, None
     lines = _CR_LINES.search(raw, 0, end)
     alone = raw.count(b"\r", 0, end) > raw.count(b"\r\n", 0, end)
     if alone and (lines is not None or first < 0 or first == len(raw) - 1):

@@ -38,6 +38,7 @@ _UU_BEGIN = re.compile(
 )
 _UU_ODD_BEGIN = re.compile(rb"^begin(-base64)? ([^\r\n]{0,1000})\r*\n", re.MULTILINE)
 _UU_END = re.compile(rb"^(?:end|====)[ \t]{0,100}\r*(?:\n|\Z)", re.IGNORECASE | re.MULTILINE)
+_ENDLESS = "uuencoded file without its end"
 _UU_CHARACTERS = bytes(range(32, 97))
 _UU_MASK = bytes([((octet - 32) & 63) + 32 for octet in range(256)])  # what decoders in C make of any character
 
@@ -203,7 +204,7 @@ def _decode_rows(data: bytes, *, ended: bool) -> tuple[bytes, str | None]:
     decoded: list[bytes] = []
     defect = None
     lines = data.split(b"\n", MAX_UU_LINES)
-    for line in lines[:MAX_UU_LINES]:
+    for number, line in enumerate(lines[:MAX_UU_LINES], 1):
         row = line.rstrip(b"\r")
         if not row:
             continue
@@ -211,7 +212,8 @@ def _decode_rows(data: bytes, *, ended: bool) -> tuple[bytes, str | None]:
         letters = (size * 4 + 2) // 3
         beyond = len(row) - 1 - (size + 2) // 3 * 4
         if not ended and (not size or beyond > 1 or (beyond < 0 and row.translate(None, _UU_CHARACTERS))):
-            break
+            rest = size or any(following.strip() for following in lines[number:])
+            return b"".join(decoded), "text after the end of a uuencoded file" if rest else defect or _ENDLESS
         if beyond or size % 3:
             if len(row) <= letters or beyond > 0:
                 defect = "uuencoded line of another length than it says"
@@ -223,4 +225,4 @@ def _decode_rows(data: bytes, *, ended: bool) -> tuple[bytes, str | None]:
             decoded.append(a2b_uu(row.translate(_UU_MASK)))
     if len(lines) > MAX_UU_LINES:
         defect = f"more than {MAX_UU_LINES} uuencoded lines"
-    return b"".join(decoded), defect or (None if ended else "uuencoded file without its end")
+    return b"".join(decoded), defect or (None if ended else _ENDLESS)

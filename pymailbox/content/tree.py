@@ -115,8 +115,6 @@ def _find_main_text(root: Part) -> None:
 
 def _split_uuencoded(raw: bytes, root: Part, defects: list[str]) -> None:
     """Make the files of a uuencoded part one part each, and so the text around them, unless it holds one file alone."""
-    if raw.find(b"begin", root.start) < 0:
-        return
     for leaf in list(leaves(root)):
         if encoding_name(leaf.headers.get("content-transfer-encoding", "")) != "uuencode":
             continue
@@ -186,7 +184,7 @@ class _Walk:
                 continue
             if place == len(self.stack):
                 self._reopen()
-            self._end_parts(place, position)
+            self._end_parts(place, position, line_end)
             if closing:
                 self.closed = self._pop()
                 position = line_end
@@ -239,9 +237,14 @@ class _Walk:
             del self.places[boundary]
         return boundary, part
 
-    def _end_parts(self, place: int, position: int) -> None:
-        """End what is open inside the multipart at `place` before the line end at `position`."""
-        if self.raw[position - 1 : position] == b"\r":
+    def _end_parts(self, place: int, position: int, line_end: int) -> None:
+        """End what is open inside the multipart at `place` before the line end at `position`.
+
+        That line end has two CRs only if the one of the delimiter, at `line_end`, has.
+        """
+        if self.raw.endswith(b"\r\r", 0, position) and self.raw.endswith(b"\r\r", 0, line_end):
+            position -= 2
+        elif self.raw.endswith(b"\r", 0, position):
             position -= 1
         if self.current is not None:
             self.current.end = max(position, self.current.start)
