@@ -31,7 +31,7 @@ _STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)[^\n]{0,2}")
 _ESCAPE = re.compile(rb"=(?:[0-9A-Fa-f]{2}|[ \t]{0,3}\r?\n)")
 _FIELD_LINE = re.compile(rb"\s{0,20}[!-9;-~]{1,100}[ \t]{0,20}:")
 _EMPTY_LINE = re.compile(rb"\n\r*\n")
-_QUOTED_FIELD = re.compile(rb"\ncontent-transfer-encoding[ \t]{0,20}:[ \t]{0,20}quoted", re.IGNORECASE)
+_QUOTED_FIELD = re.compile(rb"(?:\A|\n)content-transfer-encoding[ \t]{0,20}:[ \t]{0,20}quoted", re.IGNORECASE)
 _ESCAPED_ESCAPE = re.compile(rb"=3D(?:[0-9A-F]{2}|\r?\n)")
 _UU_BEGIN = re.compile(
     rb"^begin(-base64)?[ \t]{1,20}[0-7]{3,6}(?:[ \t]([^\r\n]{0,1000}))?\r*\n", re.IGNORECASE | re.MULTILINE
