@@ -55,7 +55,7 @@ def _phrase(name: str) -> str:
     """Write a display name: plain words as they are, anything else quoted; what looks like encoded words, as such."""
     if "=?" in name and decode_words(name) != name:
         pieces = [name[at : at + 5].encode() for at in range(0, len(name), 5)]  # a word has at most 75 characters
-        return " ".join([f"=?utf-8?q?{''.join([f'={octet:02X}' for octet in piece])}?=" for piece in pieces])
+        return " ".join([f"=?utf-8?q?{''.join([f'={byte:02X}' for byte in piece])}?=" for piece in pieces])
     return name if not name or _WORDS.match(name) else _quoted(name)
 
 

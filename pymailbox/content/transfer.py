@@ -40,7 +40,7 @@ _UU_ODD_BEGIN = re.compile(rb"^begin(-base64)? ([^\r\n]{0,1000})\r*\n", re.MULTI
 _UU_END = re.compile(rb"^(?:end|====)[ \t]{0,100}\r*(?:\n|\Z)", re.IGNORECASE | re.MULTILINE)
 _ENDLESS = "uuencoded file without its end"
 _UU_CHARACTERS = bytes(range(32, 97))
-_UU_MASK = bytes([((octet - 32) & 63) + 32 for octet in range(256)])  # what decoders in C make of any character
+_UU_MASK = bytes([((code - 32) & 63) + 32 for code in range(256)])  # what decoders in C make of any character
 
 # Base64 that continues after its padding (parts pasted together) is read on; more pieces than this are not mail.
 MAX_PIECES = 1000
