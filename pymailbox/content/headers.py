@@ -16,7 +16,7 @@ from .parameters import parse_parameters
 from .reading_names import HeaderNames
 from .words import decode_text
 
-__all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start", "settle", "with_line_ends"]
+__all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start", "has_stray_lines", "settle", "with_line_ends"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _EMPTY_LINE = re.compile(rb"\n([ \t]*)\r*\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one after it that is not
 _ODD_FIELD_LINE = re.compile(rb"[!-9;-~\x80-\xff]+[ \t]*:")
-_STRAY_LINE = re.compile(rb"\n(?![ \t\r\n]|[!-9;-~]+[ \t]*:|\Z)")
+_STRAY_LINE = re.compile(rb"(?:\A|\n)(?![ \t\r\n]|[!-9;-~]+[ \t]*:|\Z)")
 # `From :` is a field (RFC 5322 §4.5.1).
 _JUNK_LINE = re.compile(rb">?From (?![ \t]*:)|\+OK")
 _JUNK_LINES_END = re.compile(rb"\n(?!>?From (?![ \t]*:)|\+OK)")
@@ -140,6 +140,11 @@ def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -
             break
         text, line_end = line, line - 1
     return (text - 1, text) if text < end else (end, body)
+
+
+def has_stray_lines(raw: bytes, start: int, end: int) -> bool:
+    """Tell whether a header has lines that neither are fields nor continue one."""
+    return _STRAY_LINE.search(raw, max(start - 1, 0), min(end, start + MAX_OCTETS)) is not None
 
 
 #: What servers and mail programs write into a message that stays in the mailbox.
@@ -263,10 +268,6 @@ class Headers(HeaderNames):
         match = _finder(name).search(self._block)
         found = parse_addresses(match[1], 1, self.charsets, names=True) if match is not None else ()
         return found[0] if found else None
-
-    def _has_stray_lines(self) -> bool:
-        """Tell whether there are lines that are neither fields nor continue one."""
-        return _STRAY_LINE.search(self._block) is not None
 
     def charsets(self) -> tuple[str, ...]:
         """Return the charset that Content-Type declares, if any: unlabelled 8-bit fields are tried with it."""

@@ -10,7 +10,7 @@ from itertools import islice
 
 from attrs import define, field
 
-from .headers import MAX_OCTETS, Headers, find_end, find_start, settle
+from .headers import MAX_OCTETS, Headers, find_end, find_start, has_stray_lines, settle
 from .parameters import parse_parameters
 from .transfer import UuFile, encoding_name, uu_files
 from .words import clean, decode_raw
@@ -337,7 +337,7 @@ class _Walk:
     def part(self, start: int, end: int, body: int, default: str) -> Part:
         """Read the header from `start` to `end`, of a body that begins at `body`."""
         headers = Headers.between(self.raw, start, end)
-        if headers._has_stray_lines():
+        if has_stray_lines(self.raw, start, end):
             self.defects.append("lines in a header that are not fields")
         content_type, parameters = self._content_type(headers, body)
         if not _CONTENT_TYPE.match(content_type):
