@@ -119,6 +119,7 @@ def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -
         declared: dict[bytes, int] = {}
         for match in _BOUNDARY.finditer(raw, start, limit):
             declared.setdefault(match[1].rstrip(), match.end())
+            declared.setdefault(match[1].partition(b"(")[0].rstrip(), match.end())  # without a comment
         for match in _DELIMITER.finditer(raw, start, limit) if declared else ():
             if declared.get(match[1].rstrip(), limit) <= match.start():
                 end, body = match.start(), match.start() + 1

@@ -159,7 +159,7 @@ class _Walk:
         root.end = len(self.raw)
         self._enter(root)
         self._find_parts(root.start)
-        if not root.children and root.content_type.startswith("multipart/"):
+        if any(leaf.content_type.startswith("multipart/") for leaf in leaves(root)):
             self.defects.append("multipart without parts")
         if self.stack:
             self.defects.append("multipart without its end")
@@ -373,17 +373,13 @@ class _Walk:
         found = self._several(headers, "Content-Type")
         readable = [entry for entry in found if _CONTENT_TYPE.match(entry[0])]
         leaf_types = [entry for entry in readable if not entry[0].startswith("multipart/")]
-        first_line = _FIRST_LINE.match(self.raw, body)
+        match = _FIRST_LINE.match(self.raw, body)
+        first_line = match[1].rstrip() if match is not None else b""
         for entry in readable:
             boundary = entry[1].get("boundary", "").encode("utf-8", "replace").rstrip()
-            if entry in leaf_types or not boundary:
-                continue
-            if (
-                first_line and first_line[1].rstrip() == b"--" + boundary
-                if leaf_types
-                else self._follows(boundary, body - 1)
-            ):
-                return entry
+            if entry not in leaf_types and boundary and self._follows(boundary, body - 1):
+                if not leaf_types or first_line == b"--" + boundary:
+                    return entry
         if _HTML_START.match(self.raw, body):
             leaf_types.sort(key=lambda entry: entry[0] != "text/html")
         return (leaf_types or readable or found)[0]

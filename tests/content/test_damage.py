@@ -110,6 +110,7 @@ HEADERS = [
     Case(b"Subject: s\r\nTo: a@b\r\nDat", "", defects=("lines in a header that are not fields",)),
     Case(b"Subject: s\r\n" + RUN_ON % b"", "one", "two", defects=(NO_EMPTY_LINE,)),
     Case(b"Subject: s\r\n" + RUN_ON % b"This is a message in MIME.\r\n", "one", "two", defects=(NO_EMPTY_LINE,)),
+    Case(RUN_ON.replace(b"=c", b"=c (c)") % b"", "one", "two", defects=(NO_EMPTY_LINE,)),
     Case(MIXED + b"--b\r\n" + RUN_ON % b"" + b"--b\r\n" + PDF + b"--b--\r\n", "one", "two", ATTACHED, (NO_EMPTY_LINE,)),
 ]
 
@@ -215,6 +216,11 @@ BOUNDARIES = [
     Case(MIXED + INNER + b"--b\r\n" + PDF + b"--b--\r\n", "one", "two", ATTACHED, (SAME, "multipart without its end")),
     Case(
         MIXED + b"--b\r\n\r\none\r\n--b--\r\nsignature\r\n--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED, (LATE,)
+    ),
+    Case(
+        MIXED + b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\nlost\r\n--b\r\n\r\nHi\r\n--b--\r\n",
+        "Hi",
+        defects=("multipart without its end", NO_PARTS),
     ),
     Case(of_boundary(b'; boundary=""', b"--x", b"--x--"), "Hi", defects=GUESSED),
     Case(of_boundary(b'; boundary=""', b"--", b"----"), "Hi", defects=GUESSED),
