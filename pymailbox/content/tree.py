@@ -377,9 +377,9 @@ class _Walk:
         first_line = match[1].rstrip() if match is not None else b""
         for entry in readable:
             boundary = entry[1].get("boundary", "").encode("utf-8", "replace").rstrip()
-            if entry not in leaf_types and boundary and self._follows(boundary, body - 1):
-                if not leaf_types or first_line == b"--" + boundary:
-                    return entry
+            begins = not leaf_types or first_line == b"--" + boundary
+            if entry not in leaf_types and boundary and begins and self._follows(boundary, body - 1):
+                return entry
         if _HTML_START.match(self.raw, body):
             leaf_types.sort(key=lambda entry: entry[0] != "text/html")
         return (leaf_types or readable or found)[0]
