@@ -90,8 +90,10 @@ class HeaderNames:
 
     @property
     def message_id(self) -> str | None:
-        """The Message-ID as written, with its angle brackets; None when there is none."""
-        return self._get_headers().get("message-id", "") or None
+        """The identifier in Message-ID, as `<id>`; None when there is none."""
+        from .identifiers import message_ids
+
+        return next(iter(message_ids(self._get_headers().get("message-id", ""))), None)
 
 
 class ContentNames(HeaderNames):

@@ -101,7 +101,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.headers()).date_str
 
     async def message_id(self) -> str | None:
-        """The Message-ID as written, with its angle brackets; None when there is none."""
+        """The identifier in Message-ID, as `<id>`; None when there is none."""
         return (await self.headers()).message_id
 
     # --- the whole message: RETR --------------------------------------------------------------------------

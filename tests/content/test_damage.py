@@ -84,6 +84,24 @@ def test_from_with_a_blank_before_its_colon_is_a_field() -> None:
             assert content.defects == (("junk before the header",) if before.startswith(b"From") else ())
 
 
+def test_the_message_id_is_the_identifier_alone() -> None:
+    """Words and comments around it are dropped, blanks inside it, too, and missing brackets are added."""
+    for value, identifier in (
+        (b"<1@example.com>", "<1@example.com>"),
+        (b"<1@example.com> (added by postmaster@example.com)", "<1@example.com>"),
+        (b"(a <comment@x>) <1@example.com>", "<1@example.com>"),
+        (b"1@example.com", "<1@example.com>"),
+        (b" 1@example.com (c)", "<1@example.com>"),
+        (b"< 1@example.com >", "<1@example.com>"),
+        (b"<1@\r\n example.com>", "<1@example.com>"),
+        (b"<1@example.com", "<1@example.com>"),
+        (b"unique", "<unique>"),
+        (b"", None),
+        (b"<>", None),
+    ):
+        assert Headers.from_bytes(b"Message-ID: " + value + b"\r\n\r\n").message_id == identifier, value
+
+
 NO_EMPTY_LINE = "header without an empty line after it"
 NO_HEADER = "part without a header"
 RUN_ON = b"Content-Type: multipart/alternative; boundary=c\r\n%s--c\r\n\r\none\r\n--c\r\nContent-Type: text/html\r\n\r\ntwo\r\n--c--\r\n"
