@@ -5,15 +5,14 @@ is an attachment. A message inside a message is one attachment: its text is not 
 """
 
 import re
-from collections.abc import Iterator
 
 from . import charset
 from .links import find_urls
 from .markup import declared_charset, exceeds_limits, link_targets, readable
-from .transfer import decode_transfer
-from .tree import Part
+from .transfer import choose_encoding, decode_transfer, encoding_name, is_plain_message
+from .tree import Part, leaves
 
-__all__ = ["decode_leaf", "decode_text", "leaves", "read_body", "read_links", "read_text"]
+__all__ = ["decode_leaf", "decode_text", "read_body", "read_links", "read_text"]
 
 MAX_FLOWED_LINES = 500_000
 _MAX_RECURSION = 40  # multiparts in each other; what is deeper is read flat
@@ -21,21 +20,18 @@ _STUB = 300  # characters: a shorter plain alternative may only say "your reader
 _TARGET = re.compile(r" ?<[^\s<>]+>")
 
 
-def leaves(part: Part) -> Iterator[Part]:
-    """Yield the leaves of a tree in the order of the message."""
-    stack = [part]
-    while stack:
-        part = stack.pop()
-        if part.children:
-            stack.extend(reversed(part.children))
-        else:
-            yield part
-
-
 def decode_leaf(raw: bytes, part: Part, defects: list[str]) -> bytes:
-    """Return the bytes of a leaf, its transfer encoding undone."""
-    encoding = part.headers.get("content-transfer-encoding", "")
-    data, defect = decode_transfer(raw[part.start : part.end], encoding)
+    """Return a leaf's bytes with its transfer encoding undone."""
+    encoded = raw[part.start : part.end]
+    encodings = part.headers.get_all("content-transfer-encoding")
+    encoding = encodings[0] if encodings else ""
+    if len(set(encodings)) > 1:
+        defects.append("more than one Content-Transfer-Encoding field")
+        encoding = choose_encoding(encoded, encodings)
+    if part.content_type.startswith("message/") and is_plain_message(encoded, encoding):
+        defects.append(f"message labelled {encoding_name(encoding)} but not encoded")
+        return encoded
+    data, defect = decode_transfer(encoded, encoding)
     if defect is not None:
         defects.append(defect)
     return data
@@ -57,6 +53,9 @@ def decode_text(data: bytes, content_type: str, label: str | None, hints: tuple[
     if not believed:
         defects.append(f"text read in spite of its charset, {(label or 'none')[:40]!a}")
     if "\r" in text:
+        if "\r\r\n" in text:
+            defects.append("lines that end in CR CR LF")
+            text = text.replace("\r\r\n", "\n")
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
 

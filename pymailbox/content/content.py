@@ -1,7 +1,7 @@
 """Owns the reading of a whole message: `Content`, every reading name over its bytes, and its `Attachment`s.
 
-Offline and pure. Only `email` raises on the content of a message: whatever had to be repaired or skipped is listed in
-`defects`. A file name in a message comes from a stranger: see `filenames` and `saving`.
+Offline and pure. Nothing raises, whatever the bytes are: whatever had to be repaired or skipped is listed in `defects`.
+A file name in a message comes from a stranger: see `filenames` and `saving`.
 """
 
 import os
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import define, field, frozen
 
-from .body import decode_leaf, decode_text, leaves, read_body, read_links, read_text
+from .body import decode_leaf, decode_text, read_body, read_links, read_text
 from .charset import useful_codecs
+from .comments import without_comments
 from .filenames import safe_name
-from .headers import MAX_OCTETS, Headers
+from .headers import Headers, with_line_ends
 from .reading_names import ContentNames
-from .tree import Part, parse
+from .tree import Part, leaves, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +88,7 @@ class Attachment:
 
 @define(eq=False, repr=False)
 class Content(ContentNames[Attachment]):
-    """A message: its header, its text, its attachments.
+    """A message read from its bytes: its header, its text, its attachments.
 
     >>> content = Content.from_bytes(b"Subject: Lunch\\r\\nFrom: Ann <ann@example.com>\\r\\n\\r\\nAt noon?\\r\\n")
     >>> content.subject, str(content.from_), content.text
@@ -97,13 +98,13 @@ class Content(ContentNames[Attachment]):
     raw: bytes
     _headers: Headers | None = field(default=None, init=False)
     _tree: Part | None = field(default=None, init=False)
-    _octets: bytes = field(default=b"", init=False)  # what the positions in the tree refer to
+    _data: bytes = field(default=b"", init=False)  # the positions of the tree are positions in it
     _structure_defects: list[str] = field(factory=list, init=False)
     _attachments: tuple[Attachment, ...] | None = field(default=None, init=False)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Take a message as it was sent, whole or cut off (by TOP); nothing is read yet."""
+        """Read a message as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
         return cls(bytes(raw))
 
     def __eq__(self, other: object) -> bool:
@@ -133,11 +134,11 @@ class Content(ContentNames[Attachment]):
 
     def _read_body(self) -> str:
         root = self._parts()
-        return read_body(self._octets, root, self._charsets(root))
+        return read_body(self._data, root, self._charsets(root))
 
     def _read_links(self) -> tuple[str, ...]:
         root = self._parts()
-        return read_links(self._octets, root, self._charsets(root))
+        return read_links(self._data, root, self._charsets(root))
 
     def _read_attachments(self) -> tuple[Attachment, ...]:
         if self._attachments is None:
@@ -146,11 +147,11 @@ class Content(ContentNames[Attachment]):
         return self._attachments
 
     def _attachment(self, part: Part) -> Attachment:
-        content_id = part.headers.get("content-id", "").strip("<> ") or None
+        content_id = without_comments(part.headers.get("content-id", "")).strip("<> ") or None
         return Attachment(
             filename=part.filename,
             content_type=part.content_type,
-            payload=decode_leaf(self._octets, part, []),
+            payload=decode_leaf(self._data, part, []),
             content_id=content_id,
             inline=part.disposition == "inline" or (content_id is not None and part.disposition != "attachment"),
             headers=part.headers,
@@ -165,24 +166,23 @@ class Content(ContentNames[Attachment]):
         found = list(self._structure_defects)
         for part in leaves(root):
             if part.kind == "attachment":
-                decode_leaf(self._octets, part, found)
+                decode_leaf(self._data, part, found)
             else:
-                read_text(self._octets, part, hints, found)
+                read_text(self._data, part, hints, found)
         return tuple(dict.fromkeys(found))
 
     def _parts(self) -> Part:
         if self._tree is None:
-            octets = self.raw
-            if octets.find(b"\n", 0, MAX_OCTETS) < 0:  # line ends of old: CR alone
-                octets = octets.replace(b"\r", b"\n")
-            self._octets = octets
-            self._tree = parse(octets, self._structure_defects)
+            self._data, defect = with_line_ends(self.raw)
+            if defect is not None:
+                self._structure_defects.append(defect)
+            self._tree = parse(self._data, self._structure_defects)
         return self._tree
 
     def _read_inline(self, kind: str) -> str | None:
         root = self._parts()
         hints = self._charsets(root)
-        texts = [read_text(self._octets, part, hints, []) for part in leaves(root) if part.kind == kind]
+        texts = [read_text(self._data, part, hints, []) for part in leaves(root) if part.kind == kind]
         if len(texts) < 2:
             return texts[0] if texts else None
         return "\n\n".join([text.strip("\n") for text in texts])

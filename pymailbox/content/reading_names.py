@@ -163,8 +163,16 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
     @property
     def email(self) -> "EmailMessage":
-        """The message as the standard library parses it, anew each time; may raise if it cannot parse it."""
-        import email
-        import email.policy
+        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
 
-        return email.message_from_bytes(self._get_content().raw, policy=email.policy.default)
+        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
+        one string.
+        """
+        from email.parser import BytesParser
+        from email.policy import default
+
+        raw = self._get_content().raw
+        try:
+            return BytesParser(policy=default).parsebytes(raw)
+        except Exception:  # RecursionError, and whatever its readers of structured fields do not foresee
+            return BytesParser(policy=default).parsebytes(raw, headersonly=True)

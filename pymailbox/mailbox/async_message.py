@@ -153,7 +153,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.content()).attachments
 
     async def email(self) -> "EmailMessage":
-        """The message as the standard library parses it, anew each time; may raise if it cannot parse it."""
+        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
+
+        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
+        one string.
+        """
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:

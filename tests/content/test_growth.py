@@ -149,8 +149,28 @@ FIELDS = [
     b"Message-ID: <a@b>\n", b"Subject: a\n", b"Date: 2 Jun 2025 10:00\n", b"Content-Type: text/plain; a=b\n", b"X:\n",
     b" \nX: a\n", b"no field\n", b"\xff\xfe\n", b"no-field   \n", b" indented: a\n",
 ]  # fmt: skip
-JUNK = [b"From x\n", b"+OK\n", b"\n", b"\r", b"junk\n", b" ", b"a", b"a ", b":", b"\0\n", b"From x\n\n", b" \n"]
+JUNK = [
+    b"From : x\n",
+    b"a\r\r",
+    b"\r\r\n",
+    b"a\r",
+    b"--a\n",
+    b"boundary=a\n--b\n",
+    b"From x\n",
+    b"+OK\n",
+    b"\n",
+    b"\r",
+    b"junk\n",
+    b" ",
+    b"a",
+    b"a ",
+    b":",
+    b"\0\n",
+    b"From x\n\n",
+    b" \n",
+]
 ADDRESSES = [
+    b" .", b". ", b"a@b .c ", b"a@b. ", b"<a@b\n c>", b"<a (b)@ c>", b"a@b@c,", b'"a" @b,', b"<(",
     b",", b";", b"(", b")", b"<", b">", b'"', b"\\", b":", b"@", b"[", b" ", b"a@b,", b"a@b ", b"a b@c ", b"a:b@c ",
     b"a,", b"Ann <a@b>, ", b"Ann <a@b> ", b'"A, B" <a@b>,', b'"a\\" (', b"((a)", b"(a)<", b"<,", b"<;", b" @", b"g: a@b;",
     b"a@[b],", b"=?a?q?", b"=?a?q?x", b"=?utf-8?q?a?= ", b"=?utf-8?q?a?= <a@b>,", b"\n a@b,", b"\xe9", b"\xe2\x80\xae",
@@ -179,12 +199,17 @@ HOPS = [
     b"for <a> ",
     b"2 Jun ",
 ]
-PARAMETERS = ["; a=b", '; a="b"', "; f*{0}*=%41", "; f*{0}=a", "; f{0}=a", "=", ";", '"', "%41", "; a=b c=d", "\\", '; a="\\', "/", "*", "; =?x?q?a?="]  # fmt: skip
+PARAMETERS = ["(", ")", "(c)", " (c)", "a(c)b", "; a=b (c)", "; name=a (c)", "; name=(c)", '("', "(;", "\\(", "; a=b", '; a="b"', "; f*{0}*=%41", "; f*{0}=a", "; f{0}=a", "=", ";", '"', "%41", "; a=b c=d", "\\", '; a="\\', "/", "*", "; =?x?q?a?="]  # fmt: skip
 PARTS = [
     b"--b\n\nx\n", b"--b\n", b"--b\nA: b\n", b"--b\nx\n", b"--c\n", b"--b--\n", b"--b" + b" " * 50 + b"\n", b"\n",
     b"--b\nContent-Type: multipart/mixed; boundary=b\n\n", b"--b\nContent-Type: message/rfc822\n\nx\n",
     b"--b\nContent-Type: text/html\n\n<p>x\n", b"--b\nContent-Type: x\n\nx\n", b"--b\nContent-Type: image/png\n\nx\n",
-    b"--b\nContent-Type: text/plain; charset=koi8-r\n\n\xe9\n", b"--b\n\n\xe9\n",
+    b"--b\nContent-Type: text/plain; charset=koi8-r\n\n\xe9\n", b"--b\n\n\xe9\n", b"--b--\n--b\n", b"--b\nboundary=x\n--x\n",
+    b"--b\nContent-Type: multipart/mixed\n\n--x%d\n", b"--b\nContent-Type: multipart/mixed\n\n", b"boundary=x\n--y\n",
+    b"--b\nContent-Type: multipart/mixed; boundary=x\nContent-Type: a/b\n\n", b"--b\nContent-Type: a/b\nx\n",
+    b'--b\nContent-Type: multipart/mixed; boundary="x "\n\n', b"--b\nContent-Type: text/plain; name=a\n\nx\n",
+    b"--b\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 x\n", b"--b\nContent-Type: message/rfc822\n"
+    b"Content-Transfer-Encoding: quoted-printable\n\nA: =x\n", b"--b\nx\n\r\r\n", b"begin 644 x\n", b"begin 644 x\n`\nend\n",
 ]  # fmt: skip
 MARKUP = [
     "<", "<!--", "<!-- -->", "<a ", '<a b="', '<a b=">', "<a:", "<b>x", "&", "&#x", "&#9", "&lt", "&lt;", "<script>",
@@ -197,7 +222,7 @@ MARKUP = [
     "<p style='white-space:pre'>\nx", "<dd>x<dt>", "<div><p><span>x", "<a b='c\" d", "<a b   ", "<!-->", "&#9999999999999999999999;",
 ]  # fmt: skip
 ESCAPES = [
-    b"=", b"=A", b"= ", b"= \n", b"=41", b"AA==", b"A", b"QUJD\n", b"#86)C\n", b"\n", b"\xff", b"\x1b$B", b"> ", b">", b"a \n",
+    b"begin 644 x\n", b"end\n", b"`\n", b"M\n", b"\r\r\n", b"\r", b"=\r\r\n", b"=", b"=A", b"= ", b"= \n", b"=41", b"AA==", b"A", b"QUJD\n", b"#86)C\n", b"\n", b"\xff", b"\x1b$B", b"> ", b">", b"a \n",
     b"> a \n", b"-- \n", b"\xc3\xa9\xff", b"--",
 ]  # fmt: skip
 ENCODINGS = [b"base64", b"quoted-printable", b"x-uuencode", b"7bit"]
