@@ -7,6 +7,7 @@ signature of a coroutine, and cannot derive it from a property. A test keeps typ
 Imports nothing that reads mail, so that a mailbox can be made without it.
 """
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class HeaderNames:
 
     __slots__ = ()
 
+    @abstractmethod
     def _get_headers(self) -> _Header:
-        """Return the header to read."""
-        raise NotImplementedError
+        """Return the headers that are read."""
 
     @property
     def subject(self) -> str:
@@ -132,9 +133,9 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
     __slots__ = ()
 
+    @abstractmethod
     def _get_content(self) -> _Whole[AttachmentT]:
-        """Return the message to read."""
-        raise NotImplementedError
+        """Return the content that is read."""
 
     @property
     def body(self) -> str:
