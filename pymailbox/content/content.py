@@ -1,25 +1,94 @@
-"""Owns the reading of a whole message: `Content`, every reading name over its bytes, computed when asked and kept.
+"""Owns the reading of a whole message: `Content`, every reading name over its bytes, and its `Attachment`s.
 
-Offline and pure. Nothing raises, whatever the bytes are: what had to be repaired or skipped is listed in `defects`.
+Offline and pure. Nothing raises, whatever the bytes are: what had to be repaired or skipped is listed in `defects`. A
+file name in a message comes from a stranger: see `filenames` and `saving`.
 """
 
-from typing import Self
+import os
+from typing import TYPE_CHECKING, Self
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from .attachment import Attachment
-from .body import decode_leaf, read_attachment, read_body, read_text
+from .body import decode_leaf, decode_text, read_body, read_links, read_text
 from .charset import useful_codecs
+from .comments import without_comments
+from .filenames import safe_name
 from .headers import Headers, with_line_ends
 from .reading_names import ContentNames
 from .tree import Part, leaves, parse
 
-__all__ = ["Content"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Attachment", "Content"]
+
+_MESSAGES = frozenset({"message/rfc822", "message/global"})
+
+
+@frozen
+class Attachment:
+    """One attachment, decoded; an attached message is one of type `message/rfc822`.
+
+    >>> attachment = Attachment("report.pdf", "application/pdf", b"%PDF-1.7")
+    >>> attachment.filename, attachment.size
+    ('report.pdf', 8)
+    """
+
+    filename: str  # as written in the message, without control characters; "" when there is none
+    content_type: str  # lower case: image/png
+    payload: bytes = field(repr=False)
+    content_id: str | None = None  # without angle brackets: what cid: in the HTML refers to
+    inline: bool = False
+    headers: Headers = field(factory=lambda: Headers.from_bytes(b""), repr=False, eq=False)  # of the part
+    charset: str | None = None  # as declared, lower case
+
+    @property
+    def size(self) -> int:
+        """The bytes of the payload, decoded."""
+        return len(self.payload)
+
+    @property
+    def text(self) -> str | None:
+        """The payload as text, with `"\\n"` as line end, if the type is `text/...`; otherwise None.
+
+        Read as `charset` declares, or as bytes without a label are read if that is missing, unknown or wrong.
+        """
+        if not self.content_type.startswith("text/"):
+            return None
+        return decode_text(self.payload, self.content_type, self.charset, (), [])
+
+    @property
+    def content(self) -> "Content | None":
+        """The attached message, for the types `message/rfc822` and `message/global`; otherwise None.
+
+        A new value at each access: keep it to read several names.
+        """
+        return Content.from_bytes(self.payload) if self.content_type in _MESSAGES else None
+
+    def save(self, where: str | os.PathLike[str], *, overwrite: bool = False) -> "Path":
+        """Save the payload, readable only by its owner (mode 0600); return the path.
+
+        `where` is a directory (one that exists, or a string that ends in `/`, which is created): the file is named
+        after `filename`, made harmless, with a number added if that name holds other content. Otherwise it is a file:
+        raises FileExistsError if that exists with other content, unless `overwrite`. Identical content is left as it
+        is. Raises ValueError for `overwrite` with a directory. A link is replaced, not followed; anything that is not
+        a regular file (a device, a FIFO), or a link to one, is never replaced: FileExistsError. A `~` is not expanded.
+        A failure leaves nothing behind.
+        """
+        from .saving import SavedFile
+
+        saved = SavedFile(where, overwrite=overwrite)
+        try:
+            saved.write(self.payload)
+            return saved.publish(safe_name(self.filename, self.content_type))
+        except BaseException:
+            saved.discard()
+            raise
 
 
 @define(eq=False, repr=False)
-class Content(ContentNames):
-    """A message read from its bytes: its header, its text, what is attached.
+class Content(ContentNames[Attachment]):
+    """A message: its header, its text, its attachments.
 
     >>> content = Content.from_bytes(b"Subject: Lunch\\r\\nFrom: Ann <ann@example.com>\\r\\n\\r\\nAt noon?\\r\\n")
     >>> content.subject, str(content.from_), content.text
@@ -35,7 +104,7 @@ class Content(ContentNames):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Read a message as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
+        """Take a message as it was sent, whole or cut off (by TOP); nothing is read yet."""
         return cls(bytes(raw))
 
     def __eq__(self, other: object) -> bool:
@@ -67,13 +136,27 @@ class Content(ContentNames):
         root = self._parts()
         return read_body(self._data, root, self._charsets(root))
 
+    def _read_links(self) -> tuple[str, ...]:
+        root = self._parts()
+        return read_links(self._data, root, self._charsets(root))
+
     def _read_attachments(self) -> tuple[Attachment, ...]:
         if self._attachments is None:
             root = self._parts()
-            self._attachments = tuple(
-                [read_attachment(self._data, part, []) for part in leaves(root) if part.kind == "attachment"]
-            )
+            self._attachments = tuple([self._attachment(part) for part in leaves(root) if part.kind == "attachment"])
         return self._attachments
+
+    def _attachment(self, part: Part) -> Attachment:
+        content_id = without_comments(part.headers.get("content-id", "")).strip("<> ") or None
+        return Attachment(
+            filename=part.filename,
+            content_type=part.content_type,
+            payload=decode_leaf(self._data, part, []),
+            content_id=content_id,
+            inline=part.disposition == "inline" or (content_id is not None and part.disposition != "attachment"),
+            headers=part.headers,
+            charset=part.parameters.get("charset", "").lower() or None,
+        )
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -105,5 +188,5 @@ class Content(ContentNames):
         return "\n\n".join([text.strip("\n") for text in texts])
 
     def _charsets(self, root: Part) -> tuple[str, ...]:
-        """Return the charsets that the parts declare, for those that declare none."""
+        """Return the codecs that the parts declare, for those that declare none."""
         return useful_codecs(filter(None, [part.parameters.get("charset") for part in leaves(root)]))

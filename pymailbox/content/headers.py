@@ -7,7 +7,7 @@ skipped wherever they occur. Bounded by `MAX_OCTETS`; never raises, whatever a m
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from typing import Self, TypeVar, overload
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -15,6 +15,9 @@ from .address import MAX_ADDRESSES, Address, parse_addresses
 from .parameters import parse_parameters
 from .reading_names import HeaderNames
 from .words import decode_text
+
+if TYPE_CHECKING:
+    from .received import Hop
 
 __all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start", "has_stray_lines", "settle", "with_line_ends"]
 
@@ -224,6 +227,13 @@ class Headers(HeaderNames):
             if len(found) >= MAX_ADDRESSES:
                 break
         return tuple(found)
+
+    @property
+    def hops(self) -> "tuple[Hop, ...]":
+        """The servers that the message passed, according to its Received fields, the last one first."""
+        from .received import parse_hop
+
+        return tuple([parse_hop(value) for value in self.get_all("received")])
 
     def parameters(self, name: str) -> tuple[str, dict[str, str]]:
         """Read the last field of that name as a MIME field: its value in lower case, and its parameters.

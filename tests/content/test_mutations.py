@@ -26,6 +26,11 @@ NAMES = [
     "date",
     "date_str",
     "message_id",
+    "sender",
+    "received",
+    "in_reply_to",
+    "references",
+    "links",
     "text",
     "html",
     "body",
@@ -41,6 +46,8 @@ LABELS = [
     b"gb2312",
     b"utf-7",
     b"utf-16",
+    b"iso-2022-cn",
+    b"viscii",
     b"hz",
     b"zlib",
     b"big5",
@@ -149,3 +156,5 @@ def test_damaged_mails_read(raw: bytes) -> None:
         assert attachment.size == len(attachment.payload)
         attachment.filename.encode()
         safe_name(attachment.filename, attachment.content_type).encode()
+        (attachment.text or "").encode()
+        assert attachment.content is None or attachment.content.subject is not None
