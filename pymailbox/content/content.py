@@ -1,7 +1,7 @@
 """Owns the reading of a whole message: `Content`, every reading name over its bytes, and its `Attachment`s.
 
-Offline and pure. Nothing raises, whatever the bytes are: what had to be repaired or skipped is listed in `defects`. A
-file name in a message comes from a stranger: see `filenames` and `saving`.
+Offline and pure. Nothing raises, whatever the bytes are: whatever had to be repaired or skipped is listed in `defects`.
+A file name in a message comes from a stranger: see `filenames` and `saving`.
 """
 
 import os
@@ -88,7 +88,7 @@ class Attachment:
 
 @define(eq=False, repr=False)
 class Content(ContentNames[Attachment]):
-    """A message: its header, its text, its attachments.
+    """A message read from its bytes: its header, its text, its attachments.
 
     >>> content = Content.from_bytes(b"Subject: Lunch\\r\\nFrom: Ann <ann@example.com>\\r\\n\\r\\nAt noon?\\r\\n")
     >>> content.subject, str(content.from_), content.text
@@ -104,7 +104,7 @@ class Content(ContentNames[Attachment]):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Take a message as it was sent, whole or cut off (by TOP); nothing is read yet."""
+        """Read a message as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
         return cls(bytes(raw))
 
     def __eq__(self, other: object) -> bool:
