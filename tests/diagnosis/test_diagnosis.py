@@ -924,7 +924,7 @@ def test_only_the_servers_words_are_redacted() -> None:
             assert report.mechanisms == ("PLAIN", "USER")
             assert "***" not in report.probes["LIST"].detail
             for text, gaps in ((report.problems[0], 2), (wrong.problems[0], 1)):
-                assert "[AUTH PLAIN ***] (the server said: " in text
+                assert "[AUTH PLAIN ***] (the server replied: " in text
                 assert text.count("***") == gaps, text
             assert report.problems[0].endswith("[AUTH] not ***)")
 
