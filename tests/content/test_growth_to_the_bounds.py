@@ -231,6 +231,14 @@ def measure(family: Family, reading: Reading) -> tuple[float, bool, int, float, 
     return worst if worst[0] else (0.0, False, size, 0.0, once)
 
 
+def test_what_grows_is_told_from_what_costs_more_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading that looks at the rest of the message anew for each mark grows; one that is dearer above a bound does not."""
+    monkeypatch.setattr("tests.content.test_growth_to_the_bounds.HEADER", 64_000)
+    family = Family("To", b"To: ", b"a@b, ")
+    assert measure(family, lambda content: [content.raw.find(b"a@c", at) for at in range(0, len(content.raw), 4)])[1]
+    assert not measure(family, lambda content: [0] * 50 * (len(content.raw) + (len(content.raw) > 20_000) * 100_000))[1]
+
+
 def main(word: str = "") -> int:
     """Measure all families; print what takes long or grows fast as it is found, and a table of the largest ratios."""
     found = []
