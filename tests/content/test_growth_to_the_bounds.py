@@ -93,7 +93,7 @@ MARKUP = [
     b'<a b=">', b"<a b='", b"<br>", b"<p>x", b"<li>x", b"<ul><li><p>x</p></li></ul>", b"<ol><li>x</li></ol>", b"<li><b>x</b></li>", b"<tr><td>a<td>b",
     b"<table><tr><td>a</td></tr></table>", b"<blockquote>x</blockquote>", b'<a href="http://x/{n}">t</a> ', b'<a href="http://x/">', b"<a href=http://x/>http://x/</a>",
     b"http://x/{n} ", b"http://", b"://", b'<div style="display:none">a</div>', b'<div style="display:none">', b"<p hidden>a</p>", b"<p hidden>", b"<style>",
-    b"<style>x</style>", b"<script></script ", b"<title>x", b"<pre>\n", b"<pre>", b'<img alt="', b"<img alt='a'>", b"<img src='http://x/{n}'>", b" \n", b"\xc2\xa0", b"&nbsp;", b"&zwnj;",
+    b"<style>x</style>", b"<script></script ", b"<title>x", b"<pre>\n", b"<pre>", b"<pre>x\nx\nx\n</pre>", b'<img alt="', b"<img alt='a'>", b"<img src='http://x/{n}'>", b" \n", b"\xc2\xa0", b"&nbsp;", b"&zwnj;",
     b"<select><option>x", b"<meta charset=", b"</blockquote>", b"</ul>", b"</div>", b"<o:p>", b"<font color=red>word</font> ", b"word ", b"<ol start=9>", b"<base href=http://x/>",
 ]  # fmt: skip
 NESTED = [
@@ -131,12 +131,14 @@ BODIES: list[tuple[bytes, list[bytes]]] = [
     (BASE64, [b"QUJD" * 19 + b"\n", b"QUJD!", b"=", b"AA==", b"AA=", b"A", b"\n", b"!", b"QUJD\n\n", b"A=\n", b"QUJD-- \n", b"\xff"]),
     (QUOTED, [b"word word=20\n", b"=", b"=\n", b"= ", b"= \n", b"=41", b"=4", b"==", b"=3D=", b"=C3", b"=\r", b"=ff", b"\t", b" \n"]),
     (UU + b"begin 644 x\n", [b"M" + b"0" * 60 + b"\n", b"#86)C\n", b"#86)C'\n", b"#\n", b"M\n", b"`\n", b"\n", b"#86)C", b"M" + b"0" * 61 + b"\n", b"end\n", b"\xff\n", b" "]),
+    (UU.replace(b"application/x", b"text/plain"), [b"begin 644 x\n#86)C\n`\nend\n", b"begin 644 x\n", b"begin 644 x\n#86)C\nend\ntext\n"]),
     (UU, [b"begin 644 x\n", b"begin ", b"\nbegin", b"begin 644 x\n#86)C\n`\nend\n"]),
     (MIXED, PARTS),
     (MIXED + b"--b\nContent-Type: multipart/alternative; boundary=c\n\n--c\n\n", [*PARTS, b"--c--\n", b"--d\n"]),
     (b"Content-Type: multipart/mixed; boundary=b\nContent-Type: multipart/mixed; boundary=c\n\n", [b"--d\n", b"--\n", b"--c\n", b"--bc\n", b"a\n"]),
     (b"Content-Type: multipart/mixed; boundary=" + b"b" * 60 + b"\n\n", [b"--" + b"b" * 59 + b"\n", b"--" + b"b" * 60 + b" \n", b"b", b"\n--b"]),
     (b"".join([b"Content-Type: multipart/mixed; boundary=b%d\n" % n for n in range(9000)]) + b"\n\n", [b"--x\n", b"a\n", b"--b0\n"]),
+    (MIXED + b"--b\n" + b"".join([b"Content-Type: multipart/mixed; boundary=c%d\n--c%d\n" % (n, n) for n in range(190)]), [b"A: b\n", b"a\n", b"--x\n"]),
     (b"Content-Type: multipart/mixed\n\n", [b"--x\n", b"--x{n}\n", b"--\n"]),
     (b"Content-Type: message/rfc822\n\n", [b"Content-Type: message/rfc822\n\n", b"Subject: x\n\n", b"a\n"]),
     *[(b"Content-Type: text/plain; charset=%s\n\n" % charset, units) for charset, units in {
@@ -164,7 +166,12 @@ def of_the_body() -> Iterator[Family]:
     """Yield HTML of each kind, transfer encodings, charsets, multiparts."""
     for unit in MARKUP:
         yield Family("Content-Type", HTML, unit)
-        yield Family("Content-Type", HTML + b"<p>x</p><ul><li><div>", unit, after=b"</div></ul>")
+        yield Family(
+            "Content-Type",
+            HTML + b"<p>x</p><ol start=9999><li><blockquote>" * 9 + b"<a href=http://y/>",
+            unit,
+            after=b"</ol>",
+        )
     for unit, close in NESTED:
         yield Family("Content-Type", HTML, unit, close)
     for unit in ATTRIBUTES:
