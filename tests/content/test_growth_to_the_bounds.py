@@ -238,6 +238,22 @@ def measure(family: Family, reading: Reading) -> tuple[float, bool, int, float, 
     return worst if worst[0] else (0.0, False, size, 0.0, once)
 
 
+def test_indents_do_not_multiply_a_body() -> None:
+    """Lists and quotes in each other make a body longer by some characters for each line, not by their markers' widths."""
+    for start in (b"<ol start=999999999><li>", b"<ol type=i start=3888><li>", b"<blockquote>", b"<ul><li>"):
+        for line in (b"<pre>" + b"x\n" * 50_000, b"x<br>" * 20_000, b"<pre>" + b"\n" * 50_000 + b"x"):
+            html = start * 10 + line
+            assert len(Content.from_bytes(HTML + html).body) < 20 * len(html), (start, line[:10])
+
+
+def test_attributes_after_the_last_reference_that_is_resolved() -> None:
+    """Attributes with endless numbers in them do not raise there either."""
+    for attribute in (b"<img alt='%s'>", b"<a href='http://x/%s'>x</a>", b"<p style='%s'>x</p>"):
+        html = b"&amp;" * 200_001 + attribute % (b"&#" + b"9" * 5_000 + b";")
+        for name, reading in readings_of(Family("Content-Type", HTML, b"x")).items():
+            assert reading(Content.from_bytes(HTML + html)) is not None or name == "text", (attribute, name)
+
+
 def test_what_grows_is_told_from_what_costs_more_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading that looks at the rest of the message anew for each mark grows; one that is dearer above a bound does not."""
     monkeypatch.setattr("tests.content.test_growth_to_the_bounds.HEADER", 24_000)
