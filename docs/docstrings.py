@@ -1,6 +1,6 @@
-"""What the reference makes of our docstrings: examples become code blocks, and `#:` comments document attributes.
+"""Adapt docstrings for the reference: examples become code blocks, and `#:` comments document attributes.
 
-An extension of griffe, which mkdocstrings reads Python with; named in `mkdocs.yml`.
+This is an extension of griffe, which mkdocstrings uses to read Python; `mkdocs.yml` names it.
 """
 
 import re
@@ -12,10 +12,10 @@ _EXAMPLE = re.compile(r"(?m)^>>> .*(?:\n(?!\n).*)*")
 
 
 class Docstrings(griffe.Extension):
-    """Mends docstrings as they are collected."""
+    """Changes docstrings while griffe collects them."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Fence the examples of a docstring; take a docstring from the comment where there is none."""
+        """Fence the examples in a docstring; use the `#:` comment of an attribute without a docstring."""
         if obj.docstring is None and obj.is_attribute:
             comment = _comment_above(obj)
             if comment:
@@ -25,7 +25,7 @@ class Docstrings(griffe.Extension):
 
 
 def _comment_above(obj: griffe.Object) -> str:
-    """Return the text of the `#:` lines right above an attribute."""
+    """Return the text of the `#:` lines directly above an attribute."""
     if obj.lineno is None or obj.filepath is None or isinstance(obj.filepath, list):
         return ""
     lines = obj.filepath.read_text(encoding="utf-8").splitlines()[: obj.lineno - 1]

@@ -1,9 +1,9 @@
-"""Use every public name of a mailbox once: what there is, on one page.
+"""Use every public name of a mailbox once, on one page.
 
     python examples/every_name.py pops://me@pop.example.com DIRECTORY [CA.pem]
 
-The password comes from the environment variable PYMAILBOX_PASSWORD. Five messages are saved in DIRECTORY, and the first
-one is deleted; the account needs six.
+The password comes from the environment variable PYMAILBOX_PASSWORD. The program saves five messages in DIRECTORY and
+deletes the first one; the account needs at least six.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from pymailbox.pop3 import AsyncConnection, Capabilities, Connection, Stat, comm
 
 
 def tour(account: Account, directory: Path, **options: Unpack[MailboxOptions]) -> None:
-    """Open, look, read, save, delete, end."""
+    """Open the account, inspect it, read, save and delete messages, and end the session."""
     with Mailbox.from_account(account, **options) as inbox:
         connection: Connection = inbox.connection
         capabilities: Capabilities = inbox.capabilities
@@ -49,7 +49,7 @@ def tour(account: Account, directory: Path, **options: Unpack[MailboxOptions]) -
         inbox.commit()
     with warnings.catch_warnings(), contextlib.closing(Mailbox.from_account(account, **options).open()) as inbox:
         warnings.simplefilter("ignore", pymailbox.Uncommitted)
-        inbox[0].delete()  # close() drops it
+        inbox[0].delete()  # close() drops this deletion
     options["read_only"] = True
     inbox = Mailbox.from_url(account.url, PasswordEnv("PYMAILBOX_PASSWORD"), **options).open()
     try:
@@ -61,7 +61,7 @@ def tour(account: Account, directory: Path, **options: Unpack[MailboxOptions]) -
 
 
 def show(message: Message) -> None:
-    """Read one message, by each of its names."""
+    """Read one message through each of its names."""
     print(message, message.uid, message.subject, message.from_, message.to, message.cc, message.bcc, message.reply_to)
     print(message.date, message.date_str, message.message_id, message.filename, message.preview(2))
     print(message.body, message.text, message.html, message.email.get_content_type(), len(message.raw))
@@ -74,14 +74,14 @@ def show(message: Message) -> None:
 
 
 def report(progress: Progress) -> None:
-    """Show how far a download has come."""
+    """Print the progress of a download."""
     print(
         f"{progress.bytes} of {progress.total_bytes} bytes, {progress.messages} of {progress.total_messages} messages"
     )
 
 
 async def tour_async(account: Account, **options: Unpack[MailboxOptions]) -> None:
-    """The same names, awaited; and the commands of the protocol."""
+    """Use the same names with asyncio, and the commands of the protocol."""
     async with AsyncMailbox.from_account(account, **options) as inbox:
         connection: AsyncConnection = inbox.connection
         print(await inbox.size(), await inbox.sizes(), [await message.subject() async for message in inbox])
@@ -95,7 +95,7 @@ async def tour_async(account: Account, **options: Unpack[MailboxOptions]) -> Non
 
 
 def main(url: str, directory: str, authority: str | None = None) -> None:
-    """Do it all."""
+    """Run the tour, with asyncio too, and then a diagnosis and a login that fails."""
     options: MailboxOptions = {"timeout": 30, "limits": Limits(cache=10_000_000)}
     if authority is not None:
         options["ssl_context"] = tls.private_ca(authority)
@@ -107,7 +107,7 @@ def main(url: str, directory: str, authority: str | None = None) -> None:
     try:
         Mailbox(account.host, **options).open()
     except pymailbox.AuthenticationError as error:
-        print("as it should be:", error, error.command, error.response, error.code, error.usable, error.retryable)
+        print("refused as expected:", error, error.command, error.response, error.code, error.usable, error.retryable)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Read a POP3 account, delete three messages, and commit.
+"""Read a POP3 account, delete its oldest messages, and commit.
 
     python examples/quickstart.py pops://me@pop.example.com [CA.pem]
 
-The password comes from the environment variable PYMAILBOX_PASSWORD, or from a prompt. DELETE says how many of the
-oldest messages to delete (0), and FAIL=1 raises an exception inside the block, so that nothing is deleted.
+The password comes from the environment variable PYMAILBOX_PASSWORD, or from a prompt. The variable DELETE says how many
+of the oldest messages to delete (default 0); FAIL=1 raises an exception inside the block, so nothing is deleted.
 """
 
 import getpass
@@ -15,7 +15,7 @@ from pymailbox.pop3 import tls
 
 
 def main(url: str, authority: str | None = None) -> None:
-    """Print what is in the mailbox; then delete the first DELETE messages."""
+    """Print what is in the mailbox, then delete the first DELETE messages."""
     options: MailboxOptions = {"ssl_context": tls.private_ca(authority)} if authority else {}
     with Mailbox.from_url(url, lambda: os.environ.get("PYMAILBOX_PASSWORD") or getpass.getpass(), **options) as inbox:
         print(f"{len(inbox)} messages, {inbox.size:,} bytes")

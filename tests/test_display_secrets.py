@@ -144,7 +144,7 @@ def test_our_own_words_do_not_tell_the_password() -> None:
             with case(password):
                 with pytest.raises(MailboxError) as caught:
                     mailbox.open()
-                assert caught.value.problem == "the login was refused; check user and password"
+                assert caught.value.problem == "the server refused the login; check user and password"
                 assert caught.value.response == "no ***"
 
 
@@ -358,7 +358,7 @@ def test_the_wire_log_tells_a_session_without_its_secrets(caplog: pytest.LogCapt
     said = [record.getMessage() for record in caplog.records if record.name == "pymailbox.wire"]
     assert said[0].startswith("S: +OK")
     assert "C: AUTH PLAIN ***" in said
-    assert any(line.startswith("S: +OK") and line.endswith(f"(and {len(mail)} octets)") for line in said)
+    assert any(line.startswith("S: +OK") and line.endswith(f"(and {len(mail)} bytes)") for line in said)
     assert said[-2] == "C: QUIT"
     assert not search({"log": caplog.text}, SECRET, "private", "cHJpdmF0ZQ")
 

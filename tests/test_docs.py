@@ -1,4 +1,4 @@
-"""The documentation tells the truth: its examples run, its links lead somewhere, its pages are in the site."""
+"""The documentation is correct: its examples run, its links have targets, and its pages are in the site."""
 
 import ast
 import doctest
@@ -23,7 +23,7 @@ from tests.timing import GENEROUS
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-#: Pages whose examples run here, with an embedded server as `server`; others have tests of their own.
+#: Pages whose examples run here, with a test server as `server`; other pages have their own tests.
 PAGES = ["guide.md", "async.md", "errors.md", "protocol.md", "testing.md"]
 
 
@@ -35,13 +35,13 @@ def server() -> Iterator[Server]:
 
 
 def examples(page: Path) -> str:
-    """Return the interactive examples of a page, one behind the other."""
+    """Return the interactive examples of a page as one text."""
     return "\n".join(block for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S) if ">>>" in block)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_examples_of_a_page_run(name: str, server: Server, tmp_path: Path) -> None:
-    """What a page shows is what happens."""
+    """Each page's examples print what the page shows."""
     with Server(SAMPLES, user="robin", password="secret", lock_wait=GENEROUS) as other:
         names: dict[str, Any] = {"server": server, "other": other, "directory": tmp_path}
         test = doctest.DocTestParser().get_doctest(examples(ROOT / "docs" / name), names, name, name, 0)
@@ -62,7 +62,7 @@ def modules() -> list[str]:
 
 
 def test_examples_in_docstrings_run() -> None:
-    """What a docstring shows is what happens."""
+    """Examples in docstrings print what the docstring shows."""
     tried = 0
     for name in modules():
         results = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
@@ -71,8 +71,8 @@ def test_examples_in_docstrings_run() -> None:
     assert tried > 80
 
 
-def test_every_public_name_can_be_had() -> None:
-    """Whatever `__all__` promises is there, and documented."""
+def test_every_public_name_exists_and_is_documented() -> None:
+    """Every name in `__all__` exists and has a docstring."""
     for package in ("pymailbox", "pymailbox.pop3", "pymailbox.testing", "pymailbox.content", "pymailbox.errors"):
         module = importlib.import_module(package)
         for name in module.__all__:
@@ -82,7 +82,7 @@ def test_every_public_name_can_be_had() -> None:
 
 
 def test_public_classes_have_a_runnable_example() -> None:
-    """Every public class shows how it is used."""
+    """The docstring of every public class has an example."""
     for package in ("pymailbox", "pymailbox.pop3", "pymailbox.testing"):
         module = importlib.import_module(package)
         for name in module.__all__:
@@ -91,8 +91,8 @@ def test_public_classes_have_a_runnable_example() -> None:
                 assert ">>>" in (value.__doc__ or ""), f"{package}.{name} has no example"
 
 
-def test_pages_are_in_the_site_and_links_lead_somewhere() -> None:
-    """Every page is in the navigation, and every relative link is to a file that exists."""
+def test_every_page_is_in_the_site_and_every_link_has_a_target() -> None:
+    """Every page is in the navigation, and every relative link points to a file that exists."""
     nav = (ROOT / "mkdocs.yml").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name in nav, f"{page.name} is not in mkdocs.yml"
@@ -102,8 +102,8 @@ def test_pages_are_in_the_site_and_links_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_readme_opens_with_the_design() -> None:
-    """README and start page show the same ten lines, and README has the two commands."""
+def test_the_readme_and_the_start_page_have_the_same_example() -> None:
+    """README and start page show the same code, and README has the commands for the demo and the tests."""
     readme = (ROOT / "README.md").read_text()
     block = re.search(r"```python\n.*?```", readme, re.S)
     assert block is not None
@@ -114,7 +114,7 @@ def test_the_readme_opens_with_the_design() -> None:
 
 @pytest.mark.parametrize("library", ["rich", "tqdm"])
 def test_the_progress_bars_of_the_guide_run(library: str) -> None:
-    """Each adapter has 15 lines at most, shows all bytes at the end, and downloads each message."""
+    """Each adapter has at most 15 lines, shows all bytes at the end, and downloads every message."""
     pytest.importorskip(library, reason=f"{library} is not installed; pip install 'pymailbox[test]'")
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guide.md").read_text(), re.S)
     (block,) = [block for block in blocks if re.search(rf"^(import|from) {library}", block, re.M)]
@@ -149,7 +149,7 @@ def test_the_progress_bars_of_the_guide_run(library: str) -> None:
 
 
 def test_the_reference_describes_every_option_with_its_default() -> None:
-    """The comment of each option in `MailboxOptions`, which the reference shows, says the default of the constructor."""
+    """The comment of each option in `MailboxOptions`, which the reference shows, states the constructor's default."""
     source = inspect.getsource(MailboxOptions)
     described = {
         name: re.sub(r"\s*#: ?", " ", comment)
@@ -166,20 +166,20 @@ def test_the_reference_describes_every_option_with_its_default() -> None:
 
 # --- the numbered lists -----------------------------------------------------------------------------------------
 
-#: The page that has each list, and how its entries are anchored there.
+#: The page of each list, and the prefix of its anchors there.
 LISTS = {"Q": ("servers.md", "q"), "threat": ("threats.md", "threat-"), "decision": ("decisions.md", "decision-")}
 
-#: A number as it is cited: "Q27-Q29", "threat 88", `threat(88)`, "decisions 1, 2 and 5", also over the end of a line.
+#: A cited number: "Q27-Q29", "threat 88", `threat(88)`, "decisions 1, 2 and 5", also across a line break.
 CITED = re.compile(
     r"\bQ(?P<Q>\d+)\b|\bthreats?(?:\(|[\s#]+)(?P<threat>\d+)|\bdecisions?[\s#]+(?P<decision>\d+(?:(?:,|[\s#]+and)[\s#]+\d+)*)",
     re.IGNORECASE,
 )
-#: Lists that are not part of the project.
+#: Lists that do not belong to the project.
 ELSEWHERE = re.compile(r"\b(DESIGN\.md|QUIRKS|THREATS)\b")
 
 
 def cited(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the list and the number of whatever a text cites."""
+    """Yield the list and the number of each citation in a text."""
     for found in CITED.finditer(text):
         name = found.lastgroup
         assert name is not None
@@ -187,28 +187,28 @@ def cited(text: str) -> Iterator[tuple[str, int]]:
 
 
 def entries(name: str) -> list[int]:
-    """Return the numbers that the page of a list has, in their order there."""
+    """Return the numbers of the entries on the page of a list, in order."""
     page, anchor = LISTS[name]
     return list(map(int, re.findall(rf'<a id="{anchor}(\d+)"></a>', (ROOT / "docs" / page).read_text("utf-8"))))
 
 
-def test_an_entry_is_a_line_and_what_is_said_of_it() -> None:
-    """A definition list takes each line above the first colon for a term of its own."""
+def test_an_entry_is_one_line_and_its_definition() -> None:
+    """In a definition list, each line above the first colon would be a separate term."""
     for page in ("servers.md", "threats.md"):
         for entry in re.findall(r"^<a id=.*\n.*", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE):
             assert "\n:   " in entry, entry
 
 
 def texts() -> Iterator[Path]:
-    """Yield every file that may cite a number, but this one, which cites numbers that do not exist."""
+    """Yield every file that may cite a number, except this one, which cites numbers that do not exist."""
     for directory in ("pymailbox", "tests", "examples", "docs"):
         for path in sorted((ROOT / directory).rglob("*")):
             if path.suffix in (".py", ".md", ".toml") and path != Path(__file__):
                 yield path
 
 
-def test_how_a_number_is_cited() -> None:
-    """In every form that the project uses, and nothing else."""
+def test_every_form_of_citation_is_recognized() -> None:
+    """Citations are found in every form that the project uses, and nothing else is."""
     for text, found in [
         ("(Q27-Q29)", [("Q", 27), ("Q", 29)]),
         ("Q31, Q32", [("Q", 31), ("Q", 32)]),
@@ -222,8 +222,8 @@ def test_how_a_number_is_cited() -> None:
         assert list(cited(text)) == found, text
 
 
-def test_every_number_that_is_cited_is_on_its_page() -> None:
-    """Each list is numbered without gaps, each citation is in it, and none is of a list that is not here."""
+def test_every_cited_number_is_on_its_page() -> None:
+    """Each list is numbered without gaps, contains every cited number, and no file cites any other list."""
     for name in LISTS:
         assert entries(name) == list(range(1, len(entries(name)) + 1)), name
         assert entries(name), name
@@ -234,7 +234,7 @@ def test_every_number_that_is_cited_is_on_its_page() -> None:
 
 
 def test_a_page_that_cites_a_number_links_to_it() -> None:
-    """A number on another page than its own is a link to its entry; a link leads to an entry that is there."""
+    """A number cited on another page is a link to its entry, and each such link has a target."""
     link = re.compile(r"\[([^\]]*)\]\(([a-z]+\.md)?#((?:q|threat-|decision-|promise-)\d+)\)")
     for page in (ROOT / "docs").glob("*.md"):
         text = page.read_text("utf-8")
@@ -258,8 +258,8 @@ def marked_tests() -> dict[str, set[int]]:
     return found
 
 
-def test_the_proof_of_each_threat_is_there() -> None:
-    """A test that the page names exists and is marked with that number; a threat with marked tests names one."""
+def test_every_named_proof_of_a_threat_exists() -> None:
+    """Each test that the page names exists and is marked with that number; a threat with marked tests names one."""
     tests = marked_tests()
     page = (ROOT / "docs" / "threats.md").read_text("utf-8")
     listed = re.split(r'<a id="(promise|threat)-(\d+)"></a>', page)
@@ -273,16 +273,16 @@ def test_the_proof_of_each_threat_is_there() -> None:
 
 
 def test_every_quirk_is_on_the_page() -> None:
-    """Every quirk that the server can show or the client notes is told of, and no name is one that does not exist."""
+    """The pages describe every quirk that the server can show or the client notes, and no other."""
     known = set(Quirk.__members__) | set(MEANINGS)
     pages = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("servers.md", "threats.md"))
     assert set(re.findall(r"`([A-Z]+[A-Z0-9]*(?:_[A-Z0-9]+)+)`", pages)) == known
 
 
 def shown_texts(tree: ast.Module, source: str) -> Iterator[str]:
-    """Yield what a user can see of a module: all its strings but the docstrings of what is private, and `#:` comments.
+    """Yield what a user can see of a module: all strings except docstrings of private names, and `#:` comments.
 
-    Docstrings, also those of attributes, error messages, help texts and log lines are strings.
+    Strings include docstrings, also those of attributes, error messages, help texts and log lines.
     """
     private: set[ast.AST] = set()
 
@@ -295,7 +295,7 @@ def shown_texts(tree: ast.Module, source: str) -> Iterator[str]:
                 first = child.body[0]
                 if hidden and isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                     private.add(first.value)
-                # What is defined inside a function is nobody's to read.
+                # Names defined inside a function are private.
                 look(child, hidden or not isinstance(child, ast.ClassDef))
             else:
                 look(child, hidden)
@@ -309,8 +309,8 @@ def shown_texts(tree: ast.Module, source: str) -> Iterator[str]:
             yield comment
 
 
-def test_what_a_user_sees_cites_no_number() -> None:
-    """Public docstrings, `#:` comments, errors, help and logs say what is meant: their readers have no list at hand."""
+def test_no_text_for_users_cites_a_number() -> None:
+    """Public docstrings, `#:` comments, errors, help and logs explain themselves: their readers have no list."""
     for name in ("pymailbox", "examples"):
         for path in sorted((ROOT / name).rglob("*.py")):
             source = path.read_text("utf-8")
@@ -318,8 +318,8 @@ def test_what_a_user_sees_cites_no_number() -> None:
                 assert list(cited(text)) == [], f"{path}: {text}"
 
 
-def test_where_a_number_would_be_seen() -> None:
-    """The test above sees a number wherever a user would, and nowhere else."""
+def test_a_number_is_found_wherever_a_user_would_see_it() -> None:
+    """The test above finds a number wherever a user would see it, and nowhere else."""
     for source, seen in [
         ('"""Q1."""', True),
         ('class A:\n    """Decision 7."""', True),

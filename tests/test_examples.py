@@ -1,4 +1,4 @@
-"""The examples do what they say, on a real server too."""
+"""The examples do what they claim, also on a real server."""
 
 import ast
 import inspect
@@ -19,7 +19,7 @@ from tests.timing import GENEROUS
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run an example as its user does, with the password in the environment."""
+    """Run an example as a user would, with the password in the environment."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"} | variables
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
@@ -34,12 +34,12 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_example_is_tested() -> None:
-    """A new example needs a test here."""
+    """Every file in `examples` has a test here."""
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == {"every_name.py", "quickstart.py"}
 
 
-def test_quickstart_on_the_embedded_server() -> None:
-    """It lists, reads and deletes."""
+def test_quickstart_on_the_test_server() -> None:
+    """The example lists, reads and deletes."""
     with Server(SAMPLES, user="robin", password="secret") as server:
         done = run("examples/quickstart.py", server.url, PYMAILBOX_PASSWORD="secret", DELETE="3")
         assert done.returncode == 0, done.stderr
@@ -49,7 +49,7 @@ def test_quickstart_on_the_embedded_server() -> None:
 
 @pytest.mark.parametrize(("fails", "left"), [("", 3), ("1", 0)])
 def test_quickstart_on_dovecot(dovecot: RealServer, fails: str, left: int) -> None:
-    """Over TLS with a private authority: reads all, deletes three and commits; after an exception deletes none."""
+    """Over TLS with a private authority, it reads all, deletes three and commits; after an exception it deletes none."""
     user, password = dovecot.fresh_user()
     url = dovecot.tls_url.replace(dovecot.user, user)
     done = run("examples/quickstart.py", url, str(dovecot.ca), PYMAILBOX_PASSWORD=password, DELETE="3", FAIL=fails)
@@ -62,7 +62,7 @@ def test_quickstart_on_dovecot(dovecot: RealServer, fails: str, left: int) -> No
 
 
 def used(source: str) -> set[str]:
-    """Return the attributes and arguments that a program names."""
+    """Return the names, attributes and arguments that a program uses."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute):
@@ -74,8 +74,8 @@ def used(source: str) -> set[str]:
     return names
 
 
-def test_every_name_is_used() -> None:
-    """Whatever a mailbox or a message has stands on that page, and their reading names with them."""
+def test_every_name_example_is_complete() -> None:
+    """The example uses every public name of a mailbox and a message, including the reading names."""
     names = used((ROOT / "examples" / "every_name.py").read_text("utf-8"))
     for kind in (Mailbox, Message):
         assert {name for name in dir(kind) if not name.startswith("_")} - names - {"close"} == set(), kind
@@ -85,17 +85,17 @@ def test_every_name_is_used() -> None:
 
 
 def check_every_name(done: subprocess.CompletedProcess[str], directory: Path, stored: Sequence[bytes]) -> None:
-    """Five mails were saved as they are, in files of their own, the last one once more."""
+    """Check that five messages were saved unchanged, each in its own file, and the last one once more."""
     assert done.returncode == 0, done.stderr
-    assert "as it should be" in done.stdout
+    assert "refused as expected" in done.stdout
     assert f"{len(stored[-1])} of {len(stored[-1])} bytes, 1 of 1 messages" in done.stdout
     copies = {path.name: path.read_bytes() for path in directory.iterdir()}
     assert copies.pop("last.eml") == stored[-1]
     assert sorted(copies.values()) == sorted(stored[-5:])
 
 
-def test_every_name_on_the_embedded_server(tmp_path: Path) -> None:
-    """It runs, saves five messages and deletes one."""
+def test_every_name_on_the_test_server(tmp_path: Path) -> None:
+    """The example runs, saves five messages and deletes one."""
     with Server(SAMPLES, user="robin", password="secret", lock_wait=GENEROUS) as server:
         done = run("examples/every_name.py", server.url, str(tmp_path), PYMAILBOX_PASSWORD="secret")
         check_every_name(done, tmp_path, SAMPLES)
@@ -103,7 +103,7 @@ def test_every_name_on_the_embedded_server(tmp_path: Path) -> None:
 
 
 def test_every_name_on_dovecot(dovecot: RealServer, tmp_path: Path) -> None:
-    """The same over TLS, with a private authority."""
+    """The example does the same over TLS, with a private authority."""
     user, password = dovecot.fresh_user()
     url = dovecot.tls_url.replace(dovecot.user, user)
     done = run("examples/every_name.py", url, str(tmp_path), str(dovecot.ca), PYMAILBOX_PASSWORD=password)

@@ -24,7 +24,7 @@ FLOORS = {
     " transaction reading state",
     "pymailbox.poplib": "__init__ reader lines tls",
     "pymailbox.pop3": "__init__ connection async_connection driver async_driver transport async_transport abstract_connection"
-    " login flows sasl kerberos scram commands listings session dispatcher proof capabilities protocol body_meter"
+    " login flows sasl kerberos scram commands listings session dispatcher stream_check proof capabilities protocol body_meter"
     " violations receive_buffer framing pieces sinks settings proxy limits deadlines tls wirelog command refusal",
     "pymailbox.content": "__init__ content body markup tree headers reading_names attachment saving filenames address parameters dates"
     " mailboxes words transfer charset",
@@ -192,7 +192,7 @@ def test_the_protocol_is_pure() -> None:
     """Nothing of the protocol imports a driver, and none of its pure pieces a socket, ssl, asyncio or a clock."""
     drivers = {"connection", "async_connection", "driver", "async_driver", "transport", "async_transport"}
     pure = (
-        "protocol receive_buffer framing body_meter session dispatcher proof flows command commands listings capabilities deadlines"
+        "protocol receive_buffer framing body_meter session dispatcher stream_check proof flows command commands listings capabilities deadlines"
         " refusal violations"
     )
     for name in pure.split():

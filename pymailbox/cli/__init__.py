@@ -39,7 +39,6 @@ _SECRET_IN_URL = re.compile(r"(://[^/\s:@]*):[^\s@]*@")
 #: What errors say to programmers, and what that is here.
 _IN_OTHER_WORDS = (
     ('security="tls" or "starttls", or pass allow_plaintext=True', "pops:// or pop+starttls://, or --allow-plaintext"),
-    ('(security="starttls" makes it a requirement)', "(pop+starttls:// makes it a requirement)"),
     ('security="starttls"', "pop+starttls://"),
     ('security="tls"', "pops://"),
     ("tls.private_ca(path)", "--ca FILE"),

@@ -1,7 +1,7 @@
 """The POP3 protocol, usable alone: commands, framing, flows and connections.
 
-`Connection` is the protocol over a blocking socket, `AsyncConnection` over asyncio; `commands` has one function for
-each command; `sasl` the login mechanisms; `tls` the contexts. Everything is imported when it is first asked for.
+`Connection` speaks it over a blocking socket, `AsyncConnection` over asyncio. `commands` has one function per command,
+`sasl` the login mechanisms, `tls` the TLS contexts. Each name is imported on first use.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""AbstractConnection: where a connection goes and how, and what is known of it; no I/O, shared by both connections."""
+"""AbstractConnection: settings and state that `Connection` and `AsyncConnection` share; no I/O."""
 
 import time
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -19,11 +19,11 @@ __all__ = ["AbstractConnection", "FirstSilence"]
 
 
 class FirstSilence(Exception):
-    """The greeting is late. Raised once, and only where the port may be one that expects TLS."""
+    """The greeting is late. Raised at most once, and only if the port may be one that expects TLS."""
 
 
 class AbstractConnection:
-    """One end of a conversation that is not begun yet, or goes on, or is over."""
+    """A POP3 connection: not opened yet, open, or closed."""
 
     _transport: object = None
 
@@ -44,7 +44,7 @@ class AbstractConnection:
         sock: "socket.socket | None" = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        proxy = secret(proxy)  # what follows may raise, with this among its variables
+        proxy = secret(proxy)  # what follows may raise, and trackers record the variables of each frame
         self._set_up(
             ConnectionSettings(
                 host=host,
@@ -65,7 +65,7 @@ class AbstractConnection:
 
     @classmethod
     def from_settings(cls, settings: ConnectionSettings) -> Self:
-        """Make a connection from a `ConnectionSettings`, which has been checked when it was made."""
+        """Make a connection from a `ConnectionSettings`, which checked its values when it was made."""
         connection = cls.__new__(cls)
         connection._set_up(settings)
         return connection
@@ -78,7 +78,7 @@ class AbstractConnection:
         self._settings = settings
         self._ssl_context = settings.ssl_context
         self._clock = settings.clock
-        #: What is known of this connection; for flows.
+        #: What flows know about this connection.
         self.session = Session(
             settings.host,
             settings.limits,
@@ -88,10 +88,10 @@ class AbstractConnection:
             may_reconnect=settings.sock is None,
             security=settings.security,
         )
-        #: Whether the port, while it does not greet, is to be tried for TLS on a connection of its own: once, and never
-        #: with the caller's own socket, which cannot be made again.
+        #: Whether to try TLS on a second connection if no greeting arrives: once, and never with the caller's socket,
+        #: as there is no way to make another.
         self.tries_tls = settings.security != "tls" and settings.sock is None
-        self._owner: dict[str, object] = {}  # who uses the session now; `setdefault` is atomic
+        self._owner: dict[str, object] = {}  # the current user of the session; `setdefault` is atomic
 
     def _tls_context(self) -> "ssl.SSLContext":
         if self._ssl_context is None:
@@ -101,7 +101,7 @@ class AbstractConnection:
         return self._ssl_context
 
     def _receive(self, data: bytes | None) -> None:
-        """Give octets to the protocol: None for nothing, empty for the end of the stream."""
+        """Pass received bytes to the protocol: None if there are none, empty at the end of the stream."""
         if data:
             self.session.protocol.receive_data(data)
         elif data is not None:
@@ -124,26 +124,26 @@ class AbstractConnection:
         return left
 
     def _probe_left(self) -> Left:
-        # By the clock of the machine: TLS is answered at once or not at all, whatever moves the session's clock.
+        # Real time, whatever clock the session has: a server answers TLS at once or never.
         return until(min(self._first_silence, 2.0), "no answer to TLS", time.monotonic)
 
-    def _greeting_at_last(self, greeting: bytes | None, *, expects_tls: bool) -> bytes | None:
-        """Return what has come while the port was tried for TLS; raise where nothing has, and it expects TLS."""
+    def _late_greeting(self, greeting: bytes | None, *, expects_tls: bool) -> bytes | None:
+        """Return what arrived while the port was tried for TLS; raise if nothing did and the port expects TLS."""
         if greeting is None and expects_tls:
             raise tls_port() from None
         return greeting
 
     @property
     def _first_silence(self) -> float:
-        """Seconds without a greeting after which the port is tried for TLS; it is known for sure only by trying."""
+        """Seconds without a greeting after which the port is tried for TLS: only trying tells for sure."""
         usual = 1.0 if self.port == default_port("tls") else 5.0
         return usual if self.timeout is None else min(usual, self.timeout / 2)
 
-    # --- facts --------------------------------------------------------------------------------------------
+    # --- state --------------------------------------------------------------------------------------------
 
     @property
     def opened(self) -> bool:
-        """Whether this connection was opened, be it closed by now or not; it can be opened once."""
+        """Whether this connection was ever opened, even if it is closed now; it can be opened only once."""
         return self._transport is not None
 
     @property
@@ -153,12 +153,12 @@ class AbstractConnection:
 
     @property
     def quirks(self) -> frozenset[str]:
-        """The names of the quirks that the server has shown so far."""
+        """Names of the server's quirks seen so far."""
         return self.session.quirks
 
     @property
     def limits(self) -> Limits:
-        """The bounds of this connection."""
+        """The limits of this connection."""
         return self.session.limits
 
     def __repr__(self) -> str:
@@ -167,4 +167,4 @@ class AbstractConnection:
 
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
-        raise TypeError(f"{name} cannot be pickled or copied: it is one conversation over one socket")
+        raise TypeError(f"{name} cannot be pickled or copied: it is bound to a socket; make a new one")

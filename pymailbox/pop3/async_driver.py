@@ -1,8 +1,8 @@
 """AsyncDriver: runs flows, commands and batches over asyncio.
 
-It waits, and keeps the deadlines of `ReplyTimeout`; what to say and what the answers mean is in `session` and `flows`,
-shared with the blocking driver. A cancellation while it waits closes the transport at once and sends nothing: the
-session is over, and nothing was committed.
+It connects, reads, writes, starts TLS, closes and keeps deadlines. `session`, `flows` and `protocol`, which decide what
+to send and how to read the replies, are shared with `Driver`. A cancellation while it waits closes the transport at
+once and sends nothing: the session is over, and nothing is committed.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ T = TypeVar("T")
 
 
 class AsyncDriver(AbstractConnection):
-    """One session over one asyncio transport; `AsyncConnection` gives it names."""
+    """One session over one asyncio transport; `AsyncConnection` adds a method for each command."""
 
     _transport: AsyncTransport | None = None
 
     # --- connecting ---------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Connect, and start implicit TLS, without awaiting the greeting: what a flow begins with."""
+        """Connect, and start implicit TLS. The greeting is not awaited: that is the first step of a flow."""
         with _Turn(self):
             settings, seconds = self._settings, self.timeout
-            what = f"{self.host}:{self.port} did not take the connection within {seconds} s"
+            what = f"{self.host}:{self.port} did not accept the connection within {seconds} s"
             what += "; check host, port and security"
             left = until(seconds, what, self._clock)
             context = self._tls_context() if self.security == "tls" else None
@@ -65,7 +65,7 @@ class AsyncDriver(AbstractConnection):
         return await connect(*where)
 
     async def _expects_tls(self) -> bool:
-        """Whether the port answers TLS, on a connection of its own: what is silent may be slow, and is left alone."""
+        """Whether the port speaks TLS. Tried on a second connection, because the first may only be slow."""
         from pymailbox.pop3.tls import client_hello, is_tls
 
         left = self._probe_left()
@@ -84,18 +84,18 @@ class AsyncDriver(AbstractConnection):
             early = transport.take()
             if early is not None:
                 self._receive(early)
-                self.session.protocol.reset_for_tls()  # raises: octets arrived in clear text after the reply to STLS
+                self.session.protocol.reset_for_tls()  # raises: unencrypted data arrived after the reply to STLS
             try:
                 async with asyncio.timeout(seconds):
                     await transport.start_tls(self._tls_context())
             except MailboxError:
                 raise
             except TimeoutError as error:
-                raise Timeout(f"the TLS handshake did not end within {seconds} s") from error
+                raise Timeout(f"the TLS handshake did not finish within {seconds} s") from error
             self.session.tls = transport.tls
 
     def abort(self) -> None:
-        """Close at once without QUIT and without waiting: the server commits nothing. May be called again."""
+        """Close at once, without QUIT and without waiting: the server commits nothing. May be called again."""
         self.session.protocol.fail("the connection was closed")
         if self._transport is not None:
             self._transport.abort()
@@ -108,7 +108,7 @@ class AsyncDriver(AbstractConnection):
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
         transport = self._transport
         if transport is not None and self.session.protocol.failure is None and not transport.foreign:
-            self.abort()  # the event loop holds the transport, and with it the server's lock
+            self.abort()  # otherwise the event loop keeps the transport open, and the server the mailbox locked
             _warn(f"unclosed {self!r}", ResourceWarning, source=self)
 
     # --- flows --------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class AsyncDriver(AbstractConnection):
     async def run(self, flow: flows.Flow[T]) -> T:
         """Run a flow to its end and return its result (the contract is in `flows`).
 
-        A cancellation at any point closes the connection: the flow cannot say how far it came.
+        A cancellation at any point closes the connection, as nothing tells how far the flow got.
         """
         try:
             return await self._run(flow)
@@ -129,7 +129,7 @@ class AsyncDriver(AbstractConnection):
         result: Any = None
         failure: MailboxError | None = None
         while True:
-            if self.session.slow and failure is None:  # a failure is met here: its frames are those of this coroutine
+            if self.session.slow and failure is None:  # a failure stays here: its traceback has this coroutine's frames
                 step, ended = await asyncio.to_thread(_next_step, flow, result, failure)
             else:
                 step, ended = _next_step(flow, result, failure)
@@ -163,8 +163,8 @@ class AsyncDriver(AbstractConnection):
     async def execute(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> T:
         """Send one command and return its result; a refusal is raised as `CommandError`.
 
-        Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`,
-        which may take them in parts (see `sinks`); an awaitable that it returns is awaited before more is read.
+        Replies to earlier commands are read first. The chunks of a streamed body go to `sink`, which may take them in
+        parts (see `sinks`); an awaitable that it returns is awaited before more is read.
         """
         self._in_use()
         with _Turn(self):
@@ -178,9 +178,9 @@ class AsyncDriver(AbstractConnection):
     def pipeline(self, wanted: Iterable[Command[T]]) -> "Results[T]":
         """Send commands while earlier ones are unanswered, and iterate over their results in order.
 
-        A refusal is yielded as a `CommandError`, not raised. The window bounds what is in flight; a server that does
-        not list PIPELINING (RFC 2449 §6.6) is asked one by one. `wanted` is taken from as there is room. Leaving
-        early costs what is in flight: the next command takes it in, or closes the session where that is more than
+        A refusal is yielded as a `CommandError`, not raised. The window bounds what is in flight; without PIPELINING
+        (RFC 2449 §6.6) one command is sent at a time. Commands are taken from `wanted` as the window has room. If you
+        stop early, the next command first reads the replies in flight, and closes the connection if they exceed
         `Limits.window`.
         """
         self._in_use()
@@ -195,7 +195,7 @@ class AsyncDriver(AbstractConnection):
     async def next_result(self, batch: Batch[T]) -> T | CommandError | None:
         """Return the next result of a batch, a refusal as a value; None when there are no more.
 
-        When the session dies, the results that came before are handed out first; then the failure is raised.
+        When the session fails, the results received before are returned first; then the failure is raised.
         """
         results = batch.results
         if not results:
@@ -208,7 +208,7 @@ class AsyncDriver(AbstractConnection):
         return results.popleft()
 
     async def _refill(self, batch: Batch[Any]) -> MailboxError | None:
-        """Get at least one more result, none if the batch is done; return the failure that comes after them."""
+        """Get at least one more result unless the batch is done; return the failure to raise after the results."""
         self.session.dispatcher.take(batch)
         with _Turn(self):
             try:
@@ -227,9 +227,9 @@ class AsyncDriver(AbstractConnection):
         reply_timeout: ReplyTimeout | None = None
         answered = dispatcher.answered
         if transport.foreign:
-            raise ConnectionLost("this session belongs to another process; open one in this process")
+            raise ConnectionLost("this session was opened in another process; open one in this process")
         if not transport.here:
-            raise ConnectionLost("this session belongs to another event loop; open one in this loop")
+            raise ConnectionLost("this session was opened in another event loop; open one in this loop")
         while True:
             arrived = dispatcher.next_chunk(batch)
             if arrived is not None:
@@ -240,21 +240,21 @@ class AsyncDriver(AbstractConnection):
             if reply_timeout is None or answered != dispatcher.answered:
                 answered = dispatcher.answered
                 reply_timeout = ReplyTimeout(self.timeout, protocol.limits.minimum_rate, self._clock())
-            # A server's parting words are known as such before a command goes out (decision 5).
+            # Read what has arrived before sending a command: it may be a server's last words (decision 5).
             data = await transport.waiting() if protocol.idle else None
             if data is None:
                 try:
                     data = await transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
                 except FirstSilence:
                     expects_tls = await self._expects_tls()
-                    data = self._greeting_at_last(transport.take(), expects_tls=expects_tls)
+                    data = self._late_greeting(transport.take(), expects_tls=expects_tls)
                     if data is None:
                         continue
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 
     async def _hand_on(self, batch: Batch[Any], chunk: Chunk, reply_timeout: ReplyTimeout | None) -> None:
-        """Give a chunk to the sink; the clock stands still meanwhile."""
+        """Pass a chunk to the sink; that time does not count towards the timeout."""
         if batch.sink is None:
             return
         began = self._clock()
@@ -263,7 +263,7 @@ class AsyncDriver(AbstractConnection):
             reply_timeout.pause(self._clock() - began)
 
     def _fail(self, error: BaseException) -> None:
-        """Give the session up and close the transport; nothing is sent."""
+        """End the session and close the transport; nothing is sent."""
         self.session.dispatcher.end(error)
         if self._transport is not None:
             self._transport.abort()
@@ -275,15 +275,18 @@ class AsyncDriver(AbstractConnection):
 
 
 def _next_step(flow: flows.Flow[T], result: Any, failure: MailboxError | None) -> tuple[Any, tuple[T] | None]:
-    """Run a flow up to what it waits for next; return that, or what it ends with."""
+    """Run a flow to its next step; return the step and None, or None and its result in a tuple."""
     try:
         return (flow.send(result) if failure is None else flow.throw(failure)), None
-    except StopIteration as end:  # no future takes this from a thread
+    except StopIteration as end:  # which a future cannot carry out of a thread
         return None, (end.value,)
 
 
 class _Turn:
-    """One task's use of a session. Another is refused, not kept waiting; whatever it raises ends the session."""
+    """Exclusive use of a session by one task; another gets an error instead of waiting.
+
+    Whatever is raised inside ends the session.
+    """
 
     __slots__ = ("_driver",)
 
@@ -293,7 +296,8 @@ class _Turn:
     def __enter__(self) -> None:
         if self._driver._owner.setdefault("session", self) is not self:
             raise ConcurrentUse(
-                "this session is in use by another task, or by the sink that it is calling; give each its own session"
+                "this session is in use by another task, or by the transfer that is calling your sink;"
+                " open another session"
             )
 
     def __exit__(
@@ -305,7 +309,10 @@ class _Turn:
 
 
 class Results(AsyncIterator[T | CommandError], Generic[T]):
-    """The results of a pipeline, in order; no async generator, so that leaving early takes effect at once."""
+    """The results of a pipeline, in order.
+
+    Not an async generator, because the event loop would close that only some time after the caller stopped early.
+    """
 
     __slots__ = ("_batch", "_driver")
 

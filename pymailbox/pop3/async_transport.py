@@ -1,11 +1,11 @@
-"""AsyncTransport: an asyncio.Protocol with a buffer of its own, plain or TLS.
+"""AsyncTransport: an asyncio.Protocol with its own buffer, plain or TLS.
 
-It connects, moves octets both ways, starts TLS and closes; it knows nothing of POP3 and keeps no clock. What the
-operating system and OpenSSL raise is translated here and nowhere else. It uses transports only, no file descriptors,
-so that every event loop can run it.
+It connects, moves bytes in both directions, starts TLS and closes; it knows nothing of POP3 and keeps no clock. Errors
+of the operating system and OpenSSL are translated here and nowhere else. It uses transports only, no file descriptors,
+and so runs on every event loop.
 
-The buffer is our own for the sake of STLS: what arrived before TLS stays visible, so that it can be refused
-(`asyncio.StreamWriter.start_tls` hands it on as if it had come through TLS).
+STLS is the reason for the buffer: data that arrived before TLS stays visible and can be refused
+(`asyncio.StreamWriter.start_tls` passes it on as if it had come through TLS).
 """
 
 import asyncio
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncTransport", "connect"]
 
-_HIGH = 1 << 20  # octets received and not taken, from which on nothing more is read
-_ROUNDS = 2  # of the event loop: it polls, and only then gives what it found
-_TLS_ROUNDS = 4  # a broken connection is told to the TLS layer, and by that to us, in a round each
-_DAY = 86400.0  # seconds; asyncio wants a bound for the handshake, but the deadline is ours
+_HIGH = 1 << 20  # bytes received and not yet taken, above which reading pauses
+_ROUNDS = 2  # of the event loop: one to poll, one to deliver what it found
+_TLS_ROUNDS = 4  # a broken connection is reported to the TLS layer, then to us, in one more round each
+_DAY = 86400.0  # seconds; asyncio requires a limit for the handshake, but the driver keeps the deadline
 
 
 async def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | None = None) -> socket.socket:
     """Connect to the first address of `host` that answers; one deadline covers them all.
 
-    Name resolution runs in a thread; when the deadline ends the wait for it, the thread itself goes on.
+    Name resolution runs in a thread, which keeps running after the deadline has ended the wait for it.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -48,14 +48,14 @@ async def connect(host: str, port: int, left: Left, source_address: tuple[str, i
         seconds = left()
         try:
             sock = socket.socket(family, kind, number)
-        except OSError as error:  # an address family that this machine does not have
+        except OSError as error:  # an address family that this machine lacks
             failure = failure or error
             continue
         try:
             sock.setblocking(False)
             if source_address is not None:
                 sock.bind(source_address)
-            # An address that swallows everything may not use up the time of those after it.
+            # An address that never answers must leave time for those after it.
             async with asyncio.timeout(None if seconds is None else seconds / (len(found) - position)):
                 await loop.sock_connect(sock, address)
         except OSError as error:
@@ -73,7 +73,7 @@ async def connect(host: str, port: int, left: Left, source_address: tuple[str, i
 
 
 class AsyncTransport(asyncio.Protocol):
-    """A connection of the running event loop, for one waiter at a time."""
+    """A connection on the running event loop, for one waiter at a time."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -90,11 +90,11 @@ class AsyncTransport(asyncio.Protocol):
     # --- what the event loop calls ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
+        """Keep the transport."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take octets; a peer that sends faster than they are used is made to wait."""
+        """Add received data to the buffer; pause a peer that sends faster than it is read."""
         self._arrived.add(data)
         if self._arrived.octets > _HIGH and not self._paused and self._transport is not None:
             self._paused = True
@@ -102,12 +102,12 @@ class AsyncTransport(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """Take the end of the stream; the transport closes itself then."""
+        """Note the end of the stream; the transport then closes itself."""
         self._ended = True
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of the connection."""
+        """Note the end of the connection."""
         self._ended = True
         self._failure = exc
         self._wake()
@@ -120,7 +120,7 @@ class AsyncTransport(asyncio.Protocol):
     # --- what the driver calls ----------------------------------------------------------------------------
 
     async def start(self, sock: socket.socket, context: "ssl.SSLContext | None") -> None:
-        """Take over a connected socket, with TLS from the first octet where there is a context."""
+        """Take over a connected socket, with TLS from the first byte if there is a context."""
         self._sock = sock
         try:
             await self.loop.create_connection(
@@ -134,9 +134,9 @@ class AsyncTransport(asyncio.Protocol):
             raise self._explained(error) if context else self._lost(error) from error
 
     async def start_tls(self, context: "ssl.SSLContext") -> None:
-        """Do the TLS handshake; the certificate is checked against the host.
+        """Do the TLS handshake, verifying the certificate for the host.
 
-        Nothing may have arrived before it: until it runs there is no await in which anything could.
+        The buffer must be empty: nothing can arrive before the handshake begins, as there is no await until then.
         """
         assert self._transport is not None
         if self._ended:
@@ -150,23 +150,23 @@ class AsyncTransport(asyncio.Protocol):
 
     @property
     def tls(self) -> "Channel | None":
-        """The TLS channel, None without TLS."""
+        """The TLS channel, or None without TLS."""
         if self._transport is None:
             return None
         channel: Channel | None = self._transport.get_extra_info("ssl_object")
         return channel
 
     async def waiting(self) -> bytes | None:
-        """Return what has arrived unasked: None for nothing, empty at the end of the stream."""
+        """Return what has already arrived: None for nothing, empty at the end of the stream."""
         for _ in range(_TLS_ROUNDS if self.tls is not None else _ROUNDS):
             await asyncio.sleep(0)
         return self.take()
 
     async def exchange(self, to_send: bytes, left: Left) -> bytes:
-        """Send `to_send` while reading; return the first octets received, empty at the end of the stream."""
+        """Send `to_send` while reading; return the first bytes received, empty at the end of the stream."""
         if to_send and not self._ended and self._transport is not None:
             self._transport.write(to_send)
-        del to_send  # it may be a password: a traceback that shows variables does not show it
+        del to_send  # it may be a password, which a traceback with variables would show
         while (data := self.take()) is None:
             await self._wait(left())
         if not data and self._failure is not None:
@@ -174,7 +174,7 @@ class AsyncTransport(asyncio.Protocol):
         return data
 
     def take(self) -> bytes | None:
-        """Return all that has arrived: None for nothing, empty at the end of the stream."""
+        """Take everything out of the buffer: None for nothing, empty at the end of the stream."""
         if not self._arrived.octets:
             return b"" if self._ended else None
         data = self._arrived.take()
@@ -184,7 +184,7 @@ class AsyncTransport(asyncio.Protocol):
         return data
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait until something has arrived or the seconds are over."""
+        """Wait until something arrives or the time is up."""
         waiter = self._waiter = self.loop.create_future()
         timer = None if seconds is None else self.loop.call_later(seconds, self._wake)
         try:
@@ -195,10 +195,10 @@ class AsyncTransport(asyncio.Protocol):
                 timer.cancel()
 
     def abort(self) -> None:
-        """Close at once; sends nothing more. In another process this leaves everything as it is."""
+        """Close at once without sending anything; in a forked process, do nothing."""
         if self._transport is None or self.foreign:
             return
-        if self.loop.is_closed():  # nothing runs there any more that could close the transport
+        if self.loop.is_closed():  # it can no longer close the transport
             self._ended = True
             if self._sock is not None:
                 self._sock.close()
@@ -211,7 +211,7 @@ class AsyncTransport(asyncio.Protocol):
 
     @property
     def here(self) -> bool:
-        """Whether the caller runs in the event loop of this connection."""
+        """Whether the caller runs on this connection's event loop."""
         try:
             return asyncio.get_running_loop() is self.loop
         except RuntimeError:

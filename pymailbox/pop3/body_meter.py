@@ -1,4 +1,4 @@
-"""BodyMeter: how much of one body has arrived, against what `Limits` allows. Pure."""
+"""BodyMeter: counts the body that is arriving and checks it against `Limits`. Pure."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ __all__ = ["BodyMeter"]
 
 @define(eq=False)
 class BodyMeter:
-    """The octets and lines of the body that is arriving."""
+    """The bytes and lines received of the body that is arriving."""
 
     limits: Limits
     octets: int = field(default=0, init=False)
     _lines: int = field(default=0, init=False)  # of a listing
-    _line: int = field(default=0, init=False)  # octets of the listing's last line, which has not ended
+    _line: int = field(default=0, init=False)  # bytes of the listing's last line, which is incomplete
 
     def add(self, command: Command[Any], piece: bytes) -> None:
-        """Count a piece of the reply to `command`; `LimitExceeded` when that is too much."""
+        """Count a piece of the reply to `command`; raise `LimitExceeded` if that is too much."""
         limits, body = self.limits, command.verb.body
         self.octets += len(piece)
         if body is Body.STREAMED:
@@ -32,7 +32,7 @@ class BodyMeter:
         if body is Body.KEPT:
             if self.octets > limits.message:
                 raise limit_exceeded(
-                    "message", "a message to be kept in memory (streaming has no such limit)", command.redacted
+                    "message", "a message to hold in memory (a streamed one has no such limit)", command.redacted
                 )
             return
         if body is Body.TEXT:
@@ -44,14 +44,14 @@ class BodyMeter:
             self._lines += piece.count(b"\n")
             most = limits.listing_entries if command.entries is None else command.entries
             if self._lines > most:
-                counted = "" if command.entries is None else ", for a mailbox that STAT counted far fewer messages in"
+                counted = "" if command.entries is None else " (STAT counted far fewer messages)"
                 raise limit_exceeded(
-                    "listing_entries", f"more than {most} lines of a listing{counted}", command.redacted
+                    "listing_entries", f"a listing of more than {most} lines{counted}", command.redacted
                 )
         self._line = longest_line(piece, self._line, limits.status_line)
         if self._line > limits.status_line:
             raise limit_exceeded("status_line", "a line of a listing", command.redacted)
 
     def reset(self) -> None:
-        """Begin with another body."""
+        """Start counting another body."""
         self.octets = self._lines = self._line = 0

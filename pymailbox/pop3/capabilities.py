@@ -1,10 +1,10 @@
-"""Capabilities: what a server says it can do (CAPA, RFC 2449 §5).
+"""Capabilities: what a server advertises (CAPA, RFC 2449 §5).
 
-Pure. The reader is tolerant: names are case-blind, `NAME=value` is read as `NAME value`, empty lines are skipped.
-Whether the server tells the truth is another matter.
+Pure. The parser is tolerant: names are case-insensitive, `NAME=value` is read as `NAME value`, empty lines are skipped.
+An advertised capability may still not work.
 """
 
-# Decision 7 says what is believed.
+# Decision 7: nothing about a server is believed without trying.
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ __all__ = ["Capabilities"]
 
 
 class Capabilities(Mapping[str, tuple[str, ...]]):
-    """The capabilities of a server by name, each with its parameters; names are case-blind.
+    """The capabilities of a server by name, each with its parameters; names are case-insensitive.
 
     >>> from pymailbox.pop3 import Capabilities
     >>> caps = Capabilities.from_lines(["TOP", "SASL PLAIN XOAUTH2", "EXPIRE 60"])
@@ -27,7 +27,7 @@ class Capabilities(Mapping[str, tuple[str, ...]]):
 
     @classmethod
     def from_lines(cls, lines: list[str]) -> "Capabilities":
-        """Read the lines of a CAPA listing; a name given twice has the parameters of both."""
+        """Parse the lines of a CAPA listing; a repeated name collects the parameters of all its lines."""
         entries: dict[str, dict[str, None]] = {}  # parameters in order, each once
         for line in lines:
             words = line.split()
@@ -62,17 +62,17 @@ class Capabilities(Mapping[str, tuple[str, ...]]):
 
     @property
     def expire(self) -> int | None:
-        """Days the server keeps mail; 0 means that RETR may delete (RFC 2449 §6.7). None: not said, or never."""
+        """Days the server keeps mail; 0 means that RETR may delete (RFC 2449 §6.7); None means unknown or no expiry."""
         return self._number("EXPIRE")
 
     @property
     def login_delay(self) -> int | None:
-        """Seconds the server wants between two logins (RFC 2449 §6.5), or None where it does not say."""
+        """Seconds the server requires between two logins (RFC 2449 §6.5), or None if it does not advertise one."""
         return self._number("LOGIN-DELAY")
 
     @property
     def implementation(self) -> str | None:
-        """What the server says that it is (RFC 2449 §6.9), or None."""
+        """The server's software (RFC 2449 §6.9), or None if it does not advertise it."""
         words = self._entries.get("IMPLEMENTATION")
         return " ".join(words) if words else None
 

@@ -1,7 +1,7 @@
-"""Command, Reply and Chunk: what goes out, what comes back, as values.
+"""Command, Reply and Chunk: what is sent and what is received, as values.
 
-A `Command[T]` knows its octets, the shape of its reply and how to read that reply as a `T`. It does no I/O and
-knows nothing of the session it will be sent in.
+A `Command[T]` knows the bytes to send, the shape of its reply and how to read that reply as a `T`. It does no I/O and
+knows nothing about the session in which it is sent.
 """
 
 import enum
@@ -22,14 +22,14 @@ Note = Callable[[str, str], None]
 
 
 class Body(enum.Enum):
-    """What follows the status line of a positive reply, and which limit bounds it."""
+    """What follows the status line of a positive reply, and which limit applies to it."""
 
     NONE = "nothing"
-    STRAY = "nothing, but where the result is None perhaps lines that nobody asked for, which are passed over"
+    STRAY = "nothing; if the result is None, perhaps unsolicited lines, which are skipped"
     TEXT = "a short listing"  # Limits.header
-    LISTING = "one line for each message"  # Limits.listing_entries and Limits.message
+    LISTING = "one line per message"  # Limits.listing_entries and Limits.message
     KEPT = "a message, kept in memory"  # Limits.message; the result of the command is the body itself
-    STREAMED = "a message, handed on in chunks"  # Limits.stream
+    STREAMED = "a message, in chunks"  # Limits.stream
 
 
 @frozen(repr=False)
@@ -39,16 +39,16 @@ class Reply:
     command: "Command[Any]"
     #: `b"+OK"`, `b"-ERR"` or `b"+"` (a challenge).
     status: bytes
-    #: What follows the status and one blank, without the line end.
+    #: The rest of the status line after one space, without the line end.
     text: bytes
-    #: The body of a positive multi-line reply, dots unstuffed; None where there is none or it was streamed.
+    #: The body of a positive multi-line reply, dots unstuffed; None if there is none or it was streamed.
     body: bytes | None = None
-    #: Octets of the body, streamed or not.
+    #: Size of the body in octets, streamed or not.
     octets: int = 0
 
     @property
     def message(self) -> str:
-        """The text as `str`: UTF-8, or Latin-1 where it is not valid UTF-8."""
+        """The text as `str`: UTF-8, or Latin-1 if it is not valid UTF-8."""
         try:
             return self.text.decode()
         except UnicodeDecodeError:
@@ -60,7 +60,7 @@ class Reply:
 
 @frozen
 class Chunk:
-    """Some octets of a body that is being streamed, dots unstuffed."""
+    """A piece of a streamed body, dots unstuffed."""
 
     command: "Command[Any]"
     data: bytes
@@ -68,20 +68,21 @@ class Chunk:
 
 @frozen(eq=False)
 class Verb(Generic[T_co]):
-    """What all commands of one kind have in common."""
+    """What all commands of one kind share."""
 
     name: bytes
     #: Reads a positive reply; may raise `ProtocolError`.
     parse: Callable[[Reply, Note], T_co]
     body: Body = Body.NONE
-    #: Whether nothing may be in flight before it, nor be sent after it until it is answered.
+    #: Whether nothing else may be in flight together with this command.
     barrier: bool = False
-    #: Whether its arguments are a secret.
+    #: Whether its arguments are secret.
     secret: bool = False
-    #: Whether `+ challenge` is an answer to it (RFC 5034 §4).
+    #: Whether the server may answer `+ challenge` (RFC 5034 §4).
     accepts_challenge: bool = False
-    #: What a refusal means that says nothing more of itself, and in words.
+    #: The error for a refusal whose text or code does not tell more.
     error: type[CommandError] = CommandError
+    #: The message of that error.
     problem: str = "the server refused the command"
 
 
@@ -90,18 +91,18 @@ class Command(Generic[T_co]):
     """One command, ready to be sent in any session."""
 
     verb: Verb[T_co]
-    #: The arguments as octets, checked: no control characters.
+    #: The arguments as bytes, checked for control characters.
     arguments: bytes = b""
-    #: How many octets the reply is expected to have; a hint for the window.
+    #: Expected size of the reply in octets; a hint for the window.
     expected: int = 64
-    #: For a listing: more lines than this are refused; for STAT: more messages.
+    #: The most lines that a listing, or messages that STAT, may have.
     entries: int | None = None
-    #: For RETR: the octets that LIST gave, which the body of a pipeline is held against; None where it gave none.
+    #: For RETR: the size that LIST returned, compared with the body in a pipeline; None if unknown.
     size: int | None = None
 
     @property
     def line(self) -> bytes:
-        """The octets to send, CRLF included; empty for what is only awaited (the greeting)."""
+        """The bytes to send, with CRLF; empty for the greeting, which is only awaited."""
         name, arguments = self.verb.name, self.arguments
         if not name:
             return arguments + b"\r\n" if self.verb.accepts_challenge else b""
@@ -109,7 +110,7 @@ class Command(Generic[T_co]):
 
     @property
     def number(self) -> bytes:
-        """The number of the message that it is about, for a command about one."""
+        """The message number in the arguments of a command about one message."""
         return self.arguments.partition(b" ")[0]
 
     @property
@@ -130,7 +131,7 @@ class Command(Generic[T_co]):
         return f"<Command {self.redacted}>"
 
     def read(self, reply: Reply, note: Note) -> T_co | CommandError:
-        """Return the value that `reply` gives, or its refusal as a value."""
+        """Return the result that `reply` contains, or a refusal as a `CommandError`."""
         if reply.status == b"-ERR":
             verb = self.verb
             return refusal(reply.message, command=self.redacted, default=verb.error, problem=verb.problem)

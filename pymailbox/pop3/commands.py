@@ -1,9 +1,9 @@
-"""The commands of POP3, one function each: arguments in, a `Command[T]` out.
+"""The commands of POP3: one function per command takes its arguments and returns a `Command[T]`.
 
-Arguments are checked here, before an octet is sent: numbers below 1 are `ValueError`, and so are control
-characters (C0 and DEL, in the *encoded* octets) in any text. Nothing here does I/O.
+Arguments are checked before anything is sent: ValueError for message numbers below 1, and for control characters (C0
+and DEL, in the *encoded* bytes) in any text. Nothing here does I/O.
 
-The greeting and a SASL response are commands too: one sends nothing, the other has no verb.
+The greeting and a SASL response are commands too: the first sends nothing, the second has no verb.
 """
 
 import base64
@@ -54,7 +54,7 @@ __all__ = [
 
 @frozen
 class Stat:
-    """What STAT says: how many messages, and their octets together (None where that was no number).
+    """The result of STAT: the number of messages and their total size in octets (None if the server sent no number).
 
     >>> from pymailbox.pop3 import Connection
     >>> from pymailbox.testing import Server
@@ -71,18 +71,18 @@ class Stat:
 
 @frozen
 class Challenge:
-    """What the server says in a SASL exchange."""
+    """The server's reply in a SASL exchange."""
 
-    #: Decoded from base64; None where it was none.
+    #: The challenge; None if it was not valid base64.
     data: bytes | None = field(repr=False)
-    #: Whether it was +OK.
+    #: Whether the status was +OK.
     final: bool
 
 
 # --- arguments ------------------------------------------------------------------------------------------------
 
 
-_LARGEST = 10**18 - 1  # what `number_of` reads back; no server counts so far
+_LARGEST = 10**18 - 1  # the largest that `number_of` reads; no server has so many messages
 
 
 def _number(value: int, name: str = "message number", least: int = 1) -> bytes:
@@ -99,17 +99,17 @@ def _number(value: int, name: str = "message number", least: int = 1) -> bytes:
 
 
 def text(value: str, name: str) -> bytes:
-    """Encode an argument as UTF-8; control characters in the octets are ValueError (the value is not shown)."""
+    """Encode an argument as UTF-8; ValueError, without showing it, if it has control characters."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type_name(value)}")
     value = Secret(value)
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{name} cannot be encoded as UTF-8: it has a lone surrogate")
+        raise ValueError(f"{name} has a lone surrogate, which UTF-8 cannot encode; pass bytes or fix the text")
     return secret_octets(value.encode(), name)
 
 
 def secret_octets(value: str | bytes, name: str) -> bytes:
-    """Return a password as octets: text as UTF-8, bytes as they are; control characters are ValueError."""
+    """Return a password as bytes: text as UTF-8, bytes unchanged; ValueError if it has control characters."""
     if not isinstance(value, bytes):
         return text(value, name)
     octets = SecretOctets(value)
@@ -120,12 +120,12 @@ def secret_octets(value: str | bytes, name: str) -> bytes:
 
 
 def no_control_octets(_: object, attribute: "Attribute[Any]", value: str | bytes) -> None:
-    """Refuse control characters in a field that may be bytes, without showing it (an attrs validator)."""
+    """Refuse control characters in a field of str or bytes, without showing it (an attrs validator)."""
     secret_octets(value, attribute.name)
 
 
 def no_control_characters(_: object, attribute: "Attribute[Any]", value: str) -> None:
-    """Refuse control characters in the octets of a field, without showing it (an attrs validator)."""
+    """Refuse control characters in a field of str, without showing it (an attrs validator)."""
     text(value, attribute.name)
 
 
@@ -139,7 +139,7 @@ def _word(value: str, name: str) -> bytes:
 # --- replies --------------------------------------------------------------------------------------------------
 
 
-def _said(reply: Reply, _: Note) -> str:
+def _reply_text(reply: Reply, _: Note) -> str:
     return reply.message
 
 
@@ -148,11 +148,11 @@ def _stat(reply: Reply, note: Note) -> Stat:
     count = number_of(words[0]) if words else None
     if count is None:
         raise ProtocolError(
-            "STAT returned no count of messages", command=reply.command.redacted, response=reply.message
+            "STAT returned no number of messages", command=reply.command.redacted, response=reply.message
         )
     most = reply.command.entries
     if most is not None and count > most:
-        problem = f"STAT counts {count} messages; raise Limits.listing_entries if this server can be trusted"
+        problem = f"STAT counted {count} messages; raise Limits.listing_entries if this server can be trusted"
         raise LimitExceeded(problem, field="listing_entries", command=reply.command.redacted)
     size = number_of(words[1]) if len(words) > 1 else None
     if size is None:  # Q31, Q32
@@ -171,11 +171,11 @@ def _uids(reply: Reply, note: Note) -> dict[int, str | None]:
 
 
 def _one(reply: Reply) -> bytes:
-    """Return what follows the number in the single form of LIST and UIDL; another number is a ProtocolError."""
+    """Return what follows the message number in a reply to LIST n or UIDL n; ProtocolError for another number."""
     words = reply.text.split(None, 1)
     if not words or number_of(words[0]) != int(reply.command.arguments):
         raise ProtocolError(
-            "the answer is about another message than the one asked for",
+            "the reply is about a different message",
             command=reply.command.redacted,
             response=reply.message,
         )
@@ -233,12 +233,12 @@ _LOGIN: dict[str, Any] = {
     "barrier": True,
     "secret": True,
     "error": AuthenticationError,
-    "problem": "the login was refused; check user and password",
+    "problem": "the server refused the login; check user and password",
 }
 
 _GREETING = Verb(
     b"",
-    _said,
+    _reply_text,
     barrier=True,
     error=TemporaryFailure,
     problem="the server is not accepting connections right now; try again later",
@@ -253,23 +253,23 @@ _STREAM = Verb(b"RETR", _octets, Body.STREAMED, error=MessageUnavailable, proble
 _TOP = Verb(b"TOP", _body, Body.KEPT, error=MessageUnavailable, problem=_GONE)
 _DELE = Verb(
     b"DELE",
-    _said,
+    _reply_text,
     error=MessageUnavailable,
-    problem="the server did not mark this message: no such number, or it is marked already",
+    problem="message not marked as deleted: no such number, or it is already marked",
 )
-_RSET = Verb(b"RSET", _said)
-_NOOP = Verb(b"NOOP", _said)
-_QUIT = Verb(b"QUIT", _said, barrier=True)
-_USER = Verb(b"USER", _said, error=AuthenticationError, problem="the server does not accept this user name")
-_PASS = Verb(b"PASS", _said, **_LOGIN)
-_APOP = Verb(b"APOP", _said, **_LOGIN)
-_RPOP = Verb(b"RPOP", _said, **_LOGIN)
+_RSET = Verb(b"RSET", _reply_text)
+_NOOP = Verb(b"NOOP", _reply_text)
+_QUIT = Verb(b"QUIT", _reply_text, barrier=True)
+_USER = Verb(b"USER", _reply_text, error=AuthenticationError, problem="the server does not accept this user name")
+_PASS = Verb(b"PASS", _reply_text, **_LOGIN)
+_APOP = Verb(b"APOP", _reply_text, **_LOGIN)
+_RPOP = Verb(b"RPOP", _reply_text, **_LOGIN)
 _AUTH = Verb(b"AUTH", _challenge, accepts_challenge=True, **_LOGIN)
 _RESPONSE = Verb(b"", _challenge, accepts_challenge=True, **_LOGIN)
 _CAPA = Verb(b"CAPA", _capabilities, Body.TEXT)
-_STLS = Verb(b"STLS", _said, barrier=True, problem="the server refused to start TLS")
-_UTF8 = Verb(b"UTF8", _said)
-_LANG = Verb(b"LANG", _said)
+_STLS = Verb(b"STLS", _reply_text, barrier=True, problem="the server refused to start TLS")
+_UTF8 = Verb(b"UTF8", _reply_text)
+_LANG = Verb(b"LANG", _reply_text)
 _LANGUAGES = Verb(b"LANG", _languages, Body.TEXT)
 
 
@@ -277,14 +277,14 @@ _LANGUAGES = Verb(b"LANG", _languages, Body.TEXT)
 
 
 def greeting() -> Command[str]:
-    """Await the greeting, which the server owes unasked (RFC 1939 §4); sends nothing."""
+    """Wait for the greeting, which the server sends by itself (RFC 1939 §4); sends nothing."""
     return Command(_GREETING)
 
 
 def stat(*, entries: int | None = None) -> Command[Stat]:
-    """STAT: the count and the octets of the maildrop (RFC 1939 §5).
+    """STAT: return the number of messages and their total size in octets (RFC 1939 §5).
 
-    A count of more than `entries` is `LimitExceeded`.
+    `LimitExceeded` is raised for more than `entries` messages.
     """
     return Command(_STAT, entries=entries)
 
@@ -294,9 +294,9 @@ def list(number: None = None, *, entries: int | None = None) -> Command[dict[int
 @overload
 def list(number: int) -> Command[int | None]: ...
 def list(number: int | None = None, *, entries: int | None = None) -> Command[Any]:
-    """LIST: octets by message number, or of one message (RFC 1939 §5).
+    """LIST: return sizes in octets by message number, or the size of one message (RFC 1939 §5).
 
-    More than `entries` lines are `LimitExceeded`.
+    `LimitExceeded` is raised for more than `entries` lines.
     """
     return Command(_LIST, entries=entries) if number is None else Command(_LIST_ONE, _number(number))
 
@@ -306,44 +306,44 @@ def uidl(number: None = None, *, entries: int | None = None) -> Command[dict[int
 @overload
 def uidl(number: int) -> Command[str | None]: ...
 def uidl(number: int | None = None, *, entries: int | None = None) -> Command[Any]:
-    """UIDL: uid by message number, or of one message (RFC 1939 §7).
+    """UIDL: return uids by message number, or the uid of one message (RFC 1939 §7).
 
-    More than `entries` lines are `LimitExceeded`.
+    `LimitExceeded` is raised for more than `entries` lines.
     """
     return Command(_UIDL, entries=entries) if number is None else Command(_UIDL_ONE, _number(number))
 
 
 def retr(number: int, *, expected: int = 8192, size: int | None = None) -> Command[bytes]:
-    """RETR: the whole message (RFC 1939 §5).
+    """RETR: return the whole message (RFC 1939 §5).
 
-    `size` is what LIST gave for it, in octets: in a pipeline, a body of another size is asked for once more. Where it
-    is not known, `expected` says how many octets to reckon with.
+    `size` is the size in octets that LIST returned: in a pipeline, a body of another size is requested again. If it is
+    unknown, `expected` is an estimate.
     """
     return Command(_RETR, _number(number), expected if size is None else size, size=size)
 
 
 def stream(number: int, *, expected: int = 8192) -> Command[int]:
-    """RETR with the message handed on in chunks; the result is the octets."""
+    """RETR: pass the message on in chunks, and return its size in octets (RFC 1939 §5)."""
     return Command(_STREAM, _number(number), expected)
 
 
 def top(number: int, lines: int = 0, *, expected: int = 2048) -> Command[bytes]:
-    """TOP: the headers, a blank line and the first `lines` lines of the body (RFC 1939 §7)."""
+    """TOP: return the header, a blank line and the first `lines` lines of the body (RFC 1939 §7)."""
     return Command(_TOP, _number(number) + b" " + _number(lines, "lines", 0), expected)
 
 
 def dele(number: int) -> Command[str]:
-    """DELE: mark a message; it goes when QUIT is said (RFC 1939 §5)."""
+    """DELE: mark a message as deleted; QUIT commits (RFC 1939 §5)."""
     return Command(_DELE, _number(number))
 
 
 def rset() -> Command[str]:
-    """RSET: take back all marks (RFC 1939 §5)."""
+    """RSET: remove all marks (RFC 1939 §5)."""
     return Command(_RSET)
 
 
 def noop() -> Command[str]:
-    """NOOP: nothing, but the server's idle clock starts again (RFC 1939 §5)."""
+    """NOOP: do nothing except restart the server's idle timer (RFC 1939 §5)."""
     return Command(_NOOP)
 
 
@@ -353,32 +353,32 @@ def quit() -> Command[str]:
 
 
 def user(name: str) -> Command[str]:
-    """USER: the name of the mailbox; PASS follows (RFC 1939 §7)."""
+    """USER: send the user name; PASS follows (RFC 1939 §7)."""
     return Command(_USER, text(name, "user"))
 
 
 def pass_(password: str | bytes) -> Command[str]:
-    """PASS: the rest of the line is the password, spaces included (RFC 1939 §7); bytes are sent as they are."""
+    """PASS: send the password, which may contain spaces; bytes are sent unchanged (RFC 1939 §7)."""
     password = secret(password)
     return Command(_PASS, secret_octets(password, "password"))
 
 
 def apop(name: str, password: str | bytes, timestamp: bytes) -> Command[str]:
-    """APOP: the MD5 of the greeting's timestamp and the secret (RFC 1939 §7)."""
-    import hashlib  # costs OpenSSL, and few log in this way
+    """APOP: log in with the MD5 of the greeting's timestamp and the password (RFC 1939 §7)."""
+    import hashlib  # loads OpenSSL, and few log in this way
 
     password = secret(password)
-    digest = hashlib.md5(timestamp + secret_octets(password, "secret"), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(timestamp + secret_octets(password, "password"), usedforsecurity=False).hexdigest()
     return Command(_APOP, _word(name, "user") + b" " + digest.encode())
 
 
 def rpop(name: str) -> Command[str]:
-    """RPOP: login by trusted host (RFC 1081), kept because `poplib` has it."""
+    """RPOP: log in as a trusted host (RFC 1081); here because `poplib` has it."""
     return Command(_RPOP, text(name, "user"))
 
 
 def auth(mechanism: str, initial: bytes | None = None) -> Command[Challenge]:
-    """AUTH: start a SASL exchange, with the initial response if there is one (RFC 5034 §4)."""
+    """AUTH: start a SASL exchange, optionally with an initial response (RFC 5034 §4)."""
     line = _word(mechanism, "mechanism")
     if initial is not None:
         line += b" " + (base64.b64encode(initial) or b"=")
@@ -386,30 +386,30 @@ def auth(mechanism: str, initial: bytes | None = None) -> Command[Challenge]:
 
 
 def respond(response: bytes | None) -> Command[Challenge]:
-    """Answer a SASL challenge; None cancels with `*` (RFC 5034 §4)."""
+    """Answer a SASL challenge; None cancels the exchange with `*` (RFC 5034 §4)."""
     return Command(_RESPONSE, b"*" if response is None else base64.b64encode(response))
 
 
 def capa() -> Command[Capabilities]:
-    """CAPA: what the server can do (RFC 2449 §5)."""
+    """CAPA: return the capabilities that the server advertises (RFC 2449 §5)."""
     return Command(_CAPA, expected=512)
 
 
 def stls() -> Command[str]:
-    """STLS: TLS starts after the +OK (RFC 2595 §4)."""
+    """STLS: ask to start TLS, which follows the +OK (RFC 2595 §4)."""
     return Command(_STLS)
 
 
 def utf8() -> Command[str]:
-    """UTF8: mail with UTF-8 headers may be sent as it is (RFC 6856 §2)."""
+    """UTF8: let the server send messages with UTF-8 headers unchanged (RFC 6856 §2)."""
     return Command(_UTF8)
 
 
 def lang(tag: str) -> Command[str]:
-    """LANG tag: the language of the server's texts; `*` for its default (RFC 6856 §3)."""
+    """LANG: choose the language of the server's texts by its tag; `*` is the server's default (RFC 6856 §3)."""
     return Command(_LANG, _word(tag, "language tag"))
 
 
 def languages() -> Command[dict[str, str]]:
-    """LANG: the languages the server has texts in, each with its name (RFC 6856 §3)."""
+    """LANG: return the names of the languages of the server's texts by tag (RFC 6856 §3)."""
     return Command(_LANGUAGES, expected=512)

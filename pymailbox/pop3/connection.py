@@ -1,10 +1,10 @@
-"""Connection: POP3 over a blocking socket, one method a command.
+"""Connection: POP3 over a blocking socket, one method per command.
 
-What waits is in `driver`; what to say and what the answers mean is in `commands`, `flows` and `protocol`, shared with
-`AsyncConnection`.
+All I/O is in `driver`. `commands`, `flows` and `protocol`, which decide what to send and how to read the replies, are
+shared with `AsyncConnection`.
 
-A session is for one thread at a time. Any failure but a refusal (`CommandError`) closes it at once: later use raises
-`ConnectionLost`, and nothing is committed.
+Only one thread may use a session at a time. Any failure except a refusal (`CommandError`) closes the connection at
+once: later use raises `ConnectionLost`, and nothing is committed.
 """
 
 from collections.abc import Callable
@@ -28,8 +28,8 @@ __all__ = ["Connection"]
 class Connection(Driver):
     """A POP3 connection over a blocking socket.
 
-    Nothing is connected until `with` or `open()`. Leaving the block closes the socket without QUIT, which commits
-    nothing; say `quit()` to commit.
+    `with` or `open()` connects. Leaving the block closes the connection without QUIT, which commits nothing; call
+    `quit()` to commit.
 
     >>> from pymailbox.pop3 import Connection
     >>> from pymailbox.testing import Server
@@ -41,15 +41,16 @@ class Connection(Driver):
     Stat(count=1, size=25) b'Subject: hello\\r\\n\\r\\nworld\\r\\n'
     """
 
-    # --- life ---------------------------------------------------------------------------------------------
+    # --- opening and closing ------------------------------------------------------------------------------
 
     def open(self) -> Self:
-        """Connect, start TLS where asked for, and await the greeting; returns the connection.
+        """Connect, start TLS according to `security`, wait for the greeting, and return this connection.
 
-        Raises `ConnectionLost`, `Timeout`, `TLSError`, `ProtocolError`, or a `CommandError` for a greeting of -ERR.
+        Raises `ConnectionLost`, `Timeout`, `TLSError` or `ProtocolError`, a `CommandError` if the greeting is -ERR, and
+        ValueError if this connection was opened before.
         """
         if self._transport is not None:
-            raise ValueError("this connection was opened before; make a new one")
+            raise ValueError("this connection was already opened; make a new one")
         try:
             self.connect()
             self.run(flows.greet(self.session, self.security))
@@ -73,41 +74,55 @@ class Connection(Driver):
     # --- the commands, in the order of the RFCs -----------------------------------------------------------
 
     def capa(self) -> Capabilities:
-        """CAPA: what the server says it can do now (RFC 2449 §5); `NotSupported` where it does not tell."""
+        """Return the capabilities that the server advertises now (CAPA, RFC 2449 §5).
+
+        Raises `NotSupported` if the server does not support CAPA.
+        """
         return self.run(flows.discover(self.session))
 
     def stls(self, context: "ssl.SSLContext | None" = None) -> None:
-        """STLS: start TLS on a connection opened with security="none" (RFC 2595 §4)."""
+        """Start TLS on a connection opened with security="none" (STLS, RFC 2595 §4).
+
+        The capabilities are forgotten. Raises `CommandError` if the server refuses, `TLSError` if the handshake fails,
+        and ValueError if TLS is already on.
+        """
         if self.session.secure:
-            raise ValueError("TLS is on already")
+            raise ValueError("TLS is already on")
         if context is not None:
             self._ssl_context = context
         self.run(flows.start_tls(self.session))
 
     def user(self, name: str) -> str:
-        """USER: name the mailbox; `pass_` follows (RFC 1939 §7)."""
+        """Send the user name, and return the server's text; follow it with `pass_` (USER, RFC 1939 §7)."""
         return self.execute(commands.user(name))
 
     def pass_(self, password: str | bytes) -> str:
-        """PASS: give the password; spaces are part of it, and bytes are sent as they are (RFC 1939 §7)."""
+        """Send the password, and return the server's text (PASS, RFC 1939 §7).
+
+        Spaces are part of the password; bytes are sent unchanged. Raises `AuthenticationError` or another refusal of a
+        login, and `NotSupported`, without sending it, if the connection is unencrypted and may not carry a password.
+        """
         password = secret(password)
         from pymailbox.pop3 import login
 
         return self.run(login.pass_(self.session, password))
 
     def apop(self, user: str, password: str | bytes) -> str:
-        """APOP: log in with a digest of the greeting's timestamp (RFC 1939 §7); `NotSupported` without one."""
+        """Log in with a digest of the password and the greeting's timestamp (APOP, RFC 1939 §7).
+
+        Raises `AuthenticationError` or another refusal of a login, and `NotSupported` if the greeting has no timestamp.
+        """
         password = secret(password)
         from pymailbox.pop3 import login
 
         return self.run(login.apop(self.session, user, password))
 
     def rpop(self, user: str) -> str:
-        """RPOP: log in as a trusted host (RFC 1081)."""
+        """Log in as a trusted host (RPOP, RFC 1081)."""
         return self.execute(commands.rpop(user))
 
     def stat(self) -> Stat:
-        """STAT: how many messages, and their octets (RFC 1939 §5)."""
+        """Return the number of messages and their total size in octets (STAT, RFC 1939 §5)."""
         return self.execute(commands.stat(entries=self.limits.listing_entries))
 
     @overload
@@ -115,7 +130,10 @@ class Connection(Driver):
     @overload
     def list(self, number: int) -> int | None: ...
     def list(self, number: int | None = None) -> dict[int, int | None] | int | None:
-        """LIST: sizes in octets, by number or of one message; None where the server gave none (RFC 1939 §5)."""
+        """Return sizes in octets by message number, or the size of one message (LIST, RFC 1939 §5).
+
+        A size is None if the server sent none. Raises `MessageUnavailable` if the server refuses the number.
+        """
         return self.execute(commands.list(number)) if number is not None else self.execute(commands.list())
 
     @overload
@@ -123,7 +141,10 @@ class Connection(Driver):
     @overload
     def uidl(self, number: int) -> str | None: ...
     def uidl(self, number: int | None = None) -> dict[int, str | None] | str | None:
-        """UIDL: uids by number or of one message; None where the server gave a blank one (RFC 1939 §7)."""
+        """Return uids by message number, or the uid of one message (UIDL, RFC 1939 §7).
+
+        A uid is None if the server sent a blank one. Raises `MessageUnavailable` if the server refuses the number.
+        """
         return self.execute(commands.uidl(number)) if number is not None else self.execute(commands.uidl())
 
     @overload
@@ -131,33 +152,40 @@ class Connection(Driver):
     @overload
     def retr(self, number: int, sink: Callable[[bytes], object]) -> int: ...
     def retr(self, number: int, sink: Callable[[bytes], object] | None = None) -> bytes | int:
-        """RETR: the message, or its octets streamed to `sink` and their count (RFC 1939 §5).
+        """Return a message, or stream it to `sink` and return its size in bytes (RETR, RFC 1939 §5).
 
-        What `sink` raises passes through and ends the session. Like the `write` of a file it may take less than it is
-        given, and is given the rest again; OSError where it takes nothing.
+        `sink` is called with each chunk. Like the `write` of a file, it may return how many bytes it took and is called
+        again with the rest; taking none raises OSError. An exception from `sink` ends the session and is passed on.
+        Raises `MessageUnavailable` if the server refuses the message.
         """
         if sink is None:
             return self.execute(commands.retr(number))
         return self.execute(commands.stream(number), sink)
 
     def top(self, number: int, lines: int = 0) -> bytes:
-        """TOP: the headers and the first `lines` lines of the body (RFC 1939 §7)."""
+        """Return the header of a message and the first `lines` lines of its body (TOP, RFC 1939 §7).
+
+        Raises `MessageUnavailable` if the server refuses the message.
+        """
         return self.execute(commands.top(number, lines))
 
     def dele(self, number: int) -> str:
-        """DELE: mark a message for deletion at QUIT (RFC 1939 §5)."""
+        """Mark a message as deleted, and return the server's text; QUIT commits (DELE, RFC 1939 §5).
+
+        Raises `MessageUnavailable` if the server refuses the message.
+        """
         return self.execute(commands.dele(number))
 
     def rset(self) -> str:
-        """RSET: take back all marks (RFC 1939 §5)."""
+        """Remove all marks that DELE set, and return the server's text (RSET, RFC 1939 §5)."""
         return self.execute(commands.rset())
 
     def noop(self) -> str:
-        """NOOP: nothing, but the server's idle clock starts again (RFC 1939 §5)."""
+        """Do nothing except restart the server's idle timer, and return its text (NOOP, RFC 1939 §5)."""
         return self.execute(commands.noop())
 
     def utf8(self) -> str:
-        """UTF8: let the server send mail with UTF-8 headers; before login (RFC 6856 §2)."""
+        """Let the server send messages with UTF-8 headers; call before login (UTF8, RFC 6856 §2)."""
         return self.execute(commands.utf8())
 
     @overload
@@ -165,13 +193,14 @@ class Connection(Driver):
     @overload
     def lang(self, tag: str) -> str: ...
     def lang(self, tag: str | None = None) -> dict[str, str] | str:
-        """LANG: the languages of the server's texts by tag, or choose one (RFC 6856 §3)."""
+        """Return the languages of the server's texts by tag, or choose one (LANG, RFC 6856 §3)."""
         return self.execute(commands.languages()) if tag is None else self.execute(commands.lang(tag))
 
     def auth(self, mechanism: str | Mechanism, user: str | None = None, password: str | bytes | None = None) -> None:
-        """AUTH: log in with one SASL mechanism, by name or as an object of `pymailbox.pop3.sasl` (RFC 5034).
+        """Log in with one SASL mechanism (AUTH, RFC 5034).
 
-        For XOAUTH2 and OAUTHBEARER the password is the token. Raises what `login` does; never reconnects.
+        `mechanism` is a name or an object of `pymailbox.pop3.sasl`. For XOAUTH2 and OAUTHBEARER the password is the
+        token. Never reconnects. Raises the same errors as `login`.
         """
         password = secret(password)
         from pymailbox.pop3 import login
@@ -181,9 +210,10 @@ class Connection(Driver):
         self.run(login.authenticate(self.session, mechanism))
 
     def login(self, user: str | None, password: Password | None = None, auth: Auth = None) -> None:
-        """Log in with the strongest mechanism that the server offers, or as `auth` says (`login.login` has the rules).
+        """Log in with the strongest mechanism that the server advertises, or with `auth` (see `login.login`).
 
-        Raises `AuthenticationError` and the other refusals of a login, `NotSupported`, `ProtocolError`.
+        Raises `AuthenticationError`, `MailboxLocked`, `LoginDelay`, `TemporaryFailure` or `PermanentFailure` if the
+        server refuses the login, `NotSupported` if no mechanism fits, and `ProtocolError`.
         """
         password = secret(password)
         from pymailbox.pop3 import login
@@ -191,7 +221,10 @@ class Connection(Driver):
         self.run(login.login(self.session, user, password, auth))
 
     def quit(self) -> str:
-        """QUIT: commit the deletions and close (RFC 1939 §6); the socket is closed whatever is answered."""
+        """Commit the deletions, close the connection, and return the server's text (QUIT, RFC 1939 §6).
+
+        The connection is closed even if the server refuses (`CommandError`) or does not answer.
+        """
         try:
             return self.execute(commands.quit())
         except CommandError as refused:

@@ -1,7 +1,7 @@
 """Deadlines: how long a driver waits, for a reply (`ReplyTimeout`) or for anything else (`until`).
 
-Pure; the driver brings the clock, which must be monotonic. A reply has two bounds: `timeout` seconds of silence,
-and, averaged over each `timeout`, the minimum rate in octets a second, so that dripping ends too.
+Pure; the driver passes in the clock, which must be monotonic. A reply has two bounds: `timeout` seconds of silence, and
+a minimum rate in bytes a second, averaged over each `timeout`, which ends dripping too.
 """
 
 # Decision 4.
@@ -14,28 +14,28 @@ from pymailbox.errors import Timeout
 
 __all__ = ["LONGEST_WAIT", "Clock", "Left", "ReplyTimeout", "checked_timeout", "until"]
 
-#: Gives the seconds since some moment in the past; never goes back.
+#: Returns the seconds since some moment in the past; never runs backwards.
 Clock = Callable[[], float]
 
-#: Gives the seconds that may be waited now (None: no bound) or raises `Timeout`; asked again when they are over.
+#: Returns how many seconds to wait now (None: no bound), or raises `Timeout`; called again after each wait.
 Left = Callable[[], float | None]
 
-LONGEST_WAIT = 86400.0  # seconds; poll() takes no more than 24 days at once, and asking again costs nothing
+LONGEST_WAIT = 86400.0  # seconds; poll() accepts 24 days at most, and asking again costs nothing
 
 
 def checked_timeout(timeout: float | None) -> float | None:
-    """Return `timeout` in seconds, or None for no bound; anything not above 0 is ValueError."""
+    """Return `timeout` in seconds, or None for no bound; ValueError unless it is above 0."""
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
     if not timeout > 0:
-        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}; None waits forever")
+        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r} (None waits forever)")
     return float(timeout)
 
 
 def until(seconds: float | None, what: str, clock: Clock) -> Left:
-    """Return a `Left` for the deadline that many seconds from now; None: no deadline."""
+    """Return a `Left` for a deadline that many seconds from now (None: none); `what` is the text of its error."""
     deadline = None if seconds is None else clock() + seconds
 
     def left() -> float | None:
@@ -51,7 +51,7 @@ def until(seconds: float | None, what: str, clock: Clock) -> Left:
 
 @define(eq=False)
 class ReplyTimeout:
-    """The wait for one reply, begun at `now`."""
+    """The wait for one reply, which began at `now`."""
 
     timeout: float | None
     minimum_rate: int
@@ -63,23 +63,23 @@ class ReplyTimeout:
         self._silent_since = self.now
 
     def received(self, octets: int, now: float) -> None:
-        """Take note that octets arrived."""
+        """Note that so many bytes arrived."""
         self._octets += octets
         self._silent_since = now
 
     def pause(self, seconds: float) -> None:
-        """Leave out seconds in which nobody waited: the caller worked."""
+        """Do not count seconds in which the caller was working and not waiting for the server."""
         self.now += seconds
         self._silent_since += seconds
 
     def silence_left(self, now: float, seconds: float) -> float:
-        """Return how long may be waited now until nothing has come for so many seconds; 0 or less when it has not."""
+        """Return how long to wait until the silence has lasted so many seconds; 0 or less if it already has."""
         return min(self._silent_since + seconds - now, LONGEST_WAIT)
 
     def left(self, now: float, command: str | None, *, midway: bool = False) -> float | None:
-        """Return the seconds that may still be waited (None: no bound), or raise `Timeout`.
+        """Return how many more seconds to wait (None: no bound), or raise `Timeout`.
 
-        `midway` says that a body has begun and its end has not come.
+        `midway` means that a body has begun and not yet ended.
         """
         timeout = self.timeout
         if timeout is None:
@@ -87,16 +87,16 @@ class ReplyTimeout:
         if now - self._silent_since >= timeout:
             what = "the greeting" if command == "greeting" else "the end of a body" if midway else "a reply"
             hint = (
-                '; a port that expects TLS from the first byte is silent too (995 usually does): security="tls"'
+                '; if the port expects TLS from the first byte (995 usually does), use security="tls"'
                 if command == "greeting"
                 else ""
             )
-            raise Timeout(f"the server was silent for {timeout:g} s while {what} was due{hint}", command=command)
+            raise Timeout(f"the server was silent for {timeout:g} s while {what} was expected{hint}", command=command)
         if now - self.now >= timeout:
             if self._octets < self.minimum_rate * timeout:
                 raise Timeout(
-                    f"the server sent {self._octets} octets in {timeout:g} s, fewer than"
-                    f" Limits.minimum_rate ({self.minimum_rate} a second) asks for",
+                    f"the server sent only {self._octets} bytes in {timeout:g} s, less than Limits.minimum_rate"
+                    f" ({self.minimum_rate} a second); lower that limit for a slow line",
                     command=command,
                 )
             self.now, self._octets = now, 0

@@ -1,7 +1,8 @@
-"""Dispatcher: who waits for which reply of one connection, and when a result may be handed out.
+"""Dispatcher: matches the replies of one connection to the batches that wait for them, and releases verified results.
 
-Pure: it joins the `Protocol` (octets) with the `Batch`es that wait for results, one batch in flight at a time, and
-holds what a pipeline gave until `PipelineProof` has proven it. A driver takes chunks from it and waits for octets.
+Pure. It connects the `Protocol` (bytes) with the `Batch`es of commands, one batch in flight at a time. `PipelineProof`
+holds the results of a pipeline until they are verified, `StreamCheck` the first bytes of a stream. A driver takes
+chunks from the dispatcher, and waits for bytes when there are none.
 """
 
 from collections import deque
@@ -22,50 +23,60 @@ from pymailbox.errors import (
 )
 from pymailbox.pop3.command import Body, Chunk, Command, Reply
 from pymailbox.pop3.limits import Limits
-from pymailbox.pop3.proof import FIRST_BURST, IN_STEP, LONGEST_RUN, PipelineProof, is_checkpoint, is_message
+from pymailbox.pop3.proof import (
+    FIRST_BURST,
+    IN_STEP,
+    LONGEST_RUN,
+    PipelineProof,
+    is_checkpoint,
+    is_message,
+    looks_like_reply,
+)
 from pymailbox.pop3.protocol import Protocol
-from pymailbox.pop3.violations import ends_in_lf
+from pymailbox.pop3.stream_check import StreamCheck
+from pymailbox.pop3.violations import ends_in_lf, out_of_step
 
 __all__ = ["NO_PIPELINING", "Batch", "Dispatcher"]
 
 T = TypeVar("T")
 
-#: The quirks of servers that pipelining is not used with again.
+#: Quirks after which pipelining is not used again with a server.
 NO_PIPELINING = frozenset({"DROPS_PIPELINED", "HANGS_UP_ON_PIPELINE", "LIST_PROVES_NOTHING", "REPLIES_OUT_OF_STEP"})
 
-_NUMBERS = frozenset({b"LIST", b"STAT", b"UIDL"})  # whose replies may be those to a checkpoint by chance
-_RUNS = 4  # between checkpoints at least, in a full window: what is held delays what could be sent
+_NUMBERS = frozenset({b"LIST", b"STAT", b"UIDL"})  # a reply to these may equal one to a checkpoint by chance
+_RUNS = 4  # a full window has at least so many checkpoints, because results held take up room in it
 _PIPELINING = (
     "; the server advertises PIPELINING but may not handle it: the next session will not pipeline"
-    " (pass pipelining=False for none from the start)"
+    " (pass pipelining=False to never pipeline)"
 )
 
 
 def _kind(command: Command[Any]) -> Body | None:
-    """What commands in flight together have in common: messages that are kept, a stream, or (None) neither."""
+    """Return which commands may be in flight together with this one: KEPT with KEPT, STREAMED alone, None with None."""
     body = command.verb.body
     return body if body is Body.KEPT or body is Body.STREAMED else None
 
 
 @define(eq=False, repr=False)
 class Batch(Generic[T]):
-    """Commands taken from an iterator as the window has room, and their results in the same order."""
+    """Commands, taken from an iterator as the window has room, and their results in the same order."""
 
     commands: Iterator[Command[T]]
     #: Takes the chunks of a streamed body.
     sink: Callable[[bytes], object] | None = None
-    #: How many commands may be ahead of the results handed out; None: as many as the window lets out.
+    #: The most commands in flight or with results held; None for as many as the window allows.
     depth: int | None = None
-    #: Commands taken from the iterator and not yet sent, because the window had no room for them.
+    #: Commands taken from the iterator but not sent yet, because the window had no room for them.
     unsent: deque[Command[T]] = field(factory=deque, init=False)
-    #: Results not yet handed out; a refusal is a value here.
+    #: Results not returned yet; a refusal is a value here.
     results: deque[T | CommandError] = field(factory=deque, init=False)
-    #: Replies still to come, or still to be proven.
+    #: The number of results that have not arrived, or are not verified yet.
     pending: int = field(default=0, init=False)
-    #: Set when nobody waits for the results any more: what still arrives is dropped.
+    #: Set when the results are no longer wanted: whatever still arrives is dropped.
     abandoned: bool = field(default=False, init=False)
+    #: Whether the iterator has no more commands.
     exhausted: bool = field(default=False, init=False)
-    #: What ended the session before all results were in; raised after the last of them.
+    #: The error that ended the session early; raised after the results that came before it.
     failure: MailboxError | None = field(default=None, init=False)
 
     @property
@@ -79,31 +90,28 @@ class Dispatcher:
     """The commands and results of one connection."""
 
     protocol: Protocol
-    #: Replies received so far.
+    #: The number of replies received so far.
     answered: int = field(default=0, init=False)
-    #: Whether RETR was ever sent: some servers hide what was retrieved once QUIT is said.
+    #: Whether RETR was ever sent: on QUIT, some servers hide the messages that were retrieved.
     retrieved: bool = field(default=False, init=False)
     #: Whether DELE was ever sent.
     marked: bool = field(default=False, init=False)
-    #: The batch whose commands are in flight, or whose results are held; the others wait.
-    _run: Batch[Any] | None = field(default=None, init=False)
-    _kind: Body | None = field(default=None, init=False)  # RETRs and TOPs (KEPT) go together, a stream alone
+    #: The batch whose commands are in flight or whose results are held; the others wait.
+    _current: Batch[Any] | None = field(default=None, init=False)
+    _kind: Body | None = field(default=None, init=False)  # of the commands in flight (see the function `_kind`)
     _proof: PipelineProof = field(init=False)
+    _stream: StreamCheck = field(factory=StreamCheck, init=False)
     _unchecked: int = field(default=0, init=False)  # commands sent since the last checkpoint
-    _unchecked_octets: int = field(default=0, init=False)  # that their replies are expected to have
-    _alone: bool = field(default=False, init=False)  # whether nothing else is in flight with the last checkpoint
-    _listed: bytes | None = field(default=None, init=False)  # the text of the last reply to a checkpoint
+    _unchecked_octets: int = field(default=0, init=False)  # the expected size of their replies
+    _checked_alone: bool = field(default=False, init=False)  # whether only a checkpoint is in flight
+    _checkpoint_text: bytes | None = field(default=None, init=False)  # of the last reply to a checkpoint or IN_STEP
     _pipelined: bool = field(default=False, init=False)  # whether commands were ever in flight together
-    _in_step: bool = field(default=False, init=False)  # whether nothing was answered since then
-    _begun: bool = field(default=False, init=False)  # whether the sink has, or is denied, the first of a stream
-    _first: bytes = field(default=b"", init=False)  # the first octets of a stream, too few to tell what they are
-    _dropping: bool = field(default=False, init=False)  # a stream that began with "+OK", to be asked for again
-    _before: int | None = field(default=None, init=False)  # the octets of such a stream, once it is asked for again
-    _rechecking: bool = field(default=False, init=False)  # a result has to be asked for again: nothing else is sent
-    _one_at_a_time: int = field(default=0, init=False)  # so many commands more are sent one at a time
-    # Octets that arrived for other batches since the batch that is waited for got something.
+    _in_step: bool = field(default=False, init=False)  # whether the last reply was to a checkpoint or IN_STEP
+    _rechecking: bool = field(default=False, init=False)  # whether a result must be requested again before all else
+    _one_at_a_time: int = field(default=0, init=False)  # the next so many commands are sent one at a time
+    # Bytes received for other batches since the batch that the driver waits for last got a reply.
     _aside: int = field(default=0, init=False)
-    _dropped: int = field(default=0, init=False)  # of those, for abandoned ones
+    _dropped: int = field(default=0, init=False)  # those of them that were for abandoned batches
 
     def __attrs_post_init__(self) -> None:
         self._proof = PipelineProof(self.limits.window)
@@ -115,11 +123,11 @@ class Dispatcher:
 
     @property
     def marks_pending(self) -> bool:
-        """Whether QUIT would delete anything, as far as DELE and RSET tell."""
+        """Whether QUIT would delete anything, judging by DELE and RSET."""
         return bool(self._proof.marked)
 
     def single(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> Batch[T]:
-        """Queue one command."""
+        """Queue one command, and return its batch."""
         batch: Batch[T] = Batch(iter(()), sink)
         batch.exhausted = True
         batch.unsent.append(command)
@@ -127,9 +135,9 @@ class Dispatcher:
         return batch
 
     def take(self, batch: Batch[Any]) -> None:
-        """Take commands from the batch's iterator while the window has room; at least one if none is in flight.
+        """Take commands from the batch's iterator while the window has room, and at least one if none is in flight.
 
-        What the caller's iterator raises passes through; nothing is lost by it. The iterator may use the session.
+        An error from the caller's iterator is passed on, and no command is lost. The iterator may use the session.
         """
         count, octets = self.protocol.room()
         if batch.depth is not None:
@@ -147,19 +155,19 @@ class Dispatcher:
                 octets -= command.expected
 
     def submit(self, batch: Batch[Any]) -> None:
-        """Queue what was taken, as far as the window can let it out at once; the first in any case if none is owed.
+        """Queue the commands taken that the window has room for, and at least one if no reply is owed.
 
-        Nothing is queued while commands of another batch are in flight, or anything is in doubt.
+        Nothing is queued while another batch has commands in flight or results to be verified.
         """
         protocol, proof, unsent = self.protocol, self._proof, batch.unsent
         busy = protocol.owed > 0
         if protocol.failure is not None:
             if unsent:
-                protocol.send(unsent[0])  # says why it is over
+                protocol.send(unsent[0])  # raises the reason
             return
-        if self._rechecking or (self._run is not batch and (busy or proof.in_doubt)):
+        if self._rechecking or (self._current is not batch and (busy or proof.in_doubt)):
             return
-        self._run = batch
+        self._current = batch
         if unsent and not (busy or proof.in_doubt):
             self._kind, self._unchecked, self._unchecked_octets = _kind(unsent[0]), 0, 0
             if self._kind is Body.STREAMED and self._pipelined and not self._in_step:
@@ -170,7 +178,7 @@ class Dispatcher:
             self._submit_others(batch)
 
     def _submit_messages(self, batch: Batch[Any]) -> None:
-        """Queue RETRs and TOPs in runs, each with a checkpoint at its end."""
+        """Queue RETRs and TOPs in runs, each followed by a checkpoint."""
         protocol, proof, unsent = self.protocol, self._proof, batch.unsent
         most = self.limits.window // _RUNS
         count, octets = self._room(batch)
@@ -190,7 +198,7 @@ class Dispatcher:
                 break
             if protocol.owed or len(run) > 1:
                 proof.in_doubt = self._pipelined = True
-            elif self._wary and not self._one_at_a_time:
+            elif self._verifies_alone and not self._one_at_a_time:
                 proof.in_doubt = True
             self.retrieved = self.retrieved or any(command.verb.name == b"RETR" for command in run)
             protocol.send_all(run, total)
@@ -202,14 +210,14 @@ class Dispatcher:
             self._one_at_a_time = max(0, self._one_at_a_time - len(run))
             count, octets = count - len(run), octets - total
             if self._unchecked >= LONGEST_RUN or total >= left:
-                if self._check():
+                if self._send_checkpoint():
                     count -= 1
                 elif proof.in_doubt and proof.agreed:
-                    break  # there is no message to ask about
-        self._check()
+                    break  # no message to ask about
+        self._send_checkpoint()
 
     def _submit_others(self, batch: Batch[Any]) -> None:
-        """Queue one stream, or commands that are neither messages nor streams."""
+        """Queue one stream, or commands for neither messages nor streams."""
         protocol, unsent = self.protocol, batch.unsent
         count, octets = self._room(batch)
         while unsent:
@@ -225,20 +233,20 @@ class Dispatcher:
             batch.pending += 1
             unsent.popleft()
             if self._kind is Body.STREAMED:
-                self._proof.in_doubt, self._unchecked = self._wary, 1
-                self._check()
+                self._proof.in_doubt, self._unchecked = self._verifies_alone, 1
+                self._send_checkpoint()
                 break
             if barrier:
                 break
             count, octets = count - 1, octets - expected
 
     @property
-    def _wary(self) -> bool:
-        """Whether a message that is asked for alone is proven, too: a reply of a pipeline may still be on its way."""
+    def _verifies_alone(self) -> bool:
+        """Whether even a single message must be verified: a stray reply from an earlier pipeline may still arrive."""
         return self._pipelined and self.protocol.pipelining
 
     def _room(self, batch: Batch[Any]) -> tuple[int, int]:
-        """Return how many commands of a batch may be queued now, and how many octets their replies may have."""
+        """Return how many commands of a batch may be queued now, and how many bytes their replies may have."""
         protocol, proof = self.protocol, self._proof
         count, octets = protocol.room()
         if self._one_at_a_time:
@@ -250,13 +258,16 @@ class Dispatcher:
         return count, octets
 
     def _precede_stream(self) -> None:
-        """Queue a reply that cannot be mistaken before a stream, whose first octets cannot be taken back."""
+        """Queue a checkpoint before a stream, whose chunks cannot be taken back once they are passed on."""
         checkpoint = self._proof.checkpoint(alone=False) if self._proof.agreed else None
-        self._alone = False
+        self._checked_alone = False
         self.protocol.send(IN_STEP if checkpoint is None else checkpoint)
 
-    def _check(self, *, alone: bool = False) -> bool:
-        """Queue a checkpoint for what is in doubt; in a pipeline only once the server has answered one alone."""
+    def _send_checkpoint(self, *, alone: bool = False) -> bool:
+        """Queue a checkpoint for what is in doubt, and return whether one was queued.
+
+        With other commands in flight, that is only once the server has answered a checkpoint sent alone.
+        """
         proof = self._proof
         if not alone and not (proof.agreed and proof.in_doubt and self._unchecked):
             return False
@@ -264,21 +275,29 @@ class Dispatcher:
         if checkpoint is None:
             return False
         self.protocol.send(checkpoint)
-        self._alone, self._unchecked, self._unchecked_octets = alone, 0, 0
+        self._checked_alone, self._unchecked, self._unchecked_octets = alone, 0, 0
         return True
 
     def next_chunk(self, wanted: Batch[Any]) -> tuple[Batch[Any], Chunk] | None:
-        """Hand every complete reply to the batch that waits for it; stop at the first chunk of a streamed body.
+        """Give complete replies to the batches that wait for them, up to a chunk of a stream; return that, or None.
 
-        `wanted` is the batch that the driver waits for. When nothing is left in flight, what is in doubt is proven,
-        and then what has waited is sent. Errors are those of `Protocol.next_event`, `ProtocolError` for a reply that
-        does not parse or belongs to another command, and `ConnectionLost` or `LimitExceeded` when too much comes for
-        others.
+        `wanted` is the batch that the driver waits for. When nothing is left in flight, results in doubt are verified
+        and then waiting commands are queued. Raises what `Protocol.next_event` does, `ProtocolError` for a reply that
+        is invalid or out of step, and `ConnectionLost` or `LimitExceeded` if too much arrives for other batches; the
+        conversation has then failed.
         """
+        try:
+            return self._next_chunk(wanted)
+        except MailboxError as error:
+            hide_secrets(error, self.protocol.secrets)
+            self.protocol.fail(error.problem)
+            raise
+
+    def _next_chunk(self, wanted: Batch[Any]) -> tuple[Batch[Any], Chunk] | None:
         protocol, proof = self.protocol, self._proof
         plain = True
         while True:
-            batch = self._run if self._run is not None else wanted
+            batch = self._current if self._current is not None else wanted
             protocol.discarding = batch.abandoned or (proof.overflowed and proof.in_doubt)
             if plain and batch is wanted and proof.in_doubt:
                 bodies = protocol.bodies()
@@ -289,14 +308,14 @@ class Dispatcher:
             event = protocol.next_event()
             if event is None:
                 if not protocol.owed and not wanted.results:
-                    self._go_on(batch, wanted)
+                    self._continue(batch, wanted)
                 return None
             if isinstance(event, Chunk):
                 if batch.abandoned:
                     self._set_aside(batch, len(event.data))
                 elif not protocol.discarding:
-                    chunk = event if self._begun else self._begin_stream(event)
-                    if chunk is not None and not self._dropping:
+                    chunk = self._stream.pass_on(event, protocol.text or b"", self._checkpoint_text)
+                    if chunk is not None:
                         return batch, chunk
                 continue
             self.answered += 1
@@ -306,17 +325,17 @@ class Dispatcher:
                 self._aside = self._dropped = 0
             plain = is_checkpoint(event.command)
             if plain:
-                self._checked(event, batch)
+                self._checkpoint_answered(event, batch)
             elif event.command is IN_STEP:
-                self._count(event, batch)
+                self._stat_answered(event, batch)
             else:
                 self._answered(event, batch)
                 plain = event.body is not None
 
-    def _go_on(self, batch: Batch[Any], wanted: Batch[Any]) -> None:
-        """Nothing is in flight: prove what is in doubt, ask again for what is questionable, send what has waited."""
-        if self._proof.in_doubt and not self._check(alone=True):
-            self.protocol.send(IN_STEP)  # all that is held was refused
+    def _continue(self, batch: Batch[Any], wanted: Batch[Any]) -> None:
+        """With nothing in flight, verify what is in doubt, request again what is suspect, or send what has waited."""
+        if self._proof.in_doubt and not self._send_checkpoint(alone=True):
+            self.protocol.send(IN_STEP)  # every result held is a refusal
         if self.protocol.owed:
             return
         if self._rechecking:
@@ -325,26 +344,20 @@ class Dispatcher:
             self.submit(wanted)
 
     def _answered(self, reply: Reply, batch: Batch[Any]) -> None:
-        """Hand on the result of a command, or hold it until it is proven."""
-        protocol, proof, command = self.protocol, self._proof, reply.command
+        """Release the result of a command, or hold it until it is verified."""
+        proof, command = self._proof, reply.command
         self._in_step = False
         result = self._read(reply) if is_message(command) or not batch.abandoned else None
         if self._is_a_copy(reply, result):
-            raise self._out_of_step(reply)
-        if command.verb.body is Body.STREAMED:
-            self._begun, self._first = False, b""
-            if self._dropping:
-                self._dropping, self._before = False, reply.octets
-                protocol.send(command)
-                return
-            before, self._before = self._before, None
-            if before not in (None, reply.octets) and reply.status != b"-ERR":
-                raise self._out_of_step(reply)
+            raise out_of_step(reply.message, command.redacted)
+        if command.verb.body is Body.STREAMED and self._stream.end(reply, wanted=not batch.abandoned):
+            self.protocol.send(command)
+            return
         if proof.in_doubt:
             proof.hold(command, result, 0 if batch.abandoned or reply.status == b"-ERR" else reply.octets)
         elif self._rechecking:
             self._compare(reply, result, batch)
-        elif is_message(command) and proof.begins_with_a_reply(result) and not batch.abandoned:
+        elif is_message(command) and looks_like_reply(result) and not batch.abandoned:
             proof.hold(command, result, reply.octets)
             self._rechecking = True
         else:
@@ -353,18 +366,18 @@ class Dispatcher:
                 batch.results.append(result)
 
     def _is_a_copy(self, reply: Reply, result: Any) -> bool:
-        """Whether a reply is that to the last checkpoint once more; its text may be that of an honest one, too."""
-        if reply.status == b"-ERR" or reply.text != self._listed:
+        """Whether a reply repeats the last one to a checkpoint, unless a correct one may have the same text."""
+        if reply.status == b"-ERR" or reply.text != self._checkpoint_text:
             return False
         if reply.command.verb.body is Body.NONE:
             return reply.command.verb.name not in _NUMBERS
-        return is_message(reply.command) and self._proof.begins_with_a_reply(result)
+        return is_message(reply.command) and looks_like_reply(result)
 
-    def _checked(self, reply: Reply, batch: Batch[Any]) -> None:
-        """Release what a checkpoint has proven; a server that does not answer it as it should is read one by one."""
+    def _checkpoint_answered(self, reply: Reply, batch: Batch[Any]) -> None:
+        """Release what a checkpoint has verified; if the server does not support checkpoints, stop pipelining."""
         said = self._read(reply)
-        alone, self._alone = self._alone, False
-        self._listed = reply.text
+        alone, self._checked_alone = self._checked_alone, False
+        self._checkpoint_text = reply.text
         self._in_step = True
         if said == reply.command.arguments:
             if not self._proof.agreed:
@@ -372,21 +385,21 @@ class Dispatcher:
             self._proof.prove(all_of_it=not self.protocol.owed)
             self._release(batch)
         elif isinstance(said, CommandError) and not alone:
-            self._proof.strike(reply.command.arguments)  # refused for now, or gone: the next one tells
+            self._proof.strike(reply.command.arguments)  # refused for now, or gone; the next checkpoint decides
         elif alone and not (self._proof.agreed and isinstance(said, bytes)):
             self.protocol.note("LIST_PROVES_NOTHING", f"{reply.command.redacted} was answered {reply.message!r}")
             self.protocol.pipelining = False
             self.protocol.send(IN_STEP)
         else:
-            raise self._out_of_step(reply)
+            raise out_of_step(reply.message, reply.command.redacted)
 
-    def _count(self, reply: Reply, batch: Batch[Any]) -> None:
-        """Go on if the reply to STAT is one: the replies before it were not too many."""
+    def _stat_answered(self, reply: Reply, batch: Batch[Any]) -> None:
+        """Continue if the reply to STAT is valid, which proves that no surplus reply came before it."""
         if self._read(reply) is not True:
-            raise self._out_of_step(reply)
-        self._listed, self._in_step = reply.text, True
+            raise out_of_step(reply.message, reply.command.redacted)
+        self._checkpoint_text, self._in_step = reply.text, True
         if self._proof.in_doubt and self._kind is Body.STREAMED:
-            if not self.protocol.owed:  # a stream cannot be taken back
+            if not self.protocol.owed:  # unlike a message, a stream cannot be requested again
                 self._proof.in_doubt = False
                 self._release(batch)
         elif self._proof.in_doubt:
@@ -401,12 +414,12 @@ class Dispatcher:
         self._rechecking = bool(self._proof.held)
 
     def _ask_one_by_one(self, batch: Batch[Any]) -> None:
-        """Ask one by one for what is held: nothing has proven it."""
+        """Request again, one at a time, what is held, because nothing has verified it."""
         self._proof.in_doubt = False
         self._one_at_a_time = self._take_back(batch)
 
     def _ask_again(self, batch: Batch[Any]) -> None:
-        """Ask again for a result that is questionable, or for all that are held if they were too many."""
+        """Request the first result held again, because it is suspect; or all of them, if too much arrived to hold."""
         command, result = self._proof.held[0]
         if batch.abandoned or result is None:
             self._take_back(batch)
@@ -415,7 +428,7 @@ class Dispatcher:
             self.protocol.send(command)
 
     def _take_back(self, batch: Batch[Any]) -> int:
-        """Have the commands whose results are held sent again, when their turn comes; return how many they are."""
+        """Put the commands of the results held back among the unsent ones, and return how many there are."""
         again = self._proof.forget()
         batch.pending -= len(again)
         batch.unsent.extendleft(reversed(again))
@@ -423,81 +436,50 @@ class Dispatcher:
         return len(again)
 
     def _compare(self, reply: Reply, result: Any, batch: Batch[Any]) -> None:
-        """Release a questionable result if the server gives the same again."""
+        """Release a suspect result if the server sent the same again."""
         proof = self._proof
         if batch.abandoned:
             self._take_back(batch)
             return
         command, before = proof.held[0]
         if result != before:
-            raise self._out_of_step(reply)
+            raise out_of_step(reply.message, reply.command.redacted)
         if command.size is not None and command.size != len(result):
             proof.sizes_hold = False
-            self.protocol.note("SIZES_LIE", f"{command.redacted} gave {len(result)} octets, LIST {command.size}")
+            seen = f"{command.redacted} returned {len(result)} bytes, not {command.size} as in LIST"
+            self.protocol.note("SIZES_LIE", seen)
         batch.pending -= 1
         batch.results.append(proof.take())
         self._release(batch)
 
-    def _begin_stream(self, chunk: Chunk) -> Chunk | None:
-        """Return the first of a stream once it is plain that it is no reply; what may be one is dropped.
-
-        What began with "+OK" is asked for again: if it does so again, and is as long, it is a message that does.
-        """
-        first = self._first = self._first + chunk.data
-        if len(first) < len(b"+OK") and b"+OK".startswith(first):
-            return None
-        self._begun, self._first = True, b""
-        reply, second = first.startswith(b"+OK"), self._before is not None
-        if (reply and self.protocol.text == self._listed) or (second and not reply):
-            raise self._out_of_step(Reply(chunk.command, b"+OK", self.protocol.text or b""))
-        self._dropping = reply and not second
-        return Chunk(chunk.command, first)
-
-    def _out_of_step(self, reply: Reply) -> ProtocolError:
-        error = ProtocolError(
-            "the replies are not in step with the commands, so none can be told to belong to its message;"
-            " nothing that is not proven was handed out",
-            command=reply.command.redacted,
-            response=reply.message,
-        )
-        hide_secrets(error, self.protocol.secrets)
-        self.protocol.fail(error.problem)
-        return error
-
     def _read(self, reply: Reply) -> Any:
-        """Return what a reply says, a refusal as a value; one that does not parse ends the session."""
-        command, protocol = reply.command, self.protocol
-        try:
-            if reply.status != b"-ERR":
-                return command.verb.parse(reply, protocol.note)
-            refused = command.read(reply, protocol.note)
-            hide_secrets(refused, self.protocol.secrets)
-            return refused
-        except MailboxError as error:
-            hide_secrets(error, self.protocol.secrets)
-            protocol.fail(error.problem)
-            raise
+        """Return the result in a reply; a refusal is a value."""
+        command = reply.command
+        if reply.status != b"-ERR":
+            return command.verb.parse(reply, self.protocol.note)
+        refused = command.read(reply, self.protocol.note)
+        hide_secrets(refused, self.protocol.secrets)
+        return refused
 
     def _set_aside(self, batch: Batch[Any], octets: int) -> None:
-        """Bound what is taken in for others: the window where it is dropped, a message where it is kept."""
+        """Bound what arrives for other batches: by `Limits.window` if it is dropped, `Limits.message` if it is kept."""
         limits = self.limits
         self._aside += octets
         if batch.abandoned:
             self._dropped += octets
             if self._dropped > limits.window:
-                problem = "what was in flight when an iteration was left is larger than Limits.window"
-                self.protocol.fail(problem)
-                raise ConnectionLost(problem)
+                raise ConnectionLost(
+                    "the replies in flight when an iteration was stopped early exceed Limits.window;"
+                    " open a new session, or iterate to the end"
+                )
         elif self._aside > limits.message:
-            problem = "the replies in flight before this command are together larger than Limits.message"
-            self.protocol.fail(problem)
+            problem = "the replies in flight before this command exceed Limits.message in total"
             raise LimitExceeded(problem, field="message")
 
     def end(self, error: BaseException) -> None:
-        """Give the session up because of `error`; what ends it with several commands in flight may be pipelining.
+        """End the session because of `error`, and note a quirk of `NO_PIPELINING` if pipelining may be the cause.
 
-        Some servers list PIPELINING and lose what they are sent while they answer, or hang up on it: a quirk of
-        `NO_PIPELINING` then stays known.
+        Some servers advertise PIPELINING and lose commands that arrive while they answer, or close the connection.
         """
         protocol, in_doubt = self.protocol, self._proof.in_doubt
         quirk = None
@@ -509,7 +491,7 @@ class Dispatcher:
         elif isinstance(error, ProtocolError):
             quirk = "REPLIES_OUT_OF_STEP" if self._pipelined else None
         elif protocol.ended or isinstance(error.__cause__, ConnectionResetError | BrokenPipeError):
-            if self._alone and in_doubt:
+            if self._checked_alone and in_doubt:
                 quirk = "LIST_PROVES_NOTHING"
             elif protocol.pipelined and not protocol.tried:
                 quirk = "HANGS_UP_ON_PIPELINE"

@@ -1,7 +1,7 @@
 """Driver: runs flows, commands and batches over a blocking socket.
 
-It connects, reads, writes, starts TLS, closes and keeps deadlines. What to say and what the answers mean is in
-`session`, `flows` and `protocol`, shared with the driver over asyncio.
+It connects, reads, writes, starts TLS, closes and keeps deadlines. `session`, `flows` and `protocol`, which decide what
+to send and how to read the replies, are shared with `AsyncDriver`.
 """
 
 import socket
@@ -26,16 +26,17 @@ V = TypeVar("V")
 
 
 class Driver(AbstractConnection):
-    """One session over one blocking socket; `Connection` gives it names."""
+    """One session over one blocking socket; `Connection` adds a method for each command."""
 
     _transport: Transport | None = None
 
     # --- connecting ---------------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Connect, and start implicit TLS, without awaiting the greeting: what a flow begins with."""
+        """Connect, and start implicit TLS. The greeting is not awaited: that is the first step of a flow."""
         seconds = self.timeout
-        what = f"{self.host}:{self.port} did not take the connection within {seconds} s; check host, port and security"
+        what = f"{self.host}:{self.port} did not accept the connection within {seconds} s"
+        what += "; check host, port and security"
         left = until(seconds, what, self._clock)
         sock = self._settings.sock or self._dial(left)
         loopback = self._settings.proxy is None and is_loopback(sock)
@@ -51,7 +52,7 @@ class Driver(AbstractConnection):
         return connect(self.host, self.port, left, settings.source_address)
 
     def _expects_tls(self) -> bool:
-        """Whether the port answers TLS, on a connection of its own: what is silent may be slow, and is left alone."""
+        """Whether the port speaks TLS. Tried on a second connection, because the first may only be slow."""
         from pymailbox.pop3.tls import client_hello, is_tls
 
         left = self._probe_left()
@@ -76,7 +77,7 @@ class Driver(AbstractConnection):
     def run(self, flow: flows.Flow[T]) -> T:
         """Run a flow to its end and return its result (the contract is in `flows`).
 
-        An interruption at any point (Ctrl-C) closes the connection: the flow cannot say how far it came.
+        An interruption at any point (Ctrl-C) closes the connection, as nothing tells how far the flow got.
         """
         try:
             return self._run(flow)
@@ -119,8 +120,8 @@ class Driver(AbstractConnection):
     def execute(self, command: Command[T], sink: Callable[[bytes], object] | None = None) -> T:
         """Send one command and return its result; a refusal is raised as `CommandError`.
 
-        Replies that earlier commands are still owed are taken in first. The chunks of a streamed body go to `sink`,
-        which may take them in parts (see `sinks`).
+        Replies to earlier commands are read first. The chunks of a streamed body go to `sink`, which may take them in
+        parts (see `sinks`).
         """
         self._transport_in_use()
         try:
@@ -131,7 +132,7 @@ class Driver(AbstractConnection):
             return value
         except Exception:
             raise
-        except BaseException as error:  # interrupted, even after the last octet
+        except BaseException as error:  # interrupted, even after the last byte
             self._fail(error)
             raise
 
@@ -143,10 +144,10 @@ class Driver(AbstractConnection):
     def pipeline(self, wanted: Iterable[Command[T]]) -> Iterator[T | CommandError]:
         """Send commands while earlier ones are unanswered, and yield their results in order.
 
-        A refusal is yielded as a `CommandError`, not raised. The window bounds what is in flight; a server that does
-        not list PIPELINING (RFC 2449 §6.6) is asked one by one. `wanted` is taken from as there is room, and may use
-        this connection itself. Leaving early costs what is in flight: the next command takes it in, or closes the
-        session where that is more than `Limits.window`.
+        A refusal is yielded as a `CommandError`, not raised. The window bounds what is in flight; without PIPELINING
+        (RFC 2449 §6.6) one command is sent at a time. Commands are taken from `wanted` as the window has room; `wanted`
+        may use this connection itself. If you stop early, the next command first reads the replies in flight, and
+        closes the connection if they exceed `Limits.window`.
         """
         self._transport_in_use()
         if self.session.capabilities is None:
@@ -163,7 +164,7 @@ class Driver(AbstractConnection):
     def next_result(self, batch: Batch[T]) -> T | CommandError | None:
         """Return the next result of a batch, a refusal as a value; None when there are no more.
 
-        When the session dies, the results that came before are handed out first; then the failure is raised.
+        When the session fails, the results received before are returned first; then the failure is raised.
         """
         results = batch.results
         if not results:
@@ -176,8 +177,8 @@ class Driver(AbstractConnection):
         return results.popleft()
 
     def _refill(self, batch: Batch[Any]) -> MailboxError | None:
-        """Get at least one more result, none if the batch is done; return the failure that comes after them."""
-        # Before the turn: the caller's iterator runs here, and may ask something itself.
+        """Get at least one more result unless the batch is done; return the failure to raise after the results."""
+        # Outside `_exclusively`: this runs the caller's iterator, which may use the session itself.
         self.session.dispatcher.take(batch)
         return self._exclusively(self._refilled, batch)
 
@@ -199,7 +200,7 @@ class Driver(AbstractConnection):
         reply_timeout: ReplyTimeout | None = None
         answered = dispatcher.answered
         if transport.foreign:
-            raise ConnectionLost("this session belongs to another process; open one in this process")
+            raise ConnectionLost("this session was opened in another process; open one in this process")
         while True:
             arrived = dispatcher.next_chunk(batch)
             if arrived is not None:
@@ -210,21 +211,21 @@ class Driver(AbstractConnection):
             if reply_timeout is None or answered != dispatcher.answered:
                 answered = dispatcher.answered
                 reply_timeout = ReplyTimeout(self.timeout, protocol.limits.minimum_rate, self._clock())
-            # A server's parting words are known as such before a command goes out (decision 5).
+            # Read what has arrived before sending a command: it may be a server's last words (decision 5).
             data = transport.waiting() if protocol.idle else None
             if data is None:
                 try:
                     data = transport.exchange(protocol.data_to_send(), self._left(reply_timeout))
                 except FirstSilence:
                     expects_tls = self._expects_tls()
-                    data = self._greeting_at_last(transport.waiting(), expects_tls=expects_tls)
+                    data = self._late_greeting(transport.waiting(), expects_tls=expects_tls)
                     if data is None:
                         continue
             reply_timeout.received(len(data), self._clock())
             self._receive(data)
 
     def _hand_on(self, batch: Batch[Any], chunk: Chunk, reply_timeout: ReplyTimeout | None) -> None:
-        """Give a chunk to the sink; the clock stands still meanwhile."""
+        """Pass a chunk to the sink; that time does not count towards the timeout."""
         if batch.sink is None:
             return
         began = self._clock()
@@ -233,17 +234,17 @@ class Driver(AbstractConnection):
             reply_timeout.pause(self._clock() - began)
 
     def _exclusively(self, work: Callable[..., V], *arguments: Any) -> V:
-        """Do one piece of work as the only user of the session; whatever it raises ends the session.
+        """Call `work` as the only user of the session; whatever it raises ends the session.
 
-        A second thread is refused, not kept waiting, and so is a sink that calls back.
+        A second thread gets an error instead of waiting, and so does a sink that uses the session.
         """
         owner, mine = self._owner, object()
         try:
             try:
                 if owner.setdefault("session", mine) is not mine:
                     raise ConcurrentUse(
-                        "this session is in use by another thread, or by the sink that it is calling;"
-                        " give each its own session"
+                        "this session is in use by another thread, or by the transfer that is calling your sink;"
+                        " open another session"
                     )
                 return work(*arguments)
             finally:
@@ -253,11 +254,11 @@ class Driver(AbstractConnection):
         except BaseException as error:
             if mine is None or not isinstance(error, ConcurrentUse):
                 self._fail(error)
-                owner.clear()  # an interruption may have come between taking the turn and giving it back
+                owner.clear()  # an interruption may have come before `del` above
             raise
 
     def _fail(self, error: BaseException) -> None:
-        """Give the session up and close the socket; nothing is sent."""
+        """End the session and close the socket; nothing is sent."""
         self.session.dispatcher.end(error)
         if self._transport is not None:
             self._transport.close()
@@ -271,7 +272,7 @@ class Driver(AbstractConnection):
         transport = self._transport
         assert transport is not None
         seconds = self.timeout
-        left = until(seconds, f"the TLS handshake did not end within {seconds} s", self._clock)
+        left = until(seconds, f"the TLS handshake did not finish within {seconds} s", self._clock)
         try:
             transport.start_tls(self._tls_context(), left)
         except BaseException as error:

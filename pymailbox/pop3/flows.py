@@ -1,21 +1,21 @@
-"""Flows: greeting, TLS, capabilities and login as straight-line code, once for every driver.
+"""Flows: greeting, TLS, capabilities and login as straight-line code, written once for both drivers.
 
-The contract. A `Flow[T]` is a generator that ends with a `T`. It yields what it waits for and is sent the result:
+The contract: a `Flow[T]` is a generator that returns a `T`. It yields a step, and the driver sends it the result:
 
 ======================  ===================================================================================
-it yields               it is sent
+the flow yields         the driver sends
 ======================  ===================================================================================
 `Command[T]`            the `T`; a refusal is thrown in as `CommandError`
 `Pipeline(commands)`    a list with a `T` or a `CommandError` for each command, once all replies are in
 `Next(batch)`           the next result of a batch that stays open, a refusal as a value; None at its end
-`Stream(command, sink)` the octets; the chunks of the body go to `sink`
-`StartTLS()`            None, when the handshake is done; nothing may be buffered before it
-`Reconnect()`           None, on a fresh connection; asked for once at most, never with the caller's own socket
-`Callback(function)`    what the caller's function returned (a driver may await it), through `display.secret`
+`Stream(command, sink)` the size of the body, after its chunks were passed to `sink`
+`StartTLS()`            None after the handshake; the receive buffer must be empty before it
+`Reconnect()`           None, on a fresh connection; at most once, and never with the caller's own socket
+`Callback(function)`    what the caller's function returned (awaited if need be), wrapped by `display.secret`
 ======================  ===================================================================================
 
-Every other `MailboxError` is thrown in too, so that a flow can react; the session has failed by then. A flow does
-no I/O, knows no clock and keeps no state but what it notes in the `Session`.
+Every other `MailboxError` is thrown in too, so that the flow can react; the session has failed by then. A flow does
+no I/O and has no clock; its only state is the `Session`.
 """
 
 from collections.abc import Callable, Generator, Iterable
@@ -51,21 +51,21 @@ T = TypeVar("T")
 
 @frozen(eq=False)
 class Pipeline:
-    """Several commands whose replies are awaited together."""
+    """Send several commands and wait for all replies."""
 
     commands: tuple[Command[Any], ...]
 
 
 @frozen(eq=False)
 class Next:
-    """The next result of a batch of `Session.batch`."""
+    """Wait for the next result of a batch."""
 
     batch: Batch[Any]
 
 
 @frozen(eq=False)
 class Stream:
-    """One command whose body is handed on in chunks."""
+    """Send one command, and pass the body of its reply on in chunks."""
 
     command: Command[int]
     sink: Callable[[bytes], object]
@@ -73,20 +73,20 @@ class Stream:
 
 @frozen
 class StartTLS:
-    """Start TLS on the connection as it is."""
+    """Start TLS on the current connection."""
 
 
 @frozen
 class Reconnect:
-    """Close the connection and make a fresh one to the same place."""
+    """Close the connection and make a fresh one to the same server."""
 
 
 @frozen(eq=False)
 class Callback:
-    """Call a function of the caller's: a password prompt, a token refresh; or one that reads where a secret is."""
+    """Call the caller's function, such as a password prompt or a token refresh, or read a reference to a secret."""
 
     function: Callable[[], Any]
-    #: Whether it may take long and is fit for any thread, so that a driver need not let its event loop wait.
+    #: Whether it is slow and safe in any thread, so that the event loop need not wait for it.
     in_thread: bool = False
 
 
@@ -107,24 +107,24 @@ def ask_all(wanted: Iterable[Command[T]]) -> Flow[list[T | CommandError]]:
 
 
 def callback(function: Callable[[], Any], *, in_thread: bool = False) -> Flow[Any]:
-    """Call a function of the caller's and return what it returned."""
+    """Call the caller's function and return its result."""
     result: Any = yield Callback(function, in_thread)
     return result
 
 
-# --- from the first octet to the first command ----------------------------------------------------------------
+# --- from the greeting to the first command -------------------------------------------------------------------
 
 
 def greet(session: Session, security: Security) -> Flow[None]:
-    """Await the greeting; then start TLS where `security` is "starttls", before anything else is said."""
+    """Wait for the greeting; if `security` is "starttls", then start TLS before any other command."""
     session.greeting = yield from ask(commands.greeting())
     if security == "starttls":
         try:
             yield from start_tls(session)
         except CommandError as refused:
             raise NotSupported(
-                'the server refused to start TLS (security="starttls" makes it a requirement);'
-                ' try security="tls", usually on port 995',
+                'the server refused to start TLS, which security="starttls" requires;'
+                ' try security="tls" (usually port 995)',
                 command=refused.command,
                 response=refused.response,
                 code=refused.code,
@@ -133,17 +133,17 @@ def greet(session: Session, security: Security) -> Flow[None]:
 
 
 def start_tls(session: Session) -> Flow[None]:
-    """STLS: ask, start TLS on an empty buffer, and forget what was said in clear text (RFC 2595 §4)."""
+    """Send STLS, start TLS with an empty buffer, and forget the capabilities advertised before it (RFC 2595 §4)."""
     yield from ask(commands.stls())
     session.protocol.reset_for_tls()
     yield StartTLS()
     session.secure = True
-    session.security = "starttls"  # what was secure stays so on a fresh connection
+    session.security = "starttls"  # a fresh connection must be secured as well
     session.learn(None)
 
 
 def discover(session: Session) -> Flow[Capabilities]:
-    """Ask CAPA and note the answer; a server without it has no capabilities, and says so (`NotSupported`)."""
+    """Send CAPA and store the reply; if the server refuses, store no capabilities and raise `NotSupported`."""
     try:
         capabilities = yield from ask(commands.capa())
     except CommandError as refused:
@@ -156,7 +156,7 @@ def discover(session: Session) -> Flow[Capabilities]:
 
 
 def known_capabilities(session: Session) -> Flow[Capabilities]:
-    """Return the capabilities, asking only when they are not known; none for a server that does not tell."""
+    """Return the capabilities, sending CAPA only if they are unknown; none if the server does not support CAPA."""
     if session.capabilities is None:
         if not session.may_ask_capa:
             session.learn(Capabilities())
@@ -169,7 +169,7 @@ def known_capabilities(session: Session) -> Flow[Capabilities]:
 
 
 def establish(session: Session, security: Security) -> Flow[None]:
-    """Greeting, TLS, capabilities; on a server that hangs up on CAPA, once more without it."""
+    """Greeting, TLS, capabilities; if the server closes the connection on CAPA, once more without CAPA."""
     # Q12
     yield from greet(session, security)
     try:
@@ -183,7 +183,7 @@ def establish(session: Session, security: Security) -> Flow[None]:
 
 
 def start_over(session: Session, security: Security) -> Flow[None]:
-    """Continue on a fresh connection, once at most."""
+    """Continue on a fresh connection, at most once."""
     session.may_reconnect = False
     yield Reconnect()
     yield from greet(session, security)
@@ -191,7 +191,7 @@ def start_over(session: Session, security: Security) -> Flow[None]:
 
 
 def ask_utf8(session: Session) -> Flow[None]:
-    """UTF8, where it is listed: without it some servers send a wrapper in place of the mail (RFC 6856)."""
+    """Send UTF8 if it is advertised: without it some servers send a wrapper in place of the message (RFC 6856)."""
     if "UTF8" in (yield from known_capabilities(session)):
         try:
             yield from ask(commands.utf8())

@@ -1,7 +1,7 @@
-"""Framing: where a line and a body end.
+"""Framing: how lines and bodies end.
 
-Pure. Two modes, fixed by the first status line: CRLF, where nothing but CRLF . CRLF ends a body, and LF for servers
-that end their lines so, where a CR before the LF may be there or not.
+Pure. There are two modes, and the first status line decides: CRLF, in which only CRLF . CRLF ends a body, and LF, for
+servers that end lines in a bare LF, in which a CR before the LF is optional.
 """
 
 # Decision 6.
@@ -12,33 +12,35 @@ from attrs import frozen
 
 __all__ = ["CRLF", "LF", "Framing", "longest_line"]
 
-_FEW = 64  # stuffed dots in one chunk that are dealt with one by one
+_FEW = 64  # stuffed dots that are removed one by one; more in one chunk are removed together
 
 
 @frozen
 class Framing:
-    """How lines end on a connection, as the searches that need it."""
+    """One kind of line end, as the patterns to search for."""
 
     newline: bytes
-    #: A line end and the dot of the next line: either the end of the body or a stuffed dot.
+    #: A line end and a dot at the start of the next line: the end of the body, or a stuffed dot.
     dot: "re.Pattern[bytes]"
+    #: The end of a body.
     end: "re.Pattern[bytes]"
-    #: What the end of a chunk may be the beginning of `end`, longest first.
+    #: The incomplete ends of a body that a chunk may end with, longest first.
     partial: tuple[bytes, ...]
 
     def take(self, data: bytes, at: int, back: int = 0) -> tuple[bytes, int, bool]:
-        """Take the body that begins, or goes on, at `at`: its octets unstuffed, where to go on, and whether it ended.
+        """Take the body that begins or continues at `at`.
 
-        The `back` octets before `at` end the line before, so that a dot at `at` comes after a line end; where the body
-        may end right there, but not all of its end is here, the place to go on is before `at`.
+        Return its bytes with dots unstuffed, the position to continue from, and whether the body is complete. The
+        `back` bytes before `at` are the end of the previous line, so a dot at `at` starts a line. If the body may end
+        right there but its end has not arrived in full, the position to continue from is before `at`.
 
-        One scan finds the end and the stuffed dots. Mail has few of them; where there are many, the rest is done by
-        two scans more, so that no input costs Python code for each line.
+        One scan finds the end and the stuffed dots, which are few in most messages. If there are many, two more scans
+        remove the rest, so no input makes Python run code for each line.
         """
         first = self.dot.search(data, at - back)
         if first is not None:
             after = first.end()
-            if data[after : after + 2] == b"\r\n":  # most mails have no line that begins with a dot
+            if data[after : after + 2] == b"\r\n":  # in most messages no line begins with a dot
                 return data[at : after - 1], after + 2, True
         pieces: list[bytes | memoryview] = []
         begun, view = at, memoryview(data)
@@ -66,7 +68,7 @@ class Framing:
         return b"".join(pieces), cut, False
 
     def _decided(self, data: bytes, least: int) -> int:
-        """Return where the octets begin, at `least` or after it, that may be part of an end that is not all here."""
+        """Return the position, `least` or later, up to which the bytes certainly are not part of an incomplete end."""
         if data[-1:] in (b"\r", b"\n", b"."):
             tail = data[max(least, len(data) - 4) :]
             for prefix in self.partial:
@@ -80,9 +82,9 @@ LF = Framing(b"\n", re.compile(rb"\n\."), re.compile(rb"\n\.\r?\n"), (b"\n.\r", 
 
 
 def longest_line(piece: bytes, begun: int, most: int) -> int:
-    """Return the octets of the unfinished line at the end of `piece`, or more than `most` if any line has more.
+    """Return the length of the unfinished line at the end of `piece`, or more than `most` if any line is longer.
 
-    `begun` octets of the first line came before. The cost is one short search for each `most` octets.
+    `begun` bytes of the first line came before `piece`. The cost is one short search for every `most` bytes.
     """
     at, room = 0, most - begun
     while at + room < len(piece):

@@ -1,4 +1,4 @@
-"""GSSAPI (RFC 4752): a login by Kerberos ticket, through the library gssapi (the extra `gssapi`)."""
+"""GSSAPI (RFC 4752): login with a Kerberos ticket, using the library gssapi (the extra `gssapi`)."""
 
 from attrs import field, frozen
 
@@ -8,12 +8,12 @@ from pymailbox.pop3.commands import no_control_characters
 
 __all__ = ["GSSAPI"]
 
-_NO_LAYER = 1  # of the security layers that RFC 4752 §3.3 numbers; TLS is there for the rest
+_NO_LAYER = 1  # among the security layers numbered in RFC 4752 §3.3; TLS does what the others are for
 
 
 @frozen
 class GSSAPI:
-    """GSSAPI: the ticket of whoever is logged in to Kerberos; `user` is whose mailbox, where not their own."""
+    """GSSAPI: the ticket of the current Kerberos user; `user` names the mailbox's owner if that is someone else."""
 
     user: str = field(default="", validator=no_control_characters)
 
@@ -24,7 +24,7 @@ class GSSAPI:
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
         try:
-            import gssapi  # has no types, and is not for every platform
+            import gssapi  # untyped, and not available on every platform
         except ImportError as error:
             raise NotSupported("GSSAPI needs the library gssapi: pip install 'pymailbox[gssapi]'") from error
         try:
@@ -36,7 +36,7 @@ class GSSAPI:
                 token = context.step(challenge or b"")
             offered = context.unwrap((yield token or b"") or b"").message
             if len(offered) != 4 or not offered[0] & _NO_LAYER:
-                raise ProtocolError("the server wants a GSSAPI security layer; use TLS in its place")
+                raise ProtocolError('the server requires a GSSAPI security layer; use security="tls" instead')
             yield context.wrap(bytes((_NO_LAYER, 0, 0, 0)) + self.user.encode(), False).message
         except gssapi.exceptions.GSSError as error:
-            raise NotSupported(f"Kerberos gave no login: {error}") from error
+            raise NotSupported(f"Kerberos login failed: {error}") from error

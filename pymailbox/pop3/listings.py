@@ -1,8 +1,8 @@
 """Listings: the bodies of LIST and UIDL as dictionaries.
 
-Pure, and fast where the listing is regular: a slab of some thousand lines is checked and split at C speed, and
-only a slab with an odd line is read line by line. An odd line costs that line and is noted once, never the
-rest. Memory is that of the result plus one slab.
+Pure. Regular listings are read fast: a slab of several thousand lines is checked and split at C speed, and only a slab
+with an odd line is read line by line. An odd line is noted once and never affects the others. The memory needed is
+that of the result and one slab.
 """
 
 # Decision 9.
@@ -16,21 +16,21 @@ __all__ = ["number_of", "read_sizes", "read_uids"]
 
 V = TypeVar("V", int, str)
 
-_SLAB = 1 << 18  # octets; some 16,000 lines
+_SLAB = 1 << 18  # bytes; about 16,000 lines
 
 
 def number_of(token: bytes) -> int | None:
-    """Return the number that `token` spells in ASCII digits, 18 at most, or None."""
+    """Return the number that `token` has in at most 18 ASCII digits, or None."""
     return int(token) if token.isdigit() and len(token) <= 18 else None
 
 
 def read_sizes(body: bytes, note: Note) -> dict[int, int | None]:
-    """Read a LIST body: octets by message number, None where the server gave no number (RFC 1939 §5)."""
+    """Read a LIST body: size in octets by message number, None if the server sent no valid size (RFC 1939 §5)."""
     return _read(body, note, _regular_sizes, _odd_size)
 
 
 def read_uids(body: bytes, note: Note) -> dict[int, str | None]:
-    """Read a UIDL body: uid by message number, None for a blank one (RFC 1939 §7)."""
+    """Read a UIDL body: uid by message number, None if it is blank (RFC 1939 §7)."""
     return _read(body, note, _regular_uids, _odd_uid)
 
 
@@ -65,8 +65,8 @@ def _slabs(body: bytes) -> Iterator[bytes]:
 
 
 def _columns(slab: bytes, regular: Callable[[list[str]], list[V] | None]) -> tuple[list[int], list[V] | None]:
-    """Split a slab of nothing but `number SP value CRLF` with rising numbers; otherwise no values."""
-    # Each line end becomes a cell of its own, so that one comparison proves that every line has two cells.
+    """Split a slab into numbers and values; no values unless each line is `number SP value CRLF`, numbers in order."""
+    # Each line end becomes a separate cell, so one comparison proves that every line has two cells.
     cells = slab.decode("utf-8", "surrogateescape").replace("\r\n", " \n ").split(" ")
     lines = len(cells) // 3
     if len(cells) != 3 * lines + 1 or cells[2::3].count("\n") != lines:
@@ -90,7 +90,7 @@ def _regular_sizes(cells: list[str]) -> list[int] | None:
 
 
 def _regular_uids(cells: list[str]) -> list[str] | None:
-    # A blank uid, or white space other than the blank that separated the cells, is for the careful reader.
+    # Leave blank uids, and white space other than the space between the cells, to `_read_lines`.
     return None if "" in cells or not "".join(cells).isprintable() else cells
 
 
@@ -99,7 +99,7 @@ def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None],
     last, highest = next(reversed(result), 0), 0
     lines = slab.split(b"\n")
     if not lines[-1]:
-        lines.pop()  # what follows the last line end
+        lines.pop()  # the empty rest after the last line end
     for line in lines:
         words = line.split(None, 1)
         if words and words[0].upper() == b"+OK":

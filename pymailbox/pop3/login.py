@@ -1,9 +1,8 @@
-"""Login: USER and PASS, APOP, SASL, and the choice among them, as flows (the contract is in `flows`).
+"""Login: USER and PASS, APOP, SASL, and the choice among them, as flows (`flows` has their contract).
 
-What was asked for by name or object is a requirement: nothing else is tried. Otherwise `ranking` decides among what
-the server lists. Once a secret was sent, or a proof of one, nothing is tried again, whatever the server makes of it (a
-hang-up included): a second try may lock the account. What may go to a server without TLS is decided here and nowhere
-else.
+A login requested by name or object is a requirement: nothing else is tried. Otherwise `ranking` chooses among what the
+server advertises. Once a secret or a proof of one was sent, nothing is tried again, whatever the server answers (a
+hang-up included): a second attempt may lock the account. Only this module decides what may be sent without TLS.
 """
 
 import math
@@ -48,17 +47,17 @@ from pymailbox.pop3.session import Session
 
 __all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
 
-#: A message id of RFC 822 in ASCII; anything freer lets a man in the middle collide MD5s (CVE-2007-1558).
+#: An RFC 822 message id in ASCII; anything looser lets a man in the middle collide MD5s (CVE-2007-1558).
 _ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}"
 _TIMESTAMP = re.compile(rf"<{_ATOMS}@(?:{_ATOMS}|\[[A-Za-z0-9.:-]{{1,60}}\])>", re.ASCII)
 
 T = TypeVar("T")
 
-_LINE = 255  # octets of an AUTH line with its CRLF (RFC 5034 §4)
+_LINE = 255  # octets in an AUTH line, CRLF included (RFC 5034 §4)
 
-_NOT_BEFORE = 900.0  # seconds; servers that count wrong passwords forget them after some minutes
+_NOT_BEFORE = 900.0  # seconds; servers that count wrong passwords reset the count after some minutes
 
-#: A refusal of AUTH that is about the mechanism, or the form of the line; one of USER or APOP about the command.
+#: Refusals of AUTH because of the mechanism or the form of the line; refusals of USER or APOP as unknown commands.
 _UNKNOWN = re.compile(
     r"unsupported|not supported|unknown|unrecogni[sz]ed|not (implemented|available|enabled)|no such (auth|mech|method)"
     r"|(invalid|bad|illegal) (auth\w* )?(mech|method)|(mechanism|method)\b.{0,20} (not|in)valid|no mechanism",
@@ -79,16 +78,16 @@ _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
 
 
 def pass_(session: Session, password: str | bytes) -> Flow[str]:
-    """PASS, where a password may be sent at all."""
+    """Send PASS if a password may be sent at all."""
     _refuse_plaintext(session)
     return (yield from _say(session, password, commands.pass_(password)))
 
 
 def apop(session: Session, user: str, password: str | bytes) -> Flow[str]:
-    """APOP with the greeting's timestamp, which must be a message id of RFC 822 (CVE-2007-1558)."""
+    """Send APOP, using the greeting's timestamp, which must be an RFC 822 message id (CVE-2007-1558)."""
     stamps = _TIMESTAMP.findall(session.greeting)
     if len(stamps) != 1 or session.greeting.count("<") != 1:
-        raise NotSupported("the greeting has no timestamp for APOP (RFC 1939 §7); use another login")
+        raise NotSupported("the greeting has no valid timestamp for APOP (RFC 1939 §7); use another login")
     return (yield from _say(session, password, commands.apop(user, password, stamps[0].encode("ascii"))))
 
 
@@ -104,15 +103,15 @@ def _say(session: Session, password: str | bytes, command: Command[str]) -> Flow
 
 
 def _send_secret(session: Session, command: Command[T]) -> Flow[T]:
-    """Send what a server can judge: from here on nothing is tried again, and a hang-up may be its verdict."""
+    """Send a line that a server can judge: from here on nothing is retried, and a hang-up may be the verdict."""
     before = session.protocol.sent
     try:
         return (yield from ask(command))
     except (ConnectionLost, Timeout) as error:
         if session.protocol.sent > before:
             error.problem += (
-                "; the login may be wrong, as some servers hang up or fall silent on a wrong password: check user and"
-                " password (or token) before you try again, or the account may be locked"
+                "; the login may be wrong, as some servers hang up or fall silent on a wrong password; check user and"
+                " password (or token) before trying again, or the account may be locked"
             )
             error.args = (error.problem,)
             error.retryable, error.retry_after = False, _NOT_BEFORE
@@ -124,9 +123,9 @@ def _send_secret(session: Session, command: Command[T]) -> Flow[T]:
 def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = None) -> Flow[None]:
     """Log in with one SASL mechanism (RFC 5034 §4).
 
-    `initial` says whether its first response goes in the line of AUTH; None: where the mechanism has it so and it
-    fits. Raises `AuthenticationError` and its kin for a refusal, `ProtocolError` for a server that breaks the
-    exchange, `LimitExceeded` beyond `Limits.sasl_rounds`; after the last two the session is over.
+    `initial` says whether the first response goes in the AUTH line; None: if the mechanism puts it there and it fits.
+    Raises `AuthenticationError` or a related `CommandError` if the server refuses, `ProtocolError` if it breaks the
+    exchange, `LimitExceeded` beyond `Limits.sasl_rounds`; the last two end the session.
     """
     if chosen.plaintext:
         _refuse_plaintext(session)
@@ -144,7 +143,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
         if not error.usable:
             session.protocol.fail(error.problem)
         raise
-    except BaseException:  # of a mechanism of the caller's own: the server may still wait for an answer
+    except BaseException:  # raised by the caller's own mechanism: the server may still be waiting for a response
         session.protocol.fail("the login was interrupted")
         raise
     finally:
@@ -167,7 +166,7 @@ def _converse(session: Session, chosen: Mechanism, exchange: Exchange, initial: 
         if initial or (initial is None and chosen.initial and len(at_once.line) <= _LINE):
             reply = yield from _ask(session, exchange, at_once, said > harmless)
         else:
-            # What the server says now is an invitation, whatever its words (Q24).
+            # The reply only invites the response, whatever its text (Q24).
             yield from _ask(session, exchange, commands.auth(chosen.name), False)
             reply = yield from _ask(session, exchange, commands.respond(response), said > harmless)
     for _ in range(session.limits.sasl_rounds):
@@ -185,39 +184,41 @@ def _converse(session: Session, chosen: Mechanism, exchange: Exchange, initial: 
         if not reply.final:
             yield from _cancel()
         raise LimitExceeded(
-            "the server did not end the login within Limits.sasl_rounds challenges", field="sasl_rounds"
+            "the server sent more challenges than Limits.sasl_rounds allows; raise that limit if this server can be"
+            " trusted",
+            field="sasl_rounds",
         )
 
 
 def _next_response(chosen: Mechanism, exchange: Exchange, reply: Challenge, begun: bool) -> bytes | None:
-    """Return what the mechanism answers, None when it is content with the server's +OK."""
+    """Return the mechanism's response, or None once it accepts the server's +OK."""
     if reply.data is None and not reply.final:
-        raise ProtocolError(f"the server's challenge for {chosen.name} is not base64 (RFC 5034 §4)")
-    # "+OK" in the place of "+" before the first response is a challenge (Q24).
+        raise ProtocolError(f"the server's challenge for {chosen.name} is not valid base64 (RFC 5034 §4)")
+    # "+OK" instead of "+" before the first response is a challenge (Q24).
     given = None if reply.final and begun else reply.data or b""
     try:
         return SecretOctets(exchange.send(given) or b"")
     except StopIteration:
         pass
     if not reply.final:
-        raise ProtocolError(f"the server asks for more than {chosen.name} has to say")
+        raise ProtocolError(f"the server sent another challenge, but {chosen.name} has no more responses")
     return None
 
 
 def _cancel() -> Flow[None]:
-    with suppress(MailboxError):  # it is answered -ERR; what went wrong before is what to know of
+    with suppress(MailboxError):  # the reply is -ERR; the first error is the one to report
         yield from ask(commands.respond(None))
 
 
 def _harmless_responses(name: str) -> float:
-    """Return how many responses of a mechanism, from the first, hold nothing to be judged: no secret and no proof."""
+    """Return how many of a mechanism's first responses a server cannot judge: they hold no secret and no proof."""
     if name in ("ANONYMOUS", "EXTERNAL"):
         return math.inf
-    return 1 if name == "LOGIN" or name.startswith("SCRAM-") else 0  # the user
+    return 1 if name == "LOGIN" or name.startswith("SCRAM-") else 0  # the user name
 
 
 def _ask(session: Session, exchange: Exchange, command: Command[Challenge], secret: bool) -> Flow[Challenge]:
-    """Ask, and let the mechanism say more about a refusal; `secret`: a server can judge who sends this."""
+    """Send a command, and let the mechanism explain a refusal; `secret` marks a command that a server can judge."""
     try:
         return (yield from (_send_secret(session, command) if secret else ask(command)))
     except CommandError as refused:
@@ -230,14 +231,15 @@ def _ask(session: Session, exchange: Exchange, command: Command[Challenge], secr
 
 
 def login(session: Session, user: str | None, password: AsyncPassword | None, auth: Auth = None) -> Flow[None]:
-    """Log in: with `auth` where it says how, else with the strongest that the server lists for the credential.
+    """Log in by `auth`, or by the strongest login that the server advertises for the credential.
 
-    `auth` is a mechanism, its name (also `APOP` and `USER`), or `OAuth2`. A callable password or token is asked once, a
-    reference read once.
-    A server that wants the other form of AUTH, or hangs up on the one, is asked again on a fresh connection, once, and
-    only while no secret was sent. `ConnectionLost` after that may be the server's verdict; it has `retryable=False`.
-    Raises `AuthenticationError`, `MailboxLocked`, `LoginDelay`, `TemporaryFailure`, `PermanentFailure`,
-    `NotSupported`; `ValueError` where a credential is missing or has control characters.
+    `auth` is a mechanism, its name (also `APOP` and `USER`), or `OAuth2`. A callable password or token is called once,
+    a reference is read once.
+    If the server refuses one form of AUTH or hangs up on it, the other form is tried, once, on a fresh connection, and
+    only if no secret was sent. Once one was sent, `ConnectionLost` may be the server's verdict, so its `retryable` is
+    False.
+    Raises `AuthenticationError`, `MailboxLocked`, `LoginDelay`, `TemporaryFailure`, `PermanentFailure` or
+    `NotSupported`; `ValueError` if a credential is missing or contains control characters.
     """
     check_auth(auth)
     password = secret(password)
@@ -253,7 +255,7 @@ def login(session: Session, user: str | None, password: AsyncPassword | None, au
         methods = [auth]
     else:
         names = ranking(session, capabilities, given is not None)
-        if not scram.allows(user or "", given or ""):  # an emoji needs another method, if there is one
+        if not scram.allows(user or "", given or ""):  # an emoji needs another login, if one is offered
             names = [name for name in names if not name.startswith("SCRAM")] or names
         methods = [_method(name, user, given) for name in names]
     while True:
@@ -276,18 +278,18 @@ def login(session: Session, user: str | None, password: AsyncPassword | None, au
 
 
 def ranking(session: Session, capabilities: Capabilities, password: bool) -> list[str]:
-    """Return the names of what the server offers for a password, or without one, the strongest first.
+    """Return the names of the logins that the server offers, with or without a password, strongest first.
 
-    Raises `NotSupported` where there is nothing to use, saying why, and ValueError where a password is needed.
+    Raises `NotSupported`, with the reason, if none can be used, and ValueError if a password is needed.
     """
     offered = capabilities.sasl
     if not password:
         if "EXTERNAL" in offered and session.secure:
             return ["EXTERNAL"]
-        raise ValueError("a password is needed: give one, or `auth=` for another way to log in")
+        raise ValueError("a password is needed; pass password=, or auth= for another way to log in")
     strong = [name + "-PLUS" for name in _SCRAM] if _bindable(session) else []
     strong = [name for name in (*strong, *_SCRAM) if name in offered] if scram.available() else []
-    # Who lists neither SASL nor USER has told too little to be believed (Q13): USER is tried.
+    # The list of a server that advertises neither SASL nor USER is incomplete (Q13): USER is tried.
     plain = [name for name in _PLAINTEXT if name in (offered if name != "USER" else capabilities)]
     if not plain and not offered:
         plain = ["USER"]
@@ -302,8 +304,8 @@ def ranking(session: Session, capabilities: Capabilities, password: bool) -> lis
             _refuse_plaintext(session)
     if not names:
         raise NotSupported(
-            f"the server offers no password login that pymailbox supports; it lists {', '.join(offered)}"
-            + (" (OAuth2: auth=OAuth2(token))" if {"XOAUTH2", "OAUTHBEARER"} & set(offered) else "")
+            f"the server offers no password login that pymailbox supports; it advertises {', '.join(offered)}"
+            + (" (for OAuth2, pass auth=OAuth2(token))" if {"XOAUTH2", "OAUTHBEARER"} & set(offered) else "")
         )
     return names
 
@@ -313,19 +315,19 @@ def _bindable(session: Session) -> bool:
         return False
     from pymailbox.pop3.tls import channel_binding
 
-    # The hash of a certificate binds to a server, not to a channel: dovecot and cyrus do not take it.
+    # The hash of a certificate binds to a server, not to a channel: dovecot and cyrus refuse it.
     binding = channel_binding(session.tls)
     return binding is not None and binding[0] != "tls-server-end-point"
 
 
 def named(name: str, user: str | None, password: str | bytes | None) -> Mechanism:
-    """Return the mechanism of that name; ValueError where it needs a user or a password that is not there."""
+    """Return the mechanism of that name; ValueError if a user or password that it needs is missing."""
     _require(name.upper(), user, password)
     return mechanism(name, user or "", password or "")
 
 
 def _method(name: str, user: str | None, password: str | bytes | None) -> Any:
-    """Return what `_attempt` takes: a mechanism, or (verb, user, password)."""
+    """Return a method for `_attempt`: a mechanism, or (verb, user, password)."""
     name = name.upper()
     if name in ("APOP", "USER"):
         _require(name, user, password)
@@ -350,14 +352,14 @@ def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> 
         return OAuthBearer(user, token)
     if offered and "XOAUTH2" not in offered:
         raise NotSupported(
-            f"the server lists no login for OAuth2 tokens; it lists {', '.join(offered)}"
+            f"the server advertises no login for OAuth2 tokens, only {', '.join(offered)}"
             " (pass auth='XOAUTH2' with the token as password to try anyway)"
         )
     return XOAuth2(user, token)
 
 
 def _resolve_credential(session: Session, user: str | None, value: Any, what: str) -> Flow[Any]:
-    """Return a credential, read or called for if need be; from here on the session knows it as a secret."""
+    """Return a credential, reading or calling it if needed; from here on the session redacts it as a secret."""
     if isinstance(value, PasswordReference):
         value = secret((yield from callback(reader(value, session.host, user), in_thread=True)))
     elif callable(value):
@@ -368,7 +370,8 @@ def _resolve_credential(session: Session, user: str | None, value: Any, what: st
     if value is None:
         return None
     if not isinstance(value, str) and not (isinstance(value, bytes) and what == "password"):
-        raise TypeError(f"the {what} must be a str, not {type_name(value)}")
+        kinds = "a str or bytes" if what == "password" else "a str"
+        raise TypeError(f"the {what} must be {kinds}, not {type_name(value)}")
     session.secrets.add(value)
     return secret(value)
 
@@ -380,7 +383,7 @@ def _attempt(session: Session, method: Any) -> Flow[None]:
             yield from apop(session, user, password)
         else:
             _refuse_plaintext(session)
-            commands.pass_(password)  # what it refuses is refused before USER is sent
+            commands.pass_(password)  # raises for an unusable password before USER is sent
             yield from ask(commands.user(user))
             yield from pass_(session, password)
         return
@@ -404,7 +407,7 @@ def _name(method: Any) -> str:
 
 
 def _not_known(session: Session, method: Any, error: AuthenticationError) -> bool:
-    """Whether the server refused a way to log in because it does not have it, and not because of who came."""
+    """Whether the server refused a login because it does not support it, not because of the credentials."""
     said = error.response or ""
     if error.code is not None:
         return False
@@ -419,41 +422,43 @@ def _not_known(session: Session, method: Any, error: AuthenticationError) -> boo
 def _no_such_method(method: Any, methods: list[Any], error: AuthenticationError) -> NotSupported:
     others = f"; auth={_name(methods[0])!r} may work" if methods else ""
     return NotSupported(
-        f"the server does not know the login {safe_text(_name(method))}{others}",
+        f"the server does not support the login {safe_text(_name(method))}{others}",
         command=error.command,
         response=error.response,
     )
 
 
 def _failed_at_auth_line(error: MailboxError) -> bool:
-    """Whether it was the line of AUTH itself that failed."""
+    """Whether the AUTH line itself failed."""
     return (error.command or "").startswith("AUTH")
 
 
 def _alternative_form(session: Session, method: Mechanism, error: MailboxError) -> bool | None:
-    """Return the form of AUTH to try instead; None where the credentials may have been judged already."""
+    """Return the form of AUTH to try instead, or None if the credentials may already have been judged."""
     if session.secret_sent or method.initial is None or not session.may_reconnect or not _failed_at_auth_line(error):
         return None
     said = error.response or ""
     if error.code is not None or (_UNKNOWN.search(said) and not may_have_judged(said)):
         return None
-    if error.command == f"AUTH {method.name}":  # it was the form in two steps
+    if error.command == f"AUTH {method.name}":  # this was the two-step form
         return True
     return None if may_have_judged(said) else False
 
 
 def _advise(error: AuthenticationError, method: Any) -> None:
-    """Say what else could be wrong: a proof that some accounts cannot give, or the form of the line."""
+    """Add another likely cause: a proof that the server cannot check for some accounts, or the form of the line."""
     name = _name(method)
     if name.startswith(("SCRAM", "CRAM")):
-        error.problem += f' (it was {name}, the strongest that is offered; auth="PLAIN" sends the password itself)'
+        error.problem += f' (tried {name}, the strongest login offered; auth="PLAIN" sends the password itself)'
     elif error.code is None and _failed_at_auth_line(error) and _FORM.search(error.response or ""):
         kind = type(method).__name__
-        error.problem += f"; it may want the secret in a line of its own: auth=sasl.{kind}(user, ..., initial=False)"
+        error.problem += (
+            f"; the server may expect the secret on a separate line: pass auth=sasl.{kind}(user, ..., initial=False)"
+        )
     error.args = (error.problem,)
 
 
-# --- what all have in common ----------------------------------------------------------------------------------
+# --- shared by all --------------------------------------------------------------------------------------------
 
 
 def _plaintext_allowed(session: Session) -> bool:
@@ -463,17 +468,17 @@ def _plaintext_allowed(session: Session) -> bool:
 def _refuse_plaintext(session: Session) -> None:
     if not _plaintext_allowed(session):
         raise NotSupported(
-            f"a password would go to {session.host} in clear text;"
+            f"a password would be sent to {session.host} unencrypted;"
             ' use security="tls" or "starttls", or pass allow_plaintext=True'
         )
 
 
 def _forget(error: MailboxError) -> None:
-    """Empty the variables of the frames of an error: what a server says of a login may echo a secret."""
+    """Clear the variables in an error's frames: a server's reply to a login may echo a secret."""
     for one in (error, error.__cause__):
         if one is not None:
             clear_frames(one.__traceback__)
 
 
 def _forget_capabilities(session: Session) -> None:
-    session.capabilities = None  # asked again: they change at login (Q13); pipelining is as listed until then
+    session.capabilities = None  # to be asked for again: they change at login (Q13); `pipelining` stays until then

@@ -1,19 +1,19 @@
-"""Pieces: octets that arrive piece by piece and are wanted whole. Pure."""
+"""Pieces: data that arrives in pieces, joined into one `bytes`. Pure."""
 
 from attrs import define, field
 
 __all__ = ["Pieces"]
 
-_SMALL = 16384  # octets, a full TLS record (RFC 8446 §5.1); a piece with less is put together with its neighbours
+_SMALL = 16384  # bytes, a full TLS record (RFC 8446 §5.1); smaller pieces are merged with their neighbours
 
 
 @define(eq=False)
 class Pieces:
     """Pieces in order, joined when they are taken.
 
-    The sender chooses how large pieces are (a TLS record may hold one octet), and each object costs some 50 octets
-    beside those in it. So small ones are put together as they come: what is held here takes as much memory as its
-    octets and an eighth, and what is taken as much again for a moment.
+    The sender chooses the size of the pieces (a TLS record may hold one byte), and each `bytes` object costs some 50
+    bytes on top of its content. Small pieces are therefore merged as they arrive: the memory held is the size of the
+    content and an eighth, and briefly twice that when it is taken.
     """
 
     octets: int = field(default=0, init=False)
@@ -32,7 +32,7 @@ class Pieces:
         self._pieces.append(piece)
 
     def take(self) -> bytes:
-        """Return all octets, and have none; of one large piece this is that piece, not a copy."""
+        """Return everything and empty the buffer; a single large piece is returned itself, not copied."""
         pieces = self._pieces
         if self._small:
             pieces.append(bytes(self._small))

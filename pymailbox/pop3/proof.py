@@ -1,11 +1,11 @@
-"""PipelineProof: which results of a pipeline are proven to belong to their commands. Pure.
+"""PipelineProof: verifies that the results of a pipeline belong to their commands. Pure.
 
-Replies carry no number. A server that drops or doubles one shifts all that follow, and a mail saved under another's
-name and then deleted is a mail lost. So the results of RETR and TOP are held until a checkpoint, `LIST n`, has been
-answered by `+OK n size`: the one short reply that names what it is about.
+Replies carry no number. If a server drops or doubles one, all later replies shift, and a message saved under another's
+name and then deleted is lost. So the results of RETR and TOP are held until a checkpoint, `LIST n`, is answered by
+`+OK n size`, the one short reply that names its message.
 
-What a checkpoint cannot see, a second look does: a body that begins with `+OK` may be a reply that slipped in, and one
-of another size than LIST gave may be another's. Such a command is sent again, alone; the same octets prove it.
+Some shifts escape a checkpoint: a body that begins with `+OK` may be a stray reply, and a body of another size than
+LIST returned may belong to another message. Such a command is sent again, alone, and verified by identical bytes.
 """
 
 # Decision 7.
@@ -21,12 +21,12 @@ from pymailbox.pop3.command import Body, Command, Note, Reply, Verb
 
 __all__ = ["FIRST_BURST", "IN_STEP", "LONGEST_RUN", "PipelineProof", "is_checkpoint", "is_message"]
 
-FIRST_BURST = 8  # RETRs or TOPs in flight before the server has answered a checkpoint
-LONGEST_RUN = 64  # of them between two checkpoints
+FIRST_BURST = 8  # the most RETRs or TOPs in flight before the server has answered a checkpoint
+LONGEST_RUN = 64  # the most between two checkpoints
 
 _LISTED = re.compile(rb"([0-9]{1,20}) +[0-9]{1,20} *")
-_CANDIDATES = 64  # numbers remembered for the checkpoints to come
-_NEW_ONES = 2  # of them from each run; all of the first
+_CANDIDATES = 64  # message numbers remembered for later checkpoints
+_NEW_ONES = 2  # of them from each run after the first
 
 
 def _number(reply: Reply, _: Note) -> bytes | None:
@@ -41,52 +41,57 @@ def _counts(reply: Reply, _: Note) -> bool:
 _CHECKPOINT = Verb(b"LIST", _number, body=Body.STRAY)  # some servers answer with the whole listing (Q38)
 _COUNT = Verb(b"STAT", _counts)
 
-#: What is asked where LIST n proves nothing: a reply too many would not begin with a number.
+#: Sent if `LIST n` proves nothing. A surplus reply in its place would not begin with a number.
 IN_STEP: Command[bool] = Command(_COUNT)
 
 
 def is_checkpoint(command: Command[Any]) -> bool:
-    """Whether this is a checkpoint; its result is the number in the reply, None where there is none."""
+    """Whether this is a checkpoint; its result is the message number in the reply, or None."""
     return command.verb is _CHECKPOINT
 
 
 def is_message(command: Command[Any]) -> bool:
-    """Whether a command asks for a message that is kept: what may be proven, and so be pipelined."""
+    """Whether the result of a command is a message in memory, which can be verified and so be pipelined."""
     return command.verb.body is Body.KEPT
+
+
+def looks_like_reply(result: Any) -> bool:
+    """Whether a body may be a stray reply, followed by the body of the right one."""
+    return isinstance(result, bytes) and result[:3] == b"+OK"
 
 
 @define(eq=False)
 class PipelineProof:
-    """The results held in one session, and what has been learnt of the server."""
+    """The results held in one session, and what is known about the server's replies."""
 
-    #: Octets that may be held; what comes beyond is dropped, and asked for again.
+    #: The most bytes held; bodies beyond are dropped, and requested again.
     limit: int
     #: Whether the server has answered a checkpoint, so that more than a first burst may be in flight.
     agreed: bool = field(default=False, init=False)
-    #: Whether commands are in flight together, or their results held, that no checkpoint has proven.
+    #: Whether commands in flight, or results held, await a checkpoint.
     in_doubt: bool = field(default=False, init=False)
-    #: Whether bodies have had the sizes that LIST gave so far.
+    #: Whether all bodies so far had the sizes that LIST returned.
     sizes_hold: bool = field(default=True, init=False)
-    #: Octets of the bodies that are held.
+    #: Bytes of the bodies held.
     octets: int = field(default=0, init=False)
-    #: Whether more came than may be held: what is still in flight is dropped as it arrives.
+    #: Whether more arrived than may be held, so that the rest in flight is dropped.
     overflowed: bool = field(default=False, init=False)
-    #: Commands with their results, in order; None for a body that was dropped, its octets for one that was streamed.
+    #: Commands with their results, in order; None for a body that was dropped, the size of one that was streamed.
     held: deque[tuple[Command[Any], Any]] = field(factory=deque, init=False)
-    #: Message numbers marked in this session: LIST refuses those.
+    #: Message numbers marked as deleted in this session, which LIST refuses.
     marked: set[bytes] = field(factory=set, init=False)
-    _known: deque[bytes] = field(factory=lambda: deque(maxlen=_CANDIDATES), init=False)  # proven to be there
-    _plain: bool = field(default=True, init=False)  # whether all that is held are bodies as LIST gave them
+    _known: deque[bytes] = field(factory=lambda: deque(maxlen=_CANDIDATES), init=False)  # numbers that exist for sure
+    _plain: bool = field(default=True, init=False)  # whether only bodies of the sizes that LIST returned are held
 
     def note_marks(self, command: Command[Any]) -> None:
-        """Take note of the marks that a command sets or takes back."""
+        """Record the marks that a command sets or removes."""
         if command.verb.name == b"DELE":
             self.marked.add(command.arguments)
         elif command.verb.name == b"RSET":
             self.marked.clear()
 
     def hold(self, command: Command[Any], result: Any, octets: int) -> None:
-        """Keep a result until it is proven; what is more than may be held is dropped."""
+        """Hold a result until it is verified; a body beyond the limit is dropped."""
         self._plain = False
         if self.held and octets and self.octets + octets > self.limit:
             self.overflowed = True
@@ -97,7 +102,7 @@ class PipelineProof:
             self.octets += octets
 
     def hold_bodies(self, bodies: list[tuple[Command[Any], bytes]]) -> None:
-        """Keep many bodies."""
+        """Hold many bodies."""
         octets = 0
         for command, body in bodies:
             size = len(body)
@@ -112,11 +117,11 @@ class PipelineProof:
                 self.hold(command, body, len(body))
 
     def checkpoint(self, *, alone: bool) -> Command[bytes | None] | None:
-        """Return the next checkpoint, None where there is no message to ask about.
+        """Return the next checkpoint, or None if there is no message to ask about.
 
-        It asks about a message that is proven to be there, each in turn: a reply that is lost or doubled would have to
-        shift the others by a whole round to be taken for it. Alone it may ask about the first of those held: a reply
-        too many would be that of the last.
+        The messages that exist for sure take turns, so that only a shift by a whole round could bring the reply to
+        another checkpoint with the same number. A checkpoint sent alone may ask about the first message held, because a
+        surplus reply would be about the last.
         """
         known = self._known
         for _ in range(len(known)):
@@ -129,7 +134,7 @@ class PipelineProof:
         return Command(_CHECKPOINT, number) if number else None
 
     def prove(self, *, all_of_it: bool) -> None:
-        """Take note that a checkpoint has agreed: on all that is in flight, or only on what came before it."""
+        """Record that a checkpoint matched: for everything in flight, or only for what was sent before it."""
         self.agreed = True
         self.in_doubt = self.in_doubt and not all_of_it
         wanted = FIRST_BURST if not self._known else _NEW_ONES
@@ -141,16 +146,12 @@ class PipelineProof:
                 wanted -= 1
 
     def strike(self, number: bytes) -> None:
-        """Ask no more about a message: the server refuses that now."""
+        """Use this message in no more checkpoints, as the server now refuses it."""
         if number in self._known:
             self._known.remove(number)
 
-    def begins_with_a_reply(self, result: Any) -> bool:
-        """Whether a body may be a reply that slipped in, and the body behind it."""
-        return isinstance(result, bytes) and result[:3] == b"+OK"
-
     def release(self) -> list[Any]:
-        """Return the results that are proven, up to one that has to be asked for again."""
+        """Return the verified results, up to the first one that must be requested again."""
         held, sizes_hold = self.held, self.sizes_hold
         if self._plain:
             plain = [result for _, result in held]
@@ -164,7 +165,7 @@ class PipelineProof:
                 break
             if isinstance(result, bytes):
                 octets = len(result)
-                if self.begins_with_a_reply(result) or (sizes_hold and command.size not in (None, octets)):
+                if looks_like_reply(result) or (sizes_hold and command.size not in (None, octets)):
                     break
                 self.octets -= octets
             held.popleft()
@@ -173,14 +174,14 @@ class PipelineProof:
         return released
 
     def take(self) -> Any:
-        """Return the first result that is held."""
+        """Return the first result held, and hold it no longer."""
         _, result = self.held.popleft()
         if isinstance(result, bytes):
             self.octets -= len(result)
         return result
 
     def forget(self) -> list[Command[Any]]:
-        """Drop what is held; return its commands."""
+        """Drop the results held, and return their commands."""
         commands = [command for command, _ in self.held]
         self.held.clear()
         self.octets = 0

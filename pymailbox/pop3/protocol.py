@@ -1,11 +1,12 @@
 """Protocol: one POP3 conversation without I/O.
 
-Four verbs: `send(command)` queues, `data_to_send()` gives the octets that the window lets out, `receive_data(data)`
-and `receive_eof()` take what arrived, `next_event()` gives a `Reply`, a `Chunk`, or None when more is needed.
+Four verbs: `send(command)` queues a command, `data_to_send()` returns the bytes that the window allows,
+`receive_data(data)` and `receive_eof()` take what arrives, and `next_event()` returns a `Reply`, a `Chunk`, or None if
+more bytes are needed.
 
-It owns the first-in-first-out queue of replies owed, the window, the limits, and the failed state: once anything the
-server sent cannot be trusted, every later use raises `ConnectionLost`. It has a `ReceiveBuffer` for what
-arrives. It never calls a sink and never waits.
+It owns the first-in-first-out queue of replies owed, the window, the limits and the failed state: once the server has
+sent anything that cannot be trusted, every later use raises `ConnectionLost`. A `ReceiveBuffer` holds what arrives.
+A `Protocol` never calls a sink and never waits.
 """
 
 # Decision 5.
@@ -38,35 +39,35 @@ from pymailbox.pop3.violations import (
 __all__ = ["Protocol"]
 
 
-_FIRST_WINDOW = 64  # commands in flight at the start; doubles with each round trip of clean replies
-_PROVEN_WINDOW = 256  # once a pipeline is proven: what the window would have grown to meanwhile
-_LAST_WINDOW = 4096  # some 50 KB of unanswered commands; drivers read while they write, so this is no deadlock
+_FIRST_WINDOW = 64  # commands in flight at the start; doubles with each round trip
+_VERIFIED_WINDOW = 256  # once pipelining is verified: about what the window would have grown to by then
+_LAST_WINDOW = 4096  # about 50 KB of unanswered commands; no deadlock, as drivers read while they write
 
 
 @define(eq=False, repr=False)
 class Protocol:
-    """One side of a POP3 conversation: commands in, octets out; octets in, replies out."""
+    """The client's side of a POP3 conversation: commands to bytes, bytes to replies."""
 
     limits: Limits = field(factory=Limits)
     #: Whether commands may be sent before earlier ones are answered (RFC 2449 §6.6).
     pipelining: bool = False
-    #: Quirks seen so far, by name, each with the first thing seen.
+    #: Quirks seen so far, by name, each with its first occurrence.
     quirks: dict[str, str] = field(factory=dict)
-    #: What no error and no log may show.
+    #: What is redacted in errors and logs.
     secrets: Secrets = field(factory=Secrets)
-    #: Set while nobody wants the reply at the head of the queue: its body comes as chunks and is not kept.
+    #: Set while the reply at the head of the queue is unwanted: its body comes in chunks and is not kept.
     discarding: bool = field(default=False, init=False)
-    #: How many commands were let out so far.
+    #: The number of commands that `data_to_send` has returned.
     sent: int = field(default=0, init=False)
 
-    #: The command that was let out last: what came after it never went out.
+    #: The last of those commands; later ones were never sent.
     last_sent: Command[Any] | None = field(default=None, init=False)
 
     _queued: deque[Command[Any]] = field(factory=deque, init=False)
     _owed: deque[Command[Any]] = field(factory=deque, init=False)
     _window: int = field(default=_FIRST_WINDOW, init=False)
-    _expected: int = field(default=0, init=False)  # octets of the replies to all commands, queued and sent
-    _flight: int = field(default=0, init=False)  # of those sent
+    _expected: int = field(default=0, init=False)  # expected bytes of all replies owed, to queued and sent commands
+    _flight: int = field(default=0, init=False)  # expected bytes of the replies to sent commands
 
     _buffer: ReceiveBuffer = field(factory=ReceiveBuffer, init=False)
 
@@ -76,12 +77,12 @@ class Protocol:
     _meter: BodyMeter = field(init=False)
     _complete: bool = field(default=False, init=False)
 
-    _stray: bool = field(default=False, init=False)  # lines that are no status are passed over until one is
+    _stray: bool = field(default=False, init=False)  # lines are skipped up to the next status line
     _stray_octets: int = field(default=0, init=False)
 
     _failure: str | None = field(default=None, init=False)
-    _pipelined: bool = field(default=False, init=False)  # several were in flight since the pipe last ran dry
-    _logged: bool = field(factory=wirelog.listening, init=False)  # asked once for each round trip
+    _pipelined: bool = field(default=False, init=False)  # several were in flight since the queue was last empty
+    _logged: bool = field(factory=wirelog.listening, init=False)  # checked once per round trip
 
     def __attrs_post_init__(self) -> None:
         self._meter = BodyMeter(self.limits)
@@ -89,7 +90,7 @@ class Protocol:
     # --- out ----------------------------------------------------------------------------------------------
 
     def send(self, command: Command[Any]) -> None:
-        """Queue a command; `data_to_send()` lets it out when its turn has come."""
+        """Queue a command; `data_to_send()` returns it when the window allows."""
         if self._failure is not None:
             raise ConnectionLost(self._failure, command=command.redacted)
         if command.verb.secret:
@@ -97,19 +98,19 @@ class Protocol:
         self._expected += command.expected
         if command.verb.name or command.verb.accepts_challenge:
             self._queued.append(command)
-        else:  # the greeting is owed without being asked for
+        else:  # the greeting is owed without a command
             self._flight += command.expected
             self._owed.append(command)
 
     def send_all(self, commands: list[Command[Any]], expected: int) -> None:
-        """Queue commands that ask for messages, whose replies are expected to have so many octets together."""
+        """Queue commands for messages; their replies are expected to have `expected` bytes in total."""
         if self._failure is not None:
             raise ConnectionLost(self._failure, command=commands[0].redacted)
         self._queued.extend(commands)
         self._expected += expected
 
     def data_to_send(self) -> bytes:
-        """Return the octets that may be sent now; each is returned once."""
+        """Return the bytes that may be sent now; each is returned only once."""
         queued, owed = self._queued, self._owed
         if not queued:
             return b""
@@ -141,9 +142,9 @@ class Protocol:
         return b"".join(lines)
 
     def room(self) -> tuple[int, int]:
-        """Return how many more commands could be sent at once, and how many octets their replies may have.
+        """Return how many more commands may be sent now, and how many bytes their replies may have.
 
-        A single command with a larger reply may be sent when nothing is in flight.
+        If nothing is in flight, one command may be sent whatever the size of its reply.
         """
         waiting = len(self._owed) + len(self._queued)
         if not waiting:
@@ -153,77 +154,77 @@ class Protocol:
         return self._window - waiting, self.limits.window - self._expected
 
     def widen(self) -> None:
-        """Let more commands be in flight: the server has been seen to answer several in order."""
-        self._window = max(self._window, _PROVEN_WINDOW)
+        """Allow more commands in flight: the server has answered several in order."""
+        self._window = max(self._window, _VERIFIED_WINDOW)
 
     @property
     def owed(self) -> int:
-        """How many replies the server owes, or will owe once everything queued is sent."""
+        """The number of replies that the server owes, or will owe once everything queued is sent."""
         return len(self._owed) + len(self._queued)
 
     @property
     def ended(self) -> bool:
-        """Whether the server has ended its side."""
+        """Whether the server has closed its side of the connection."""
         return self._buffer.ended
 
     @property
     def pipelined(self) -> bool:
-        """Whether several commands were in flight since nothing was last."""
+        """Whether several commands have been in flight since the last time none was."""
         return self._pipelined
 
     @property
     def tried(self) -> bool:
-        """Whether as many replies have come as are in flight at once where pipelining is proven."""
-        return self._window >= 2 * _PROVEN_WINDOW
+        """Whether at least as many replies have arrived as may be in flight once pipelining is verified."""
+        return self._window >= 2 * _VERIFIED_WINDOW
 
     @property
     def midway(self) -> bool:
-        """Whether a body has begun and not ended."""
+        """Whether a body has begun and is not complete."""
         return self._text is not None
 
     @property
     def text(self) -> bytes | None:
-        """The text of the status line of the body that has begun."""
+        """The text of the status line before the body that has begun."""
         return self._text
 
     @property
     def seems_ended(self) -> bool:
-        """Whether a body is arriving whose last line looks like its end, but for a line end in a bare LF before it."""
+        """Whether the last line received of a body looks like its end, but follows a bare LF instead of CRLF."""
         buffer = self._buffer
         return self.midway and buffer.framing is CRLF and buffer.tail.endswith((b"\n.\r\n", b"\n.\n"))
 
     @property
     def idle(self) -> bool:
-        """Whether every command sent is answered, so that nothing may arrive."""
+        """Whether every command sent is answered, so that nothing is due."""
         return not self._owed
 
     @property
     def awaiting(self) -> str | None:
-        """The command whose reply is awaited, or that would be sent next, as it may be shown."""
+        """The command whose reply is due next, or else the one to be sent next, redacted."""
         waiting = self._owed or self._queued
         return waiting[0].redacted if waiting else None
 
     # --- in -----------------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:
-        """Take octets from the server."""
+        """Take bytes from the server."""
         if self._failure is None:
             self._buffer.feed(data)
 
     def receive_eof(self) -> None:
-        """Take the end of the server's octets: nothing more will come."""
+        """Record that the server has closed its side: nothing more will arrive."""
         self._buffer.feed_eof()
 
     @property
     def pending(self) -> bool:
-        """Whether octets have arrived that no event has taken yet."""
+        """Whether bytes have arrived that no event has taken yet."""
         return not self._buffer.empty
 
     def next_event(self) -> Reply | Chunk | None:
-        """Return what is complete by now, in the order of the commands; None when more octets are needed.
+        """Return the next reply or chunk, in the order of the commands; None if more bytes are needed.
 
-        Raises `ProtocolError` (the server broke the protocol), `LimitExceeded`, or `ConnectionLost` (the octets
-        ended too early); the conversation has failed then.
+        Raises `ProtocolError` if the server broke the protocol, `LimitExceeded`, or `ConnectionLost` if the stream
+        ended too early; the conversation has then failed.
         """
         if self._failure is not None:
             raise ConnectionLost(self._failure)
@@ -247,10 +248,10 @@ class Protocol:
             raise
 
     def bodies(self) -> list[tuple[Command[Any], bytes]]:
-        """Return the commands at the head of the queue whose bodies are kept, here, and as they should be, with these.
+        """Return the commands at the head of the queue whose bodies have arrived, each with its body.
 
-        The short way for a pipeline of RETR or TOP: it stops before whatever is not plain, and before the last reply
-        owed, for `next_event` to deal with.
+        A shortcut for a pipeline of RETR or TOP. It leaves the last reply owed, and whatever is not a plain positive
+        reply with a kept body, to `next_event`.
         """
         owed, buffer = self._owed, self._buffer
         if len(owed) < 2 or buffer.framing is not CRLF or self._text is not None or self._logged or self.discarding:
@@ -288,7 +289,7 @@ class Protocol:
         buffer, longest = self._buffer, self.limits.status_line
         data, position = buffer.data, buffer.position
         end = data.find(b"\n", position, position + longest)
-        if end > position and data[end - 1] == 13 and buffer.framing is CRLF:  # nearly always, so no call is made
+        if end > position and data[end - 1] == 13 and buffer.framing is CRLF:  # nearly always, so worth inlining
             line, buffer.position = data[position : end - 1], end + 1
         else:
             whole = buffer.take_line(longest + 1)
@@ -319,7 +320,7 @@ class Protocol:
         return self._finish(Reply(command, status, text, piece, octets))
 
     def _pass_over_lines(self) -> None:
-        """Take lines from the buffer up to one that begins as a status line does."""
+        """Skip lines in the buffer up to one that begins like a status line."""
         buffer, limits = self._buffer, self.limits
         while not buffer.empty:
             if buffer.data[buffer.position : buffer.position + 1] in (b"+", b"-"):
@@ -330,10 +331,10 @@ class Protocol:
                 return
             self._stray_octets += len(line)
             if self._stray_octets > limits.message:
-                raise limit_exceeded("message", "lines that nobody asked for", self.awaiting)
+                raise limit_exceeded("message", "unsolicited lines", self.awaiting)
 
     def _odd_line(self, line: bytes) -> bytes:
-        """Return a status line without its end: one that ends in a bare LF, is the first of all, or is too long."""
+        """Return a status line that is the first or ends in a bare LF, without its end; raise if it is too long."""
         if not line.endswith(b"\n"):
             raise limit_exceeded("status_line", "a status line", self.awaiting)
         first = self._buffer.framing is None
@@ -344,7 +345,7 @@ class Protocol:
         return line[: -2 if line.endswith(b"\r\n") else -1]
 
     def _status(self, line: bytes, command: Command[Any]) -> tuple[bytes, bytes]:
-        """Split a status line into its token and its text; anything else is a ProtocolError."""
+        """Split a status line into its token and its text; ProtocolError for anything else."""
         token, _, text = line.partition(b" ")
         if token == b"+OK" or token == b"-ERR":
             return token, text
@@ -357,7 +358,7 @@ class Protocol:
         raise bad_status(guess_service(line), line, self.awaiting)
 
     def _next_chunk(self) -> Reply | Chunk | None:
-        """Take what is certainly body; give a chunk if the body is streamed, the reply if it is complete."""
+        """Take what is certainly body; return a chunk if the body is streamed, the reply if it is complete."""
         command, text = self._owed[0], self._text
         assert text is not None
         streamed = self.discarding or command.verb.body is Body.STREAMED
@@ -384,13 +385,13 @@ class Protocol:
             self._pieces.add(piece)
 
     def _forget(self) -> None:
-        """Have no body arriving."""
+        """Forget the body that is arriving, or has arrived."""
         self._text, self._complete = None, False
         self._pieces.clear()
         self._meter.reset()
 
     def _finish(self, reply: Reply) -> Reply:
-        """Take the command of `reply` from the queue; octets after the last reply owed make it worthless."""
+        """Take the command of `reply` from the queue; raise if anything follows the last reply owed."""
         command = self._owed.popleft()
         if self._logged:
             wirelog.received(reply, self.secrets)
@@ -403,7 +404,7 @@ class Protocol:
             if not (self._buffer.empty or self._stray):
                 raise self._unsolicited(command)
         if self._window < _LAST_WINDOW and self.pipelining:
-            self._window += 1  # one for each clean reply: doubles with each round trip
+            self._window += 1  # one per good reply, so the window doubles with each round trip
         return reply
 
     def _unsolicited(self, command: Command[Any] | None = None) -> MailboxError:
@@ -418,11 +419,11 @@ class Protocol:
 
     @property
     def failure(self) -> str | None:
-        """Why the conversation is over, or None while it is not."""
+        """Why the conversation has failed or ended; None while it continues."""
         return self._failure
 
     def fail(self, reason: str) -> None:
-        """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
+        """End the conversation: from now on every use raises `ConnectionLost` with the first reason given."""
         if self._failure is None:
             self._failure = reason
             if self.seems_ended:
@@ -437,7 +438,7 @@ class Protocol:
         self._buffer.clear()
 
     def reset_for_tls(self) -> None:
-        """Start again inside TLS: line ends are fixed again by the next status line (RFC 2595 §4)."""
+        """Start again inside TLS (RFC 2595 §4); the next status line fixes the line ends anew."""
         if self.pending or self.owed:
             error = data_before_tls()
             self.fail(error.problem)
@@ -446,9 +447,9 @@ class Protocol:
         self.pipelining = False
 
     def note(self, quirk: str, seen: str) -> None:
-        """Remember a quirk of the server and report it once to the log `pymailbox.quirks`."""
+        """Record a quirk of the server, and log it once to `pymailbox.quirks`."""
         if quirk not in self.quirks:
             shown = self.quirks[quirk] = safe_text(self.secrets.redact(seen))
             import logging
 
-            logging.getLogger("pymailbox.quirks").info("the server shows %s: %s", quirk, shown)
+            logging.getLogger("pymailbox.quirks").info("server quirk %s: %s", quirk, shown)

@@ -1,10 +1,10 @@
-"""Proxy: a connection through SOCKS5, SOCKS4 or HTTP CONNECT, by the library python-socks (the extra `proxy`).
+"""Proxy: a connection through SOCKS5, SOCKS4 or HTTP CONNECT, using the library python-socks (the extra `proxy`).
 
-The proxy resolves the host's name, so nothing of it shows in the local DNS. A proxy on this machine does not make the
-server one of this machine: for what may go in clear text only the server counts.
+The proxy resolves the host name, so it does not appear in local DNS queries. A proxy on this machine does not make the
+server local: only the server's own address decides what may be sent unencrypted.
 
-What the library cannot carry is refused before anything is connected, as its own errors would show it; whatever it
-makes of a proxy's reply is `ConnectionLost`. One deadline covers the connection to the proxy and all steps with it.
+Credentials that the library cannot send are refused before connecting, as its own errors would show them. Whatever it
+raises over a proxy's reply becomes `ConnectionLost`. One deadline covers connecting to the proxy and all steps with it.
 """
 
 import re
@@ -22,84 +22,84 @@ if TYPE_CHECKING:
 
 __all__ = ["Dial", "DialAsync", "check", "connect", "connect_async"]
 
-#: Connects to a host and port within the time that is left, from a local address where there is one.
+#: Connects to a host and port within the time left, from a local address if one is given.
 Dial = Callable[[str, int, Left, tuple[str, int] | None], socket.socket]
 DialAsync = Callable[[str, int, Left, tuple[str, int] | None], Awaitable[socket.socket]]
 
 _SCHEMES = ("socks5", "socks4", "http")
 _STATUS = re.compile(rb"HTTP/[0-9]\.[0-9] +[0-9]{3}(?:[ \r]|$)")
-_LONGEST_HEAD = 16384  # octets of an HTTP proxy's reply
+_LONGEST_HEAD = 16384  # bytes in the head of an HTTP proxy's reply
 
 
 def check(url: str, security: Security, host: str) -> None:
-    """Refuse what is not a proxy's URL, or cannot reach `host`, with ValueError; `NotSupported` without the library."""
+    """Raise ValueError for an invalid URL or a proxy that cannot reach `host`, `NotSupported` without the library."""
     if not isinstance(url, str):
         raise TypeError(f"proxy must be a str, not {type_name(url)}")
     url = secret(url)
     problem = _problem(url)
     if problem:
         raise ValueError(
-            f"a proxy is given as socks5://user:password@host:port, socks4://user@host:port or"
-            f" http://user:password@host:port: {problem}"
+            f"invalid proxy URL: {problem}; expected socks5://user:password@host:port, socks4://user@host:port or"
+            " http://user:password@host:port"
         )
     if url.lower().startswith("http") and security != "tls":
-        # The greeting can arrive with the proxy's own reply, and the library drops what follows that.
-        raise ValueError('an HTTP proxy needs security="tls", where the server does not speak first')
+        # The greeting can arrive with the proxy's own reply, and the library drops whatever follows that reply.
+        raise ValueError('an HTTP proxy needs security="tls", because otherwise the greeting may get lost')
     if url.lower().startswith("socks4") and ":" in host:
         raise ValueError("a SOCKS4 proxy cannot reach an IPv6 address; use socks5")
     try:
-        import python_socks  # noqa: F401 - only to know it early
+        import python_socks  # noqa: F401 - to fail early
     except ImportError as error:
         raise NotSupported("a proxy needs the library python-socks: pip install 'pymailbox[proxy]'") from error
 
 
 def _problem(url: str) -> str | None:
     if any(c <= " " or c == "\x7f" for c in url):
-        return "it has spaces or control characters"
+        return "spaces or control characters"
     from urllib.parse import unquote, urlsplit
 
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "this is not a URL"
+        return "not a URL"
     scheme = parts.scheme
     if scheme not in _SCHEMES:
-        return f"its scheme is {safe_text(scheme)!r}" if scheme and "://" in url else "it has no scheme"
+        return f"unsupported scheme {safe_text(scheme)!r}" if scheme and "://" in url else "no scheme"
     userinfo, at, place = parts.netloc.rpartition("@")
     if not all(host_and_port(place) or (None,)):
-        return "it has no host or no port"
+        return "missing or invalid host or port"
     if "@" in userinfo:
-        return "an @ in its user or password is written %40"
+        return "percent-encode @ in the user name or password as %40"
     if bad_escapes(userinfo):
-        return "a % in its user or password is written %25"
+        return "percent-encode % in the user name or password as %25"
     more = parts.path not in ("", "/") or parts.query or parts.fragment
     user, password = (secret(unquote(value or "")) for value in (parts.username, parts.password))
     del parts, userinfo
     if more:
-        return "it has text after the port; percent-encode / ? # in the user name or password"
+        return "unexpected text after the port (percent-encode / ? # in the user name or password)"
     if any(c < " " or c == "\x7f" for c in user + password):
-        return "its user or password has control characters"
+        return "control characters in the user name or password"
     if len(user.encode()) > 255 or len(password.encode()) > 255:
-        return "its user or password has more than 255 octets"
+        return "user name or password longer than 255 bytes"
     if at and not user:
-        return "it has a password without a user"
+        return "a password without a user name"
     if scheme == "socks5" and at and not password:  # RFC 1929 §2: each has 1 to 255 octets
-        return "socks5 carries a user only with a password"
+        return "socks5 needs a password with the user name"
     if scheme == "socks4" and password:
-        return "socks4 carries a user, and no password"
+        return "socks4 takes a user name but no password"
     carried = range(0x100) if scheme == "http" else range(0x80)
     if any(ord(c) not in carried for c in user + password) or (scheme == "http" and ":" in user):
-        return f"its user or password has characters that {scheme} cannot carry"
+        return f"user name or password with characters that {scheme} cannot send"
     return None
 
 
 class _ProxySocket(socket.socket):
-    """The connection to a proxy while it is asked, with one deadline for all that is sent and received.
+    """The connection to a proxy during its handshake, with one deadline for everything sent and received.
 
-    Of an HTTP proxy's reply exactly the head is taken, in however many pieces it comes: what follows is the server's.
+    Only the head of an HTTP proxy's reply is read, in however many pieces it arrives; what follows is the server's.
     """
 
-    left: Left | None = None  # None where the event loop keeps the deadline
+    left: Left | None = None  # None if the event loop keeps the deadline
     http = False
     _head = b""
 
@@ -113,18 +113,18 @@ class _ProxySocket(socket.socket):
             return self._receive(size)
         while not self._head.endswith(b"\r\n\r\n"):
             if len(self._head) >= _LONGEST_HEAD:
-                raise ConnectionLost("its reply does not end")
-            octet = self._receive(1)  # raises BlockingIOError over asyncio, and all this is called again
+                raise ConnectionLost("the head of its reply is too long")
+            octet = self._receive(1)  # raises BlockingIOError over asyncio; then the library calls recv again
             if not octet:
                 break
             self._head += octet
-        if self._head and not _STATUS.match(self._head):  # the library would take digits of any script
+        if self._head and not _STATUS.match(self._head):  # the library would accept digits of any script
             raise ConnectionLost("its reply has no HTTP status line")
         return self._head
 
     def _receive(self, size: int) -> bytes:
         while self.left is not None:
-            self.settimeout(self.left())  # raises when the time is over
+            self.settimeout(self.left())  # raises when the time is up
             try:
                 return super().recv(size)
             except TimeoutError:
@@ -143,7 +143,7 @@ def _handed_on(asking: socket.socket) -> socket.socket:
 
 
 class _Connected:
-    """What the library takes for another proxy before its own: here the connection that was made to it."""
+    """The connection already made to the proxy, in the role of the library's preceding proxy."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -173,17 +173,17 @@ def connect(
         made = Proxy(kind, proxy_host, proxy_port, user, password, rdns=True, forward=way)
         made.connect(_asked(url, host), port)
         return _handed_on(asking)
-    except Exception as error:  # of the library, whatever it makes of a reply
+    except Exception as error:  # whatever the library raises over a reply
         failure = _failure(url, host, port, error)
     finally:
-        asking.close()  # which is nothing where it was handed on
+        asking.close()  # does nothing after `_handed_on`
     raise failure
 
 
 async def connect_async(
     url: Secret, host: str, port: int, left: Left, source_address: tuple[str, int] | None, dial: DialAsync
 ) -> socket.socket:
-    """Connect to `host` through the proxy within the time that is left, on the running event loop."""
+    """Connect to `host` through the proxy within the time left, on the running event loop."""
     from python_socks.async_.asyncio import Proxy
 
     kind, proxy_host, proxy_port, user, password = _parts(url)
@@ -197,15 +197,15 @@ async def connect_async(
         made = Proxy(kind, proxy_host, proxy_port, user, password, rdns=True, forward=way)
         await made.connect(_asked(url, host), port, timeout=left() or _LONG)
         return _handed_on(asking)
-    except Exception as error:  # of the library, whatever it makes of a reply
+    except Exception as error:  # whatever the library raises over a reply
         failure = _failure(url, host, port, error)
     finally:
-        asking.close()  # which is nothing where it was handed on
+        asking.close()  # does nothing after `_handed_on`
     raise failure
 
 
 def _parts(url: Secret) -> "tuple[ProxyType, str, int, str, Secret]":
-    """Return what the library takes; its own reading of a URL drops a user without a password."""
+    """Return the library's arguments; its own URL parser drops a user without a password."""
     from urllib.parse import unquote, urlsplit
 
     from python_socks import ProxyType
@@ -217,24 +217,27 @@ def _parts(url: Secret) -> "tuple[ProxyType, str, int, str, Secret]":
 
 
 def _asked(url: Secret, host: str) -> str:
-    """Return the host as the proxy is asked for it: in ASCII, and an IPv6 address as in a URL for HTTP."""
+    """Return the host in the form that the proxy expects: in ASCII, and for HTTP an IPv6 address in brackets."""
     if ":" in host and url.lower().startswith("http"):
         return f"[{host}]"
     return host if host.isascii() else host.encode("idna").decode("ascii")
 
 
-_LONG = 86400.0  # seconds; the library takes no None for "without bound"
+_LONG = 86400.0  # seconds; the library would replace None by its own default
 
 
 def _failure(url: Secret, host: str, port: int, error: Exception) -> MailboxError:
-    """Say what the proxy said. The library's error is no cause: its frames hold the password, its text an echo."""
+    """Return the error for a failed connection, quoting the proxy.
+
+    The library's error must not become its cause: the frames hold the password, and the text may echo it.
+    """
     from python_socks import ProxyError, ProxyTimeoutError
 
     if isinstance(error, ProxyTimeoutError | TimeoutError):
-        return Timeout(f"the proxy {_shown(url)} did not make the connection in time")
+        return Timeout(f"the proxy {_shown(url)} did not connect to {host}:{port} in time")
     known = Secrets()
     known.add(_parts(url)[-1])
-    said = "its reply cannot be read"
+    said = "its reply is invalid"
     if isinstance(error, ProxyError | OSError):
         said = safe_text(known.redact(error.problem if isinstance(error, MailboxError) else str(error)))
     return ConnectionLost(f"the proxy {_shown(url)} did not connect to {host}:{port} ({said})")

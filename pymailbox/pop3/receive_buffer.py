@@ -1,8 +1,8 @@
-"""ReceiveBuffer: the octets that have arrived and are not taken yet, and how their lines end.
+"""ReceiveBuffer: received bytes that are not taken yet, and how their lines end.
 
-Pure. `feed` and `feed_eof` put in what arrives; lines, bodies and plain octets are taken in any order, None where more
-is needed. Line ends are fixed by the first status line. It knows neither commands nor limits: `Protocol` and the
-drop-in's `LineProtocol` each have one, and decide what its octets mean.
+Pure. `feed` and `feed_eof` add what arrives. Lines, bodies and plain bytes are taken in any order; a result of None
+means that more bytes are needed. The first status line fixes the line ends. The buffer knows neither commands nor
+limits: `Protocol` and the `LineProtocol` of `pymailbox.poplib` each have one and decide what the bytes mean.
 """
 
 from attrs import define, field
@@ -16,23 +16,23 @@ _TAIL = 5  # octets: CRLF . CRLF
 
 @define(eq=False)
 class ReceiveBuffer:
-    """Octets from a server, in the order they came."""
+    """Bytes from a server, in the order they arrived."""
 
-    #: What has arrived; what is before `position` has been taken.
+    #: The bytes received; those before `position` are taken.
     data: bytes = field(default=b"", init=False)
     position: int = field(default=0, init=False)
-    #: Whether the stream has ended: nothing more will come.
+    #: Whether the stream has ended, so that nothing more will arrive.
     ended: bool = field(default=False, init=False)
-    #: How lines end; None until the first status line has told.
+    #: How lines end; None until the first status line.
     framing: Framing | None = field(default=None, init=False)
 
-    _taken: bytes = field(default=b"", init=False)  # what came right before `data`, where little arrives at a time
-    _body: Framing = field(default=CRLF, init=False)  # how the lines of the body that is being taken end
+    _taken: bytes = field(default=b"", init=False)  # the bytes just before `data`, kept while little arrives at a time
+    _body: Framing = field(default=CRLF, init=False)  # how lines end in the body that is being taken
     _searched: int = field(default=0, init=False)  # no line end between `position` and here
-    _overlap: int = field(default=0, init=False)  # octets after `position` that come before the body's next piece
+    _overlap: int = field(default=0, init=False)  # bytes between `position` and the body's next piece
 
     def feed(self, data: bytes) -> None:
-        """Add octets, and drop those that were taken."""
+        """Add bytes, and drop those already taken."""
         position = self.position
         if len(data) < _TAIL:
             self._taken = (self._taken + self.data[max(0, position - _TAIL) : position])[-_TAIL:]
@@ -44,36 +44,36 @@ class ReceiveBuffer:
         self.position = 0
 
     def feed_eof(self) -> None:
-        """Take note that the stream has ended."""
+        """Record that the stream has ended."""
         self.ended = True
 
     def clear(self) -> None:
-        """Drop everything that is not taken."""
+        """Drop everything not taken yet."""
         self.data, self.position, self._searched, self._overlap = b"", 0, 0, 0
 
     @property
     def empty(self) -> bool:
-        """Whether everything that has arrived is taken."""
+        """Whether everything received is taken."""
         return self.position >= len(self.data)
 
     @property
     def rest(self) -> bytes:
-        """What is not taken yet; it stays here."""
+        """The bytes not taken yet; they stay in the buffer."""
         return self.data[self.position :]
 
     @property
     def tail(self) -> bytes:
-        """The last few octets that arrived, taken or not."""
+        """The last few bytes received, taken or not."""
         return (self._taken + self.data[-_TAIL:])[-_TAIL:]
 
     def take(self, size: int) -> bytes:
-        """Take up to `size` octets as they are."""
+        """Take up to `size` bytes unchanged."""
         data = self.data[self.position : self.position + size]
         self.position += len(data)
         return data
 
     def take_line(self, longest: int) -> bytes | None:
-        """Take one line with its end, cut at `longest` octets; None when more octets are needed."""
+        """Take one line with its end, cut at `longest` bytes; None if more bytes are needed."""
         data, position = self.data, self.position
         end = data.find(b"\n", max(position, self._searched), position + longest) + 1
         if not end:
@@ -85,9 +85,9 @@ class ReceiveBuffer:
         return data[position:end]
 
     def fix_line_ends(self, line: bytes) -> bool:
-        """Take a status line with its end as the measure of line ends, if it is the first.
+        """Let the first status line, given with its end, fix how lines end.
 
-        Return False for one that ends in a bare LF where lines end in CRLF; where they end in LF a CR does no harm.
+        Return False for a later one that ends in a bare LF although lines end in CRLF; after LF, CRLF is fine.
         """
         framing = CRLF if line.endswith(b"\r\n") else LF
         if self.framing is None:
@@ -95,28 +95,28 @@ class ReceiveBuffer:
         return framing is self.framing or framing is CRLF
 
     def supply_line_end(self) -> None:
-        """Have a line end right before `position`: that of the line taken last may have been dropped by `feed`."""
+        """Make sure that a line end precedes `position`: `feed` may have dropped that of the last line taken."""
         framing = self.framing = self.framing or CRLF
         newline = framing.newline
         if not self.data.endswith(newline, 0, self.position):
             self.data, self.position, self._searched = newline + self.rest, len(newline), 0
 
     def begin_body(self) -> None:
-        """Have a body begin here, right after a line end, which may be the first octets of the body's own end."""
+        """Begin a body here, right after a line end, which may also be the first bytes of the body's end."""
         assert self.framing is not None
         self._body = self.framing
         self._overlap = len(self.framing.newline)
         self.position -= self._overlap
 
     def adopt_line_ends(self) -> bool:
-        """Have the lines of the body end as its first one does, unlike status lines; False until that has ended."""
+        """Let the body's first line, not the status line, fix how its lines end; False until that line is complete."""
         end = self.data.find(b"\n", self.position + self._overlap)
         if end >= 0 and self.data[max(0, end - 1) : end] != b"\r":
             self._body = LF
         return end >= 0
 
     def take_body(self) -> tuple[bytes, bool]:
-        """Take what is certainly part of the body, dots unstuffed, and say whether that was the end of it."""
+        """Take what is certainly part of the body, with dots unstuffed; also return whether the body is complete."""
         overlap = self._overlap
         start = self.position + overlap
         piece, self.position, complete = self._body.take(self.data, start, overlap)

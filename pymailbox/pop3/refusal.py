@@ -1,9 +1,9 @@
 """Refusals: what the text after `-ERR` means.
 
-Pure. The response code decides where there is one (RFC 2449 §8, RFC 3206 §4), then the words of servers that
-send none, then what the refused command was for; only [AUTH] with words of limits is a limit (Gmail says so). Words
-that speak of the password win over all others: taken for something temporary, a wrong password would be tried until
-the account is locked.
+Pure. The response code decides if there is one (RFC 2449 §8, RFC 3206 §4), then the words, then the purpose of the
+refused command. The one exception: [AUTH] with words about limits is a limit (Gmail sends this). Words about the
+password win over all other words: a wrong password mistaken for a temporary failure would be tried until the account is
+locked.
 """
 
 import re
@@ -22,9 +22,9 @@ __all__ = ["is_unknown_command", "may_have_judged", "refusal", "response_code"]
 _CODE = re.compile(r"\[([A-Za-z][A-Za-z0-9/._-]{0,63})[ \]]")
 
 _LOCKED = MailboxLocked, "another session holds the mailbox; try again when it has ended"
-_DELAY = LoginDelay, "the server wants more time between two logins; try again later"
+_DELAY = LoginDelay, "the server requires more time between logins; try again later"
 _TEMPORARY = TemporaryFailure, "the server has a temporary fault; try again later"
-_LIMITED = TemporaryFailure, "a limit of the server is reached (connections, commands or traffic); try again later"
+_LIMITED = TemporaryFailure, "a limit of the server was reached (connections, commands or traffic); try again later"
 _BROKEN = PermanentFailure, "the server has a fault that its operator must fix"
 _REFUSED = AuthenticationError, "the credentials were refused; check user and password"
 
@@ -36,11 +36,11 @@ _BY_CODE: dict[str, tuple[type[CommandError], str]] = {
     "AUTH": _REFUSED,
 }
 
-_MAKE_ANOTHER = "this account wants an app password in place of its own; make one in the provider's security settings"
-_OAUTH = "this account takes no passwords by POP3; log in with auth=OAuth2(token)"
-_SWITCHED_OFF = "POP3 is switched off for this account; switch it on in the provider's settings"
+_MAKE_ANOTHER = "this account needs an app password; create one in the provider's security settings"
+_OAUTH = "this account does not accept passwords over POP3; log in with auth=OAuth2(token)"
+_SWITCHED_OFF = "POP3 is disabled for this account; enable it in the provider's settings"
 _REFUSED_OR_OFF = (
-    "the credentials were refused, or POP3 is switched off; check user and password, then the provider's settings"
+    "the credentials were refused, or POP3 is disabled; check user and password, then the provider's settings"
 )
 
 
@@ -50,12 +50,12 @@ def _any(*words: str) -> "re.Pattern[str]":
 
 _Meaning = tuple["re.Pattern[str]", tuple[type[CommandError] | None, str | None]]
 
-#: What to do about a refused login that nobody should try again unchanged.
+#: Refused logins that need a change before another attempt.
 _WANTS_ANOTHER = _any(r"app(lication)?[- ](specific )?password")
 _WANTS_OAUTH = _any(r"basic ?auth", r"web ?login required", r"oauth")
 _POP_IS_OFF = _any(r"\bpop3?\b.{0,40}\b(not enabled|disabled|switched off|turned off)", r"not enabled for pop")
 
-#: A part of the server, which has the word in its name only.
+#: A part of the server: the word about credentials is only in its name.
 _SERVICE = _any(
     r"\b(passw\w*|(o|s)?auth\w*|account|user|login|logon|credentials?)[ -]"
     r"(server|service|database|db|back-?end|daemon|process|module|system|provider|host)s?\b"
@@ -68,14 +68,14 @@ _CREDENTIALS = _any(
 _ABOUT_AUTH = _any(r"authenti", r"\bmechanism|\bauth\w* (type|method)|\bcommand\b.{0,20} not available")
 _OWN_FAULT = _any(
     r"temporar|\binternal\b|unavailable|not respon|time[d-]?[ -]?out"
-)  # "Temporary authentication failure" is dovecot's for a fault of its own
-_AT_FAULT = _any(  # by name, whatever it was doing
+)  # dovecot sends "Temporary authentication failure" for an internal fault
+_AT_FAULT = _any(  # a named service, whatever it was doing
     r"\b(service|backend|back-end|upstream|database|ldap|\w*sql|cluster|radius|directory)\b.{0,30}"
     r"(time[d-]?[ -]?out|unreachable|gone away|unavailable|\berror|not respon|connection (refused|lost)|\bdown\b)"
 )
 _WRONG = _any(r"\b(incorrect|invalid|bad|wrong|unknown|no such)\b")
 _WHO = _any(r"user|account|mailbox|attempt|authentication fail")
-#: The words of servers without codes (Q27-Q29).
+#: The words of servers that send no codes (Q27-Q29).
 _TOO_SOON = _any(
     r"\blog ?[io]ns?\b.{0,60}(every|limit|apart|frequen|too (soon|often|many))|too (frequent|many) log",
     r"\blog ?[io]n[ -]delay|(interval|time) between (\w+ )?(log|access|check)|(frequen\w+|rate) of (log|check|access)",
@@ -111,7 +111,7 @@ _PROSE: tuple[_Meaning, ...] = (
     ),
     (_any(r"busy|overload|maintenance|\bwait\b"), _TEMPORARY),
 )
-#: The words of a refusal that passes, of a command after the login: they speak of the server, not of the message.
+#: The words of a temporary refusal after the login: they are about the server, not about the message.
 _FOR_NOW = _any(
     r"temporar|(again|available) later|try (again|later)|(server|service|system)\b.{0,20}(unavailable|not available)",
     r"(internal|server|system|backend|database) (error|failure|problem)|overload|maintenance|shutting down|\bbusy\b",
@@ -125,7 +125,7 @@ _FOR_NOW = _any(
 _WITHIN: tuple[_Meaning, ...] = (
     _PROSE[0],
     (_any(r"no such|not exist|not found|deleted|too (large|big)|\bsize\b|message number"), (None, None)),
-    (_FOR_NOW, (TemporaryFailure, "the server refused this for now: it is busy or limits its use; try again later")),
+    (_FOR_NOW, (TemporaryFailure, "the server is busy or limits its use; try again later")),
 )
 _UNKNOWN = _any(
     r"(un|not )(known|recogni[sz]ed|implemented|supported)|(no such|invalid|illegal|bad|undefined) command",
@@ -143,17 +143,17 @@ def response_code(text: str) -> str | None:
 
 
 def may_have_judged(text: str) -> bool:
-    """Whether the words of a refused AUTH speak of who came, and not only of the mechanism or the line."""
+    """Whether the text of a refused AUTH is about the credentials, and not only about the mechanism or the line."""
     return bool(_CREDENTIALS.search(text) or _WHO.search(text))
 
 
 def is_unknown_command(text: str) -> bool:
-    """Whether the words of a refusal say that the server does not have the command at all."""
+    """Whether the text of a refusal says that the server does not support the command at all."""
     return bool(_UNKNOWN.search(text))
 
 
 def refusal(text: str, *, command: str, default: type[CommandError], problem: str) -> CommandError:
-    """Return the error for a reply `-ERR text`; `default` and `problem` are the command's own."""
+    """Return the error for the reply `-ERR text`; `default` and `problem` describe a plain refusal of the command."""
     code = response_code(text)
     kind, what = _meaning(text, code, default is AuthenticationError, default is TemporaryFailure or command == "STAT")
     error = (kind or default)(what or problem, command=command, response=text or None, code=code)
@@ -163,7 +163,7 @@ def refusal(text: str, *, command: str, default: type[CommandError], problem: st
 
 
 def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[type[CommandError] | None, str | None]:
-    """Return what code or words say; (None, None) where it is what the command is refused for anyway."""
+    """Return the meaning of code or words; (None, None) for a plain refusal of the command."""
     text = _SERVICE.sub("service", text)
     known = code
     while known:
@@ -188,7 +188,7 @@ def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[t
 
 
 def _advice(text: str, kind: type[CommandError]) -> str | None:
-    """Return what to do about a refused login, by the words; None for what they do not tell, or what will pass."""
+    """Return what to do about a refused login, judged by its words; None if they do not say, or if it is temporary."""
     if kind not in (AuthenticationError, PermanentFailure):
         return None
     if _WANTS_ANOTHER.search(text):
@@ -201,7 +201,7 @@ def _advice(text: str, kind: type[CommandError]) -> str | None:
 
 
 def _is_limit(text: str) -> bool:
-    """Whether the words speak of a limit, and neither of the credentials nor of how often they were wrong."""
+    """Whether the text is about a limit, and neither about the credentials nor about failed attempts."""
     if _CREDENTIALS.search(text) or "attempt" in text.lower():
         return False
     return bool(_TOO_MUCH.search(text) or _TOO_SOON.search(text))

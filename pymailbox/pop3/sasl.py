@@ -1,10 +1,10 @@
-"""SASL mechanisms (RFC 4422, RFC 5034): what to answer to a server's challenges.
+"""SASL mechanisms (RFC 4422, RFC 5034): how to respond to a server's challenges.
 
-Each is a value with a name; `account.Exchange` says how it is run, `login` runs it. Base64, `*`, the two forms of
-the first step and the number of rounds are not a mechanism's concern. None does I/O.
+Each mechanism is a value with a name; `account.Exchange` documents the exchange, `login` runs it. Base64, `*`, the two
+forms of the first step and the number of rounds are not a mechanism's concern. No mechanism does I/O.
 
-Fields are checked when the value is made: no C0 and no DEL in their octets, before anything is sent. Secrets are not
-in the `repr`, and not in pickles. A password is text, sent as UTF-8, or bytes, sent as they are; a token is text.
+Fields are checked when the value is created: they may contain neither C0 control characters nor DEL. Secrets appear
+neither in the `repr` nor in pickles. A password is text, sent as UTF-8, or bytes, sent unchanged; a token is text.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ __all__ = [
 
 @frozen
 class Plain:
-    """PLAIN: user and password in one message (RFC 4616); `authorization` is whose mailbox, where not the user's.
+    """PLAIN: user and password in one message (RFC 4616); `authorization` names the mailbox's owner if not the user.
 
     >>> from pymailbox.pop3 import sasl
     >>> sasl.Plain("boss", "secret", authorization="me@example.com")
@@ -48,7 +48,7 @@ class Plain:
     user: str = field(validator=no_control_characters)
     password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
     authorization: str = field(default="", validator=no_control_characters)
-    #: Whether all goes in the line of AUTH, where it fits; some servers want it in a line of its own.
+    #: Whether to send everything in the AUTH line if it fits; some servers expect it on a separate line.
     initial: bool = field(default=True, kw_only=True, repr=False)
 
     name = "PLAIN"
@@ -61,7 +61,7 @@ class Plain:
 
 @frozen
 class Login:
-    """LOGIN: user, then password, whatever the server calls its questions. Never standardized, widely spoken."""
+    """LOGIN: user, then password, however the server words its prompts. Never standardized, widely supported."""
 
     user: str = field(validator=no_control_characters)
     password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
@@ -79,7 +79,7 @@ class Login:
 
 @frozen
 class CramMD5:
-    """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). Who listens can guess passwords at leisure."""
+    """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). An eavesdropper can guess passwords offline."""
 
     user: str = field(validator=no_control_characters)
     password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
@@ -100,13 +100,13 @@ class CramMD5:
 
         try:
             return hmac.new(secret_octets(self.password, "password"), challenge, "md5").hexdigest().encode()
-        except ValueError as error:  # a build of OpenSSL that follows FIPS
-            raise NotSupported("this Python has no MD5, which CRAM-MD5 needs; use another login") from error
+        except ValueError as error:  # an OpenSSL build in FIPS mode
+            raise NotSupported("CRAM-MD5 needs MD5, which this Python disables; use another login") from error
 
 
 @frozen
 class External:
-    """EXTERNAL: the client certificate of the TLS channel says who it is (RFC 4422 §A); `user` is whose mailbox."""
+    """EXTERNAL: the TLS client certificate is the credential (RFC 4422 §A); `user` names the mailbox's owner."""
 
     user: str = field(default="", validator=no_control_characters)
 
@@ -138,9 +138,9 @@ class Anonymous:
 
 @frozen
 class XOAuth2:
-    """XOAUTH2: an access token, as Google and Microsoft take it.
+    """XOAUTH2: an access token in the form that Google and Microsoft accept.
 
-    The token goes in a line of its own: Microsoft 365 answers "Protocol error" to the shorter form (`initial=True`).
+    The token is sent on a separate line: Microsoft 365 answers "Protocol error" to the shorter form (`initial=True`).
     """
 
     user: str = field(validator=no_control_characters)
@@ -162,7 +162,7 @@ class OAuthBearer:
 
     user: str = field(validator=no_control_characters)
     token: str = field(repr=False, converter=secret, validator=no_control_characters)
-    #: Whether the token goes in the line of AUTH, where it fits; some servers want it in a line of its own.
+    #: Whether to send the token in the AUTH line if it fits; some servers expect it on a separate line.
     initial: bool = field(default=True, kw_only=True, repr=False)
 
     name = "OAUTHBEARER"
@@ -176,7 +176,7 @@ class OAuthBearer:
 
 
 def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchange:
-    """Send a token; a challenge after it is the reason of a failure, which wants an answer before -ERR comes."""
+    """Send a token; a challenge after it is the reason for a failure, to be acknowledged before -ERR comes."""
     known = Secrets()
     known.add(token)
     del token
@@ -188,12 +188,12 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
         reason = f" ({_reason(failure.decode('utf-8', 'replace'), known)})"
         yield acknowledgement
     except CommandError as refused:
-        judged = reason or (refused.command or "").endswith("***")  # else it was the line of AUTH, without the token
+        judged = reason or (refused.command or "").endswith("***")  # otherwise the AUTH line failed, without the token
         if not judged or type(refused) not in (CommandError, AuthenticationError):
             raise
         raise AuthenticationError(
-            f"the access token was refused{reason}; get a fresh one, check that it is for this user and has the scope"
-            " for POP, and that POP is enabled for the mailbox",
+            f"the access token was refused{reason}; get a new one, and check that it is for this user, that it has the"
+            " scope for POP, and that POP is enabled for the mailbox",
             command=refused.command,
             response=refused.response,
             code=refused.code,
@@ -202,7 +202,7 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
 
 
 def _reason(said: str, known: Secrets) -> str:
-    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); what is not JSON is shown as it is, without the token."""
+    """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); other text is shown unchanged, except for the token."""
     import json
 
     try:
@@ -215,9 +215,9 @@ def _reason(said: str, known: Secrets) -> str:
 
 
 def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
-    """Return the mechanism of that name; for the OAuth mechanisms `password` is the access token.
+    """Return the mechanism of that name; for the OAuth mechanisms, `password` is the access token.
 
-    `NotSupported` for a name that is not known here, or that needs a library which is not installed.
+    Raises `NotSupported` if pymailbox does not know the name, or if a library it needs is not installed.
     """
     name = name.upper()
     if name.startswith("SCRAM-"):
@@ -238,6 +238,6 @@ def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
     if name == "GSSAPI":
         return GSSAPI(user)
     raise NotSupported(
-        f"the mechanism {safe_text(name)!r} is not supported; supported are {', '.join(simple)}, SCRAM-*, EXTERNAL,"
-        " ANONYMOUS and GSSAPI"
+        f"unsupported mechanism: {safe_text(name)!r} (supported: {', '.join(simple)}, SCRAM-*, EXTERNAL, ANONYMOUS,"
+        " GSSAPI)"
     )

@@ -1,9 +1,8 @@
-"""SCRAM (RFC 5802, RFC 7677): a login that proves the password both ways and never sends it.
+"""SCRAM (RFC 5802, RFC 7677): a login in which both sides prove that they know the password, without sending it.
 
-The cryptography is scramp's (the extra `scram`), imported when the first exchange starts. Its guards hold: at least
-4096 and at most ten million iterations, a salt of some length (the RFC has none), the client's nonce in the server's,
-the server's signature verified. How many
-iterations are done is for `Limits.scram_iterations` to say, before the first of them.
+The cryptography comes from the library scramp (the extra `scram`), imported when the first exchange starts. It enforces
+4096 to ten million iterations, a minimum length for the salt (the RFC sets none), a server nonce that starts with the
+client's, and a valid server signature. `Limits.scram_iterations` is checked before the first iteration.
 """
 
 import base64
@@ -27,14 +26,14 @@ _HASHES = ("SHA-512", "SHA-256", "SHA-1")
 
 
 def available() -> bool:
-    """Whether the library is installed; it is not imported for that."""
+    """Whether the library is installed; does not import it."""
     return importlib.util.find_spec("scramp") is not None
 
 
 def allows(user: str, password: str | bytes) -> bool:
-    """Whether SCRAM can carry these: RFC 4013 forbids private characters, and those newer than Unicode 3.2 (emoji).
+    """Whether SCRAM can carry these: RFC 4013 forbids private-use characters and any newer than Unicode 3.2 (emoji).
 
-    Bytes can be carried where they are UTF-8, which is what the RFC hashes.
+    Bytes must be valid UTF-8, which is what the RFC hashes.
     """
     text = _as_text(password)
     if text is None:
@@ -54,13 +53,13 @@ def allows(user: str, password: str | bytes) -> bool:
 def _known(_: object, __: "Attribute[Any]", value: str) -> None:
     value = value.upper()
     if value.removeprefix("SCRAM-").removesuffix("-PLUS") not in _HASHES:
-        raise NotSupported(f"SCRAM is supported with {', '.join(_HASHES)}, not as {value!r}")
+        raise NotSupported(f"unsupported mechanism: {value!r} (SCRAM is supported with {', '.join(_HASHES)})")
     if not available():
         raise NotSupported(f"{value} needs the library scramp: pip install 'pymailbox[scram]'")
 
 
 def _as_text(password: str | bytes) -> Secret | None:
-    """Return a password as text; None for octets that are not UTF-8."""
+    """Return a password as text, or None for bytes that are not UTF-8."""
     if isinstance(password, bytes):
         try:
             return Secret(password.decode())
@@ -73,7 +72,7 @@ def _as_text(password: str | bytes) -> Secret | None:
 class Scram:
     """SCRAM with one hash; a name that ends in `-PLUS` binds the login to the TLS channel.
 
-    The binding is `tls-unique` up to TLS 1.2, `tls-exporter` above it where Python has it, else
+    The binding is `tls-unique` up to TLS 1.2, `tls-exporter` above it if Python supports it, and otherwise
     `tls-server-end-point` (RFC 5929, RFC 9266).
     """
 
@@ -85,7 +84,7 @@ class Scram:
     initial = True
 
     def __attrs_post_init__(self) -> None:
-        # Not a converter: pyright does not take a field with one for the `name` of a Mechanism.
+        # Not a converter: pyright does not accept a field that has one as the `name` of a Mechanism.
         object.__setattr__(self, "name", self.name.upper())
 
     def exchange(self, peer: Peer, /) -> Exchange:
@@ -95,7 +94,7 @@ class Scram:
         first = _text(challenge)
         _check_iterations(first, peer.scram_iterations)
         _set_first(client, first)
-        challenge = yield _check(client.get_client_final, "the server's part of SCRAM cannot be used").encode()
+        challenge = yield _check(client.get_client_final, "the server's SCRAM message cannot be used").encode()
         final = _text(challenge)
         if final.startswith("e="):
             raise AuthenticationError(
@@ -103,7 +102,7 @@ class Scram:
             )
         _check(
             lambda: client.set_server_final(final),
-            "the server could not prove that it knows the password; somebody may be in between",
+            "the server could not prove that it knows the password; the connection may be intercepted",
         )
         yield b""
 
@@ -118,27 +117,27 @@ def _client(mechanism: Scram, peer: Peer) -> Any:
         binding = channel_binding(peer.tls)
     bound = mechanism.name.endswith("-PLUS")
     if bound and binding is None:
-        raise NotSupported(f"{mechanism.name} needs TLS with a certificate that it can be bound to")
+        raise NotSupported(f"{mechanism.name} needs TLS with a channel binding; without one, use another login")
     if not bound and (not peer.mechanisms or any(name.endswith("-PLUS") for name in peer.mechanisms)):
-        # "We could bind, you cannot" (RFC 5802 §5.1) is said only where the server's list says so.
+        # "We could bind, you cannot" (RFC 5802 §5.1) is sent only if the server's list has no -PLUS.
         binding = None
     password = _as_text(mechanism.password)
     if password is None:
-        raise ValueError("SCRAM hashes UTF-8 (RFC 5802 §2.2), and these bytes are not; another login can send them")
+        raise ValueError("SCRAM needs a UTF-8 password (RFC 5802 §2.2); another login can send these bytes")
     try:
         return scramp.ScramClient([mechanism.name], mechanism.user, password, channel_binding=binding)
     except scramp.ScramException:
         pass
-    # After the except clause: what scramp's frames hold is not part of this error.
-    raise ValueError("user or password has characters that SCRAM does not allow (RFC 4013)")
+    # After the except clause, so that this error does not hold scramp's frames.
+    raise ValueError("user or password has characters that SCRAM does not allow (RFC 4013); use another login")
 
 
 def _check_iterations(first: str, most: int) -> None:
-    """Refuse a server's first message that asks for too much work."""
+    """Refuse a server's first message if it asks for too many iterations."""
     for digits in re.findall(r"(?:^|,)i=([0-9]+)", first):
         if len(digits) > 18 or int(digits) > most:
             raise LimitExceeded(
-                f"the server asks for {digits[:20]} iterations of SCRAM's hash, beyond Limits.scram_iterations;"
+                f"the server asks for {digits[:20]} SCRAM iterations, more than Limits.scram_iterations allows;"
                 " raise that limit if this server can be trusted",
                 field="scram_iterations",
             )
@@ -146,21 +145,21 @@ def _check_iterations(first: str, most: int) -> None:
 
 def _set_first(client: Any, first: str) -> None:
     try:
-        _check(lambda: client.set_server_first(first), "the server's part of SCRAM is not as RFC 5802 has it")
+        _check(lambda: client.set_server_first(first), "the server's SCRAM message violates RFC 5802")
         return
     except ProtocolError as error:
         refused = error
     salt = _salt(first)
-    if salt and "salt" in refused.problem:  # well formed: the RFC has no least length, but the library has
+    if salt and "salt" in refused.problem:  # well formed: the RFC sets no minimum length, but the library does
         raise NotSupported(
-            f"the server's SCRAM salt has {len(salt)} bytes, which is fewer than the library scramp accepts, and makes"
-            ' stolen password lists easier to break; auth="PLAIN" sends the password itself, inside TLS'
+            f"the server's SCRAM salt has {len(salt)} bytes, fewer than the library scramp accepts (short salts make"
+            ' stolen password lists easier to break); use auth="PLAIN", which sends the password itself, inside TLS'
         )
     raise refused
 
 
 def _salt(first: str) -> bytes | None:
-    """Return the salt of a server's first message; None where it is not base64."""
+    """Return the salt in a server's first message, or None if it is not base64."""
     found = re.search(r"(?:^|,)s=([^,]*)", first)
     try:
         return base64.b64decode(found[1], validate=True) if found else None

@@ -1,4 +1,4 @@
-"""ConnectionSettings: where a connection goes and how, as one value, checked before anything is connected."""
+"""ConnectionSettings: where to connect and how, as one value, checked before a connection is made."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ def _check_switch(_: object, attribute: "Attribute[Any]", value: object) -> None
 
 def _check_source(_: object, __: "Attribute[Any]", value: object) -> None:
     if value is not None and not (isinstance(value, tuple) and len(value) == 2):
-        raise TypeError("source_address must be a pair of an address and a port")
+        raise TypeError(f"source_address must be a pair (address, port), not {value!r}")
 
 
 def _check_proxy(settings: "ConnectionSettings", _: "Attribute[Any]", value: str | None) -> None:
@@ -63,32 +63,32 @@ def _check_proxy(settings: "ConnectionSettings", _: "Attribute[Any]", value: str
 
 @frozen(kw_only=True)
 class ConnectionSettings:
-    """Where a connection goes and how; what is not valid is ValueError or TypeError here.
+    """Where to connect and how; raises ValueError or TypeError for an invalid field.
 
-    No converter raises: a traceback may show a value that was refused, so there must be all of it.
+    `evolve(settings, pipelining=False)` returns a copy with a change.
 
-    The next one with a difference is `evolve(settings, pipelining=False)`.
+    Converters never raise: a traceback may show the object under construction, so all its fields must be set.
     """
 
     host: str = field(validator=check_host)
     security: Security = field(default="tls", validator=check_security)
     port: int = field(validator=check_port)
-    #: None: the system's authorities.
+    #: None: `tls.verified()`, which trusts the system's authorities.
     ssl_context: "ssl.SSLContext | None" = field(default=None, repr=False, validator=_check_context)
-    #: Seconds of silence; None waits for ever.
+    #: Seconds of silence; None waits forever.
     timeout: float | None = field(default=60.0, validator=_check_timeout)
-    #: Given as None: the defaults.
+    #: None: the defaults.
     limits: Limits = field(factory=Limits, converter=_or_default, validator=_check_limits)
-    #: None: where the server lists it. False: never.
+    #: None: if the server advertises it. False: never.
     pipelining: bool | None = field(default=None, validator=_check_switch)
-    #: False: CAPA is never sent.
+    #: Whether CAPA may be sent.
     capa: bool = field(default=True, validator=_check_switch)
     #: Whether a password may be sent without TLS.
     allow_plaintext: bool = field(default=False, validator=_check_switch)
-    #: A URL, which may have a password in it.
+    #: A URL, which may contain a password.
     proxy: Secret | None = field(default=None, repr=False, converter=_hidden, validator=_check_proxy)
     #: The local address and port to connect from.
     source_address: tuple[str, int] | None = field(default=None, validator=_check_source)
-    #: Connected already; a session can be had once only.
+    #: A connected socket, good for one session.
     sock: "socket.socket | None" = field(default=None, repr=False, validator=_check_socket)
     clock: Clock = field(default=time.monotonic, repr=False)

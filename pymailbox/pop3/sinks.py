@@ -1,8 +1,8 @@
-"""Sinks: handing octets to the caller's `write` until all of them are taken.
+"""Sinks: passing data to the caller's `write` until all of it is written.
 
-A sink is any callable that takes octets; `write` of a file is the usual one, and a file that is not buffered may take
-less than it is given, or nothing. What it returns says how much: a whole number is a count, None from an
-`io.RawIOBase` means that it would block, and anything else that all is taken.
+A sink is any callable that takes bytes, usually the `write` of a file. An unbuffered file may write only part of the
+data, or nothing. The return value tells: an int is a count of bytes, None from an `io.RawIOBase` means that it would
+block, and anything else means that all was written.
 """
 
 import errno
@@ -17,10 +17,10 @@ __all__ = ["Sink", "Writable", "write_all", "write_all_async", "write_of"]
 
 
 class Writable(Protocol):
-    """A file to write to; over asyncio what `write` returns is awaited where that can be."""
+    """A file to write to; over asyncio, `write` may return an awaitable."""
 
     def write(self, data: bytes, /) -> object:
-        """Write some bytes."""
+        """Write `data`, and return how many bytes were written."""
 
 
 #: A file, or a function that takes bytes.
@@ -28,19 +28,19 @@ Sink = Writable | Callable[[bytes], object]
 
 
 def write_of(file: object) -> Callable[[bytes], object]:
-    """Return how a file is written to; TypeError where it is none."""
+    """Return the `write` of a file; TypeError if it has none."""
     write = getattr(file, "write", None)
     if not callable(write):
         raise TypeError(
-            f"file must be open for writing bytes, such as open(path, 'wb'), not {type_name(file)};"
-            " save(path) takes the name of a file"
+            f"file must be open for writing bytes, such as open(path, 'wb'), not {type_name(file)}; to write to a path,"
+            " use save(path)"
         )
     taker: Callable[[bytes], object] = write
     return taker
 
 
 def write_all(write: Callable[[bytes], object], data: bytes) -> None:
-    """Have `write` take all of `data`; OSError where it takes nothing."""
+    """Pass all of `data` to `write`, in as many calls as it needs; OSError if it writes nothing."""
     at, size = 0, len(data)
     while at < len(data):
         piece = data[at : at + size]
@@ -49,7 +49,7 @@ def write_all(write: Callable[[bytes], object], data: bytes) -> None:
 
 
 async def write_all_async(write: Callable[[bytes], object], data: bytes) -> None:
-    """Do the same where `write` may return an awaitable."""
+    """Pass all of `data` to a `write` that may return an awaitable; OSError if it writes nothing."""
     at, size = 0, len(data)
     while at < len(data):
         piece = data[at : at + size]
@@ -61,9 +61,9 @@ async def write_all_async(write: Callable[[bytes], object], data: bytes) -> None
 
 
 def _taken(write: Callable[[bytes], object], piece: bytes, result: object) -> int:
-    """Return how many octets of a piece are taken, by what `write` returned."""
+    """Return how many bytes of a piece were written, given the result of `write`."""
     if result is None and isinstance(getattr(write, "__self__", None), io.RawIOBase):
-        raise BlockingIOError(errno.EAGAIN, "the file is non-blocking and not ready: it took no bytes")
+        raise BlockingIOError(errno.EAGAIN, "the file is non-blocking and not ready, and took no bytes")
     if not isinstance(result, int) or isinstance(result, bool):
         return len(piece)
     if result < 1:

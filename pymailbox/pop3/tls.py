@@ -1,7 +1,7 @@
 """TLS: contexts to pass as `ssl_context`, and errors that say what to do.
 
-The default verifies: the system's authorities, the host name, TLS 1.2 or newer (RFC 8314, RFC 8996). A context of
-the caller's own is used as it is.
+By default the certificate is verified against the system's authorities and the host name, with TLS 1.2 or newer
+(RFC 8314, RFC 8996). A context from the caller is used unchanged.
 """
 
 import contextlib
@@ -36,38 +36,38 @@ __all__ = [
 
 
 class UnverifiedWarning(UserWarning):
-    """A connection was asked for that anybody on the way can read and change."""
+    """The warning for a connection that can be intercepted."""
 
 
 # --- contexts -------------------------------------------------------------------------------------------------
 
 
 class _Context(ssl.SSLContext):
-    """A context that says what to do where it is to be sent to another process."""
+    """A context whose error on pickling says what to do instead."""
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "an ssl_context cannot be pickled: send the path or fingerprint to the other process, and make the context"
+            "an ssl_context cannot be pickled; send the path or fingerprint to the other process and create the context"
             " there, with tls.private_ca(path), tls.pinned(fingerprint) or tls.client_certificate(path)"
         )
 
 
 def _default_context(**authorities: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(**authorities)  # type: ignore[arg-type] # cafile and capath
-    context.__class__ = _Context  # it makes none of another class
+    context.__class__ = _Context  # create_default_context() cannot create a subclass
     return context
 
 
 def verified() -> ssl.SSLContext:
-    """Return a context that verifies certificate and host name (never its CN), TLS 1.2 or newer."""
+    """Return a context that verifies the certificate and its host name (never the CN), with TLS 1.2 or newer."""
     return _strict(_default_context())
 
 
 def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
-    """Return a context that trusts only the authorities in a PEM file, or a directory as OpenSSL wants it.
+    """Return a context that trusts only the authorities in a PEM file, or in a directory prepared by `openssl rehash`.
 
-    A self-signed certificate is its own authority: save it as that file. OSError for a file that cannot be read,
-    ValueError for one without a certificate.
+    A self-signed certificate is its own authority: save it as that file. Raises OSError if the file cannot be read,
+    ValueError if it contains no certificate.
     """
     folder = Path(path).is_dir()
     where = fspath(path) if folder else _readable(path)
@@ -76,8 +76,8 @@ def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
     except ssl.SSLError as error:
         raise ValueError(f"{where!r} contains no PEM certificate") from error
     _strict(context)
-    # Python 3.13 also wants extensions that private authorities often lack (RFC 5280 §4.2.1.1); who trusts this file
-    # trusts it without them.
+    # Python 3.13 also requires extensions that private authorities often lack (RFC 5280 §4.2.1.1). Passing this file
+    # means trusting it without them.
     context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
     return context
 
@@ -89,14 +89,15 @@ def client_certificate(
     password: "str | Callable[[], str] | None" = None,
     context: ssl.SSLContext | None = None,
 ) -> ssl.SSLContext:
-    """Return a context that shows a client certificate to servers that ask for one (SASL EXTERNAL).
+    """Return a context that presents a client certificate to servers that ask for one (SASL EXTERNAL).
 
-    PEM files; `key` may be in the same file, `password` opens it. It is added to `context`, or to a new `verified()`.
-    OSError for a file that cannot be read, ValueError where certificate, key and password do not fit.
+    The files are PEM; the key may be in the certificate's file, `password` decrypts it. The certificate is added to
+    `context`, or to a new `verified()`. Raises OSError if a file cannot be read, ValueError if certificate, key and
+    password do not match.
     """
     context = verified() if context is None else context
     files = _readable(certificate), None if key is None else _readable(key)
-    # Without a callable OpenSSL asks at the terminal for the password of an encrypted key.
+    # Without a callable, OpenSSL prompts at the terminal for the password of an encrypted key.
     asked = secret(password) or (lambda: "")
     del password
     try:
@@ -107,25 +108,26 @@ def client_certificate(
 
 
 def _readable(path: str | PathLike[str]) -> str:
-    with Path(path).open("rb"):  # OpenSSL would not say which file it is that cannot be read
+    with Path(path).open("rb"):  # OpenSSL's error would not name the file
         return fspath(path)
 
 
 def pinned(*fingerprints: str) -> ssl.SSLContext:
-    """Return a context that takes exactly the certificates with these SHA-256 fingerprints, whoever signed them.
+    """Return a context that accepts only the certificates with these SHA-256 fingerprints, whoever signed them.
 
-    Hexadecimal, with or without colons, as `openssl x509 -fingerprint -sha256` shows it. The fingerprint takes the
-    place of authorities, host name and dates; several are for the change from one certificate to the next.
+    Fingerprints are hexadecimal, with or without colons, as `openssl x509 -fingerprint -sha256` prints them. They
+    replace the checks of authority, host name and dates. Pass several while a certificate is being replaced. Raises
+    ValueError if one is invalid.
     """
     wanted = frozenset(_fingerprint(one) for one in fingerprints)
     if not wanted:
-        raise ValueError("pinned() wants at least one fingerprint")
+        raise ValueError("pinned() needs at least one fingerprint")
 
     def check(certificate: bytes | None) -> None:
         found = hashlib.sha256(certificate or b"").digest()
         if not any(hmac.compare_digest(found, one) for one in wanted):
             raise _OtherFingerprintError(
-                1, f"its certificate's SHA-256 fingerprint is {found.hex(':')}, which differs from the pinned one"
+                1, f"the certificate's SHA-256 fingerprint is {found.hex(':')}, which differs from the pinned one"
             )
 
     class PinnedSocket(ssl.SSLSocket):
@@ -147,17 +149,17 @@ def pinned(*fingerprints: str) -> ssl.SSLContext:
 
 
 class _OtherFingerprintError(ssl.SSLCertVerificationError):
-    """The certificate is not one of those that are pinned."""
+    """The certificate is not one of the pinned ones."""
 
 
 def unverified() -> ssl.SSLContext:
-    """Return a context that verifies nothing, and warn: anybody on the way can read and change everything.
+    """Return a context that verifies nothing, and issue an `UnverifiedWarning`: the connection can be intercepted.
 
-    The warning is an `UnverifiedWarning`. For a self-signed certificate `private_ca` or `pinned` are as easy.
+    For a self-signed certificate, `private_ca` and `pinned` are as easy and safe.
     """
     warnings.warn(
-        "this TLS connection verifies nothing: anybody on the way can take the password and the mail;"
-        " tls.private_ca() or tls.pinned() would verify a self-signed certificate",
+        "certificate verification is off: this connection can be intercepted, and the password and mail stolen; verify"
+        " a self-signed certificate with tls.private_ca() or tls.pinned()",
         UnverifiedWarning,
         stacklevel=2,
     )
@@ -168,7 +170,7 @@ def unverified() -> ssl.SSLContext:
 
 
 def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
-    # Python still takes a host name from the subject where there is no other (RFC 9525 §2 forbids it).
+    # By default Python still takes the host name from the subject if there is no other (RFC 9525 §2 forbids it).
     context.hostname_checks_common_name = False
     return _at_least_1_2(context)
 
@@ -185,7 +187,7 @@ def _fingerprint(given: str) -> bytes:
     except ValueError:
         octets = b""
     if len(octets) != 32:
-        raise ValueError(f"{given!r} is no SHA-256 fingerprint: 64 hexadecimal digits, colons allowed")
+        raise ValueError(f"invalid SHA-256 fingerprint: {given!r} (64 hexadecimal digits, colons allowed)")
     return octets
 
 
@@ -193,10 +195,10 @@ def _fingerprint(given: str) -> bytes:
 
 
 def client_hello() -> bytes:
-    """Return the first octets of a TLS handshake, which a server that expects TLS answers at once (RFC 8446 §4.1.2)."""
+    """Return the first message of a TLS handshake, which a TLS server answers at once (RFC 8446 §4.1.2)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing but this greeting is ever sent
+    context.verify_mode = ssl.CERT_NONE  # nothing but this message is ever sent
     outgoing = ssl.MemoryBIO()
     with contextlib.suppress(ssl.SSLWantReadError):
         context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
@@ -204,7 +206,7 @@ def client_hello() -> bytes:
 
 
 def is_tls(octets: bytes) -> bool:
-    """Whether a TLS record begins here: of a handshake, or an alert (RFC 8446 §5.1)."""
+    """Whether the bytes start a TLS handshake or alert record (RFC 8446 §5.1)."""
     return octets[:2] in (b"\x16\x03", b"\x15\x03")
 
 
@@ -212,11 +214,11 @@ def is_tls(octets: bytes) -> bool:
 
 
 def channel_binding(channel: "Channel") -> tuple[str, bytes] | None:
-    """Return the type and the octets that bind a login to this TLS channel, or None where there are none.
+    """Return the type and the value of the binding of a login to this TLS channel, or None if there is none.
 
-    `tls-unique` up to TLS 1.2 (it is not defined above), else `tls-exporter` where Python has it, else
-    `tls-server-end-point`: the hash of the server's certificate (RFC 5929, RFC 9266). The last wants asn1crypto,
-    which comes with the extra `scram`.
+    The type is `tls-unique` up to TLS 1.2 (TLS 1.3 does not define it), `tls-exporter` above it if Python supports it,
+    and otherwise `tls-server-end-point`, the hash of the server's certificate (RFC 5929, RFC 9266). The last needs
+    asn1crypto, which the extra `scram` installs.
     """
     kind = "tls-exporter" if channel.version() == "TLSv1.3" else "tls-unique"
     if kind in ssl.CHANNEL_BINDING_TYPES:
@@ -229,7 +231,7 @@ def channel_binding(channel: "Channel") -> tuple[str, bytes] | None:
 
 
 def _end_point(certificate: bytes) -> bytes | None:
-    """Hash a certificate as RFC 5929 §4.1 says; None where that is not defined, or for want of asn1crypto."""
+    """Return the hash of a certificate (RFC 5929 §4.1), or None if it is undefined or asn1crypto is missing."""
     try:
         from asn1crypto.x509 import Certificate
     except ImportError:
@@ -244,14 +246,14 @@ def _end_point(certificate: bytes) -> bytes | None:
 # --- errors ---------------------------------------------------------------------------------------------------
 
 _BY_REASON = {
-    "WRONG_VERSION_NUMBER": 'the server does not speak TLS here: a port without TLS (110) wants security="starttls"',
+    "WRONG_VERSION_NUMBER": 'the server does not speak TLS on this port; port 110 needs security="starttls"',
     "UNSUPPORTED_PROTOCOL": "the server offers only TLS versions older than 1.2, which are broken (RFC 8996)",
-    "CERTIFICATE_REQUIRED": "the server wants a client certificate (pymailbox.pop3.tls.client_certificate)",
+    "CERTIFICATE_REQUIRED": "the server requires a client certificate; use tls.client_certificate(path)",
     "NO_SHARED_CIPHER": "server and client have no cipher in common; the server may be very old",
     "DH_KEY_TOO_SMALL": "the server's Diffie-Hellman key is too short to be safe; the server may be very old",
     "EE_KEY_TOO_SMALL": "the server's key is too short to be safe; its certificate must be replaced",
     "CA_MD_TOO_WEAK": "the certificate is signed with a broken hash; it must be replaced",
-    "UNEXPECTED_EOF_WHILE_READING": "the server closed the connection in the middle of TLS; check port and security",
+    "UNEXPECTED_EOF_WHILE_READING": "the server closed the connection inside TLS; check port and security",
 }
 _SAME = {
     "PACKET_LENGTH_TOO_LONG": "WRONG_VERSION_NUMBER",
@@ -262,36 +264,36 @@ _SAME = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "CERTIFICATE_REQUIRED",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "NO_SHARED_CIPHER",
 }
-_PRIVATE = "if it is a private or self-signed one, trust it with tls.private_ca(path) or tls.pinned(fingerprint)"
-#: By the numbers of OpenSSL's x509_vfy.h.
+_PRIVATE = "if it is private or self-signed, trust it with tls.private_ca(path) or tls.pinned(fingerprint)"
+#: By the error numbers in OpenSSL's x509_vfy.h.
 _BY_VERIFICATION = {
-    9: "its certificate is not valid yet; check the clock of this machine",
-    10: "its certificate has expired; its operator must renew it (or the clock of this machine is wrong)",
-    18: f"its certificate is self-signed; {_PRIVATE}",
-    19: f"its certificate comes from an authority that is not known here; {_PRIVATE}",
-    20: f"its certificate comes from an authority that is not known here; {_PRIVATE}",
-    21: f"its certificate comes from an authority that is not known here; {_PRIVATE}",
-    23: "its certificate has been revoked",
-    62: "its certificate is for another host name; use the name that the certificate has",
-    64: "its certificate is for another address; use the host name that the certificate has",
+    9: "the certificate is not valid yet; check the clock of this machine",
+    10: "the certificate has expired; the server's operator must renew it (or the clock of this machine is wrong)",
+    18: f"the certificate is self-signed; {_PRIVATE}",
+    19: f"the certificate comes from an unknown authority; {_PRIVATE}",
+    20: f"the certificate comes from an unknown authority; {_PRIVATE}",
+    21: f"the certificate comes from an unknown authority; {_PRIVATE}",
+    23: "the certificate has been revoked",
+    62: "the certificate is for another host name; connect to the name in the certificate",
+    64: "the certificate is for another address; connect to the host name in the certificate",
 }
-#: What is only looked at with `ssl.VERIFY_X509_STRICT`, which is Python's default from 3.13 on.
+#: Errors raised only under `ssl.VERIFY_X509_STRICT`, Python's default since 3.13.
 _STRICT = range(80, 94)
 
 
 def explain(error: OSError, host: str) -> TLSError:
-    """Return the `TLSError` for what the `ssl` module raised, naming the likely cause."""
+    """Return the `TLSError` for an error from the `ssl` module, naming the likely cause."""
     if isinstance(error, _OtherFingerprintError):
         return TLSError(
-            f"the TLS server at {host} is not trusted: {error.strerror}; pin it if the operator has changed the"
-            " certificate, else somebody may be in between"
+            f"certificate verification failed for {host}: {error.strerror}; pin the new one if the operator has"
+            " replaced the certificate, otherwise the connection may be intercepted"
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         code = getattr(error, "verify_code", 0)
-        cause = _BY_VERIFICATION.get(code) or f"its certificate cannot be verified: {_said(error)}"
+        cause = _BY_VERIFICATION.get(code) or _said(error)
         if code in _STRICT:
-            cause += f"; Python 3.13 and newer insist on that (RFC 5280); {_PRIVATE}"
-        return TLSError(f"the TLS server at {host} is not trusted: {cause}")
+            cause += f"; Python 3.13 and newer require this (RFC 5280); {_PRIVATE}"
+        return TLSError(f"certificate verification failed for {host}: {cause}")
     reason = getattr(error, "reason", None) or ""
     known = _BY_REASON.get(_SAME.get(reason, reason))
     if known is None and isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError):

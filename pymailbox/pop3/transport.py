@@ -1,8 +1,8 @@
 """Transport: a blocking socket with deadlines, plain or TLS.
 
-It connects, moves octets both ways at once, starts TLS and closes; it knows nothing of POP3. What the operating
-system and OpenSSL raise is translated here and nowhere else. Reading goes on while writing, so that a deep
-pipeline cannot deadlock on two full buffers (RFC 2449 §6.8).
+It connects, moves bytes in both directions at once, starts TLS and closes; it knows nothing of POP3. Errors of the
+operating system and OpenSSL are translated here and nowhere else. Reading continues while writing: otherwise a deep
+pipeline could deadlock on two full buffers (RFC 2449 §6.8).
 """
 
 import contextlib
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Transport", "connect", "is_loopback"]
 
-_PLAIN_READ = 1 << 18  # octets; one system call takes in some hundred small replies
-_TLS_READ = 1 << 14  # what one TLS record holds (RFC 8446 §5.1)
+_PLAIN_READ = 1 << 18  # bytes; one system call reads some hundred small replies
+_TLS_READ = 1 << 14  # bytes in a full TLS record (RFC 8446 §5.1)
 
 
 def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | None = None) -> socket.socket:
     """Connect to the first address of `host` that answers; one deadline covers them all.
 
-    Name resolution itself cannot be interrupted; what it takes counts against the deadline.
+    Name resolution cannot be interrupted; its time counts against the deadline.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -40,11 +40,11 @@ def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | 
         seconds = left()
         try:
             sock = socket.socket(family, kind, number)
-        except OSError as error:  # an address family that this machine does not have
+        except OSError as error:  # an address family that this machine lacks
             failure = failure or error
             continue
         try:
-            # An address that swallows everything may not use up the time of those after it.
+            # An address that never answers must leave time for those after it.
             sock.settimeout(None if seconds is None else seconds / (len(found) - position))
             if source_address is not None:
                 sock.bind(source_address)
@@ -64,7 +64,7 @@ def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | 
 
 
 def is_loopback(sock: socket.socket) -> bool:
-    """Whether the peer is this machine, by its address and not by its name."""
+    """Whether the peer is this machine, judged by its address and not by its name."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return True  # a Unix socket or a socket pair
     import ipaddress
@@ -77,7 +77,7 @@ def is_loopback(sock: socket.socket) -> bool:
 
 @define(eq=False, repr=False)
 class Transport:
-    """A connected socket; `sock` is replaced by its TLS form when TLS starts."""
+    """A connected socket; `sock` becomes an `ssl.SSLSocket` when TLS starts."""
 
     sock: "socket.socket | ssl.SSLSocket"
     host: str
@@ -90,13 +90,13 @@ class Transport:
         try:
             self.sock.setblocking(False)
         except OSError as error:
-            raise ConnectionLost(f"the socket cannot be used ({error})") from error
-        with contextlib.suppress(OSError):  # a Unix socket has no such option
+            raise ConnectionLost(f"the socket cannot be used ({error}); sock= must be a connected socket") from error
+        with contextlib.suppress(OSError):  # a Unix socket lacks this option
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._adapt()
 
     def _adapt(self) -> None:
-        """Settle how this socket says that it would block: a TLS socket may be the caller's own."""
+        """Set the exceptions by which this socket reports that it would block (the caller may pass a TLS socket)."""
         ssl = sys.modules.get("ssl")
         if ssl is not None and isinstance(self.sock, ssl.SSLSocket):
             self._wants = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -104,17 +104,17 @@ class Transport:
 
     @property
     def secure(self) -> bool:
-        """Whether octets travel inside TLS."""
+        """Whether the connection uses TLS."""
         return self._size == _TLS_READ
 
     @property
     def tls(self) -> "ssl.SSLSocket | None":
-        """The socket where it speaks TLS."""
+        """The socket if it uses TLS, otherwise None."""
         ssl = sys.modules.get("ssl")
         return self.sock if ssl is not None and isinstance(self.sock, ssl.SSLSocket) else None
 
     def waiting(self) -> bytes | None:
-        """Return what has arrived unasked: None for nothing, empty at the end of the stream. Never waits."""
+        """Return what has already arrived: None for nothing, empty at the end of the stream. Never waits."""
         try:
             return self.sock.recv(self._size)
         except (BlockingIOError, *self._wants):
@@ -123,12 +123,12 @@ class Transport:
             return b""
 
     def exchange(self, to_send: bytes, left: Left) -> bytes:
-        """Send all of `to_send` while reading; return the first octets read, empty at the end of the stream."""
+        """Send `to_send` while reading; return the first bytes read, empty at the end of the stream."""
         sock = self.sock
         want_read, want_write = self._wants
         if to_send:
             self._unsent += to_send
-            del to_send  # it may be a password: a traceback that shows variables does not show it
+            del to_send  # it may be a password, which a traceback with variables would show
         while True:
             write = bool(self._unsent)
             if write:
@@ -140,7 +140,7 @@ class Transport:
                 except want_read:
                     write = False
                 except OSError:
-                    self._unsent = b""  # the server may have said why before it closed: read on
+                    self._unsent = b""  # the server may have sent the reason before it closed: keep reading
                     write = False
             try:
                 return sock.recv(self._size)
@@ -159,11 +159,11 @@ class Transport:
 
             return explain(error, self.host)
         if self.sock.fileno() < 0:
-            return ConnectionLost("the connection was closed while a reply was due")
+            return ConnectionLost("the connection was closed while a reply was expected")
         return ConnectionLost(f"the connection to {self.host} broke: {error.strerror or error}")
 
     def _wait(self, write: bool, seconds: float | None) -> None:
-        """Wait until there is something to read, or room to write where `write`, or the seconds are over."""
+        """Wait until the socket is readable, or writable if `write`, or the time is up."""
         try:
             if sys.platform == "win32":
                 select.select([self.sock], [self.sock] if write else [], [], seconds)
@@ -171,17 +171,17 @@ class Transport:
             poll = select.poll()
             poll.register(self.sock, select.POLLIN | select.POLLOUT if write else select.POLLIN)
             poll.poll(None if seconds is None else seconds * 1000 + 1)
-        except ValueError as error:  # no descriptor any more
-            raise ConnectionLost("the connection was closed while a reply was due") from error
+        except ValueError as error:  # the descriptor was closed
+            raise ConnectionLost("the connection was closed while a reply was expected") from error
 
     def start_tls(self, context: "ssl.SSLContext", left: Left) -> None:
-        """Do the TLS handshake within the deadline; the certificate is checked against `host`."""
+        """Do the TLS handshake within the deadline, verifying the certificate for `host`."""
         import ssl
 
         from pymailbox.pop3.tls import explain
 
         try:
-            self.sock.getpeername()  # where the server has gone, wrap_socket would leave the descriptor open
+            self.sock.getpeername()  # if the server has closed, wrap_socket would leave the descriptor open
             sock = context.wrap_socket(self.sock, server_hostname=self.host.rstrip("."), do_handshake_on_connect=False)
         except OSError as error:
             raise explain(error, self.host) from error
@@ -200,10 +200,10 @@ class Transport:
                 return
 
     def close(self) -> None:
-        """Close the socket; sends nothing more, and in another process closes its copy only."""
+        """Close the socket without sending anything; in a forked process, close only its copy."""
         self._unsent = b""
         if not self.foreign:
-            with contextlib.suppress(OSError):  # wakes another thread that waits for a reply
+            with contextlib.suppress(OSError):  # wakes another thread that is waiting for a reply
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
         self.sock.close()
 

@@ -1,4 +1,4 @@
-"""Violations: the errors for bytes that break the conversation, and a guess at who sent them. Pure."""
+"""Violations: errors for data that breaks the protocol, and a guess at which service sent it. Pure."""
 
 from pymailbox.errors import ConnectionLost, LimitExceeded, MailboxError, ProtocolError
 from pymailbox.pop3.refusal import response_code
@@ -15,30 +15,30 @@ __all__ = [
     "unsolicited",
 ]
 
-_SHOWN = 500  # octets of what a server said
+_SHOWN = 500  # bytes of a server's line to show
 
 
 def limit_exceeded(name: str, what: str, command: str | None) -> LimitExceeded:
-    """Return the error for more than the field `name` of `Limits` allows."""
+    """Return the error for `what` that exceeds the field `name` of `Limits`."""
     problem = f"the server sent {what} beyond Limits.{name}; raise that limit if this server can be trusted"
     return LimitExceeded(problem, field=name, command=command)
 
 
 def bad_status(what: str, line: bytes, command: str | None) -> ProtocolError:
-    """Return the error for a line, without its end, that does not answer the command."""
+    """Return the error for a line (without its line end) that does not answer the command."""
     said = line.decode("latin-1")
     return ProtocolError(what, command=command, response=said, code=response_code(said))
 
 
 def mixed_line_ends(line: bytes, command: str | None) -> ProtocolError:
-    """Return the error for a status line that ends in a bare LF where earlier ones ended in CRLF."""
-    return bad_status("a status line ends in a bare LF, unlike those before", line[:-1], command)
+    """Return the error for a status line that ends in a bare LF although earlier ones ended in CRLF."""
+    return bad_status("a status line ends in a bare LF, unlike the ones before it", line[:-1], command)
 
 
 def unsolicited(left: bytes, command: str | None, *, after: str | None = None) -> MailboxError:
-    """Return the error for octets that are left when nothing is owed: a forged reply or a parting one, never harmless.
+    """Return the error for data that no command asked for: a forged reply or a parting one, never harmless.
 
-    `after` is the command whose reply they came together with, which cannot be trusted either.
+    `after` is the command whose reply arrived together with it; that reply cannot be trusted either.
     """
     line = left[:_SHOWN].split(b"\n", 1)[0].rstrip(b"\r").decode("latin-1")
     refused = line[:4].upper() == "-ERR"
@@ -54,30 +54,40 @@ def unsolicited(left: bytes, command: str | None, *, after: str | None = None) -
     )
 
 
-def tls_port() -> ProtocolError:
-    """Return the error for a server that does not greet, and was seen to speak TLS."""
+def out_of_step(text: str, command: str) -> ProtocolError:
+    """Return the error for a reply that cannot be matched to its command, by the text of its status line."""
     return ProtocolError(
-        "the server says nothing and answers TLS: this is a port that expects TLS from the first byte;"
-        ' use security="tls" (pops:// in a URL), or for STLS another port, usually 110',
+        "the replies are out of step with the commands, so none can be matched to a message;"
+        " no unverified result was returned, open a new session",
+        command=command,
+        response=text,
+    )
+
+
+def tls_port() -> ProtocolError:
+    """Return the error for a server that sends no greeting, but answers TLS."""
+    return ProtocolError(
+        "the server sent no greeting, and answers TLS: this is a port that expects TLS from the first byte; use"
+        ' security="tls", or for security="starttls" another port, usually 110',
         command="greeting",
     )
 
 
 def data_before_tls() -> ProtocolError:
-    """Return the error for octets in clear text after the reply to STLS (RFC 2595 §4)."""
-    return ProtocolError("data arrived in clear text after the reply to STLS; somebody may be interfering")
+    """Return the error for unencrypted data after the reply to STLS (RFC 2595 §4)."""
+    return ProtocolError("unencrypted data arrived after the reply to STLS; the connection may be intercepted")
 
 
 def truncated(
     left: bytes, command: str | None, *, midway: bool, greeted: bool, ended_in_lf: bool = False
 ) -> ConnectionLost:
-    """Return the error for the end of the stream while a reply is owed.
+    """Return the error for the end of the stream while a reply is expected.
 
-    `midway` in a body, `ended_in_lf` after what looks like its end, `greeted` after a status line.
+    `midway`: inside a body; `ended_in_lf`: after something that looks like its end; `greeted`: after the greeting.
     """
     said = "" if midway else left[:_SHOWN].decode("latin-1")
     if midway:
-        what = "the server closed the connection in the middle of a message or listing; nothing of it is kept"
+        what = "the server closed the connection in the middle of a message or listing, which was discarded"
         if ended_in_lf:
             what += f"; {ends_in_lf(command)}"
     elif greeted:
@@ -90,15 +100,15 @@ def truncated(
 
 
 def ends_in_lf(command: str | None) -> str:
-    """Say what is wrong with a body that seems to end, but with a bare LF under CRLF status lines, and what to do."""
-    what = "what came last looks like the end, but the line before the dot ends in a bare LF, not in CRLF (RFC 1939 §3)"
+    """Explain a body that seems to end, but in a bare LF while status lines end in CRLF, and what to do."""
+    what = "the last lines look like its end, but the line before the dot ends in a bare LF, not in CRLF (RFC 1939 §3)"
     if command is None or not command.startswith("TOP "):
         return what
-    return f"{what}; the next session reads headers by RETR, and a mailbox made with top=False does so from the start"
+    return f"{what}; the next session will read headers by RETR (to do so from the start, pass top=False)"
 
 
 def guess_service(line: bytes) -> str:
-    """Say what service seems to be at the other end, from octets that are not a POP3 status."""
+    """Return a guess at the service, given a line that is not a POP3 status."""
     if b"\x15\x03" in line[:8] or line[:2] == b"\x16\x03":
         return 'this looks like a TLS server; use security="tls" (usually port 995)'
     if line.startswith(b"* "):

@@ -1,7 +1,8 @@
-"""Wirelog: the log `pymailbox.wire`, one line for each command and reply, fit to be pasted into a bug report.
+"""Wirelog: the log `pymailbox.wire`, with one line for each command and reply, fit for a bug report.
 
-At level DEBUG. Secrets are `***`, also where a server echoes them; of challenges and bodies only the length is there,
-so no mail is. User names and what servers say of themselves are there: read it before you paste it.
+Lines are at level DEBUG. Secrets appear as `***`, even if a server echoes them. Challenges and bodies appear only by
+their length, so the log contains no mail. It does contain user names and the servers' own texts: read it before you
+post it.
 """
 
 import sys
@@ -13,8 +14,8 @@ __all__ = ["listening", "received", "sent"]
 
 
 def listening() -> bool:
-    """Whether anybody reads this log."""
-    logging = sys.modules.get("logging")  # who has not imported it has no handler
+    """Whether the log is enabled."""
+    logging = sys.modules.get("logging")  # a program that has not imported it has no handler
     return logging is not None and bool(logging.getLogger("pymailbox.wire").isEnabledFor(logging.DEBUG))
 
 
@@ -25,15 +26,15 @@ def _log(text: str, *values: object) -> None:
 
 
 def sent(command: Command[object]) -> None:
-    """Note that a command goes out."""
+    """Log a command about to be sent."""
     _log("C: %s", safe_text(command.redacted))
 
 
 def received(reply: Reply, secrets: Secrets) -> None:
-    """Note that a reply has come in, whole."""
+    """Log a complete reply."""
     status = reply.status.decode("ascii")
     if status == "+":
         _log("S: + (%d characters)", len(reply.text))
         return
     said = safe_text(secrets.redact(reply.message))
-    _log("S: %s%s%s", status, said and f" {said}", f" (and {reply.octets} octets)" if reply.octets else "")
+    _log("S: %s%s%s", status, said and f" {said}", f" (and {reply.octets} bytes)" if reply.octets else "")

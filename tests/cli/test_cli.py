@@ -256,7 +256,7 @@ MISUSE: list[tuple[list[str], str]] = [
     (["ls", "pops://me@host:99999"], "not a valid POP URL"),
     (["ls", "--ca", "/no/such/file", "pops://h"], "/no/such/file: No such file"),
     (["ls", "--ca", __file__, "pops://h"], "no certificate in PEM form"),
-    (["ls", "--pin", "12:34", "pops://h"], "no SHA-256 fingerprint"),
+    (["ls", "--pin", "12:34", "pops://h"], "invalid SHA-256 fingerprint"),
     (["ls", "--timeout", "soon", "pops://h"], "no number of seconds"),
     (["ls", "--timeout", "nan", "pops://h"], "no number of seconds"),
     (["ls", "--password-command", "'", "pops://h"], "quotation"),
@@ -276,7 +276,7 @@ def test_wrong_usage(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("scheme", "security", "seconds", "word"),
     [
-        ("pops", "none", 60, "wants pop+starttls://"),
+        ("pops", "none", 60, "needs pop+starttls://"),
         ("pop+starttls", "none", 60, "try pops://"),
         ("pops", "tls", 60, "--ca FILE or --pin SHA256"),
         ("pop", "tls", 2, "a port that expects TLS"),  # which both sides wait for

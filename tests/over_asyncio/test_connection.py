@@ -7,8 +7,8 @@ adopt(
     suite,
     globals(),
     {
-        "test_a_sink_that_calls_back": CALLBACKS,
-        "test_a_sink_that_closes": CALLBACKS,
+        "test_a_sink_that_uses_its_session_is_refused": CALLBACKS,
+        "test_a_sink_may_close_the_connection": CALLBACKS,
         "test_the_callers_iterator_may_use_the_connection": CALLBACKS,
         "test_garbage_collection_sends_nothing": "a transport that is forgotten is closed by its event loop",
     },

@@ -5,4 +5,4 @@ from tests.pop3 import test_hostile_logins as suite
 
 SAME = "it is about what both drivers share"
 
-adopt(suite, globals(), {"test_no_name_matching_of_our_own": SAME, "test_tls_is_not_compressed": SAME})
+adopt(suite, globals(), {"test_no_module_matches_names_itself": SAME, "test_tls_is_not_compressed": SAME})

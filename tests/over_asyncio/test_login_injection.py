@@ -9,8 +9,8 @@ adopt(
     suite,
     globals(),
     {
-        "test_every_octet_in_every_argument_of_a_command": UNCONNECTED,
-        "test_every_octet_in_every_field_of_a_mechanism": UNCONNECTED,
-        "test_a_blank_is_not_part_of_a_word": UNCONNECTED,
+        "test_no_argument_of_a_command_accepts_control_characters": UNCONNECTED,
+        "test_no_field_of_a_mechanism_accepts_control_characters": UNCONNECTED,
+        "test_a_space_in_a_word_is_refused": UNCONNECTED,
     },
 )

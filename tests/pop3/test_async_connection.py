@@ -1,4 +1,4 @@
-"""AsyncConnection, where an event loop differs from a thread: tasks, cancellation, flow control, TLS on an empty buffer.
+"""AsyncConnection: tasks, cancellation, flow control and TLS over asyncio lose nothing and leave nothing open.
 
 What is the same for both drivers is in the suites that run over both (`tests.over_asyncio`, `test_conformance`).
 """
@@ -45,7 +45,7 @@ RETR = (b"RETR 1\r\n", b"+OK\r\n" + stuffed(MAIL))
 
 
 def played(*steps: Any, use: Callable[[AsyncConnection], Awaitable[Any]], **options: Any) -> Replay:
-    """Use a connection to a scripted server; return what the server saw."""
+    """Use a connection to a scripted server; return the server's side."""
     script = {name: options.pop(name) for name in ("ending", "segment", "tcp") if name in options}
 
     async def run() -> None:
@@ -60,7 +60,7 @@ def played(*steps: Any, use: Callable[[AsyncConnection], Awaitable[Any]], **opti
 
 
 async def dead(pop: AsyncConnection) -> None:
-    """Prove that a session is plainly dead: the next use raises at once, and the transport is closed."""
+    """Assert that a session is plainly dead: the next use raises at once, and the transport is closed."""
     with pytest.raises(ConnectionLost):
         await pop.noop()
     assert pop._transport is not None
@@ -71,8 +71,8 @@ async def dead(pop: AsyncConnection) -> None:
 # --- one session, one task --------------------------------------------------------------------------------------
 
 
-def test_two_tasks() -> None:
-    """A second task is refused at once, and the first gets its reply (decision 10)."""
+def test_of_two_tasks_the_second_is_refused() -> None:
+    """A second task gets an error at once, and the first gets its reply (decision 10)."""
     go = threading.Event()
 
     def later(sock: socket.socket) -> None:
@@ -93,8 +93,8 @@ def test_two_tasks() -> None:
     played((b"STAT\r\n", later), (b"NOOP\r\n", b"+OK\r\n"), use=use)
 
 
-def test_a_task_during_the_handshake() -> None:
-    """While TLS starts nobody else may write: the handshake is one use of the session."""
+def test_a_task_during_the_handshake_is_refused() -> None:
+    """While TLS starts no other task may write, because the handshake counts as a use of the session."""
 
     async def use() -> None:
         with Server(security="starttls") as server:
@@ -116,8 +116,8 @@ def test_a_task_during_the_handshake() -> None:
     asyncio.run(use())
 
 
-def test_a_sink_that_calls_back() -> None:
-    """A sink that uses the connection it is fed by is refused, and what it raises ends the session."""
+def test_a_sink_that_uses_its_session_is_refused() -> None:
+    """A sink that uses the connection calling it gets `ConcurrentUse`, which ends the session if it raises that."""
 
     async def use(pop: AsyncConnection) -> None:
         async def sink(_: bytes) -> None:
@@ -131,8 +131,8 @@ def test_a_sink_that_calls_back() -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])
-def test_a_sink_that_closes(how: str) -> None:
-    """A sink may close the connection; the download is then over."""
+def test_a_sink_may_close_the_connection(how: str) -> None:
+    """A sink may close the connection, which ends the download."""
     reply = b"+OK\r\n" + stuffed(b"x" * 1_000_000 + b"\r\n")
 
     async def use(pop: AsyncConnection) -> None:
@@ -143,8 +143,8 @@ def test_a_sink_that_closes(how: str) -> None:
     played((b"RETR 1\r\n", reply), use=use)
 
 
-def test_closed_by_another_task() -> None:
-    """Who waits for a reply while another task closes gets `ConnectionLost` at once."""
+def test_a_close_by_another_task_ends_the_wait() -> None:
+    """A task that waits for a reply while another closes the connection gets `ConnectionLost` at once."""
 
     async def use(pop: AsyncConnection) -> None:
         waiting = asyncio.create_task(pop.stat())
@@ -156,8 +156,8 @@ def test_closed_by_another_task() -> None:
     played((b"STAT\r\n", b""), ending="stay", use=use)
 
 
-def test_another_event_loop() -> None:
-    """A session belongs to its event loop: in another one it is lost, and nothing is sent."""
+def test_in_another_event_loop_a_session_is_lost() -> None:
+    """A session belongs to its event loop: in another one it raises `ConnectionLost`, and nothing is sent."""
     with Replay([(None, b"+OK\r\n"), (b"NOOP\r\n", b"+OK\r\n")]) as replay:
         pop = AsyncConnection("localhost", security="none", sock=replay.client)
         with asyncio.Runner() as first, asyncio.Runner() as second:
@@ -172,8 +172,8 @@ def test_another_event_loop() -> None:
     assert replay.received == b""
 
 
-def test_another_process() -> None:
-    """A copy in another process sends nothing and leaves the transport of this one as it is (decision 1)."""
+def test_in_another_process_a_session_is_lost() -> None:
+    """A copy in another process sends nothing and leaves this process's transport alone (decision 1)."""
 
     async def use(pop: AsyncConnection) -> None:
         await pop.dele(1)
@@ -191,8 +191,8 @@ def test_another_process() -> None:
 # --- cancellation and time ----------------------------------------------------------------------------------------
 
 
-def test_timeout_of_the_caller() -> None:
-    """asyncio.timeout around a command ends the session at once, and nothing more is sent."""
+def test_the_callers_timeout_in_a_command_ends_the_session() -> None:
+    """`asyncio.timeout` around a command ends the session at once, and nothing more is sent."""
     late: list[Callable[[], object]] = []
 
     def half(sock: socket.socket) -> None:
@@ -215,8 +215,8 @@ def test_timeout_of_the_caller() -> None:
     assert replay.received == b"DELE 1\r\nRETR 1\r\n"
 
 
-def test_timeout_of_the_caller_between_commands() -> None:
-    """A timeout that comes while nothing is owed costs nothing."""
+def test_the_callers_timeout_between_commands_costs_nothing() -> None:
+    """A timeout while no reply is due leaves the session usable."""
 
     async def use(pop: AsyncConnection) -> None:
         with pytest.raises(TimeoutError):
@@ -228,7 +228,7 @@ def test_timeout_of_the_caller_between_commands() -> None:
 
 
 def test_time_in_a_sink_that_is_awaited_does_not_count(clock: Clock) -> None:
-    """A sink slower than the timeout is waited for: the clock runs only while we wait for the server (decision 4)."""
+    """A sink may be slower than the timeout: the clock runs only while we wait for the server (decision 4)."""
     body = b"x" * 300_000 + b"\r\n"
     began, chunks = clock.now, 0
 
@@ -249,12 +249,12 @@ def test_time_in_a_sink_that_is_awaited_does_not_count(clock: Clock) -> None:
 
 
 def test_a_busy_event_loop_is_not_silence() -> None:
-    """What has arrived while other tasks kept the event loop busy counts, however long that was."""
+    """Data that arrived while other tasks kept the event loop busy counts, however long that took."""
     loops: list[asyncio.AbstractEventLoop] = []
     passed = Clock(0.0)
 
     def now() -> float:
-        """Return what the clock of the event loop and of the connection says."""
+        """Return the time of both the event loop and the connection."""
         return time.monotonic() + passed.now
 
     async def use(pop: AsyncConnection) -> None:
@@ -278,13 +278,13 @@ def test_a_busy_event_loop_is_not_silence() -> None:
 
 @pytest.mark.threat(12)
 def test_connecting_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One deadline for all addresses: those that swallow everything leave time for those after them."""
+    """All addresses share one deadline: those that never answer leave time for the next ones."""
     asked: list[float | None] = []
     really = asyncio.timeout
 
     def noted(seconds: float | None) -> asyncio.Timeout:
         asked.append(seconds)
-        # The wait for the address that swallows everything, of which there is one in the first attempt.
+        # The wait for the address that never answers, of which there is one in the first attempt.
         return really(0.1 if seconds == pytest.approx(GENEROUS / 2, rel=0.3) else seconds)
 
     monkeypatch.setattr(asyncio, "timeout", noted)
@@ -322,8 +322,8 @@ def test_connecting_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
             filler.close()
 
 
-def test_a_name_that_is_none() -> None:
-    """A host that nobody knows is `ConnectionLost` that says so."""
+def test_an_unknown_host_is_named_in_the_error() -> None:
+    """Connecting to an unknown host raises a `ConnectionLost` that names the cause."""
 
     async def use() -> None:
         await AsyncConnection("no-such-host.invalid", security="none").open()
@@ -333,13 +333,13 @@ def test_a_name_that_is_none() -> None:
 
 
 @pytest.mark.threat(20)
-def test_a_handshake_that_stalls() -> None:
-    """The deadline covers the handshake, from the first octet and after STLS."""
+def test_a_handshake_that_stalls_is_a_timeout() -> None:
+    """The deadline covers the handshake, both of implicit TLS and after STLS."""
     with Replay([(None, b"")], ending="stay") as replay, pytest.raises(Timeout):
         asyncio.run(AsyncConnection("localhost", sock=replay.client, timeout=0.2).open())
 
     def begin(sock: socket.socket) -> None:
-        pop.timeout = 0.2  # from here on
+        pop.timeout = 0.2  # only from here
         sock.sendall(b"+OK\r\n")
 
     with Replay([(None, b"+OK\r\n"), (b"STLS\r\n", begin)], ending="stay") as replay:
@@ -361,8 +361,8 @@ def requiring_tls(server: Server) -> AsyncConnection:
     )
 
 
-def test_injected_with_the_reply_to_stls() -> None:
-    """Octets in the segment of the reply to STLS are refused, and nothing is sent inside or outside TLS (decision 8)."""
+def test_data_in_the_segment_of_the_reply_to_stls_is_refused() -> None:
+    """Data in the segment of the reply to STLS is refused, and nothing is sent inside or outside TLS (decision 8)."""
     with Server(security="starttls", faults=[Fault.stray(INJECTED, command="STLS")]) as server:
         with pytest.raises(ProtocolError):
             asyncio.run(requiring_tls(server).open())
@@ -370,8 +370,8 @@ def test_injected_with_the_reply_to_stls() -> None:
         assert server.log == ("STLS",)
 
 
-def test_injected_after_the_reply_to_stls() -> None:
-    """Octets in a segment of their own are refused whenever they come: before the handshake, or as part of it."""
+def test_data_after_the_reply_to_stls_is_refused() -> None:
+    """Data in a later segment is refused whenever it arrives: before the handshake, or as part of it."""
     for rounds in (0, 1, 2, 3, 5):
 
         def inject(sock: socket.socket, rounds: int = rounds) -> None:
@@ -388,8 +388,8 @@ def test_injected_after_the_reply_to_stls() -> None:
         assert pop.greeting == "ready", rounds
 
 
-def test_what_arrived_before_tls_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What our buffer holds when TLS starts is refused, be it that the protocol has not seen it yet."""
+def test_data_buffered_before_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data in our buffer when TLS starts is refused, even if the protocol has not seen it yet."""
 
     async def use() -> None:
         with Server(security="starttls") as server:
@@ -402,7 +402,7 @@ def test_what_arrived_before_tls_is_looked_at(monkeypatch: pytest.MonkeyPatch) -
                     await start()
 
                 monkeypatch.setattr(pop, "_start_tls", late)
-                with pytest.raises(ProtocolError, match="clear text"):
+                with pytest.raises(ProtocolError, match="unencrypted"):
                     await pop.stls()
                 await dead(pop)
 
@@ -410,21 +410,21 @@ def test_what_arrived_before_tls_is_looked_at(monkeypatch: pytest.MonkeyPatch) -
 
 
 def in_clear_text(server: Server) -> AsyncConnection:
-    """Return a connection without TLS that may start it."""
+    """Return an unencrypted connection that may start TLS."""
     context = server.client_context()
     return AsyncConnection(server.host, server.port, security="none", ssl_context=context, timeout=GENEROUS)
 
 
-def test_the_server_closes_instead_of_starting_tls() -> None:
-    """FIN after the reply to STLS is a typed error, at once."""
+def test_a_server_that_closes_instead_of_starting_tls_is_a_typed_error() -> None:
+    """FIN after the reply to STLS raises a typed error at once."""
     with Replay([(None, b"+OK\r\n"), (b"STLS\r\n", b"+OK\r\n")], tcp=True) as replay:
         pop = AsyncConnection("localhost", sock=replay.client, security="starttls", timeout=GENEROUS)
         with pytest.raises((ConnectionLost, TLSError)):
             asyncio.run(pop.open())
 
 
-def test_stls_on_the_open_connection() -> None:
-    """stls() secures a connection that began in clear text; what was known of the server is asked again."""
+def test_stls_secures_an_open_connection() -> None:
+    """stls() secures a connection that began unencrypted; the capabilities are requested again."""
 
     async def use() -> None:
         with Server([MAIL], security="starttls", plaintext=False) as server:
@@ -447,7 +447,7 @@ def test_stls_on_the_open_connection() -> None:
 
 
 def slow_sink(lines: int, security: Any) -> None:
-    """Stream a mail of so many lines to a sink that takes its time."""
+    """Stream a message of `lines` lines to a slow sink."""
     mail = b"Subject: x\r\n\r\n" + b"0123456789012345678901234567890123456789\r\n" * lines
 
     async def use() -> None:
@@ -480,7 +480,7 @@ def slow_sink(lines: int, security: Any) -> None:
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_a_slow_sink_makes_the_server_wait(security: Any) -> None:
-    """Whoever is slower than the server has bounded memory: reading pauses, and goes on (4 MB through some 1 MB)."""
+    """A sink slower than the server needs bounded memory: reading pauses and resumes (4 MB through about 1 MB)."""
     slow_sink(96_000, security)
 
 
@@ -491,8 +491,8 @@ def test_a_slow_sink_of_a_large_mail_makes_the_server_wait(security: Any) -> Non
     slow_sink(480_000, security)
 
 
-def test_what_waits_for_a_slow_sink_costs_its_octets() -> None:
-    """Two octets a packet cost no more memory than a few large ones: what has arrived is put together."""
+def test_data_waiting_for_a_slow_sink_costs_only_its_size() -> None:
+    """Packets of two bytes cost no more memory than a few large ones: data received is joined."""
 
     async def use() -> None:
         transport = transport_module.AsyncTransport("pop.example.com")
@@ -510,8 +510,8 @@ def test_what_waits_for_a_slow_sink_costs_its_octets() -> None:
     asyncio.run(use())
 
 
-def test_an_idle_session_takes_in_little() -> None:
-    """A server that sends without being asked fills a bounded buffer, and the next command finds it out of step."""
+def test_an_idle_session_buffers_little() -> None:
+    """A server that sends unsolicited data fills a bounded buffer, and the next command raises `ProtocolError`."""
     go = threading.Event()
 
     def flood(sock: socket.socket) -> None:
@@ -537,7 +537,7 @@ def test_an_idle_session_takes_in_little() -> None:
 
 
 def test_a_pipeline_left_early_is_dropped_at_once() -> None:
-    """Leaving `async for` marks what is in flight as unwanted before the next command, without waiting for the loop."""
+    """Leaving `async for` makes the replies in flight unwanted at once, not only when the event loop runs."""
     go = threading.Event()
 
     def later(sock: socket.socket) -> None:
@@ -550,7 +550,7 @@ def test_a_pipeline_left_early_is_dropped_at_once() -> None:
         async for said in pop.pipeline([commands.noop()] * 3):
             assert said == "first"
             break
-        batch = pop.session.dispatcher._run
+        batch = pop.session.dispatcher._current
         assert batch is not None
         assert (batch.abandoned, batch.pending) == (True, 2)
         go.set()
@@ -559,8 +559,8 @@ def test_a_pipeline_left_early_is_dropped_at_once() -> None:
     played(*script, use=use)
 
 
-def test_an_open_connection_is_not_left_to_the_collector(recwarn: pytest.WarningsRecorder) -> None:
-    """Leaving the block by any way closes the transport in the same round of the loop."""
+def test_leaving_the_block_closes_the_transport_at_once(recwarn: pytest.WarningsRecorder) -> None:
+    """However the block is left, the transport is closed in the same round of the event loop."""
     with Server([MAIL]) as server:
         for error in (None, KeyError(), asyncio.CancelledError()):
 
@@ -583,7 +583,7 @@ def test_an_open_connection_is_not_left_to_the_collector(recwarn: pytest.Warning
 
 
 def test_passwords_and_tokens_may_be_awaited() -> None:
-    """A callable for a password or a token may be a coroutine function; it is called when it is needed."""
+    """A callable for a password or token may be a coroutine function; it is called only when needed."""
     asked = []
 
     async def password() -> str:
@@ -613,8 +613,8 @@ def test_passwords_and_tokens_may_be_awaited() -> None:
     assert asked == ["password", "token"]
 
 
-def test_what_a_password_raises_passes_through() -> None:
-    """A coroutine that fails to get the password fails the login with its own error."""
+def test_an_error_of_a_password_callable_is_passed_on() -> None:
+    """If a coroutine fails to get the password, the login raises its error."""
 
     async def password() -> str:
         raise LookupError("no vault")
@@ -628,8 +628,8 @@ def test_what_a_password_raises_passes_through() -> None:
     asyncio.run(use())
 
 
-def test_a_goodbye_is_heard() -> None:
-    """What the server said before it closed is in the error, although nobody was waiting for it."""
+def test_a_servers_last_words_are_in_the_error() -> None:
+    """The server's last words before it closed are in the error, although no reply was due."""
 
     go = threading.Event()
 
@@ -650,7 +650,7 @@ def test_a_goodbye_is_heard() -> None:
 
 
 def test_plaintext_is_refused_without_tls() -> None:
-    """A password goes to no host but this one without TLS, unless it is allowed."""
+    """Without TLS a password is sent only to this machine, unless `allow_plaintext` is true."""
 
     async def use(pop: AsyncConnection) -> None:
         pop.session.loopback = False
@@ -670,8 +670,8 @@ def sources() -> Iterator[Path]:
     yield from package.rglob("async_*.py")
 
 
-def test_any_event_loop_will_do() -> None:
-    """Nothing is asked of the loop that a Proactor loop does not have: no descriptors, no readers, no writers."""
+def test_any_event_loop_can_be_used() -> None:
+    """Nothing is used that a Proactor loop lacks: no descriptors, no readers, no writers."""
     wanted = {"add_reader", "add_writer", "remove_reader", "remove_writer", "fileno", "sock_recv", "sock_sendall"}
     found = list(sources())
     assert len(found) >= 5
@@ -683,8 +683,8 @@ def test_any_event_loop_will_do() -> None:
 # --- logging in ------------------------------------------------------------------------------------------------------
 
 
-def test_a_token_that_is_awaited(dovecot: RealServer) -> None:
-    """A coroutine function may give the token."""
+def test_a_token_may_be_awaited(dovecot: RealServer) -> None:
+    """A coroutine function may return the token."""
     assert dovecot.ca is not None
     context = trusting(dovecot.ca)
 
@@ -700,8 +700,8 @@ def test_a_token_that_is_awaited(dovecot: RealServer) -> None:
     assert asyncio.run(main()) == len(dovecot.mails)
 
 
-def test_a_password_that_is_awaited() -> None:
-    """Also in the place of a password; and a wrong one is refused as everywhere."""
+def test_a_password_may_be_awaited() -> None:
+    """A coroutine function may return the password, and a wrong one is refused as usual."""
 
     async def password() -> str:
         await asyncio.sleep(0)
@@ -719,8 +719,8 @@ def test_a_password_that_is_awaited() -> None:
         asyncio.run(main(server))
 
 
-def test_the_work_of_scram_blocks_no_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop goes round while the hash is computed, whatever its iterations; by connection and by mailbox."""
+def test_scram_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop runs while the hash is computed, whatever its iterations, for connections and mailboxes."""
     hashed, rounds = scramp.core.hi, []
 
     def slow(*arguments: Any) -> bytes:
@@ -747,7 +747,7 @@ def test_the_work_of_scram_blocks_no_event_loop(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_scram_beyond_the_limit_ends_the_login() -> None:
-    """LimitExceeded, and the session is over."""
+    """More iterations than allowed are `LimitExceeded`, and the session is over."""
 
     async def main(server: Server) -> None:
         limits = Limits(scram_iterations=4095)
@@ -761,7 +761,7 @@ def test_scram_beyond_the_limit_ends_the_login() -> None:
 
 
 def test_scram_refused_is_an_authentication_error_over_asyncio() -> None:
-    """At its first line and at its proof; seen: the work in a thread cleared the frames of the waiting coroutine."""
+    """At its first line and at its proof (seen: the work in a thread cleared the frames of the waiting coroutine)."""
 
     async def main(server: Server, password: str, auth: str) -> Exception:
         mailbox = AsyncMailbox(server.host, "me", password, port=server.port, security="none", auth=auth)

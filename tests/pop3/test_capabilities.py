@@ -1,4 +1,4 @@
-"""Capabilities: a tolerant reader of CAPA (RFC 2449 §5)."""
+"""Any CAPA listing is parsed, however odd (RFC 2449 §5)."""
 
 from collections.abc import Callable
 
@@ -18,8 +18,8 @@ def read(*lines: bytes) -> Capabilities:
 
 
 @pytest.mark.threat(83)
-def test_a_usual_listing() -> None:
-    """Names are case-blind; parameters are a tuple in the server's order."""
+def test_a_usual_listing_is_parsed() -> None:
+    """Names are case-insensitive; parameters are a tuple in the server's order."""
     caps = read(
         b"TOP",
         b"SASL PLAIN xoauth2",
@@ -41,8 +41,8 @@ def test_a_usual_listing() -> None:
     assert 7 not in caps
 
 
-def test_nothing_is_said() -> None:
-    """An empty listing is no capabilities, and every question has an answer."""
+def test_an_empty_listing_has_no_capabilities() -> None:
+    """Every property has a value for it."""
     caps = read()
     assert not caps
     assert caps.sasl == ()
@@ -52,14 +52,14 @@ def test_nothing_is_said() -> None:
 
 
 def test_days_are_ascii_digits() -> None:
-    """EXPIRE that is not a number of days is unknown."""
+    """An EXPIRE that is not a number of days is None."""
     for value in (b"NEVER", b"-1", b"", b"\xb2", b"9" * 50):
         assert read(b"EXPIRE " + value).expire is None, value
 
 
 @pytest.mark.threat(83)
-def test_odd_listing() -> None:
-    """Blank lines, octets that are no ASCII, unknown names, `NAME=value` and names given twice are read (Q17)."""
+def test_an_odd_listing_is_parsed() -> None:
+    """Blank lines, bytes beyond ASCII, unknown names, `NAME=value` and repeated names are accepted (Q17)."""
     caps = read(
         b"", b"  ", b"RESP-CODE", b"x-\xfcmlaut \xff", b"UTF8=USER", b"SASL PLAIN", b"sasl LOGIN PLAIN", b"=", b"=x"
     )
@@ -69,16 +69,16 @@ def test_odd_listing() -> None:
 
 
 @given(st.lists(st.binary(max_size=30).filter(lambda line: b"\n" not in line and b"\r" not in line), max_size=10))
-def test_any_lines_are_read(lines: list[bytes]) -> None:
-    """No listing raises."""
+def test_any_listing_is_parsed(lines: list[bytes]) -> None:
+    """No listing makes the parser raise."""
     caps = read(*lines)
     repr(caps)
     assert all(caps[name] is not None for name in caps)
     assert (caps.expire, caps.login_delay, caps.implementation, caps.sasl) is not None
 
 
-def test_the_largest_listing_is_read_in_linear_time() -> None:
-    """A listing that fills `Limits.header` with parameters of one name costs no more than its octets."""
+def test_the_largest_listing_is_parsed_in_linear_time() -> None:
+    """This includes a listing that fills `Limits.header` with parameters of one name."""
 
     def listing(n: int) -> Callable[[], object]:
         lines = [b"SASL X%d" % k for k in range(n)]

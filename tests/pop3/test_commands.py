@@ -1,4 +1,4 @@
-"""Commands: arguments checked before an octet is sent, replies read as values."""
+"""Commands: arguments are checked before anything is sent, and replies are read as values."""
 
 from typing import Any
 
@@ -37,8 +37,8 @@ def read(command: Command[Any], wire: bytes) -> Any:
     return outcome(ready([command]), [wire], eof=False)
 
 
-def test_octets() -> None:
-    """A command is one line that ends in CRLF, without a blank at the end where there is no argument (Q11)."""
+def test_a_command_is_one_line() -> None:
+    """A command is one line that ends in CRLF, with no trailing space if it has no argument (Q11)."""
     for command, line in (
         (commands.stat(), b"STAT\r\n"),
         (commands.list(), b"LIST\r\n"),
@@ -79,8 +79,8 @@ def test_octets() -> None:
 
 
 @pytest.mark.threat(121)
-def test_numbers_out_of_range() -> None:
-    """Message numbers begin at 1 and have 18 digits at most; anything else is ValueError at once."""
+def test_message_numbers_out_of_range_are_refused() -> None:
+    """Message numbers start at 1 and have at most 18 digits; anything else is ValueError at once."""
     for said, bad in (
         ("0", 0),
         ("-1", -1),
@@ -94,22 +94,22 @@ def test_numbers_out_of_range() -> None:
 
 
 @pytest.mark.threat(121)
-def test_what_is_no_number() -> None:
-    """What is no whole number is TypeError at once."""
+def test_message_numbers_must_be_whole_numbers() -> None:
+    """Anything but a whole number is TypeError at once."""
     for make in NUMBERED:
         for bad in ("1", 1.0, True, b"1", "１"):
             with case(make, bad), pytest.raises(TypeError):
                 make(bad)
 
 
-def test_lines_of_top() -> None:
-    """TOP takes 0 lines and more, not fewer."""
+def test_top_accepts_zero_lines_or_more() -> None:
+    """A negative number of lines for TOP is ValueError."""
     with pytest.raises(ValueError):
         commands.top(1, -1)
 
 
 def test_no_argument_can_add_a_command() -> None:
-    """Every control character (C0 and DEL) in every textual argument is ValueError; the value is not shown."""
+    """Any control character (C0 or DEL) in any text argument is ValueError, and the value is not shown."""
     for number, make in enumerate(TEXTUAL):
         for octet in (*range(32), 127):
             with case(number, octet):
@@ -120,7 +120,7 @@ def test_no_argument_can_add_a_command() -> None:
 
 @given(st.text(max_size=30))
 def test_any_text_is_one_line_or_refused(value: str) -> None:
-    """Whatever the text: one line with its octets as UTF-8, or ValueError."""
+    """Any text becomes one line in UTF-8, or ValueError."""
     for make in TEXTUAL[:3]:
         try:
             line = make(value).line
@@ -131,7 +131,7 @@ def test_any_text_is_one_line_or_refused(value: str) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    """What a command shows of itself holds no secret."""
+    """The `repr` and the redacted form of a command contain no secret."""
     for command, shown in (
         (commands.pass_("hunter2"), "PASS ***"),
         (commands.auth("PLAIN", b"hunter2"), "AUTH PLAIN ***"),
@@ -147,8 +147,8 @@ def test_secrets_are_not_shown() -> None:
 # --- replies -----------------------------------------------------------------------------------------------------
 
 
-def test_stat() -> None:
-    """The count has to be a number; a size that is none is unknown (Q31, Q32)."""
+def test_stat_needs_a_count_but_no_size() -> None:
+    """The count must be a number; an invalid size is None (Q31, Q32)."""
     for wire, count, size in (
         (b"+OK 2 320\r\n", 2, 320),
         (b"+OK 2 320 and more\r\n", 2, 320),
@@ -162,8 +162,8 @@ def test_stat() -> None:
         assert read(commands.stat(), wire) == [commands.Stat(count, size)], wire
 
 
-def test_stat_without_a_count() -> None:
-    """A count that is not a number is a `ProtocolError` with what the server said."""
+def test_stat_without_a_count_is_a_protocol_error() -> None:
+    """A count that is not a number is a `ProtocolError` with the server's text."""
     for said in (
         *(b"", b" ", b" two 320", b" -1 320", b" 1_0 320", b" 1.0 3", b" " + b"9" * 5000),
         *("  ٣ 1".encode(), b" 0x2 1"),
@@ -174,15 +174,15 @@ def test_stat_without_a_count() -> None:
 
 
 @pytest.mark.threat(67)
-def test_stat_beyond_the_limit() -> None:
-    """A count beyond the limit that was asked for is `LimitExceeded`: nothing is allocated by it."""
+def test_stat_beyond_the_limit_is_refused() -> None:
+    """A count beyond `entries` is `LimitExceeded`, so nothing is allocated for it."""
     error = read(commands.stat(entries=Limits().listing_entries), b"+OK 99999999999999999 1\r\n")
     assert isinstance(error, LimitExceeded)
     assert error.field == "listing_entries"
 
 
-def test_one_line_forms() -> None:
-    """`LIST n` and `UIDL n` give the size or the uid of that message, None where it is missing (Q34, Q42)."""
+def test_list_and_uidl_of_one_message() -> None:
+    """`LIST n` and `UIDL n` return the size or uid of that message, None if it is missing (Q34, Q42)."""
     for command, wire, value in (
         (commands.list(3), b"+OK 3 120\r\n", 120),
         (commands.list(3), b"+OK 3\t120 octets\r\n", 120),
@@ -196,26 +196,26 @@ def test_one_line_forms() -> None:
         assert read(command, wire) == [value], wire
 
 
-def test_an_answer_about_another_message() -> None:
-    """An answer that is not about the message asked for is a `ProtocolError`: replies may be out of step (Q38)."""
+def test_a_reply_about_another_message_is_a_protocol_error() -> None:
+    """A reply about a message other than the requested one is a `ProtocolError`: replies may be out of step (Q38)."""
     for command in (commands.list(3), commands.uidl(3)):
         for said in (b"", b" ", b" 4 120", b" 120", b" three 120", b" follows"):
             assert isinstance(read(command, b"+OK" + said + b"\r\n"), ProtocolError), (command, said)
 
 
 def test_texts_are_decoded() -> None:
-    """The text of a reply is UTF-8, or Latin-1 where it is not valid UTF-8."""
+    """The text of a reply is UTF-8, or Latin-1 if it is not valid UTF-8."""
     assert results(ready([commands.noop()] * 2), ["+OK grüß\r\n".encode() + b"+OK gr\xfc\xdf\r\n"]) == ["grüß", "grüß"]
 
 
-def test_languages() -> None:
-    """LANG lists tags with descriptions; blank lines are skipped (RFC 6856 §3)."""
+def test_lang_returns_tags_with_descriptions() -> None:
+    """LANG returns descriptions by tag; blank lines are skipped (RFC 6856 §3)."""
     found = read(commands.languages(), b"+OK\r\nen English\r\n\r\nde  Deutsch \r\nx\r\n.\r\n")
     assert found == [{"en": "English", "de": "Deutsch", "x": ""}]
 
 
-def test_challenges() -> None:
-    """A challenge is decoded, a final +OK told apart, and what is no base64 is None, not an error (Q24)."""
+def test_challenges_are_decoded() -> None:
+    """A challenge is decoded, a final +OK is marked as such, and invalid base64 is None, not an error (Q24)."""
     for wire, data, final in (
         (b"+ aGVsbG8=\r\n", b"hello", False),
         (b"+ \r\n", b"", False),
@@ -226,8 +226,8 @@ def test_challenges() -> None:
         assert read(commands.auth("PLAIN"), wire) == [commands.Challenge(data, final)]
 
 
-def test_refusals() -> None:
-    """-ERR is a value of the error that fits the command, with what the server said; multi-line commands get no body."""
+def test_a_refusal_is_a_value_of_the_right_error() -> None:
+    """-ERR is a value: the error for that command with the server's text. Multi-line commands get no body then."""
     refused: list[tuple[Command[Any], type[CommandError]]] = [
         (commands.greeting(), TemporaryFailure),
         (commands.pass_("x"), AuthenticationError),
@@ -251,7 +251,7 @@ def test_refusals() -> None:
 
 @given(st.binary(max_size=60).filter(lambda said: b"\n" not in said), st.binary(max_size=60))
 def test_any_reply_is_read_or_refused(said: bytes, body: bytes) -> None:
-    """No reply to any command raises anything but `MailboxError`."""
+    """A reply to any command is read, or raises `MailboxError`."""
     for make in (
         commands.stat,
         commands.list,

@@ -1,7 +1,7 @@
-"""Connection: POP3 over a blocking socket, driven to its edges by a scripted server.
+"""Connection: every failure is a typed error and leaves a session that is plainly dead, whatever a scripted server does.
 
-The rules: decisions 1, 4, 5, 7, 10 and 11; every error is a `MailboxError` or misuse, and whatever went
-wrong between two octets leaves a session that is plainly dead and a socket that is closed.
+The rules are decisions 1, 4, 5, 7, 10 and 11. Every error is a `MailboxError` or misuse, and after anything that goes
+wrong between two bytes the socket is closed.
 """
 
 import functools
@@ -51,7 +51,7 @@ RETR = (b"RETR 1\r\n", b"+OK\r\n" + stuffed(MAIL))
 
 @pytest.fixture
 def watched(clock: Clock) -> WatchedClock:
-    """A clock that only the scripted server moves."""
+    """A clock that only the scripted server advances."""
     return WatchedClock(clock.now)
 
 
@@ -66,9 +66,9 @@ def dead(connection: Connection) -> bool:
 # --- each command ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("segment", [None, 1], ids=["whole", "octet by octet"])
-def test_each_command(segment: int | None) -> None:
-    """One method a command, with its octets out and its value back."""
+@pytest.mark.parametrize("segment", [None, 1], ids=["whole", "byte by byte"])
+def test_each_command_sends_its_line_and_returns_its_value(segment: int | None) -> None:
+    """One method per command sends the command's line and returns the value of the reply."""
     script = [
         CAPA,
         (b"USER me\r\n", b"+OK\r\n"),
@@ -118,7 +118,7 @@ def test_each_command(segment: int | None) -> None:
 
 
 def test_refusals_leave_the_session_usable() -> None:
-    """-ERR costs its command and no other; without CAPA, `capa()` is `NotSupported`."""
+    """-ERR fails only its own command; if CAPA is refused, `capa()` raises `NotSupported`."""
     script = [(b"RETR 9\r\n", b"-ERR no such message\r\n"), (b"CAPA\r\n", b"-ERR what?\r\n"), (b"NOOP\r\n", b"+OK\r\n")]
     with connected(*script) as (pop, _):
         with pytest.raises(MessageUnavailable) as caught:
@@ -130,8 +130,8 @@ def test_refusals_leave_the_session_usable() -> None:
         pop.noop()
 
 
-def test_misuse_is_told_before_an_octet_is_sent() -> None:
-    """ValueError and TypeError come at once, and the session does not mind."""
+def test_misuse_raises_before_anything_is_sent() -> None:
+    """ValueError and TypeError are raised at once, and the session stays usable."""
     with connected((b"NOOP\r\n", b"+OK\r\n")) as (pop, replay):
         misuses: list[Callable[[], object]] = [
             lambda: pop.retr(0),
@@ -148,8 +148,8 @@ def test_misuse_is_told_before_an_octet_is_sent() -> None:
         pop.noop()
 
 
-def test_bad_options() -> None:
-    """An option that makes no sense is ValueError when the connection is made, before anything is connected."""
+def test_bad_options_raise_before_connecting() -> None:
+    """An invalid option is ValueError when the connection is made, before it is opened."""
     bad: list[dict[str, Any]] = [
         {"port": 0},
         {"port": 65536},
@@ -165,11 +165,11 @@ def test_bad_options() -> None:
             Connection(**({"host": "localhost"} | options))
 
 
-# --- life --------------------------------------------------------------------------------------------------------------
+# --- opening and closing --------------------------------------------------------------------------------------------
 
 
-def test_before_open_and_after_close() -> None:
-    """Nothing is connected by the constructor; use before `open()` is ValueError, after `close()` `ConnectionLost`."""
+def test_use_before_open_and_after_close_raises() -> None:
+    """The constructor does not connect; use before `open()` is ValueError, after `close()` `ConnectionLost`."""
     pop = Connection("localhost", security="none")
     with pytest.raises(ValueError, match="not open"):
         pop.noop()
@@ -178,7 +178,7 @@ def test_before_open_and_after_close() -> None:
     assert "not open" in repr(pop)
     pop.close()
     with connected() as (pop, replay):
-        with pytest.raises(ValueError, match="opened before"):
+        with pytest.raises(ValueError, match="already opened"):
             pop.open()
         pop.close()
         pop.close()
@@ -187,8 +187,8 @@ def test_before_open_and_after_close() -> None:
 
 
 @pytest.mark.threat(66)
-def test_leaving_the_block_says_no_quit() -> None:
-    """Leaving the block without `quit()` closes the socket and commits nothing, with an exception and without."""
+def test_leaving_the_block_sends_no_quit() -> None:
+    """Leaving the block without `quit()` closes the socket and commits nothing, with or without an exception."""
     with connected((b"DELE 1\r\n", b"+OK\r\n")) as (pop, replay):
         pop.dele(1)
     assert replay.received == b"DELE 1\r\n"
@@ -199,8 +199,8 @@ def test_leaving_the_block_says_no_quit() -> None:
     assert replay.received == b"DELE 1\r\n"
 
 
-def test_quit_closes_whatever_is_answered() -> None:
-    """After QUIT the session is over: +OK, -ERR or nothing."""
+def test_quit_closes_whatever_the_reply() -> None:
+    """After QUIT the session is over, whether the reply is +OK, -ERR or missing."""
     for reply, kind in ((b"-ERR some messages were not removed\r\n", CommandError), (b"", ConnectionLost)):
         with connected((b"QUIT\r\n", reply)) as (pop, _):
             with pytest.raises(kind) as caught:
@@ -210,8 +210,8 @@ def test_quit_closes_whatever_is_answered() -> None:
 
 
 @pytest.mark.threat(8)
-def test_a_greeting_that_refuses() -> None:
-    """-ERR as greeting is a `CommandError` with its code, not usable, and nothing is sent."""
+def test_a_refusing_greeting_is_a_command_error() -> None:
+    """A greeting of -ERR is a `CommandError` with its code; nothing is sent, and the session is not usable."""
     with Replay([(None, b"-ERR [SYS/TEMP] too busy\r\n")]) as replay:
         pop = Connection("localhost", security="none", sock=replay.client)
         with pytest.raises(TemporaryFailure) as caught:
@@ -223,15 +223,15 @@ def test_a_greeting_that_refuses() -> None:
     assert replay.received == b""
 
 
-def test_no_pickles() -> None:
-    """A connection is one conversation: it is not pickled and not copied."""
+def test_a_connection_cannot_be_pickled_or_copied() -> None:
+    """A connection is bound to its socket, so pickling and copying raise TypeError."""
     with pytest.raises(TypeError):
         pickle.dumps(Connection("localhost"))
 
 
 @pytest.mark.threat(66)
 def test_garbage_collection_sends_nothing() -> None:
-    """A connection that is forgotten says no QUIT; the socket's own warning tells of it."""
+    """A connection that is garbage-collected sends no QUIT; the socket's ResourceWarning reports it."""
     with Replay([(None, b"+OK\r\n"), (b"DELE 1\r\n", b"+OK\r\n")]) as replay:
         pop = Connection("localhost", security="none", sock=replay.client).open()
         pop.dele(1)
@@ -247,8 +247,8 @@ def test_garbage_collection_sends_nothing() -> None:
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.threat(65)
-def test_fork() -> None:
-    """Another process's copy sends nothing, raises `ConnectionLost`, and closes its own descriptor only."""
+def test_a_fork_leaves_the_session_to_its_parent() -> None:
+    """A copy in another process sends nothing, raises `ConnectionLost`, and closes only its own descriptor."""
     with connected((b"DELE 1\r\n", b"+OK\r\n"), (b"NOOP\r\n", b"+OK\r\n")) as (pop, replay):
         pop.dele(1)
         child = os.fork()
@@ -272,8 +272,8 @@ def test_fork() -> None:
 
 
 @pytest.mark.threat(63)
-def test_two_threads() -> None:
-    """A second thread is refused at once, and the first gets its reply: replies are never crossed."""
+def test_of_two_threads_the_second_is_refused() -> None:
+    """A second thread gets an error at once, and the first gets its reply: replies are never mixed up."""
     go = threading.Event()
 
     def later(sock: socket.socket) -> None:
@@ -300,8 +300,8 @@ def test_two_threads() -> None:
         pop.noop()
 
 
-def test_many_threads_at_once() -> None:
-    """However many threads try: each call gives its own reply or `ConcurrentUse`, and none is left hanging."""
+def test_many_threads_at_once_get_their_own_replies() -> None:
+    """However many threads try, each call returns its own reply or raises `ConcurrentUse`, and none hangs."""
 
     def echo(sock: socket.socket) -> None:
         file = sock.makefile("rb")
@@ -332,8 +332,8 @@ def test_many_threads_at_once() -> None:
 
 
 @pytest.mark.threat(53)
-def test_a_sink_that_raises() -> None:
-    """What a sink raises passes through unchanged and ends the session: the rest of the body is not read as replies."""
+def test_a_sink_that_raises_ends_the_session() -> None:
+    """An error from a sink is passed on and ends the session, so the rest of the body is not read as replies."""
 
     def full(_: bytes) -> None:
         raise OSError(28, "No space left on device")
@@ -345,16 +345,16 @@ def test_a_sink_that_raises() -> None:
         assert dead(pop)
 
 
-def test_a_sink_that_calls_back() -> None:
-    """A sink that uses the connection it is fed by is refused, and what it raises ends the session."""
+def test_a_sink_that_uses_its_session_is_refused() -> None:
+    """A sink that uses the connection calling it gets `ConcurrentUse`, which ends the session if it raises that."""
     with connected(RETR) as (pop, _):
         with pytest.raises(ConcurrentUse):
             pop.retr(1, lambda _: pop.noop())
         assert dead(pop)
 
 
-def test_a_sink_that_closes() -> None:
-    """A sink may close the connection; the download is then over."""
+def test_a_sink_may_close_the_connection() -> None:
+    """A sink may close the connection, which ends the download."""
     body = b"x" * 1_000_000 + b"\r\n"
     with connected((b"RETR 1\r\n", b"+OK\r\n" + stuffed(body))) as (pop, _):
         with pytest.raises(ConnectionLost):
@@ -363,7 +363,7 @@ def test_a_sink_that_closes() -> None:
 
 
 def test_time_in_the_sink_does_not_count(watched: WatchedClock) -> None:
-    """A sink slower than the timeout is waited for: the clocks run only while we wait for the server (decision 4)."""
+    """A sink may be slower than the timeout: the clock runs only while we wait for the server (decision 4)."""
     called, started = threading.Event(), watched.now
 
     def in_two(sock: socket.socket) -> None:
@@ -390,8 +390,8 @@ def test_time_in_the_sink_does_not_count(watched: WatchedClock) -> None:
 @pytest.mark.parametrize("begun", [b"", b"+OK", b"+OK\r\n", b"+OK\r\nhalf a mail\r\n"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.threat(46)
-def test_silence(begun: bytes, stream: bool, watched: WatchedClock) -> None:
-    """Silence at any point of a reply is `Timeout` at the deadline, and not half a second before."""
+def test_silence_is_a_timeout_at_the_deadline(begun: bytes, stream: bool, watched: WatchedClock) -> None:
+    """Silence at any point of a reply is `Timeout` at the deadline, not half a second earlier."""
     silent = watched.silence(300, begun)
     with connected((b"RETR 1\r\n", silent), ending="stay", timeout=300, clock=watched) as (pop, _):
         started = watched.now
@@ -405,8 +405,8 @@ def test_silence(begun: bytes, stream: bool, watched: WatchedClock) -> None:
 @pytest.mark.parametrize("reply", [b"x" * 500, b"+OK\r\n" + b"line\r\n" * 100], ids=["line", "body"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.threat(3)
-def test_dripping(reply: bytes, stream: bool, watched: WatchedClock) -> None:
-    """An octet now and then is `Timeout` at the deadline, kept or streamed."""
+def test_dripping_is_a_timeout_at_the_deadline(reply: bytes, stream: bool, watched: WatchedClock) -> None:
+    """A byte now and then is `Timeout` at the deadline, whether the body is kept or streamed."""
     with connected((b"RETR 1\r\n", drip(reply, 2, watched)), timeout=300, clock=watched) as (pop, _):
         started = watched.now
         with pytest.raises(Timeout, match="minimum_rate"):
@@ -416,7 +416,7 @@ def test_dripping(reply: bytes, stream: bool, watched: WatchedClock) -> None:
 
 
 def test_each_reply_has_its_own_time(watched: WatchedClock) -> None:
-    """Many small replies, each in time, are not dripping, although together they are slower than the minimum rate."""
+    """Many small replies in time are no dripping, although together they are slower than the minimum rate."""
 
     def slowly(sock: socket.socket) -> None:
         assert watched.seen(sock)
@@ -436,8 +436,8 @@ def test_each_reply_has_its_own_time(watched: WatchedClock) -> None:
     assert watched.now - started == 2 * 10 * 60
 
 
-def test_no_timeout(watched: WatchedClock) -> None:
-    """`timeout=None` waits as long as it takes."""
+def test_without_a_timeout_the_wait_is_unlimited(watched: WatchedClock) -> None:
+    """`timeout=None` waits for as long as the server takes."""
 
     def slowly(sock: socket.socket) -> None:
         watched.advance(1e9)
@@ -456,7 +456,7 @@ def test_no_timeout(watched: WatchedClock) -> None:
 @pytest.mark.threat(43)
 @pytest.mark.threat(46)
 @pytest.mark.threat(44)
-def test_the_end_in_a_reply(ending: Any) -> None:
+def test_the_end_of_the_stream_in_a_reply_is_connection_lost(ending: Any) -> None:
     """FIN and RST at any point of a reply are `ConnectionLost`, and the socket is closed."""
     for begun in (b"", b"+OK", b"+OK\r\n", b"+OK\r\nhalf a mail\r\n.", b"+OK\r\nhalf a mail\r\n.\r"):
         with case(begun), connected((b"RETR 1\r\n", begun), ending=ending, tcp=True) as (pop, _):
@@ -468,7 +468,7 @@ def test_the_end_in_a_reply(ending: Any) -> None:
 
 @pytest.mark.threat(58)
 def test_a_late_reply_answers_nothing(watched: WatchedClock) -> None:
-    """What comes after a timeout is never read: the session is over."""
+    """Data that arrives after a timeout is never read: the session is over."""
     over, sent = threading.Event(), threading.Event()
 
     def late(sock: socket.socket) -> None:
@@ -491,8 +491,8 @@ def test_a_late_reply_answers_nothing(watched: WatchedClock) -> None:
 @pytest.mark.parametrize("stray", [b"+OK deleted\r\n", b"-ERR no\r\n", b"x", b"+OK\r\n"])
 @pytest.mark.threat(4)
 @pytest.mark.threat(59)
-def test_octets_between_two_commands(stray: bytes) -> None:
-    """Octets that came while nothing was owed are found before the next command is sent."""
+def test_data_between_two_commands_ends_the_session(stray: bytes) -> None:
+    """Data that arrived while no reply was due is found before the next command is sent."""
     go = threading.Event()
     with connected((b"NOOP\r\n", b"+OK\r\n"), (None, lambda sock: (go.wait(GENEROUS), sock.sendall(stray)))) as (
         pop,
@@ -510,8 +510,8 @@ def test_octets_between_two_commands(stray: bytes) -> None:
 # --- pipelines --------------------------------------------------------------------------------------------------------------
 
 
-def test_pipeline() -> None:
-    """Commands go out together, results come in order, a refusal is a value and not the end."""
+def test_a_pipeline_returns_results_in_order() -> None:
+    """Commands are sent together, results come in order, and a refusal is a value that ends nothing."""
     script = [
         CAPA,
         (b"RETR 1\r\n", b"+OK\r\none\r\n.\r\n"),
@@ -526,8 +526,8 @@ def test_pipeline() -> None:
     assert replay.received == b"CAPA\r\nRETR 1\r\nRETR 2\r\nRETR 3\r\nLIST 1\r\n"
 
 
-def test_pipeline_one_by_one() -> None:
-    """Where PIPELINING is not listed, each command waits for the reply before it."""
+def test_without_pipelining_one_command_is_sent_at_a_time() -> None:
+    """If PIPELINING is not advertised, each command waits for the previous reply."""
     gaps: list[bool] = []
 
     def answer(sock: socket.socket) -> None:
@@ -541,8 +541,8 @@ def test_pipeline_one_by_one() -> None:
 
 
 @pytest.mark.threat(57)
-def test_results_before_a_failure_are_handed_out() -> None:
-    """When the line breaks in a pipeline, what was proven is handed out; then the failure is raised."""
+def test_results_before_a_failure_are_returned() -> None:
+    """When the connection breaks in a pipeline, verified results are returned first; then the failure is raised."""
     bodies = [(b"RETR %d\r\n" % n, b"+OK\r\n%d\r\n.\r\n" % n) for n in range(1, 9)]
     script = [CAPA, *bodies, (b"LIST 1\r\n", b"+OK 1 3\r\n"), (b"RETR 9\r\n", b"+OK\r\nni")]
     with connected(*script) as (pop, _):
@@ -554,7 +554,7 @@ def test_results_before_a_failure_are_handed_out() -> None:
 
 
 def test_the_callers_iterator_may_use_the_connection() -> None:
-    """A generator of commands may ask something itself, as `if pop.list(n) < 1000` does."""
+    """A generator of commands may use the connection itself, as in `if pop.list(n) < 1000`."""
     script = [
         CAPA,
         (b"LIST 1\r\n", b"+OK 1 10\r\n"),
@@ -570,8 +570,8 @@ def test_the_callers_iterator_may_use_the_connection() -> None:
 
 
 @pytest.mark.threat(53)
-def test_leaving_a_pipeline_early() -> None:
-    """The next command takes in what is in flight and drops it (decision 11)."""
+def test_replies_of_a_pipeline_left_early_are_dropped() -> None:
+    """The next command reads the replies in flight and drops them (decision 11)."""
     script = [
         CAPA,
         *((b"RETR %d\r\n" % n, b"+OK\r\nbody %d\r\n.\r\n" % n) for n in range(1, 6)),
@@ -585,8 +585,8 @@ def test_leaving_a_pipeline_early() -> None:
         assert pop.stat() == Stat(5, 50)
 
 
-def test_leaving_a_pipeline_early_with_too_much_in_flight() -> None:
-    """More than the window is not taken in: the session closes, and memory stays small."""
+def test_too_much_in_flight_of_a_pipeline_left_early_ends_the_session() -> None:
+    """Replies beyond the window are not read: the connection is closed, and memory stays small."""
     bodies = [(b"RETR %d\r\n" % n, b"+OK\r\n.\r\n") for n in range(1, 9)]
     first = [*bodies, (b"LIST 1\r\n", b"+OK 1 0\r\n")]
     second = [(b"RETR 9\r\n", b"+OK\r\n.\r\n"), (b"LIST 8\r\n", b"+OK 8 0\r\n")]
@@ -601,7 +601,7 @@ def test_leaving_a_pipeline_early_with_too_much_in_flight() -> None:
 
 
 def test_a_pipeline_that_is_never_read_sends_nothing() -> None:
-    """Commands go out when results are asked for."""
+    """Commands are sent only when results are requested."""
     with connected((b"NOOP\r\n", b"+OK\r\n")) as (pop, replay):
         pop.pipeline([commands.dele(1)])
         pop.noop()
@@ -610,7 +610,7 @@ def test_a_pipeline_that_is_never_read_sends_nothing() -> None:
 
 @pytest.mark.threat(55)
 def test_a_stalled_pipeline_is_remembered(watched: WatchedClock) -> None:
-    """A listed PIPELINING that swallows commands is `Timeout`, and a note for whoever opens the next."""
+    """A server that advertises PIPELINING and loses commands is a `Timeout`, with a quirk for the next session."""
     go = threading.Event()
 
     def stall(sock: socket.socket) -> None:
@@ -628,8 +628,8 @@ def test_a_stalled_pipeline_is_remembered(watched: WatchedClock) -> None:
         assert dead(pop)
 
 
-def test_two_pipelines_in_turn() -> None:
-    """Two pipelines read in turn each get their own results."""
+def test_two_pipelines_in_turn_get_their_own_results() -> None:
+    """Two pipelines that are read alternately each get their own results."""
 
     def echo(sock: socket.socket) -> None:
         file = sock.makefile("rb")
@@ -650,9 +650,9 @@ PACKAGE = str(Path(pymailbox.pop3.__file__).parent)
 
 
 def apart(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test in a thread of its own, and raise here what it raises.
+    """Run a test in a separate thread, and raise its errors here.
 
-    Where a tracer raises inside an except clause, CPython 3.11 believes for the rest of the thread that the exception
+    If a tracer raises inside an except clause, CPython 3.11 believes for the rest of the thread that the exception
     is still being handled: it would become the context of what later tests raise.
     """
 
@@ -665,7 +665,7 @@ def apart(test: Callable[..., None]) -> Callable[..., None]:
 
 
 class Interrupt:
-    """Raises KeyboardInterrupt at the n-th line that is run in `pymailbox.pop3`, in this thread."""
+    """Raises KeyboardInterrupt at the nth line that this thread runs in `pymailbox.pop3`."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -701,8 +701,8 @@ USES: dict[str, tuple[Callable[[Connection], object], bytes, bytes]] = {
 @pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces this run")
 @pytest.mark.parametrize("use", list(USES))
 @apart
-def test_interrupted_at_every_line(use: str) -> None:
-    """Ctrl-C at any line, inside or around a command, leaves a dead session; or one in which nothing had been sent."""
+def test_interrupted_at_every_line_the_session_is_dead_or_unused(use: str) -> None:
+    """Ctrl-C at any line, inside or around a command, leaves a dead session, or one in which nothing was sent."""
     call, line, reply = USES[use]
     number, finished, died = 0, False, 0
     while not finished:
@@ -729,14 +729,14 @@ def test_interrupted_at_every_line(use: str) -> None:
 
 
 def test_an_interruption_leaves_nothing_behind_in_this_thread() -> None:
-    """What is traced here is no longer being handled when it is over (seen: the context of another test's error)."""
-    test_interrupted_at_every_line("DELE")
+    """No exception of a traced test is still being handled later (seen: as the context of another test's error)."""
+    test_interrupted_at_every_line_the_session_is_dead_or_unused("DELE")
     assert sys.exc_info() == (None, None, None)
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="something else traces this run")
 @apart
-def test_a_pipeline_interrupted_at_every_line() -> None:
+def test_a_pipeline_interrupted_at_every_line_never_shifts_replies() -> None:
     """Ctrl-C at any line of a pipeline leaves a dead session, or one whose next command gets its own reply."""
     number, finished, died, lived = 0, False, 0, 0
 
@@ -769,8 +769,8 @@ def test_a_pipeline_interrupted_at_every_line() -> None:
 
 
 @pytest.mark.threat(13)
-def test_interrupted_inside_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while we wait for the server passes through unchanged; nothing more is sent, and the socket is closed."""
+def test_interrupted_inside_the_wait_nothing_more_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while we wait for the server is passed on; nothing more is sent, and the socket is closed."""
     with connected((b"DELE 1\r\n", b""), ending="stay") as (pop, replay):
         assert pop._transport is not None
 
@@ -788,8 +788,8 @@ def test_interrupted_inside_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
 @pytest.mark.threat(13)
-def test_a_signal_during_the_wait() -> None:
-    """A signal handler that raises while the system waits for octets ends the session at once, not at the timeout."""
+def test_a_signal_during_the_wait_ends_the_session_at_once() -> None:
+    """A signal handler that raises while we wait for data ends the session at once, not at the timeout."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -803,7 +803,8 @@ def test_a_signal_during_the_wait() -> None:
 
     kept = signal.signal(signal.SIGALRM, interrupted)
     try:
-        with connected((b"RETR 1\r\n", half), ending="stay", timeout=None) as (pop, _):  # else it would wait for ever
+        # No timeout, so that only the signal can end the wait.
+        with connected((b"RETR 1\r\n", half), ending="stay", timeout=None) as (pop, _):
             with pytest.raises(KeyboardInterrupt):
                 pop.retr(1)
             assert dead(pop)
@@ -811,8 +812,8 @@ def test_a_signal_during_the_wait() -> None:
         signal.signal(signal.SIGALRM, kept)
 
 
-def test_abandoned_generators_are_collected() -> None:
-    """A pipeline that is dropped in the middle leaves a session that goes on."""
+def test_an_abandoned_pipeline_leaves_a_usable_session() -> None:
+    """A pipeline whose generator is collected in the middle leaves a usable session."""
     noops = [(b"NOOP\r\n", b"+OK %d\r\n" % n) for n in range(1, 5)]
 
     def look(pop: Connection) -> None:
@@ -829,7 +830,7 @@ def test_abandoned_generators_are_collected() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open descriptors cannot be counted here")
 def test_two_hundred_failing_sessions_leave_no_descriptor(watched: WatchedClock) -> None:
-    """Sessions that fail in every way leave the number of open file descriptors as it was."""
+    """Sessions that fail in every way leave no file descriptor open."""
     ways: list[tuple[Any, Any]] = [
         (b"", "fin"),
         (b"", "rst"),
@@ -850,16 +851,16 @@ def test_two_hundred_failing_sessions_leave_no_descriptor(watched: WatchedClock)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_listing_beyond_the_count() -> None:
-    """STAT beyond `Limits.listing_entries` is refused before anything is allocated by it."""
+def test_stat_beyond_the_limit_is_refused() -> None:
+    """A STAT count beyond `Limits.listing_entries` is refused before anything is allocated for it."""
     with connected((b"STAT\r\n", b"+OK 99999999999 1\r\n")) as (pop, _):
         with pytest.raises(LimitExceeded):
             pop.stat()
         assert dead(pop)
 
 
-def test_values_of_a_command_do_not_outlive_it() -> None:
-    """A command is a value: the same one may be sent twice."""
+def test_a_command_can_be_sent_twice() -> None:
+    """A command is a value, so the same one may be sent twice."""
     noop: Command[str] = commands.noop()
     with connected((b"NOOP\r\n", b"+OK a\r\n"), (b"NOOP\r\n", b"+OK b\r\n")) as (pop, _):
         assert (pop.execute(noop), pop.execute(noop)) == ("a", "b")

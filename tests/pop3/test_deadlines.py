@@ -1,4 +1,4 @@
-"""Deadlines: `timeout` bounds silence, the minimum rate bounds dripping (decision 4). No clock is read here."""
+"""`timeout` bounds silence and the minimum rate bounds dripping (decision 4); no test reads a real clock."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from pymailbox.pop3.deadlines import LONGEST_WAIT, ReplyTimeout, checked_timeout
 from tests.timing import Clock
 
 
-def test_silence() -> None:
-    """Silence of one timeout ends the wait, and not a moment earlier."""
+def test_silence_ends_the_wait() -> None:
+    """The wait ends after one timeout of silence, and not a moment earlier."""
     reply_timeout = ReplyTimeout(10.0, 100, 1000.0)
     assert reply_timeout.left(1000.0, "NOOP") == 10.0
     assert reply_timeout.left(1009.5, "NOOP") == 0.5
@@ -23,8 +23,8 @@ def test_silence() -> None:
     assert not caught.value.usable
 
 
-def test_octets_begin_the_silence_anew() -> None:
-    """Each octet restarts the clock of silence."""
+def test_each_byte_restarts_the_silence() -> None:
+    """Silence is measured from the last byte received."""
     reply_timeout = ReplyTimeout(10.0, 100, 0.0)
     reply_timeout.received(5000, 9.0)
     assert reply_timeout.left(12.0, None) == 7.0
@@ -32,8 +32,8 @@ def test_octets_begin_the_silence_anew() -> None:
         reply_timeout.left(19.0, None)
 
 
-def test_dripping() -> None:
-    """Fewer octets than the minimum rate, averaged over one timeout, end the wait although none was silent."""
+def test_dripping_ends_the_wait() -> None:
+    """The wait ends below the minimum rate, averaged over one timeout, even if the server is never silent for long."""
     reply_timeout = ReplyTimeout(10.0, 100, 0.0)
     for second in range(1, 10):
         reply_timeout.received(99, float(second))
@@ -42,8 +42,8 @@ def test_dripping() -> None:
         reply_timeout.left(10.0, "RETR 1")
 
 
-def test_what_came_fast_before_does_not_pay_for_dripping() -> None:
-    """The rate is that of each timeout by itself: much at first gives no credit for later."""
+def test_a_fast_start_gives_no_credit_for_dripping_later() -> None:
+    """The rate is measured for each timeout separately."""
     reply_timeout = ReplyTimeout(10.0, 100, 0.0)
     reply_timeout.received(1_000_000, 9.0)
     assert reply_timeout.left(10.0, None) == 9.0
@@ -53,7 +53,7 @@ def test_what_came_fast_before_does_not_pay_for_dripping() -> None:
 
 
 def test_a_slow_line_is_served() -> None:
-    """At the minimum rate a reply may take as long as it likes."""
+    """At the minimum rate a reply may take any time."""
     reply_timeout = ReplyTimeout(10.0, 100, 0.0)
     for second in range(1, 1000):
         reply_timeout.received(100, float(second))
@@ -61,8 +61,8 @@ def test_a_slow_line_is_served() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 3.0), st.integers(1, 200)), min_size=60, max_size=60))
-def test_never_longer_than_two_timeouts_below_the_rate(steps: list[tuple[float, int]]) -> None:
-    """Whatever the rhythm: once fewer octets than the rate come, the wait ends within two timeouts."""
+def test_a_wait_below_the_rate_ends_within_two_timeouts(steps: list[tuple[float, int]]) -> None:
+    """This holds however the bytes are spread over time."""
     reply_timeout, now = ReplyTimeout(5.0, 1000, 0.0), 0.0
     ended = None
     for pause, octets in steps:
@@ -79,20 +79,20 @@ def test_never_longer_than_two_timeouts_below_the_rate(steps: list[tuple[float, 
 
 
 def test_pauses_do_not_count() -> None:
-    """While the caller works the clocks stand still."""
+    """While the caller is working, no time passes."""
     reply_timeout = ReplyTimeout(10.0, 100, 0.0)
     reply_timeout.received(1, 5.0)
     reply_timeout.pause(1000.0)
     assert reply_timeout.left(1006.0, None) == 4.0
 
 
-def test_no_timeout_is_no_bound() -> None:
-    """`timeout=None` waits for ever, and has no rate."""
+def test_no_timeout_means_no_bound() -> None:
+    """`timeout=None` waits forever, at any rate."""
     assert ReplyTimeout(None, 100, 0.0).left(1e9, None) is None
 
 
-def test_what_was_due_is_said() -> None:
-    """The error says whether a greeting, a reply or the end of a body was due (Q21, Q51)."""
+def test_the_error_names_what_was_expected() -> None:
+    """It says whether a greeting, a reply or the end of a body was expected (Q21, Q51)."""
     for command, midway, said in (
         ("greeting", False, "the greeting"),
         ("RETR 1", True, "the end of a body"),
@@ -105,31 +105,31 @@ def test_what_was_due_is_said() -> None:
 # --- one deadline --------------------------------------------------------------------------------------------------
 
 
-def test_a_deadline_for_all_that_is_waited_for() -> None:
-    """`until` counts from when it was made: each wait has what the ones before it left, and the last has none."""
+def test_all_waits_share_one_deadline() -> None:
+    """`until` counts from its creation: each wait gets the time that the earlier ones left."""
     clock = Clock()
     left = until(10.0, "too late", clock)
     assert left() == 10.0
     clock.advance(9.5)
     assert left() == 0.5
     clock.advance(0.5)
-    for _ in range(2):  # it stays over
+    for _ in range(2):  # a passed deadline stays passed
         with pytest.raises(Timeout, match=r"^too late$") as caught:
             left()
         assert caught.value.retryable
         clock.advance(1000.0)
 
 
-def test_no_deadline() -> None:
-    """`until(None, ...)` is no bound, whatever the clock says."""
+def test_no_deadline_means_no_bound() -> None:
+    """`until(None, ...)` never ends, whatever the clock shows."""
     clock = Clock()
     left = until(None, "too late", clock)
     clock.advance(1e9)
     assert left() is None
 
 
-def test_a_deadline_far_away_is_waited_for_in_turns() -> None:
-    """No wait is longer than the system takes; the deadline itself is kept."""
+def test_a_distant_deadline_is_waited_for_in_turns() -> None:
+    """No single wait is longer than the system accepts; the deadline itself is kept."""
     clock = Clock()
     left = until(3 * LONGEST_WAIT, "too late", clock)
     assert left() == LONGEST_WAIT
@@ -144,7 +144,7 @@ def test_a_deadline_far_away_is_waited_for_in_turns() -> None:
 
 
 def test_silence_of_any_length_is_waited_for_in_turns() -> None:
-    """A timeout beyond what the system takes at once is asked for again, and kept."""
+    """A timeout longer than the system accepts is split into several waits, and kept."""
     reply_timeout = ReplyTimeout(3 * LONGEST_WAIT, 1, 0.0)
     assert reply_timeout.left(0.0, None) == LONGEST_WAIT
     assert reply_timeout.left(2.5 * LONGEST_WAIT, None) == LONGEST_WAIT / 2
@@ -156,14 +156,14 @@ def test_silence_of_any_length_is_waited_for_in_turns() -> None:
     ("value", "kind"),
     [(0, ValueError), (-1.0, ValueError), (float("nan"), ValueError), ("3", TypeError), (True, TypeError)],
 )
-def test_bad_timeouts(value: Any, kind: type[Exception]) -> None:
-    """A timeout is a number of seconds above 0, or None."""
+def test_bad_timeouts_are_refused(value: Any, kind: type[Exception]) -> None:
+    """A timeout must be a number of seconds above 0, or None."""
     with pytest.raises(kind):
         checked_timeout(value)
 
 
-def test_good_timeouts() -> None:
-    """Any number above 0 will do; None is no bound."""
+def test_good_timeouts_are_accepted() -> None:
+    """Any number above 0 is valid; None means no bound."""
     assert checked_timeout(3) == 3.0
     assert checked_timeout(float("inf")) == float("inf")
     assert checked_timeout(None) is None

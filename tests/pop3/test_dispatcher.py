@@ -1,4 +1,4 @@
-"""Dispatcher: who waits for which reply, in what window, and what is dropped (decisions 7 and 11). No I/O."""
+"""Dispatcher: every result reaches the batch that waits for it, within the window (decisions 7 and 11). No I/O."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from tests.conversations import stuffed
 
 
 def greeted(limits: Limits | None = None, *, listed: bool = True, **options: Any) -> Session:
-    """Return a session that has had its greeting."""
+    """Return a session after its greeting."""
     session = Session("host", limits or Limits(), **options)
     greeting = session.dispatcher.single(commands.greeting())
     feed(session, greeting, b"+OK\r\n")
@@ -38,14 +38,14 @@ def feed(session: Session, wanted: Batch[Any], *pieces: bytes) -> None:
 
 
 def fill(session: Session, batch: Batch[Any]) -> list[bytes]:
-    """Let the batch send what it can; return the lines."""
+    """Let the batch send as much as it may; return the lines."""
     session.dispatcher.take(batch)
     session.dispatcher.submit(batch)
     return session.protocol.data_to_send().split(b"\r\n")[:-1]
 
 
 def answers(lines: Iterable[bytes]) -> bytes:
-    """Answer commands as a server does whose messages are all empty."""
+    """Answer commands like a server with empty messages."""
     return b"".join(
         b"+OK %s 0\r\n" % line[5:] if line[:5] == b"LIST " else b"+OK\r\n.\r\n" if line[:4] == b"RETR" else b"+OK\r\n"
         for line in lines
@@ -56,8 +56,8 @@ def retrs(numbers: Iterable[int], expected: int = 10) -> Iterator[Command[bytes]
     return (commands.retr(number, expected=expected) for number in numbers)
 
 
-def test_a_single_command() -> None:
-    """One command, its result, nothing more."""
+def test_a_single_command_gets_its_result() -> None:
+    """One command yields one result and nothing more."""
     session = greeted()
     batch = session.dispatcher.single(commands.noop())
     assert session.protocol.data_to_send() == b"NOOP\r\n"
@@ -68,12 +68,12 @@ def test_a_single_command() -> None:
 
 @pytest.mark.threat(54)
 def test_results_in_order_with_refusals_as_values() -> None:
-    """The k-th result belongs to the k-th command; a refusal is a value and costs only its command."""
+    """The nth result belongs to the nth command; a refusal is a value and fails only its own command."""
     session = greeted()
     batch = Batch(iter(retrs((1, 2, 3))))
     assert fill(session, batch) == [b"RETR 1", b"RETR 2", b"RETR 3"]
     feed(session, batch, b"+OK\r\none\r\n.\r\n-ERR no\r\n+OK\r\nth", b"ree\r\n.\r\n")
-    assert not batch.results  # nothing is handed out before it is proven
+    assert not batch.results  # no result is released before it is verified
     assert session.protocol.data_to_send() == b"LIST 1\r\n"
     feed(session, batch, b"+OK 1 5\r\n")
     first, second, third = batch.results
@@ -83,18 +83,18 @@ def test_results_in_order_with_refusals_as_values() -> None:
 
 
 def test_the_window_is_filled_in_one_go() -> None:
-    """As many commands go out at once as the window has room for: they are not sent one by one."""
+    """As many commands are sent at once as the window has room for."""
     session = greeted()
     batch = Batch(iter(commands.noop() for _ in range(1000)))
     assert len(fill(session, batch)) == 64
     assert fill(session, batch) == []
     feed(session, batch, b"-ERR\r\n" * 10)
-    assert len(fill(session, batch)) == 20  # ten came free, and the window grew by ten
+    assert len(fill(session, batch)) == 20  # ten were answered, and the window grew by ten
     assert batch.pending == 74
 
 
-def test_the_window_is_bounded_in_octets() -> None:
-    """What is expected in flight stays below `Limits.window`; a command that does not fit waits, and none is lost."""
+def test_the_window_is_bounded_in_bytes() -> None:
+    """Replies in flight are expected to stay below `Limits.window`; a command that does not fit waits, none is lost."""
     session = greeted(Limits(window=1000))
     batch = Batch(iter(retrs(range(1, 100), expected=300)))
     sent = fill(session, batch)
@@ -110,7 +110,7 @@ def test_the_window_is_bounded_in_octets() -> None:
 
 
 def test_a_reply_larger_than_the_window_goes_alone() -> None:
-    """A message that is larger than the window is asked for when nothing else is in flight."""
+    """A message larger than the window is requested when nothing else is in flight."""
     session = greeted(Limits(window=1000))
     batch = Batch(iter(commands.retr(n, expected=size) for n, size in ((1, 10), (2, 5000), (3, 10))))
     assert fill(session, batch) == [b"RETR 1"]
@@ -120,8 +120,8 @@ def test_a_reply_larger_than_the_window_goes_alone() -> None:
     assert fill(session, batch) == [b"RETR 3"]
 
 
-def test_one_by_one_without_pipelining() -> None:
-    """Where PIPELINING is not listed, the next command is taken when the one before is answered."""
+def test_without_pipelining_one_command_is_sent_at_a_time() -> None:
+    """Without PIPELINING, the next command is taken when the previous one is answered."""
     session = greeted(pipelining=False)
     taken: list[int] = []
 
@@ -140,8 +140,8 @@ def test_one_by_one_without_pipelining() -> None:
     assert batch.complete
 
 
-def test_pipelining_may_be_forbidden() -> None:
-    """`pipelining=False` goes one by one whatever is listed; what is not listed is never used."""
+def test_pipelining_can_be_switched_off() -> None:
+    """`pipelining=False` never pipelines, and PIPELINING is not used unless the server advertises it."""
     assert not greeted(pipelining=False).protocol.pipelining
     assert not greeted(listed=False, pipelining=True).protocol.pipelining
     assert greeted(pipelining=True).protocol.pipelining
@@ -162,7 +162,7 @@ def test_pass_waits_for_user_and_stat_for_pass() -> None:
 
 
 def test_depth_bounds_what_is_in_flight() -> None:
-    """`depth` holds a batch to that many commands in flight, and can be raised."""
+    """`depth` limits a batch to that many commands in flight, and can be raised."""
     session = greeted()
     batch = Batch(iter(retrs(range(1, 100))), depth=5)
     assert len(fill(session, batch)) == 5
@@ -171,8 +171,8 @@ def test_depth_bounds_what_is_in_flight() -> None:
     assert len(fill(session, batch)) == 2
 
 
-def test_a_command_after_a_batch() -> None:
-    """A command asked for while a batch is in flight waits until that is proven; both get what is theirs."""
+def test_a_command_waits_for_the_batch_before_it() -> None:
+    """A command given while a batch is in flight waits until that is verified; each gets its own results."""
     session = greeted()
     batch = Batch(iter(retrs((1, 2))))
     fill(session, batch)
@@ -187,8 +187,8 @@ def test_a_command_after_a_batch() -> None:
     assert list(batch.results) == [b"one\r\n", b"two\r\n"]
 
 
-def test_a_batch_always_gets_one_in() -> None:
-    """A batch with nothing in flight may queue one command, however full the window is: it would wait for ever."""
+def test_a_batch_with_nothing_in_flight_may_queue_one_command() -> None:
+    """However full the window is, a batch with nothing in flight may queue one command; it would wait forever."""
     session = greeted(Limits(window=100))
     first, second = Batch(iter(retrs(range(1, 9), expected=100))), Batch(iter(retrs(range(20, 29), expected=100)))
     assert fill(session, first) == [b"RETR 1"]
@@ -199,11 +199,11 @@ def test_a_batch_always_gets_one_in() -> None:
 
 
 def test_the_callers_iterator_may_raise() -> None:
-    """What the iterator raises passes through; what was taken before is sent later."""
+    """An error from the iterator is passed on; commands taken before it are sent later."""
 
     def wanted() -> Iterator[Command[bytes]]:
         yield commands.retr(1)
-        raise KeyError("of the caller's")
+        raise KeyError("from the caller")
 
     session = greeted()
     batch = Batch(iter(wanted()))
@@ -212,12 +212,12 @@ def test_the_callers_iterator_may_raise() -> None:
     assert fill(session, batch) == [b"RETR 1"]
 
 
-# --- what nobody waits for -----------------------------------------------------------------------------------------
+# --- abandoned batches ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 50, 10_000])
-def test_what_is_left_is_taken_in_and_dropped(size: int) -> None:
-    """After a batch is abandoned the next command takes in what is in flight, keeps none of it, and gets its reply."""
+def test_replies_to_an_abandoned_batch_are_dropped(size: int) -> None:
+    """After a batch is abandoned, the next command reads the replies in flight, keeps none, and gets its own."""
     session = greeted()
     batch = Batch(iter(retrs(range(1, 1000))))
     sent = len(fill(session, batch))
@@ -234,8 +234,8 @@ def test_what_is_left_is_taken_in_and_dropped(size: int) -> None:
     assert not batch.results
 
 
-def test_what_is_left_is_dropped_up_to_the_window() -> None:
-    """More than `Limits.window` for an abandoned batch ends the session, and is not kept in memory before."""
+def test_replies_to_an_abandoned_batch_are_bounded_by_the_window() -> None:
+    """More than `Limits.window` for an abandoned batch ends the session, and less is not kept in memory."""
     session = greeted(Limits(window=10_000))
     batch = Batch(iter(retrs((1, 2, 3))))
     fill(session, batch)
@@ -249,8 +249,8 @@ def test_what_is_left_is_dropped_up_to_the_window() -> None:
         session.dispatcher.single(commands.noop())
 
 
-def test_abandoned_in_the_middle_of_a_body() -> None:
-    """A body half received when its batch is left is dropped too."""
+def test_the_rest_of_an_abandoned_body_is_dropped() -> None:
+    """If a batch is abandoned in the middle of a body, that body is dropped too."""
     session = greeted(Limits(window=10_000))
     batch = Batch(iter(retrs((1,))))
     fill(session, batch)
@@ -265,7 +265,7 @@ def test_abandoned_in_the_middle_of_a_body() -> None:
 
 
 def test_replies_kept_for_another_batch_are_bounded() -> None:
-    """Replies taken in for a batch that is still wanted are kept, up to `Limits.message` together."""
+    """Replies for a batch that is still wanted are kept, up to `Limits.message` in total."""
     session = greeted(Limits(message=10_000))
     batch = Batch(iter(retrs(range(1, 6))))
     fill(session, batch)
@@ -278,7 +278,7 @@ def test_replies_kept_for_another_batch_are_bounded() -> None:
 
 
 def test_commands_of_an_abandoned_batch_are_not_sent() -> None:
-    """What was taken and not sent when the batch is left never goes out: RETR and DELE leave traces."""
+    """Commands not sent when their batch is abandoned are never sent, because RETR and DELE leave traces."""
     session = greeted(Limits(window=1000))
     batch = Batch(iter(commands.dele(number) for number in range(1, 100)))
     session.dispatcher.take(batch)
@@ -293,11 +293,25 @@ def test_commands_of_an_abandoned_batch_are_not_sent() -> None:
     assert out == b"NOOP\r\n"
 
 
-# --- the end ---------------------------------------------------------------------------------------------------------
+def test_a_stream_that_nobody_wants_any_more_is_not_requested_again() -> None:
+    """A stream that begins with +OK is requested again, to verify it, but not after its batch is abandoned."""
+    session = greeted()
+    batch = Batch(iter([commands.stream(1)]))
+    assert fill(session, batch) == [b"RETR 1"]
+    feed(session, batch, b"+OK\r\n+OK\r\n")
+    batch.abandoned = True
+    single = session.dispatcher.single(commands.noop())
+    feed(session, single, b"second half\r\n.\r\n")
+    assert session.protocol.data_to_send() == b"NOOP\r\n"
+    feed(session, single, b"+OK mine\r\n")
+    assert list(single.results) == ["mine"]
+
+
+# --- ending the session ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_reply_that_does_not_parse_ends_the_session() -> None:
-    """A reply that does not parse fails the session (decision 5)."""
+    """An invalid reply ends the session (decision 5)."""
     session = greeted()
     batch = session.dispatcher.single(commands.stat())
     session.protocol.data_to_send()
@@ -307,8 +321,8 @@ def test_a_reply_that_does_not_parse_ends_the_session() -> None:
         session.dispatcher.single(commands.noop())
 
 
-def test_a_stall_with_several_in_flight_is_held_against_pipelining() -> None:
-    """A listed PIPELINING that stalls is given up for good: after `begin` the same object goes one by one (decision 7)."""
+def test_a_stall_with_several_in_flight_ends_pipelining() -> None:
+    """After a pipeline stalls, later connections of the same object do not pipeline (decision 7)."""
     session = greeted()
     fill(session, Batch(iter(retrs(range(1, 10)))))
     session.dispatcher.end(Timeout("silence"))
@@ -321,8 +335,8 @@ def test_a_stall_with_several_in_flight_is_held_against_pipelining() -> None:
     assert not session.protocol.pipelining
 
 
-def test_a_stall_after_the_first_reply_is_held_against_pipelining() -> None:
-    """Of two commands sent together the second was lost: only one reply is owed, and pipelining is to blame."""
+def test_a_stall_after_the_first_reply_ends_pipelining() -> None:
+    """If the second of two commands sent together was lost, pipelining is to blame, although one reply is due."""
     session = greeted()
     batch = Batch(iter(retrs((1, 2))))
     fill(session, batch)
@@ -331,8 +345,8 @@ def test_a_stall_after_the_first_reply_is_held_against_pipelining() -> None:
     assert not session.may_pipeline
 
 
-def test_a_stall_with_one_in_flight_is_not() -> None:
-    """Silence after a single command says nothing of pipelining, though one went well before."""
+def test_a_stall_with_one_in_flight_does_not_end_pipelining() -> None:
+    """Silence after a single command says nothing about pipelining, even after a pipeline that succeeded."""
     session = greeted()
     batch = Batch(iter(retrs((1, 2))))
     fill(session, batch)
@@ -346,8 +360,8 @@ def test_a_stall_with_one_in_flight_is_not() -> None:
     assert not session.quirks
 
 
-def test_hanging_up_on_the_first_pipeline() -> None:
-    """A server that hangs up on its first pipeline is asked one by one from then on; later it is just a lost line (Q14)."""
+def test_a_close_on_the_first_pipeline_ends_pipelining() -> None:
+    """A server that closes on its first pipeline is not pipelined again; a later close is just a lost connection (Q14)."""
     session = greeted()
     batch = Batch(iter(retrs(range(1, 200))))
     fill(session, batch)
@@ -367,8 +381,8 @@ def test_hanging_up_on_the_first_pipeline() -> None:
     assert session.may_pipeline
 
 
-def test_hanging_up_on_many_commands_or_on_a_checkpoint() -> None:
-    """A server that answers a first burst and hangs up on what comes next, by an end or a reset, is not pipelined again."""
+def test_a_close_on_many_commands_or_on_a_checkpoint_ends_pipelining() -> None:
+    """A server that answers a first burst and then closes or resets the connection is not pipelined again."""
     for hung_up in (hang_up, reset):
         session = greeted()
         batch = Batch(iter(retrs(range(1, 2000))))
@@ -386,8 +400,8 @@ def test_hanging_up_on_many_commands_or_on_a_checkpoint() -> None:
         assert "HANGS_UP_ON_PIPELINE" in session.quirks
 
 
-def test_what_comes_after_the_end_is_not_held_against_pipelining() -> None:
-    """A session that we closed with replies owed, or that was reset, says nothing of the server's pipelining."""
+def test_a_session_that_was_over_does_not_end_pipelining() -> None:
+    """A session that we closed with replies due, or that broke earlier, says nothing about the server's pipelining."""
     for reason in ("the connection was closed", "the connection to host broke"):
         session = greeted()
         fill(session, Batch(iter(retrs(range(1, 10)))))
@@ -400,22 +414,22 @@ def test_what_comes_after_the_end_is_not_held_against_pipelining() -> None:
 
 
 def reset(session: Session, _: Batch[Any]) -> None:
-    """The server resets the connection, as the driver sees it."""
+    """Reset the connection, as the driver sees it."""
     error = ConnectionLost("the connection broke")
     error.__cause__ = ConnectionResetError()
     session.dispatcher.end(error)
 
 
 def hang_up(session: Session, batch: Batch[Any]) -> None:
-    """The server ends its side, as the driver sees it."""
+    """Close the server's side, as the driver sees it."""
     session.protocol.receive_eof()
     with pytest.raises(ConnectionLost) as caught:
         session.dispatcher.next_chunk(batch)
     session.dispatcher.end(caught.value)
 
 
-def test_begin_forgets_the_conversation() -> None:
-    """A fresh connection owes nothing and knows nothing but the quirks."""
+def test_a_fresh_connection_keeps_only_the_quirks() -> None:
+    """After `begin` no reply is due, and nothing is known except the quirks."""
     session = greeted()
     fill(session, Batch(iter(retrs(range(1, 10)))))
     session.dispatcher.end(ConnectionLost("gone"))
@@ -429,10 +443,10 @@ def test_begin_forgets_the_conversation() -> None:
 
 
 @given(st.integers(0, 2**32))
-@example(5897772)  # all of a first burst is refused
+@example(5897772)  # a first burst that is refused in full
 @settings(max_examples=150)
 def test_any_order_of_batches_and_commands(seed: int) -> None:
-    """However batches, single commands, abandonment and the server's segments interleave: everyone gets only what is theirs."""
+    """However batches, commands, abandonment and packets interleave, each batch gets its own results only."""
     rng = random.Random(seed)
     session = greeted(Limits(window=5000))
     unanswered: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Framing: where a line and a body end (RFC 1939 §3; decision 6), proved against a reader that goes line by line."""
+"""Framing: bodies are read as a simple line-by-line reader reads them (RFC 1939 §3; decision 6)."""
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ PARTS = st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"x", b"..", b"\r
 
 
 def slowly(data: bytes, framing: Framing) -> tuple[bytes, int] | None:
-    """Return the body at the start of `data` and where it ends, one line after the other; None without its end."""
+    """Return the body at the start of `data` and the position after it, reading line by line; None if it has no end."""
     body, at = b"", 0
     while (end := data.find(framing.newline, at)) >= 0:
         line = data[at:end]
@@ -28,8 +28,8 @@ def slowly(data: bytes, framing: Framing) -> tuple[bytes, int] | None:
 @pytest.mark.parametrize("framing", [CRLF, LF], ids=["CRLF", "LF"])
 @given(data=PARTS, end=st.booleans(), behind=st.sampled_from([b"", b"+OK\r\n", b".\r\n"]))
 @settings(max_examples=400)
-def test_a_body_is_taken_as_line_by_line(framing: Framing, data: bytes, end: bool, behind: bytes) -> None:
-    """Whatever the octets: the fast reader takes what the slow one takes, or as much as cannot change any more."""
+def test_a_body_is_read_as_line_by_line(framing: Framing, data: bytes, end: bool, behind: bytes) -> None:
+    """For any bytes the fast reader takes what the slow one takes, or the part of it that is certain."""
     data += framing.newline + b"." + framing.newline + behind if end else b""
     wire = b"+OK" + framing.newline + data
     start = len(b"+OK" + framing.newline)
@@ -47,8 +47,8 @@ def test_a_body_is_taken_as_line_by_line(framing: Framing, data: bytes, end: boo
 
 
 @pytest.mark.parametrize("framing", [CRLF, LF], ids=["CRLF", "LF"])
-def test_any_number_of_dotted_lines(framing: Framing) -> None:
-    """Few stuffed dots or many: each line loses one, wherever the body is cut."""
+def test_each_stuffed_line_loses_one_dot(framing: Framing) -> None:
+    """Each stuffed line loses one dot, whether there are few or many, and wherever the body is cut."""
     for count in (1, 63, 64, 65, 200, 5000):
         body = b"".join((b".dotted" if n % 3 else b"plain") + framing.newline for n in range(count))
         wire = framing.newline + stuffed(body, framing.newline)
@@ -64,8 +64,8 @@ def test_any_number_of_dotted_lines(framing: Framing) -> None:
 
 
 @given(st.lists(st.integers(0, 12), max_size=20), st.integers(1, 10), st.integers(0, 10))
-def test_longest_line(lengths: list[int], most: int, begun: int) -> None:
-    """The unfinished last line is measured; any line beyond the bound is told by a number beyond it."""
+def test_the_unfinished_line_is_measured(lengths: list[int], most: int, begun: int) -> None:
+    """The result is the length of the unfinished last line, or more than the bound if any line exceeds it."""
     begun = min(begun, most)
     piece = b"\n".join(b"x" * length for length in lengths)
     lines = [len(line) for line in piece.split(b"\n")]

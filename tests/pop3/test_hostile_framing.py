@@ -1,7 +1,7 @@
-"""The framing of messages against hostile servers: byte for byte or an error, and no reply for another command.
+"""Against hostile servers a message is read byte for byte or is an error, and no reply reaches another command.
 
-A mark names the threat. The numbers of rounds are small here; `-m slow` plays more: 10,000 random bodies through a
-socket, every octet of 50 replies plain and inside TLS, 2 GB to a sink.
+A mark names the threat. The number of rounds is small here; `-m slow` runs more: 10,000 random bodies through a
+socket, every byte of 50 replies plain and inside TLS, 2 GB to a sink.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /
 
 
 def often(few: int, many: int) -> pytest.MarkDecorator:
-    """Run a test with few rounds; with many when slow tests are asked for."""
+    """Run a test with few rounds, or with many as a slow test."""
     return pytest.mark.parametrize("rounds", [few, pytest.param(many, marks=pytest.mark.slow)])
 
 
@@ -47,7 +47,7 @@ def logged_in(server: Server, **options: Any) -> Iterator[Connection]:
 
 
 def both(wire: bytes) -> bytes:
-    """Return message 1, which has to be the same kept and streamed, when `wire` is the reply to RETR."""
+    """Return message 1 from `wire`, the reply to RETR; it must be the same kept and streamed."""
     with connected((b"RETR 1\r\n", wire), (b"RETR 1\r\n", wire)) as (pop, _):
         kept = pop.retr(1)
         chunks = bytearray()
@@ -57,8 +57,8 @@ def both(wire: bytes) -> bytes:
 
 
 @pytest.mark.threat(38)
-def test_lines_of_any_length() -> None:
-    """A line of a message may have any length within the message limit, byte for byte."""
+def test_lines_of_any_length_are_kept() -> None:
+    """A line of any length within the limit of a message is kept byte for byte."""
     for length in (2_047, 2_048, 2_049, 100_000, 1_000_000):
         body = b"Subject: x\r\n\r\n" + b"x" * length + b"\r\n"
         assert both(b"+OK\r\n" + stuffed(body)) == body, length
@@ -69,8 +69,8 @@ def test_lines_of_any_length() -> None:
 @pytest.mark.threat(41)
 @pytest.mark.threat(49)
 @pytest.mark.threat(50)
-def test_dots_line_ends_and_octets_are_kept() -> None:
-    """Only CRLF . CRLF ends a body, exactly one dot is stripped from a line that begins with one, the rest is content."""
+def test_dots_line_ends_and_bytes_are_kept() -> None:
+    """Only CRLF . CRLF ends a body, a line that begins with a dot loses exactly one, and the rest is content."""
     octets = bytes(range(256)) * 3 + b"\r\n"
     for wire, body in (
         (b"a\n.\nb\n.\r\nc\r\n.\r\n", b"a\n.\nb\n.\r\nc\r\n"),
@@ -84,8 +84,8 @@ def test_dots_line_ends_and_octets_are_kept() -> None:
 
 
 @pytest.mark.threat(42)
-def test_an_end_mark_around_the_border_of_a_buffer() -> None:
-    """A body whose end falls around the border of a buffer is whole (in segments of any size: below)."""
+def test_a_body_that_ends_at_the_edge_of_a_buffer_is_whole() -> None:
+    """A body that ends around the edge of a buffer is whole (for segments of any size see below)."""
     for border in (16_384, 65_536, 262_144):
         for length in range(border - 12, border + 4):
             body = b"x" * length + b"\r\n"
@@ -94,8 +94,8 @@ def test_an_end_mark_around_the_border_of_a_buffer() -> None:
 
 @pytest.mark.threat(43)
 @pytest.mark.threat(44)
-def test_the_end_of_the_stream_before_the_end_mark() -> None:
-    """FIN before CRLF . CRLF is `ConnectionLost`, also after `.h` or `.` CR: nothing is a message."""
+def test_the_end_of_the_stream_before_that_of_a_body_is_connection_lost() -> None:
+    """FIN before CRLF . CRLF is `ConnectionLost`, even after `.h` or `.` CR, and no message."""
     for rest in (b"", b"\r", b"\r\n", b"\r\n.", b"\r\n.\r", b"\r\n.h", b"\r\n.\n", b"\n.\n"):
         with (
             case(rest),
@@ -108,8 +108,8 @@ def test_the_end_of_the_stream_before_the_end_mark() -> None:
 @pytest.mark.threat(45)
 @pytest.mark.threat(46)
 @pytest.mark.parametrize("how", ["fin", "rst", "ragged"])
-def test_a_message_that_is_cut(how: Any) -> None:
-    """A cut inside TLS, polite or ragged, and a reset, are typed errors; what a sink got is not a message."""
+def test_a_truncated_message_is_an_error(how: Any) -> None:
+    """FIN, RST and a TLS stream without its end are typed errors; a sink never gets the whole message."""
     mails = [b"Subject: x\r\n\r\n" + b"line\r\n" * 1000]
     for security in ("tls", "none"):
         with case(security), contextlib.ExitStack() as stack:
@@ -129,7 +129,7 @@ def test_a_message_that_is_cut(how: Any) -> None:
 
 
 def child(*arguments: object) -> list[str]:
-    """Run `tests.endless` in a process of its own; return the lines that it printed."""
+    """Run `tests.endless` in another process; return the lines it printed."""
     run = subprocess.run(
         [sys.executable, "-m", "tests.endless", *map(str, arguments)],
         cwd=ROOT,
@@ -155,15 +155,15 @@ ENDLESS: list[tuple[str, Callable[[int], Fault | None], str]] = [
     ("CAPA", lambda n: Fault.endless("CAPA", chunk=b"X-MORE\r\n", session=n), "header"),
     ("LANG", lambda n: Fault.endless("LANG", chunk=b"de Deutsch\r\n", session=n), "header"),
     ("PIPELINE", lambda n: Fault.endless("RETR", 11, session=n), "ConnectionLost"),
-    ("AUTH", lambda _: None, "ProtocolError"),  # by the quirk of the server: challenges without end
+    ("AUTH", lambda _: None, "ProtocolError"),  # a quirk of the server: endless challenges
 ]
 
 
 @LINUX
 @pytest.mark.threat(47)
 @pytest.mark.parametrize(("message", "room"), [(3, 24), pytest.param(64, 448, marks=pytest.mark.slow)])
-def test_endless_replies_in_little_memory(message: int, room: int) -> None:
-    """In a few times the address space of the message limit: a typed error, never MemoryError."""
+def test_endless_replies_are_errors_in_little_memory(message: int, room: int) -> None:
+    """Within a few times the address space of the message limit, the result is a typed error, not MemoryError."""
     faults = [fault for number, (_, made, _) in enumerate(ENDLESS, 1) if (fault := made(number)) is not None]
     with Server([b"Subject: x\r\n\r\n"] * 12, faults=faults, quirks=Quirk.ENDLESS_CHALLENGES, lock=False) as server:
         printed = child("endless", server.host, server.port, message, room, *(name for name, _, _ in ENDLESS))
@@ -175,8 +175,8 @@ def test_endless_replies_in_little_memory(message: int, room: int) -> None:
 @LINUX
 @pytest.mark.threat(47)
 @often(320, 32_768)
-def test_streaming_takes_one_chunk(rounds: int) -> None:
-    """A message of 20 MB (2 GB when slow) streamed to a sink leaves the process where it was, within 8 MB."""
+def test_streaming_needs_the_memory_of_one_chunk(rounds: int) -> None:
+    """Streaming a message of 20 MB (2 GB as a slow test) to a sink grows the process by less than 8 MB."""
     block = (b"x" * 998 + b"\r\n" + b".." + b"y" * 996 + b"\r\n") * 32
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(GENEROUS)
@@ -205,7 +205,7 @@ def test_streaming_takes_one_chunk(rounds: int) -> None:
 
 @pytest.mark.threat(48)
 def test_a_declared_size_is_a_hint() -> None:
-    """By sizes in STAT, LIST and the status line nothing is allocated and nothing ends."""
+    """Sizes in STAT, LIST and the status line neither allocate memory nor end a body."""
     script = [
         (b"STAT\r\n", b"+OK 1 99999999999999\r\n"),
         (b"LIST\r\n", b"+OK\r\n1 999999999999999999\r\n.\r\n"),
@@ -220,8 +220,8 @@ def test_a_declared_size_is_a_hint() -> None:
 
 
 @pytest.mark.threat(54)
-def test_a_refusal_in_a_pipeline_costs_its_command() -> None:
-    """The k-th reply belongs to the k-th command; only the refused one fails."""
+def test_a_refusal_in_a_pipeline_fails_only_its_command() -> None:
+    """The nth reply belongs to the nth command; only the refused ones fail."""
     mails = [b"Subject: %d\r\n\r\n" % number for number in range(1, 301)]
     refusals = [Fault.refuse("RETR", nth) for nth in (1, 65, 300)]
     with Server(mails, faults=refusals) as server, logged_in(server) as pop:
@@ -235,14 +235,14 @@ def test_a_refusal_in_a_pipeline_costs_its_command() -> None:
 
 
 @pytest.mark.threat(55)
-def test_the_session_after_a_pipeline_that_stalled_goes_one_by_one() -> None:
-    """A mailbox whose server stalls pipelines works in the next session, one command after the other (decision 7)."""
+def test_the_session_after_a_stalled_pipeline_does_not_pipeline() -> None:
+    """If the server stalls pipelines, the next session of the mailbox works, one command at a time (decision 7)."""
     mails = [b"Subject: x\r\n\r\n"] * 9
     with (
         Server(mails, quirks=Quirk.DROPS_PIPELINED, latency=0.01, lock=False) as server,
         Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox,
     ):
-        hurry(inbox.connection)  # from here on nothing is answered
+        hurry(inbox.connection)  # from here the server answers nothing
         with pytest.raises(Timeout):
             list(inbox.fetch())
         inbox.reopen()
@@ -254,7 +254,7 @@ def test_the_session_after_a_pipeline_that_stalled_goes_one_by_one() -> None:
 @pytest.mark.threat(56)
 @often(20, 400)
 def test_full_buffers_are_not_a_deadlock(rounds: int) -> None:
-    """A server that reads no commands while its replies wait is not a deadlock: we read while we write."""
+    """A server that reads nothing while its replies wait is no deadlock, because we read while we write."""
     mails = [b"x" * 200_000 + b"\r\n"] * rounds
     octets = 0
     with (
@@ -272,7 +272,7 @@ def test_full_buffers_are_not_a_deadlock(rounds: int) -> None:
 
 @pytest.mark.threat(42)
 @often(400, 10_000)
-def test_random_bodies_in_random_segments(rounds: int) -> None:
+def test_random_bodies_in_random_segments_are_kept(rounds: int) -> None:
     """Random bodies through a real socket in random segments come back byte for byte, kept, streamed and pipelined."""
     rng = random.Random(1939)
     bodies = [awkward_body(rng, 1_000_000 if number % 500 == 0 else 3000) for number in range(rounds)]
@@ -318,7 +318,7 @@ def test_random_bodies_in_random_segments(rounds: int) -> None:
 
 @pytest.fixture(scope="module")
 def certificates() -> Iterator[Certificates]:
-    """Certificates that verify: the tests inside TLS run with a verifying context."""
+    """Certificates for tests inside TLS, which run with a verifying context."""
     made = Certificates.make("localhost")
     assert made.client_context().verify_mode is ssl.CERT_REQUIRED
     yield made
@@ -326,7 +326,7 @@ def certificates() -> Iterator[Certificates]:
 
 
 def play(exchanges: list[Exchange], pop: Connection) -> list[Any]:
-    """Ask everything but the greeting, one by one; return the results, a refusal as its text."""
+    """Execute everything except the greeting, one at a time; return the results, a refusal as its text."""
     found: list[Any] = []
     for exchange in exchanges[1:]:
         try:
@@ -345,8 +345,8 @@ def play(exchanges: list[Exchange], pop: Connection) -> list[Any]:
         pytest.param(True, 13, id="TLS, often", marks=pytest.mark.slow),
     ],
 )
-def test_a_session_truncated_at_every_octet(tls: bool, seeds: int, certificates: Certificates) -> None:
-    """The end of the stream at every octet of a transcript is a typed error, plain and inside TLS, polite and ragged."""
+def test_a_session_truncated_at_every_byte_is_a_typed_error(tls: bool, seeds: int, certificates: Certificates) -> None:
+    """The end of the stream at every byte of a transcript is a typed error, plain and inside TLS, by FIN and RST."""
     client_context = certificates.client_context() if tls else None
     ends: list[Callable[[socket.socket], object]] = [lambda sock: sock.shutdown(socket.SHUT_WR), reset]
     played = 0
@@ -386,7 +386,7 @@ def test_a_session_truncated_at_every_octet(tls: bool, seeds: int, certificates:
 
 
 def short(seed: int) -> list[Exchange]:
-    """Return a transcript of some two hundred octets."""
+    """Return a transcript of about two hundred bytes."""
     rng = random.Random(seed)
     body = b"".join(
         rng.choice([b".\r\n", b"..x\r\n", b"\r\n", b"\n.\n\r\n", b"text\r\n", b"\r.\r\n"]) for _ in range(6)
@@ -400,13 +400,13 @@ def short(seed: int) -> list[Exchange]:
     ]
 
 
-# --- a reply is never paired with another command -----------------------------------------------------------------------
+# --- a reply never reaches another command ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["with the last reply owed", "when nothing is owed"])
 @often(30, 100)
-def test_one_stray_line_anywhere_in_a_session(together: bool, rounds: int) -> None:
-    """A stray line at each position of many transcripts: no wrong value, and no DELE after it is believed."""
+def test_a_stray_line_anywhere_in_a_session_is_never_a_reply(together: bool, rounds: int) -> None:
+    """A stray line at any position of many transcripts causes no wrong value, and no DELE after it succeeds."""
     strays = [b"+OK\r\n", b"-ERR no\r\n", b"+OK 9 999\r\n", b".\r\n", b"\r\n", b"+OK\r\n.\r\n"]
     for seed in range(rounds):
         exchanges = transcript(seed, 5)

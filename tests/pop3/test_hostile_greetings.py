@@ -1,6 +1,7 @@
-"""Connection and greeting against hostile servers and networks (docs/threats.md).
+"""No hostile greeting or network does harm (docs/threats.md).
 
-A mark names the row. What is met in any other state, too, is in `test_connection` and `test_transport`.
+A mark names the threat. Attacks that are possible in any other state, too, are in `test_connection` and
+`test_transport`.
 """
 
 import socket
@@ -29,7 +30,7 @@ from tests.timing import GENEROUS, Clock
 def refused_at_the_greeting(
     greeting: Any, *, ending: End = "stay", timeout: float = GENEROUS, options: dict[str, Any] | None = None
 ) -> MailboxError:
-    """Open a connection to a server that greets so; return the error. Nothing may be sent, the socket is closed."""
+    """Open a connection to a server with this greeting; return the error. Nothing is sent, and the socket is closed."""
     with Replay([(None, greeting)], ending=ending, tcp=True) as replay:
         pop = Connection("localhost", security="none", sock=replay.client, timeout=timeout, **(options or {}))
         with pytest.raises(MailboxError) as caught:
@@ -47,10 +48,10 @@ def watched(clock: Clock) -> WatchedClock:
 
 
 def silence(watched: WatchedClock, begun: bytes = b"") -> Callable[[socket.socket], None]:
-    """Return a step that begins a greeting, and lets 300 seconds pass when the client waits for the rest."""
+    """Return a step that begins a greeting, and lets 300 seconds pass while the client waits for the rest."""
 
     def send(sock: socket.socket) -> None:
-        watched.seen(sock)  # twice more than elsewhere: it was read for connecting, too
+        watched.seen(sock)  # once more than elsewhere: connecting reads the clock, too
         watched.silence(300, begun)(sock)
 
     return send
@@ -58,17 +59,17 @@ def silence(watched: WatchedClock, begun: bytes = b"") -> Callable[[socket.socke
 
 @pytest.mark.threat(1)
 def test_silence_instead_of_a_greeting_is_a_timeout(watched: WatchedClock) -> None:
-    """A server that accepts and says nothing is `Timeout` at the deadline, and not half a second before."""
+    """A server that accepts and stays silent is `Timeout` at the deadline, and not half a second before."""
     began = watched.now
     error = refused_at_the_greeting(silence(watched), timeout=300, options={"clock": watched})
     assert isinstance(error, Timeout)
-    assert "silent for 300 s while the greeting was due" in str(error)
+    assert "silent for 300 s while the greeting was expected" in str(error)
     assert watched.now - began == 300
 
 
 @pytest.mark.threat(2)
 def test_an_endless_greeting_is_given_up() -> None:
-    """A line without end is `LimitExceeded` after `Limits.status_line` octets."""
+    """A line without end is `LimitExceeded` after `Limits.status_line` bytes."""
     error = refused_at_the_greeting(endless(b"+OK ", b"x" * 1000))
     assert isinstance(error, LimitExceeded)
     assert error.field == "status_line"
@@ -76,7 +77,7 @@ def test_an_endless_greeting_is_given_up() -> None:
 
 @pytest.mark.threat(3)
 def test_a_dripping_greeting_is_a_timeout(watched: WatchedClock) -> None:
-    """One octet at a time does not keep us: the deadline is for the reply, not for each octet."""
+    """One byte at a time does not extend the wait: the deadline is for the reply, not for each byte."""
     began = watched.now
     dripping = drip(b"+OK " + b"x" * 500, 4, watched)
     error = refused_at_the_greeting(dripping, timeout=300, options={"clock": watched})
@@ -86,14 +87,14 @@ def test_a_dripping_greeting_is_a_timeout(watched: WatchedClock) -> None:
 
 
 @pytest.mark.threat(5)
-def test_a_second_line_with_the_greeting_is_out_of_step() -> None:
-    """A stray line in the greeting's segment: the connection is dead before anything is sent."""
+def test_a_second_line_with_the_greeting_is_a_violation() -> None:
+    """A stray line in the greeting's segment ends the session before anything is sent."""
     assert isinstance(refused_at_the_greeting(b"+OK ready\r\n+OK 7 7\r\n"), ProtocolError)
 
 
 @pytest.mark.threat(6)
-def test_no_password_after_anything_but_ok() -> None:
-    """Only the token +OK lets us go on: a password is never sent after anything else."""
+def test_no_password_is_sent_after_anything_but_ok() -> None:
+    """Only the exact token +OK lets the login continue."""
     for line in (b"+", b"+ERROR", b"+OKAY", b"+O", b"OK"):
         with case(line):
             assert isinstance(refused_at_the_greeting(line + b" ready\r\n"), ProtocolError)
@@ -107,7 +108,7 @@ def test_no_password_after_anything_but_ok() -> None:
 
 @pytest.mark.threat(7)
 def test_another_protocol_is_named_and_sent_nothing() -> None:
-    """Another service is a typed error that names it, and no command is sent."""
+    """The error names the likely service, and no command is sent."""
     for greeting, name in (
         (b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", "HTTP"),
         (b"* OK IMAP4rev1 ready\r\n", "IMAP"),
@@ -124,8 +125,8 @@ def test_another_protocol_is_named_and_sent_nothing() -> None:
 
 
 @pytest.mark.threat(8)
-def test_a_refusal_in_place_of_the_greeting() -> None:
-    """A greeting of -ERR is a typed error with its code, worth another try; nothing is sent."""
+def test_a_refusal_in_place_of_the_greeting_is_retryable() -> None:
+    """A greeting of -ERR is a typed error with its code; nothing is sent."""
     for said, kind, code in (
         (b" [SYS/TEMP] too busy", TemporaryFailure, "SYS/TEMP"),
         (b" [IN-USE] locked", MailboxLocked, "IN-USE"),
@@ -141,7 +142,7 @@ def test_a_refusal_in_place_of_the_greeting() -> None:
 
 @pytest.mark.threat(9)
 def test_control_characters_in_the_greeting_are_not_shown_raw() -> None:
-    """NUL, ESC and 8-bit octets in texts do no harm, and no error shows them raw."""
+    """NUL, ESC and 8-bit bytes in texts do no harm, and no error shows them raw."""
     script = (b"NOOP\r\n", b"-ERR \x1b]0;x\x07\0\x9b31m\xff\r\n")
     with connected(script, greeting=b"+OK \0\x1b[2J\xe9\r\n") as (pop, _):
         assert pop.greeting == "\0\x1b[2Jé"
@@ -153,14 +154,14 @@ def test_control_characters_in_the_greeting_are_not_shown_raw() -> None:
 
 @pytest.mark.threat(10)
 def test_lines_that_end_in_cr_alone_are_a_timeout(watched: WatchedClock) -> None:
-    """A line that ends in CR alone has not ended (a server whose lines all end in LF is served: `test_quirks`)."""
+    """CR alone does not end a line (a server that ends all lines in LF is supported: `test_quirks`)."""
     greeting = silence(watched, b"+OK ready\r")
     assert isinstance(refused_at_the_greeting(greeting, timeout=300, options={"clock": watched}), Timeout)
 
 
 @pytest.mark.threat(11)
 @pytest.mark.parametrize("how", ["fin", "rst"])
-def test_the_end_of_the_connection_in_any_state(how: End) -> None:
+def test_the_end_of_the_connection_is_connection_lost_in_any_state(how: End) -> None:
     """FIN and RST before the greeting, in a login and between commands are `ConnectionLost`; the descriptor is closed.
 
     In the middle of a reply: `test_connection`.
@@ -175,7 +176,7 @@ def test_the_end_of_the_connection_in_any_state(how: End) -> None:
 
             def both(pop: Connection = pop, first: Any = first, second: Any = second) -> None:
                 first(pop)
-                time.sleep(0.02)  # mostly the end has come when the second is about to be sent; it need not
+                time.sleep(0.02)  # usually the end has arrived before the second command is sent; it need not
                 second(pop)
 
             with pytest.raises(ConnectionLost):

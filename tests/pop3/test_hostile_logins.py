@@ -1,7 +1,7 @@
-"""Authentication and TLS against hostile servers (docs/threats.md), by the front door, `Mailbox`.
+"""`Mailbox` sends no secret to a hostile server and believes no false login (docs/threats.md).
 
-A mark names the row. The modules' own tests go into the corners: test_login, test_sasl, test_tls, test_display_secrets,
-test_login_injection, test_account.
+A mark names the threat. The details are in the modules' own tests: test_login, test_sasl, test_tls,
+test_display_secrets, test_login_injection, test_account.
 """
 
 import base64
@@ -34,7 +34,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 class Hostile:
-    """A server that says what it was told to, and remembers what it was told: all of it when its block has ended."""
+    """A server that sends prepared replies and records everything it receives, complete once its block has ended."""
 
     def __init__(self, replies: Sequence[bytes]) -> None:
         self.replies = replies
@@ -70,13 +70,13 @@ class Hostile:
 
     @property
     def said(self) -> list[bytes]:
-        """All lines of all sessions."""
+        """All lines received, in all sessions."""
         return self.octets.splitlines(keepends=True)
 
 
 @contextmanager
 def hostile(*replies: bytes) -> Iterator[Hostile]:
-    """Run a server that says these, each as soon as the line before it has come."""
+    """Run a server that sends these replies, each as soon as the preceding line has arrived."""
     server = Hostile(replies)
     thread = threading.Thread(target=server.serve)
     thread.start()
@@ -89,7 +89,7 @@ def hostile(*replies: bytes) -> Iterator[Hostile]:
 
 
 def refused(port: int, password: Any = SECRET, *, host: str = "127.0.0.1", **options: Any) -> MailboxError:
-    """Open a mailbox, which has to fail with a typed error that says the session is over; return the error."""
+    """Open a mailbox, which must fail with a typed error that is not `usable`; return the error."""
     settings: dict[str, Any] = {"security": "none", "timeout": GENEROUS, "utf8": False}
     mailbox = Mailbox(host, "me", password, port=port, **(settings | options))
     with pytest.raises(MailboxError) as caught:
@@ -107,11 +107,11 @@ CAPA = b"+OK\r\nSASL PLAIN CRAM-MD5 XOAUTH2 OAUTHBEARER SCRAM-SHA-256\r\nUSER\r\
 @pytest.mark.threat(16)
 @pytest.mark.threat(17)
 @pytest.mark.threat(18)
-def test_nothing_but_stls_is_sent_in_clear(authority: Authority) -> None:
-    """`security="starttls"` is a requirement, and the answer to STLS is one line.
+def test_nothing_but_stls_is_sent_unencrypted(authority: Authority) -> None:
+    """`security="starttls"` is a requirement, and the reply to STLS is one line.
 
-    STLS refused or taken away, forged replies after a refusal (CVE-2021-22947), and octets after the +OK, be they half
-    a line (CVE-2026-41319), end the session: no handshake is begun, and nothing else is said.
+    A refused or removed STLS, forged replies after a refusal (CVE-2021-22947), and any data after the +OK, even half a
+    line (CVE-2026-41319), end the session: no handshake begins, and nothing else is sent.
     """
     replies: list[tuple[list[bytes], type[MailboxError]]] = [
         *(([answer] * 3, MailboxError) for answer in (b"-ERR\r\n", b"-ERR unknown command\r\n")),
@@ -133,8 +133,8 @@ def test_nothing_but_stls_is_sent_in_clear(authority: Authority) -> None:
 
 
 @pytest.mark.threat(19)
-def test_capabilities_are_asked_for_inside_tls(authority: Authority) -> None:
-    """RFC 2595 §4: inside TLS everything is asked anew; before it, nothing but STLS is said at all."""
+def test_capabilities_are_requested_inside_tls(authority: Authority) -> None:
+    """RFC 2595 §4: before TLS, only STLS is sent."""
     context = server_context(authority.issue("localhost"))
     with Server([b"x\r\n"], security="starttls", ssl_context=context) as server:
         ours = tls.private_ca(authority.pem)
@@ -144,8 +144,8 @@ def test_capabilities_are_asked_for_inside_tls(authority: Authority) -> None:
 
 
 @pytest.mark.threat(23)
-def test_no_name_matching_of_our_own() -> None:
-    """CVE-2009-2666: a NUL in a name is OpenSSL's business; nothing that connects reads names from certificates."""
+def test_no_module_matches_names_itself() -> None:
+    """CVE-2009-2666, a NUL in a certificate's name: matching is left to OpenSSL, and no module here reads names."""
     for path in Path(tls.__file__).parent.glob("*.py"):
         source = path.read_text()
         assert "match_hostname" not in source, path
@@ -154,7 +154,7 @@ def test_no_name_matching_of_our_own() -> None:
 
 @pytest.mark.threat(26)
 def test_tls_is_not_compressed() -> None:
-    """RFC 8996 and CRIME: no compression (and 1.2 or newer, which is in test_tls)."""
+    """CRIME: compression is off (test_tls checks TLS 1.2 or newer, RFC 8996)."""
     assert tls.verified().options & ssl.OP_NO_COMPRESSION
 
 
@@ -162,8 +162,8 @@ def test_tls_is_not_compressed() -> None:
 
 
 @pytest.mark.threat(28)
-def test_a_mechanism_that_is_not_listed_is_not_replaced() -> None:
-    """CVE-2006-5867: what was asked for is a requirement, though only PLAIN and USER are listed."""
+def test_a_mechanism_that_is_not_advertised_is_not_replaced() -> None:
+    """CVE-2006-5867: a login requested by name is a requirement, even if only PLAIN and USER are advertised."""
     for auth in ("SCRAM-SHA-256", "CRAM-MD5", "OAUTHBEARER"):
         with case(auth):
             with hostile(b"+OK\r\n", b"+OK\r\nSASL PLAIN\r\nUSER\r\n.\r\n", b"-ERR unsupported\r\n") as server:
@@ -172,8 +172,8 @@ def test_a_mechanism_that_is_not_listed_is_not_replaced() -> None:
 
 
 @pytest.mark.threat(31)
-def test_ok_without_the_proof_of_scram_is_no_login() -> None:
-    """+OK before SCRAM's server signature, or an invalid first message: not logged in, nothing more is said."""
+def test_ok_without_the_servers_scram_proof_is_not_a_login() -> None:
+    """After +OK before SCRAM's server signature, or an invalid first message, nothing more is sent."""
     for answer in (b"+OK welcome\r\n", b"+ cj14\r\n"):
         with case(answer):
             with hostile(b"+OK\r\n", CAPA, answer, b"-ERR\r\n") as server:
@@ -183,7 +183,7 @@ def test_ok_without_the_proof_of_scram_is_no_login() -> None:
 
 @pytest.mark.threat(32)
 def test_the_reason_of_an_oauth_failure_is_acknowledged_and_raised() -> None:
-    """Answered with AQ==, and raised with the status."""
+    """It is acknowledged with AQ==, and the error contains the status."""
     reason = base64.b64encode(json.dumps({"status": "invalid_token", "scope": "pop"}).encode())
     with hostile(b"+OK\r\n", CAPA, b"+ " + reason + b"\r\n", b"-ERR [AUTH] no\r\n") as server:
         error = refused(server.port, None, auth=OAuth2("a-token"))
@@ -197,7 +197,7 @@ def test_the_reason_of_an_oauth_failure_is_acknowledged_and_raised() -> None:
 
 @pytest.mark.threat(35)
 def test_no_connection_is_used_twice() -> None:
-    """CVE-2026-4873: there is no pool; each opening is a connection of its own, with its own settings."""
+    """CVE-2026-4873: there is no pool; each opening makes a new connection, with its own settings."""
     with Server([b"x\r\n"], lock=False) as server:
         for _ in range(2):
             with Mailbox(server.host, "me", "secret", port=server.port, security="none"):
@@ -210,14 +210,14 @@ def test_no_connection_is_used_twice() -> None:
 
 @pytest.mark.threat(37)
 def test_a_refused_login_is_not_tried_again() -> None:
-    """One connection, one attempt: a second could lock the account."""
+    """There is one connection and one attempt: a second could lock the account."""
     texts = (
         "[AUTH] wrong",
         "[AUTH] protocol error",
         "wrong",
         "[LOGIN-DELAY] later",
         "[IN-USE]",
-        # Words that are also said of a mechanism or of the form of a line.
+        # Words that servers also use about a mechanism or the form of a line.
         "Logon failure: unknown user name or bad password.",
         "unknown user",
         "user not enabled",
@@ -240,7 +240,7 @@ def test_a_refused_login_is_not_tried_again() -> None:
 
 @pytest.mark.threat(37)
 def test_a_hang_up_on_a_password_is_not_tried_again(authority: Authority) -> None:
-    """Some servers hang up on a wrong password: one connection, one attempt, and no error that asks for another."""
+    """Some servers hang up on a wrong password: one connection, one attempt, and an error that is not retryable."""
     context = server_context(authority.issue("localhost"))
     ours = tls.private_ca(authority.pem)
     for verb, names in (("AUTH", ("PLAIN",)), ("PASS", ())):

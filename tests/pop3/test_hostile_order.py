@@ -1,6 +1,6 @@
-"""Replies out of step, and time (docs/threats.md); a mark names the entry.
+"""Replies out of step and jumps of time do no harm; a mark names the entry in docs/threats.md.
 
-What one connection shows by itself is in `test_connection`: late replies, forged replies, two threads, fork, and
+`test_connection` has what needs only one connection: late replies, forged replies, two threads, fork, and
 leaving without QUIT.
 """
 
@@ -23,7 +23,7 @@ MAILS = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(5)]
 
 
 def logged_in(server: Server) -> Connection:
-    """Return a connection to the embedded server that has logged in."""
+    """Return a connection to the embedded server, logged in."""
     pop = Connection(server.host, server.port, security="none", timeout=GENEROUS).open()
     pop.user("me")
     pop.pass_("secret")
@@ -31,8 +31,8 @@ def logged_in(server: Server) -> Connection:
 
 
 @pytest.mark.threat(59)
-def test_no_dele_of_a_batch_with_a_forged_reply_is_believed() -> None:
-    """A line too many after a batch of DELEs: not one of them is believed, and none is committed."""
+def test_no_dele_of_a_batch_with_a_forged_reply_is_committed() -> None:
+    """If a surplus line follows a batch of DELEs, none of them succeeds, and none is committed."""
     faults = [Fault.stray(b"+OK forged\r\n", command="DELE", nth=5), Fault.refuse("DELE", 2)]
     with Server(MAILS, faults=faults) as server:
         pop = logged_in(server)
@@ -46,8 +46,8 @@ def test_no_dele_of_a_batch_with_a_forged_reply_is_believed() -> None:
 
 
 @pytest.mark.threat(61)
-def test_empty_replies_are_not_replies() -> None:
-    """`+` and an empty line are `ProtocolError`, which names the command."""
+def test_an_empty_reply_is_a_protocol_error() -> None:
+    """`+` and an empty line raise a `ProtocolError` that names the command."""
     for reply in (b"+\r\n", b"\r\n", b"+ \r\n", b" \r\n"):
         for name, ask in (
             ("STAT", lambda pop: pop.stat()),
@@ -64,8 +64,8 @@ def test_empty_replies_are_not_replies() -> None:
 
 
 @pytest.mark.threat(62)
-def test_an_autologout_is_told_before_the_next_command_is_sent() -> None:
-    """-ERR and FIN while we were idle is told as the server's closing, and the DELE that finds it is not sent."""
+def test_an_autologout_is_found_before_the_next_command_is_sent() -> None:
+    """-ERR and FIN while we were idle raise `ConnectionLost` with the server's text, and the next DELE is not sent."""
     idle = threading.Event()
 
     def leave(sock: socket.socket) -> None:
@@ -84,8 +84,8 @@ def test_an_autologout_is_told_before_the_next_command_is_sent() -> None:
 
 
 @pytest.mark.threat(64)
-def test_the_wall_clock_may_jump(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the monotonic clock is looked at: the wall clock may jump as it likes."""
+def test_a_jump_of_the_wall_clock_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the monotonic clock is used, so the wall clock may jump."""
     jumps = iter(range(10**9, 0, -(10**6)))
     monkeypatch.setattr(time, "time", lambda: next(jumps))
     with Server(MAILS) as server:

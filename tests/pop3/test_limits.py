@@ -1,4 +1,4 @@
-"""Limits: every bound is a whole number above 0, with a default that honest servers keep."""
+"""Every limit is a whole number above 0; only `stream` may be None."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from pymailbox.pop3.limits import Limits
 from tests import case
 
 
-def test_bad_bounds_are_refused_by_name() -> None:
-    """What is not a whole number is TypeError, what is below 1 ValueError, and both name the field."""
+def test_the_error_for_a_bad_limit_names_it() -> None:
+    """Anything but a whole number is TypeError, a number below 1 ValueError."""
     bad: list[tuple[Any, type[Exception]]] = [
         (0, ValueError),
         (-1, ValueError),
@@ -25,7 +25,7 @@ def test_bad_bounds_are_refused_by_name() -> None:
 
 
 def test_only_the_stream_may_be_unbounded() -> None:
-    """`stream=None` is no bound; no other field takes None."""
+    """`stream=None` means no limit; no other field accepts None."""
     assert Limits(stream=None).stream is None
     for field in fields(Limits):
         if field.name != "stream":
@@ -34,7 +34,7 @@ def test_only_the_stream_may_be_unbounded() -> None:
 
 
 def test_limits_are_a_value() -> None:
-    """Equal bounds are equal limits; nothing changes once made, and nothing is given by position."""
+    """Equal fields make equal limits; they are frozen and keyword-only."""
     assert Limits(message=10) == Limits(message=10) != Limits()
     with pytest.raises(exceptions.FrozenInstanceError):
         Limits().message = 1  # type: ignore[misc]

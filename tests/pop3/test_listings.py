@@ -1,4 +1,4 @@
-"""Listings: LIST and UIDL bodies as dictionaries, fast where regular, tolerant line by line where not (decision 9)."""
+"""Listings: LIST and UIDL bodies become dictionaries, and an odd line affects no other (decision 9)."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ from tests.timing import assert_linear
 
 
 class Notes(dict[str, str]):
-    """Collects the quirks noted, each with what was first seen."""
+    """Collects the quirks noted, each with its first occurrence."""
 
     def __call__(self, quirk: str, seen: str) -> None:
         self.setdefault(quirk, seen)
 
 
 def slowly(body: bytes, *, sizes: bool) -> dict[int, object]:
-    """Read a listing line by line, in the plainest way the rules can be said."""
+    """Read a listing line by line, as a plain statement of the rules."""
     found: dict[int, object] = {}
     for line in body.split(b"\n"):
         line = line.removesuffix(b"\r")
@@ -67,7 +67,7 @@ LINES = st.lists(st.one_of(ODD_LINE, st.integers(0, 30).map(lambda n: b"%d %d" %
 @given(LINES, st.sampled_from([b"\r\n", b"\n"]), st.booleans(), st.integers(1, 40))
 @settings(max_examples=400)
 def test_any_listing_reads_as_line_by_line(lines: list[bytes], newline: bytes, regular: bool, slab: int) -> None:
-    """The fast way and the slow way agree on every listing, in slabs of any size."""
+    """The fast and the slow reader agree on any listing, in slabs of any size."""
     if regular:
         lines = [b"%d %d" % (number, len(line)) for number, line in enumerate(lines, 1)]
     body = b"".join(line + newline for line in lines)
@@ -79,8 +79,8 @@ def test_any_listing_reads_as_line_by_line(lines: list[bytes], newline: bytes, r
         listings._SLAB = kept
 
 
-def test_a_number_twice_across_slabs() -> None:
-    """A number that comes again behind a smaller one, in a slab that is regular by itself, has no value (Q47)."""
+def test_a_number_repeated_across_slabs_has_no_value() -> None:
+    """A number that comes again after a smaller one has no value, even if its slab by itself is regular (Q47)."""
     kept, listings._SLAB = listings._SLAB, 1
     try:
         assert read_sizes(b"2 9\r\n1 3\r\n2 14\r\n", Notes()) == {2: None, 1: 3}
@@ -88,7 +88,7 @@ def test_a_number_twice_across_slabs() -> None:
         listings._SLAB = kept
 
 
-def test_regular_listings() -> None:
+def test_a_regular_listing_notes_no_quirk() -> None:
     """A regular listing notes no quirk."""
     notes = Notes()
     assert read_sizes(b"1 120\r\n2 200\r\n", notes) == {1: 120, 2: 200}
@@ -101,8 +101,8 @@ def test_regular_listings() -> None:
 
 
 @pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
-def test_an_odd_line_costs_that_line(newline: bytes) -> None:
-    """An odd line of LIST is skipped, or its size unknown, and noted; the rest is read (Q34, Q36, Q46, Q47)."""
+def test_an_odd_line_of_list_affects_no_other(newline: bytes) -> None:
+    """An odd line of LIST is noted, and skipped or without a size; the rest is read (Q34, Q36, Q46, Q47)."""
     for body, found, noted in (
         (b"1\n2 200\n", {1: None, 2: 200}, "LIST_WITHOUT_SIZE"),
         (b"1 %!d(float64=5461)\n2 200\n", {1: None, 2: 200}, "LIST_JUNK_SIZE"),
@@ -133,16 +133,16 @@ def test_an_odd_line_costs_that_line(newline: bytes) -> None:
     ],
 )
 @pytest.mark.threat(73)
-def test_odd_uids(body: bytes, found: dict[int, str | None], noted: str) -> None:
-    """An odd line of UIDL costs that line at most, and is noted (Q40, Q41, Q42, Q47)."""
+def test_an_odd_line_of_uidl_affects_no_other(body: bytes, found: dict[int, str | None], noted: str) -> None:
+    """An odd line of UIDL is noted, and at most that line is lost (Q40, Q41, Q42, Q47)."""
     notes = Notes()
     assert read_uids(body, notes) == found
     assert noted in notes
 
 
 @pytest.mark.threat(76)
-def test_uids_keep_every_octet() -> None:
-    """Blanks inside, 8-bit octets, NUL, ESC and 200 characters are part of a uid, and come back as the same octets."""
+def test_uids_keep_every_byte() -> None:
+    """A uid may have inner spaces, 8-bit bytes, NUL, ESC and 200 characters, and encodes back to the same bytes."""
     uids = {
         1: b"two words",
         2: b"\xfcber",
@@ -159,17 +159,17 @@ def test_uids_keep_every_octet() -> None:
 
 @pytest.mark.threat(75)
 def test_equal_uids_are_kept_apart_by_number() -> None:
-    """The same uid twice is two messages (RFC 1939 §7; Q43)."""
+    """Two messages may have the same uid (RFC 1939 §7; Q43)."""
     assert read_uids(b"1 a\r\n2 a\r\n", Notes()) == {1: "a", 2: "a"}
 
 
-def test_merged_lines() -> None:
-    """Where a server loses a line end between two lines, the second number is unknown, and the rest is read (Q46)."""
+def test_a_lost_line_end_loses_one_line() -> None:
+    """If a server loses the line end between two lines, the second message is missing and the rest is read (Q46)."""
     assert read_uids(b"1 abc2 def\r\n3 ghi\r\n", Notes()) == {1: "abc2 def", 3: "ghi"}
 
 
 def test_numbers_are_ascii_digits() -> None:
-    """A number is 18 ASCII digits at most and nothing else."""
+    """A number has at most 18 ASCII digits and nothing else."""
     for token, number in (
         (b"7", 7),
         (b"007", 7),
@@ -185,8 +185,8 @@ def test_numbers_are_ascii_digits() -> None:
         assert number_of(token) == number, token
 
 
-def test_large_listings_cost_their_length() -> None:
-    """A listing costs no more for each line when it has twice as many, be it regular or odd."""
+def test_the_cost_of_a_listing_is_linear() -> None:
+    """A listing twice as long costs no more per line, whether it is regular or odd."""
 
     def regular(n: int) -> Callable[[], object]:
         body = b"".join(b"%d %d\r\n" % (k, k * 3) for k in range(1, n + 1))

@@ -1,4 +1,4 @@
-"""Logging in, octet by octet: what is sent, in which form and order, and what is not sent."""
+"""Login sends exactly the expected bytes, in the expected form and order, and nothing else."""
 
 import base64
 import hashlib
@@ -39,12 +39,12 @@ SHORT, LONG = "a-token", "t" * 1500
 
 
 def coded(text: str | bytes) -> bytes:
-    """Return base64."""
+    """Return `text` in base64."""
     return base64.b64encode(text.encode() if isinstance(text, str) else text)
 
 
 def capa(*lines: str) -> Turn:
-    """Return CAPA and its answer."""
+    """Return the turn of CAPA and its reply."""
     return b"CAPA\r\n", "".join(f"{line}\r\n" for line in ("+OK", *lines, ".")).encode()
 
 
@@ -56,21 +56,21 @@ XOAUTH2 = coded(f"user=me\1auth=Bearer {SHORT}\1\1")
 
 
 def enter(made: Session, *connections: list[Turn], password: Any = "s3cret", auth: Any = None) -> None:
-    """Log in as me."""
+    """Log in as user `me`."""
     play(made, login.login(made, "me", password, auth), *connections)
 
 
 @pytest.fixture
 def no_scram(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be without scramp."""
+    """Pretend that scramp is not installed."""
     monkeypatch.setattr(scram, "available", lambda: False)
 
 
 # --- the choice -----------------------------------------------------------------------------------------------
 
 
-def test_the_ranking() -> None:
-    """Inside TLS a proof, then the password itself; in clear a proof only, where the password may not go."""
+def test_the_strongest_login_ranks_first() -> None:
+    """Inside TLS a proof ranks first, then the password itself; without TLS, only a proof may be sent."""
     for listed, where, names in (
         (["SASL LOGIN PLAIN CRAM-MD5", "USER"], "tls", ["PLAIN", "LOGIN", "USER", "CRAM-MD5"]),
         (["SASL LOGIN PLAIN CRAM-MD5", "USER"], "loopback", ["CRAM-MD5", "PLAIN", "LOGIN", "USER"]),
@@ -88,53 +88,53 @@ def test_the_ranking() -> None:
         assert login.ranking(made, Capabilities.from_lines(listed), True) == names, (listed, where)
 
 
-def test_nothing_that_can_be_listened_to_goes_in_clear() -> None:
-    """Decision 8: without TLS, to another machine, no password is sent, nor a digest that nobody asked for."""
+def test_no_password_is_sent_unencrypted_to_another_machine() -> None:
+    """Decision 8: without TLS, neither a password nor a digest that was not requested goes to another machine."""
     for listed in (["USER"], ["SASL PLAIN LOGIN", "USER"], ["SASL CRAM-MD5", "USER"], []):
-        with case(listed), pytest.raises(NotSupported, match="clear text"):
+        with case(listed), pytest.raises(NotSupported, match="unencrypted"):
             enter(session(secure=False), [capa(*listed)])
 
 
-def test_asking_for_plaintext_is_not_permission() -> None:
-    """A mechanism by name is a requirement, not `allow_plaintext`."""
+def test_naming_a_plaintext_mechanism_does_not_allow_plaintext() -> None:
+    """`auth="PLAIN"` is a requirement; it does not imply `allow_plaintext=True`."""
     for auth in ("PLAIN", "LOGIN", "USER", "XOAUTH2", "OAUTHBEARER"):
-        with case(auth), pytest.raises(NotSupported, match="clear text"):
+        with case(auth), pytest.raises(NotSupported, match="unencrypted"):
             enter(session(secure=False), [capa("SASL PLAIN LOGIN", "USER")], auth=auth)
 
 
 @pytest.mark.parametrize("options", [{"loopback": True}, {"allow_plaintext": True}])
-def test_plaintext_where_it_is_allowed(options: dict[str, bool]) -> None:
-    """To this machine, or when the caller says so."""
+def test_plaintext_is_sent_if_it_is_allowed(options: dict[str, bool]) -> None:
+    """A password may be sent unencrypted to this machine, or with `allow_plaintext=True`."""
     enter(session(secure=False, **options), [capa("SASL PLAIN"), PLAIN])
 
 
-def test_pass_by_hand_obeys_the_same_rule() -> None:
-    """The low floor does not send it either."""
-    with pytest.raises(NotSupported, match="clear text"):
+def test_pass_obeys_the_same_rule() -> None:
+    """The single command PASS is not sent unencrypted either."""
+    with pytest.raises(NotSupported, match="unencrypted"):
         play(made := session(secure=False), login.pass_(made, "s3cret"))
 
 
 @pytest.mark.usefixtures("no_scram")
 def test_scram_is_skipped_without_its_library() -> None:
-    """The next one is taken; asking for it names the extra."""
+    """The next login in the ranking is used."""
     enter(session(), [capa("SASL SCRAM-SHA-256 PLAIN"), PLAIN])
 
 
-def test_no_login_that_is_known_here() -> None:
-    """NotSupported, with what the server lists, and what that means."""
-    with pytest.raises(NotSupported, match=r"it lists XOAUTH2.*OAuth2\(token\)"):
+def test_a_server_without_a_supported_login_is_not_supported() -> None:
+    """NotSupported names the mechanisms that the server advertises, and the option that would use them."""
+    with pytest.raises(NotSupported, match=r"it advertises XOAUTH2.*OAuth2\(token\)"):
         enter(session(), [capa("SASL XOAUTH2")])
 
 
-def test_without_capa_user_and_pass() -> None:
-    """A server of RFC 1939 and nothing more."""
+def test_a_server_without_capa_gets_user_and_pass() -> None:
+    """A server that supports RFC 1939 and nothing more has no other login."""
     made = session()
     enter(made, [NO_CAPA, *USER])
     assert made.capabilities is None
 
 
-def test_an_unsupported_mechanism_gives_way_to_the_next() -> None:
-    """What a server lists and then does not know has judged nothing; the next in the ranking is tried."""
+def test_an_unsupported_mechanism_is_followed_by_the_next() -> None:
+    """A server that refuses an advertised mechanism as unknown has judged nothing; the next in the ranking is tried."""
     for said in (
         "Unsupported authentication mechanism",
         "Unknown AUTH type",
@@ -149,7 +149,7 @@ def test_an_unsupported_mechanism_gives_way_to_the_next() -> None:
 
 @pytest.mark.threat(37)
 def test_a_refusal_that_may_have_judged_is_final() -> None:
-    """A second try could lock the account: whatever else is listed, and whatever the words after [AUTH]."""
+    """A second attempt could lock the account, whatever else is advertised and whatever text follows [AUTH]."""
     for text in ("[AUTH] wrong", "[AUTH] unsupported", "wrong", "", "[SYS/TEMP] unsupported now"):
         with case(text):
             with pytest.raises(MailboxError) as caught:
@@ -161,8 +161,8 @@ def test_a_refusal_that_may_have_judged_is_final() -> None:
 
 
 @pytest.mark.threat(28)
-def test_what_was_asked_for_is_a_requirement() -> None:
-    """CVE-2006-5867: no other way in is tried, though it is listed."""
+def test_a_login_requested_by_name_is_a_requirement() -> None:
+    """CVE-2006-5867: no other login is tried, even if it is advertised."""
     with pytest.raises(NotSupported):
         enter(
             session(),
@@ -171,8 +171,8 @@ def test_what_was_asked_for_is_a_requirement() -> None:
         )
 
 
-def test_a_login_that_the_server_does_not_have_is_not_supported() -> None:
-    """Not a matter of user and password: in words, or where the server lists others and nothing was judged yet."""
+def test_a_login_that_the_server_lacks_is_not_supported() -> None:
+    """It is NotSupported if the words say so, or if the server advertises others and nothing was judged yet."""
     unknown = ("no such mechanism", "Unsupported authentication mechanism", "unknown AUTH type", "Unrecognized command")
     cases: list[tuple[str, Turn, tuple[str, ...]]] = [
         ("XOAUTH2", (b"AUTH XOAUTH2\r\n", b""), (*unknown, "bad command", "")),
@@ -186,7 +186,7 @@ def test_a_login_that_the_server_does_not_have_is_not_supported() -> None:
             made = session()
             made.greeting = "<a@b>"
             with case(auth, said):
-                with pytest.raises(NotSupported, match=f"does not know the login {auth}") as caught:
+                with pytest.raises(NotSupported, match=f"does not support the login {auth}") as caught:
                     enter(made, [capa("SASL CRAM-MD5"), (line, f"-ERR {said}\r\n".encode())], auth=auth)
                 assert caught.value.usable
     for line, said in (
@@ -201,8 +201,8 @@ def test_a_login_that_the_server_does_not_have_is_not_supported() -> None:
             enter(session(), turns, auth=line.split()[-1].decode().replace("me", "USER"))
 
 
-def test_a_refused_proof_says_that_a_password_may_work() -> None:
-    """Some accounts are not stored so that a proof could be checked; the error says what to ask for."""
+def test_the_error_for_a_refused_proof_suggests_the_password() -> None:
+    """Some accounts are stored in a form against which no proof can be checked; the error names the option to pass."""
     with pytest.raises(AuthenticationError, match='auth="PLAIN"'):
         enter(
             session(secure=False, loopback=True),
@@ -210,8 +210,8 @@ def test_a_refused_proof_says_that_a_password_may_work() -> None:
         )
 
 
-def test_missing_credentials_are_misuse() -> None:
-    """ValueError, before a login is begun."""
+def test_missing_credentials_are_value_errors() -> None:
+    """They raise ValueError before anything is sent for the login."""
     missing: list[tuple[str | None, str | None, Any, str]] = [
         (None, "s3cret", None, "needs a user"),
         ("me", None, None, "a password is needed"),
@@ -228,8 +228,8 @@ def test_missing_credentials_are_misuse() -> None:
 # --- credentials ----------------------------------------------------------------------------------------------
 
 
-def test_a_callable_password_is_asked_once() -> None:
-    """And not before it is needed."""
+def test_a_callable_password_is_called_once() -> None:
+    """One login calls it exactly once."""
     asked: list[int] = []
 
     def password() -> str:
@@ -241,7 +241,7 @@ def test_a_callable_password_is_asked_once() -> None:
 
 
 def test_a_password_is_a_str_or_bytes() -> None:
-    """TypeError that does not show it; a token is a str."""
+    """Other types are TypeError, without showing the value; a token must be a str."""
     for value in (7, bytearray(b"s3cret"), ["s3cret"]):
         with case(value):
             with pytest.raises(TypeError) as caught:
@@ -256,7 +256,7 @@ LATIN = "grün-geheim".encode("latin-1")
 
 
 def test_bytes_are_sent_as_they_are() -> None:
-    """For servers that want Latin-1, by every login that sends or hashes a password; SCRAM, which hashes UTF-8, is passed over."""
+    """Servers that expect Latin-1 get it from every login that sends or hashes a password; SCRAM, which hashes UTF-8, is skipped."""
     digest = hashlib.md5(b"<a@b>" + LATIN).hexdigest().encode()
     keyed = hmac.new(LATIN, b"<a@b>", "md5").hexdigest().encode()
     plain: Turn = b"AUTH PLAIN " + coded(b"\0me\0" + LATIN) + b"\r\n", b"+OK\r\n"
@@ -285,18 +285,18 @@ def test_bytes_are_sent_as_they_are() -> None:
             made.greeting = "<a@b>"
             with case(auth):
                 enter(made, [capa("SASL SCRAM-SHA-256 PLAIN"), *turns], password=password, auth=auth)
-    with pytest.raises(ValueError, match="SCRAM hashes UTF-8"):
+    with pytest.raises(ValueError, match="SCRAM needs a UTF-8 password"):
         enter(session(), [capa("SASL SCRAM-SHA-256")], password=LATIN)
 
 
-def test_bytes_that_are_utf_8_are_hashed_by_scram() -> None:
-    """The same password as text."""
+def test_scram_accepts_bytes_that_are_utf_8() -> None:
+    """They are the same password as the text."""
     with Server(users={"me": "pässwörd"}, sasl=("SCRAM-SHA-256",)) as server:
         Mailbox(server.host, "me", "pässwörd".encode(), port=server.port, security="none").open().close()
 
 
-def test_bytes_of_a_password_are_shown_nowhere() -> None:
-    """Not in a repr, not in an error, whatever the server echoes, and not in the log of what is said."""
+def test_a_password_of_bytes_is_shown_nowhere() -> None:
+    """It appears in no repr and no error, whatever the server echoes."""
     made = session()
     for shown in (repr(sasl.Plain("me", LATIN)), repr(sasl.Login("me", LATIN)), repr(sasl.CramMD5("me", LATIN))):
         assert "geheim" not in shown
@@ -309,7 +309,7 @@ def test_bytes_of_a_password_are_shown_nowhere() -> None:
 
 
 def test_a_coroutine_function_is_for_asyncio() -> None:
-    """The blocking driver says so, and leaves nothing that was never awaited."""
+    """The blocking driver raises TypeError, and leaves no coroutine that was never awaited."""
 
     async def password() -> str:
         return "s3cret"
@@ -319,7 +319,7 @@ def test_a_coroutine_function_is_for_asyncio() -> None:
 
 
 def test_a_token_is_fetched_at_each_login() -> None:
-    """OAuth2 with a callable refreshes."""
+    """OAuth2 with a callable asks it for a new token each time."""
     tokens = iter(["first", "second"])
     auth = OAuth2(lambda: next(tokens))
     for token in ("first", "second"):
@@ -327,8 +327,8 @@ def test_a_token_is_fetched_at_each_login() -> None:
         enter(session(), [capa("SASL OAUTHBEARER XOAUTH2"), (message, b"+OK\r\n")], password=None, auth=auth)
 
 
-def test_a_refused_token_speaks_of_the_token_its_scope_and_the_switch_for_pop() -> None:
-    """Not of a password, whatever the words; what is no refusal of the token stays what it is."""
+def test_the_error_for_a_refused_token_is_about_the_token_its_scope_and_pop() -> None:
+    """It never mentions a password, whatever the server's words; other refusals keep their class."""
     token = coded(f"n,a=me,\1host=pop.example.com\1auth=Bearer {SHORT}\1\1")
     reason = b"+ " + coded('{"status":"400"}') + b"\r\n"
     for said, kind in (
@@ -366,22 +366,22 @@ def test_a_refused_token_speaks_of_the_token_its_scope_and_the_switch_for_pop() 
 # --- the forms of AUTH ----------------------------------------------------------------------------------------
 
 
-def test_xoauth2_goes_in_two_steps() -> None:
+def test_xoauth2_is_sent_in_two_steps() -> None:
     """Q22: Microsoft 365 answers "Protocol error" to the shorter form."""
     turns = [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", b"+ \r\n"), (XOAUTH2 + b"\r\n", b"+OK\r\n")]
     enter(session(), turns, auth=OAuth2(SHORT))
 
 
-def test_the_invitation_may_be_worded_in_any_way() -> None:
-    """Q24: the first answer of the two-step form carries nothing that matters, and may be +OK."""
+def test_the_invitation_may_have_any_text() -> None:
+    """Q24: the first reply in the two-step form carries no data, and may be +OK."""
     for invitation in (b"+\r\n", b"+ \r\n", b"+ go ahead\r\n", b"+OK\r\n", b"+OK go ahead\r\n"):
         turns = [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", invitation), (XOAUTH2 + b"\r\n", b"+OK\r\n")]
         with case(invitation):
             enter(session(), turns, auth=OAuth2(SHORT))
 
 
-def test_a_line_beyond_255_octets_goes_in_two_steps() -> None:
-    """RFC 5034 §4: the line of AUTH, CRLF included, has at most 255 octets; base64 comes in fours."""
+def test_a_line_beyond_255_octets_is_sent_in_two_steps() -> None:
+    """RFC 5034 §4: an AUTH line has at most 255 octets, CRLF included; base64 grows in steps of four."""
     for password, line in ((176, 253), (177, 257)):
         response = coded("\0me\0" + "p" * password)
         at_once = b"AUTH PLAIN " + response + b"\r\n"
@@ -393,8 +393,8 @@ def test_a_line_beyond_255_octets_goes_in_two_steps() -> None:
             enter(session(), [capa("SASL PLAIN"), *turns], password="p" * password)
 
 
-def test_a_long_token_goes_in_two_steps() -> None:
-    """Real tokens have 1 to 3 KB."""
+def test_a_long_token_is_sent_in_two_steps() -> None:
+    """Real tokens have 1 to 3 KB and do not fit into an AUTH line."""
     response = coded(f"n,a=me,\1host=pop.example.com\1auth=Bearer {LONG}\1\1")
     turns = [
         capa("SASL OAUTHBEARER"),
@@ -405,7 +405,7 @@ def test_a_long_token_goes_in_two_steps() -> None:
 
 
 def test_a_refused_two_step_form_is_tried_in_one() -> None:
-    """Q23: no secret was sent yet, so nothing was judged; on a fresh connection, once."""
+    """Q23: no secret was sent, so nothing was judged; it is tried once, on a fresh connection."""
     for refusal in (b"-ERR bad command\r\n", b"-ERR\r\n", None):
         first: list[Turn] = [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", refusal)]
         second: list[Turn] = [GREETING, capa("SASL XOAUTH2"), (b"AUTH XOAUTH2 " + XOAUTH2 + b"\r\n", b"+OK\r\n")]
@@ -414,7 +414,7 @@ def test_a_refused_two_step_form_is_tried_in_one() -> None:
 
 
 def test_a_refused_one_step_form_is_tried_in_two() -> None:
-    """Where no secret stands in it; UTF8 is asked for again on the fresh connection."""
+    """It is tried only if the line held no secret; UTF8 is requested again on the fresh connection."""
     listed = capa("SASL ANONYMOUS", "UTF8")
     for answer in (b"-ERR Protocol error. 10\r\n", None):
         first: list[Turn] = [(b"AUTH ANONYMOUS " + coded("guest") + b"\r\n", answer)]
@@ -431,8 +431,8 @@ def test_a_refused_one_step_form_is_tried_in_two() -> None:
             play(made, login.login(made, None, None, sasl.Anonymous("guest")), first, second)
 
 
-def test_a_refused_line_with_a_secret_says_what_else_there_is() -> None:
-    """The error names the option for the form in two steps, and the other login."""
+def test_the_error_for_a_refused_line_with_a_secret_names_the_alternatives() -> None:
+    """It names the option for the two-step form, and the next login."""
     for said, advice in (
         ("Protocol error. 10", r"sasl.Plain\(user, ..., initial=False\)"),
         ("syntax", "initial=False"),
@@ -445,7 +445,7 @@ def test_a_refused_line_with_a_secret_says_what_else_there_is() -> None:
     enter(session(), [capa("SASL PLAIN"), *two_steps], auth=sasl.Plain("me", "s3cret", initial=False))
 
 
-#: Each login up to the line that a server can judge: how it is asked for, and what is said and answered before.
+#: Each login up to the line that a server can judge: the value of `auth`, and the turns up to that line.
 JUDGED: list[tuple[Any, list[Turn]]] = [
     ("USER", [(b"USER me\r\n", b"+OK\r\n"), (b"PASS s3cret\r\n", b"")]),
     ("APOP", [(b"APOP me " + hashlib.md5(b"<a@b>s3cret").hexdigest().encode() + b"\r\n", b"")]),
@@ -475,8 +475,8 @@ JUDGED: list[tuple[Any, list[Turn]]] = [
 
 
 @pytest.mark.threat(37)
-def test_a_secret_is_sent_once_whatever_becomes_of_it() -> None:
-    """Decision 8: no second line with it, and no second connection, after a refusal in any words or a hang-up."""
+def test_a_secret_is_sent_once_whatever_the_answer() -> None:
+    """Decision 8: after a refusal in any words, or a hang-up, it is sent neither again nor on a second connection."""
     answers = ("[AUTH] Protocol error", "[IN-USE] syntax", "wrong password", "", "Protocol error. 10", "syntax", None)
     answers = (*answers, "unsupported", "no such mechanism", "unknown command", "[SYS/TEMP] later", "bad command")
     for auth, turns in JUDGED:
@@ -495,8 +495,8 @@ def test_a_secret_is_sent_once_whatever_becomes_of_it() -> None:
                     assert "the login may be wrong" in str(lost)
 
 
-def test_silence_after_a_secret_may_be_its_verdict() -> None:
-    """Some servers fall silent on a wrong password: `Timeout`, not retryable, with the pause of a hang-up."""
+def test_silence_after_a_secret_may_be_the_verdict() -> None:
+    """Some servers fall silent on a wrong password: `Timeout` is not retryable, and has the `retry_after` of a hang-up."""
     made = session()
     made.capabilities = Capabilities()
     flow = login.login(made, "me", "wrong", None)
@@ -512,7 +512,7 @@ def test_silence_after_a_secret_may_be_its_verdict() -> None:
 
 
 def test_each_login_sends_its_secret_once() -> None:
-    """A second login by hand may look for its way like the first."""
+    """A second call of `login` may try several mechanisms, like the first."""
     made = session()
     with pytest.raises(AuthenticationError):
         enter(made, [capa("SASL PLAIN"), (PLAIN[0], b"-ERR [AUTH] wrong\r\n")], auth="PLAIN")
@@ -521,8 +521,8 @@ def test_each_login_sends_its_secret_once() -> None:
     enter(made, [unknown, *USER])
 
 
-def test_a_hang_up_before_the_secret_is_only_that() -> None:
-    """The connection may be tried again; nothing was judged."""
+def test_a_hang_up_before_the_secret_is_retryable() -> None:
+    """Nothing was judged, so the login may be tried again."""
     for auth, turns in JUDGED[3:6]:
         for known in range(len(turns) - 1):
             made = session()
@@ -532,8 +532,8 @@ def test_a_hang_up_before_the_secret_is_only_that() -> None:
                 assert (caught.value.retryable, caught.value.retry_after, made.secret_sent) == (True, None, False)
 
 
-def test_a_session_that_ended_before_the_secret_went_out_is_only_that() -> None:
-    """The server's end is found before the line is sent: while a person looks for the password, say."""
+def test_a_session_that_ended_before_the_secret_was_sent_is_retryable() -> None:
+    """The end is noticed before the line is sent, such as while a person is looking for the password."""
     made = session()
 
     def ended() -> str:
@@ -546,14 +546,14 @@ def test_a_session_that_ended_before_the_secret_went_out_is_only_that() -> None:
     assert (caught.value.retryable, made.secret_sent) == (True, False)
 
 
-def test_no_second_connection_over_the_callers_socket() -> None:
-    """Decision 13: it cannot be made anew."""
+def test_there_is_no_second_connection_over_the_callers_socket() -> None:
+    """Decision 13: the caller's socket cannot be connected again."""
     with pytest.raises(ConnectionLost):
         enter(session(), [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", None)], auth=OAuth2(SHORT))
 
 
 def test_the_fresh_connection_is_made_once() -> None:
-    """The second refusal is the answer."""
+    """The second refusal is final."""
     with pytest.raises(AuthenticationError):
         enter(
             session(may_reconnect=True),
@@ -564,7 +564,7 @@ def test_the_fresh_connection_is_made_once() -> None:
 
 
 def test_a_fresh_connection_keeps_to_starttls() -> None:
-    """What was secure before is secure on the second connection, before anything else is said."""
+    """The second connection starts TLS before anything else is sent, like the first."""
     made = session(may_reconnect=True, security="starttls")
     enter(
         made,
@@ -581,7 +581,7 @@ def test_a_fresh_connection_keeps_to_starttls() -> None:
 
 
 def test_other_mechanisms_have_one_form_only() -> None:
-    """Where the server speaks first there is no other form to try."""
+    """If the server speaks first, there is no other form to try."""
     with pytest.raises(AuthenticationError):
         enter(
             session(may_reconnect=True),
@@ -592,8 +592,8 @@ def test_other_mechanisms_have_one_form_only() -> None:
 # --- the exchange ---------------------------------------------------------------------------------------------
 
 
-def test_login_is_asked_twice() -> None:
-    """Two questions, two answers, +OK; a question may come as +OK (Q24)."""
+def test_login_answers_two_prompts() -> None:
+    """Two prompts, two responses, +OK; a prompt may begin with +OK (Q24)."""
     for question in (b"+ VXNlcm5hbWU6\r\n", b"+OK\r\n"):
         turns: list[Turn] = [
             capa("SASL LOGIN"),
@@ -605,7 +605,7 @@ def test_login_is_asked_twice() -> None:
 
 
 def test_cram_md5_sends_no_empty_line_after_its_digest() -> None:
-    """Q26: two lines go out, no third."""
+    """Q26: two lines are sent, no third."""
     challenge = b"<1896.697170952@postoffice.reston.mci.net>"
     turns: list[Turn] = [
         capa("SASL CRAM-MD5"),
@@ -621,7 +621,7 @@ CANCELLED: Turn = b"*\r\n", b"-ERR cancelled\r\n"
 
 @pytest.mark.threat(30)
 def test_a_challenge_that_is_not_base64_is_cancelled() -> None:
-    """CVE-2012-3482: nothing is made of it; `*` goes out, and the session is over."""
+    """CVE-2012-3482: it is not used; `*` is sent, and the session ends."""
     for challenge in ("!!!", "abc", "-ERR what", "-ERR no", "TlRM=VNT", "a", "ä"):
         made = session()
         with case(challenge), pytest.raises(ProtocolError, match="base64"):
@@ -630,16 +630,16 @@ def test_a_challenge_that_is_not_base64_is_cancelled() -> None:
         assert made.protocol.failure, challenge
 
 
-def test_a_server_that_wants_more_than_there_is_is_cancelled() -> None:
-    """PLAIN has one message."""
-    with pytest.raises(ProtocolError, match="more than PLAIN"):
+def test_an_extra_challenge_is_cancelled() -> None:
+    """PLAIN has one response; another challenge is cancelled."""
+    with pytest.raises(ProtocolError, match="another challenge, but PLAIN"):
         enter(session(), [capa("SASL PLAIN"), (PLAIN[0], b"+ bW9yZQ==\r\n"), CANCELLED])
 
 
 def test_the_answer_to_the_cancellation_does_not_matter() -> None:
-    """The first error is the one to know of."""
+    """The first error is the one that is raised."""
     for last in (CANCELLED[1], b"+OK never mind\r\n", None):
-        with case(last), pytest.raises(ProtocolError, match="more than PLAIN"):
+        with case(last), pytest.raises(ProtocolError, match="another challenge, but PLAIN"):
             enter(session(), [capa("SASL PLAIN"), (PLAIN[0], b"+ bW9yZQ==\r\n"), (b"*\r\n", last)])
 
 
@@ -651,7 +651,7 @@ class Talkative:
     initial = None
 
     def exchange(self, peer: Peer, /) -> Exchange:
-        """Answer everything."""
+        """Answer every challenge."""
         response: bytes | None = None
         while True:
             yield response
@@ -660,7 +660,7 @@ class Talkative:
 
 @pytest.mark.threat(29)
 def test_endless_challenges_end() -> None:
-    """After `Limits.sasl_rounds`, `*`; 10 where nobody said how many."""
+    """After `Limits.sasl_rounds` challenges (10 by default), `*` is sent."""
     for limits, rounds in ((Limits(sasl_rounds=3), 3), (None, 10)):
         made = session(limits=limits) if limits else session()
         more: Turn = coded("more") + b"\r\n", b"+ \r\n"
@@ -672,8 +672,8 @@ def test_endless_challenges_end() -> None:
             assert made.protocol.failure
 
 
-def test_a_mechanism_of_the_callers_own_that_fails_ends_the_session() -> None:
-    """Its exception comes through unchanged; the server still waits, so nothing more is said there."""
+def test_a_failure_in_the_callers_mechanism_ends_the_session() -> None:
+    """Its exception comes through unchanged; the server is still waiting, so the session cannot be used again."""
 
     class Broken(Talkative):
         def exchange(self, peer: Peer, /) -> Exchange:
@@ -686,8 +686,8 @@ def test_a_mechanism_of_the_callers_own_that_fails_ends_the_session() -> None:
     assert made.protocol.failure
 
 
-def test_scram_success_wants_an_empty_line() -> None:
-    """Q26 and RFC 5034 §4: the server's proof comes as a challenge, acknowledged by an empty line, then +OK."""
+def test_scram_acknowledges_the_servers_proof_with_an_empty_line() -> None:
+    """Q26 and RFC 5034 §4: the server's proof is a challenge, acknowledged by an empty line, then comes +OK."""
     made = session()
     flow = login.authenticate(made, sasl.Scram("user", "pencil"))
     mechanism = scramp.ScramMechanism("SCRAM-SHA-256")
@@ -708,8 +708,8 @@ def test_scram_success_wants_an_empty_line() -> None:
 # --- APOP -----------------------------------------------------------------------------------------------------
 
 
-def test_apop_of_rfc_1939() -> None:
-    """RFC 1939 §7, its example; only when it is asked for."""
+def test_apop_sends_the_digest_of_rfc_1939() -> None:
+    """The example of RFC 1939 §7 gives the RFC's digest; APOP is used only by name."""
     made = session()
     made.greeting = "POP3 server ready <1896.697170952@dbc.mtview.ca.us>"
     turns: list[Turn] = [capa("USER"), (b"APOP mrose c4c9334bac560ecc979e58001b3e22fb\r\n", b"+OK\r\n")]
@@ -718,7 +718,7 @@ def test_apop_of_rfc_1939() -> None:
 
 @pytest.mark.threat(27)
 def test_apop_is_never_chosen() -> None:
-    """Whatever the greeting offers: MD5 can be guessed at leisure."""
+    """A timestamp in the greeting does not make it a choice: passwords can be guessed offline from an MD5 digest."""
     made = session(secure=False)
     made.greeting = "POP3 server ready <1896.697170952@dbc.mtview.ca.us>"
     with pytest.raises(NotSupported):
@@ -729,8 +729,8 @@ def test_apop_is_never_chosen() -> None:
 
 
 @pytest.mark.threat(27)
-def test_apop_takes_a_strict_timestamp_only() -> None:
-    """CVE-2007-1558: a challenge that is freely chosen lets a man in the middle read the password bit by bit."""
+def test_apop_accepts_a_strict_timestamp_only() -> None:
+    """CVE-2007-1558: with a challenge of its choice, a man in the middle can recover the password piece by piece."""
     for greeting in (
         "ready",
         "ready <a.b.c>",
@@ -758,8 +758,8 @@ def test_apop_takes_a_strict_timestamp_only() -> None:
                 enter(made, [capa("SASL PLAIN", "USER")], auth="APOP")
 
 
-def test_apop_takes_what_servers_send() -> None:
-    """A message id of RFC 822, anywhere in the greeting (Q7)."""
+def test_apop_accepts_the_timestamps_that_servers_send() -> None:
+    """An RFC 822 message id may be anywhere in the greeting (Q7)."""
     for stamp in ("<1.2@host>", "<a/b+c_d.1@[127.0.0.1]>", "<x@y>"):
         made = session()
         made.greeting = f"Hello {stamp} and welcome"
@@ -768,11 +768,11 @@ def test_apop_takes_what_servers_send() -> None:
             assert command.line.startswith(b"APOP me ")
 
 
-# --- what a refusal says --------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------------
 
 
 def test_login_delay_takes_its_seconds_from_capa() -> None:
-    """RFC 2449 §6.5: where the refusal names none."""
+    """RFC 2449 §6.5: CAPA gives the delay if the refusal does not."""
     turns = [capa("SASL PLAIN", "LOGIN-DELAY 300"), (PLAIN[0], b"-ERR [LOGIN-DELAY] too soon\r\n")]
     with pytest.raises(LoginDelay) as caught:
         enter(session(), turns)
@@ -780,8 +780,8 @@ def test_login_delay_takes_its_seconds_from_capa() -> None:
 
 
 @pytest.mark.threat(82)
-def test_locked_is_locked_by_every_way_in() -> None:
-    """The code decides, whichever command was refused."""
+def test_a_locked_mailbox_is_locked_by_every_login() -> None:
+    """The response code decides, whichever command was refused."""
     for turns in (
         [capa("SASL PLAIN"), (PLAIN[0], b"-ERR [IN-USE]\r\n")],
         [NO_CAPA, USER[0], (USER[1][0], b"-ERR [IN-USE]\r\n")],
@@ -794,7 +794,7 @@ def test_locked_is_locked_by_every_way_in() -> None:
 
 
 def test_capabilities_are_forgotten_at_login() -> None:
-    """They change there (Q13)."""
+    """They change at login (Q13)."""
     made = session()
     enter(made, [capa("SASL PLAIN"), PLAIN])
     assert made.capabilities is None
@@ -803,8 +803,8 @@ def test_capabilities_are_forgotten_at_login() -> None:
 # --- UTF8 -----------------------------------------------------------------------------------------------------
 
 
-def test_utf8_is_asked_where_it_is_listed() -> None:
-    """RFC 6856 §2; a refusal is a quirk, not a failure."""
+def test_utf8_is_requested_if_it_is_advertised() -> None:
+    """RFC 6856 §2; a refusal is noted as a quirk and is not an error."""
     made = session()
     play(made, ask_utf8(made), [capa("UTF8"), (b"UTF8\r\n", b"+OK\r\n")])
     assert made.utf8
@@ -815,8 +815,8 @@ def test_utf8_is_asked_where_it_is_listed() -> None:
     play(made := session(), ask_utf8(made), [capa("TOP")])
 
 
-def test_an_emoji_in_the_password_goes_past_scram() -> None:
-    """RFC 4013 forbids what is newer than Unicode 3.2: SCRAM cannot carry it, the next in the ranking can."""
+def test_an_emoji_in_the_password_skips_scram() -> None:
+    """RFC 4013 forbids characters newer than Unicode 3.2: SCRAM cannot send them, the next login in the ranking can."""
     password = "\N{KEY} for all"
     users = dict.fromkeys(("me", "\N{KEY}"), password)
     with Server(users=users, sasl=("SCRAM-SHA-256", "PLAIN")) as server:

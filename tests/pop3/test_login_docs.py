@@ -1,4 +1,4 @@
-"""docs/login.md tells the truth: its examples run, its recipes are Python, its ranking is the ranking."""
+"""docs/login.md is true: its examples run with the output shown, and its recipes are valid Python."""
 
 import ast
 import doctest
@@ -17,9 +17,9 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 def test_the_examples_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the page shows is what happens."""
+    """Each example prints what the page shows."""
     text = "\n".join(block for block in BLOCKS if ">>>" in block)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # so that the page can set up its own
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # the page sets up its own
     try:
         with Server(SAMPLES, user="robin", password="secret") as server:
             test = doctest.DocTestParser().get_doctest(text, {"server": server}, "login.md", "login.md", 0)
@@ -32,8 +32,8 @@ def test_the_examples_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runner.failures == 0, "".join(output)
 
 
-def test_the_recipes_are_python() -> None:
-    """They need accounts and libraries, so only their syntax and our names in them are checked."""
+def test_the_recipes_are_valid_python() -> None:
+    """They need accounts and libraries, so only their syntax and their imports from pymailbox are checked."""
     recipes = [block for block in BLOCKS if ">>>" not in block]
     assert recipes
     for block in recipes:

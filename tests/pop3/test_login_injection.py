@@ -1,4 +1,4 @@
-"""No injection: every octet value in every string argument; for the forbidden ones nothing is sent."""
+"""No byte value in any string argument can inject a command; for forbidden bytes nothing is sent."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from tests.timing import GENEROUS
 
 FORBIDDEN = frozenset([*range(0x20), 0x7F])
 
-#: Where a string of the caller's gets into a command, as `argument -> octets of the line`.
+#: The arguments that become part of a command, each as a function from the argument to the line.
 COMMANDS: dict[str, Callable[[str], bytes]] = {
     "USER": lambda text: commands.user(text).line,
     "PASS": lambda text: commands.pass_(text).line,
@@ -25,7 +25,7 @@ COMMANDS: dict[str, Callable[[str], bytes]] = {
     "LANG": lambda text: commands.lang(text).line,
     "AUTH": lambda text: commands.auth(text).line,
 }
-#: Those that are one word: a blank would begin the next argument.
+#: The arguments that are one word: a space would begin the next argument.
 WORDS = {"APOP's user", "LANG", "AUTH"}
 MECHANISMS: dict[str, Callable[[str], Any]] = {
     "PLAIN's user": lambda text: sasl.Plain(text, "x"),
@@ -48,14 +48,14 @@ MECHANISMS: dict[str, Callable[[str], Any]] = {
 
 
 def forms(octet: int) -> Iterator[str]:
-    """Return the ways in which this octet could come to be sent: first, last, alone, in the middle, beside umlauts."""
+    """Return texts with this character: alone, first, last, in the middle, between umlauts."""
     character = chr(octet)
     yield from (character, f"{character}x", f"x{character}", f"x{character}y", f"ä{character}ö")
 
 
 @pytest.mark.threat(14)
-def test_every_octet_in_every_argument_of_a_command() -> None:
-    """ValueError for C0 and DEL; for all others the line has one CRLF, at its end."""
+def test_no_argument_of_a_command_accepts_control_characters() -> None:
+    """C0 and DEL are ValueError; with any other character the line has one CRLF, at its end."""
     for where, octet in itertools.product(COMMANDS, range(256)):
         for text in forms(octet):
             with case(where, text):
@@ -70,8 +70,8 @@ def test_every_octet_in_every_argument_of_a_command() -> None:
 
 
 @pytest.mark.threat(14)
-def test_every_octet_in_every_field_of_a_mechanism() -> None:
-    """Base64 hides a control character from the line and not from the server: ValueError for C0 and DEL."""
+def test_no_field_of_a_mechanism_accepts_control_characters() -> None:
+    """Base64 hides a control character from the line but not from the server: C0 and DEL are ValueError."""
     for where, octet in itertools.product(MECHANISMS, range(256)):
         for text in forms(octet):
             with case(where, text):
@@ -83,8 +83,8 @@ def test_every_octet_in_every_field_of_a_mechanism() -> None:
 
 
 @pytest.mark.threat(14)
-def test_every_octet_in_a_password_of_bytes() -> None:
-    """As in text: ValueError for C0 and DEL, without showing it; all others are sent as they are."""
+def test_no_password_of_bytes_may_contain_control_characters() -> None:
+    """As in text, C0 and DEL are ValueError, without showing the password; all other bytes are sent unchanged."""
     takers: dict[str, Callable[[bytes], object]] = {
         "PASS": lambda octets: commands.pass_(octets).line,
         "APOP": lambda octets: commands.apop("me", octets, b"<a@b>").line,
@@ -107,8 +107,8 @@ def test_every_octet_in_a_password_of_bytes() -> None:
     assert commands.pass_(b"a b\xff").line == b"PASS a b\xff\r\n"
 
 
-def test_a_blank_is_not_part_of_a_word() -> None:
-    """Where it would begin another argument it is ValueError."""
+def test_a_space_in_a_word_is_refused() -> None:
+    """A space that would begin another argument is ValueError."""
     for where in WORDS:
         for text in forms(0x20):
             with case(where, text), pytest.raises(ValueError):
@@ -116,8 +116,8 @@ def test_a_blank_is_not_part_of_a_word() -> None:
 
 
 @pytest.mark.threat(15)
-def test_what_would_be_a_line_end_in_another_encoding_is_none() -> None:
-    """CVE-2025-7962: the octets that are sent are what is checked, and UTF-8 has no CR or LF in U+760D and U+760A."""
+def test_a_line_end_in_another_encoding_is_an_ordinary_character() -> None:
+    """CVE-2025-7962: the encoded bytes are checked, and the UTF-8 of U+760D and U+760A contains no CR or LF."""
     texts = ("用户名\u760d\u760a", "\u0d0a", "\uff0d\uff0a", "\u2028", "\x85", "me\u760d\u760aDELE 1")
     with Server(users=dict.fromkeys(texts, "secret"), sasl=()) as server:
         for text in texts:
@@ -132,15 +132,15 @@ def test_what_would_be_a_line_end_in_another_encoding_is_none() -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server that remembers what it was sent."""
+    """A server that records what it receives."""
     sasl_names = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
     with Server(sasl=sasl_names, apop=True, log_secrets=True) as running:
         yield running
 
 
 @pytest.mark.threat(14)
-def test_nothing_is_sent_for_a_forbidden_octet(server: Server) -> None:
-    """0 octets on the wire, whether it is in the user, the password, or what a callable returned; the session goes on."""
+def test_nothing_is_sent_for_a_forbidden_byte(server: Server) -> None:
+    """This holds for the user, the password and the result of a callable; the session stays usable."""
     for way in ("USER", "APOP", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER"):
         with Connection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
             pop.capa()
@@ -157,7 +157,7 @@ def test_nothing_is_sent_for_a_forbidden_octet(server: Server) -> None:
 
 @pytest.mark.threat(14)
 def test_a_mailbox_does_not_even_connect(server: Server) -> None:
-    """A password or user with a forbidden octet is misuse of the constructor; a token too."""
+    """A user, password or token with a forbidden character is ValueError in the constructor."""
     before = len(server.sessions)
     for octet in sorted(FORBIDDEN):
         text = f"x{chr(octet)}y"
@@ -173,8 +173,8 @@ def test_a_mailbox_does_not_even_connect(server: Server) -> None:
     assert len(server.sessions) == before
 
 
-def test_every_other_octet_is_a_password_like_any() -> None:
-    """Q30: blanks and 8-bit characters are part of a password, wherever they stand: what is forbidden costs no login."""
+def test_every_other_character_works_in_a_password() -> None:
+    """Q30: spaces and 8-bit characters are part of a password in any position: no valid login is refused."""
     users = {f"user{octet}": f"{chr(octet)}a{chr(octet)}" for octet in sorted(set(range(256)) - FORBIDDEN)}
     with Server(users=users, sasl=("PLAIN",), lock=False) as server:
         for user, password in users.items():
@@ -189,8 +189,8 @@ def test_every_other_octet_is_a_password_like_any() -> None:
 
 
 @pytest.mark.threat(14)
-def test_what_a_callable_returns_is_checked_too(server: Server) -> None:
-    """What a callable returns is no better than what the caller wrote: a token, a password, a password of a mailbox."""
+def test_the_result_of_a_callable_is_checked_too(server: Server) -> None:
+    """A token or password from a callable is held to the same rules as one passed directly."""
     with Connection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
         pop.capa()
         record = server.sessions[-1]

@@ -1,4 +1,4 @@
-"""Every mechanism on real servers, by every way in: two SASL implementations and a third that has little of it."""
+"""Every mechanism works on real servers, with and without TLS: two full SASL implementations, and one small one."""
 
 import ssl
 from collections.abc import Callable
@@ -18,12 +18,12 @@ SECURITY: list[Security] = ["none", "starttls", "tls"]
 PASSWORDS = ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 BOUND = [f"SCRAM-SHA-{hash}-PLUS" for hash in (1, 256, 512)]
 SERVERS = ["dovecot", "cyrus", "courier"]
-#: An address of this machine that dovecot does not take for itself.
+#: An address of this machine that dovecot does not treat as its own.
 ELSEWHERE = "127.0.0.2", 0
 
 
 def connect(server: RealServer, security: Security, *, context: ssl.SSLContext | None = None) -> Connection:
-    """Return a connection to that server by that way in, not yet open."""
+    """Return a connection to that server with that security, not yet open."""
     if security != "none" and context is None:
         assert server.ca is not None
         context = trusting(server.ca)
@@ -34,7 +34,7 @@ def connect(server: RealServer, security: Security, *, context: ssl.SSLContext |
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, real_servers: Servers) -> RealServer:
-    """Each server that has SASL."""
+    """Each server that supports SASL."""
     return real_servers.get(request.param)
 
 
@@ -42,13 +42,13 @@ def server(request: pytest.FixtureRequest, real_servers: Servers) -> RealServer:
 
 
 @pytest.mark.parametrize("security", SECURITY)
-def test_mechanisms_for_a_password(server: RealServer, security: Security) -> None:
-    """Where the server offers it, the login succeeds and a wrong password is refused as such; else it is refused."""
+def test_password_mechanisms_work_if_they_are_offered(server: RealServer, security: Security) -> None:
+    """An offered mechanism logs in and refuses a wrong password as such; any other mechanism is refused."""
     for mechanism in PASSWORDS:
         with case(mechanism):
             offered = accepted(server, security, mechanism)
             if server.name == "courier" or (server.name == "dovecot" and offered and security != "tls"):
-                continue  # a refusal takes 5 s there, and half a second; courier's is in the test of a second login
+                continue  # a refusal takes 5 s at courier (the test of a second login has one), 0.5 s at dovecot
             with connect(server, security) as pop, pytest.raises(MailboxError) as caught:
                 pop.login(server.user, "wrong" if offered else server.password, mechanism)
             if offered:
@@ -57,7 +57,7 @@ def test_mechanisms_for_a_password(server: RealServer, security: Security) -> No
 
 
 def accepted(server: RealServer, security: Security, mechanism: str) -> bool:
-    """Whether the server offers that mechanism; then it has to let us in by it."""
+    """Whether the server offers that mechanism; if it does, check that the login works."""
     with connect(server, security) as pop:
         offered = mechanism in pop.capa().sasl
         assert offered == (mechanism in (server.mechanisms if security == "none" else server.tls_mechanisms))
@@ -68,8 +68,8 @@ def accepted(server: RealServer, security: Security, mechanism: str) -> bool:
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_scram_bound_to_the_channel(cyrus: RealServer, security: Security) -> None:
-    """-PLUS under TLS 1.2, where Python and the servers have a binding in common (tls-unique)."""
+def test_scram_binds_to_the_channel(cyrus: RealServer, security: Security) -> None:
+    """-PLUS works under TLS 1.2, for which Python and the server share a binding (tls-unique)."""
     assert cyrus.ca is not None
     context = trusting(cyrus.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -82,12 +82,12 @@ def test_scram_bound_to_the_channel(cyrus: RealServer, security: Security) -> No
 
 @pytest.fixture
 def cyrus(real_servers: Servers) -> RealServer:
-    """cyrus, the one that binds."""
+    """cyrus, the one server that supports channel bindings."""
     return real_servers.get("cyrus")
 
 
-def test_the_choice_works_where_a_binding_is_offered(cyrus: RealServer) -> None:
-    """Bound where a binding is in common, unbound where not; nobody has to know."""
+def test_the_choice_works_if_a_binding_is_offered(cyrus: RealServer) -> None:
+    """The login is bound if client and server share a binding, and unbound otherwise, without any option."""
     assert cyrus.ca is not None
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = trusting(cyrus.ca)
@@ -97,7 +97,7 @@ def test_the_choice_works_where_a_binding_is_offered(cyrus: RealServer) -> None:
 
 
 def test_the_strongest_is_chosen(real_server: RealServer) -> None:
-    """Without being told how, every server lets us in by every way in that it has, popa3d included."""
+    """Without `auth`, login succeeds on every server with every security it supports, popa3d included."""
     for security in SECURITY:
         with case(security):
             if security != "none" and real_server.ca is None:
@@ -111,8 +111,8 @@ def test_the_strongest_is_chosen(real_server: RealServer) -> None:
 
 
 @pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
-def test_tokens(dovecot: RealServer, mechanism: str) -> None:
-    """OAuth2 by name, against dovecot's own validation; an expired token tells what the server said of it."""
+def test_tokens_log_in(dovecot: RealServer, mechanism: str) -> None:
+    """OAuth2 by name passes dovecot's own validation; the error for an expired token quotes the server's reason."""
     for security in SECURITY:
         with case(security):
             with connect(dovecot, security) as pop:
@@ -128,8 +128,8 @@ def test_tokens(dovecot: RealServer, mechanism: str) -> None:
 @pytest.mark.parametrize(
     "mechanisms", [("XOAUTH2",), ("OAUTHBEARER",), ("PLAIN", "XOAUTH2", "OAUTHBEARER")], ids=" ".join
 )
-def test_oauth2_takes_what_is_offered(dovecot_with: Callable[..., RealServer], mechanisms: tuple[str, ...]) -> None:
-    """`OAuth2` picks the mechanism, asks its callable, and sends tokens of any length."""
+def test_oauth2_uses_what_is_offered(dovecot_with: Callable[..., RealServer], mechanisms: tuple[str, ...]) -> None:
+    """`OAuth2` picks the mechanism, calls its callable, and sends tokens of any length."""
     server = dovecot_with(mechanisms=mechanisms)
     for token in (jwt(server.user), jwt(server.user, padding="x" * 2000)):
         auth = OAuth2(lambda token=token: token)
@@ -140,17 +140,17 @@ def test_oauth2_takes_what_is_offered(dovecot_with: Callable[..., RealServer], m
             assert len(inbox) == len(server.mails)
 
 
-def test_oauth2_where_no_token_is_taken(real_servers: Servers) -> None:
-    """NotSupported, and the token stays here."""
+def test_no_token_is_sent_to_a_server_without_oauth2(real_servers: Servers) -> None:
+    """`login` raises NotSupported and does not send the token."""
     server = real_servers.get("courier")
-    with connect(server, "tls") as pop, pytest.raises(NotSupported, match="lists no login for OAuth2"):
+    with connect(server, "tls") as pop, pytest.raises(NotSupported, match="advertises no login for OAuth2"):
         pop.login(server.user, auth=OAuth2("never-sent"))
     assert b"never-sent" not in server.log.read_bytes()
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_external_by_client_certificate(dovecot: RealServer, security: Security) -> None:
-    """RFC 4422 §A: the certificate is the credential; without one it is refused, without TLS not even tried."""
+def test_external_logs_in_with_a_client_certificate(dovecot: RealServer, security: Security) -> None:
+    """RFC 4422 §A: the certificate is the credential; without one the login is refused."""
     assert dovecot.ca is not None
     assert dovecot.client_certificate is not None
     context = tls.client_certificate(dovecot.client_certificate, context=tls.private_ca(dovecot.ca))
@@ -158,22 +158,22 @@ def test_external_by_client_certificate(dovecot: RealServer, security: Security)
         pop.auth("EXTERNAL")
         assert pop.stat().count == len(dovecot.mails)
     with connect(dovecot, security, context=context) as pop:
-        pop.login(dovecot.user)  # no password: the certificate is what is at hand
+        pop.login(dovecot.user)  # without a password, the certificate is the only credential
         assert pop.stat().count == len(dovecot.mails)
     with connect(dovecot, security) as pop, pytest.raises(AuthenticationError):
         pop.auth("EXTERNAL", dovecot.user)
 
 
 def test_external_needs_tls(dovecot: RealServer) -> None:
-    """Nothing is sent."""
+    """Without TLS nothing is sent, and the session stays usable."""
     with connect(dovecot, "none") as pop:
         with pytest.raises(NotSupported, match="EXTERNAL needs TLS"):
             pop.auth("EXTERNAL", dovecot.user)
-        assert pop.capa().sasl  # and the session goes on
+        assert pop.capa().sasl
 
 
-def test_apop(dovecot: RealServer) -> None:
-    """By name, with the timestamp of a real greeting; a wrong secret is refused."""
+def test_apop_logs_in_by_name(dovecot: RealServer) -> None:
+    """It uses the timestamp of a real greeting; a wrong secret is refused."""
     with connect(dovecot, "tls") as pop:
         pop.login(dovecot.user, dovecot.password, "APOP")
         assert pop.stat().count == len(dovecot.mails)
@@ -181,15 +181,15 @@ def test_apop(dovecot: RealServer) -> None:
         pop.apop(dovecot.user, "wrong")
 
 
-def test_user_and_pass_by_name(server: RealServer) -> None:
-    """`auth="USER"` is the oldest way."""
+def test_user_and_pass_log_in_by_name(server: RealServer) -> None:
+    """`auth="USER"` is the oldest login, and every server supports it."""
     with connect(server, "tls") as pop:
         pop.login(server.user, server.password, "USER")
         assert pop.stat().count == len(server.mails)
 
 
-def test_another_ones_mailbox(dovecot: RealServer) -> None:
-    """RFC 4616: PLAIN with an authorization identity, here of a master user."""
+def test_a_master_user_opens_another_users_mailbox(dovecot: RealServer) -> None:
+    """RFC 4616: PLAIN carries an authorization identity, the mailbox's owner."""
     from pymailbox.pop3 import sasl
 
     with connect(dovecot, "tls") as pop:
@@ -197,8 +197,8 @@ def test_another_ones_mailbox(dovecot: RealServer) -> None:
         assert pop.stat().count == len(dovecot.mails)
 
 
-def test_a_refused_login_may_be_followed_by_a_right_one(server: RealServer) -> None:
-    """The session is usable, by hand; nothing does it by itself."""
+def test_a_refused_login_may_be_followed_by_a_correct_one(server: RealServer) -> None:
+    """The session stays usable for the caller; pymailbox never repeats the login by itself."""
     with connect(server, "tls") as pop:
         with pytest.raises(AuthenticationError) as caught:
             pop.auth("PLAIN", server.user, "wrong")
@@ -207,8 +207,8 @@ def test_a_refused_login_may_be_followed_by_a_right_one(server: RealServer) -> N
         assert pop.stat().count == len(server.mails)
 
 
-def test_a_server_that_wants_tls_first(dovecot_with: Callable[..., RealServer]) -> None:
-    """`SASL` without names and USER refused in clear: the error says so, inside TLS all is well."""
+def test_a_server_that_requires_tls_accepts_the_login_only_inside_it(dovecot_with: Callable[..., RealServer]) -> None:
+    """Without TLS, `SASL` lists no mechanisms and USER is refused; inside TLS the login succeeds."""
     server = dovecot_with(disable_plaintext_auth=True, ssl="required", mechanisms=("PLAIN", "LOGIN"))
     with (
         Connection(server.host, server.port, security="none", source_address=ELSEWHERE) as pop,

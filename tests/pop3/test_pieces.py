@@ -1,4 +1,4 @@
-"""Pieces: what arrives piece by piece is given whole, and costs no more memory than its octets."""
+"""Pieces are joined in order, and need little more memory than their content."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from tests.timing import assert_linear
 
 
 @given(st.lists(st.lists(st.integers(0, 40_000).map(bytes), max_size=5), max_size=4))
-def test_pieces_are_given_whole_and_in_order(rounds: list[list[bytes]]) -> None:
-    """What is taken is what was added since the last time."""
+def test_pieces_are_joined_in_order(rounds: list[list[bytes]]) -> None:
+    """`take` returns everything added since the last call."""
     pieces = Pieces()
     for number, added in enumerate(rounds):
         given_pieces = [bytes([number]) + piece + bytes([len(piece) % 256]) for piece in added]
@@ -25,14 +25,14 @@ def test_pieces_are_given_whole_and_in_order(rounds: list[list[bytes]]) -> None:
 
 
 def test_one_large_piece_is_not_copied() -> None:
-    """The common case of a message that arrives at once costs nothing."""
+    """In the common case, a message that arrives at once, joining costs nothing."""
     piece, pieces = bytes(100_000), Pieces()
     pieces.add(piece)
     assert pieces.take() is piece
 
 
-def test_memory_is_that_of_the_octets() -> None:
-    """However large the pieces are, and in whatever order: 1.2 times their octets, and twice when they are taken."""
+def test_memory_is_proportional_to_the_content() -> None:
+    """For pieces of any size and order it is 1.2 times their content, and 2.3 times while they are taken."""
     octets, room = 1 << 19, 1 << 16
     for sizes in ((1,), (2,), (16,), (100,), (1, 20_000), (16_383,), (16_384,), (1 << 17,), (1, 3, 16_384, 7)):
         with case(sizes):
@@ -49,7 +49,7 @@ def test_memory_is_that_of_the_octets() -> None:
             assert most <= 2.3 * octets + room
 
 
-def test_time_is_that_of_the_octets() -> None:
+def test_time_is_proportional_to_the_content() -> None:
     """Twice as many pieces take twice as long."""
 
     def adding(sizes: tuple[int, ...]) -> Callable[[int], Callable[[], object]]:

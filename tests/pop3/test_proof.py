@@ -1,4 +1,4 @@
-"""PipelineProof: no result of a pipeline is handed out before it is proven to belong to its command (decision 7)."""
+"""PipelineProof: no result of a pipeline is returned before it is verified to belong to its command (decision 7)."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -18,14 +18,14 @@ from tests import case
 from tests.conversations import stuffed
 
 COUNT = 200
-#: A first burst, a full run after it and the beginning of another; the slow run has more of them.
+#: A first burst, a full run and the beginning of another; slow tests have more runs.
 MANY = pytest.mark.parametrize("count", [90, pytest.param(COUNT, marks=pytest.mark.slow)])
-#: Which replies go wrong: the k-th, by whether each does.
+#: Whether the nth reply goes wrong.
 Wrong = Callable[[int], bool]
 
 
 def mail(number: int) -> bytes:
-    """Return a mail that says which it is; sizes differ from neighbour to neighbour."""
+    """Return a message with its number in it; neighbours differ in size."""
     return b"Subject: m%d\r\n\r\nbody%s\r\n" % (number, b"." * (number % 7))
 
 
@@ -34,19 +34,19 @@ def never(_: int) -> bool:
 
 
 def only(k: int) -> Wrong:
-    """The k-th reply goes wrong."""
+    """Make only the kth reply go wrong."""
     return lambda number: number == k
 
 
 @define(eq=False)
 class Server:
-    """A POP3 server without a socket: lines in, octets out. It counts its replies from 1, CAPA and login left out."""
+    """A POP3 server without a socket: lines in, bytes out. It counts replies from 1, without CAPA and login."""
 
     drops: Wrong = never
     doubles: Wrong = never
-    #: How LIST n is answered.
+    #: The reply to LIST n.
     listed: Callable[[int], bytes] = lambda n: b"+OK %d %d\r\n" % (n, len(mail(n)))
-    #: Which message is sent in place of another, when several are asked for together.
+    #: The message sent in place of another, when several are requested together.
     swapped: dict[int, int] = field(factory=dict)
     refused: frozenset[int] = frozenset()
     status: bytes = b"+OK\r\n"
@@ -72,7 +72,7 @@ class Server:
         return self.said(line) * (2 if self.doubles(self.replies) else 1)
 
     def said(self, line: str) -> bytes:
-        """Return the honest answer to a line."""
+        """Return the correct reply to a line."""
         verb, _, rest = line.partition(" ")
         number = int(rest.split()[0]) if rest else 0
         if verb == "LIST":
@@ -89,15 +89,15 @@ class Server:
 
 @define(eq=False)
 class Talk:
-    """A session with such a server; silence is a `Timeout`."""
+    """A session with a `Server`; silence is a `Timeout`."""
 
     server: Server
     limits: Limits = field(factory=Limits)
     #: Which lines are answered twice, the second time late.
     late: Callable[[str], bool] | None = None
-    #: How many replies more come before a second copy.
+    #: How many other replies come before a second copy.
     displaced: int = 0
-    #: Replies that have not been sent yet.
+    #: Replies not sent yet.
     coming: list[bytes] = field(factory=list, init=False)
     copies: list[tuple[int, bytes]] = field(factory=list, init=False)
     session: Session = field(init=False)
@@ -107,7 +107,7 @@ class Talk:
         self.begin()
 
     def begin(self) -> None:
-        """Begin a session with what the last one has left in this object."""
+        """Begin another session with the quirks that the last one left."""
         self.session.begin(secure=True, loopback=False)
         greeting = self.session.dispatcher.single(commands.greeting())
         self.session.protocol.receive_data(b"+OK\r\n")
@@ -115,7 +115,7 @@ class Talk:
         self.session.learn(Capabilities({"PIPELINING": ()}))
 
     def next(self, batch: Batch[Any]) -> Any:
-        """Return the next result, None where there is none; what goes wrong ends the session, as in a driver."""
+        """Return the next result, None if there is none; an error ends the session, as in a driver."""
         session = self.session
         try:
             session.dispatcher.take(batch)
@@ -137,7 +137,7 @@ class Talk:
         return batch.results.popleft() if batch.results else None
 
     def _exchange(self, sent: bytes) -> bytes:
-        """Return what the server answers; with `late`, one reply for each line, so that a second copy pushes the rest on."""
+        """Return the server's replies; with `late`, one for each line, so a second copy delays the others."""
         if self.late is None:
             return self.server.answer(sent)
         lines = sent.splitlines(keepends=True)
@@ -156,7 +156,7 @@ class Talk:
         return b"".join(ready)
 
     def all(self, wanted: Iterable[Command[Any]]) -> tuple[list[Any], MailboxError | None]:
-        """Return the results of a batch, those before an error too, and what ended it."""
+        """Return the results of a batch, including those before an error, and the error."""
         batch = Batch(iter(wanted))
         results: list[Any] = []
         try:
@@ -180,7 +180,7 @@ def tops(numbers: Iterable[int]) -> list[Command[bytes]]:
 
 
 def right(results: Sequence[Any]) -> bool:
-    """Whether each of the results is that of its place."""
+    """Whether each result belongs to its place."""
     return all(result.startswith(b"Subject: m%d\r\n" % number) for number, result in enumerate(results, 1))
 
 
@@ -192,7 +192,7 @@ ASKED: dict[str, Callable[[Iterable[int]], list[Command[bytes]]]] = {
 
 
 def faults(count: int) -> Iterable[tuple[str, Wrong]]:
-    """Each of so many replies and the checkpoints between them, every so many, and at random."""
+    """Yield faults by name: in one reply or checkpoint, in every nth, and at random."""
     yield from ((f"the {k}th", only(k)) for k in range(1, count + 10))
     yield from ((f"every {n}th", lambda k, n=n: k % n == 0) for n in (2, 3, 7, 8, 9, 10, 63, 64, 65, 66, 100))  # type: ignore[misc]
     for seed in range(count // 5):
@@ -205,8 +205,8 @@ def faults(count: int) -> Iterable[tuple[str, Wrong]]:
 @pytest.mark.parametrize("kind", ["drops", "doubles"])
 @pytest.mark.parametrize("asked", ASKED)
 @MANY
-def test_a_reply_lost_or_doubled(count: int, asked: str, kind: str) -> None:
-    """Whichever reply is lost or doubled: what is handed out is right, the error is typed, the next session completes."""
+def test_a_reply_lost_or_doubled_never_shifts_results(count: int, asked: str, kind: str) -> None:
+    """Whichever reply is lost or doubled, all results are right, the error is typed, and the next session completes."""
     for name, wrong in faults(count):
         with case(name):
             talk = Talk(Server(**{kind: wrong}))  # type: ignore[arg-type]
@@ -226,8 +226,8 @@ def test_a_reply_lost_or_doubled(count: int, asked: str, kind: str) -> None:
 
 @pytest.mark.threat(55)
 @MANY
-def test_bodies_swapped(count: int) -> None:
-    """Bodies sent under each other's numbers are found by the sizes that LIST gave: the server gives others, alone."""
+def test_swapped_bodies_are_found_by_their_sizes(count: int) -> None:
+    """Bodies sent under each other's numbers do not match their sizes in LIST, and differ when requested alone."""
     for first in range(1, count):
         with case(first):
             talk = Talk(Server(swapped={first: first + 1, first + 1: first}))
@@ -240,8 +240,8 @@ def test_bodies_swapped(count: int) -> None:
 
 @pytest.mark.threat(54)
 @pytest.mark.parametrize("asked", ASKED)
-def test_an_honest_server(asked: str) -> None:
-    """All results, refusals as values; at first at most 8 are in flight, then many, a checkpoint each 64 at least."""
+def test_a_correct_server_is_pipelined(asked: str) -> None:
+    """All results arrive; 8 commands are in flight at first, then many, with a checkpoint after at most 64."""
     server = Server(refused=frozenset({1, 2, 50, 64, 130, 131, 132}))
     talk = Talk(server)
     results, error = talk.all(ASKED[asked](range(1, COUNT + 1)))
@@ -257,13 +257,13 @@ def test_an_honest_server(asked: str) -> None:
     ]
     runs = "".join("L" if line.startswith("LIST") else "." for line in server.lines).split("L")
     assert max(map(len, runs)) <= 64
-    assert runs[-1] == ""  # a checkpoint at the end
+    assert runs[-1] == ""  # a checkpoint comes last
     assert not {int(line[5:]) for line in server.lines if line.startswith("LIST")} & server.refused
     assert len(server.lines) < COUNT + 12
 
 
-def test_a_server_whose_list_proves_nothing() -> None:
-    """Where `LIST n` is refused, or names no number and size, all is read one by one, in the next session too: no error."""
+def test_a_server_without_list_n_is_read_one_at_a_time() -> None:
+    """If `LIST n` is refused or has no number and size, all is read one at a time, in the next session too, without error."""
     odd = (
         b"-ERR no\r\n",
         b"+OK 001 1234\r\n",
@@ -289,8 +289,8 @@ def test_a_server_whose_list_proves_nothing() -> None:
                 assert talk.server.most == 1
 
 
-def test_a_list_that_names_another_number() -> None:
-    """A checkpoint that is answered with another number is a mismatch once the server has answered one rightly."""
+def test_a_checkpoint_with_another_number_is_a_mismatch() -> None:
+    """A checkpoint answered with another number is an error once the server has answered one correctly."""
     for wrong in (1, 2, 3):
         with case(wrong):
             asked = iter(range(1, 100))
@@ -299,7 +299,7 @@ def test_a_list_that_names_another_number() -> None:
             )  # type: ignore[misc]
             results, error = talk.all(retrs(range(1, COUNT + 1)))
             assert right(results)
-            if wrong == 1:  # nothing is known of this server yet: it is read one by one
+            if wrong == 1:  # nothing is known about this server yet, so it is read one at a time
                 assert (len(results), error) == (COUNT, None)
                 assert talk.server.most == 8
                 continue
@@ -307,8 +307,8 @@ def test_a_list_that_names_another_number() -> None:
             assert len(results) == (8 if wrong == 2 else 72), len(results)
 
 
-def test_all_refused() -> None:
-    """A mailbox whose first messages are gone: the refusals are asked for once more, one by one, and the rest in a pipeline."""
+def test_refusals_of_a_whole_burst_are_requested_again() -> None:
+    """If the first messages are gone, the refusals are requested again, one at a time, and the rest in a pipeline."""
     server = Server(refused=frozenset(range(1, 41)))
     talk = Talk(server)
     results, error = talk.all(retrs(range(1, COUNT + 1)))
@@ -318,8 +318,8 @@ def test_all_refused() -> None:
     assert talk.session.may_pipeline
 
 
-def test_sizes_that_are_hints() -> None:
-    """Where bodies have other sizes than LIST gave, one is asked for again, gives the same, and that settles it."""
+def test_wrong_sizes_in_list_are_found_out_once() -> None:
+    """If bodies differ from their sizes in LIST, one is requested again; if it is the same, sizes are ignored."""
     talk = Talk(Server())
     wanted = [commands.retr(n, size=len(mail(n)) + 3) for n in range(1, COUNT + 1)]
     assert talk.all(wanted) == ([mail(n) for n in range(1, COUNT + 1)], None)
@@ -329,8 +329,8 @@ def test_sizes_that_are_hints() -> None:
     assert talk.server.most > 64
 
 
-def test_bodies_that_begin_like_a_reply() -> None:
-    """A mail that begins with +OK is asked for again, alone, and read if it is the same: in a pipeline and out of it."""
+def test_a_body_that_looks_like_a_reply_is_requested_again() -> None:
+    """A message that begins with +OK is requested again, alone, and accepted if it is the same, pipelined or not."""
     numbers = {1, 8, 9, 60, 72, 73, 74, 200}
     talk = Talk(Server(body=lambda n: b"+OK %d 9\r\n" % n + mail(n) if n in numbers else mail(n)))
     results, error = talk.all(retrs(range(1, COUNT + 1), sizes=False))
@@ -345,8 +345,8 @@ def test_bodies_that_begin_like_a_reply() -> None:
         assert talk.server.lines.count(f"RETR {number}") - before == (2 if number == 9 else 1)
 
 
-def test_a_stream_after_a_reply_too_many() -> None:
-    """A second copy that comes late is met before the sink has an octet, with or without pipelining, in any pieces."""
+def test_a_surplus_reply_never_reaches_a_sink() -> None:
+    """A late second copy is found before the sink gets a byte, with or without pipelining, however it is cut."""
     for pipelining in (True, False):
         for verb in ("DELE", "NOOP"):
             with case(pipelining, verb):
@@ -359,8 +359,8 @@ def test_a_stream_after_a_reply_too_many() -> None:
                 assert not chunks
 
 
-def test_the_beginning_of_a_stream_in_single_octets() -> None:
-    """What may be the beginning of a reply is held until it is plain, however it arrives; nothing is lost by it."""
+def test_the_first_bytes_of_a_stream_are_held_until_they_are_judged() -> None:
+    """What may be the beginning of a reply is held until it is certain, and nothing is lost."""
     for body in (b"+O\r\n", b"+\r\n", b"", b"\r\n", b"+OK", b"+OKAY\r\n", b"-ERR\r\n"):
         with case(body):
             talk = Talk(Server())
@@ -380,8 +380,8 @@ def test_the_beginning_of_a_stream_in_single_octets() -> None:
 
 
 @pytest.mark.threat(53)
-def test_what_is_asked_for_after_leaving_early() -> None:
-    """Whatever is asked for next is sent when what was in flight is proven, and is right or an error."""
+def test_a_command_after_an_abandoned_batch_is_right_or_an_error() -> None:
+    """The next command is sent when the replies in flight are verified, and its result is right or an error."""
     for kind in ("drops", "doubles", ""):
         for k in range(1, 90 if kind else 2):
             for left_after in (1, 8, 9, 72):
@@ -402,8 +402,8 @@ def test_what_is_asked_for_after_leaving_early() -> None:
                         assert not chunks or b"".join(chunks) == mail(152)
 
 
-def test_two_batches_in_turn() -> None:
-    """Batches that are read in turn never have commands in flight together, and each gets its own."""
+def test_two_batches_in_turn_get_their_own_results() -> None:
+    """Batches read alternately never have commands in flight together, and each gets its own results."""
     talk = Talk(Server())
     low, high = Batch(iter(retrs(range(1, 101)))), Batch(iter(tops(range(101, 201))))
     for number in range(1, 101):
@@ -411,8 +411,8 @@ def test_two_batches_in_turn() -> None:
         assert talk.next(high).startswith(b"Subject: m%d\r\n" % (100 + number))
 
 
-def test_checkpoints_ask_about_each_message_in_turn() -> None:
-    """A reply that is lost or doubled would have to shift the others by a whole round to be taken for a checkpoint's."""
+def test_checkpoints_take_messages_in_turn() -> None:
+    """A shift would have to be a whole round for another reply to be mistaken for a checkpoint's."""
     talk = Talk(Server())
     _, error = talk.all(retrs(range(1, 2001)))
     assert error is None
@@ -422,8 +422,8 @@ def test_checkpoints_ask_about_each_message_in_turn() -> None:
         assert len(set(asked[at : at + 8])) == 8, asked[at : at + 8]
 
 
-def test_marked_messages_are_not_asked_about() -> None:
-    """LIST refuses marked messages (RFC 1939 §5): no checkpoint names one."""
+def test_checkpoints_skip_marked_messages() -> None:
+    """No checkpoint names a marked message, because LIST refuses those (RFC 1939 §5)."""
     talk = Talk(Server())
     talk.all(retrs(range(1, 101)))
     talk.all(map(commands.dele, range(1, 101)))
@@ -435,8 +435,8 @@ def test_marked_messages_are_not_asked_about() -> None:
     assert talk.server.most >= 64
 
 
-def test_marks_that_were_taken_back_stand_in_nobodys_way() -> None:
-    """After RSET checkpoints ask about those messages again, so that what follows goes in a pipeline."""
+def test_checkpoints_use_messages_again_after_rset() -> None:
+    """After RSET checkpoints may name those messages again, so pipelining continues."""
     talk = Talk(Server())
     talk.all([*map(commands.dele, range(1, COUNT + 1)), commands.rset()])
     results, error = talk.all(retrs(range(1, COUNT + 1)))
@@ -445,8 +445,8 @@ def test_marks_that_were_taken_back_stand_in_nobodys_way() -> None:
     assert talk.server.most >= 64
 
 
-def test_what_is_held_is_bounded_by_the_window() -> None:
-    """Mails much larger than was expected are dropped beyond the window, and asked for again in smaller runs."""
+def test_results_held_are_bounded_by_the_window() -> None:
+    """Messages much larger than expected are dropped beyond the window, and requested again in smaller runs."""
     big = {n: b"Subject: m%d\r\n\r\n" % n + b"x" * 3000 + b"\r\n" for n in range(1, 101)}
     talk = Talk(Server(body=big.__getitem__), Limits(window=10_000))
     batch = Batch(iter(commands.retr(n, expected=10) for n in range(1, 101)))
@@ -459,14 +459,14 @@ def test_what_is_held_is_bounded_by_the_window() -> None:
 
 
 @pytest.mark.threat(55)
-def test_replies_doubled_late() -> None:
-    """A second copy that comes with the next reply is met, whatever it is of, and whatever is asked for next."""
+def test_a_second_copy_with_the_next_reply_is_found() -> None:
+    """A second copy that arrives with the next reply is found, whatever it copies and whatever command follows."""
     small = range(1, 41)
     honest = Server().listed
     for verb in ("LIST", "RETR", "TOP", "DELE", "STAT"):
         for listed in (honest, lambda _: b"-ERR no\r\n", lambda _: b"+OK\r\n"):
             if verb == "TOP" and listed is not honest:
-                continue  # read one by one from the first RETR on, where nothing proves a whole message
+                continue  # read one at a time from the first RETR, so nothing verifies a whole message
             for then in (commands.retr, commands.top, commands.stream):
                 with case(verb, listed(1), then):
                     talk = Talk(Server(listed=listed), late=lambda line, verb=verb: line.startswith(verb))  # type: ignore[misc]
@@ -491,8 +491,8 @@ def test_replies_doubled_late() -> None:
 
 
 @pytest.mark.threat(55)
-def test_a_copy_that_comes_displaced() -> None:
-    """A copy that comes after other replies, even after the checkpoint of its run: the next command is proven, too."""
+def test_a_second_copy_after_other_replies_is_found() -> None:
+    """A copy that arrives after other replies, even after its run's checkpoint, is found: later commands are verified too."""
     singles = (commands.retr, commands.top, commands.stream, commands.dele)
     for line in (*(f"RETR {n}" for n in (1, 2, 7, 8)), "LIST 1"):
         for displaced in range(1, 12):
@@ -528,8 +528,8 @@ def whole_listing(_: int) -> bytes:
     return b"+OK 200 messages\r\n" + b"".join(b"%d %d\r\n" % (n, len(mail(n))) for n in range(1, 201)) + b".\r\n"
 
 
-def test_a_list_that_ignores_its_number() -> None:
-    """Servers that answer `LIST n` with the whole listing (Q38), or with a dot: read one by one, without an error."""
+def test_a_list_that_ignores_its_number_is_no_error() -> None:
+    """Servers that answer `LIST n` with the whole listing (Q38), or with a dot, are read one at a time without error."""
     for listed in (whole_listing, lambda _: b"+OK\r\n1 9\r\n2 9\r\n.\r\n", lambda n: b"+OK %d 9 octets\r\n.\r\n" % n):
         for asked in ASKED.values():
             with case(listed(1)[:20]):
@@ -539,15 +539,15 @@ def test_a_list_that_ignores_its_number() -> None:
                 assert talk.server.most <= 8
 
 
-def test_lines_nobody_asked_for_are_bounded() -> None:
+def test_unsolicited_lines_are_bounded() -> None:
     """A listing without end in reply to `LIST n` is `LimitExceeded`."""
     talk = Talk(Server(listed=lambda _: b"+OK\r\n" + b"1 9\r\n" * 30_000), Limits(message=100_000))
     results, error = talk.all(retrs(range(1, 20)))
     assert (results, type(error)) == ([], LimitExceeded)
 
 
-def test_a_checkpoint_that_is_refused_for_now() -> None:
-    """Throttling, or a message that is gone, is no mismatch: the next checkpoint tells, and all is read (Q73)."""
+def test_a_checkpoint_refused_for_now_is_no_mismatch() -> None:
+    """Throttling, or a message that is gone, is no mismatch: the next checkpoint decides, and all is read (Q73)."""
     for refused in ({2}, {3}, {2, 3}, {2, 4, 6}, set(range(2, 500))):
         for asked in ASKED.values():
             with case(refused):
@@ -567,8 +567,8 @@ def test_a_checkpoint_that_is_refused_for_now() -> None:
                 assert talk.one(commands.retr(151)) == mail(151)
 
 
-def test_sizes_too_small_and_a_full_window() -> None:
-    """Bodies larger than LIST gave that outgrow what may be held are all read: sizes are hints."""
+def test_bodies_that_outgrow_the_window_are_all_read() -> None:
+    """Bodies larger than their sizes in LIST are all read, even if they exceed the bytes that may be held."""
     body = b"Subject: m%d\r\n\r\n" + b"line\r\n" * 600
     talk = Talk(Server(body=lambda n: body % n), Limits(window=20_000))
     wanted = [commands.retr(n, size=len(body) - 1200) for n in range(1, 60)]
@@ -576,8 +576,8 @@ def test_sizes_too_small_and_a_full_window() -> None:
 
 
 @pytest.mark.threat(55)
-def test_refusals_doubled_late() -> None:
-    """Where all of a first burst is refused, a refusal too many is met before anything is asked for again."""
+def test_a_surplus_refusal_is_found() -> None:
+    """If all of a first burst is refused, a surplus refusal is found before anything is requested again."""
     for k in range(1, 9):
         with case(k):
             talk = Talk(Server(refused=frozenset(range(1, 9))), late=lambda line, k=k: line == f"RETR {k}\r\n")  # type: ignore[misc]

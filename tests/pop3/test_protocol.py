@@ -1,4 +1,4 @@
-"""Protocol: octets in, replies out, without a socket.
+"""Protocol: bytes become the right replies or an error, however they arrive.
 
 The rules: RFC 1939 §3 (status lines, stuffed dots, the end mark), RFC 2449 §6.6 (pipelining), and
 decisions 4, 5, 6, 9 and 11.
@@ -53,7 +53,7 @@ CHUNKS = st.lists(st.integers(0, 60), max_size=60)
 
 
 def cut(wire: bytes, sizes: list[int]) -> list[bytes]:
-    """Part `wire` into pieces of these sizes, over and over."""
+    """Cut `wire` into pieces of these sizes, repeated."""
     pieces, at, turn = [], 0, 0
     while at < len(wire):
         size = sizes[turn % len(sizes)] + 1 if sizes else len(wire)
@@ -74,14 +74,14 @@ def expected(exchanges: list[Exchange]) -> list[Any]:
     return [exchange.result for exchange in exchanges]
 
 
-# --- any split of the octets gives the same replies -----------------------------------------------------------
+# --- any split of the bytes gives the same replies ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [commands.retr, commands.stream], ids=["kept", "streamed"])
 @pytest.mark.parametrize("newline", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
 @pytest.mark.threat(42)
-def test_reply_cut_at_every_octet(make: Any, newline: bytes) -> None:
-    """A multi-line reply gives the same body wherever one cut, or two, part it; the greeting before it settles the mode."""
+def test_a_reply_cut_at_every_byte_is_the_same(make: Any, newline: bytes) -> None:
+    """A multi-line reply has the same body wherever it is cut once or twice; the greeting fixes the line ends."""
     for body in (body.replace(b"\r\n", newline) for body in BODIES):
         wire = b"+OK\r\n".replace(b"\r\n", newline) + stuffed(body, newline)
         if len(wire) < 100:
@@ -104,14 +104,14 @@ def test_reply_cut_at_every_octet(make: Any, newline: bytes) -> None:
 
 @given(st.integers(0, 2**32), CHUNKS)
 def test_any_split_gives_the_same_results(seed: int, sizes: list[int]) -> None:
-    """A transcript in pieces of any sizes gives what the whole gives."""
+    """A transcript in pieces of any size gives the same results as the whole."""
     exchanges = transcript(seed)
     assert results(ready(asked(exchanges)), cut(wire_of(exchanges), sizes), eof=False) == expected(exchanges)
 
 
 @pytest.mark.threat(42)
-def test_octet_by_octet() -> None:
-    """A transcript one octet at a time gives the same results."""
+def test_byte_by_byte_gives_the_same_results() -> None:
+    """A transcript one byte at a time gives the same results."""
     for seed in range(40):
         exchanges = transcript(seed)
         wire = wire_of(exchanges)
@@ -121,22 +121,22 @@ def test_octet_by_octet() -> None:
 
 @given(st.binary(max_size=400), CHUNKS)
 def test_stuffing_and_unstuffing_is_the_identity(body: bytes, sizes: list[int]) -> None:
-    """Whatever octets a mail has, what was stuffed comes back byte for byte (RFC 1939 §3)."""
+    """Any message, stuffed and then read, comes back byte for byte (RFC 1939 §3)."""
     body = body + b"\r\n" if body else b""
     wire = b"+OK\r\n" + stuffed(body)
     assert results(ready([commands.retr(1)]), cut(wire, sizes)) == [body]
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"x", b"\r\n"]), max_size=40), CHUNKS)
-def test_line_ends_and_dots_in_any_order(parts: list[bytes], sizes: list[int]) -> None:
-    """Nothing but CRLF . CRLF ends a body, whatever is made of CR, LF and dots."""
+def test_only_crlf_dot_crlf_ends_a_body(parts: list[bytes], sizes: list[int]) -> None:
+    """Only CRLF . CRLF ends a body, in any mixture of CR, LF and dots."""
     body = b"".join(parts) + b"\r\n"
     assert results(ready([commands.retr(1)]), cut(b"+OK\r\n" + stuffed(body), sizes)) == [body]
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"x", b"\n."]), max_size=40), CHUNKS, st.booleans())
-def test_lf_mode_line_ends_and_dots_in_any_order(parts: list[bytes], sizes: list[int], carriage: bool) -> None:
-    """In LF mode a line of one dot, with or without a CR behind it, ends a body; the rest is as sent."""
+def test_in_lf_mode_a_line_of_one_dot_ends_a_body(parts: list[bytes], sizes: list[int], carriage: bool) -> None:
+    """In LF mode a line of one dot, with or without a CR after it, ends a body; everything else is content."""
     lines = (b"".join(parts)).split(b"\n")
     lines = [line if line != b"\r" else b"y\r" for line in lines]  # ".\r" would be stuffed to "..\r": see below
     body = b"\n".join(lines) + b"\n"
@@ -147,8 +147,8 @@ def test_lf_mode_line_ends_and_dots_in_any_order(parts: list[bytes], sizes: list
     assert results(protocol, cut(b"+OK\n+OK\n" + wire, sizes)) == ["", body]
 
 
-def test_end_mark_after_the_status_line_and_a_refill() -> None:
-    """The trap: the buffer is used up by the status line, and the next octets are the end mark of an empty body."""
+def test_an_empty_body_in_a_packet_after_its_status_line() -> None:
+    """The status line uses up the buffer, and the next packet is only the end of an empty body."""
     for make in (commands.retr, commands.stream):
         for first in (b"+OK\r\n", b"+OK\r", b"+OK"):
             protocol = ready([commands.greeting(), make(1), commands.noop()])
@@ -156,18 +156,18 @@ def test_end_mark_after_the_status_line_and_a_refill() -> None:
             assert results(protocol, [b"+OK\r\n", first, rest, b"+OK done\r\n"])[2:] == ["done"]
 
 
-def test_dotted_first_line() -> None:
-    """A dot is stripped from the first line too: the status line's end stands before it."""
+def test_the_first_line_is_unstuffed_too() -> None:
+    """A dot is removed from the first line too, as it follows the end of the status line."""
     assert results(ready([commands.retr(1)]), [b"+OK\r\n..\r\n..x\r\n.\r\n"]) == [b".\r\n.x\r\n"]
 
 
-def test_unstuffed_dot_loses_one() -> None:
-    """A line that begins with one dot and more is a stuffed line, whoever sent it (RFC 1939 §3; Q53)."""
+def test_a_line_that_was_not_stuffed_loses_its_dot() -> None:
+    """A line that begins with a dot loses it, even if the server did not stuff it (RFC 1939 §3; Q53)."""
     assert results(ready([commands.retr(1)]), [b"+OK\r\n.hidden\r\n.\r\n"]) == [b"hidden\r\n"]
 
 
-def in_octets(line: bytes, end: bytes = b"") -> Callable[[int], Callable[[], object]]:
-    """Return what prepares the reading of a body of n such lines, one octet at a time."""
+def in_single_bytes(line: bytes, end: bytes = b"") -> Callable[[int], Callable[[], object]]:
+    """Return a function that prepares the reading of a body of n such lines, one byte at a time."""
 
     def prepare(n: int) -> Callable[[], object]:
         body = line * n + end
@@ -182,27 +182,27 @@ def in_octets(line: bytes, end: bytes = b"") -> Callable[[int], Callable[[], obj
     return prepare
 
 
-def test_long_body_in_small_pieces_is_linear() -> None:
-    """A body one octet at a time costs no more than its octets: nothing is searched or copied again."""
-    assert_linear(in_octets(b"x", b"\r\n"), 12_000)
-    assert_linear(in_octets(b"\r\n"), 5_000)
-    assert_linear(in_octets(b".\r\n"), 3_000)
+def test_the_cost_of_a_long_body_in_small_pieces_is_linear() -> None:
+    """A body one byte at a time costs linear time: nothing is searched or copied again."""
+    assert_linear(in_single_bytes(b"x", b"\r\n"), 12_000)
+    assert_linear(in_single_bytes(b"\r\n"), 5_000)
+    assert_linear(in_single_bytes(b".\r\n"), 3_000)
 
 
 @pytest.mark.slow
-def test_very_long_body_in_small_pieces_is_linear() -> None:
-    """The same up to a quarter of a megabyte, where even a copy in one go would be seen."""
-    assert_linear(in_octets(b"x", b"\r\n"), 60_000)
-    assert_linear(in_octets(b"\r\n"), 30_000)
-    assert_linear(in_octets(b".\r\n"), 20_000)
+def test_the_cost_of_a_very_long_body_in_small_pieces_is_linear() -> None:
+    """The same up to a quarter of a megabyte, at which even a single repeated copy would show."""
+    assert_linear(in_single_bytes(b"x", b"\r\n"), 60_000)
+    assert_linear(in_single_bytes(b"\r\n"), 30_000)
+    assert_linear(in_single_bytes(b".\r\n"), 20_000)
 
 
-# --- nothing that is cut is a reply -----------------------------------------------------------------------------
+# --- truncated replies ------------ -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seeds", [6, pytest.param(25, marks=pytest.mark.slow)])
-def test_truncated_at_every_octet(seeds: int) -> None:
-    """The end of the stream at any octet raises `ConnectionLost`, after the replies that were whole."""
+def test_the_end_of_the_stream_at_every_byte_is_connection_lost(seeds: int) -> None:
+    """The end of the stream at any byte raises `ConnectionLost`, after the replies that were complete."""
     for seed in range(seeds):
         exchanges = transcript(seed, 4)
         wire = wire_of(exchanges)
@@ -218,20 +218,20 @@ def test_truncated_at_every_octet(seeds: int) -> None:
                 assert not caught.value.usable
 
 
-# --- random octets -----------------------------------------------------------------------------------------------
+# --- random bytes ------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 2**32), st.lists(st.binary(max_size=60), max_size=20), st.booleans())
 @settings(max_examples=300)
-def test_random_octets_raise_only_mailbox_errors(seed: int, pieces: list[bytes], eof: bool) -> None:
-    """Whatever arrives, what leaves is a result or a `MailboxError`."""
+def test_random_bytes_raise_only_mailbox_errors(seed: int, pieces: list[bytes], eof: bool) -> None:
+    """Any bytes give results or a `MailboxError`."""
     outcome(ready(asked(transcript(seed))), pieces, eof=eof)
 
 
 @given(st.integers(0, 2**32), st.data())
 @settings(max_examples=300)
 def test_damaged_transcripts_raise_only_mailbox_errors(seed: int, data: st.DataObject) -> None:
-    """A transcript with octets changed, lost or put in gives results or a `MailboxError`."""
+    """A transcript with bytes changed, lost or inserted gives results or a `MailboxError`."""
     exchanges = transcript(seed)
     wire = bytearray(wire_of(exchanges))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -247,7 +247,7 @@ def test_damaged_transcripts_raise_only_mailbox_errors(seed: int, data: st.DataO
 
 @pytest.mark.threat(6)
 def test_only_ok_and_err_are_statuses() -> None:
-    """The token is `+OK` or `-ERR`, ended by a blank or the line's end; anything else is a `ProtocolError`."""
+    """A status is `+OK` or `-ERR` before a space or the line end; anything else is a `ProtocolError`."""
     for line in (
         b"+",
         b"+ERR no",
@@ -271,7 +271,7 @@ def test_only_ok_and_err_are_statuses() -> None:
 
 
 def test_plus_is_a_challenge_only_where_one_may_come() -> None:
-    """`+ ...` answers AUTH and its responses, and nothing else (RFC 5034 §4)."""
+    """`+ ...` is a reply only to AUTH and its responses (RFC 5034 §4)."""
     reply = events(ready([commands.auth("PLAIN")]), [b"+ \r\n"])[0]
     assert isinstance(reply, Reply)
     assert reply.status == b"+"
@@ -279,8 +279,8 @@ def test_plus_is_a_challenge_only_where_one_may_come() -> None:
         results(ready([commands.noop()]), [b"+ \r\n"])
 
 
-def test_status_texts() -> None:
-    """A bare status has an empty text; everything behind one blank is text, octet for octet."""
+def test_the_text_follows_one_space() -> None:
+    """A bare status has an empty text; everything after one space is text, unchanged."""
     found = events(ready([commands.noop()] * 4), [b"+OK\r\n+OK \r\n-ERR\r\n+OK  a\0b\r \r\n"])
     assert [event.text for event in found if isinstance(event, Reply)] == [b"", b"", b"", b" a\0b\r "]
 
@@ -291,8 +291,8 @@ def test_crlf_mode_refuses_a_bare_lf_status() -> None:
         results(ready([commands.noop(), commands.noop()]), [b"+OK\r\n+OK\n"])
 
 
-def test_lf_mode_takes_both() -> None:
-    """In LF mode a CR before the LF may be there or not."""
+def test_lf_mode_accepts_crlf() -> None:
+    """In LF mode the CR before the LF is optional."""
     assert results(ready([commands.noop()] * 3), [b"+OK a\n+OK b\r\n+OK c\n"]) == ["a", "b", "c"]
 
 
@@ -302,8 +302,8 @@ def test_crlf_mode_keeps_lf_dots_in_bodies() -> None:
     assert results(ready([commands.retr(1)]), [b"+OK\r\n" + body + b".\r\n"]) == [body]
 
 
-def test_restart_settles_line_ends_anew() -> None:
-    """Inside TLS the first status line decides again, and pipelining waits for a new CAPA."""
+def test_tls_fixes_line_ends_anew() -> None:
+    """Inside TLS the first status line fixes line ends again, and pipelining waits for a new CAPA."""
     protocol = ready([commands.stls()])
     events(protocol, [b"+OK\r\n"])
     protocol.reset_for_tls()
@@ -314,8 +314,8 @@ def test_restart_settles_line_ends_anew() -> None:
 
 
 @pytest.mark.parametrize("late", [b"+OK\r\n", b"x"])
-def test_restart_refuses_octets_in_clear_text(late: bytes) -> None:
-    """Octets that came before the handshake are never read as if they came through it (RFC 2595 §4)."""
+def test_tls_refuses_data_received_before_it(late: bytes) -> None:
+    """Data received before the handshake is never read as if it had come through TLS (RFC 2595 §4)."""
     protocol = ready([commands.stls()])
     events(protocol, [b"+OK\r\n"])
     protocol.receive_data(late)
@@ -329,12 +329,12 @@ def test_restart_refuses_octets_in_clear_text(late: bytes) -> None:
 
 
 class Interleaving(RuleBasedStateMachine):
-    """Commands and replies in any interleaving: the k-th reply belongs to the k-th command, and to no other."""
+    """However commands and replies interleave, the nth reply belongs to the nth command and no other."""
 
     def __init__(self) -> None:
         super().__init__()
         self.protocol = Protocol(Limits(window=3000))
-        self.sent: list[int] = []  # numbers of the commands that are out
+        self.sent: list[int] = []  # numbers of the commands sent
         self.on_the_wire = b""
         self.got: list[int] = []
         self.next_number = 1
@@ -389,11 +389,11 @@ TestInterleaving = Interleaving.TestCase
 TestInterleaving.settings = settings(max_examples=40, stateful_step_count=40)
 
 
-# --- nothing is owed, and yet something comes ----------------------------------------------------------------------
+# --- unsolicited data ----------------------------------------------------------------------------------------------
 
 
-def test_octets_when_nothing_is_owed_end_the_session() -> None:
-    """A stray line is never kept for the next command (decision 5)."""
+def test_unsolicited_data_ends_the_session() -> None:
+    """An unsolicited line is never kept as a reply to the next command (decision 5)."""
     protocol = ready([commands.noop()])
     assert results(protocol, [b"+OK\r\n"]) == [""]
     with pytest.raises(ProtocolError):
@@ -403,17 +403,17 @@ def test_octets_when_nothing_is_owed_end_the_session() -> None:
 
 
 @pytest.mark.threat(60)
-def test_octets_after_the_last_reply_owed_make_it_worthless() -> None:
-    """A reply that came together with more than was asked for is not believed."""
+def test_data_after_the_last_reply_invalidates_it() -> None:
+    """A reply that arrives together with unsolicited data is not trusted."""
     for extra in (b"+", b"+OK\r\n", b"x" * 10):
         protocol = ready([commands.dele(1)])
         protocol.receive_data(b"+OK\r\n" + extra)
         with pytest.raises(ProtocolError):
-            protocol.next_event()  # not even once is the reply handed out
+            protocol.next_event()  # the reply is never returned
 
 
-def test_parting_words() -> None:
-    """-ERR when nothing is owed is the server's leave-taking: `ConnectionLost` with what it said."""
+def test_an_unsolicited_err_is_connection_lost() -> None:
+    """-ERR when no reply is due means that the server closes: `ConnectionLost` with its text."""
     protocol = ready([])
     with pytest.raises(ConnectionLost, match="the server closed the session") as caught:
         results(protocol, [b"-ERR [SYS/TEMP] idle for too long\r\n"])
@@ -421,8 +421,8 @@ def test_parting_words() -> None:
 
 
 @pytest.mark.threat(51)
-def test_extra_lines_after_err() -> None:
-    """-ERR with more lines ends the session: the second line is not a reply to anything."""
+def test_extra_lines_after_err_end_the_session() -> None:
+    """-ERR with more lines ends the session, as the second line is a reply to nothing."""
     with pytest.raises(ProtocolError):
         results(ready([commands.retr(1)]), [b"-ERR no such message\r\nreally not\r\n"])
     with pytest.raises(ProtocolError):
@@ -435,8 +435,8 @@ SMALL = Limits(status_line=100, listing_entries=50, message=2000, stream=3000, h
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_limits(size: int) -> None:
-    """What goes beyond a limit is `LimitExceeded` naming the field, in whatever pieces it comes, and ends the session."""
+def test_data_beyond_a_limit_is_an_error(size: int) -> None:
+    """Data beyond a limit is `LimitExceeded` with the field's name, however it is cut, and ends the session."""
     beyond: list[tuple[Command[Any], bytes, str]] = [
         (commands.noop(), b"x" * 101, "status_line"),
         (commands.noop(), b"+OK " + b"x" * 100 + b"\r\n", "status_line"),
@@ -463,8 +463,8 @@ def test_limits(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_limits_are_reached_without_harm(size: int) -> None:
-    """What just keeps within a limit is let through."""
+def test_data_up_to_a_limit_is_accepted(size: int) -> None:
+    """Data of exactly the size of a limit is accepted."""
     within: list[tuple[Command[Any], bytes]] = [
         (commands.noop(), b"+OK " + b"x" * 95 + b"\r\n"),
         (commands.retr(1), b"+OK\r\n" + b"x" * 1998 + b"\r\n.\r\n"),
@@ -479,7 +479,7 @@ def test_limits_are_reached_without_harm(size: int) -> None:
 
 @given(st.lists(st.integers(0, 30), max_size=30), st.integers(1, 25), CHUNKS)
 def test_the_longest_line_of_a_listing_is_bounded_exactly(lengths: list[int], most: int, sizes: list[int]) -> None:
-    """A listing is refused if and only if a line, its CR included, has more octets than `Limits.status_line`."""
+    """A listing is refused if and only if a line with its CR exceeds `Limits.status_line`."""
     body = b"".join(b"x" * length + b"\r\n" for length in lengths)
     protocol = ready([commands.list()], Limits(status_line=most + 4))
     answer = outcome(protocol, cut(b"+OK\r\n" + stuffed(body), sizes), eof=False)
@@ -487,7 +487,7 @@ def test_the_longest_line_of_a_listing_is_bounded_exactly(lengths: list[int], mo
 
 
 def test_memory_of_an_endless_listing_line_is_bounded() -> None:
-    """A listing that never ends its line is stopped after `Limits.status_line` octets, not after `Limits.message`."""
+    """A listing whose line never ends is stopped after `Limits.status_line` bytes, not after `Limits.message`."""
     protocol = ready([commands.uidl()])
     events(protocol, [b"+OK\r\n1 ", *[b"x" * 100] * 81])
     assert protocol._pieces.octets <= 8192
@@ -495,8 +495,8 @@ def test_memory_of_an_endless_listing_line_is_bounded() -> None:
         events(protocol, [b"x" * 100])
 
 
-def test_memory_of_a_body_whatever_the_packets() -> None:
-    """A message or listing takes three times its octets at most until it is read, however the server cuts it."""
+def test_memory_of_a_body_is_bounded_whatever_the_packets() -> None:
+    """A message or listing takes at most three times its size until it is read, however the server cuts it."""
     body = b"".join([b"%d %070d\r\n" % (number, number) for number in range(1, 500)])
     kinds = [(commands.retr(1), body), (commands.list(), body)]
     for command, sent in kinds:
@@ -518,7 +518,7 @@ def test_memory_of_a_body_whatever_the_packets() -> None:
 
 @pytest.mark.parametrize("size", [1, 13, 100_000])
 def test_discarding_keeps_nothing(size: int) -> None:
-    """While nobody wants the reply at the head, its body comes in chunks, and its end is found all the same."""
+    """While the reply at the head is unwanted, its body comes in chunks, and its end is still found."""
     body = awkward_body(random.Random(1), 20_000)
     wire = b"+OK\r\n" + stuffed(body)
     protocol = ready([commands.retr(1), commands.noop()], Limits(message=10))
@@ -531,8 +531,8 @@ def test_discarding_keeps_nothing(size: int) -> None:
     assert results(protocol, [b"+OK x\r\n"]) == ["x"]
 
 
-def test_discarding_begins_in_the_middle_of_a_body() -> None:
-    """What was kept so far of a body is let go when nobody wants it any more."""
+def test_discarding_may_begin_in_the_middle_of_a_body() -> None:
+    """The part of a body kept so far is released when the reply becomes unwanted."""
     protocol = ready([commands.retr(1)])
     events(protocol, [b"+OK\r\nfirst half\r\n", b"more\r\n"])
     assert protocol._pieces.octets
@@ -546,8 +546,8 @@ def test_discarding_begins_in_the_middle_of_a_body() -> None:
 # --- the window ----------------------------------------------------------------------------------------------------------
 
 
-def test_one_by_one_without_pipelining() -> None:
-    """Where PIPELINING is not listed a command waits until the one before it is answered."""
+def test_without_pipelining_one_command_is_sent_at_a_time() -> None:
+    """Without PIPELINING a command waits until the previous one is answered."""
     protocol = Protocol()
     for number in (1, 2, 3):
         protocol.send(commands.retr(number))
@@ -557,8 +557,8 @@ def test_one_by_one_without_pipelining() -> None:
         results(protocol, [b"-ERR\r\n"])
 
 
-def test_window_begins_small_and_doubles() -> None:
-    """The window starts at 64 commands and doubles with each round trip of clean replies, up to 4096."""
+def test_the_window_starts_small_and_doubles() -> None:
+    """The window starts at 64 commands and doubles with each round trip of good replies, up to 4096."""
     protocol = Protocol(pipelining=True)
     for number in range(1, 40_000):
         protocol.send(commands.dele(number))
@@ -570,8 +570,8 @@ def test_window_begins_small_and_doubles() -> None:
     assert trips == [64, 128, 256, 512, 1024, 2048, 4096, 4096, 4096, 4096]
 
 
-def test_window_is_bounded_in_octets() -> None:
-    """Replies in flight are expected to have at most `Limits.window` octets, but one reply alone may have more."""
+def test_the_window_is_bounded_in_bytes() -> None:
+    """Replies in flight are expected to have at most `Limits.window` bytes, but a single reply may have more."""
     protocol = Protocol(Limits(window=10_000), pipelining=True)
     for expected in (4000, 4000, 4000, 50_000, 10):
         protocol.send(commands.retr(1, expected=expected))
@@ -587,8 +587,8 @@ def test_window_is_bounded_in_octets() -> None:
     "alone",
     [commands.pass_("x"), commands.apop("me", "x", b"<a@b>"), commands.auth("PLAIN"), commands.stls(), commands.quit()],
 )
-def test_commands_that_wait_for_the_replies_before_them(alone: Command[Any]) -> None:
-    """Nothing is in flight before PASS, APOP, AUTH, STLS and QUIT, and nothing is sent behind them."""
+def test_barriers_wait_for_earlier_replies(alone: Command[Any]) -> None:
+    """Nothing is in flight before PASS, APOP, AUTH, STLS and QUIT, and nothing is sent after them."""
     protocol = Protocol(pipelining=True)
     for command in (commands.noop(), commands.noop(), alone, commands.noop(), commands.noop()):
         protocol.send(command)
@@ -600,8 +600,8 @@ def test_commands_that_wait_for_the_replies_before_them(alone: Command[Any]) -> 
     assert sent == [2, 1, 2]
 
 
-def test_room_is_what_can_be_sent_at_once() -> None:
-    """`room()` tells how many commands and octets `data_to_send` would let out."""
+def test_room_is_what_may_be_sent_now() -> None:
+    """`room()` returns the number of commands that `data_to_send` would return, and the bytes of their replies."""
     protocol = Protocol(Limits(window=10_000))
     assert protocol.room() == (1, 10_000)
     protocol.send(commands.noop())
@@ -616,7 +616,7 @@ def test_room_is_what_can_be_sent_at_once() -> None:
 
 
 def test_a_failed_protocol_stays_failed() -> None:
-    """After `fail` every use raises `ConnectionLost` with the first reason, and nothing more goes out or comes in."""
+    """After `fail` every use raises `ConnectionLost` with the first reason, and nothing more is sent or read."""
     protocol = ready([commands.retr(1)])
     protocol.receive_data(b"+OK\r\nhalf a")
     protocol.fail("first")
@@ -631,7 +631,7 @@ def test_a_failed_protocol_stays_failed() -> None:
 
 
 def test_an_interruption_inside_fails_the_protocol() -> None:
-    """What is not ours (KeyboardInterrupt, MemoryError) fails the protocol too and passes through."""
+    """Other exceptions (KeyboardInterrupt, MemoryError) fail the protocol too, and are passed on."""
 
     class Interrupted(dict[str, str]):
         def __contains__(self, name: object) -> bool:
@@ -646,7 +646,7 @@ def test_an_interruption_inside_fails_the_protocol() -> None:
 
 
 def test_quirks_are_noted_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A quirk is reported once, to the log `pymailbox.quirks`, with what was seen made printable."""
+    """A quirk is logged once to `pymailbox.quirks`, with its occurrence made printable."""
     protocol = ready([commands.noop()] * 2)
     with caplog.at_level("INFO", "pymailbox.quirks"):
         results(protocol, [b"+ok \x1b[31m\r\n+ok again\r\n"])
@@ -659,7 +659,7 @@ def test_quirks_are_noted_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class Silent:
-    """A socket that takes everything and says nothing."""
+    """A socket that accepts everything and sends nothing."""
 
     def sendall(self, data: bytes) -> None:
         pass
@@ -681,8 +681,8 @@ LINE = st.one_of(
 
 
 @given(st.lists(LINE, max_size=20), CHUNKS)
-def test_same_as_poplib_where_poplib_is_right(lines: list[bytes], sizes: list[int]) -> None:
-    """Bodies of lines below 2,048 octets without stray CR or LF read as poplib reads them."""
+def test_bodies_read_as_in_poplib_where_poplib_is_right(lines: list[bytes], sizes: list[int]) -> None:
+    """Bodies with lines below 2,048 bytes and no stray CR or LF read as in poplib."""
     wire = b"+OK follows\r\n" + stuffed(b"".join(line + b"\r\n" for line in lines))
     for verb, command in (("retr", commands.retr(1)), ("uidl", commands.retr(1))):
         client = standard(wire)
@@ -691,13 +691,13 @@ def test_same_as_poplib_where_poplib_is_right(lines: list[bytes], sizes: list[in
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**12))
-def test_same_stat_as_poplib(count: int, size: int) -> None:
-    """STAT reads as poplib reads it."""
+def test_stat_reads_as_in_poplib(count: int, size: int) -> None:
+    """STAT reads as in poplib."""
     wire = b"+OK %d %d\r\n" % (count, size)
     assert results(ready([commands.stat()]), [wire]) == [commands.Stat(*standard(wire).stat())]
 
 
-# --- who else may be there -----------------------------------------------------------------------------------------------------
+# --- other services ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -712,14 +712,14 @@ def test_same_stat_as_poplib(count: int, size: int) -> None:
 )
 @pytest.mark.threat(7)
 def test_another_service_is_named(wire: bytes, name: str) -> None:
-    """What answers in another protocol is named, so that the user knows what to change (Q9)."""
+    """A service of another protocol is named, so the user knows what to change (Q9)."""
     error = outcome(ready([commands.greeting()]), [wire])
     assert isinstance(error, MailboxError)
     assert name in str(error)
 
 
-def test_a_body_that_seems_to_end_in_lf_is_seen_however_its_octets_come() -> None:
-    """Any split of the bytes gives the same, kept, streamed or dropped; and a body that goes on after it is a body."""
+def test_a_body_that_seems_to_end_in_lf_is_noticed_however_it_is_cut() -> None:
+    """Any split gives the same result, kept, streamed or dropped; and a body that continues is a body."""
     for body, seems in (
         (b"a\n.\r\n", True),
         (b"a\n.\n", True),

@@ -1,4 +1,4 @@
-"""Ways to a server: SOCKS5 and HTTP CONNECT proxies, the caller's own socket, a source address, IDNA hosts."""
+"""A server is reached through SOCKS and HTTP proxies, the caller's socket, a source address and IDNA names."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ Serve = Callable[[socket.socket], "socket.socket | None"]
 
 
 def exactly(client: socket.socket, count: int) -> bytes:
-    """Read that many octets."""
+    """Read exactly `count` bytes."""
     read = b""
     while len(read) < count and (piece := client.recv(count - len(read))):
         read += piece
@@ -34,7 +34,7 @@ def exactly(client: socket.socket, count: int) -> bytes:
 
 
 def pump(one: socket.socket, other: socket.socket) -> None:
-    """Carry octets one way until they end, or break off."""
+    """Copy data in one direction until it ends or the connection breaks."""
     with contextlib.suppress(OSError):
         try:
             while data := one.recv(65536):
@@ -45,7 +45,7 @@ def pump(one: socket.socket, other: socket.socket) -> None:
 
 @contextmanager
 def proxy(serve: Serve) -> Iterator[int]:
-    """Run a proxy; `serve` does its talk and returns the connection to the server."""
+    """Run a proxy; `serve` does its handshake and returns the connection to the server."""
     listening = socket.create_server(("127.0.0.1", 0))
     listening.settimeout(GENEROUS)
     threads: list[threading.Thread] = []
@@ -83,7 +83,7 @@ def proxy(serve: Serve) -> Iterator[int]:
 
 
 class Socks5:
-    """RFC 1928 and RFC 1929, as little as is needed; it notes where it was asked to go."""
+    """A minimal SOCKS5 proxy (RFC 1928, RFC 1929) that records the hosts it is asked for."""
 
     def __init__(self, port: int, *, refuse: int = 0, user: str = "", password: str = "") -> None:
         self.port, self.refuse, self.user, self.password = port, refuse, user, password
@@ -116,7 +116,7 @@ class Socks5:
 
 
 class Connect:
-    """HTTP CONNECT (RFC 9110 §9.3.6)."""
+    """A minimal HTTP CONNECT proxy (RFC 9110 §9.3.6)."""
 
     def __init__(self, port: int, *, status: str = "200 OK") -> None:
         self.port, self.status = port, status
@@ -134,7 +134,7 @@ class Connect:
 
 
 async def async_stat(host: str, port: int, **options: Any) -> int:
-    """Log in over asyncio."""
+    """Log in over asyncio, and return the number of messages."""
     async with AsyncConnection(host, port, timeout=GENEROUS, **options) as pop:
         await pop.login("me", "secret")
         return (await pop.stat()).count
@@ -144,8 +144,8 @@ async def async_stat(host: str, port: int, **options: Any) -> int:
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_socks5(security: Any) -> None:
-    """The proxy is told the name, which nobody resolves here; the certificate is still the server's."""
+def test_socks5_resolves_at_the_proxy(security: Any) -> None:
+    """The proxy gets the name, which is not resolved locally; the certificate is verified for the server."""
     with Server([b"x\r\n"], security=security) as server, proxy(talk := Socks5(server.port)) as port:
         options = {"security": security, "ssl_context": server.client_context(), "proxy": f"socks5://127.0.0.1:{port}"}
         with Mailbox("localhost", "me", "secret", port=server.port, timeout=GENEROUS, **options) as inbox:
@@ -154,8 +154,8 @@ def test_socks5(security: Any) -> None:
         assert talk.asked == [b"localhost", b"localhost"]
 
 
-def test_socks5_with_a_password() -> None:
-    """RFC 1929; a wrong one is a typed error, and no password is shown."""
+def test_socks5_sends_its_password() -> None:
+    """RFC 1929; a wrong password is a typed error, and no password is shown."""
     with Server([b"x\r\n"], security="tls") as server:
         with proxy(Socks5(server.port, user="pro", password="s%Word")) as port:
             options = {"ssl_context": server.client_context(), "timeout": GENEROUS}
@@ -168,7 +168,7 @@ def test_socks5_with_a_password() -> None:
         assert "Word" not in f"{caught.value}{caught.value!r}{wrong!r}{vars(wrong)!r}"
 
 
-def test_a_proxy_that_refuses() -> None:
+def test_a_proxy_that_refuses_is_named() -> None:
     """Each of the eight refusals of RFC 1928 §6 is a ConnectionLost that names the proxy."""
     with proxy(talk := Socks5(0)) as port:
         url = f"socks5://127.0.0.1:{port}"
@@ -181,8 +181,8 @@ def test_a_proxy_that_refuses() -> None:
                     asyncio.run(async_stat("pop.example.com", 995, proxy=url))
 
 
-def test_a_proxy_that_says_nothing() -> None:
-    """The deadline holds for it too."""
+def test_a_silent_proxy_is_a_timeout() -> None:
+    """The deadline covers the proxy too."""
 
     def silent(client: socket.socket) -> None:
         while client.recv(100):
@@ -200,20 +200,20 @@ def test_a_proxy_that_says_nothing() -> None:
             asyncio.run(attempt())
 
 
-def test_a_proxy_that_is_not_there() -> None:
-    """ConnectionLost."""
+def test_a_missing_proxy_is_connection_lost() -> None:
+    """The error for a port on which nothing listens names the proxy."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(ConnectionLost, match="the proxy"):
         Connection("pop.example.com", proxy=f"socks5://127.0.0.1:{port}", timeout=GENEROUS).open()
 
 
-def test_a_proxy_on_this_machine_makes_no_server_local() -> None:
-    """A password does not go in clear to a server elsewhere, though the socket's other end is loopback."""
+def test_a_proxy_on_this_machine_does_not_make_the_server_local() -> None:
+    """No password is sent unencrypted to a remote server, although the socket's peer is loopback."""
     with Server(log_secrets=True) as server, proxy(Socks5(server.port)) as port:
         url = f"socks5://127.0.0.1:{port}"
         mailbox = Mailbox("pop.example.com", "me", "secret", port=110, security="none", proxy=url, timeout=GENEROUS)
-        with pytest.raises(NotSupported, match="clear text"):
+        with pytest.raises(NotSupported, match="unencrypted"):
             mailbox.open()
 
         async def attempt() -> None:
@@ -221,7 +221,7 @@ def test_a_proxy_on_this_machine_makes_no_server_local() -> None:
             async with pop:
                 await pop.login("me", "secret")
 
-        with pytest.raises(NotSupported, match="clear text"):
+        with pytest.raises(NotSupported, match="unencrypted"):
             asyncio.run(attempt())
         said = {line for record in server.sessions for line in record.commands}
     assert said <= {"CAPA", "UTF8"}
@@ -230,8 +230,8 @@ def test_a_proxy_on_this_machine_makes_no_server_local() -> None:
 # --- HTTP -----------------------------------------------------------------------------------------------------
 
 
-def test_http_connect() -> None:
-    """TLS through CONNECT, with a password for the proxy."""
+def test_http_connect_carries_tls() -> None:
+    """TLS works through CONNECT, with a password for the proxy."""
     with Server([b"x\r\n"], security="tls") as server, proxy(talk := Connect(server.port)) as port:
         url, context = f"http://pro:xy@127.0.0.1:{port}", server.client_context()
         with Connection("localhost", server.port, proxy=url, ssl_context=context, timeout=GENEROUS) as pop:
@@ -242,8 +242,8 @@ def test_http_connect() -> None:
         assert base64.b64encode(b"pro:xy") in head
 
 
-def test_an_http_proxy_that_refuses() -> None:
-    """ConnectionLost."""
+def test_an_http_proxy_that_refuses_is_connection_lost() -> None:
+    """Every status except 2xx is ConnectionLost, as is a reply without a valid status line."""
     with proxy(talk := Connect(0)) as port:
         for talk.status in ("403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway", "nonsense"):
             with case(talk.status), pytest.raises(ConnectionLost, match="the proxy"):
@@ -251,17 +251,17 @@ def test_an_http_proxy_that_refuses() -> None:
 
 
 @pytest.mark.parametrize("security", ["none", "starttls"])
-def test_an_http_proxy_is_for_tls(security: Any) -> None:
-    """Where the server speaks first, its greeting could be lost behind the proxy's reply: ValueError at once."""
+def test_an_http_proxy_needs_tls_from_the_start(security: Any) -> None:
+    """A server that speaks first could lose its greeting after the proxy's reply: ValueError at once."""
     with pytest.raises(ValueError, match='needs security="tls"'):
         Connection("pop.example.com", security=security, proxy="http://127.0.0.1:3128")
 
 
-# --- what is given --------------------------------------------------------------------------------------------
+# --- the URL --------------------------------------------------------------------------------------------------
 
 
-def test_what_is_no_proxy() -> None:
-    """ValueError at once, without showing a password."""
+def test_an_invalid_proxy_url_is_a_value_error() -> None:
+    """The error comes at once, and shows no password."""
     for url in (
         "",
         "127.0.0.1:1080",
@@ -273,38 +273,38 @@ def test_what_is_no_proxy() -> None:
         "socks5://h\r\n:1",
     ):
         with case(url):
-            with pytest.raises(ValueError, match="a proxy is given as") as caught:
+            with pytest.raises(ValueError, match="invalid proxy URL") as caught:
                 Connection("pop.example.com", proxy=url)
             assert "s3cret" not in str(caught.value)
             for accepted in ("socks5://", "socks4://", "http://"):
                 assert accepted in str(caught.value)
     for url, says in (
-        ("ftp://h", "its scheme is 'ftp'"),
-        ("ftp://h:1", "its scheme is 'ftp'"),
-        ("SOCKS6://h:1", "its scheme is 'socks6'"),
-        ("s3cret:h", "it has no scheme"),
-        ("h:1080", "it has no scheme"),
-        ("socks5://h", "it has no host or no port"),
-        ("http://me:s3cret%zz@h:1", "a % in its user or password is written %25"),
+        ("ftp://h", "unsupported scheme 'ftp'"),
+        ("ftp://h:1", "unsupported scheme 'ftp'"),
+        ("SOCKS6://h:1", "unsupported scheme 'socks6'"),
+        ("s3cret:h", "no scheme"),
+        ("h:1080", "no scheme"),
+        ("socks5://h", "missing or invalid host or port"),
+        ("http://me:s3cret%zz@h:1", "percent-encode % in the user name or password as %25"),
     ):
         with case(url):
-            with pytest.raises(ValueError, match=f"{says}$") as caught:
+            with pytest.raises(ValueError, match=f"^invalid proxy URL: {says}; expected ") as caught:
                 Connection("pop.example.com", proxy=url)
             assert "s3cret" not in str(caught.value)
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NotSupported, before anything is connected."""
+    """A missing library is NotSupported, before connecting."""
     monkeypatch.setitem(sys.modules, "python_socks", None)
     with pytest.raises(NotSupported, match=r"pymailbox\[proxy\]"):
         Connection("pop.example.com", proxy="socks5://127.0.0.1:1080")
 
 
-# --- other ways -----------------------------------------------------------------------------------------------
+# --- other connections ----------------------------------------------------------------------------------------
 
 
-def test_the_callers_own_socket() -> None:
-    """Used as it is, TLS started on it, closed by us; never connected anew."""
+def test_the_callers_socket_is_used_and_closed() -> None:
+    """TLS is started on it, and it is never replaced by a new connection."""
     with Server([b"x\r\n"], security="tls") as server:
         own = socket.create_connection((server.host, server.port))
         with Mailbox("localhost", "me", "secret", sock=own, ssl_context=server.client_context()) as inbox:
@@ -312,8 +312,8 @@ def test_the_callers_own_socket() -> None:
         assert own.fileno() == -1
 
 
-def test_the_source_address() -> None:
-    """The server sees us come from there."""
+def test_the_source_address_is_used() -> None:
+    """The connection comes from the given local address."""
     with (
         Server([b"x\r\n"]) as server,
         Connection(server.host, server.port, security="none", source_address=("127.0.0.3", 0)) as pop,
@@ -324,19 +324,19 @@ def test_the_source_address() -> None:
 
 
 @pytest.mark.parametrize("host", ["pöp.invalid", "例え.invalid", "no-such-host.invalid"])
-def test_hosts_that_are_not_there(host: str) -> None:
-    """IDNA names are looked up in their ASCII form; what is not there is a ConnectionLost."""
+def test_unknown_hosts_are_connection_lost(host: str) -> None:
+    """IDNA names are looked up in their ASCII form."""
     with pytest.raises(MailboxError, match="cannot find the host"):
         Connection(host, timeout=GENEROUS).open()
 
 
-# --- what goes to a proxy, and what comes back ----------------------------------------------------------------
+# --- requests and replies -------------------------------------------------------------------------------------
 
 HIDDEN = "hunter2-hunter2"
 
 
 def heard(scheme: str, host: str, answer: bytes, user: str = "") -> tuple[bytes, MailboxError]:
-    """Ask a proxy that gives one answer for a host, or none; return what it was told first, and the error."""
+    """Ask for a host a proxy that sends one answer, or none; return the first bytes it received, and the error."""
     told: list[bytes] = []
 
     def serve(client: socket.socket) -> None:
@@ -350,8 +350,8 @@ def heard(scheme: str, host: str, answer: bytes, user: str = "") -> tuple[bytes,
     return b"".join(told), caught.value
 
 
-def test_socks4_resolves_at_the_proxy_and_takes_a_user_without_a_password() -> None:
-    """Seen: the name was looked up here, and the user dropped."""
+def test_socks4_resolves_at_the_proxy_and_accepts_a_user_without_a_password() -> None:
+    """Seen: the name was looked up locally, and the user dropped."""
     told, error = heard("socks4", "pop.invalid", b"\0\x5b" + bytes(6), "me@")
     assert told == b"\4\1" + (995).to_bytes(2) + b"\0\0\0\1me\0pop.invalid\0"
     assert "Request rejected" in str(error)
@@ -360,15 +360,15 @@ def test_socks4_resolves_at_the_proxy_and_takes_a_user_without_a_password() -> N
 @pytest.mark.parametrize(
     ("host", "asked"), [("bücher.invalid", b"xn--bcher-kva.invalid:995"), ("2001:db8::1", b"[2001:db8::1]:995")]
 )
-def test_http_is_asked_in_ascii(host: str, asked: bytes) -> None:
+def test_the_http_request_is_ascii(host: str, asked: bytes) -> None:
     """RFC 9110 §9.3.6: authority form. Seen: a name in raw UTF-8, and an address without brackets."""
     told, _ = heard("http", host, b"HTTP/1.1 502 no\r\n\r\n")
     assert told.startswith(b"CONNECT " + asked + b" HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize("answer", [f"HTTP/1.1 407 no {HIDDEN}\r\n\r\n".encode(), f"junk {HIDDEN}\r\n\r\n".encode(), b""])  # fmt: skip
-def test_a_proxy_that_echoes_its_password(answer: bytes) -> None:
-    """Neither the error, nor its chain, nor any variable of it, the library's included, shows the password."""
+def test_a_password_echoed_by_the_proxy_is_not_shown(answer: bytes) -> None:
+    """It appears neither in the error and its chain, nor in any variable of their frames, the library's included."""
     _, error = heard("http", "pop.invalid", answer, f"me:{HIDDEN}@")
     one: BaseException | None = error
     while one is not None:
@@ -378,8 +378,8 @@ def test_a_proxy_that_echoes_its_password(answer: bytes) -> None:
         one = one.__cause__ or one.__context__
 
 
-def test_a_proxy_url_that_cannot_be_used_is_misuse() -> None:
-    """ValueError before anything is connected, without the password, in the variables too."""
+def test_credentials_that_a_proxy_cannot_carry_are_a_value_error() -> None:
+    """The error comes before connecting, and shows the password neither in its text nor in its variables."""
     for url in (
         f"socks5://me:{HIDDEN}%0d%0a@h:1",
         f"socks4://me%00:{HIDDEN}@h:1",
@@ -403,15 +403,15 @@ def test_a_proxy_url_that_cannot_be_used_is_misuse() -> None:
         f"socks5://me:{HIDDEN}@h:１",
     ):
         with case(url):
-            with pytest.raises(ValueError, match="a proxy is given as") as caught:
+            with pytest.raises(ValueError, match="invalid proxy URL") as caught:
                 Mailbox("pop.invalid", "me", "x", proxy=url)
             for frame in traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack:
                 assert HIDDEN not in str(caught.value)
                 assert frame.filename == __file__ or HIDDEN not in repr(frame.locals)
 
 
-def test_what_a_proxy_can_carry_is_taken() -> None:
-    """Each of these is what its RFC has: nothing is refused that the proxy could be told."""
+def test_credentials_that_a_proxy_can_carry_are_accepted() -> None:
+    """Nothing is refused that the proxy's RFC allows."""
     for url in (
         "socks5://h:1",
         "socks5://me:p%25@[::1]:1",
@@ -427,8 +427,8 @@ def test_what_a_proxy_can_carry_is_taken() -> None:
         Mailbox(host, "me", "x", proxy="socks5://h:1")
 
 
-def test_no_reply_of_a_proxy_raises_anything_else() -> None:
-    """Whatever comes, whole or cut off: ConnectionLost, over both drivers."""
+def test_any_bad_reply_from_a_proxy_is_connection_lost() -> None:
+    """This holds for complete and truncated replies, over both drivers."""
     socks5 = (
         b"",
         b"\5",
@@ -491,8 +491,8 @@ def test_no_reply_of_a_proxy_raises_anything_else() -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_one_deadline_for_all_steps_with_a_proxy() -> None:
-    """A proxy that sends an octet again and again before its silence is too long is given up all the same."""
+def test_one_deadline_covers_all_steps_with_a_proxy() -> None:
+    """A proxy that drips bytes, without ever being silent for long, does not outlast the deadline."""
     watched = WatchedClock()
     answers = {
         "socks5": b"\5\0\0\3\xff" + b"a" * 257,
@@ -512,8 +512,8 @@ def test_one_deadline_for_all_steps_with_a_proxy() -> None:
             Connection("pop.invalid", proxy=f"{scheme}://127.0.0.1:{port}", timeout=10.0, clock=watched).open()
 
 
-def test_a_reply_of_http_may_come_in_pieces() -> None:
-    """Its head is read to its end, and what follows is the server's."""
+def test_an_http_reply_may_arrive_in_pieces() -> None:
+    """Its head is read to the end, and the data after it is the server's."""
 
     class Slow(Connect):
         def __call__(self, client: socket.socket) -> socket.socket | None:
@@ -532,7 +532,7 @@ def test_a_reply_of_http_may_come_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("url", [b"socks5://h:1", 1080])
-def test_a_proxy_is_a_str(url: Any) -> None:
-    """TypeError, not an AttributeError from within."""
+def test_a_proxy_must_be_a_str(url: Any) -> None:
+    """Other types are TypeError, not an AttributeError from deep inside."""
     with pytest.raises(TypeError, match="proxy must be a str"):
         Mailbox("pop.invalid", "me", "x", proxy=url)

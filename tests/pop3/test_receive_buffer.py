@@ -1,4 +1,4 @@
-"""ReceiveBuffer: what arrives is taken as lines, bodies and octets, however it was cut on its way."""
+"""ReceiveBuffer: lines, bodies and bytes are taken correctly, however the data was cut into packets."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ SIZES = st.lists(st.integers(1, 20), min_size=1, max_size=5)
 
 
 def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
-    """Cut `data` into pieces of these sizes, over and over."""
+    """Cut `data` into pieces of these sizes, repeated."""
     found = []
     while data:
         size = sizes[len(found) % len(sizes)]
@@ -22,8 +22,8 @@ def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 @given(OCTETS, SIZES, st.integers(1, 12))
-def test_lines_come_out_as_they_went_in(data: bytes, sizes: list[int], longest: int) -> None:
-    """Every octet is taken once, in order; a line is cut at `longest` octets and ends at its LF."""
+def test_lines_are_taken_once_and_in_order(data: bytes, sizes: list[int], longest: int) -> None:
+    """Every byte is taken once, in order; a line ends at its LF or is cut at `longest` bytes."""
     buffer, lines = ReceiveBuffer(), []
     for piece in pieces(data, sizes):
         buffer.feed(piece)
@@ -40,8 +40,8 @@ def test_lines_come_out_as_they_went_in(data: bytes, sizes: list[int], longest: 
 
 @pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
 @given(st.lists(st.sampled_from([b"", b".", b"..", b"a", b".a", b"a."]), max_size=12), SIZES)
-def test_a_body_stands_between_two_lines(newline: bytes, lines: list[bytes], sizes: list[int]) -> None:
-    """However it is cut, a body is unstuffed, ends at its end and leaves the line after it."""
+def test_a_body_is_taken_between_two_lines(newline: bytes, lines: list[bytes], sizes: list[int]) -> None:
+    """However it is cut, a body is unstuffed and complete, and the line after it is left."""
     stuffed = b"".join((b"." + line if line[:1] == b"." else line) + newline for line in lines)
     buffer, got, complete = ReceiveBuffer(), [], None
     for piece in pieces(b"+OK" + newline + stuffed + b"." + newline + b"+OK more" + newline, sizes):
@@ -60,7 +60,7 @@ def test_a_body_stands_between_two_lines(newline: bytes, lines: list[bytes], siz
 
 
 def test_the_first_status_line_fixes_the_line_ends() -> None:
-    """Later a bare LF does not fit where lines end in CRLF; a CR before the LF does no harm where they end in LF."""
+    """If it ends in CRLF, a later bare LF is wrong; if it ends in LF, a later CRLF is fine."""
     buffer = ReceiveBuffer()
     assert buffer.fix_line_ends(b"+OK\r\n")
     assert buffer.framing is CRLF
@@ -72,8 +72,8 @@ def test_the_first_status_line_fixes_the_line_ends() -> None:
     assert buffer.framing is LF
 
 
-def test_a_body_whose_status_line_is_gone() -> None:
-    """`supply_line_end` has an empty body recognized though the line end before it was dropped."""
+def test_an_empty_body_is_recognized_after_a_dropped_status_line() -> None:
+    """`supply_line_end` restores the line end before a body, which `feed` may have dropped."""
     buffer = ReceiveBuffer()
     buffer.feed(b"+OK\r\n")
     assert buffer.take_line(100) == b"+OK\r\n"
@@ -84,8 +84,8 @@ def test_a_body_whose_status_line_is_gone() -> None:
     assert buffer.take(10) == b"x"
 
 
-def test_clear() -> None:
-    """What was not taken is gone; the end of the stream and the line ends stay known."""
+def test_clear_drops_only_what_is_not_taken() -> None:
+    """The bytes not taken are dropped; the end of the stream and the line ends are kept."""
     buffer = ReceiveBuffer()
     buffer.feed(b"+OK\r\nhalf")
     buffer.fix_line_ends(b"+OK\r\n")

@@ -1,4 +1,4 @@
-"""What a refusal means: the code first, then the words of servers that send none, then what the command was for."""
+"""The class of a refusal follows its response code, then its words, then the purpose of the refused command."""
 
 import pytest
 
@@ -16,11 +16,11 @@ from pymailbox.pop3.refusal import is_unknown_command, refusal, response_code
 
 def refused(text: str, command: str = "PASS ***", default: type[CommandError] = AuthenticationError) -> CommandError:
     """Return the error for a refusal."""
-    return refusal(text, command=command, default=default, problem="what the command is for")
+    return refusal(text, command=command, default=default, problem="the command was refused")
 
 
-def test_the_code_stands_at_the_start_in_brackets() -> None:
-    """RFC 2449 §8: only there; in upper case here."""
+def test_a_response_code_is_at_the_start_in_brackets() -> None:
+    """RFC 2449 §8: nowhere else; it is returned in upper case."""
     for text, code in (
         ("[IN-USE] do you have another session?", "IN-USE"),
         ("[sys/temp] later", "SYS/TEMP"),
@@ -35,8 +35,8 @@ def test_the_code_stands_at_the_start_in_brackets() -> None:
 
 
 @pytest.mark.threat(82)
-def test_codes_decide() -> None:
-    """RFC 2449 §8 and RFC 3206: a code that is known decides; codes are hierarchical; an unknown one decides nothing."""
+def test_known_codes_decide() -> None:
+    """RFC 2449 §8 and RFC 3206: codes are hierarchical; an unknown one decides nothing."""
     for text, kind, retryable in (
         ("[AUTH] wrong", AuthenticationError, False),
         ("[IN-USE] locked", MailboxLocked, True),
@@ -50,8 +50,8 @@ def test_codes_decide() -> None:
         assert (type(error), error.retryable, error.usable) == (kind, retryable, True), text
 
 
-def test_words_of_servers_without_codes() -> None:
-    """Q27-Q29: the same things said in prose are the same errors."""
+def test_words_decide_without_codes() -> None:
+    """Q27-Q29: the same meaning in prose is the same error."""
     for text, kind in (
         ("maildrop already locked", MailboxLocked),
         ("mailbox in use", MailboxLocked),
@@ -93,8 +93,8 @@ def test_words_of_servers_without_codes() -> None:
 
 
 @pytest.mark.threat(37)
-def test_a_wrong_password_is_never_worth_trying_again() -> None:
-    """Taken for a lock or a fault of the server, a wrong password would be tried until the account is locked."""
+def test_a_wrong_password_is_never_retryable() -> None:
+    """Mistaken for a lock or a fault of the server, it would be tried until the account is locked."""
     for text in (
         "Password incorrect, please wait before you try again later",
         "invalid login; your account is locked",
@@ -120,8 +120,8 @@ def test_a_wrong_password_is_never_worth_trying_again() -> None:
         assert not error.retryable, text
 
 
-def test_limits_and_throttling_pass() -> None:
-    """They say nothing of the password, [AUTH] before them or not: `TemporaryFailure`, or `LoginDelay` for logins."""
+def test_limits_and_throttling_are_temporary() -> None:
+    """They are not about the password, even after [AUTH]: `TemporaryFailure`, or `LoginDelay` for limits on logins."""
     for text in (
         "Account exceeded pop command or bandwidth limits (Failure)",
         "Account exceeded command or bandwidth limits.",
@@ -148,7 +148,7 @@ def test_limits_and_throttling_pass() -> None:
 
 
 def test_server_faults_are_not_bad_credentials() -> None:
-    """What a server says of itself, also where the password has been taken already; what passes, and what does not."""
+    """They can occur after the password was accepted; some are temporary, some need the server's operator."""
     for text in (
         "unable to scan $HOME/Maildir",
         "unable to open mailbox",
@@ -180,7 +180,7 @@ def test_server_faults_are_not_bad_credentials() -> None:
 
 @pytest.mark.threat(82)
 def test_the_code_wins_over_the_words() -> None:
-    """Whatever they speak of, the class is the code's; advice is added to it where it fits."""
+    """The code alone decides the class; the words may add advice that fits it."""
     texts = (
         "login failure or POP3 disabled, try later",
         "Application-specific password required",
@@ -203,11 +203,11 @@ def test_the_code_wins_over_the_words() -> None:
             assert type(refused(f"[{code}] {text}")) is kind, (code, text)
     assert "app password" in refused("[AUTH] Application-specific password required").problem
     assert "again later" in refused("[SYS/TEMP] Application-specific password required").problem
-    for word in ("user and password", "POP3 is switched off"):
+    for word in ("user and password", "POP3 is disabled"):
         assert word in refused("[AUTH] login failure or POP3 disabled, try later").problem
 
 
-#: What providers and servers really say to a login.
+#: Real replies of providers and servers to a login.
 SAID: dict[type[CommandError], tuple[str, ...]] = {
     TemporaryFailure: (
         "[AUTH] Account exceeded pop command or bandwidth limits (Failure)",
@@ -264,8 +264,8 @@ SAID: dict[type[CommandError], tuple[str, ...]] = {
 
 
 @pytest.mark.threat(82)
-def test_what_providers_say_is_read_as_they_mean_it() -> None:
-    """By every command of a login."""
+def test_real_refusals_are_read_as_they_are_meant() -> None:
+    """This holds for every command of a login."""
     for kind, texts in SAID.items():
         for text in texts:
             for command in ("PASS ***", "AUTH PLAIN ***", "SASL response ***", "APOP ***"):
@@ -273,7 +273,7 @@ def test_what_providers_say_is_read_as_they_mean_it() -> None:
 
 
 def test_retry_after_is_read_from_the_words() -> None:
-    """A span of time in a refusal that passes is `retry_after`, in seconds."""
+    """A time span in a temporary refusal becomes `retry_after`, in seconds."""
     for text, seconds in (
         ("login allowed only every 15 minutes", 900.0),
         ("[LOGIN-DELAY] try again in 60 seconds", 60.0),
@@ -285,8 +285,8 @@ def test_retry_after_is_read_from_the_words() -> None:
         assert refused(text).retry_after == seconds, text
 
 
-def test_a_message_that_is_refused_is_not_a_locked_mailbox() -> None:
-    """The words are looked at for logins, greetings and STAT; a message that cannot be had is just that."""
+def test_a_refused_message_is_not_a_locked_mailbox() -> None:
+    """Words about locks count for logins, greetings and STAT; a refused RETR is MessageUnavailable."""
     error = refused("message is locked", "RETR 3", MessageUnavailable)
     assert type(error) is MessageUnavailable
     assert type(refused("mailbox locked", "STAT", CommandError)) is MailboxLocked
@@ -294,8 +294,8 @@ def test_a_message_that_is_refused_is_not_a_locked_mailbox() -> None:
     assert type(refused("Exceeded the login limit", "RETR 3", MessageUnavailable)) is LoginDelay
 
 
-def test_words_within_a_session() -> None:
-    """After the login words that pass speak of the server; what speaks of the message is that message's."""
+def test_words_after_the_login_are_about_the_server_or_the_message() -> None:
+    """Temporary failures are about the server and retryable; the rest is about the message and final."""
     for text, kind in (
         ("Server Unavailable. 21", TemporaryFailure),
         ("Can't get the letter xtb[301], try again later", TemporaryFailure),
@@ -324,8 +324,8 @@ def test_words_within_a_session() -> None:
         assert error.retryable is (kind is not MessageUnavailable), text
 
 
-def test_words_of_a_command_that_the_server_does_not_have() -> None:
-    """Only these make a listed command a missing one."""
+def test_an_unknown_command_is_recognized_by_its_words() -> None:
+    """Only these words turn an advertised command into a missing one."""
     for text, missing in (
         ("unknown command", True),
         ("Unrecognised command", True),
@@ -341,11 +341,11 @@ def test_words_of_a_command_that_the_server_does_not_have() -> None:
         assert is_unknown_command(text) is missing, text
 
 
-def test_advice_for_the_common_causes() -> None:
-    """The providers' own words for "make an app password", "use OAuth2" and "switch POP on" become advice."""
+def test_common_causes_get_advice() -> None:
+    """The providers' words for "create an app password", "use OAuth2" and "enable POP" become advice."""
     for text, advice in (
         ("[AUTH] Application-specific password required: https://support.google.com/x", "app password"),
         ("AuthFailed:LogonDenied-BasicAuthBlocked", "OAuth2"),
-        ("[SYS/PERM] POP access is disabled for your domain", "switch it on"),
+        ("[SYS/PERM] POP access is disabled for your domain", "enable it"),
     ):
         assert advice in str(refused(text)), text

@@ -1,4 +1,4 @@
-"""ConnectionSettings: one value, checked when it is made, that shows no secret."""
+"""ConnectionSettings is one value, checked when it is created, that shows no secret."""
 
 import inspect
 
@@ -15,13 +15,13 @@ PROXY = f"socks5://me:{HIDDEN}@127.0.0.1:1080"
 
 
 def test_the_fields_are_the_arguments_of_a_connection() -> None:
-    """Nothing can be said to a connection that is not in the value."""
+    """Everything that can be passed to a connection is a field."""
     for kind in (Connection, AsyncConnection):
         assert {field.name for field in fields(ConnectionSettings)} == set(inspect.signature(kind).parameters)
 
 
-def test_a_connection_from_settings() -> None:
-    """Both ways to make a connection lead to the same one."""
+def test_a_connection_from_settings_equals_one_from_arguments() -> None:
+    """`from_settings` and the constructor give the same attributes and `repr`."""
     settings = ConnectionSettings(host="localhost", port=110, security="none", timeout=5, limits=None)
     made, other = Connection.from_settings(settings), Connection("localhost", security="none", timeout=5)
     for pop in (made, other):
@@ -29,8 +29,8 @@ def test_a_connection_from_settings() -> None:
     assert repr(made) == repr(other)
 
 
-def test_it_is_frozen_and_a_changed_one_is_checked() -> None:
-    """No later change of mind, and no way around the checks."""
+def test_settings_are_frozen_and_a_changed_copy_is_checked() -> None:
+    """`evolve` runs the same checks as the constructor."""
     settings = ConnectionSettings(host="localhost", port=995)
     with pytest.raises(exceptions.FrozenInstanceError):
         settings.pipelining = False  # type: ignore[misc]
@@ -40,7 +40,7 @@ def test_it_is_frozen_and_a_changed_one_is_checked() -> None:
 
 
 def test_no_secret_is_shown() -> None:
-    """The password of a proxy is in no repr: not of the value, of a connection, or of a mailbox."""
+    """A proxy's password is not in the repr of the settings, a connection or a mailbox."""
     pytest.importorskip("python_socks")
     settings = ConnectionSettings(host="localhost", port=995, proxy=PROXY)
     mailbox = Mailbox.from_account(Account("localhost", "me", HIDDEN), proxy=PROXY)
@@ -49,7 +49,7 @@ def test_no_secret_is_shown() -> None:
 
 
 def test_the_settings_outlive_a_session() -> None:
-    """Each session of a mailbox is made from the same value."""
+    """Each session of a mailbox uses the same value."""
     with Server([b"Subject: one\r\n\r\n1\r\n"]) as server, Mailbox.from_url(server.url, "secret", timeout=9) as inbox:
         settings = inbox._settings
         inbox.reopen()

@@ -1,4 +1,4 @@
-"""Sinks: every octet is taken by the caller's file, or there is an error; the same for all that writes."""
+"""Every byte is written to the caller's file, or an error is raised, whichever call writes it."""
 
 import asyncio
 import io
@@ -20,7 +20,7 @@ MAIL = b"Subject: x\r\n\r\n" + b"0123456789abcde\r\n" * 20_000
 
 
 class Short:
-    """A file that takes so many octets at a time, and says so."""
+    """A file that writes at most so many bytes at a time, and returns the count."""
 
     def __init__(self, most: int) -> None:
         self.most, self.got = most, bytearray()
@@ -31,18 +31,18 @@ class Short:
 
 
 class ShortRaw(Short, io.RawIOBase):
-    """The same as a file of the standard library's kind."""
+    """The same, as a subclass of the standard library's RawIOBase."""
 
 
 class Silent(Short):
-    """A file that takes all and says nothing, as programs write them."""
+    """A file that writes everything and returns None, as simple classes do."""
 
     def write(self, data: bytes) -> None:  # type: ignore[override]
         self.got += data
 
 
 class Boastful(Short):
-    """A file that counts otherwise: more than it was given, or whether it went well."""
+    """A file with an unusual result: a count beyond what it was given, or True."""
 
     def write(self, data: bytes) -> Any:
         self.got += data
@@ -50,7 +50,7 @@ class Boastful(Short):
 
 
 class Stuck(io.RawIOBase):
-    """A file that does not block, and takes nothing once it is full."""
+    """A non-blocking file that writes nothing once it is full."""
 
     def __init__(self, room: int, then: int | None) -> None:
         self.room, self.then, self.got = room, then, bytearray()
@@ -63,7 +63,7 @@ class Stuck(io.RawIOBase):
 
 
 def takers() -> list[Any]:
-    """Return files that take everything, each in its own way."""
+    """Return files that write everything, each in its own way."""
     return [
         io.BytesIO(),
         Silent(0),
@@ -74,17 +74,17 @@ def takers() -> list[Any]:
 
 
 def got(file: Any) -> bytes:
-    """Return what a file took."""
+    """Return what was written to a file."""
     return file.getvalue() if isinstance(file, io.BytesIO) else bytes(file.got)
 
 
 def stuck() -> list[Stuck]:
-    """Return files that take some octets and then none."""
+    """Return files that write some bytes and then none."""
     return [Stuck(room, then) for room in (0, 10, 50_000) for then in (None, 0, -1)]
 
 
 def every_way(driver: Driver, server: Server) -> dict[str, Callable[[Any], object]]:
-    """Return what writes the mail to a file: streamed, from memory, by the connection."""
+    """Return the calls that write the message to a file: streamed, from the cache, by the connection."""
 
     def mailbox(*, cached: bool) -> Callable[[Any], object]:
         def write(file: Any) -> object:
@@ -105,7 +105,7 @@ def every_way(driver: Driver, server: Server) -> dict[str, Callable[[Any], objec
 
 @pytest.mark.threat(94)
 def test_short_writes_are_completed(driver: Driver) -> None:
-    """A file that takes less than it is given is given the rest, and what is returned is what was written."""
+    """The rest of a partial write is written again, and the returned count is correct."""
     with Server([MAIL]) as server:
         for name, write in every_way(driver, server).items():
             for file in takers():
@@ -114,8 +114,8 @@ def test_short_writes_are_completed(driver: Driver) -> None:
                     assert got(file) == MAIL
 
 
-def test_a_file_that_takes_nothing_is_an_error(driver: Driver) -> None:
-    """0 octets, or None from a raw file, is OSError at once: never a count of octets that were not written."""
+def test_a_file_that_writes_nothing_is_an_error(driver: Driver) -> None:
+    """0 bytes, or None from a raw file, is OSError at once: unwritten bytes are never counted."""
     with Server([MAIL]) as server:
         for name, write in every_way(driver, server).items():
             for file in stuck():
@@ -125,8 +125,8 @@ def test_a_file_that_takes_nothing_is_an_error(driver: Driver) -> None:
                     assert MAIL.startswith(file.got)
 
 
-def test_a_pipe_that_does_not_block(driver: Driver) -> None:
-    """An unbuffered pipe that is full is OSError; what it holds by then is the beginning of the mail."""
+def test_a_full_non_blocking_pipe_is_an_error(driver: Driver) -> None:
+    """The error is BlockingIOError, and the pipe then holds the beginning of the message."""
     with Server([MAIL]) as server:
         for name, write in every_way(driver, server).items():
             with case(name):
@@ -141,7 +141,7 @@ def test_a_pipe_that_does_not_block(driver: Driver) -> None:
 
 
 def test_save_completes_short_writes(driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A saved file is whole where the system takes less at a time; where it takes nothing there is no file."""
+    """A saved file is complete if the system writes in parts; if it writes nothing, there is no file."""
 
     class Disk(io.FileIO):
         most = 1000
@@ -165,7 +165,7 @@ def test_save_completes_short_writes(driver: Driver, tmp_path: Path, monkeypatch
 
 
 def test_any_callable_is_a_sink() -> None:
-    """None from what is not a raw file, and anything that is not a number, means that all is taken; so does nothing."""
+    """None (except from a raw file) and any other result that is not an int mean that everything was written."""
     for result in (None, True, False, "x", 2.5, object()):
         seen: list[bytes] = []
         with case(result):
@@ -175,8 +175,8 @@ def test_any_callable_is_a_sink() -> None:
     asyncio.run(write_all_async(lambda _: 1 / 0, b""))
 
 
-def test_what_is_awaited_may_be_short_too() -> None:
-    """A coroutine function as sink is awaited, and its count is believed."""
+def test_an_awaited_write_may_be_short_too() -> None:
+    """A coroutine function as a sink is awaited, and its count is used."""
     for most in (1, 3, 100):
         with case(most):
             file = Short(most)
@@ -190,7 +190,7 @@ def test_what_is_awaited_may_be_short_too() -> None:
 
 
 def test_short_writes_take_linear_time() -> None:
-    """The rest is not copied again for each octet that is taken."""
+    """The rest is not copied again for each byte written."""
 
     def prepare(n: int) -> Callable[[], object]:
         data, file = b"x" * n, Short(1)

@@ -1,4 +1,4 @@
-"""TLS: what cannot be verified is refused on both paths before a secret is sent, and the error says why."""
+"""A certificate that cannot be verified is refused before a secret is sent, with TLS from the start and after STLS."""
 
 import asyncio
 import base64
@@ -46,7 +46,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def crl(authority: Authority, file: Path) -> ssl.SSLContext:
-    """Return a context that looks at revocations: a caller's own is used as it is."""
+    """Return a caller's own context, one that checks revocations."""
     context = tls.private_ca(authority.pem)
     context.load_verify_locations(file)
     context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
@@ -79,7 +79,7 @@ BAD = {
     "not yet valid": "not valid yet; check the clock",
     "another host": "for another host name",
     "name in CN only": "for another host name",
-    "unknown authority": "not known here",
+    "unknown authority": "unknown authority",
     "self-signed": "self-signed",
     "too old a protocol": "older than 1.2",
     "revoked": "has been revoked",
@@ -90,8 +90,8 @@ BAD = {
 @pytest.mark.parametrize("fault", BAD)
 @pytest.mark.threat(22)
 @pytest.mark.threat(26)
-def test_bad_certificates(fault: str, security: Security, authority: Authority, tmp_path: Path) -> None:
-    """Refused by both drivers on both paths; the server's log has no secret, and the cause is named."""
+def test_a_bad_certificate_is_refused(fault: str, security: Security, authority: Authority, tmp_path: Path) -> None:
+    """Both drivers refuse it on both paths and name the cause; the server never sees the secret."""
     theirs, ours = bad(fault, authority, tmp_path)
     with Server(security=security, ssl_context=theirs, password=SECRET, log_secrets=True) as server:
         with pytest.raises(TLSError) as caught:
@@ -117,8 +117,8 @@ def test_bad_certificates(fault: str, security: Security, authority: Authority, 
 
 
 @pytest.mark.parametrize("security", PATHS)
-def test_a_good_certificate(security: Security, authority: Authority) -> None:
-    """The same with nothing wrong: the refusals above are about what is wrong."""
+def test_a_good_certificate_is_accepted(security: Security, authority: Authority) -> None:
+    """The same setup without a fault works: the refusals above are caused by the faults."""
     context = server_context(authority.issue("localhost"))
     with (
         Server([b"Subject: x\r\n\r\n"], security=security, ssl_context=context, password=SECRET) as server,
@@ -136,18 +136,18 @@ def test_a_good_certificate(security: Security, authority: Authority) -> None:
 
 @pytest.mark.threat(24)
 def test_the_default_verifies() -> None:
-    """Decision 8: the system's authorities, the host name, TLS 1.2."""
+    """Decision 8: against the system's authorities and the host name, with TLS 1.2 or newer."""
     context = tls.verified()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-    with Server(security="tls") as server, pytest.raises(TLSError, match="not known here"):
+    with Server(security="tls") as server, pytest.raises(TLSError, match="unknown authority"):
         Connection("localhost", server.port).open()
 
 
 @pytest.mark.threat(23)
-def test_a_nul_in_the_name_of_a_certificate() -> None:
-    """CVE-2009-2666: names are matched by OpenSSL alone; nothing here reads them."""
+def test_only_openssl_matches_names() -> None:
+    """CVE-2009-2666, a NUL in a certificate's name: no code here reads names."""
     source = Path(tls.__file__).read_text()
     assert "subjectAltName" not in source
     assert "match_hostname" not in source
@@ -163,8 +163,8 @@ def fingerprint(file: Path) -> str:
 
 
 @pytest.mark.parametrize("security", PATHS)
-def test_a_pinned_certificate(security: Security, authority: Authority) -> None:
-    """Exactly that certificate, whoever signed it and for whatever name; any other is refused before a secret."""
+def test_only_a_pinned_certificate_is_accepted(security: Security, authority: Authority) -> None:
+    """Its issuer and name do not matter; any other certificate is refused before a secret is sent."""
     mine, another = (authority.issue("elsewhere", own=True, until=-DAY / 2) for _ in range(2))
     digits = fingerprint(mine)
     shown = ":".join(digits[i : i + 2] for i in range(0, 64, 2))
@@ -196,10 +196,10 @@ def test_a_pinned_certificate(security: Security, authority: Authority) -> None:
         assert set(said) <= {"STLS", "CAPA"}
 
 
-def test_a_fingerprint_is_checked() -> None:
-    """ValueError at once for what can match nothing."""
+def test_an_invalid_fingerprint_is_refused() -> None:
+    """A fingerprint that can match nothing is ValueError at once."""
     for given in ("", "abc", "zz" * 32, "ab" * 31, "ab" * 33):
-        with case(given), pytest.raises(ValueError, match="no SHA-256 fingerprint"):
+        with case(given), pytest.raises(ValueError, match="invalid SHA-256 fingerprint"):
             tls.pinned(given)
     with pytest.raises(ValueError, match="at least one"):
         tls.pinned()
@@ -207,8 +207,8 @@ def test_a_fingerprint_is_checked() -> None:
 
 @pytest.mark.threat(24)
 def test_unverified_is_explicit_and_warns() -> None:
-    """By its own name, which can be searched for, and with a warning of its own category."""
-    with pytest.warns(tls.UnverifiedWarning, match="anybody on the way") as caught:
+    """It has a name that can be searched for, and its own warning category."""
+    with pytest.warns(tls.UnverifiedWarning, match="can be intercepted") as caught:
         context = tls.unverified()
     assert caught[0].filename == __file__
     with Server(security="tls") as server, Connection("localhost", server.port, ssl_context=context) as pop:
@@ -216,8 +216,8 @@ def test_unverified_is_explicit_and_warns() -> None:
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-def test_private_ca_takes_a_file_and_trusts_nobody_else(authority: Authority, tmp_path: Path) -> None:
-    """An OSError for a file that is not there is the caller's."""
+def test_private_ca_trusts_only_the_given_file(authority: Authority, tmp_path: Path) -> None:
+    """A directory works too; a missing file is FileNotFoundError."""
     context = tls.private_ca(authority.pem)
     assert [found["subject"] for found in context.get_ca_certs()] == [((("commonName", authority.common),),)]
     assert tls.private_ca(authority.folder).verify_mode is ssl.CERT_REQUIRED
@@ -225,16 +225,16 @@ def test_private_ca_takes_a_file_and_trusts_nobody_else(authority: Authority, tm
         tls.private_ca(tmp_path / "none.pem")
 
 
-def test_a_client_certificate_is_added(authority: Authority) -> None:
-    """To a context that is given, or to one that verifies."""
+def test_a_client_certificate_is_added_to_a_context(authority: Authority) -> None:
+    """It is added to the given context, or to a new one that verifies."""
     file = authority.issue("me@example.com")
     context = tls.private_ca(authority.pem)
     assert tls.client_certificate(file, context=context) is context
     assert tls.client_certificate(file, file).verify_mode is ssl.CERT_REQUIRED
 
 
-def test_a_locked_key_does_not_ask_at_the_terminal(authority: Authority, tmp_path: Path) -> None:
-    """Without a password for the key the error comes at once."""
+def test_an_encrypted_key_does_not_prompt_at_the_terminal(authority: Authority, tmp_path: Path) -> None:
+    """Without a password for the key, the error is raised at once."""
     from cryptography.hazmat.primitives.serialization import (
         BestAvailableEncryption,
         PrivateFormat,
@@ -255,8 +255,8 @@ def test_a_locked_key_does_not_ask_at_the_terminal(authority: Authority, tmp_pat
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_channel_bindings(version: ssl.TLSVersion, authority: Authority) -> None:
-    """RFC 5929: `tls-unique` where it is defined, else the hash of the certificate; the same octets at the server."""
+def test_the_channel_binding_depends_on_the_tls_version(version: ssl.TLSVersion, authority: Authority) -> None:
+    """RFC 5929: `tls-unique` up to TLS 1.2; above it the hash of the certificate, unless Python has `tls-exporter`."""
     file = authority.issue("localhost")
     context = tls.private_ca(authority.pem)
     context.maximum_version = version
@@ -315,14 +315,14 @@ def line(connection: socket.socket) -> bytes:
 @pytest.mark.parametrize("security", PATHS)
 @pytest.mark.threat(20)
 def test_the_deadline_covers_the_handshake(security: Security, clock: Clock) -> None:
-    """CVE-2011-1947: a server that accepts and then says nothing inside TLS."""
+    """CVE-2011-1947: a server that accepts and then stays silent inside TLS is `Timeout`."""
 
     def talk(connection: socket.socket) -> None:
         if security == "starttls":
             connection.sendall(b"+OK\r\n")
             line(connection)
             connection.sendall(b"+OK\r\n")
-        assert connection.recv(4096)  # the handshake has begun
+        assert connection.recv(4096)  # the handshake begins
         clock.advance(300)
         while connection.recv(4096):
             pass
@@ -335,8 +335,8 @@ def test_the_deadline_covers_the_handshake(security: Security, clock: Clock) -> 
 
 
 @pytest.mark.threat(21)
-def test_plaintext_after_the_stls_ok(authority: Authority) -> None:
-    """What is not TLS is a TLSError, and there is no way back to plaintext."""
+def test_plaintext_after_the_reply_to_stls_is_refused(authority: Authority) -> None:
+    """Data that is not TLS is a TLSError, and the session never falls back to plaintext."""
 
     def talk(connection: socket.socket) -> None:
         connection.sendall(b"+OK\r\n")
@@ -347,21 +347,21 @@ def test_plaintext_after_the_stls_ok(authority: Authority) -> None:
         while connection.recv(4096):
             pass
 
-    with talking(talk) as port, pytest.raises(TLSError, match="does not speak TLS here"):
+    with talking(talk) as port, pytest.raises(TLSError, match="does not speak TLS on this port"):
         Connection("localhost", port, security="starttls", ssl_context=tls.private_ca(authority.pem)).open()
 
 
 @pytest.mark.threat(25)
-def test_tls_to_a_plaintext_port() -> None:
-    """The likely cause is named."""
-    with Server() as server, pytest.raises(TLSError, match='a port without TLS \\(110\\) wants security="starttls"'):
+def test_tls_to_a_plaintext_port_names_the_option() -> None:
+    """The error names the likely cause and the option that fits the port."""
+    with Server() as server, pytest.raises(TLSError, match='port 110 needs security="starttls"'):
         Connection("localhost", server.port).open()
 
 
 @pytest.mark.parametrize("security", ["none", "starttls"])
 @pytest.mark.threat(25)
-def test_plaintext_to_a_tls_port(security: Security, clock: Clock) -> None:
-    """Q21: the server waits for TLS, we wait for a greeting; the error says what to try."""
+def test_plaintext_to_a_tls_port_names_the_cause(security: Security, clock: Clock) -> None:
+    """Q21: the server waits for TLS while we wait for a greeting; the error says that the port expects TLS."""
     watched = WatchedClock(clock.now)
 
     def later() -> None:
@@ -380,15 +380,15 @@ def test_plaintext_to_a_tls_port(security: Security, clock: Clock) -> None:
 
 @pytest.fixture
 def patient_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what waits by a clock look at it again every fifth of a second: connecting takes its time, too."""
+    """Make every wait look at the clock again each fifth of a second: connecting takes real time, too."""
     monkeypatch.setattr(deadlines, "LONGEST_WAIT", 0.2)
 
 
 @pytest.mark.parametrize("security", ["none", "starttls"])
 @pytest.mark.threat(25)
 @pytest.mark.usefixtures("patient_clock")
-def test_a_port_that_expects_tls_is_known_at_the_first_silence(security: Security, driver: Driver) -> None:
-    """Q21: not when the whole timeout is over; the port is tried for TLS, and the error says which option to give."""
+def test_a_port_that_expects_tls_is_recognized_at_the_first_silence(security: Security, driver: Driver) -> None:
+    """Q21: long before the timeout the port is probed for TLS, and the error names the option to pass."""
     watched = WatchedClock()
     began = watched.now
 
@@ -415,7 +415,7 @@ def test_a_port_that_expects_tls_is_known_at_the_first_silence(security: Securit
 )
 @pytest.mark.usefixtures("patient_clock")
 def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driver: Driver) -> None:
-    """Whatever the try for TLS finds on its own connection (None: nobody takes it), the session is not disturbed."""
+    """Whatever the TLS probe finds on its own connection (None: it is refused), the session is not disturbed."""
     watched = WatchedClock()
     heard: list[bytes] = []
 
@@ -434,7 +434,7 @@ def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driv
                     other.settimeout(GENEROUS)
                     heard.append(other.recv(4096))
                     if tls.is_tls(second):
-                        client.sendall(b"+OK slow\r\n")  # a port for both, which greets who says nothing
+                        client.sendall(b"+OK slow\r\n")  # a port for both, which greets a silent client
                     other.sendall(second)
                     if not second:
                         watched.seen()
@@ -470,7 +470,7 @@ def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driv
 @pytest.mark.threat(17)
 @pytest.mark.threat(18)
 def test_stls_is_a_requirement(answer: bytes) -> None:
-    """Refused, or answered with more than an answer: over, before anything else is said."""
+    """If STLS is refused, or data follows its reply, the session ends before anything else is sent."""
     said = []
 
     def talk(connection: socket.socket) -> None:
@@ -486,8 +486,8 @@ def test_stls_is_a_requirement(answer: bytes) -> None:
 
 
 @pytest.mark.threat(16)
-def test_stls_that_is_not_listed_is_asked_for_all_the_same(authority: Authority) -> None:
-    """Who cuts STLS out of CAPA gains nothing, for nobody looks there."""
+def test_stls_is_sent_even_if_it_is_not_advertised(authority: Authority) -> None:
+    """Removing STLS from CAPA gains an attacker nothing, because the list is not consulted."""
     context = server_context(authority.issue("localhost"))
     server = Server(security="starttls", ssl_context=context, capabilities=["USER"])
     with (
@@ -499,8 +499,8 @@ def test_stls_that_is_not_listed_is_asked_for_all_the_same(authority: Authority)
 
 
 @pytest.mark.threat(19)
-def test_what_was_said_in_clear_is_forgotten(authority: Authority) -> None:
-    """RFC 2595 §4: capabilities are asked again inside TLS."""
+def test_capabilities_from_before_tls_are_forgotten(authority: Authority) -> None:
+    """RFC 2595 §4: capabilities are requested again inside TLS."""
     context = server_context(authority.issue("localhost"))
     with Server(security="starttls", ssl_context=context) as server:
         ours = tls.private_ca(authority.pem)
@@ -513,8 +513,8 @@ def test_what_was_said_in_clear_is_forgotten(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("security", PATHS)
-def test_a_server_that_hangs_up_in_the_handshake(security: Security, authority: Authority) -> None:
-    """A typed error that names port and security."""
+def test_a_hang_up_in_the_handshake_is_a_typed_error(security: Security, authority: Authority) -> None:
+    """Inside the handshake it is TLSError, which says to check port and security; after STLS, ConnectionLost."""
     context = server_context(authority.issue("localhost"))
     if security == "starttls":
         faults = [Fault.drop("STLS")]
@@ -528,8 +528,8 @@ def test_a_server_that_hangs_up_in_the_handshake(security: Security, authority: 
         Connection("localhost", port).open()
 
 
-def test_a_context_of_the_callers_own_is_used_as_it_is(authority: Authority) -> None:
-    """Also where it is weaker than ours: it is the caller's to decide."""
+def test_the_callers_context_is_used_unchanged(authority: Authority) -> None:
+    """This holds even if it is weaker than the default: the caller decides."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -541,12 +541,12 @@ def test_a_context_of_the_callers_own_is_used_as_it_is(authority: Authority) -> 
     assert context.verify_mode is ssl.CERT_NONE
 
 
-# --- files that are none --------------------------------------------------------------------------------------
+# --- bad files ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [tls.private_ca, tls.client_certificate])
-def test_a_certificate_file_that_is_none_is_named(make: Callable[[Path], object], tmp_path: Path) -> None:
-    """OpenSSL names no file: it says `No such file or directory`, or `PEM lib`."""
+def test_the_error_for_a_bad_certificate_file_names_it(make: Callable[[Path], object], tmp_path: Path) -> None:
+    """OpenSSL's own errors, `No such file or directory` and `PEM lib`, do not name the file."""
     with pytest.raises(FileNotFoundError, match=r"ca\.pem"):
         make(tmp_path / "ca.pem")
     (tmp_path / "ca.pem").write_text("no certificate")
@@ -554,8 +554,10 @@ def test_a_certificate_file_that_is_none_is_named(make: Callable[[Path], object]
         make(tmp_path / "ca.pem")
 
 
-def test_a_wrong_password_for_a_key_is_misuse_and_not_shown(authority: Authority, tmp_path: Path) -> None:
-    """ValueError with the file's name; an encrypted key without a password is never asked for at the terminal."""
+def test_a_wrong_password_for_a_key_is_a_value_error_that_does_not_show_it(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """The error names the file; without a password, OpenSSL never prompts at the terminal."""
     both = authority.issue("localhost").read_bytes()
     key = load_pem_private_key(both, None)
     sealed = tmp_path / "sealed.pem"
@@ -572,8 +574,8 @@ def test_a_wrong_password_for_a_key_is_misuse_and_not_shown(authority: Authority
 
 
 @pytest.mark.parametrize("security", PATHS)
-def test_what_only_newer_pythons_refuse_says_so(security: Security, tmp_path: Path) -> None:
-    """VERIFY_X509_STRICT, the default from 3.13 on, refuses private authorities of old; `private_ca` takes them."""
+def test_the_error_says_if_only_newer_pythons_refuse_a_certificate(security: Security, tmp_path: Path) -> None:
+    """VERIFY_X509_STRICT, the default since 3.13, refuses old private authorities; `private_ca` accepts them."""
     lax = Authority(tmp_path / "lax")
     strict = tls.private_ca(lax.pem)
     strict.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT

@@ -1,4 +1,4 @@
-"""Transport: a blocking socket with deadlines; no other error than ours leaves it."""
+"""The blocking transport moves bytes within its deadlines and raises only pymailbox errors."""
 
 import contextlib
 import socket
@@ -37,7 +37,7 @@ def addresses(*found: tuple[str, int]) -> list[tuple[object, ...]]:
 
 @pytest.mark.threat(12)
 def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Addresses are tried in order until one answers; an address family that is missing here is one that does not."""
+    """Addresses are tried in order until one answers; an address family that this machine lacks counts as no answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         missing = (12345, socket.SOCK_STREAM, 6, "", ("::1", 110, 0, 0))
@@ -47,8 +47,8 @@ def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
             assert sock.getpeername() == listener.getsockname()
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty addresses that refuse are `ConnectionLost` with what to check, and the first error as its cause."""
+def test_addresses_that_all_refuse_are_connection_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to check, and its cause is the first failure."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*[closed.getsockname()] * 20))
@@ -59,7 +59,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def swallowing() -> Iterator[tuple[str, int]]:
-    """Give an address that answers nothing: its queue of connections is full."""
+    """Return an address that never answers, because its queue of connections is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -72,8 +72,8 @@ def swallowing() -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.threat(12)
-def test_addresses_that_swallow_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty addresses that swallow everything are `Timeout`."""
+def test_addresses_that_never_answer_are_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty such addresses are one `Timeout`."""
     with swallowing() as address:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*[address] * 20))
         with pytest.raises(Timeout):
@@ -82,7 +82,7 @@ def test_addresses_that_swallow_everything(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def swallowed(monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[str, int], Clock]:
-    """An address that answers nothing, and a clock by which connecting to it takes all the time there is."""
+    """An address that never answers, and a clock by which connecting to it takes its whole share of the time."""
     really, address, clock = socket.socket.connect, ("192.0.2.1", 110), Clock()
 
     def connect(sock: socket.socket, wanted: tuple[str, int]) -> None:
@@ -101,7 +101,7 @@ def swallowed(monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[str, int], Clock]:
 def test_one_deadline_covers_all_addresses(
     monkeypatch: pytest.MonkeyPatch, swallowed: tuple[tuple[str, int], Clock]
 ) -> None:
-    """Twenty addresses that swallow everything take one timeout together, not twenty."""
+    """Twenty addresses that never answer take one timeout together, not twenty."""
     address, clock = swallowed
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses(*[address] * 20))
     began = clock.now
@@ -110,10 +110,10 @@ def test_one_deadline_covers_all_addresses(
     assert clock.now - began == pytest.approx(300)
 
 
-def test_an_address_that_swallows_leaves_time_for_the_next(
+def test_an_address_that_never_answers_leaves_time_for_the_next(
     monkeypatch: pytest.MonkeyPatch, swallowed: tuple[tuple[str, int], Clock]
 ) -> None:
-    """The time is shared: an address that answers nothing does not use up that of the one after it."""
+    """The addresses share the time that is left."""
     address, clock = swallowed
     began = clock.now
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -125,29 +125,29 @@ def test_an_address_that_swallows_leaves_time_for_the_next(
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "x" * 70 + ".example", "a..b"])
-def test_a_host_that_is_not_found(host: str) -> None:
-    """A name that does not resolve, or cannot, is `ConnectionLost` naming it."""
+def test_a_host_that_is_not_found_is_connection_lost(host: str) -> None:
+    """This covers names that do not resolve, and names that cannot."""
     with pytest.raises(ConnectionLost, match="cannot find the host"):
         connect(host, 110, soon())
 
 
-def test_loopback_is_told_by_the_address() -> None:
-    """The peer's address decides what is this machine, not its name."""
+def test_loopback_is_judged_by_the_address() -> None:
+    """The peer's address decides, not its name."""
     client, server = pair(tcp=True)
     with client, server:
         assert is_loopback(client)
-    assert not is_loopback(client)  # closed: nobody knows
+    assert not is_loopback(client)  # closed, so unknown
     left, right = socket.socketpair()
     with left, right:
         assert is_loopback(left)
 
 
-# --- moving octets ---------------------------------------------------------------------------------------------------
+# --- moving bytes ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.threat(56)
-def test_reading_goes_on_while_writing() -> None:
-    """A peer that does not read before it is read from is not a deadlock (RFC 2449 §6.8)."""
+def test_reading_continues_while_writing() -> None:
+    """A peer that writes before it reads causes no deadlock (RFC 2449 §6.8)."""
     client, server = pair(tcp=True)
     to_send, incoming = b"c" * 4_000_000, b"s" * 4_000_000
 
@@ -175,7 +175,7 @@ def test_reading_goes_on_while_writing() -> None:
 
 
 def test_waiting_never_waits() -> None:
-    """`waiting()` gives None for nothing, what has come, or the end of the stream."""
+    """`waiting()` returns what has arrived, None for nothing, and empty bytes at the end of the stream."""
     client, server = socket.socketpair()
     with server:
         transport = Transport(client, "localhost")
@@ -188,8 +188,8 @@ def test_waiting_never_waits() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0.1, None])
-def test_no_octets_in_time(timeout: float | None) -> None:
-    """The wait ends at its deadline; without one it ends when octets come."""
+def test_a_wait_ends_at_its_deadline(timeout: float | None) -> None:
+    """Without a deadline it ends when data arrives."""
     client, server = socket.socketpair()
     with server:
         transport = Transport(client, "localhost")
@@ -204,8 +204,8 @@ def test_no_octets_in_time(timeout: float | None) -> None:
         transport.close()
 
 
-def test_a_very_long_timeout() -> None:
-    """A timeout beyond what poll() takes waits all the same."""
+def test_a_timeout_may_be_very_long() -> None:
+    """A timeout longer than poll() accepts works too."""
     client, server = socket.socketpair()
     with server:
         transport = Transport(client, "localhost")
@@ -214,8 +214,8 @@ def test_a_very_long_timeout() -> None:
         transport.close()
 
 
-def test_what_was_sent_before_the_end_is_read() -> None:
-    """A server that says why before it closes is heard, although nothing can be sent to it any more."""
+def test_data_sent_before_the_end_is_read() -> None:
+    """A reason sent before the server closed is read, although sending to it fails."""
     client, server = socket.socketpair()
     server.sendall(b"-ERR bye\r\n")
     server.close()
@@ -225,8 +225,8 @@ def test_what_was_sent_before_the_end_is_read() -> None:
     transport.close()
 
 
-def test_reset() -> None:
-    """RST is `ConnectionLost` with the system's error as its cause."""
+def test_a_reset_is_connection_lost() -> None:
+    """The cause of the error is the operating system's."""
     client, server = pair(tcp=True)
     transport = Transport(client, "localhost")
     reset(server)
@@ -237,8 +237,8 @@ def test_reset() -> None:
     transport.close()
 
 
-def test_closed_by_another_thread() -> None:
-    """A socket that is closed under the wait is `ConnectionLost`, not ValueError."""
+def test_a_socket_closed_by_another_thread_is_connection_lost() -> None:
+    """A socket closed during the wait is not ValueError."""
     client, server = socket.socketpair()
     with server:
         transport = Transport(client, "localhost")
@@ -250,8 +250,8 @@ def test_closed_by_another_thread() -> None:
         transport.close()
 
 
-def test_a_socket_that_is_closed() -> None:
-    """The caller's own socket, closed, is `ConnectionLost` at once."""
+def test_a_closed_socket_from_the_caller_is_connection_lost() -> None:
+    """The error is raised at once."""
     client, server = socket.socketpair()
     client.close()
     server.close()
@@ -269,7 +269,7 @@ def serve_tls(
         with certificates.context.wrap_socket(server, server_side=True) as secured:
             secured.sendall(octets)
             if polite:
-                with contextlib.suppress(OSError):  # our end closes without an answer
+                with contextlib.suppress(OSError):  # the client closes without answering
                     secured.unwrap()
 
     thread = threading.Thread(target=serve)
@@ -279,8 +279,8 @@ def serve_tls(
 
 @pytest.mark.parametrize("polite", [True, False], ids=["close_notify", "ragged"])
 @pytest.mark.threat(45)
-def test_tls(certificates: Certificates, polite: bool) -> None:
-    """Inside TLS the octets come as they were sent, and the end as an end, with close_notify or without."""
+def test_tls_carries_data_and_the_end_unchanged(certificates: Certificates, polite: bool) -> None:
+    """The end of the stream is an end, with close_notify or without."""
     client, server = pair(tcp=True)
     octets = bytes(range(256)) * 1000
     thread = serve_tls(server, certificates, octets, polite=polite)
@@ -297,8 +297,8 @@ def test_tls(certificates: Certificates, polite: bool) -> None:
 
 
 @pytest.mark.threat(20)
-def test_no_handshake_in_time(certificates: Certificates) -> None:
-    """A handshake that never ends is `Timeout`."""
+def test_a_handshake_that_never_ends_is_a_timeout(certificates: Certificates) -> None:
+    """A peer that never answers the handshake does not block beyond the deadline."""
     client, server = pair(tcp=True)
     with server:
         transport = Transport(client, "localhost")
@@ -308,8 +308,8 @@ def test_no_handshake_in_time(certificates: Certificates) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"+OK POP3 ready\r\n", b"", b"\x15\x03\x03\x00\x02\x02\x28"])
-def test_no_tls_at_the_other_end(certificates: Certificates, answer: bytes) -> None:
-    """What is no TLS is `TLSError`, caused by the error of the `ssl` module."""
+def test_a_peer_without_tls_is_a_tls_error(certificates: Certificates, answer: bytes) -> None:
+    """The cause of the error is that of the `ssl` module."""
     client, server = pair(tcp=True)
     server.sendall(answer)
     server.shutdown(socket.SHUT_WR)
@@ -322,8 +322,8 @@ def test_no_tls_at_the_other_end(certificates: Certificates, answer: bytes) -> N
     server.close()
 
 
-def test_the_wrong_name(certificates: Certificates) -> None:
-    """The certificate is checked against the host."""
+def test_a_certificate_for_another_name_is_refused(certificates: Certificates) -> None:
+    """The certificate is verified against the host."""
     client, server = pair(tcp=True)
 
     def serve() -> None:

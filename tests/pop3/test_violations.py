@@ -1,4 +1,4 @@
-"""Violations: octets that do not fit, as errors that say what happened."""
+"""Data that breaks the protocol becomes an error that says what happened."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,8 +8,8 @@ from pymailbox.pop3.violations import bad_status, guess_service, limit_exceeded,
 from tests import case
 
 
-def test_exceeded_names_the_field() -> None:
-    """The field to raise is named in the text and as an attribute."""
+def test_an_exceeded_limit_is_named() -> None:
+    """The field to raise is in the text and in an attribute."""
     error = limit_exceeded("message", "a message", "RETR 1")
     assert error.field == "message"
     assert error.command == "RETR 1"
@@ -17,15 +17,15 @@ def test_exceeded_names_the_field() -> None:
     assert not error.usable
 
 
-def test_strange_shows_the_line() -> None:
-    """What the server said is shown, printable, with its response code."""
+def test_a_bad_status_shows_the_line() -> None:
+    """The server's line is shown, in printable form, with its response code."""
     error = bad_status("no status", b"[SYS/TEMP] \x1b[31m\xff", "NOOP")
     assert error.code == "SYS/TEMP"
     assert str(error).isprintable()
 
 
-def test_unasked() -> None:
-    """-ERR out of the blue is the server's leave-taking; anything else, or beside a reply, is out of step."""
+def test_unsolicited_data_ends_the_session() -> None:
+    """An unsolicited -ERR is the server closing the session; anything else, or -ERR together with a reply, is a violation."""
     for left, behind, kind, code in (
         (b"-ERR [IN-USE] bye\r\n", None, ConnectionLost, "IN-USE"),
         (b"-err bye\r\nmore", None, ConnectionLost, None),
@@ -42,8 +42,8 @@ def test_unasked() -> None:
             assert "\n" not in error.response
 
 
-def test_truncated() -> None:
-    """The end of the stream is told by where it came; of a mail nothing is shown."""
+def test_the_error_for_a_truncated_stream_says_where_it_ended() -> None:
+    """It shows a partial status line, but nothing of a message."""
     for left, midway, greeted, said in (
         (b"half a mail", True, True, "middle of a message"),
         (b"", False, True, "instead of answering"),
@@ -61,6 +61,6 @@ def test_truncated() -> None:
 
 
 @given(st.binary(max_size=40))
-def test_any_octets_have_an_answer(line: bytes) -> None:
-    """No octets raise."""
+def test_any_line_gets_a_guess(line: bytes) -> None:
+    """No input makes `guess_service` raise."""
     assert guess_service(line)

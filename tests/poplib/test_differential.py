@@ -186,7 +186,7 @@ DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[A
         [HELLO, b"+OK\n"],
         [("noop",)],
         [("value", b"+OK")],
-        [("error_proto", ("-ERR a status line ends in a bare LF, unlike those before",))],
+        [("error_proto", ("-ERR a status line ends in a bare LF, unlike the ones before it",))],
     ),
     "stray replies": (
         [HELLO, b"+OK 1 1\r\n+OK 7 7\r\n", b"+OK 2 2\r\n"],

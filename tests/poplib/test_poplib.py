@@ -653,7 +653,7 @@ def test_stls(authority: trustme.CA, injected: bytes) -> None:
 
     with served(serve) as port, poplib.POP3("127.0.0.1", port, timeout=GENEROUS) as pop:
         if injected:
-            with pytest.raises(poplib.error_proto, match="clear text"):
+            with pytest.raises(poplib.error_proto, match="unencrypted"):
                 pop.stls(trusting)
             with pytest.raises(poplib.error_proto):
                 pop.pass_("secret")
