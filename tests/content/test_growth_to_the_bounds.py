@@ -197,14 +197,14 @@ def readings_of(family: Family) -> Readings:
 def test_every_reading_of_long_headers() -> None:
     """Each reading takes its share of time for long fields and for many."""
     for family in of_the_header():
-        Growth(thorough=False).judge(family.make, 60_000, readings_of(family), family)
+        Growth(thorough=False).judge(family.make, 40_000, readings_of(family), family)
 
 
 @pytest.mark.slow
 def test_every_reading_of_large_bodies() -> None:
     """Each reading takes its share of time for large bodies."""
     for family in of_the_body():
-        Growth(thorough=False).judge(family.make, 400_000, readings_of(family), family)
+        Growth(thorough=False).judge(family.make, 200_000, readings_of(family), family)
 
 
 @lru_cache(maxsize=6)
