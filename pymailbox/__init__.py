@@ -4,7 +4,7 @@
         for message in inbox:
             print(message.date, message.from_, message.subject)
 
-The public names are imported when they are first asked for, so that `import pymailbox` costs next to nothing.
+The public names are imported when they are first used, so that `import pymailbox` takes almost no time.
 """
 
 import importlib
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-#: Where each public name lives.
+#: The module of each public name.
 _HOMES = {
     "Account": "account",
     "AccountResult": "many",

@@ -1,12 +1,11 @@
-"""Display: what may be shown to a person, and how.
+"""Display: text that is safe to show, secrets that are not shown, and the layout of sizes, dates and tables.
 
-Three things. Texts from outside are made safe: nothing in them is obeyed by a terminal, hides, or forges a line. What
-is secret is not shown at all: `Secret` and `SecretOctets` have a `repr` that shows nothing, so that a traceback with
-local variables (Sentry, rich, cgitb) does not show them, and `Secrets` takes those of one session out of what a server
-says: plain, in base64 wherever they stand in it, percent-encoded, in any case. And sizes, dates and tables are laid out
-for a terminal: widths are counted in cells, by `rich` (in the extra `cli`) where it is installed.
+Text from outside cannot control a terminal, hide characters or forge a line. `Secret` and `SecretOctets` have a `repr`
+without the secret, for tracebacks that show local variables (Sentry, rich, cgitb). `Secrets` removes the secrets of one
+session from a server's text: plain, percent-encoded, or anywhere in base64, in upper or lower case. Widths in tables
+are counted in cells, by `rich` (in the extra `cli`) if it is installed.
 
-Nothing here is written to a disk, and nothing is sent.
+Nothing here writes to disk or to the network.
 """
 
 import base64
@@ -46,7 +45,7 @@ _HIDDEN = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-# --- texts that are safe to show ---
+# --- texts that are safe to show ------------------------------------------------------------------------------
 
 
 def safe_text(
@@ -56,11 +55,11 @@ def safe_text(
     multiline: bool = False,
     limit: int | None = 500,
 ) -> str:
-    """Return text from outside so that it can be shown: no terminal obeys it, and it cannot forge a line.
+    """Return text from outside in a form that cannot control a terminal or forge a line.
 
-    "escape" shows whatever cannot be printed as `\\x1b`. "drop" is for values that programs go on with: line ends and
-    other control characters become a blank, marks of direction go, and a lone surrogate becomes U+FFFD. With
-    `multiline` line ends (LF or CRLF) and tabs stay. Beyond `limit` characters the text is cut.
+    "escape" shows unprintable characters as escapes such as `\\x1b`. "drop" is for values that programs process: runs
+    of line ends and other control characters become one space, direction marks are removed, and a lone surrogate
+    becomes U+FFFD. With `multiline`, line ends (LF or CRLF) and tabs are kept. Text longer than `limit` is cut.
 
     >>> safe_text("Hi\\r\\nFrom: boss"), safe_text("Hi\\r\\nFrom: boss", controls="drop")
     ('Hi\\\\r\\\\nFrom: boss', 'Hi From: boss')
@@ -78,11 +77,11 @@ def safe_text(
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-# --- secrets ---
+# --- secrets --------------------------------------------------------------------------------------------------
 
 
-class Secret(str):
-    """A `str` that is not shown by `repr` and cannot be pickled."""
+class _Hidden:
+    """What both kinds of secret have: a repr that shows nothing, and no pickles."""
 
     __slots__ = ()
 
@@ -99,26 +98,23 @@ class Secret(str):
         return self
 
 
-class SecretOctets(bytes):
+class Secret(_Hidden, str):
+    """A `str` that is not shown by `repr` and cannot be pickled."""
+
+    __slots__ = ()
+
+
+class SecretOctets(_Hidden, bytes):
     """`bytes` that are not shown by `repr` and cannot be pickled."""
 
-    def __repr__(self) -> str:
-        return f"<secret {_SHOWN}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret cannot be pickled")
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, _: object) -> Self:
-        return self
+    __slots__ = ()
 
 
 def type_name(value: object) -> str:
-    """Return the name of a value's type as who gave it knows it: a `Secret` was a str, `SecretOctets` were bytes."""
-    kind = type(value)
-    return kind.__base__.__name__ if kind.__base__ and issubclass(kind, Secret | SecretOctets) else kind.__name__
+    """Return the name of a value's type as the caller knows it: a `Secret` was a str, `SecretOctets` were bytes."""
+    if isinstance(value, _Hidden):
+        return "str" if isinstance(value, str) else "bytes"
+    return type(value).__name__
 
 
 @overload
@@ -136,7 +132,7 @@ def secret(value: Any) -> Any:
 
 @define(eq=False, repr=False)
 class Secrets:
-    """The secrets of one session, and how to take them out of a text.
+    """The secrets of one session; `redact` removes them from a text.
 
     >>> known = Secrets()
     >>> known.add("hunter2")
@@ -145,17 +141,17 @@ class Secrets:
     """
 
     _plain: set[str] = field(factory=set, init=False)
-    #: Base64 in which a secret stands; the whole word goes, as its ends hold a part of what is beside it.
+    #: Base64 that contains a secret; the whole base64 word is removed, as its ends mix with neighbouring bytes.
     _coded: set[str] = field(factory=set, init=False)
     _pattern: "re.Pattern[str] | None" = field(default=None, init=False)
 
     def add(self, value: str | bytes) -> None:
-        """Remember a secret; the empty one hides nothing."""
-        octets = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-        self._learn(_plain_forms(octets), _coded_forms(octets))
+        """Add a secret; an empty one is ignored."""
+        raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        self._learn(_plain_forms(raw), _coded_forms(raw))
 
     def note(self, verb: bytes, arguments: bytes) -> None:
-        """Remember what a secret command is about to send, so that an echo of it is not shown either."""
+        """Add the arguments of a secret command, so that a server's echo of them is not shown either."""
         if verb == b"PASS":
             self.add(arguments)
             return
@@ -170,7 +166,7 @@ class Secrets:
             self._pattern = None
 
     def redact(self, text: str) -> str:
-        """Return `text` with `***` for every secret in it; of a text that hides one in percents, all are undone."""
+        """Return `text` with `***` for every secret in it; if one is percent-encoded, the whole text is decoded."""
         if not (self._plain or self._coded):
             return text
         shown = self._cut(text)
@@ -206,32 +202,32 @@ _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 
 def _either(forms: set[str]) -> str:
-    """Return a group that matches one of these, the longest first; of none, nothing."""
+    """Return a group that matches one of these forms, trying the longest first; without forms, it never matches."""
     longest_first = sorted(forms, key=len, reverse=True)
     return f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})"
 
 
-def _plain_forms(octets: bytes) -> set[str]:
-    """Return the ways in which a text may show these octets as they are."""
+def _plain_forms(raw: bytes) -> set[str]:
+    """Return the forms in which a text may contain these bytes as text."""
     import urllib.parse
 
     forms = {
-        octets.decode("utf-8", "replace"),
-        octets.decode("latin-1"),
-        urllib.parse.quote_from_bytes(octets, safe=""),
-        urllib.parse.quote_plus(octets),
+        raw.decode("utf-8", "replace"),
+        raw.decode("latin-1"),
+        urllib.parse.quote_from_bytes(raw, safe=""),
+        urllib.parse.quote_plus(raw),
     }
     return forms - {""}
 
 
-def _coded_forms(octets: bytes) -> set[str]:
-    """Return what of these octets shows in any base64 that they stand in, the one for URLs included."""
-    whole = base64.b64encode(octets).decode("ascii")
-    forms = {whole.rstrip("=") if len(octets) > 2 else whole}
+def _coded_forms(raw: bytes) -> set[str]:
+    """Return the fragments that any base64 of data with these bytes in it contains, URL-safe base64 included."""
+    whole = base64.b64encode(raw).decode("ascii")
+    forms = {whole.rstrip("=") if len(raw) > 2 else whole}
     for before in range(3):
-        # What stands before and after in the same base64 changes the characters at its ends only.
-        coded = base64.b64encode(bytes(before) + octets).decode("ascii")
-        fragment = coded[(0, 2, 3)[before] : (before + len(octets)) * 8 // 6]
+        # Neighbouring bytes in the same base64 change only the characters at the ends.
+        coded = base64.b64encode(bytes(before) + raw).decode("ascii")
+        fragment = coded[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]
         if len(fragment) > 3:
             forms.add(fragment)
     forms |= {form.translate(_FOR_URLS) for form in forms}
@@ -241,11 +237,11 @@ def _coded_forms(octets: bytes) -> set[str]:
 _FOR_URLS = str.maketrans("+/", "-_")
 
 
-# --- sizes, dates, tables ---
+# --- sizes, dates, tables -------------------------------------------------------------------------------------
 
 
 def octets(count: int | None) -> str:
-    """Return a size for people: `1.4 KB`, with "?" for an unknown one."""
+    """Return a readable size such as `1.4 KB`; "?" if it is unknown."""
     if count is None:
         return "?"
     size = float(count)
@@ -257,17 +253,17 @@ def octets(count: int | None) -> str:
 
 
 def local_time(moment: "datetime | None") -> str:
-    """Return a date in this machine's zone, or nothing; a date outside what the system can convert stays as it is."""
+    """Return a date in the local time zone, "" for None; a date that the system cannot convert keeps its own zone."""
     if moment is None:
         return ""
     with contextlib.suppress(OverflowError, OSError, ValueError):
         moment = moment.astimezone()
-    # Not by strftime: it writes the year 800 in three digits or four, as the system likes.
+    # Not by strftime: depending on the system it writes the year 800 with three digits or four.
     return f"{moment.year:04}-{moment.month:02}-{moment.day:02} {moment.hour:02}:{moment.minute:02}"
 
 
 def window() -> int | None:
-    """Return the columns of the window; None where the output goes elsewhere and COLUMNS does not say."""
+    """Return the width of the terminal in columns; None if the output is not a terminal and COLUMNS is not set."""
     import shutil
 
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
@@ -276,9 +272,9 @@ def window() -> int | None:
 
 
 def wrapped(label: str, text: str, width: int) -> list[str]:
-    """Return `text` in lines of at most `width` columns, the first after `label`, the others under its beginning.
+    """Return `text` in lines of at most `width` columns, the first after `label`, the others indented to match.
 
-    Words are not cut; a no-break space in `text` keeps words together, and is shown as a blank.
+    Words are not broken. A no-break space in `text` keeps two words on one line and is shown as a space.
     """
     import textwrap
 
@@ -303,9 +299,10 @@ def table(
     widths: Sequence[int],
     right: Collection[int] = (),
 ) -> None:
-    """Print a table, each row as it comes; `widths` are those of all columns but the last, which has what is left.
+    """Print a table, each row as soon as `rows` yields it.
 
-    The columns in `right` are aligned to the right. Where the output is no terminal, wide cells are not cut.
+    `widths` has the width of every column but the last, which gets the rest of the line. The columns in `right` are
+    aligned to the right. Cells are cut to their width only if the output is a terminal.
     """
     room = window()
     left = None if room is None else max(room - sum(widths) - 2 * len(widths), 1)
@@ -337,7 +334,7 @@ def _print_heading(line: str) -> None:
 
 
 def cells(text: str) -> int:
-    """Return how many columns a text takes in a terminal."""
+    """Return how many columns a text occupies in a terminal."""
     if text.isascii():
         return len(text)
     try:
@@ -356,7 +353,7 @@ def _cells_of(character: str) -> int:
 def _cut(text: str, width: int) -> str:
     if len(text) <= width and cells(text) <= width:
         return text
-    text = text[: 2 * width]  # of what is longer no more could be seen, but for marks that take no room
+    text = text[: 2 * width]  # more would not be visible, apart from zero-width characters
     while text and cells(text) > width - 1:
         text = text[:-1]
     return text + "…"

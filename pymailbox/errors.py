@@ -1,29 +1,29 @@
-"""Every exception that pymailbox raises of its own accord.
+"""The exceptions of pymailbox.
 
-The tree, with the kin from the standard library that each also inherits::
+The tree, with the standard library's exception that some also inherit from::
 
-    MailboxError                        anything that went wrong with an account
-    ├── ConnectionLost                  no connection, or no longer one       (ConnectionError)
-    ├── Timeout                         silence, dripping, a stalled peer     (TimeoutError)
+    MailboxError                        any failure of an account or its server
+    ├── ConnectionLost                  not connected, or no longer           (ConnectionError)
+    ├── Timeout                         silence, or data arriving too slowly  (TimeoutError)
     ├── TLSError                        handshake or certificate              (ConnectionError)
     ├── ProtocolError                   the server broke the protocol
     ├── LimitExceeded                   a bound of `Limits`; `.field` names it
-    ├── CommandError                    the server said -ERR
+    ├── CommandError                    the server refused a command (-ERR)
     │   ├── AuthenticationError         [AUTH], or -ERR to a login
-    │   ├── MailboxLocked               [IN-USE]: another session holds it
-    │   ├── LoginDelay                  [LOGIN-DELAY]: too soon after the last
+    │   ├── MailboxLocked               [IN-USE]: another session has it open
+    │   ├── LoginDelay                  [LOGIN-DELAY]: too soon after the last login
     │   ├── TemporaryFailure            [SYS/TEMP]: try again later
-    │   ├── PermanentFailure            [SYS/PERM]: a person must look at it
-    │   └── MessageUnavailable          this one message cannot be had
+    │   ├── PermanentFailure            [SYS/PERM]: the server needs repair
+    │   └── MessageUnavailable          this one message cannot be read
     ├── NotSupported                    the server, or this installation, lacks it
     ├── ConcurrentUse                   two threads or tasks in one session   (RuntimeError)
     └── CommitError                     QUIT refused or unanswered: deletions unconfirmed
 
-The first five end the session, but for a message that LIST says is larger than a limit. Besides these only `ValueError`
-and `TypeError` (misuse), `IndexError` and `KeyError` (sequence access), and whatever the caller's own file, sink or
-callable raised leave the API. `Uncommitted` is a warning.
+The first five end the session, except `LimitExceeded` for a message whose size is known from LIST. Otherwise the API
+raises only ValueError and TypeError (misuse), IndexError and KeyError (sequence access), FileExistsError (saving), and
+whatever your own file, sink or callable raised. `Uncommitted` is a warning.
 
-Texts from the server are shown with control characters escaped; no error ever carries a password or a mail.
+Texts from the server have control characters escaped. No error contains a password or the text of a message.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,7 +53,7 @@ __all__ = [
 
 
 class MailboxError(Exception):
-    """Anything that went wrong with an account; the root of the tree.
+    """Any failure of an account or its server; the base class of all errors.
 
     >>> from pymailbox.errors import MailboxLocked
     >>> error = MailboxLocked("the mailbox is locked", command="PASS ***", code="IN-USE", retryable=True)
@@ -61,11 +61,11 @@ class MailboxError(Exception):
     ('IN-USE', True, True)
     """
 
-    #: Whether the same session can go on after this error.
+    #: Whether the session can still be used after this error.
     usable: bool = False
-    #: Whether the same request may succeed later without anybody changing anything.
+    #: Whether the same request may succeed later, with nothing changed.
     retryable: bool = False
-    #: Seconds to wait before trying again, where the server said so.
+    #: Seconds to wait before trying again; None if unknown.
     retry_after: float | None = None
 
     def __init__(
@@ -80,13 +80,13 @@ class MailboxError(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(problem)
-        #: What went wrong and what to do about it, in a sentence.
+        #: What went wrong and what to do about it, in one sentence.
         self.problem = problem
-        #: The command that was asked, with secrets replaced by `***`.
+        #: The command that failed, with secrets replaced by `***`; None if it was not a command.
         self.command = command
-        #: What the server said, without the status token.
+        #: The text of the server's reply, without `-ERR`; None if there was no reply.
         self.response = response
-        #: The response code without brackets, in upper case (RFC 2449 §8, RFC 3206).
+        #: The response code, such as "IN-USE", without brackets and in upper case (RFC 2449 §8, RFC 3206).
         self.code = code
         if usable is not None:
             self.usable = usable
@@ -96,24 +96,24 @@ class MailboxError(Exception):
             self.retry_after = retry_after
 
     def __str__(self) -> str:
-        parts = [safe_text(self.problem, limit=None)]  # it may name what the server lists
+        parts = [safe_text(self.problem, limit=None)]  # it may contain text from the server
         if self.command:
             parts.append(f" [{safe_text(self.command)}]")
         if self.response:
-            parts.append(f" (the server said: {safe_text(self.response)})")
+            parts.append(f" (the server replied: {safe_text(self.response)})")
         return "".join(parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.problem, dict(self.__dict__))
 
 
-_WELL_KNOWN_CODES = frozenset({"AUTH", "IN-USE", "LOGIN-DELAY", "SYS"})  # a password of that name is no secret
+_WELL_KNOWN_CODES = frozenset({"AUTH", "IN-USE", "LOGIN-DELAY", "SYS"})  # shown even if the password is the same word
 
 
 def hide_secrets(error: MailboxError, secrets: Secrets) -> None:
-    """Take the secrets of a session out of the server's words in an error.
+    """Replace the secrets of a session in those parts of an error that come from the server.
 
-    Its problem is in our own words, which anybody knows: `***` in them would tell a password like "check".
+    `problem` is our own text, which is public: `***` in it would reveal that the password is a word like "check".
     """
     if error.response is not None:
         error.response = secrets.redact(error.response)
@@ -129,29 +129,29 @@ def _rebuild(kind: type[MailboxError], problem: str, state: dict[str, Any]) -> M
 
 
 class ConnectionLost(MailboxError, ConnectionError):
-    """There is no connection, or it can no longer be trusted; nothing was committed."""
+    """There is no connection, or it can no longer be trusted; no deletion was committed."""
 
     retryable = True
 
 
 class Timeout(MailboxError, TimeoutError):
-    """The server was silent, or slower than `Limits.minimum_rate`, for one `timeout`."""
+    """The server was silent for `timeout` seconds, or sent less than `Limits.minimum_rate` during them."""
 
     retryable = True
 
 
 class TLSError(MailboxError, ConnectionError):
-    """The handshake failed or the certificate did not convince; the `ssl` error is the cause."""
+    """The TLS handshake failed or the certificate could not be verified; `__cause__` is the `ssl` error."""
 
 
 class ProtocolError(MailboxError):
-    """The server said something that is no answer to what was asked."""
+    """The server sent something that is not a valid reply to the command."""
 
 
 class LimitExceeded(MailboxError):
     """The server sent, or is about to send, more than `Limits` allows; `field` is the name of the limit to raise.
 
-    The session is over, unless LIST had told the size: then only that message cannot be had, and `usable` is True.
+    If LIST gave the size, the message is not requested and the session stays usable; otherwise the session has ended.
     """
 
     def __init__(self, problem: str, *, field: str, command: str | None = None, usable: bool = False) -> None:
@@ -160,59 +160,59 @@ class LimitExceeded(MailboxError):
 
 
 class CommandError(MailboxError):
-    """The server refused a command (`-ERR`); the session goes on."""
+    """The server refused a command (`-ERR`); the session stays usable."""
 
     usable = True
-    #: For a bulk operation: each refusal by message number.
+    #: For an operation on many messages: all refusals, by message number.
     refused: Mapping[int, "CommandError"] = {}
 
 
 class AuthenticationError(CommandError):
-    """The credentials were refused; trying again unchanged may lock the account."""
+    """The server rejected the user name, password or token; trying again unchanged may lock the account."""
 
 
 class MailboxLocked(CommandError):
-    """Another session holds the mailbox (`[IN-USE]`, RFC 2449 §8.1.2)."""
+    """Another session has the mailbox open (`[IN-USE]`, RFC 2449 §8.1.2)."""
 
     retryable = True
 
 
 class LoginDelay(CommandError):
-    """The last login was too short a time ago (`[LOGIN-DELAY]`, RFC 2449 §8.1.1)."""
+    """Too little time has passed since the last login (`[LOGIN-DELAY]`, RFC 2449 §8.1.1)."""
 
     retryable = True
 
 
 class TemporaryFailure(CommandError):
-    """The server refuses this for now: it is out of order (`[SYS/TEMP]`, RFC 3206 §4), busy, or limits its use."""
+    """The server refuses for now: it has a problem (`[SYS/TEMP]`, RFC 3206 §4), is busy, or limits its use."""
 
     retryable = True
 
 
 class PermanentFailure(CommandError):
-    """Something at the server stays out of order until a person fixes it (`[SYS/PERM]`, RFC 3206 §4)."""
+    """The server has a problem that somebody has to fix (`[SYS/PERM]`, RFC 3206 §4)."""
 
 
 class MessageUnavailable(CommandError):
-    """Message unavailable: no such number, marked as deleted, or the server cannot load it."""
+    """The message cannot be read: no such number, marked as deleted, or the server cannot load it."""
 
 
 class NotSupported(MailboxError):
-    """The server, or this installation, does not have what was asked for; nothing was changed."""
+    """The server, or this installation, lacks a feature that is needed; nothing was changed."""
 
     usable = True
 
 
 class ConcurrentUse(MailboxError, RuntimeError):
-    """Two threads or tasks used one session at once; the second is refused and the first goes on."""
+    """Two threads or tasks used one session at once; the second gets this error, the first is not affected."""
 
     usable = True
 
 
 class CommitError(MailboxError):
-    """QUIT was sent, and refused or not answered, while deletions were pending: which of them happened is unknown.
+    """QUIT was refused or not answered with deletions pending, so it is not known which of them were committed.
 
-    Open a new session and look for `unconfirmed` there: what is gone was deleted, what is still there was not.
+    To find out, open a new session and look for the uids in `unconfirmed`: messages that are gone were deleted.
     """
 
     retryable = True
@@ -227,14 +227,14 @@ class CommitError(MailboxError):
         code: str | None = None,
     ) -> None:
         super().__init__(problem, command="QUIT", response=response, code=code)
-        #: The uids of the messages whose deletion is uncertain (None where the server gave no uid).
+        #: The uids of the messages that may have been deleted; None for one without a uid.
         self.unconfirmed = tuple(unconfirmed)
-        #: Their numbers in the session that ended.
+        #: The numbers of the same messages in the session that ended.
         self.unconfirmed_numbers = tuple(unconfirmed_numbers)
 
 
 class Uncommitted(UserWarning):
-    """A mailbox was closed, or lost, with deletions pending: nothing was deleted.
+    """A warning: a mailbox was closed, or garbage-collected, with deletions pending, so nothing was deleted.
 
-    Leave its `with` block, or call `commit()`, to delete; call `rollback()` to say that nothing is to be deleted.
+    To delete, leave its `with` block or call `commit()`; to keep the messages, call `rollback()`.
     """

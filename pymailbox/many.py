@@ -1,4 +1,4 @@
-"""Many accounts at once: the same work over a session of its own for each."""
+"""Many accounts at once: run one coroutine function over a session of each account."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,15 +17,18 @@ T = TypeVar("T")
 
 @frozen
 class AccountResult(Generic[T]):
-    """What came of one account: a value, or the error that ended its session.
+    """The result for one account: the value that `work` returned, or the error that ended the session.
 
     >>> from pymailbox import Account, AccountResult
     >>> AccountResult(Account("pop.example.com", "me@example.com"), 5).value
     5
     """
 
+    #: The account.
     account: Account
+    #: What `work` returned; None if there was an error.
     value: T | None = None
+    #: What was raised, by `work` or the mailbox; None on success.
     error: BaseException | None = field(default=None, eq=False)
 
 
@@ -36,12 +39,12 @@ async def gather_accounts(
     limit: int = 50,
     **options: Unpack[MailboxOptions],
 ) -> list[AccountResult[T]]:
-    """Run `work` over a session of its own for each account, at most `limit` at once; results in the given order.
+    """Open a session for each account, at most `limit` at a time, and await `work(inbox)` in it.
 
-    `work` is called with the open mailbox; when it returns the session is committed, when it raises rolled back. The
-    failure of one account is its result and stops no other; a cancellation stops all. `options` are those of
-    `AsyncMailbox`; one that is unknown or not valid is TypeError or ValueError before anything is connected. Where no
-    `ssl_context` is given, one is made for all.
+    Return the results in the order of `accounts`. A session is committed when `work` returns and rolled back when it
+    raises. An error is the result of its account and does not affect the others; a cancellation stops all. `options`
+    are those of `AsyncMailbox`, and override the accounts'. Without `ssl_context`, all accounts share one default
+    context. Raises TypeError or ValueError for invalid arguments before anything is connected.
 
     >>> import asyncio
     >>> from pymailbox import Account, gather_accounts
@@ -60,11 +63,11 @@ async def gather_accounts(
         raise ValueError(f"limit must be 1 or more, not {limit}")
     wanted = list(accounts)
     for account in wanted or [Account("localhost", "nobody", "")]:
-        AsyncMailbox.from_account(account, **options)  # a wrong option is a mistake of the caller, not of one account
+        AsyncMailbox.from_account(account, **options)  # an invalid option is the caller's error, not an account's
     if options.get("ssl_context") is None and any(account.security != "none" for account in wanted):
         from pymailbox.pop3.tls import verified
 
-        options["ssl_context"] = verified()  # reading the system's authorities takes longer than a login
+        options["ssl_context"] = verified()  # loading the system's authorities takes longer than a login
     results: list[AccountResult[T]] = [AccountResult(account) for account in wanted]
     todo = iter(range(len(wanted)))
 
@@ -90,4 +93,4 @@ async def _run_account(
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        return AccountResult(account, error=error)  # nobody cancelled us: the work itself ended so
+        return AccountResult(account, error=error)  # we were not cancelled: `work` raised it

@@ -1,14 +1,15 @@
-"""Passwords: where a secret is found. A reference says where; it is read when it is used, and never holds the secret.
+"""Passwords: references to the place where a secret is kept, read at each login. They never contain the secret.
 
-A reference is given in the place of a password, or of an OAuth2 token. What it says may be shown and pickled, so an
-`Account` that has one works in another process, too, if the secret can be found there. Reading one that leads nowhere
-is ValueError, which says what to do.
+Pass a reference instead of a password or an OAuth2 token. It can be shown and pickled, so an `Account` that has one
+works in another process, if the secret can be read there. Reading one that leads nowhere raises ValueError.
 
-Of what a command prints and of what is in a file, the first line is the secret: without its line end (LF or CRLF) and
-without a byte order mark, but with all its spaces. What is not UTF-8 is sent byte for byte, as a password of bytes is.
+The secret is the first line that a command prints or a file contains, without its line end (LF or CRLF) and without a
+byte order mark, but with all spaces. If it is not UTF-8, it is sent byte for byte, like a password given as bytes.
 """
 
+import contextlib
 import os
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ __all__ = [
     "reader",
 ]
 
-_LONGEST = 65536  # bytes of a file's first line; tokens have some thousands
+_LONGEST = 65536  # bytes of the first line; tokens have a few thousand
 
 
 def _words(argv: Sequence[str]) -> Sequence[str]:
@@ -50,10 +51,10 @@ def _path_or_none(path: str | os.PathLike[str] | None) -> str | None:
 def _check_words(_: object, __: "Attribute[Any]", argv: object) -> None:
     if not isinstance(argv, tuple) or not argv or not all(isinstance(word, str) for word in argv):
         raise TypeError(
-            "a password command is a list of str, the program and its arguments; shlex.split() makes one of a line"
+            "a password command must be a list of str, the program and its arguments; shlex.split() splits a line"
         )
     if not argv[0] or any("\0" in word for word in argv):
-        raise ValueError("a password command names a program, and has no NUL in it")
+        raise ValueError("a password command must begin with the name of a program and must not contain NUL")
 
 
 def _check_timeout(_: object, __: "Attribute[Any]", timeout: object) -> None:
@@ -67,13 +68,13 @@ def _check_name(_: object, attribute: "Attribute[Any]", value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
     if not value or "\0" in value:
-        raise ValueError(f"{attribute.name} must not be empty or have a NUL in it")
+        raise ValueError(f"{attribute.name} must not be empty or contain NUL")
 
 
 def _check_variable(_: object, attribute: "Attribute[Any]", value: object) -> None:
     _check_name(_, attribute, value)
     if "=" in str(value):
-        raise ValueError("name must be the name of a variable, which has no = in it")
+        raise ValueError("name must be the name of an environment variable, without =")
 
 
 def _check_path_or_none(_: object, attribute: "Attribute[Any]", value: object) -> None:
@@ -83,11 +84,11 @@ def _check_path_or_none(_: object, attribute: "Attribute[Any]", value: object) -
 
 @frozen(repr=False)
 class PasswordCommand:
-    """The first line that a command prints: `PasswordCommand(["pass", "show", "mail/me"])`.
+    """A password that a command prints as its first line, such as `PasswordCommand(["pass", "show", "mail/me"])`.
 
-    `argv` is a program and its arguments; no shell reads them. It may ask at the terminal. ValueError, when it is used,
-    for a command that fails, prints nothing, or takes longer than `timeout` seconds. Its arguments are not shown, as
-    they may hold a secret; pickles have them.
+    `argv` is the program and its arguments; no shell is involved. The program runs at each login and may prompt on the
+    terminal. The login raises ValueError if the program fails, prints nothing, or runs longer than `timeout` seconds.
+    The arguments are not shown, as they may contain a secret, but they are pickled.
 
     >>> from pymailbox import Account, PasswordCommand
     >>> account = Account("pop.example.com", "me@example.com", PasswordCommand(["printf", "s3cret"]))
@@ -97,8 +98,9 @@ class PasswordCommand:
     True
     """
 
-    argv: Sequence[str] = field(converter=_words, validator=_check_words)  # kept as a tuple
-    #: Seconds.
+    #: The program and its arguments, stored as a tuple.
+    argv: Sequence[str] = field(converter=_words, validator=_check_words)
+    #: Seconds that the program may take.
     timeout: float = field(default=60.0, validator=_check_timeout, kw_only=True)
 
     def __repr__(self) -> str:
@@ -106,19 +108,19 @@ class PasswordCommand:
         return f"PasswordCommand([{self.argv[0]!r}{more}])"
 
     def __call__(self) -> str | bytes:
-        """Run the command."""
+        """Run the command and return the password."""
         found, problem = _printed(self)
         if problem or not found:
-            problem = problem or "printed nothing, or an empty line first; it has to print the password first"
+            problem = problem or "printed nothing, or an empty first line; it must print the password as its first line"
             raise ValueError(f"the password command {self.argv[0]!r} {problem}")
         return found
 
 
 @frozen
 class PasswordEnv:
-    """An environment variable.
+    """A password in an environment variable.
 
-    ValueError, when it is used, where there is no such variable or nothing in it.
+    The login raises ValueError if the variable is not set or empty.
 
     >>> import os
     >>> from pymailbox import PasswordEnv
@@ -129,10 +131,11 @@ class PasswordEnv:
     >>> del os.environ["ME_PASSWORD"]
     """
 
+    #: The name of the variable.
     name: str = field(validator=_check_variable)
 
     def __call__(self) -> str | bytes:
-        """Read the variable."""
+        """Read the variable and return the password."""
         found = os.environ.get(self.name)
         if not found:
             state = "not set" if found is None else "empty"
@@ -142,10 +145,10 @@ class PasswordEnv:
 
 @frozen
 class PasswordFile:
-    """The first line of a file, such as a secret that a container is given; `~` is the home directory.
+    """A password in the first line of a file, such as a secret mounted into a container.
 
-    ValueError, when it is used, for a file that cannot be read or whose first line is empty. Who else may read the file
-    is not looked at.
+    The login raises ValueError if the file cannot be read or its first line is empty. The permissions of the file are
+    not checked.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -157,42 +160,45 @@ class PasswordFile:
     True
     """
 
+    #: The path of the file; `~` is the home directory.
     path: str = field(converter=_path, validator=_check_name)
 
     def __call__(self) -> str | bytes:
-        """Read the file."""
+        """Read the file and return the password."""
         found, problem = _read(self.path)
         if problem or not found:
-            problem = problem or "is empty, or begins with an empty line; write the password into its first line"
+            problem = problem or "is empty or begins with an empty line; write the password into its first line"
             raise ValueError(f"the password file {self.path!r} {problem}")
         return found
 
 
 @frozen
 class PasswordKeyring:
-    """An entry of the system's keyring, by the library keyring (the extra `keyring`).
+    """A password in the system's keyring, read with the library keyring (the extra `keyring`).
 
-    `keyring set SERVICE USER` at the command line stores one. When it is used: `NotSupported` without the library,
-    ValueError where the keyring has no such password or cannot be read.
+    The command `keyring set SERVICE USER` stores one. The login raises `NotSupported` if the library is not installed,
+    and ValueError if the keyring has no such password or cannot be read.
 
     >>> from pymailbox import Account, PasswordKeyring
     >>> Account("pop.example.com", "me", PasswordKeyring("pop.example.com", "me")).password
     PasswordKeyring(service='pop.example.com', user='me')
     """
 
+    #: The service under which the password is stored.
     service: str = field(validator=_check_name)
+    #: The user for which it is stored.
     user: str = field(validator=_check_name)
 
     def __call__(self) -> str | bytes:
-        """Ask the keyring."""
+        """Ask the keyring and return the password."""
         try:
             import keyring
         except ImportError as error:
-            raise NotSupported("this needs the library keyring: pip install 'pymailbox[keyring]'") from error
+            raise NotSupported("PasswordKeyring needs the library keyring: pip install 'pymailbox[keyring]'") from error
         where = f"for the user {self.user!r} of the service {self.service!r}"
         try:
             found: str | None = keyring.get_password(self.service, self.user)
-        except Exception as error:  # of whatever backend this system has
+        except Exception as error:  # backends differ in what they raise
             problem = f"{type(error).__name__}: {safe_text(str(error))}"
         else:
             if found:
@@ -200,26 +206,27 @@ class PasswordKeyring:
             raise ValueError(
                 f"the keyring has no password {where}; store it with: keyring set {self.service} {self.user}"
             )
-        raise ValueError(f"the keyring could not be asked {where} ({problem})")
+        raise ValueError(f"cannot read the keyring's password {where} ({problem}); unlock the keyring")
 
 
 @frozen
 class PasswordNetrc:
-    """The password that a netrc file has for the host and the user of the account; `~/.netrc` where no path is given.
+    """A password in a netrc file, found by the account's host and user.
 
-    An entry for that host counts, else the `default` one; one without a login is for every user. When it is used:
-    ValueError where there is no such entry, for a file that is not a netrc, and on POSIX for one that others can read
-    (or, of `~/.netrc`, that is another user's), as the standard library judges it.
+    An entry for the host is used, otherwise the `default` entry; an entry without a login is for every user. The login
+    raises ValueError if there is no such entry, if the file is not a valid netrc, and on POSIX if others can read it
+    (or, for `~/.netrc`, if it belongs to another user).
 
     >>> from pymailbox import Account, PasswordNetrc
     >>> Account("pop.example.com", "me@example.com", PasswordNetrc()).password
     PasswordNetrc(path=None)
     """
 
+    #: The path of the file; None for `~/.netrc`.
     path: str | None = field(default=None, converter=_path_or_none, validator=_check_path_or_none)
 
     def read(self, host: str, user: str | None) -> str | bytes:
-        """Read the file; the password of that user at that host."""
+        """Read the file and return the password for this user at this host."""
         where = _expanded("~/.netrc" if self.path is None else self.path)
         entries, problem = _entries(where, default=self.path is None)
         if problem:
@@ -227,86 +234,111 @@ class PasswordNetrc:
         mine = [entry for entry in entries if entry[0].lower() == host.lower()] or [
             entry for entry in entries if entry[0] == "default"
         ]
-        whose = f"{host!r}" if user is None else f"{user!r} at {host!r}"
+        owner = f"{host!r}" if user is None else f"{user!r} at {host!r}"
         for _, login, found in mine:
             if user is None or login in ("", user):
                 if found:
                     return found
-                raise ValueError(f"the netrc file {str(where)!r} has an entry for {whose}, but no password in it")
+                raise ValueError(f"the netrc file {str(where)!r} has an entry for {owner}, but no password in it")
         raise ValueError(
-            f"the netrc file {str(where)!r} has no entry for {whose}; add a line: machine {host} login {user or 'USER'}"
+            f"the netrc file {str(where)!r} has no entry for {owner}; add a line: machine {host} login {user or 'USER'}"
             " password PASSWORD"
         )
 
 
-#: What says where a secret is found.
+#: Any reference to a secret.
 PasswordReference = PasswordCommand | PasswordEnv | PasswordFile | PasswordKeyring | PasswordNetrc
 
 
 def reader(reference: PasswordReference, host: str, user: str | None) -> "Callable[[], str | bytes]":
-    """Return what reads a reference for an account of that user at that host."""
+    """Return the function that reads a reference for the account of this user at this host."""
     return partial(reference.read, host, user) if isinstance(reference, PasswordNetrc) else reference
 
 
-# --- reading, without a secret in what is raised ----------------------------------------------------------------
+# --- reading: what went wrong is returned, as the traceback of an exception could show the secret ---------------
 
 
-def _decoded(octets: bytes) -> Secret | SecretOctets:
+def _decoded(raw: bytes) -> Secret | SecretOctets:
     try:
-        return Secret(octets.decode("utf-8-sig"))
+        return Secret(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return SecretOctets(octets)
+        return SecretOctets(raw)
 
 
-def _first_line(octets: bytes) -> Secret | SecretOctets:
-    return _decoded(octets.partition(b"\n")[0].removesuffix(b"\r"))
+def _first_line(raw: bytes) -> Secret | SecretOctets:
+    return _decoded(raw.partition(b"\n")[0].removesuffix(b"\r"))
 
 
 def _printed(command: PasswordCommand) -> tuple[Secret | SecretOctets, str]:
-    """Run a command; return the first line that it prints, and what went wrong."""
+    """Run a command; return the first line that it prints and what went wrong."""
     import subprocess
+    import threading
 
-    printed, problem = b"", ""
+    kept: list[SecretOctets] = []
+    problem = ""
+
+    def read(output: Any) -> None:
+        # All is read, or the command would fail on a closed pipe, but only the first line is kept, and bounded.
+        complete, size = False, 0
+        with contextlib.suppress(ValueError):  # closed by us, when a child of the command kept it open
+            while data := output.read(_LONGEST):
+                if not complete and size <= _LONGEST:
+                    kept.append(SecretOctets(data))
+                    complete, size = b"\n" in data, size + len(data)
+
+    deadline = time.monotonic() + command.timeout
     try:
-        done = subprocess.run(command.argv, stdout=subprocess.PIPE, timeout=command.timeout, check=False)  # noqa: S603 - no shell
-        printed = done.stdout
-        if done.returncode:
-            problem = f"ended with status {done.returncode}; run it in a terminal to see why"
+        with subprocess.Popen(command.argv, stdout=subprocess.PIPE, bufsize=0) as process:  # noqa: S603 - no shell
+            reading = threading.Thread(target=read, args=(process.stdout,), daemon=True)
+            reading.start()
+            try:
+                reading.join(command.timeout)
+                status = process.wait(max(deadline - time.monotonic(), 0))
+                if reading.is_alive():
+                    raise subprocess.TimeoutExpired(command.argv, command.timeout)
+            except BaseException:
+                process.kill()
+                raise
+        if status:
+            problem = f"failed with exit status {status}; run it in a terminal to see why"
     except subprocess.TimeoutExpired:
-        problem = f"did not end within {command.timeout} s; see why in a terminal, or give it a longer timeout="
+        problem = f"did not end within {command.timeout} s; run it in a terminal to see why, or pass a longer timeout="
     except OSError as error:
-        problem = f"cannot be run ({error.strerror}); install it, or name the program by its full path"
+        problem = f"cannot be run ({error.strerror}); install it, or pass the full path of the program"
+    printed = SecretOctets(b"".join(kept))
+    if not problem and len(printed) > _LONGEST and b"\n" not in printed[:_LONGEST]:
+        problem = f"printed more than {_LONGEST} bytes in its first line, so that is not a password"
     return _first_line(printed), problem
 
 
 def _expanded(path: str) -> Path:
     try:
         return Path(path).expanduser()
-    except RuntimeError:  # no such home directory; what is then not found is the file of that very name
+    except RuntimeError:  # no such home directory: the path is used as it is, and is not found
         return Path(path)
 
 
 def _read(path: str) -> tuple[Secret | SecretOctets, str]:
-    """Return the first line of a file, and what went wrong."""
+    """Return the first line of a file and what went wrong."""
     line, problem = b"", ""
     try:
         with _expanded(path).open("rb") as file:
             line = file.readline(_LONGEST + 1)
         if len(line) > _LONGEST:
-            problem = f"has more than {_LONGEST} bytes in its first line: no password; name the file that has it"
+            problem = f"has more than {_LONGEST} bytes in its first line, so that is not a password; check the path"
     except OSError as error:
-        problem = f"cannot be read ({error.strerror}); name a file that you can read, the password first in it"
+        problem = f"cannot be read ({error.strerror}); check its path and permissions"
     return _first_line(line), problem
 
 
 def _entries(where: Path, *, default: bool) -> tuple[list[tuple[str, str, Secret]], str]:
-    """Return host, login and password of each entry of a netrc, and what went wrong; the parser would show secrets."""
+    """Return host, login and password of each entry of a netrc, and what went wrong."""
     import netrc
 
     entries: list[tuple[str, str, Secret]] = []
 
     class Hosts(dict[str, Any]):
-        """What the parser puts its entries into. It keeps the last one for a host; many have several logins there."""
+        """The dict into which the parser puts entries; it keeps one for each host, and we need all of them."""
 
         def __setitem__(self, host: str, entry: Any) -> None:
             super().__setitem__(host, entry)
@@ -320,13 +352,13 @@ def _entries(where: Path, *, default: bool) -> tuple[list[tuple[str, str, Secret
     problem = ""
     try:
         if os.name == "posix" and where.stat().st_mode & 0o077:
-            problem = f"can be read by others; make it yours alone: chmod 600 {where}"
+            problem = f"can be read by others; make it private: chmod 600 {where}"
         else:
             Netrc(None if default else str(where))
     except netrc.NetrcParseError as error:
-        problem = f"is not a netrc (line {error.lineno})" if error.lineno else f"is not trusted ({error.msg})"
+        problem = f"is not a valid netrc (line {error.lineno})" if error.lineno else f"is not trusted ({error.msg})"
     except UnicodeDecodeError:
-        problem = "is not a netrc: it is not UTF-8"
+        problem = "is not a valid netrc: it is not UTF-8"
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
     return entries, problem

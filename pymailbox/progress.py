@@ -1,4 +1,4 @@
-"""Progress: how far a download has come, as a value, and the meter that reports it. Imports nothing of the rest."""
+"""Progress: the state of a download as a value, and the meter that reports it. Imports no other part of pymailbox."""
 
 import inspect
 import time
@@ -13,7 +13,7 @@ _INTERVAL = 0.1  # seconds between two reports
 
 @frozen
 class Progress:
-    """How far `fetch`, `save` or `write_to` has come; what `progress=` is called with.
+    """The progress of `fetch`, `save` or `write_to`: the argument that your `progress` function is called with.
 
     >>> from pymailbox import Mailbox
     >>> from pymailbox.testing import Server
@@ -24,18 +24,18 @@ class Progress:
     Progress(bytes=19, total_bytes=19, messages=1, total_messages=1)
     """
 
-    #: Bytes of messages that have arrived.
+    #: Bytes that have arrived so far.
     bytes: int
-    #: Bytes expected, by LIST, corrected as messages arrive; None where the server gives no sizes.
+    #: Bytes expected in total: by LIST, corrected as messages arrive; None if the server gives no sizes.
     total_bytes: int | None
-    #: Messages that are complete.
+    #: Messages that have arrived completely.
     messages: int
-    #: Messages expected.
+    #: Messages expected in total; None if unknown.
     total_messages: int | None
 
 
 class Meter:
-    """Counts, and reports at most ten times a second and at the end; without `report` it only counts."""
+    """Counts bytes and messages, and calls `report`, if there is one, at most ten times a second and at the end."""
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class Meter:
 
     @staticmethod
     def check(report: object) -> None:
-        """Refuse what cannot be called, or would have to be awaited."""
+        """Raise TypeError for a `progress` that cannot be called, or would have to be awaited."""
         if report is None:
             return
         if not callable(report):
             raise TypeError(f"progress must be a callable that takes a Progress, not {type(report).__name__}")
         if inspect.iscoroutinefunction(report):
-            raise TypeError("progress must be an ordinary function: a coroutine function would never be awaited")
+            raise TypeError("progress must be an ordinary function, not a coroutine function; it is not awaited")
 
     def add(self, count: int) -> None:
         """Count bytes that have arrived."""
@@ -71,15 +71,15 @@ class Meter:
             now = self._clock()
             if now >= self._next:
                 self._next = now + _INTERVAL
-                self._tell()
+                self._send()
 
     def finish(self, size: int | None, count: int) -> None:
-        """Count a message that is done: of `size` bytes by what was announced, of `count` in truth."""
+        """Count a complete message: `size` bytes were expected, and `count` arrived."""
         self._messages += 1
         self._change(count, size)
 
     def leave_out(self, size: int | None) -> None:
-        """Expect a message no more."""
+        """Stop expecting a message of `size` bytes."""
         self._total_messages -= 1
         self._change(0, size)
 
@@ -88,13 +88,13 @@ class Meter:
             self._total_bytes = None if more is None or less is None else self._total_bytes + more - less
 
     def end(self) -> None:
-        """Report what has come of all."""
+        """Report the final state."""
         if self._report is not None:
             self._total_messages = self._messages
             if self._total_bytes is not None:
                 self._total_bytes = self._bytes
-            self._tell()
+            self._send()
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         assert self._report is not None
         self._report(Progress(self._bytes, self._total_bytes, self._messages, self._total_messages))

@@ -1,4 +1,4 @@
-"""The tests mirror the package: `tests/pop3/test_protocol.py` proves `pymailbox/pop3/protocol.py`."""
+"""The tests mirror the package: `tests/pop3/test_protocol.py` tests `pymailbox/pop3/protocol.py`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,13 +6,13 @@ from pathlib import Path
 
 #: The checkout.
 ROOT = Path(__file__).resolve().parent.parent
-#: What lies beside it on some machines, and is used where it is there.
+#: Test data beside the checkout; used if it exists.
 SHARED = ROOT.parent / "shared"
 
 
 @contextmanager
 def case(*named: object) -> Iterator[None]:
-    """Name the case in whatever fails inside the block, for a test that goes through many."""
+    """Add the case to any exception in the block, for a test that loops over many."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""A certificate authority for certificates that nobody should trust, and some that one may."""
+"""A certificate authority for tests, for valid certificates and for invalid ones."""
 
 import datetime
 import ssl
@@ -24,7 +24,7 @@ def _now() -> datetime.datetime:
 
 @define(eq=False)
 class Authority:
-    """An authority that signs whatever it is asked to."""
+    """An authority that signs anything."""
 
     folder: Path
     common: str = "an authority for tests"
@@ -75,7 +75,10 @@ class Authority:
         until: datetime.timedelta = DAY,
         own: bool = False,
     ) -> Path:
-        """Write key and certificate for these DNS names, valid from and to so far from now; `own`: self-signed."""
+        """Write key and certificate for these DNS names; return the path.
+
+        `since` and `until` are relative to now. With `own` the certificate is self-signed.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(common, key.public_key(), _now() + since, _now() + until, common if own else None)
         if names:
@@ -91,7 +94,7 @@ class Authority:
         return path
 
     def revoke(self, *issued: Path) -> Path:
-        """Write a file with the authority and a list of what it has revoked."""
+        """Write a file with the authority's certificate and its revocation list; return the path."""
         builder = x509.CertificateRevocationListBuilder().issuer_name(_name(self.common))
         builder = builder.last_update(_now() - DAY).next_update(_now() + DAY)
         for path in issued:
@@ -105,7 +108,7 @@ class Authority:
 
 
 def server_context(certificate: Path, *, most: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    """Return the context of a server; `most` is the newest TLS it speaks."""
+    """Return the TLS context of a server; `most` is the newest version of TLS that it supports."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
     context.load_cert_chain(certificate)

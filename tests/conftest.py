@@ -1,7 +1,7 @@
-"""Fixtures: the real servers, each started when the first test asks for it and ended after the last.
+"""Fixtures: the real servers, each started for the first test that needs it and stopped after the last.
 
-A server or program that is not installed skips its tests and says how to install it; with
-``PYMAILBOX_REQUIRE_SERVERS=1`` in the environment it fails them. With pytest-xdist each worker has servers of its own.
+If a server or program is not installed its tests are skipped, with a hint how to install it; with
+``PYMAILBOX_REQUIRE_SERVERS=1`` in the environment they fail. With pytest-xdist each worker has its own servers.
 """
 
 import os
@@ -20,13 +20,13 @@ from tests.drivers import DRIVERS, Driver
 from tests.servers import RealServer, ServerFailedError, ServerMissingError
 from tests.timing import Clock
 
-# How long an example takes says something of the machine only.
+# The time that an example takes depends on the machine more than on the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:
-    """Have SIGINT interrupt this process and its children, however it was started (a shell's `&` has it ignored)."""
+    """Make SIGINT interrupt this process and its children, even if started with a shell's `&`, which ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -38,27 +38,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def missing(error: ServerMissingError) -> NoReturn:
-    """Skip the test that asks for what is not there, or fail it."""
+    """Skip, or fail, the test that needs something that is not installed."""
     if os.environ.get("PYMAILBOX_REQUIRE_SERVERS") == "1":
         pytest.fail(str(error), pytrace=False)
     pytest.skip(str(error))
 
 
 class Servers:
-    """Servers by name and options, each started once and kept until the session is over."""
+    """Servers by name and options, each started once and kept until the test session ends."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._running: dict[bytes, RealServer | ServerMissingError | ServerFailedError] = {}
 
     def get(self, name: str, **options: object) -> RealServer:
-        """Return that server with those options; skip or fail the test that asks where it is missing."""
+        """Return a server with these options; skip or fail the test if it is not installed."""
         key = pickle.dumps((name, sorted(options.items())))
         if key not in self._running:
             try:
                 self._running[key] = self._stack.enter_context(servers.SERVERS[name](**options))
             except (ServerMissingError, ServerFailedError) as error:
-                self._running[key] = error  # once is enough: a start that fails takes a while
+                self._running[key] = error  # do not try again: a failing start takes a while
         found = self._running[key]
         if isinstance(found, ServerFailedError):
             raise found
@@ -69,7 +69,7 @@ class Servers:
 
 @pytest.fixture(scope="session")
 def real_servers() -> Iterator[Servers]:
-    """All real servers of this session; `get(name)` starts one."""
+    """All real servers of this test session; `get(name)` starts one."""
     with ExitStack() as stack:
         yield Servers(stack)
 
@@ -82,25 +82,25 @@ def dovecot(real_servers: Servers) -> RealServer:
 
 @pytest.fixture(scope="session")
 def courier(real_servers: Servers) -> RealServer:
-    """courier, which takes UTF8 and has no response codes."""
+    """courier, which supports UTF8 and has no response codes."""
     return real_servers.get("courier")
 
 
 @pytest.fixture(scope="session")
 def cyrus(real_servers: Servers) -> RealServer:
-    """cyrus, with SCRAM of its own."""
+    """cyrus, with its own implementation of SCRAM."""
     return real_servers.get("cyrus")
 
 
 @pytest.fixture(scope="session")
 def popa3d(real_servers: Servers) -> RealServer:
-    """popa3d, which knows RFC 1939 and nothing else."""
+    """popa3d, which implements RFC 1939 and nothing else."""
     return real_servers.get("popa3d")
 
 
 @pytest.fixture(scope="session")
 def dovecot_with(real_servers: Servers) -> Callable[..., RealServer]:
-    """Return dovecot with the options of `tests.servers.dovecot`; equal options give the same server again."""
+    """Return dovecot with the options of `tests.servers.dovecot`; equal options return the same server."""
 
     def start(**options: object) -> RealServer:
         return real_servers.get("dovecot", **options)
@@ -116,7 +116,7 @@ def real_server(request: pytest.FixtureRequest, real_servers: Servers) -> RealSe
 
 @pytest.fixture(scope="session")
 def installed() -> Callable[[str], list[str]]:
-    """Return the beginning of the command that runs a program; skip or fail the test where it is missing."""
+    """Return the start of the command line that runs a program; skip or fail the test if it is not installed."""
 
     def find(name: str) -> list[str]:
         try:
@@ -130,13 +130,13 @@ def installed() -> Callable[[str], list[str]]:
 
 @pytest.fixture(params=sorted(DRIVERS, reverse=True))
 def driver(request: pytest.FixtureRequest) -> Iterator[Driver]:
-    """Each driver in turn, behind the same names (`tests.drivers`)."""
+    """Each driver in turn, with the same interface (`tests.drivers`)."""
     with DRIVERS[request.param]() as one:
         yield one
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that only the test moves; what waits by it looks at it every few milliseconds."""
+    """A clock that only the test advances; code that waits reads it every few milliseconds."""
     monkeypatch.setattr(deadlines, "LONGEST_WAIT", 0.01)
     return Clock()

@@ -1,6 +1,6 @@
-"""Conversations for the tests: what is asked, the octets that answer it, and what that has to give.
+"""Conversations for the tests: commands, the replies on the wire, and the expected results.
 
-Written from the RFCs line by line, and slowly on purpose: nothing here is shared with the framing under test.
+Written from the RFCs line by line, and deliberately slow: nothing here is shared with the framing under test.
 """
 
 import random
@@ -20,7 +20,7 @@ __all__ = ["Exchange", "awkward_body", "events", "ready", "results", "stuffed", 
 
 @frozen
 class Exchange:
-    """A command, the reply on the wire, and the result; for a refusal the text behind -ERR."""
+    """A command, the reply on the wire, and the result; for a refusal the text after -ERR."""
 
     command: Command[Any]
     wire: bytes
@@ -29,7 +29,7 @@ class Exchange:
 
 
 def stuffed(body: bytes, newline: bytes = b"\r\n") -> bytes:
-    """Return a body as it travels, with the end mark (RFC 1939 §3); a line end is supplied where the last is missing."""
+    """Return a body as it is sent, dot-stuffed and with the end mark (RFC 1939 §3); a missing last line end is added."""
     lines = body.split(newline)
     if lines[-1] == b"":
         lines.pop()
@@ -37,7 +37,7 @@ def stuffed(body: bytes, newline: bytes = b"\r\n") -> bytes:
 
 
 def awkward_body(rng: random.Random, most: int = 2000) -> bytes:
-    """Return a body of CR, LF, dots, NUL, 8-bit octets and text in any order, ended by CRLF, or an empty one."""
+    """Return a body of CR, LF, dots, NUL, 8-bit bytes and text in any order, ended by CRLF, or an empty one."""
     parts = [b"\r\n", b".", b"\r", b"\n", b"\r\n.", b"\r\n..", b"\n.\n", b"\r.\r", b"\0", b"\xff\xfe", b"text", b" "]
     kind = rng.random()
     if kind < 0.05:
@@ -50,7 +50,7 @@ def awkward_body(rng: random.Random, most: int = 2000) -> bytes:
 
 
 def exchange(rng: random.Random, number: int, *, mixed: bool = True) -> Exchange:
-    """Return one exchange with message `number`; not `mixed`: one that reads it."""
+    """Return one exchange with message `number`; unless `mixed`, one that reads it."""
     kind = rng.randrange(10) if mixed else rng.randrange(6, 10)
     if kind == 0:
         return Exchange(commands.noop(), b"+OK\r\n", "")
@@ -86,17 +86,17 @@ def transcript(seed: int, count: int = 8) -> list[Exchange]:
 
 
 def ready(commands_owed: Sequence[Command[Any]], limits: Limits | None = None, **options: Any) -> Protocol:
-    """Return a protocol that was sent all these commands and is owed their replies."""
+    """Return a protocol that has sent all these commands and awaits their replies."""
     protocol = Protocol(limits or Limits(), pipelining=True, **options)
     for command in commands_owed:
         protocol.send(command)
-        protocol._owed.extend(protocol._queued)  # whatever the window says
+        protocol._owed.extend(protocol._queued)  # regardless of the window
         protocol._queued.clear()
     return protocol
 
 
 def events(protocol: Protocol, pieces: Iterable[bytes], *, eof: bool = False) -> list[Reply | Chunk]:
-    """Feed the pieces one by one and return all that comes of them."""
+    """Feed the pieces one by one and return all events."""
     found: list[Reply | Chunk] = []
     for piece in pieces:
         protocol.receive_data(piece)

@@ -1,12 +1,12 @@
-"""Drivers: the blocking and the asyncio half of pymailbox behind the same names, so that one test runs over both.
+"""Drivers: the blocking and the asyncio half of pymailbox with the same interface, so that one test runs with both.
 
     def test_x(driver: Driver) -> None:
         with driver.Mailbox(server.host, "me", "secret", port=server.port, security="none") as inbox:
             assert [message.subject for message in inbox.fetch()] == ["one"]
 
-`driver` is a fixture with both as parameters. Over asyncio the objects are facades: each call runs a private event
-loop until its coroutine has ended, a coroutine whose twin is a property is run when it is read, and what the
-asynchronous iterators give is given one by one. Everything else (errors, identity, arguments) passes through.
+`driver` is a fixture with both as parameters. Over asyncio the objects are facades. Each call runs a private event
+loop until its coroutine has ended; a coroutine that is a property of the blocking twin runs when it is read; an
+asynchronous iterator becomes an ordinary one. Everything else (errors, identity, arguments) passes through.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ __all__ = ["DRIVERS", "Driver", "Facade", "asynchronous"]
 
 
 class Driver(Protocol):
-    """Both classes of one colour."""
+    """The two classes of one half."""
 
     name: str
     Mailbox: type[Mailbox]
@@ -35,35 +35,35 @@ TWINS = {AsyncMailbox: Mailbox, AsyncMessage: Message, AsyncConnection: Connecti
 
 
 class Facade:
-    """An asynchronous object, used as its blocking twin is."""
+    """An asynchronous object with the interface of its blocking twin."""
 
-    def __init__(self, colour: "Asynchronous", inner: Any, twin: type) -> None:
-        self._colour = colour
+    def __init__(self, driver: "Asynchronous", inner: Any, twin: type) -> None:
+        self._driver = driver
         self._inner = inner
         self._twin = twin
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
-        colour = self._colour
+        driver = self._driver
         if not inspect.ismethod(value):
-            return colour.show(value)
+            return driver.show(value)
         if isinstance(inspect.getattr_static(self._twin, name, None), property):
-            return colour.show(colour.run(value()))
-        return lambda *args, **options: colour.show(value(*map(colour.hide, args), **options))
+            return driver.show(driver.run(value()))
+        return lambda *args, **options: driver.show(value(*map(driver.hide, args), **options))
 
     def __enter__(self) -> Any:
-        return self._colour.show(self._colour.run(self._inner.__aenter__()))
+        return self._driver.show(self._driver.run(self._inner.__aenter__()))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._colour.run(self._inner.__aexit__(kind, error, trace))
+        self._driver.run(self._inner.__aexit__(kind, error, trace))
 
     def __iter__(self) -> Iterator[Any]:
-        return cast(Iterator[Any], self._colour.show(aiter(self._inner)))
+        return cast(Iterator[Any], self._driver.show(aiter(self._inner)))
 
     def __reversed__(self) -> Iterator[Any]:
-        return map(self._colour.show, reversed(self._inner))
+        return map(self._driver.show, reversed(self._inner))
 
     def __len__(self) -> int:
         return len(self._inner)
@@ -72,10 +72,10 @@ class Facade:
         return bool(self._inner)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._colour.show(self._inner[index])
+        return self._driver.show(self._inner[index])
 
     def __contains__(self, value: object) -> bool:
-        return self._colour.hide(value) in self._inner
+        return self._driver.hide(value) in self._inner
 
     def __repr__(self) -> str:
         return repr(self._inner)
@@ -85,21 +85,21 @@ class Facade:
 
 
 class Maker:
-    """What makes facades as a class makes its objects, by its constructor or a class method."""
+    """Makes facades like a class makes objects, with its constructor or a class method."""
 
-    def __init__(self, colour: "Asynchronous", kind: type) -> None:
-        self._colour = colour
+    def __init__(self, driver: "Asynchronous", kind: type) -> None:
+        self._driver = driver
         self._kind = kind
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return self._colour.show(self._kind(*args, **options))
+        return self._driver.show(self._kind(*args, **options))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *args, **options: self._colour.show(getattr(self._kind, name)(*args, **options))
+        return lambda *args, **options: self._driver.show(getattr(self._kind, name)(*args, **options))
 
 
 class Asynchronous:
-    """The asyncio colour, with an event loop of its own."""
+    """The asyncio half, with its own event loop."""
 
     name = "async"
 
@@ -114,7 +114,7 @@ class Asynchronous:
         return self._runner.run(coroutine)
 
     def show(self, value: Any) -> Any:
-        """Return what the blocking twin would have returned."""
+        """Return the result as the blocking twin would have returned it."""
         if inspect.iscoroutine(value):
             return self.show(self.run(value))
         for kind, twin in TWINS.items():
@@ -132,7 +132,7 @@ class Asynchronous:
         return value
 
     def connections(self) -> Iterator[AsyncConnection]:
-        """The connections that anybody holds."""
+        """The connections that are in use."""
         return (inner for inner in tuple(self._facades) if isinstance(inner, AsyncConnection))
 
     def _each(self, iterator: Any) -> Iterator[Any]:
@@ -144,7 +144,7 @@ class Asynchronous:
             yield self.show(value)
 
     def hide(self, value: Any) -> Any:
-        """Return what the asynchronous twin takes."""
+        """Return the argument as the asynchronous twin takes it."""
         if isinstance(value, Facade):
             return value._inner
         if isinstance(value, Iterable) and not isinstance(value, str | bytes | dict | set | frozenset):
@@ -153,7 +153,7 @@ class Asynchronous:
 
 
 class Blocking:
-    """The blocking colour: the classes themselves."""
+    """The blocking half: the classes themselves."""
 
     name = "sync"
     Mailbox = Mailbox
@@ -168,7 +168,7 @@ def blocking() -> Iterator[Driver]:
 
 @contextmanager
 def asynchronous() -> Iterator[Asynchronous]:
-    """The asyncio driver, with a loop that ends with the block."""
+    """The asyncio driver, with an event loop that ends with the block."""
     with asyncio.Runner() as runner:
         yield Asynchronous(runner)
 

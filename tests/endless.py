@@ -1,10 +1,11 @@
-"""What a child process does under a limit on its memory: meet a server that never ends, or a very large message.
+"""Run in a child process with limited memory: read endless replies, or a very large message.
 
-`python -m tests.endless endless HOST PORT MESSAGE ROOM CASE...` meets one endless reply after the other, each in a
-session of its own, with MESSAGE MiB as the message limit and ROOM MiB of address space more than the process has when
-it begins, and prints the case and its error in a line.
+`python -m tests.endless endless HOST PORT MESSAGE ROOM CASE...` reads one endless reply after the other, each in a
+new session. The message limit is MESSAGE MiB, and the process may use ROOM MiB of address space more than at its start.
+It prints a line with each case and its error.
 
-`python -m tests.endless stream HOST PORT` prints the size of message 1 and how much the process grew while it came.
+`python -m tests.endless stream HOST PORT` prints the size of message 1 and the growth of the process during its
+download.
 """
 
 import resource
@@ -21,12 +22,12 @@ MEBI = 1024 * 1024
 
 
 def held(field: int) -> int:
-    """Return the octets of address space (0) or of memory (1) that this process holds now."""
+    """Return the bytes of address space (0) or of memory (1) that this process uses now."""
     return int(Path("/proc/self/statm").read_text().split()[field]) * resource.getpagesize()
 
 
 def pipelined(pop: Connection) -> None:
-    """Leave a pipeline early, and meet an endless body with the next command."""
+    """Leave a pipeline early, and get an endless body with the next command."""
     pop.session.protocol.pipelining = True
     results = pop.pipeline(commands.retr(number, expected=600_000) for number in range(1, 13))
     for _ in range(7):
@@ -49,8 +50,8 @@ CASES: dict[str, Callable[[Connection], object]] = {
 }
 
 
-def meet(case: str, host: str, port: int, limits: Limits) -> str:
-    """Meet the endless reply of that case; return the error."""
+def read(case: str, host: str, port: int, limits: Limits) -> str:
+    """Read the endless reply of a case; return the error."""
     try:
         with Connection(host, port, security="none", limits=limits, timeout=GENEROUS) as pop:
             if case not in ("GREETING", "CAPA", "LANG", "AUTH"):
@@ -63,35 +64,35 @@ def meet(case: str, host: str, port: int, limits: Limits) -> str:
 
 
 def endless(host: str, port: int, message: int, room: int, cases: list[str]) -> None:
-    """Meet the endless replies of these cases in little memory."""
+    """Read the endless replies of these cases in little memory."""
     bound = held(0) + room * MEBI
     resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
     limits = Limits(message=message * MEBI)
     for case in cases:
-        print(f"{case}: {meet(case, host, port, limits)}", flush=True)
+        print(f"{case}: {read(case, host, port, limits)}", flush=True)
 
 
 def stream(host: str, port: int) -> None:
-    """Stream message 1 to nowhere; print its octets and how much the process grew."""
-    octets = peak = 0
+    """Stream message 1 to nowhere; print its size and the growth of the process."""
+    size = peak = 0
 
     def watch(data: bytes) -> None:
-        nonlocal octets, peak
-        octets += len(data)
+        nonlocal size, peak
+        size += len(data)
         peak = max(peak, held(1))
 
     with Connection(host, port, security="none", timeout=GENEROUS) as pop:
         pop.user("me")
         pop.pass_("secret")
         pop.retr(2, watch)
-        before, octets, peak = held(1), 0, 0
-        assert pop.retr(1, watch) == octets
-    print(octets, peak - before)
+        before, size, peak = held(1), 0, 0
+        assert pop.retr(1, watch) == size
+    print(size, peak - before)
 
 
 if __name__ == "__main__":
-    task, where, number, *rest = sys.argv[1:]
+    task, host, port, *rest = sys.argv[1:]
     if task == "stream":
-        stream(where, int(number))
+        stream(host, int(port))
     else:
-        endless(where, int(number), int(rest[0]), int(rest[1]), rest[2:])
+        endless(host, int(port), int(rest[0]), int(rest[1]), rest[2:])

@@ -1,6 +1,6 @@
-"""A scripted server at the other end of a socket: for each command expected, the octets to send.
+"""A scripted server at the other end of a socket: for each expected command, the bytes to send.
 
-It knows nothing of POP3. What it was told in the script is all it does, at the octet where it was told.
+It does not know POP3, and does exactly what its script says.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ __all__ = ["Replay", "WatchedClock", "connected", "reset"]
 
 End = Literal["fin", "rst", "stay"]
 
-#: A command line expected (None: send without waiting), and what to send then: octets, or a function of the socket.
+#: The expected command line (None to send without waiting) and the reply: bytes, or a function that gets the socket.
 Step = tuple[bytes | None, "bytes | Callable[[socket.socket], object]"]
 
 
@@ -44,34 +44,36 @@ def pair(tcp: bool) -> tuple[socket.socket, socket.socket]:
 
 @define(eq=False)
 class WatchedClock(Clock):
-    """A clock that knows how often it was read, so that a scripted server can let time pass in step with its client.
+    """A clock that counts how often it was read, so that a scripted server can advance it in step with its client.
 
-    It needs the fixture `clock`, which has a client that waits read its clock every few milliseconds.
+    It needs the fixture `clock`, which makes a waiting client read its clock every few milliseconds.
     """
 
     readings: int = 0
 
     def __call__(self) -> float:
         now = self.now
-        self.readings += 1  # last: what is seen to be read was read
+        self.readings += 1  # last, so that a reading is counted only once it is complete
         return now
 
     def seen(self, sock: socket.socket | None = None, since: int | None = None) -> bool:
-        """Wait until the client has read the clock twice more, or since a reading; whether it has, and did not close.
+        """Wait until the client has read the clock twice (since a given reading); False if it closed the connection.
 
-        It reads the clock before it waits and when something has come: after two readings it has what was sent.
+        The client reads the clock before it waits and after data has arrived: after two readings it has what was sent.
         """
         wanted, deadline = (self.readings if since is None else since) + 2, time.monotonic() + GENEROUS
         while self.readings < wanted:
             time.sleep(0.001)
             if sock is not None and select.select([sock], [], [], 0)[0] and not sock.recv(1, socket.MSG_PEEK):
                 return False
-            assert time.monotonic() < deadline, "the client does not read its clock"
+            assert time.monotonic() < deadline, "the client did not read its clock"
         return True
 
     def silence(self, seconds: float, begun: bytes = b"") -> Callable[[socket.socket], None]:
-        """Return a step that sends the beginning of a reply and is then silent: the client sees half a second before
-        the end of so many seconds, and then that end."""
+        """Return a step that sends the beginning of a reply and is then silent for so many seconds.
+
+        The client reads its clock half a second before their end, and again at their end.
+        """
 
         def send(sock: socket.socket) -> None:
             sock.sendall(begun)
@@ -84,10 +86,10 @@ class WatchedClock(Clock):
 
 @define(eq=False)
 class Replay:
-    """One conversation, played by a thread; `received` is what the client sent, `problem` what it did not expect.
+    """One conversation, played by a thread; `received` is what the client sent, `problem` an unexpected command.
 
-    `ending`: what comes after the last step: the end of the stream, a reset, or silence until the client closes.
-    `segment`: the most octets sent at once. `context`: a server's TLS context to begin with.
+    After the last step `ending` decides: the end of the stream, a reset, or silence until the client closes. `segment`
+    is the most bytes sent at once. With a `context`, the connection begins with TLS.
     """
 
     steps: Iterable[Step]
@@ -132,7 +134,7 @@ class Replay:
                     self._send(sock, reply)
             self._end(sock)
         except OSError:
-            return  # the client has gone, which is for the test to judge
+            return  # the client has closed the connection; the test decides whether that is right
 
     def _expect(self, sock: socket.socket, line: bytes) -> bool:
         while b"\n" not in self._buffer:
@@ -143,14 +145,14 @@ class Replay:
                 return False
         got, _, self._buffer = self._buffer.partition(b"\n")
         if got + b"\n" != line:
-            self.problem = f"{got!r} came instead of {line!r}"
+            self.problem = f"expected {line!r}, got {got!r}"
             return False
         return True
 
-    def _send(self, sock: socket.socket, octets: bytes) -> None:
-        size = self.segment or len(octets) or 1
-        for at in range(0, len(octets), size):
-            sock.sendall(octets[at : at + size])
+    def _send(self, sock: socket.socket, data: bytes) -> None:
+        size = self.segment or len(data) or 1
+        for at in range(0, len(data), size):
+            sock.sendall(data[at : at + size])
 
     def _end(self, sock: socket.socket) -> None:
         if self.ending == "rst":
@@ -163,7 +165,7 @@ class Replay:
 
 @contextlib.contextmanager
 def connected(*steps: Step, greeting: bytes = b"+OK ready\r\n", **options: Any) -> Iterator[tuple[Connection, Replay]]:
-    """Open a connection to a scripted server; options are those of `Replay`, and those of `Connection`."""
+    """Open a connection to a scripted server; the options are those of `Replay` and of `Connection`."""
     played = {name: options.pop(name) for name in ("ending", "segment", "context", "tcp") if name in options}
     options = {"security": "none", "timeout": GENEROUS} | options
     with Replay([(None, greeting), *steps], **played) as replay:
@@ -172,12 +174,12 @@ def connected(*steps: Step, greeting: bytes = b"+OK ready\r\n", **options: Any) 
         assert not replay.problem, replay.problem
 
 
-def drip(octets: bytes, delay: float, clock: WatchedClock | None = None) -> Callable[[socket.socket], None]:
-    """Return a step that sends one octet at a time, with a pause after each; by the clock, if there is one."""
+def drip(data: bytes, delay: float, clock: WatchedClock | None = None) -> Callable[[socket.socket], None]:
+    """Return a step that sends one byte at a time, with a pause after each; by the clock, if there is one."""
 
     def send(sock: socket.socket) -> None:
-        for at in range(len(octets)):
-            sock.sendall(octets[at : at + 1])
+        for at in range(len(data)):
+            sock.sendall(data[at : at + 1])
             if clock is None:
                 time.sleep(delay)
             elif clock.seen(sock):
@@ -189,7 +191,7 @@ def drip(octets: bytes, delay: float, clock: WatchedClock | None = None) -> Call
 
 
 def endless(start: bytes, chunk: bytes) -> Callable[[socket.socket], None]:
-    """Return a step that sends `start`, and then `chunk` until the client closes."""
+    """Return a step that sends `start`, then `chunk` repeatedly until the client closes."""
 
     def send(sock: socket.socket) -> None:
         sock.sendall(start)

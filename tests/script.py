@@ -1,4 +1,4 @@
-"""A script of what a flow has to send and what it is answered: a whole login without a socket."""
+"""Scripts of what a flow must send and of the replies that it gets: a whole login without a socket."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -13,12 +13,12 @@ __all__ = ["Turn", "play", "session"]
 
 T = TypeVar("T")
 
-#: What is sent, and what is answered; None: the server hangs up.
+#: What is sent, and the reply; None if the server closes the connection.
 Turn = tuple[bytes, bytes | None]
 
 
 def session(**options: Any) -> Session:
-    """Return a session inside TLS with a server elsewhere, if the options do not say otherwise."""
+    """Return a session, by default inside TLS and with a server on another machine."""
     secure, loopback = options.pop("secure", True), options.pop("loopback", False)
     made = Session("pop.example.com", **options)
     made.begin(secure=secure, loopback=loopback)
@@ -26,9 +26,9 @@ def session(**options: Any) -> Session:
 
 
 def play(made: Session, flow: Flow[T], *connections: Sequence[Turn]) -> T:
-    """Run a flow over the scripted connections: the first is there, each `Reconnect` takes the next.
+    """Run a flow over the scripted connections, the first one and for each `Reconnect` the next one.
 
-    What is sent must be what the script says, and all of the script must be used.
+    The flow must send exactly what the script says, to its end.
     """
     left = [list(turns) for turns in connections] or [[]]
     now = left.pop(0)

@@ -1,4 +1,4 @@
-"""Account: where it can come from, what it refuses, and what of it is never shown."""
+"""Accounts are made from URLs and the environment, reject invalid values, and never show or pickle a secret."""
 
 import base64
 import copy
@@ -69,7 +69,7 @@ def test_pop_urls() -> None:
 
 @pytest.mark.threat(14)
 def test_what_is_not_a_pop_url() -> None:
-    """ValueError, control characters included; what urllib would drop in silence is refused, and a password is not shown."""
+    """ValueError, also for what urllib would silently drop, such as control characters; the password is not shown."""
     for url in (
         "",
         "pop.example.com",
@@ -97,11 +97,11 @@ def test_what_is_not_a_pop_url() -> None:
 
 
 def test_a_password_in_a_url() -> None:
-    """The API takes it; where URLs are typed it can be refused; one given beside it wins."""
+    """It is accepted, unless `refuse_password` is set for URLs that are typed; `password=` overrides it."""
     url = "pops://me:s%20cret@pop.example.com"
     assert Account.from_url(url).password == "s cret"
     assert Account.from_url(url, "another").password == "another"
-    with pytest.raises(ValueError, match="can be read by others") as caught:
+    with pytest.raises(ValueError, match="other users can read") as caught:
         Account.from_url(url, refuse_password=True)
     assert "cret" not in str(caught.value)
     assert "cret" not in Account.from_url(url).url
@@ -112,14 +112,14 @@ def test_a_password_in_a_url() -> None:
     port=st.integers(1, 65535),
     security=st.sampled_from(["tls", "starttls", "none"]),
 )
-def test_the_url_of_an_account_gives_the_account(user: str | None, port: int, security: Any) -> None:
-    """`url` and `from_url` undo each other."""
+def test_the_url_of_an_account_makes_the_same_account(user: str | None, port: int, security: Any) -> None:
+    """`from_url` is the inverse of `url`."""
     account = Account("pop.example.com", user, port=port, security=security)
     assert Account.from_url(account.url) == account
 
 
 def test_an_at_sign_in_a_url_is_not_misread() -> None:
-    """RFC 3986 §3.2.1: a bare @ after a colon could end the user, or the password; where it can only be of the user it is taken."""
+    """RFC 3986 §3.2.1: with a password a bare @ is ambiguous and refused; without one it can only be the user's."""
     for url in (
         "pops://recent:me@hunter2@pop.gmail.com",
         "pops://me:hunter2@ss@pop.example.com",
@@ -139,7 +139,7 @@ def test_an_at_sign_in_a_url_is_not_misread() -> None:
 
 
 def test_what_follows_a_host_is_a_port_and_nothing_else() -> None:
-    """Junk after an IPv6 address, percents in a name, a port that is none: ValueError, not another host or port."""
+    """Junk after an IPv6 address, a percent sign in a name, an invalid port: ValueError, not another host or port."""
     for place in (
         "[::1]995",
         "[::1]junk",
@@ -188,8 +188,8 @@ def test_what_follows_a_host_is_a_port_and_nothing_else() -> None:
             Account(host)
 
 
-def test_a_login_that_needs_a_user_and_has_none_is_misuse() -> None:
-    """Known when the object is made: of an account, and of both mailboxes."""
+def test_a_mechanism_that_needs_a_user_is_refused_without_one() -> None:
+    """ValueError when the account, or either mailbox, is made."""
     for auth in ("PLAIN", "login", "USER", "APOP", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", OAuth2("t")):
         for user in (None, ""):
             for make in (Account, Mailbox, AsyncMailbox):
@@ -204,8 +204,8 @@ def test_a_login_that_needs_a_user_and_has_none_is_misuse() -> None:
                 make("pop.example.com", auth=without)
 
 
-def test_all_four_names_of_a_mechanism_are_looked_at() -> None:
-    """TypeError that says which one is missing, when the object is made; what has them all is taken."""
+def test_all_four_attributes_of_a_mechanism_are_checked() -> None:
+    """TypeError with the one that is missing, when the account is made; an object with all of them is accepted."""
 
     class Own:
         name, plaintext, initial = "X-OWN", False, None
@@ -237,7 +237,7 @@ def test_all_four_names_of_a_mechanism_are_looked_at() -> None:
 
 
 def test_another_security_has_its_own_port() -> None:
-    """A usual port moves along with `security`; a port that was given, or is unusual, stays."""
+    """A default port changes with `security`; a port that was given, or is not a default, stays."""
     for make in (Mailbox, AsyncMailbox):
         for url, options, port in (
             ("pops://h", {"security": "starttls"}, 110),
@@ -259,7 +259,7 @@ def test_another_security_has_its_own_port() -> None:
 # --- fields ---------------------------------------------------------------------------------------------------
 
 
-def test_misuse_is_known_at_once() -> None:
+def test_misuse_is_found_at_once() -> None:
     """ValueError or TypeError from the constructor, before anything is connected."""
     misuses: list[tuple[dict[str, Any], type[Exception]]] = [
         ({"host": ""}, ValueError),
@@ -285,11 +285,11 @@ def test_misuse_is_known_at_once() -> None:
 
 
 def test_a_host_is_only_a_host() -> None:
-    """A URL, or a port after the name, is told apart from a name that cannot be found."""
+    """A URL as host, or a port after the name, raises with advice, not when the name is looked up."""
     for host, says in (
         (f"pops://me:{SECRET}@pop.example.com", "from_url"),
         ("me@pop.example.com", "from_url"),
-        ("[::1]", "not a host name"),
+        ("[::1]", "invalid host name"),
         ("pop.example.com:995", "port="),
     ):
         with case(host):
@@ -299,7 +299,7 @@ def test_a_host_is_only_a_host() -> None:
 
 
 def test_a_pop_url_is_a_str() -> None:
-    """What is not one is TypeError."""
+    """Anything else is TypeError."""
     wrong: list[Any] = [None, b"pops://pop.example.com", 995]
     for url in wrong:
         for make in (Account, Mailbox, AsyncMailbox):
@@ -311,7 +311,7 @@ def test_a_pop_url_is_a_str() -> None:
 
 
 def test_a_type_is_named_as_it_was_given() -> None:
-    """Text and bytes that may be secret have types of their own, of which nobody has to know."""
+    """Errors name the type that the caller used, not the private types in which secrets are wrapped."""
     misuses: list[tuple[Callable[[], object], str]] = [
         (lambda: Mailbox("h", proxy=b"x"), "proxy must be a str, not bytes"),  # type: ignore[arg-type] # misuse
         (lambda: OAuth2(b"x"), "token must be a str, not bytes"),  # type: ignore[arg-type] # misuse
@@ -324,7 +324,7 @@ def test_a_type_is_named_as_it_was_given() -> None:
 
 
 def test_default_ports() -> None:
-    """995 for TLS from the first octet, else 110."""
+    """995 for TLS from the first byte, otherwise 110."""
     ports = [Account("h", security=security).port for security in ("tls", "starttls", "none")]
     assert ports == [995, 110, 110]
 
@@ -334,7 +334,7 @@ def test_default_ports() -> None:
 
 @pytest.mark.threat(33)
 def test_secrets_are_not_shown() -> None:
-    """No repr has them; a copy within the process is the same account, token or secret, and `evolve` keeps them."""
+    """No repr contains them; copying returns the same account, token or secret, and `evolve` keeps them."""
     account = Account("h", "me", SECRET, auth=OAuth2(SECRET))
     for text in (repr(account), repr(account.password), repr(account.auth), str(account), f"{account!r}"):
         assert SECRET not in text
@@ -348,11 +348,11 @@ def test_secrets_are_not_shown() -> None:
     assert account != Account("h", "me", "another", auth=OAuth2(SECRET))
 
 
-# --- what is pickled ------------------------------------------------------------------------------------------
+# --- pickling -------------------------------------------------------------------------------------------------
 
 
 class Stateless:
-    """A mechanism that holds nothing."""
+    """A mechanism without state."""
 
     name, plaintext, initial = "X-STATELESS", False, True
 
@@ -368,7 +368,7 @@ class Stateless:
 
 
 class Holder(Stateless):
-    """A mechanism of one's own that holds something."""
+    """A user's own mechanism, with state."""
 
     def __init__(self, held: Any) -> None:
         self.held = held
@@ -392,7 +392,7 @@ REFERENCES = (
 
 
 def test_an_account_with_a_reference_pickles_whole() -> None:
-    """The mechanism's name, and OAuth2 with a reference for its token, too; equal and with the same hash afterwards."""
+    """So does one with a mechanism's name, or a reference as OAuth2 token; the result is equal and has the same hash."""
     auths: list[Any] = [None, "PLAIN", "scram-sha-256", sasl.External(), sasl.Anonymous("x"), sasl.GSSAPI("me")]
     auths += [OAuth2(reference) for reference in REFERENCES]
     for reference, auth in itertools.product((None, *REFERENCES), auths):
@@ -407,7 +407,7 @@ def test_an_account_with_a_reference_pickles_whole() -> None:
 
 
 def forms(value: bytes) -> set[bytes]:
-    """Return what of a secret must not be in a pickle: itself, and its base64 wherever it stands in one."""
+    """Return the forms of a secret that must not be in a pickle: itself, and its base64 at any offset."""
     found = {value, value.decode().encode("utf-16-le"), repr(value)[2:-1].encode()}
     for before in range(3):
         coded = base64.b64encode(bytes(before) + value)
@@ -422,16 +422,16 @@ def forms(value: bytes) -> set[bytes]:
     data=st.data(),
 )
 def test_no_secret_is_in_a_pickle(value: str, protocol: int, data: st.DataObject) -> None:
-    """Given as text, bytes, a callable or in a mechanism: neither it nor its base64; where it is used it is missed."""
-    octets = value.encode()
+    """Neither a secret given as text, bytes, a callable or in a mechanism, nor its base64; using the account raises."""
+    raw = value.encode()
     literals = st.sampled_from(
-        [None, value, octets, lambda: value, functools.partial(str, value), functools.partial(bytes, octets)]
+        [None, value, raw, lambda: value, functools.partial(str, value), functools.partial(bytes, raw)]
     )
     tokens = st.sampled_from([value, lambda: value, functools.partial(str, value), *REFERENCES])
     mechanisms = st.sampled_from([
-        *(sasl.Plain("me", value), sasl.Plain("me", octets), sasl.Login("me", value), sasl.CramMD5("me", value)),
+        *(sasl.Plain("me", value), sasl.Plain("me", raw), sasl.Login("me", value), sasl.CramMD5("me", value)),
         *(sasl.Scram("me", value), sasl.XOAuth2("me", value), sasl.OAuthBearer("me", value)),
-        *(Holder(value), Holder(octets), SlottedHolder(value), Holder(sasl.Plain("me", value)), Holder(lambda: value)),
+        *(Holder(value), Holder(raw), SlottedHolder(value), Holder(sasl.Plain("me", value)), Holder(lambda: value)),
         *(None, "PLAIN", sasl.External("me"), Stateless()),
     ])  # fmt: skip
     account = Account(
@@ -444,7 +444,7 @@ def test_no_secret_is_in_a_pickle(value: str, protocol: int, data: st.DataObject
     )
     for thing in (account, [account], account.auth if isinstance(account.auth, OAuth2) else None):
         pickled = pickle.dumps(thing, protocol)
-        assert not any(form in pickled for form in forms(octets))
+        assert not any(form in pickled for form in forms(raw))
     again = pickle.loads(pickle.dumps(account, protocol))
     kept = ("host", "user", "security", "port")
     assert [getattr(again, name) for name in kept] == [getattr(account, name) for name in kept]
@@ -462,8 +462,8 @@ def test_no_secret_is_in_a_pickle(value: str, protocol: int, data: st.DataObject
 
 
 @pytest.mark.threat(33)
-def test_what_was_dropped_is_missed_where_it_is_used() -> None:
-    """ValueError that says what to use in its place, before anything is connected; a mailbox of another secret works."""
+def test_using_a_secret_that_was_not_pickled_raises() -> None:
+    """ValueError with what to use instead, before anything is connected; with a new secret the account works."""
 
     class Local(Stateless):
         """Cannot be pickled at all."""
@@ -477,7 +477,7 @@ def test_what_was_dropped_is_missed_where_it_is_used() -> None:
         (Account("h", "me", auth=Local()), "mechanism Local"),
     ):
         again = pickle.loads(pickle.dumps(account))
-        says = f"came here by pickle, without its {what}: .*PasswordCommand"
+        says = f"was unpickled without its {what}, because .*PasswordCommand"
         with case(account, what):
             for make in (Mailbox, AsyncMailbox):
                 with pytest.raises(ValueError, match=says):
@@ -489,13 +489,13 @@ def test_what_was_dropped_is_missed_where_it_is_used() -> None:
                     pop.login("me", again.password, again.auth)
                 assert not any(line.startswith(("AUTH", "USER", "PASS")) for line in server.log)
             Mailbox.from_account(attrs.evolve(again, password="new", auth=None))
-            assert "came here" not in repr(again)
+            assert "unpickled" not in repr(again)
     with pytest.raises(TypeError, match="a secret cannot be pickled"):
         pickle.dumps(Account("h", "me", SECRET).password)
 
 
 def count_in_a_worker(account: Account) -> tuple[int | None, str]:
-    """What a program does in its worker: open the account, and do some work."""
+    """What a program does in its worker process: open the account and do some work."""
     try:
         with Mailbox.from_account(account) as inbox:
             return len(inbox), ""
@@ -504,7 +504,7 @@ def count_in_a_worker(account: Account) -> tuple[int | None, str]:
 
 
 def test_an_account_works_in_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is started anew, and inherits nothing but the environment."""
+    """In a new process, which inherits only the environment."""
     monkeypatch.setenv("WORKER_PASSWORD", SECRET)
     file, netrc = tmp_path / "secret", tmp_path / "netrc"
     file.write_text(SECRET + "\n")
@@ -527,19 +527,19 @@ def test_an_account_works_in_another_process(tmp_path: Path, monkeypatch: pytest
     assert results[: len(works)] == [(1, "")] * len(works)
     for count, said in results[len(works) :]:
         assert count is None
-        assert "came here by pickle" in said
+        assert "was unpickled without" in said
         assert SECRET not in said
 
 
-def test_a_context_that_is_to_cross_is_refused_at_once() -> None:
-    """An option is no secret, but a context cannot be sent; the error says what can."""
+def test_pickling_an_ssl_context_is_refused() -> None:
+    """TypeError that explains how to make the context in the other process."""
     for context in (tls.verified(), tls.pinned("ab" * 32)):
         with pytest.raises(TypeError, match=r"ssl_context cannot be pickled.*tls\.private_ca\(path\)"):
             pickle.dumps({"account": Account("h"), "options": {"ssl_context": context}})
 
 
 def test_a_password_is_still_the_string() -> None:
-    """Hidden, but equal, and of type str."""
+    """It is hidden, but equal to the string, and a str."""
     account = Account("h", "me", SECRET)
     assert account.password == SECRET
     assert isinstance(account.password, str)
@@ -549,7 +549,7 @@ def test_a_password_is_still_the_string() -> None:
 
 
 def test_from_the_environment() -> None:
-    """What is named singly wins over the URL; what is empty is not there."""
+    """Single variables override the URL; an empty one counts as not set."""
     cases: list[tuple[dict[str, str], Account]] = [
         ({"URL": "pops://me@h"}, Account("h", "me")),
         ({"HOST": "h"}, Account("h")),
@@ -571,8 +571,8 @@ def test_from_the_environment() -> None:
         assert found.password == expected.password, environment
 
 
-def test_a_wrong_environment() -> None:
-    """ValueError that shows no secret."""
+def test_an_invalid_environment() -> None:
+    """ValueError without a secret."""
     wrong: list[dict[str, str]] = [
         {},
         {"USER": "me"},
@@ -590,7 +590,7 @@ def test_a_wrong_environment() -> None:
 
 
 def test_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a prefix of one's own; a secret is looked up again at each login, and so travels with the account."""
+    """With another prefix; the secret becomes a reference, so that it is read at each login and the account pickles."""
     monkeypatch.setenv("WORK_HOST", "pop.example.com")
     assert Account.from_env("WORK_") == Account("pop.example.com")
     monkeypatch.setenv("WORK_USER", "me")
@@ -607,7 +607,7 @@ def test_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_oauth2_takes_a_string_or_a_callable() -> None:
-    """Control characters and other types are misuse; nothing is shown."""
+    """Control characters and other types are refused."""
     assert OAuth2("t").token == "t"
     assert callable(OAuth2(lambda: "t").token)
     for wrong, error in (("a\nb", ValueError), (7, TypeError), (b"t", TypeError)):
@@ -616,13 +616,13 @@ def test_oauth2_takes_a_string_or_a_callable() -> None:
 
 
 def test_a_mailbox_of_an_account() -> None:
-    """What the account says is what the mailbox has."""
+    """A mailbox made from an account has an equal account."""
     account = Account("h", "me", SECRET, security="starttls", auth="PLAIN")
     assert Mailbox.from_account(account).account == account
 
 
 def test_importing_accounts_is_cheap() -> None:
-    """No ssl, hashlib, subprocess, netrc or email for a program that only names an account."""
+    """A program that only makes an account does not import ssl, hashlib, subprocess, netrc or email."""
     code = (
         "import sys; from pymailbox import Account, OAuth2; Account('h', 'me', 'x');"
         "print([m for m in ('ssl', '_hashlib', 'subprocess', 'netrc', 'email', 'asyncio', 'scramp') if m in sys.modules])"
@@ -633,13 +633,13 @@ def test_importing_accounts_is_cheap() -> None:
     assert printed.strip() == "[]"
 
 
-# --- what a traceback with variables shows --------------------------------------------------------------------
+# --- tracebacks with local variables --------------------------------------------------------------------------
 
 HIDDEN = "hunter2-hunter2"
 
 
 def exposed(error: BaseException | None) -> list[str]:
-    """Return where the frames below this module, and what they raised, show the secret."""
+    """Return the places in the package's frames, and in the errors, where the secret is visible."""
     found = []
     while error is not None:
         for frame in traceback.TracebackException.from_exception(error, capture_locals=True).stack:
@@ -652,8 +652,8 @@ def exposed(error: BaseException | None) -> list[str]:
 
 
 @pytest.mark.threat(33)
-def test_a_wrong_environment_shows_no_secret() -> None:
-    """Neither the environment nor the parts of a URL are among the variables of a traceback."""
+def test_an_invalid_environment_shows_no_secret() -> None:
+    """Neither the environment nor the parts of a URL are local variables in the traceback."""
     wrong: list[dict[str, str]] = [
         {"HOST": "h", "SECURITY": "ssl", "PASSWORD": HIDDEN},
         {"HOST": "h", "PASSWORD": f"{HIDDEN}\n"},
@@ -679,14 +679,14 @@ def test_a_wrong_environment_shows_no_secret() -> None:
 
 
 def test_a_refused_password_in_a_url_is_not_shown() -> None:
-    """`refuse_password=True` says so without it."""
-    with pytest.raises(ValueError, match="read by others") as caught:
+    """The error of `refuse_password=True` does not contain it."""
+    with pytest.raises(ValueError, match="other users can read") as caught:
         Account.from_url(f"pops://me:{HIDDEN}@h", refuse_password=True)
     assert exposed(caught.value) == []
 
 
-def test_what_stands_after_a_pop_url_is_refused() -> None:
-    """RFC 2384 has nothing there. Seen: the password `12/34`, with which the host was `me` and the port 12."""
+def test_text_after_a_pop_url_is_refused() -> None:
+    """RFC 2384 allows none. Seen: the password `12/34` made `me` the host and 12 the port."""
     for url in (
         "pops://me:12/34@host",
         "pops://me:/34@host",
@@ -699,7 +699,7 @@ def test_what_stands_after_a_pop_url_is_refused() -> None:
 
 
 def test_an_unknown_option_in_a_pop_url_is_refused() -> None:
-    """An option that was typed wrongly would be dropped in silence, and with it a requirement."""
+    """A misspelt option would silently be dropped, and a requirement with it."""
     for option in (
         "x=y",
         "",
@@ -716,19 +716,19 @@ def test_an_unknown_option_in_a_pop_url_is_refused() -> None:
             Account.from_url(url)
 
 
-def test_a_percent_sign_that_begins_no_escape_is_refused() -> None:
-    """RFC 3986 §2.1. It would be sent as it stands by some, decoded by others: a password that is wrong now and then."""
+def test_an_invalid_percent_escape_is_refused() -> None:
+    """RFC 3986 §2.1. Programs differ in how they decode one, so that a password would be wrong in some of them."""
     for bad in ("%zz", "%", "100%sure", "%4", "%%41", "%g0", "%٣٣"):
         for url in (f"pops://{bad}@h", f"pops://me:{HIDDEN}{bad}@h", f"pops://me;auth={bad}@h"):
             with case(url):
-                with pytest.raises(ValueError, match="two hexadecimal digits") as caught:
+                with pytest.raises(ValueError, match="invalid % in the URL") as caught:
                     Account.from_url(url)
                 assert exposed(caught.value) == []
     assert Account.from_url("pops://me:100%25sure@h").password == "100%sure"
 
 
 def test_a_mechanism_in_the_environment_is_a_requirement_for_a_token_too() -> None:
-    """Seen: a token with `AUTH=XOAUTH2` went by OAUTHBEARER where the server listed that."""
+    """Seen: a token with `AUTH=XOAUTH2` was sent by OAUTHBEARER when the server advertised that."""
     values = {
         "PYMAILBOX_HOST": "h",
         "PYMAILBOX_USER": "me",
@@ -739,8 +739,8 @@ def test_a_mechanism_in_the_environment_is_a_requirement_for_a_token_too() -> No
     assert (account.auth, account.password) == ("xoauth2", "a token")
 
 
-def test_what_the_dns_cannot_take_is_not_a_host() -> None:
-    """Seen with a socket of the caller's: a UnicodeError out of the middle of TLS."""
+def test_a_name_that_dns_cannot_encode_is_refused() -> None:
+    """Seen with a caller's socket: a UnicodeError from within TLS."""
     for host in ("a..b", ".example.com", "x" * 64 + ".example", "é" * 64, "bücher..example", "..", "."):
         with case(host):
             with pytest.raises(ValueError, match="host name") as caught:
@@ -757,8 +757,8 @@ def test_international_names_and_addresses_are_hosts() -> None:
         assert Account(host).host == host
 
 
-def test_what_is_not_a_way_to_log_in_is_known_at_once() -> None:
-    """Seen: an AttributeError in the middle of a login, for a class in the place of an object."""
+def test_an_invalid_auth_is_refused_at_once() -> None:
+    """Seen: an AttributeError in the middle of a login, for a class instead of an instance."""
     wrong: list[Any] = [5, OAuth2, sasl.Plain, object(), b"PLAIN", lambda: "PLAIN"]
     with Server() as server, Connection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
         for auth in wrong:
@@ -770,12 +770,12 @@ def test_what_is_not_a_way_to_log_in_is_known_at_once() -> None:
         pop.login("me", "secret")
 
 
-def test_a_mailbox_that_was_not_made_can_be_shown_in_a_traceback() -> None:
-    """Its constructor's frame holds it, half made, and its password: seen as an AttributeError out of `traceback`."""
+def test_a_half_made_mailbox_can_be_shown_in_a_traceback() -> None:
+    """A failed constructor's frame contains it, and its password. Seen: an AttributeError out of `traceback`."""
     for arguments in ({"port": 0}, {"timeout": "x"}, {"proxy": f"ftp://me:{HIDDEN}@h:1"}, {"auth": 5}):
         with pytest.raises((ValueError, TypeError)) as caught:
             Mailbox("pop.example.com", "me", HIDDEN, **arguments)
         assert exposed(caught.value) == []
-        assert "never made" in "".join(
+        assert "not initialized" in "".join(
             traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
         )

@@ -1,4 +1,4 @@
-"""Texts for a terminal: nothing in them that it would obey, columns that are straight, rows as they come."""
+"""Text for a terminal has no control characters; tables have straight columns and print each row at once."""
 
 import datetime
 import re
@@ -15,7 +15,7 @@ from pymailbox.errors import MailboxError
 
 @pytest.fixture(params=["rich", "plain"])
 def _both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With rich, and on a machine that has no rich."""
+    """With rich, and without it."""
     if request.param == "plain":
         for name in ("rich.cells", "rich.console", "rich.text"):
             monkeypatch.setitem(sys.modules, name, None)
@@ -54,8 +54,8 @@ def test_texts_that_are_safe_to_show() -> None:
         | st.sampled_from("\ud800\udfff\r\n\t")
     )
 )
-def test_nothing_that_a_terminal_obeys(text: str) -> None:
-    """No C0 but line ends and tabs where they are wanted, no DEL, no C1, no change of direction; never a second line."""
+def test_safe_text_cannot_control_a_terminal(text: str) -> None:
+    """No C0 except line ends and tabs with `multiline`, no DEL, no C1, no change of direction, no second line."""
     assert safe_text(text).isprintable()
     assert all(character.isprintable() or character in "\n\t" for character in safe_text(text, multiline=True))
     for dropped in (safe_text(text, controls="drop"), safe_text(text, controls="drop", multiline=True)):
@@ -65,8 +65,8 @@ def test_nothing_that_a_terminal_obeys(text: str) -> None:
 
 
 @given(st.text())
-def test_what_is_safe_stays_so(text: str) -> None:
-    """Printable text is shown as it is, and what was made safe once is not changed again."""
+def test_safe_text_is_not_changed_again(text: str) -> None:
+    """Printable text is shown as it is, and safe text stays the same."""
     if all(line.isprintable() for line in text.split("\n")):
         assert safe_text(text, multiline=True, limit=None) == text
     for controls in ("escape", "drop"):
@@ -76,9 +76,9 @@ def test_what_is_safe_stays_so(text: str) -> None:
 
 @pytest.mark.threat(113)
 def test_no_part_of_an_error_reaches_a_terminal_raw() -> None:
-    """What a server lists may stand in the problem, what it said in the response: neither is obeyed."""
+    """Text from the server, in the problem or in the response, has its control characters escaped."""
     evil = "\x1b]0;owned\x07\r\nroot\u202e"
-    error = MailboxError(f"it lists {evil}", command=f"USER {evil}", response=evil)
+    error = MailboxError(f"it advertises {evil}", command=f"USER {evil}", response=evil)
     assert str(error).isprintable()
     assert "\\x1b]0;owned\\x07\\r\\nroot\\u202e" in str(error)
 
@@ -97,7 +97,7 @@ SIZES = [
 
 
 def test_octets() -> None:
-    """A size for people takes eight columns up to a thousand gigabytes."""
+    """A readable size takes at most eight columns up to a thousand gigabytes."""
     for count, shown in SIZES:
         assert octets(count) == shown, count
         assert len(octets(count)) <= 8 or (count or 0) >= 10**12, count
@@ -105,12 +105,12 @@ def test_octets() -> None:
 
 @given(st.datetimes(timezones=st.just(datetime.UTC)))
 def test_local_time(moment: datetime.datetime) -> None:
-    """Any moment that a mail can name is shown, in sixteen columns."""
+    """Any date that a message can have is shown in sixteen columns."""
     assert len(local_time(moment)) == 16
 
 
-def test_no_date() -> None:
-    """No date is no text."""
+def test_no_date_is_empty() -> None:
+    """None is shown as an empty string."""
     assert local_time(None) == ""
 
 
@@ -134,7 +134,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
 @pytest.mark.usefixtures("_both")
 @pytest.mark.parametrize("columns", [28, 60, 80, 120])
 def test_a_table_in_a_window(columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """No line is wider than the window, every column begins where its heading does, each row is one line."""
+    """No line is wider than the window, columns are aligned with their headings, and each row is one line."""
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = shown(capsys)
     assert len(lines) == 4
@@ -148,7 +148,7 @@ def test_a_table_in_a_window(columns: int, monkeypatch: pytest.MonkeyPatch, caps
 
 @pytest.mark.usefixtures("_both")
 def test_a_table_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the output is no terminal nothing is cut: other programs read it."""
+    """If the output is not a terminal nothing is cut, as another program reads it."""
     monkeypatch.delenv("COLUMNS", raising=False)
     assert window() is None
     lines = shown(capsys)
@@ -156,8 +156,8 @@ def test_a_table_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert not any("\x1b" in line for line in lines)
 
 
-def test_rows_are_shown_as_they_come(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The first row is out before the second is asked for."""
+def test_rows_are_printed_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first row is printed before the second is requested."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def rows() -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Secrets stay secret: no output of a login that fails has the password, the token, or their base64."""
+"""Secrets stay secret: no output of a failing login contains the password, the token, or their base64."""
 
 import base64
 import itertools
@@ -29,8 +29,8 @@ HOME = str(Path(pymailbox.__file__).parent)
 # --- the values -----------------------------------------------------------------------------------------------
 
 
-def test_a_secret_is_its_value_and_does_not_show_it() -> None:
-    """Equal, usable, not shown by repr in whatever holds it, and not to be pickled."""
+def test_a_secret_equals_its_value_and_is_not_shown() -> None:
+    """It works like the value, its repr shows nothing, and it cannot be pickled."""
     held = Secret("x y"), SecretOctets(b"x y")
     assert held == ("x y", b"x y")
     assert "x y" not in repr(held)
@@ -41,11 +41,11 @@ def test_a_secret_is_its_value_and_does_not_show_it() -> None:
     assert isinstance(secret("x"), Secret)
 
 
-# --- taking them out of texts ---------------------------------------------------------------------------------
+# --- redaction ------------------------------------------------------------------------------------------------
 
 
 def known(*values: str | bytes) -> Secrets:
-    """Return what knows these."""
+    """Return `Secrets` with these values."""
     secrets = Secrets()
     for value in values:
         secrets.add(value)
@@ -53,9 +53,9 @@ def known(*values: str | bytes) -> Secrets:
 
 
 @pytest.mark.threat(33)
-def test_every_form_is_taken_out() -> None:
-    """Plain, in any case, in base64 at any place of a triple, percent-encoded."""
-    for said in (
+def test_every_form_is_redacted() -> None:
+    """Plain, in upper or lower case, in base64 at any offset, percent-encoded."""
+    for text in (
         f"bad password {SECRET}",
         f"bad password '{SECRET.upper()}'",
         f"AUTH PLAIN {base64.b64encode(f'{chr(0)}me{chr(0)}{SECRET}'.encode()).decode()}",
@@ -65,13 +65,13 @@ def test_every_form_is_taken_out() -> None:
         urllib.parse.quote(SECRET),
         f"{SECRET}{SECRET}",
     ):
-        shown = known(SECRET).redact(said)
-        assert SECRET.lower() not in shown.lower(), said
-        assert not any(fragment in shown for fragment in fragments(SECRET)), said
+        shown = known(SECRET).redact(text)
+        assert SECRET.lower() not in shown.lower(), text
+        assert not any(fragment in shown for fragment in fragments(SECRET)), text
 
 
 def fragments(value: str) -> list[str]:
-    """Return what base64 makes of the middle of a value, wherever it stands."""
+    """Return the base64 of the middle of a value, for each offset."""
     found = []
     for before in range(3):
         coded = base64.b64encode(b"\0" * before + value.encode()).decode().rstrip("=")
@@ -85,45 +85,45 @@ def fragments(value: str) -> list[str]:
     after=st.text(max_size=10),
 )
 def test_no_text_shows_a_secret(value: str, before: str, after: str) -> None:
-    """Whatever is around it."""
+    """Plain or in base64, whatever is around it."""
     assume(value not in "***")
-    octets = [text.encode("utf-8", "surrogatepass") for text in (before, value, after)]
+    parts = [text.encode("utf-8", "surrogatepass") for text in (before, value, after)]
     secrets = known(value)
     assert value not in secrets.redact(before + value + after)
-    coded = base64.b64encode(b"".join(octets)).decode()
-    inner = coded[-(-len(octets[0]) * 8 // 6) : (len(octets[0]) + len(octets[1])) * 8 // 6]
+    coded = base64.b64encode(b"".join(parts)).decode()
+    inner = coded[-(-len(parts[0]) * 8 // 6) : (len(parts[0]) + len(parts[1])) * 8 // 6]
     assert inner not in secrets.redact(coded)
 
 
-def test_the_whole_base64_word_vanishes() -> None:
-    """Its ends hold bits of the secret too, and the padding tells its length."""
+def test_the_whole_base64_word_is_redacted() -> None:
+    """Its ends contain bits of the secret, too, and the padding reveals its length."""
     for before in ("", "x", "xy", "\0me\0"):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             coded = encode(f"{before}pass\xff>>?word".encode()).decode()
             assert known("pass\xff>>?word").redact(f"auth={coded}, no") == "auth=***, no", coded
 
 
-def test_any_percent_encoding_is_taken_out() -> None:
-    """Some encode more than they must."""
-    for said in (
+def test_any_percent_encoding_is_redacted() -> None:
+    """Also one that encodes more than necessary."""
+    for text in (
         "c%6Frrect-Horse-battery-staple",
-        "".join(f"%{octet:02x}" for octet in SECRET.encode()),
+        "".join(f"%{byte:02x}" for byte in SECRET.encode()),
         "100% correct%2DHorse-battery-staple",
     ):
-        shown = known(SECRET).redact(f"no {said}")
-        assert shown.endswith("***"), said
-        assert SECRET not in urllib.parse.unquote(shown), said
+        shown = known(SECRET).redact(f"no {text}")
+        assert shown.endswith("***"), text
+        assert SECRET not in urllib.parse.unquote(shown), text
 
 
 def test_short_and_odd_passwords() -> None:
-    """None is read as a pattern, and each is taken out where the server says it."""
+    """None is treated as a pattern, and each is redacted."""
     for value in (".", "a", "*", "***", "(", "[a-z]+", "\\", "a|b", "%", "%41", "=", "+", " "):
         assert known(value).redact(f"x{value}y") == "x***y", value
         assert known(value).redact("") == "", value
 
 
 def test_many_fragments_in_one_long_word_cost_little() -> None:
-    """Linear in what the server says."""
+    """The time is linear in the length of the server's text."""
 
     def coded(n: int) -> Callable[[], object]:
         word = base64.b64encode(b"abc" * n).decode()
@@ -134,8 +134,8 @@ def test_many_fragments_in_one_long_word_cost_little() -> None:
     assert known("abcabcabcabc").redact(base64.b64encode(b"abc" * 100_000).decode()) == "***"
 
 
-def test_our_own_words_do_not_tell_the_password() -> None:
-    """Who knows the sentence would know the password from the gap: `check user and ***`."""
+def test_our_own_words_do_not_reveal_the_password() -> None:
+    """They are not redacted: `check user and ***` would reveal the password to anyone who knows the sentence."""
     passwords = ("check", "password", "credentials", "PASS", "a", "server")
     faults = [Fault.refuse("PASS", text=f"no {password}", session=n) for n, password in enumerate(passwords, 1)]
     with Server(password="another", faults=faults) as server:
@@ -149,7 +149,7 @@ def test_our_own_words_do_not_tell_the_password() -> None:
 
 
 def test_a_response_code_can_be_an_echo() -> None:
-    """What stands in brackets is the server's word too; the codes that decide stay."""
+    """The code in brackets comes from the server, so it is redacted, except for the well-known codes."""
     codes = ((f"[{SECRET}] no", "***"), ("[AUTH] no", "AUTH"), ("[SYS/TEMP] no", "SYS/TEMP"))
     faults = [Fault.refuse("PASS", text=text, session=n) for n, (text, _) in enumerate(codes, 1)]
     with Server(faults=faults) as server:
@@ -161,8 +161,8 @@ def test_a_response_code_can_be_an_echo() -> None:
                 assert caught.value.code == code
 
 
-def test_a_long_token_is_not_cut_in_half_in_the_reason_of_a_failure() -> None:
-    """A reason is cut to what a person reads; before that the token's base64 is whole, and can be found."""
+def test_a_long_token_in_the_reason_of_a_failure_is_redacted() -> None:
+    """A long reason is cut, but only after redaction, which would not find half of the token's base64."""
     token = "".join(f"{number:04}" for number in range(500))
     coded = base64.b64encode(f"Bearer {token}".encode()).decode()
     reason = base64.b64encode(f'{{"status": "invalid", "seen": "{coded}"}}'.encode()).decode()
@@ -175,17 +175,17 @@ def test_a_long_token_is_not_cut_in_half_in_the_reason_of_a_failure() -> None:
 
 
 @given(st.text(max_size=60))
-def test_nothing_else_is_taken_out(text: str) -> None:
-    """Without secrets, and with the empty one, a text stays as it is."""
+def test_nothing_else_is_redacted(text: str) -> None:
+    """Without secrets, or with an empty one, a text stays as it is."""
     assert known().redact(text) == known("").redact(text) == text
 
 
-def test_octets_that_are_not_utf8() -> None:
-    """A text that was read as Latin-1 hides what was UTF-8."""
+def test_utf8_that_was_decoded_as_latin1_is_redacted() -> None:
+    """A server's text that is not UTF-8 is decoded as Latin-1, which garbles a secret in UTF-8."""
     assert "pÃ¤ss" not in known("päss").redact("no pÃ¤ss here")
 
 
-# --- every output of a login that fails -----------------------------------------------------------------------
+# --- every output of a failing login --------------------------------------------------------------------------
 
 
 def outputs(error: BaseException, log: str, *things: object) -> dict[str, str]:
@@ -202,7 +202,7 @@ def outputs(error: BaseException, log: str, *things: object) -> dict[str, str]:
         found[f"args {number}"] = repr(one.args)
         found[f"dict {number}"] = repr(vars(one))
         found[f"notes {number}"] = repr(getattr(one, "__notes__", None))
-        # What Sentry or rich would show of our frames; those of the test itself hold the secret, of course.
+        # What Sentry or rich would show of our frames; those of the test itself contain the secret, of course.
         for frame in traceback.TracebackException.from_exception(one, capture_locals=True).stack:
             if frame.filename.startswith(HOME):
                 found[f"locals {number} {frame.name}:{frame.lineno}"] = repr(frame.locals)
@@ -214,7 +214,7 @@ def outputs(error: BaseException, log: str, *things: object) -> dict[str, str]:
 
 
 def search(found: dict[str, str], *secrets: str) -> list[str]:
-    """Return where a secret shows, in plain or in base64."""
+    """Return the outputs that contain a secret, plain or in base64."""
     forms = [form.lower() for value in secrets for form in (value, urllib.parse.quote(value), *fragments(value))]
     return [where for where, text in found.items() if any(form in text.lower() for form in forms)]
 
@@ -246,13 +246,13 @@ FAULTS: dict[str, list[Fault]] = {
 WAYS = ["USER", "PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER", "APOP", None]
 
 
-#: The cases in which the server does not answer: after what it does answer there is nothing to wait for.
+#: The faults after which the server does not answer; after the others there is nothing to wait for.
 UNANSWERED = {"silence", "+ERR"}
 
 
 @pytest.mark.threat(33)
 def test_a_failing_login_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """0 finds in str, repr, args, attributes, tracebacks with locals, pickles, and all logs at DEBUG."""
+    """Neither str, repr, args, attributes, tracebacks with locals, pickles nor any log at DEBUG contains it."""
     caplog.set_level(logging.DEBUG)
     sasl = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
     for fault, faults in FAULTS.items():
@@ -284,7 +284,7 @@ def test_a_failing_login_by_hand_shows_no_secret(caplog: pytest.LogCaptureFixtur
     ]
     for fault, faults in FAULTS.items():
         if fault == "echoed by USER":
-            continue  # nobody knows it by then
+            continue  # the secret is not known by then
         with Server([b"x\r\n"], password="another", sasl=("PLAIN", "OAUTHBEARER"), faults=faults) as server:
             for number, attempt in enumerate(attempts):
                 caplog.clear()
@@ -304,7 +304,7 @@ def test_a_failing_login_by_hand_shows_no_secret(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_bare_command_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """The lowest floor knows a secret when it sends it."""
+    """`execute` recognizes a command with a secret when it sends it."""
     caplog.set_level(logging.DEBUG)
     faults = [Fault.refuse("PASS", text=ECHO)]
     with Server(faults=faults) as server, Connection(server.host, server.port, security="none") as pop:
@@ -316,7 +316,7 @@ def test_a_bare_command_shows_no_secret(caplog: pytest.LogCaptureFixture) -> Non
 
 @pytest.mark.threat(33)
 def test_a_refused_argument_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """Misuse is reported without the value, in our frames' variables too."""
+    """The error and our frames' local variables do not contain the value."""
     caplog.set_level(logging.DEBUG)
     ways = ("USER", "PLAIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2")
     values = (SECRET + "\r\n", SECRET + "\0", SECRET + "\ud800", "\x7f" + SECRET)
@@ -335,7 +335,7 @@ def test_a_refused_argument_shows_no_secret(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_an_echo_in_a_good_reply_is_redacted() -> None:
-    """`pass_` returns what the server said, without the password in it."""
+    """`pass_` returns the text of the reply without the password."""
     faults = [Fault.replace("PASS", takes_effect=False, reply=f"+OK welcome {SECRET}\r\n".encode())]
     with Server(password=SECRET, faults=faults) as server, Connection(server.host, server.port, security="none") as pop:
         pop.user("me")
@@ -346,8 +346,8 @@ def test_an_echo_in_a_good_reply_is_redacted() -> None:
 
 
 @pytest.mark.threat(33)
-def test_the_wire_log_tells_a_session_without_its_secrets(caplog: pytest.LogCaptureFixture) -> None:
-    """Commands, statuses and lengths; no password, no mail."""
+def test_the_wire_log_has_no_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    """It has commands, status lines and sizes, but no password and no message text."""
     caplog.set_level(logging.DEBUG, logger="pymailbox.wire")
     mail = b"Subject: private matters\r\n\r\nvery private\r\n"
     with (
@@ -355,19 +355,19 @@ def test_the_wire_log_tells_a_session_without_its_secrets(caplog: pytest.LogCapt
         Mailbox(server.host, "me", SECRET, port=server.port, security="none", pipelining=False) as inbox,
     ):
         assert inbox[0].raw == mail
-    said = [record.getMessage() for record in caplog.records if record.name == "pymailbox.wire"]
-    assert said[0].startswith("S: +OK")
-    assert "C: AUTH PLAIN ***" in said
-    assert any(line.startswith("S: +OK") and line.endswith(f"(and {len(mail)} bytes)") for line in said)
-    assert said[-2] == "C: QUIT"
+    lines = [record.getMessage() for record in caplog.records if record.name == "pymailbox.wire"]
+    assert lines[0].startswith("S: +OK")
+    assert "C: AUTH PLAIN ***" in lines
+    assert any(line.startswith("S: +OK") and line.endswith(f"(and {len(mail)} bytes)") for line in lines)
+    assert lines[-2] == "C: QUIT"
     assert not search({"log": caplog.text}, SECRET, "private", "cHJpdmF0ZQ")
 
 
-def test_the_wire_log_costs_nothing_when_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is formatted below DEBUG."""
+def test_the_wire_log_costs_nothing_when_it_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is formatted unless the level is DEBUG."""
 
     def fail(*_: object) -> None:
-        raise AssertionError("formatted for nobody")
+        raise AssertionError("formatted although the log is off")
 
     logging.getLogger("pymailbox.wire").setLevel(logging.INFO)
     monkeypatch.setattr("pymailbox.pop3.wirelog.sent", fail)
@@ -382,7 +382,7 @@ def test_the_wire_log_costs_nothing_when_nobody_reads_it(monkeypatch: pytest.Mon
 @pytest.mark.threat(9)
 @pytest.mark.threat(113)
 def test_escapes_in_the_log_do_not_reach_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
-    """What a server says is printable in the log."""
+    """The server's text is printable in the log."""
     caplog.set_level(logging.DEBUG)
     with (
         Server(greeting="\x1b]0;owned\x07 hello") as server,

@@ -1,4 +1,4 @@
-"""The house: imports point down only, every module has its place, and what is heavy is imported when it is needed."""
+"""Imports in the package only point down, every module has its place, and heavy imports happen when needed."""
 
 import ast
 import subprocess
@@ -14,10 +14,10 @@ from tests.timing import GENEROUS
 
 PACKAGE = ROOT / "pymailbox"
 
-#: From the top of the house to its cellar, and the same inside each package: a module imports what stands below it.
-#: `docs/design.md` says what each is for.
+#: The modules of the package, and of each package in it, from top to bottom: a module imports only those below it.
+#: `docs/design.md` explains what each is for.
 FLOORS = {
-    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account passwords content progress errors display testing",
+    "pymailbox": "__main__ cli __init__ diagnosis many mailbox poplib pop3 account pop_url passwords content progress errors display testing",
     "pymailbox.cli": "__init__ demo",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
     "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching open_mailbox"
@@ -33,11 +33,11 @@ FLOORS = {
     " authenticator fault maildrop quirk record reply stores stored_mail",
 }
 
-#: The pytest plugin is loaded by pytest, and gives what stands above it.
+#: The pytest plugin is loaded by pytest, and provides fixtures with modules above it.
 EXCEPTED = {"pymailbox.testing.plugin"}
 
 
-#: Words that said something to their author only.
+#: Names of earlier modules that only their author understood.
 PRIVATE = "desk entry alive doubts impostors manners ordered odd wire draft trust outgoing endpoint patience"
 
 
@@ -51,7 +51,7 @@ MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imports(name: str, source: str) -> Iterator[str]:
-    """Yield the modules of the package that this one imports, wherever in it: at the top, in a function, for typing."""
+    """Yield the modules of the package that this one imports: at the top, in a function, or for typing."""
     path = MODULES[name]
     here = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(source)):
@@ -75,7 +75,7 @@ def imports(name: str, source: str) -> Iterator[str]:
 
 
 def place(package: str, name: str) -> int:
-    """Return how deep a module stands in a package, by its own name there."""
+    """Return the position of a module, or of the package that contains it, in a package from the top."""
     inner = name.removeprefix(package).strip(".").split(".")[0] or "__init__"
     floors = FLOORS[package].split()
     assert inner in floors, f"{inner} has no place in {package}"
@@ -83,7 +83,7 @@ def place(package: str, name: str) -> int:
 
 
 def upward(name: str, source: str) -> list[str]:
-    """Return what a module imports that does not stand below it, in the first package that both have in common."""
+    """Return the imports of a module that are not below it in the innermost package that contains both."""
     found = []
     for imported in imports(name, source):
         package = "pymailbox"
@@ -98,7 +98,7 @@ def upward(name: str, source: str) -> list[str]:
 
 
 def test_imports_point_down() -> None:
-    """A module imports what stands below it in its package, and in the house; so there is no circle either."""
+    """A module imports only modules below it, so that there are no circular imports."""
     wrong = {name: up for name, path in MODULES.items() if (up := upward(name, path.read_text("utf-8")))}
     assert {name: up for name, up in wrong.items() if name not in EXCEPTED} == {}
 
@@ -117,7 +117,7 @@ def test_imports_point_down() -> None:
     ids=["plain", "in a function", "for typing", "relative", "by importlib", "by its function", "by the builtin"],
 )
 def test_an_upward_import_is_found(source: str) -> None:
-    """Wherever it stands in the module."""
+    """It is found anywhere in the module and in every form."""
     assert len(upward("pymailbox.pop3.protocol", source)) == 1
     assert (
         upward("pymailbox.pop3.protocol", "from pymailbox.errors import MailboxError\nimport pymailbox.account") == []
@@ -125,15 +125,15 @@ def test_an_upward_import_is_found(source: str) -> None:
 
 
 def test_every_module_has_its_place() -> None:
-    """The lists above are the table of contents: no module is missing, and none is there that is gone."""
+    """The lists above contain exactly the modules that exist."""
     for package, floors in FLOORS.items():
         directory = ROOT / package.replace(".", "/")
         there = {path.stem for path in directory.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
         assert sorted(floors.split()) == sorted(there), package
 
 
-def test_only_the_command_line_has_the_test_server() -> None:
-    """Client and server share no code, so that they cannot share a bug; `serve` and `demo` run the server."""
+def test_only_the_command_line_imports_the_test_server() -> None:
+    """Client and server share no code, so that they cannot share a bug, but `serve` and `demo` run the server."""
     for name, path in MODULES.items():
         if not name.startswith(("pymailbox.testing", "pymailbox.cli")):
             tree = ast.parse(path.read_text("utf-8"))
@@ -142,8 +142,8 @@ def test_only_the_command_line_has_the_test_server() -> None:
             assert not any(one and one.startswith("pymailbox.testing") for one in imported), name
 
 
-def test_names_say_something() -> None:
-    """No module has a name that says nothing, or one that only its author understands."""
+def test_module_names_have_a_meaning() -> None:
+    """No module has an empty name such as `utils`, or one that only its author understands."""
     for name in MODULES:
         words = name.rpartition(".")[2].split("_")
         assert not words[0].startswith(("util", "helper", "base", "common", "misc")), name
@@ -151,7 +151,7 @@ def test_names_say_something() -> None:
 
 
 def private_names(tree: ast.AST) -> set[str]:
-    """Return the private names that a module defines, in it or in its objects, and those its classes inherit."""
+    """Return the private names that a module defines, for itself or its objects, and those that its classes inherit."""
     names: set[str] = set()
     homes: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -172,7 +172,7 @@ def private_names(tree: ast.AST) -> set[str]:
 
 
 def private_names_of_others(source: str) -> Iterator[str]:
-    """Yield each `other._name` whose name the module does not have itself."""
+    """Yield each `other._name` with a name that the module does not define."""
     tree = ast.parse(source)
     own = private_names(tree)
     for node in ast.walk(tree):
@@ -181,15 +181,15 @@ def private_names_of_others(source: str) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-def test_nobody_touches_the_private_state_of_another() -> None:
-    """`other._name` stands only in a module that has that name itself."""
+def test_no_module_uses_the_private_names_of_another() -> None:
+    """`other._name` occurs only in a module that defines that name."""
     for name, path in MODULES.items():
         assert list(private_names_of_others(path.read_text("utf-8"))) == [], name
     assert list(private_names_of_others("def f(mailbox):\n    return mailbox._opened")) == ["mailbox._opened"]
 
 
 def test_the_protocol_is_pure() -> None:
-    """Nothing of the protocol imports a driver, and none of its pure pieces a socket, ssl, asyncio or a clock."""
+    """The modules of the protocol import no driver, socket, ssl, asyncio or clock."""
     drivers = {"connection", "async_connection", "driver", "async_driver", "transport", "async_transport"}
     pure = (
         "protocol receive_buffer framing body_meter session dispatcher stream_check proof flows command commands listings capabilities deadlines"
@@ -205,15 +205,15 @@ def test_the_protocol_is_pure() -> None:
                 assert imported.rpartition(".")[2] not in drivers, name
 
 
-def test_testing_imports_nothing_of_the_rest() -> None:
-    """The embedded server shares no code with the client, so that they cannot share a bug."""
+def test_the_test_server_imports_no_other_package() -> None:
+    """It shares no code with the client, so that they cannot share a bug."""
     for name, path in MODULES.items():
         if name.startswith("pymailbox.testing"):
             assert all(other.startswith("pymailbox.testing") for other in imports(name, path.read_text("utf-8"))), name
 
 
 def test_import_is_cheap() -> None:
-    """Nothing heavy is imported before it is needed."""
+    """Heavy modules are not imported before they are needed."""
     script = (
         "import sys; import pymailbox.mailbox; a = set(sys.modules); from pymailbox import Mailbox; b = set(sys.modules);"
         "print([m for m in ('ssl', 'email', 'asyncio', 'sqlite3', 'attrs', 'socket') if m in a], [m for m in"
@@ -225,8 +225,8 @@ def test_import_is_cheap() -> None:
     assert done.stdout.strip() == "[] []"
 
 
-def test_the_public_names_are_there() -> None:
-    """The package has every name it lists, by `import`, by `dir`, and no other."""
+def test_the_public_names_exist() -> None:
+    """Every listed name can be imported and is in `dir`; other names are AttributeError."""
     assert sorted(pymailbox._HOMES) == pymailbox.__all__
     for name in pymailbox.__all__:
         assert getattr(pymailbox, name).__name__ == name

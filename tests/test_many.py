@@ -1,4 +1,4 @@
-"""Many accounts at once: a result for each, as many sessions as allowed, and mistakes of the caller before any."""
+"""`gather_accounts` returns a result for each account, bounds the number of sessions, and checks its arguments first."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ MAILS = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(3)]
 
 
 def accounts_of(server: Server, *, passwords: dict[str, str] | None = None) -> list[Account]:
-    """Return the accounts of a server, with these passwords instead of the right ones."""
+    """Return the accounts of a server; `passwords` replaces some of the correct ones."""
     assert server.users is not None
     wrong = passwords or {}
     return [
@@ -30,7 +30,7 @@ USERS = {f"user{number:02}": f"secret{number}" for number in range(20)}
 
 
 def test_results_in_the_order_of_the_accounts() -> None:
-    """One result for each account, in order, a failure among them; deletions are committed where nothing failed."""
+    """Each account has one result, a failure is one, too, and deletions are committed if `work` did not fail."""
 
     async def work(inbox: AsyncMailbox) -> tuple[str | None, int]:
         user = inbox.account.user
@@ -70,7 +70,7 @@ async def counting(counts: list[int]) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
 def test_never_more_than_the_limit(limit: int) -> None:
-    """At most `limit` sessions are open at once, and as many as that where there are so many."""
+    """At most `limit` sessions are open at once, and with enough accounts exactly as many."""
     counts = [0, 0]
 
     async def work(inbox: AsyncMailbox) -> None:
@@ -85,7 +85,7 @@ def test_never_more_than_the_limit(limit: int) -> None:
 
 
 def test_a_cancellation_stops_all() -> None:
-    """Cancelled, no session goes on and none commits."""
+    """After a cancellation no session continues and none commits."""
     deleted = []
 
     async def work(inbox: AsyncMailbox) -> None:
@@ -109,8 +109,8 @@ def test_a_cancellation_stops_all() -> None:
         assert all(len(server.mailbox(user)) == 1 for user in USERS)
 
 
-def test_a_work_that_cancels_itself() -> None:
-    """What nobody cancelled is a result as any other error is."""
+def test_a_cancelled_error_raised_by_work_is_a_result() -> None:
+    """Unless the task was cancelled, CancelledError is a result like any other error."""
 
     async def work(inbox: AsyncMailbox) -> None:
         future = asyncio.get_running_loop().create_future()
@@ -123,7 +123,7 @@ def test_a_work_that_cancels_itself() -> None:
 
 
 def test_gathering_nothing_and_misuse() -> None:
-    """No accounts, no results; a limit that is none is misuse."""
+    """Without accounts there are no results; an invalid limit is refused."""
 
     async def work(inbox: AsyncMailbox) -> None:
         raise AssertionError
@@ -134,8 +134,8 @@ def test_gathering_nothing_and_misuse() -> None:
             asyncio.run(gather_accounts([], work, limit=limit))  # type: ignore[arg-type]
 
 
-def test_a_wrong_option_is_told_before_anything_is_connected() -> None:
-    """What a mailbox would refuse when it is made is a mistake of the caller, whatever accounts there are."""
+def test_an_invalid_option_is_refused_before_anything_is_connected() -> None:
+    """TypeError or ValueError from the call itself, even without accounts."""
 
     async def work(inbox: AsyncMailbox) -> None:
         raise AssertionError
@@ -161,7 +161,7 @@ def test_a_wrong_option_is_told_before_anything_is_connected() -> None:
 
 
 def test_one_context_for_all() -> None:
-    """Options reach every mailbox, TLS among them."""
+    """Options reach every mailbox, `ssl_context` included."""
 
     async def work(inbox: AsyncMailbox) -> bool:
         assert inbox.connection.session.secure

@@ -1,10 +1,11 @@
-"""Passwords: where a secret is found, how it is read, and that nothing but the reader's answer has it."""
+"""References to passwords are read at each login, and a secret appears only in what reading returns."""
 
 import asyncio
 import os
 import pickle
 import stat
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -33,13 +34,13 @@ from tests.timing import GENEROUS, eventually_async
 SECRET = "correct horse battery staple"
 
 
-def printing(octets: bytes) -> list[str]:
-    """Return a command that prints these."""
-    return [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({octets!r})"]
+def printing(data: bytes) -> list[str]:
+    """Return a command that prints these bytes."""
+    return [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({data!r})"]
 
 
 def fails(read: Callable[[], object], says: str) -> None:
-    """Have a reading fail with ValueError, without the secret in what is raised, in its frames or as its context."""
+    """Check that reading raises ValueError, with the secret neither in the error nor in its frames or context."""
     with pytest.raises(ValueError, match=says) as caught:
         read()
     assert type(caught.value) is ValueError
@@ -50,8 +51,8 @@ def fails(read: Callable[[], object], says: str) -> None:
 # --- all of them ----------------------------------------------------------------------------------------------
 
 
-def test_a_reference_says_where_and_is_a_value() -> None:
-    """Its repr and its pickle show where; equal ones are equal, and nobody changes one."""
+def test_a_reference_is_a_value_that_can_be_shown() -> None:
+    """Its repr and its pickle contain the place, not the secret; it compares by value and is immutable."""
     for reference, shown in (
         (PasswordCommand(["pass", "show", "mail"]), "PasswordCommand(['pass', ...])"),
         (PasswordCommand(("pass",), timeout=5), "PasswordCommand(['pass'])"),
@@ -73,20 +74,20 @@ def test_a_reference_says_where_and_is_a_value() -> None:
     assert PasswordCommand(["a"]) != PasswordCommand(["b"])
 
 
-def test_misuse_is_known_when_the_reference_is_made() -> None:
-    """TypeError or ValueError, which says what is wanted."""
+def test_misuse_is_found_when_the_reference_is_made() -> None:
+    """TypeError or ValueError, which explains what is expected."""
     make: list[tuple[Callable[[], object], type[Exception], str]] = [
         (lambda: PasswordCommand("pass show mail"), TypeError, r"shlex\.split"),
         (lambda: PasswordCommand([]), TypeError, "the program and its arguments"),
         (lambda: PasswordCommand(["pass", 7]), TypeError, "a list of str"),  # type: ignore[list-item] # misuse
         (lambda: PasswordCommand(None), TypeError, "a list of str"),  # type: ignore[arg-type] # misuse
-        (lambda: PasswordCommand([""]), ValueError, "names a program"),
+        (lambda: PasswordCommand([""]), ValueError, "begin with the name of a program"),
         (lambda: PasswordCommand(["a", "b\0"]), ValueError, "NUL"),
         (lambda: PasswordCommand(["a"], timeout=0), ValueError, "more than 0"),
         (lambda: PasswordCommand(["a"], timeout=float("nan")), ValueError, "more than 0"),
         (lambda: PasswordCommand(["a"], timeout="5"), TypeError, "number of seconds"),  # type: ignore[arg-type] # misuse
         (lambda: PasswordEnv(""), ValueError, "name must not be empty"),
-        (lambda: PasswordEnv("A=B"), ValueError, "no = in it"),
+        (lambda: PasswordEnv("A=B"), ValueError, "without ="),
         (lambda: PasswordEnv(b"A"), TypeError, "name must be a str, not bytes"),  # type: ignore[arg-type] # misuse
         (lambda: PasswordFile(""), ValueError, "path must not be empty"),
         (lambda: PasswordFile(7), TypeError, "path must be a str, not int"),  # type: ignore[arg-type] # misuse
@@ -102,9 +103,9 @@ def test_misuse_is_known_when_the_reference_is_made() -> None:
 
 
 def test_the_first_line_is_the_secret(tmp_path: Path) -> None:
-    """Of a command and of a file: without line end and byte order mark, with its blanks; what is not UTF-8 as bytes."""
+    """Of a command and of a file: without line end and byte order mark, with its spaces; as bytes if it is not UTF-8."""
     file = tmp_path / "secret"
-    for octets, expected in (
+    for data, expected in (
         (b"s3cret", "s3cret"),
         (b"s3cret\n", "s3cret"),
         (b"s3cret\r\n", "s3cret"),
@@ -115,9 +116,9 @@ def test_the_first_line_is_the_secret(tmp_path: Path) -> None:
         ("pässwörd\n".encode(), "pässwörd"),
         ("pässwörd\n".encode("latin-1"), "pässwörd".encode("latin-1")),
     ):
-        file.write_bytes(octets)
-        for reference in (PasswordFile(file), PasswordCommand(printing(octets))):
-            with case(octets, reference):
+        file.write_bytes(data)
+        for reference in (PasswordFile(file), PasswordCommand(printing(data))):
+            with case(data, reference):
                 found = reference()
                 assert found == expected
                 assert repr(found) == "<secret ***>"
@@ -130,7 +131,7 @@ def open_blocking(account: Account) -> int:
 
 
 def open_async(account: Account) -> int:
-    """The same under asyncio."""
+    """The same over asyncio."""
 
     async def count() -> int:
         async with AsyncMailbox.from_account(account, timeout=GENEROUS) as inbox:
@@ -142,7 +143,7 @@ def open_async(account: Account) -> int:
 def test_a_reference_logs_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keyring: dict[tuple[str, str], str]
 ) -> None:
-    """As password and as token, over both drivers and in a diagnosis; read again at each login, not before."""
+    """As password and as token, with both drivers and in a diagnosis; it is read at each login, not before."""
     secrets = ["first", "sécond"]
     netrc, file = tmp_path / "netrc", tmp_path / "secret"
     netrc.touch(0o600)
@@ -170,7 +171,7 @@ def test_a_reference_logs_in(
 
 
 def test_bytes_of_a_file_are_sent_as_they_are(tmp_path: Path) -> None:
-    """A password in Latin-1, for a server that wants it so."""
+    """A password in Latin-1, for a server that expects it."""
     file = tmp_path / "secret"
     file.write_bytes("pässwörd\n".encode("latin-1"))
     sent = "pässwörd".encode("latin-1")
@@ -190,7 +191,7 @@ def test_bytes_of_a_file_are_sent_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_secret_with_control_characters_is_refused(tmp_path: Path) -> None:
-    """Before anything of it is sent."""
+    """ValueError before any of it is sent."""
     file = tmp_path / "secret"
     file.write_text(f"{HIDDEN}\rDELE 1\n")
     with Server([b"x\r\n"]) as server:
@@ -201,8 +202,8 @@ def test_a_secret_with_control_characters_is_refused(tmp_path: Path) -> None:
         assert not any(line.startswith(("AUTH", "PASS")) for line in server.log)
 
 
-def test_a_slow_reference_blocks_no_event_loop(tmp_path: Path) -> None:
-    """The command waits for what only another task of the same loop can do."""
+def test_a_slow_reference_does_not_block_the_event_loop(tmp_path: Path) -> None:
+    """The command waits for something that only another task of the same loop can do."""
     marker = tmp_path / "marker"
     code = f"import pathlib, time\nwhile not pathlib.Path({str(marker)!r}).exists(): time.sleep(0.01)\nprint('secret')"
     reference = PasswordCommand([sys.executable, "-c", code], timeout=GENEROUS)
@@ -225,8 +226,8 @@ def test_a_slow_reference_blocks_no_event_loop(tmp_path: Path) -> None:
 
 
 @pytest.mark.threat(36)
-def test_no_shell_reads_a_password_command(tmp_path: Path) -> None:
-    """What a shell would act on is just an argument."""
+def test_a_password_command_runs_without_a_shell(tmp_path: Path) -> None:
+    """Shell syntax is passed on as a plain argument."""
     marker = tmp_path / "injected"
     code = "import sys; print(len(sys.argv), sys.argv[1])"
     words = [f"$(touch {marker}); touch {marker}; `touch {marker}`", f"; touch {marker} #", "$(id)"]
@@ -235,14 +236,15 @@ def test_no_shell_reads_a_password_command(tmp_path: Path) -> None:
 
 
 def test_a_password_command_that_fails() -> None:
-    """ValueError with its name, and nothing that it printed or was given."""
+    """ValueError with its name, without its output or its arguments."""
     away = "import sys; print(sys.argv[1]); raise SystemExit(int(sys.argv[2]))"
     for command, says in (
         ([sys.executable, "-c", away, HIDDEN, "3"], "status 3; run it in a terminal"),
         ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)", HIDDEN], "status -9"),
-        ([sys.executable, "-c", "", HIDDEN], "printed nothing.*; it has to print the password"),
-        ([sys.executable, "-c", f"print(); print({HIDDEN!r})"], "an empty line first"),
-        (["/no/such/program", HIDDEN], r"cannot be run \(No such file.*\); install it, or name"),
+        ([sys.executable, "-c", "", HIDDEN], "printed nothing.*; it must print the password"),
+        ([sys.executable, "-c", f"print(); print({HIDDEN!r})"], "an empty first line"),
+        ([sys.executable, "-c", f"print({HIDDEN!r} * 50_000)"], "more than 65536 bytes in its first line"),
+        (["/no/such/program", HIDDEN], r"cannot be run \(No such file.*\); install it, or pass"),
         (["/", HIDDEN], r"cannot be run \(Permission denied"),
     ):
         with case(command):
@@ -250,18 +252,35 @@ def test_a_password_command_that_fails() -> None:
 
 
 def test_a_password_command_is_bounded_in_time() -> None:
-    """ValueError after `timeout` seconds: the command, which takes an hour, is not waited for."""
+    """ValueError after `timeout` seconds, although the command takes an hour."""
     fails(
         PasswordCommand([sys.executable, "-c", "import time; time.sleep(3600)"], timeout=0.3),
         r"within 0\.3 s; .*timeout=",
     )
 
 
+def test_a_password_command_is_bounded_in_memory() -> None:
+    """Only the first line is kept, and the rest is read, so that the command can end."""
+    code = "import sys\nprint('s3cret')\nfor _ in range(100): sys.stdout.write('x' * 1_000_000)"
+    tracemalloc.start()
+    try:
+        assert PasswordCommand([sys.executable, "-c", code])() == "s3cret"
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it needs a shell")
+def test_a_child_of_a_password_command_is_not_waited_for() -> None:
+    """A child that keeps the output open is a timeout, not a hang."""
+    fails(PasswordCommand(["sh", "-c", "sleep 5 & echo x"], timeout=0.3), r"within 0\.3 s")
+
+
 # --- variables and files --------------------------------------------------------------------------------------
 
 
 def test_a_variable_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ValueError that names it and says what to do."""
+    """ValueError with its name and what to do."""
     monkeypatch.delenv("NO_SUCH_PASSWORD", raising=False)
     fails(PasswordEnv("NO_SUCH_PASSWORD"), "variable NO_SUCH_PASSWORD is not set; set it")
     monkeypatch.setenv("NO_SUCH_PASSWORD", "")
@@ -270,23 +289,23 @@ def test_a_variable_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere the environment is text")
 def test_a_variable_that_is_not_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes, as they are there."""
+    """It is returned as the same bytes."""
     monkeypatch.setitem(os.environb, b"LATIN", "pässwörd".encode("latin-1"))
     assert PasswordEnv("LATIN")() == "pässwörd".encode("latin-1")
 
 
-def test_a_file_that_has_no_password(tmp_path: Path) -> None:
+def test_a_file_without_a_password(tmp_path: Path) -> None:
     """ValueError with its path."""
     file = tmp_path / "secret"
-    for octets, says in (
+    for data, says in (
         (b"", "is empty.*; write the password"),
         (b"\n", "begins with an empty line"),
         (b"\r\n" + HIDDEN.encode(), "begins with an empty line"),
         (b"\xef\xbb\xbf\n", "begins with an empty line"),
-        (HIDDEN.encode() * 6000, "more than 65536 bytes.*; name the file"),
+        (HIDDEN.encode() * 6000, "more than 65536 bytes.*; check the path"),
     ):
-        file.write_bytes(octets)
-        with case(octets[:20]):
+        file.write_bytes(data)
+        with case(data[:20]):
             fails(PasswordFile(file), f"the password file '{file}' .*{says}")
     for path, says in (
         (tmp_path / "none", "No such file"),
@@ -294,11 +313,11 @@ def test_a_file_that_has_no_password(tmp_path: Path) -> None:
         ("~nobody-at-all/x", "No such file"),
     ):
         with case(path):
-            fails(PasswordFile(path), rf"cannot be read \({says}.*\); name a file that you can read")
+            fails(PasswordFile(path), rf"cannot be read \({says}.*\); check its path")
 
 
 def test_a_file_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`~` is the home of whoever reads it, so that it means something in another process, too."""
+    """`~` is expanded when the file is read, so that the reference works in another process, too."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "secret").write_text("s3cret\n")
@@ -317,7 +336,7 @@ def netrc(folder: Path, text: str, mode: int = 0o600) -> Path:
 
 
 def test_the_entry_of_a_netrc(tmp_path: Path) -> None:
-    """That of the host and the user; one host may have several logins; without a login an entry is for every user."""
+    """It is found by host and user; a host may have several logins; an entry without a login is for every user."""
     file = netrc(
         tmp_path,
         "machine pop.example.com login me password first\n"
@@ -343,7 +362,7 @@ def test_the_entry_of_a_netrc(tmp_path: Path) -> None:
 
 
 def test_a_netrc_without_the_entry(tmp_path: Path) -> None:
-    """ValueError that names file, host and user, and the line that is missing."""
+    """ValueError with file, host and user, and the line that is missing."""
     file = netrc(
         tmp_path, f"machine h login me password {HIDDEN}\nmachine i login me\ndefault login guest password {HIDDEN}\n"
     )
@@ -359,7 +378,7 @@ def test_a_netrc_without_the_entry(tmp_path: Path) -> None:
 
 
 def test_the_netrc_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`~/.netrc` where none is named; a file that is another user's is not trusted, as the standard library has it."""
+    """`~/.netrc` by default; a file of another user is not trusted, as in the standard library."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     netrc(tmp_path, "machine h login me password x\n").rename(tmp_path / ".netrc")
@@ -372,7 +391,7 @@ def test_the_netrc_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 @pytest.mark.threat(34)
 def test_a_netrc_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    """CVE-2005-3088: a file of secrets is for its owner alone, and its mode is for the owner to change."""
+    """CVE-2005-3088: secrets are for the owner alone; the mode is not changed, as that is up to the owner."""
     for mode in (0o644, 0o640, 0o604):
         file = netrc(tmp_path, f"machine h login me password {HIDDEN}\n", mode)
         with case(oct(mode)):
@@ -382,18 +401,18 @@ def test_a_netrc_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.threat(33)
 def test_a_broken_netrc_shows_no_secret(tmp_path: Path) -> None:
-    """ValueError with the file. Seen: the UnicodeDecodeError of a file in Latin-1, which holds all of it."""
+    """ValueError with the path. Seen: the UnicodeDecodeError of a file in Latin-1, which contains the whole file."""
     file = netrc(tmp_path, "")
-    for octets in (
+    for data in (
         f"machine h login me password {HIDDEN} {HIDDEN}\n".encode(),
         f"machine h password {HIDDEN} nonsense {HIDDEN}\n".encode(),
         f"{HIDDEN}\n".encode(),
         f"macdef {HIDDEN}\n{HIDDEN}".encode(),
         f"machine h login me password {HIDDEN}\xe4\n".encode("latin-1"),
     ):
-        file.write_bytes(octets)
-        with case(octets):
-            fails(lambda: PasswordNetrc(file).read("h", "me"), f"'{file}' is not a netrc")
+        file.write_bytes(data)
+        with case(data):
+            fails(lambda: PasswordNetrc(file).read("h", "me"), f"'{file}' is not a valid netrc")
 
 
 # --- keyring --------------------------------------------------------------------------------------------------
@@ -401,7 +420,7 @@ def test_a_broken_netrc_shows_no_secret(tmp_path: Path) -> None:
 
 @pytest.fixture
 def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
-    """A keyring in memory, in the place of the library's module."""
+    """A keyring in memory that replaces the library's module."""
     stored: dict[tuple[str, str], str] = {}
     module = ModuleType("keyring")
     module.get_password = lambda service, user: stored.get((service, user))  # type: ignore[attr-defined] # a module of our own
@@ -410,7 +429,7 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
 
 
 def test_an_entry_of_the_keyring(keyring: dict[tuple[str, str], str]) -> None:
-    """ValueError where there is none, with the command that stores one."""
+    """ValueError if there is none, with the command that stores one."""
     reference = PasswordKeyring("work", "me")
     fails(reference, "no password for the user 'me' of the service 'work'; store it with: keyring set work me")
     keyring["work", "me"] = SECRET
@@ -418,8 +437,8 @@ def test_an_entry_of_the_keyring(keyring: dict[tuple[str, str], str]) -> None:
     assert repr(reference()) == "<secret ***>"
 
 
-def test_a_keyring_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locked, or without a backend: whatever the backend raises is ValueError with its words."""
+def test_a_keyring_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locked, or without a backend: whatever the backend raises becomes ValueError with its text."""
     module = ModuleType("keyring")
 
     def locked(*_: str) -> str:
@@ -427,11 +446,11 @@ def test_a_keyring_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None
 
     module.get_password = locked  # type: ignore[attr-defined] # a module of our own
     monkeypatch.setitem(sys.modules, "keyring", module)
-    fails(PasswordKeyring("h", "me"), r"could not be asked .*RuntimeError: the collection is locked\\x1b")
+    fails(PasswordKeyring("h", "me"), r"cannot read the keyring.*RuntimeError: the collection is locked\\x1b")
 
 
 def test_without_keyring_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NotSupported when it is used: another process may have the library."""
+    """NotSupported, but only at the login: another process may have the library."""
     monkeypatch.setitem(sys.modules, "keyring", None)
     reference = PasswordKeyring("h", "me")
     with pytest.raises(NotSupported, match=r"pymailbox\[keyring\]"):

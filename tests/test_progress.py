@@ -1,4 +1,4 @@
-"""Meter and Progress: at most ten reports a second and one at the end, whose totals are what came."""
+"""Progress is reported at most ten times a second and at the end, with the true totals."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from pymailbox.progress import Meter, Progress
 
 
 class Clock:
-    """Time that the test moves."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -20,8 +20,8 @@ class Clock:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000), st.floats(0, 0.3)), max_size=40))
-def test_reports_are_few_and_the_last_is_the_truth(messages: list[tuple[int, int, float]]) -> None:
-    """Whatever LIST said: bytes never fall, and no two reports but the last are closer than a tenth of a second."""
+def test_reports_are_few_and_the_last_is_exact(messages: list[tuple[int, int, float]]) -> None:
+    """Whatever sizes LIST gave, bytes never decrease, and reports except the last are a tenth of a second apart."""
     clock = Clock()
     seen: list[tuple[float, Progress]] = []
     meter = Meter(lambda p: seen.append((clock.now, p)), [size for size, _, _ in messages], clock=clock)
@@ -40,8 +40,8 @@ def test_reports_are_few_and_the_last_is_the_truth(messages: list[tuple[int, int
     assert all(report.total_messages == len(messages) for _, report in seen)
 
 
-def test_what_is_unknown_stays_unknown() -> None:
-    """One size that the server does not give makes the total None."""
+def test_one_unknown_size_makes_the_total_unknown() -> None:
+    """If the server does not give one of the sizes, `total_bytes` is None."""
     seen: list[Progress] = []
     meter = Meter(seen.append, [5, None])
     meter.add(5)
@@ -51,8 +51,8 @@ def test_what_is_unknown_stays_unknown() -> None:
     assert seen == [Progress(5, None, 0, 2), Progress(5, None, 2, 2)]
 
 
-def test_what_is_left_out_is_expected_no_more() -> None:
-    """A message that was deleted meanwhile."""
+def test_a_skipped_message_is_no_longer_expected() -> None:
+    """A message that was deleted meanwhile is taken off the totals."""
     seen: list[Progress] = []
     meter = Meter(seen.append, [5, 7])
     meter.leave_out(7)
@@ -61,7 +61,7 @@ def test_what_is_left_out_is_expected_no_more() -> None:
 
 
 def test_progress_is_a_value() -> None:
-    """Frozen, comparable."""
+    """It is immutable and compares by value."""
     with pytest.raises(AttributeError):
         Progress(1, 2, 3, 4).bytes = 5  # type: ignore[misc]
     assert Progress(1, None, 3, None) == Progress(1, None, 3, None)

@@ -1,4 +1,4 @@
-"""What type checkers see of the package: what is right is accepted, and each mistake is refused, at run time as well."""
+"""Type checkers accept correct programs and find each mistake, and each mistake is refused at run time, too."""
 
 import asyncio
 import functools
@@ -16,7 +16,7 @@ from pymailbox import AsyncMailbox, Mailbox, MailboxOptions
 from tests import ROOT
 from tests.typing import options
 
-#: Mistakes that are found when the login is due.
+#: Mistakes that are found at the login.
 AT_THE_LOGIN = {"a_coroutine_function_in_a_connection", "a_number_as_password"}
 
 MISTAKES = {
@@ -29,7 +29,7 @@ MISTAKES = {
 
 
 def run(*command: str) -> None:
-    """Run a checker, which must find nothing: neither an error nor a mark that is not needed."""
+    """Run a type checker, which must find neither an error nor an unused `ignore` comment."""
     done = subprocess.run(
         [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
@@ -37,20 +37,20 @@ def run(*command: str) -> None:
 
 
 def test_mypy() -> None:
-    """`mypy --strict` accepts the programs and the examples, and refuses every line that is marked."""
+    """`mypy --strict` accepts the programs and the examples, and finds every marked mistake."""
     pytest.importorskip("mypy", reason="mypy is not installed; pip install 'pymailbox[test]'")
     run("mypy", "--strict", "--follow-imports=silent", "tests/typing", "examples")
 
 
 def test_pyright() -> None:
-    """So does pyright in its strict mode, and it accepts the examples."""
+    """So does pyright in strict mode."""
     pytest.importorskip("pyright", reason="pyright is not installed; pip install 'pymailbox[test]'")
     run("pyright", "tests/typing", "examples")
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_marked_for_both(name: str) -> None:
-    """Each mistake says what mypy and pyright find."""
+def test_a_mistake_is_marked_for_both_checkers(name: str) -> None:
+    """Each mistake has the error codes of mypy and of pyright."""
     lines = [line for line in inspect.getsource(MISTAKES[name]).splitlines() if "ignore[" in line]
     assert len(lines) == 1
     assert "# type: ignore[" in lines[0]
@@ -59,7 +59,7 @@ def test_a_mistake_is_marked_for_both(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MISTAKES if name not in AT_THE_LOGIN])
 def test_a_mistake_is_a_type_error_at_run_time(name: str) -> None:
-    """Nothing is connected: the error comes when the object is made, and names what is wrong."""
+    """The error names the argument, and is raised before anything is connected."""
     mistake: Callable[[], Any] = MISTAKES[name]
     if inspect.iscoroutinefunction(mistake):
         mistake = functools.partial(asyncio.run, mistake())
@@ -84,7 +84,7 @@ async def _token() -> str:
 
 
 def test_a_token_may_be_a_coroutine_function_for_asyncio_only() -> None:
-    """What is wrong with a password is wrong with a token, which no type checker sees."""
+    """The blocking mailbox refuses it at run time, as no type checker can."""
     from pymailbox import Account, OAuth2
 
     account = Account("pop.example.com", "me", auth=OAuth2(_token))
@@ -98,8 +98,8 @@ class _Refresher:
         return "x"
 
 
-def test_whatever_gives_a_coroutine_is_refused_by_the_blocking_mailbox() -> None:
-    """Where it can be seen when the mailbox is made, and else at the login; the error says what is for it."""
+def test_the_blocking_mailbox_refuses_every_callable_that_returns_a_coroutine() -> None:
+    """When the mailbox is made, if that can be detected, otherwise at the login; the error names AsyncMailbox."""
     from pymailbox import Account, OAuth2
     from pymailbox.testing import Server
 
@@ -109,11 +109,11 @@ def test_whatever_gives_a_coroutine_is_refused_by_the_blocking_mailbox() -> None
                 Account(server.host, "me", given, security="none", port=server.port),
                 Account(server.host, "me", auth=OAuth2(given), security="none", port=server.port),
             ):
-                with pytest.raises(TypeError, match="is a coroutine function; that is for AsyncMailbox"):
+                with pytest.raises(TypeError, match="is a coroutine function, which only AsyncMailbox can await"):
                     Mailbox.from_account(account)
                 assert asyncio.run(_count(account)) == 1
         hidden = Mailbox(server.host, "me", lambda: _token(), security="none", port=server.port)  # type: ignore[arg-type, return-value] # misuse
-        with pytest.raises(TypeError, match="is a coroutine function; that is for AsyncMailbox"):
+        with pytest.raises(TypeError, match="is a coroutine function, which only AsyncMailbox can await"):
             hidden.open()
 
 

@@ -1,8 +1,7 @@
-"""Time without the wall clock: clocks that stand still, waits that end, and growth judged by CPU time.
+"""Time without the wall clock: clocks that stand still, waits that end, and growth measured in CPU time.
 
-How fast a machine is, and what else it does, says nothing about the code: no test asserts that something took less
-than so many seconds of the wall clock, but for `GENEROUS`, which only tells an end from none. A shorter timeout is for
-silence alone: nothing else is due, or `hurry` counts the looks.
+The speed and load of the machine must not decide a test, so no test asserts a wall-clock time below `GENEROUS`, which
+only tells an end from a hang. A shorter timeout is used only where the server stays silent, with `hurry` if necessary.
 """
 
 import asyncio
@@ -17,18 +16,18 @@ from attrs import define
 
 __all__ = ["GENEROUS", "Clock", "assert_linear", "ended", "eventually", "eventually_async", "hurry"]
 
-GENEROUS = 60.0  # seconds; for what must end at all, on a machine that is busy with something else
+GENEROUS = 60.0  # seconds; for work that must end at some time, even on a busy machine
 
-_MEASURABLE = 0.02  # seconds of CPU; less is lost in the noise
+_MEASURABLE = 0.02  # seconds of CPU; less is noise
 _DOUBLINGS = 6
 _TRIES = 5
 
 
 @define(eq=False)
 class Clock:
-    """A clock for `Connection(clock=...)` that stands still until the test moves it.
+    """A clock for `Connection(clock=...)` that stands still until the test advances it.
 
-    The fixture `clock` makes one, and has the drivers look at it again every few milliseconds while they wait.
+    The fixture `clock` makes one, and makes the drivers read it every few milliseconds while they wait.
     """
 
     now: float = 1000.0
@@ -37,13 +36,13 @@ class Clock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let seconds pass."""
+        """Advance the clock by this many seconds."""
         self.now += seconds
 
 
 @define(eq=False)
 class _OwnTime:
-    """A clock ten times as fast as others; what passes between two looks counts as a fifth of a second at most."""
+    """A clock that runs ten times too fast, but advances by at most a fifth of a second between two readings."""
 
     now: float = 0.0
     _looked: float = math.inf
@@ -56,9 +55,9 @@ class _OwnTime:
 
 
 def hurry(connection: Any) -> None:
-    """Have a connection, over either driver, wait only a moment from here on, where nothing is answered any more.
+    """Shorten the timeout of a connection, with either driver, whose server will not answer any more.
 
-    Its timeout is over when it has looked in vain again and again, and not because the machine did something else.
+    It expires after many vain attempts to read, and not because the machine was busy.
     """
     inner = getattr(connection, "_inner", connection)
     inner.timeout, inner._clock, patient = 3.0, _OwnTime(), inner._left
@@ -71,42 +70,43 @@ def hurry(connection: Any) -> None:
 
 
 def ended(*threads: threading.Thread) -> None:
-    """Wait for threads to end, and assert that they do."""
+    """Wait for threads to end; fail if one does not."""
     for thread in threads:
         thread.join(GENEROUS)
-        assert not thread.is_alive(), f"{thread.name} does not end"
+        assert not thread.is_alive(), f"{thread.name} did not end"
 
 
 def eventually(true: Callable[[], object]) -> None:
-    """Wait until something is true, and assert that it comes to be."""
+    """Wait until a condition is true; fail if it never is."""
     deadline = time.monotonic() + GENEROUS
     while not true():
-        assert time.monotonic() < deadline, "what is waited for does not come"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.002)
 
 
 async def eventually_async(true: Callable[[], object]) -> None:
-    """The same while the event loop goes on."""
+    """The same without blocking the event loop."""
     async with asyncio.timeout(GENEROUS):
         while not true():
             await asyncio.sleep(0.001)
 
 
 def _cpu(work: Callable[[], object]) -> float:
-    """Return the seconds of CPU that this thread spends on the work."""
+    """Return the seconds of CPU time that this thread spends on the work."""
     begun = time.thread_time()
     work()
     return time.thread_time() - begun
 
 
 def assert_linear(prepare: Callable[[int], Callable[[], object]], n: int) -> None:
-    """Assert that work grows no faster than its input: n, 2n and 4n things.
+    """Assert that the work grows no faster than its input, by measuring it for n, 2n and 4n.
 
-    `prepare(n)` makes the input, and returns the work on it; it is called anew for each measurement, so that nothing
-    is cached. `n` is doubled until there is enough to measure; what then still costs next to nothing is bounded by
-    something else. Best of three; a ratio of 2 for a doubling is linear and 4 quadratic, and 3 stands between. One
-    doubling alone may cost more (a second attempt, a larger cache), growth shows in both. A neighbour on the same core can
-    slow one half of a measurement: what looks bad is measured again, up to five times, and the least counts.
+    `prepare(n)` makes the input and returns the work on it; it is called for each measurement, so that nothing is
+    cached. `n` is doubled until there is enough to measure; work that still takes no time is bounded in another way.
+    A measurement is the best of three. When the input doubles, linear work takes twice as long and quadratic work four
+    times; the limit is 3. One doubling alone may take longer (a second attempt, a larger cache), so both must. Another
+    process can slow down part of a measurement, so a bad result is measured again, up to five times, and the least
+    counts.
     """
 
     def best(size: int) -> float:
@@ -131,5 +131,5 @@ def assert_linear(prepare: Callable[[int], Callable[[], object]], n: int) -> Non
             return
         once, twice = min(once, best(n)), min(twice, best(2 * n))
     raise AssertionError(
-        f"{n} things take {once:.3f} s of CPU, twice as many {twice:.3f} s, four times as many {four:.3f} s"
+        f"size {n} takes {once:.3f} s of CPU time, twice the size {twice:.3f} s, four times the size {four:.3f} s"
     )

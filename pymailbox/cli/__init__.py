@@ -1,11 +1,11 @@
-"""The `pymailbox` command: a demonstration, a listing, one message, a server, a diagnosis.
+"""The `pymailbox` command: demo, ls, show, serve and doctor.
 
-A password never comes from the command line, where every user of the machine can read it: it comes from a command
-(`--password-command`), from the environment variable PYMAILBOX_PASSWORD, or from a prompt. Whatever a server or a mail
-says is shown with control characters escaped. `ls` and `show` leave nothing behind: they mark nothing, and say no QUIT
-after a message was read.
+A password is never an argument, because every user of the machine can read those. It comes from a command
+(`--password-command`), the environment variable PYMAILBOX_PASSWORD, or a prompt. Text from servers and messages is
+printed with control characters escaped. `ls` and `show` change nothing on the server: they mark no message, and do not
+send QUIT after reading one.
 
-Exit status: 0 done, 1 the account or the server failed, 2 wrong usage, 130 interrupted.
+Exit status: 0 for success, 1 if the account or the server failed, 2 for wrong usage, 130 if interrupted.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _VARIABLE = "PYMAILBOX_PASSWORD"
 
 _SECRET_IN_URL = re.compile(r"(://[^/\s:@]*):[^\s@]*@")
 
-#: What errors say to programmers, and what that is here.
+#: Parts of error messages that name Python arguments, and the options of the command line that replace them.
 _IN_OTHER_WORDS = (
     ('security="tls" or "starttls", or pass allow_plaintext=True', "pops:// or pop+starttls://, or --allow-plaintext"),
     ('security="starttls"', "pop+starttls://"),
@@ -53,13 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # mail has characters that a terminal may not
+            stream.reconfigure(errors="backslashreplace")  # the terminal may not have every character
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has seen enough; nothing is left to be flushed at exit.
+        # The reader of the output has stopped reading; make sure that nothing is left to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (MailboxError, ValueError, OSError) as error:
@@ -81,11 +81,11 @@ def _in_other_words(text: str) -> str:
     return text
 
 
-# --- what is asked for ----------------------------------------------------------------------------------------
+# --- arguments ------------------------------------------------------------------------------------------------
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints show no password of a URL, and nothing that a terminal would obey."""
+    """A parser that removes passwords and control characters from its error messages."""
 
     def error(self, message: str) -> NoReturn:
         super().error(safe_text(_SECRET_IN_URL.sub(r"\1:***@", message)))
@@ -101,45 +101,48 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    command("demo", _demo, "show what pymailbox does, on a sample mailbox on this machine")
+    command("demo", _demo, "demonstrate pymailbox with a sample mailbox on this machine")
 
-    _add_account(command("ls", _ls, "list the messages of an account; changes nothing there"))
+    _add_account(command("ls", _ls, "list the messages of an account, without changing anything"))
 
-    show = command("show", _show, "show one message; changes nothing on the server")
+    show = command("show", _show, "show or save one message, without changing anything on the server")
     _add_account(show)
-    show.add_argument("number", type=_number, metavar="N", help="its number in the listing")
+    show.add_argument("number", type=_number, metavar="N", help="the number of the message in the listing")
     form = show.add_mutually_exclusive_group()
-    form.add_argument("--headers", action="store_true", help="all headers, without downloading the message")
-    form.add_argument("--raw", action="store_true", help="the bytes as sent, control characters included")
-    form.add_argument("--save", metavar="WHERE", help="save the message as a file, or in a directory")
+    form.add_argument("--headers", action="store_true", help="show all header fields, without downloading the message")
+    form.add_argument("--raw", action="store_true", help="write the bytes exactly as sent, even control characters")
+    form.add_argument("--save", metavar="WHERE", help="save the message as the file WHERE, or in the directory WHERE")
 
-    serve = command("serve", _serve, "serve a Maildir, an mbox or a folder of .eml files on loopback")
-    serve.add_argument("path", type=Path, metavar="PATH")
-    serve.add_argument("--user", default="me", help="the user name (me)")
-    serve.add_argument("--port", type=_port, default=0, help="a port (one that the system chooses)")
+    serve = command("serve", _serve, "serve a Maildir, an mbox file or a folder of .eml files on this machine")
+    serve.epilog = f"Clients log in with the password in ${_VARIABLE}, or 'secret' if that is not set."
+    serve.add_argument("path", type=Path, metavar="PATH", help="the Maildir, the mbox file or the folder")
+    serve.add_argument("--user", default="me", help="accept this user name (default: me)")
+    serve.add_argument("--port", type=_port, default=0, help="listen on this port (default: any free port)")
     serve.add_argument(
-        "--commit", action="store_true", help="delete from the files what a session deletes (default: leave them alone)"
+        "--commit", action="store_true", help="delete from the files what clients delete (default: change no files)"
     )
 
-    doctor = command("doctor", _doctor, "find out what a server really does; marks and deletes nothing")
+    doctor = command("doctor", _doctor, "find out what a server really does, without changing anything")
     _add_account(doctor)
-    doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
 
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", type=_url, help="pops://user@host, pop+starttls:// or pop://")
-    parser.add_argument("--user", help="the user, where the URL names none")
+    parser.add_argument(
+        "url", metavar="URL", type=_url, help="the account: pops://user@host, or with pop+starttls:// or pop://"
+    )
+    parser.add_argument("--user", help="log in as USER, if the URL has no user name")
     parser.add_argument(
         "--password-command",
         metavar="COMMAND",
         type=_words,
-        help=f"a command whose first line of output is the password (else ${_VARIABLE}, else a prompt)",
+        help=f"run COMMAND to get the password from its first line of output (default: ${_VARIABLE}, or else a prompt)",
     )
-    parser.add_argument("--oauth2", action="store_true", help="the password is an OAuth2 access token")
+    parser.add_argument("--oauth2", action="store_true", help="log in with the password as an OAuth2 access token")
     trust = parser.add_mutually_exclusive_group()
-    trust.add_argument("--ca", type=_authority, metavar="FILE", help="a private authority's certificate, as PEM")
-    trust.add_argument("--pin", type=_pin, metavar="SHA256", help="the fingerprint of the server's certificate")
+    trust.add_argument("--ca", type=_authority, metavar="FILE", help="trust the private authority in FILE (PEM)")
+    trust.add_argument("--pin", type=_pin, metavar="SHA256", help="trust only the certificate with this fingerprint")
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -148,7 +151,7 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
         help="give up after SECONDS of silence (default 60)",
     )
     parser.add_argument(
-        "--allow-plaintext", action="store_true", help="send the password without TLS beyond this machine"
+        "--allow-plaintext", action="store_true", help="allow sending the password unencrypted to another machine"
     )
 
 
@@ -157,6 +160,10 @@ def _misused(error: Exception) -> argparse.ArgumentTypeError:
 
 
 def _url(value: str) -> Account:
+    if _SECRET_IN_URL.search(value):
+        raise argparse.ArgumentTypeError(
+            f"a password on the command line can be read by others; set {_VARIABLE} or use --password-command"
+        )
     try:
         return Account.from_url(value, refuse_password=True)
     except (ValueError, TypeError) as error:
@@ -171,7 +178,7 @@ def _number(value: str) -> int:
 
 def _port(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 6 and int(value) < 65536):
-        raise argparse.ArgumentTypeError(f"{value!r} is no port (0 to 65535)")
+        raise argparse.ArgumentTypeError(f"invalid port: {value!r} (0 to 65535)")
     return int(value)
 
 
@@ -181,7 +188,7 @@ def _seconds(value: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{value!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"invalid number of seconds: {value!r} (more than 0)")
     return seconds
 
 
@@ -193,7 +200,7 @@ def _words(value: str) -> PasswordCommand:
     except ValueError as error:
         raise _misused(error) from None
     except TypeError:
-        raise argparse.ArgumentTypeError("the command is empty") from None
+        raise argparse.ArgumentTypeError("the command must not be empty") from None
 
 
 def _authority(value: str) -> "ssl.SSLContext":
@@ -202,7 +209,7 @@ def _authority(value: str) -> "ssl.SSLContext":
     try:
         return tls.private_ca(value)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{value} holds no certificate in PEM form") from None
+        raise argparse.ArgumentTypeError(f"{value} contains no PEM certificate") from None
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{value}: {error.strerror}") from None
 
@@ -217,7 +224,7 @@ def _pin(value: str) -> "ssl.SSLContext":
 
 
 def _mailbox(options: argparse.Namespace) -> Mailbox:
-    """Return the read-only mailbox that the options describe, not open yet."""
+    """Return a read-only mailbox for the options, not open yet."""
     account: Account = options.url
     user = options.user or account.user or _asked("User: ")
     secret = _password(options, f"{'Token' if options.oauth2 else 'Password'} of {user} at {account.host}: ")
@@ -243,27 +250,27 @@ def _password(options: argparse.Namespace, prompt: str) -> PasswordCommand | Pas
 
 
 def _asked(prompt: str, *, hidden: bool = False) -> str:
-    """Ask at the terminal, whatever the output is; ValueError where there is none."""
+    """Ask at the terminal, even if the output is redirected; ValueError if there is no terminal."""
     import getpass
     import warnings
 
     try:
         if hidden:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", getpass.GetPassWarning)  # it could not hide what is typed
+                warnings.simplefilter("error", getpass.GetPassWarning)  # it cannot hide what is typed
                 return getpass.getpass(safe_text(prompt))
         print(safe_text(prompt), end="", file=sys.stderr, flush=True)
         return input()
     except (EOFError, getpass.GetPassWarning):
         print(file=sys.stderr)
     if hidden:
-        raise ValueError(f"there is no terminal to ask for a password at: set {_VARIABLE} or use --password-command")
-    raise ValueError("the URL names no user: pops://user@host, or --user")
+        raise ValueError(f"no terminal to ask for the password; set {_VARIABLE} or use --password-command")
+    raise ValueError("the URL has no user name; use pops://user@host or --user")
 
 
 @contextmanager
 def _opened(options: argparse.Namespace) -> Iterator[Mailbox]:
-    """Open the mailbox, and leave no trace: no QUIT where a message was read, as some servers hide it then."""
+    """Open the mailbox and leave no trace: no QUIT after a message was read, because some servers then hide it."""
     with _mailbox(options) as inbox:
         yield inbox
         inbox.rollback()
@@ -297,7 +304,8 @@ def _show(options: argparse.Namespace) -> int:
 
     with _opened(options) as inbox:
         if options.number > len(inbox):
-            raise ValueError(f"there is no message {options.number}: the mailbox has {len(inbox)}")
+            held = "the mailbox is empty" if not len(inbox) else f"the last one is {len(inbox)}"
+            raise ValueError(f"there is no message {options.number}; {held}")
         message = inbox[options.number - 1]
         if options.raw:
             sys.stdout.flush()
@@ -320,7 +328,7 @@ def _saved(message: "Message", where: str) -> Path:
     except MailboxError:
         raise
     except FileExistsError as error:
-        raise ValueError(f"{where} exists with other content; remove it, or name another file") from error
+        raise ValueError(f"{where} already exists with other content; remove it or choose another name") from error
     except OSError as error:
         raise ValueError(f"{where}: {error.strerror}") from error
 
@@ -344,25 +352,35 @@ def _print_message(message: "Message") -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    import errno
     import time
 
     from pymailbox.testing import Server
 
     given = os.environ.get(_VARIABLE)
-    with Server(
+    server = Server(
         options.path, user=options.user, password=given or "secret", port=options.port, commit=options.commit
-    ) as server:
+    )
+    try:
+        server.open()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise ValueError(f"port {options.port} is in use; pass another --port, or omit it") from error
+    try:
         count = len(server.messages)
-        told = f"${_VARIABLE}" if given else "'secret'"
+        password = f"${_VARIABLE}" if given else "'secret'"
         print(
-            f"{count} {'message' if count == 1 else 'messages'} at {server.url} (password: {told}); Ctrl-C ends it",
+            f"{count} {'message' if count == 1 else 'messages'} at {server.url} (password: {password});"
+            " press Ctrl-C to stop",
             flush=True,
         )
-        try:
-            while True:
-                time.sleep(3600)  # in the other threads it serves; a wait without end would hold Ctrl-C on Windows
-        except KeyboardInterrupt:
-            print("\nended", file=sys.stderr)
+        while True:
+            time.sleep(3600)  # other threads serve; an unlimited wait would block Ctrl-C on Windows
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+    finally:
+        server.close()
     return 0
 
 

@@ -1,6 +1,6 @@
-"""The demonstration: a real session from login to commit, on a sample mailbox served on loopback.
+"""The demo: a real session, from login to commit, with a sample mailbox served on this machine.
 
-`python -m pymailbox demo` shows each line of code and then what it does. Nothing leaves this machine.
+`python -m pymailbox demo` shows each line of code, followed by its output. Nothing leaves this machine.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from pymailbox.testing.samples import SAMPLES
 __all__ = ["demonstrate", "list_mailbox"]
 
 _SIZE = 8  # columns: "999.9 KB"
-_NARROW, _WIDE = 72, 100  # columns of a window: below the first no time of day, from the second on addresses with names
+_NARROW, _WIDE = 72, 100  # columns; narrower windows get no time of day, wider ones names with addresses
 
 
 def list_mailbox(inbox: Mailbox) -> None:
-    """Print the messages of a mailbox as a table, each as its headers arrive; nothing is downloaded.
+    """Print the messages of a mailbox as a table, row by row as headers arrive; no message is downloaded.
 
-    A message that the server does not give is a row that says so, and the rest goes on.
+    If the server refuses a message, its row says so, and the other rows follow.
     """
     room = window()
     number = max(3, len(str(len(inbox))))
@@ -48,27 +48,27 @@ def _headers(message: Message, *, addresses: bool) -> tuple[str, str, str]:
     try:
         sender = message.from_
     except CommandError as refused:
-        return "", "", f"(not given: {refused.response or refused.problem})"
+        return "", "", f"(refused: {refused.response or refused.problem})"
     shown = "" if sender is None else str(sender) if addresses else sender.name or sender.email
     return local_time(message.date), shown, message.subject
 
 
 def demonstrate() -> None:
-    """Serve the sample mailbox, read it, delete from it, commit, and look again."""
+    """Serve the sample mailbox, read it, delete messages, commit, and list it again."""
     password = token_urlsafe(12)
     with Server(SAMPLES, user="robin", password=password) as server:
-        print(f"A POP3 server with {len(SAMPLES)} sample mails is running at {server.url}\n")
+        print(f"A POP3 server with {len(SAMPLES)} sample messages is running at {server.url}\n")
 
         print("inbox = Mailbox.from_url(url, password).open()\nlen(inbox), inbox.size")
         with Mailbox.from_url(server.url, password) as inbox:
             print(f"    {len(inbox)} messages, {inbox.size:,} bytes\n")
 
-            print("for message in inbox:  # headers by TOP, read ahead in a pipeline")
+            print("for message in inbox:  # headers with TOP, prefetched in a pipeline")
             print("    print(message.number, message.size, message.date, message.from_, message.subject)")
             list_mailbox(inbox)
 
             message = inbox[2]
-            print("\nmessage = inbox[2]\nprint(message.body)  # by RETR, when it is asked for")
+            print("\nmessage = inbox[2]\nprint(message.body)  # RETR downloads it now")
             print(f"    {message.subject!r} from {message.from_}")
             print("    " + safe_text(message.body, multiline=True, limit=None).strip().replace("\n", "\n    "))
             for attachment in message.attachments:
@@ -77,15 +77,15 @@ def demonstrate() -> None:
             print("\ninbox.delete(inbox[:3])  # DELE, pipelined")
             inbox.delete(inbox[:3])
             print(f"    marked: {_numbers(inbox)}")
-            print("inbox[2].undelete()  # RSET, and DELE again for the others")
+            print("inbox[2].undelete()  # RSET, then DELE again for the others")
             inbox[2].undelete()
             print(f"    marked: {_numbers(inbox)}")
-            print("inbox.commit()  # QUIT: the deletions happen")
+            print("inbox.commit()  # QUIT commits the deletions")
 
         print("\ninbox = Mailbox.from_url(url, password).open()  # a new session")
         with Mailbox.from_url(server.url, password) as inbox:
             list_mailbox(inbox)
-            print(f"\n{len(inbox)} messages are left: numbers 1 and 2 are gone, and the rest moved up.")
+            print(f"\n{len(inbox)} messages are left; 1 and 2 are gone, and the others have moved up.")
 
 
 def _numbers(inbox: Mailbox) -> str:

@@ -7,6 +7,7 @@ the signature of a coroutine, and cannot derive it from a property. A test keeps
 Imports nothing that reads mail, so that a mailbox can be made without it.
 """
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ class HeaderNames:
 
     __slots__ = ()
 
+    @abstractmethod
     def _get_headers(self) -> _Header:
-        """Return what is read."""
-        raise NotImplementedError
+        """Return the headers that are read."""
 
     @property
     def subject(self) -> str:
@@ -99,9 +100,9 @@ class ContentNames(HeaderNames):
 
     __slots__ = ()
 
+    @abstractmethod
     def _get_content(self) -> _Whole:
-        """Return what is read."""
-        raise NotImplementedError
+        """Return the content that is read."""
 
     @property
     def body(self) -> str:

@@ -1,6 +1,6 @@
-"""What a server really does, and advice: `pymailbox.diagnose`, and `pymailbox doctor` on the command line.
+"""Find out what a server really does, and give advice: `pymailbox.diagnose`, and `pymailbox doctor` in the shell.
 
-It is not called `diagnose`: a module of that name would take the place of the function once it was imported.
+The package is not called `diagnose`, because importing a module of that name would replace the function.
 """
 
 from typing import Unpack
@@ -19,14 +19,15 @@ __all__ = ["Diagnosis", "diagnose"]
 def diagnose(
     target: Mailbox | Account | str, password: Password | None = None, **options: Unpack[MailboxOptions]
 ) -> Diagnosis:
-    """Find out what a server really does; `target` is a POP URL, an account, or a mailbox that is not open.
+    """Find out what a server really does, and return a report with advice.
 
-    `options` are those of `Mailbox`. Two sessions as a rule, a few more where the server breaks one; in the last, up
-    to three small messages are read unless the server lists EXPIRE 0. Nothing is marked or deleted, and a session in
-    which a message was read is left without QUIT, as some servers hide what was read once QUIT is said.
+    `target` is a POP URL, an account, or a mailbox that is not open; `options` are those of `Mailbox`. The diagnosis
+    usually takes two sessions, and a few more if the server breaks one. The last session reads up to three small
+    messages, unless the server lists EXPIRE 0. No message is marked or deleted. A session that read a message ends
+    without QUIT, because after QUIT some servers hide what was read.
 
-    What goes wrong (no such host, certificate, password, silence) is a finding of the report, which says how far it
-    came; raised are ValueError and TypeError for misuse only. The report never has a secret in it.
+    Whatever goes wrong (unknown host, certificate, password, silence) is part of the report, which also says how far
+    the diagnosis got. Raises only ValueError and TypeError, for misuse. The report never contains a secret.
 
     >>> from pymailbox import diagnose
     >>> from pymailbox.testing import Server
@@ -37,7 +38,7 @@ def diagnose(
     """
     if isinstance(target, Mailbox):
         if password is not None or options:
-            raise TypeError("a mailbox has its password and its options already")
+            raise TypeError("pass a password and options only with a URL or an account, not with a Mailbox")
         mailbox = target
     elif isinstance(target, Account):
         account = target if password is None else evolve(target, password=password)

@@ -1,4 +1,4 @@
-"""Advice: what the user of an account should know or do, in sentences, from what was found. Pure."""
+"""Turn findings into advice: sentences on what the user of an account should know or do. Pure."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from pymailbox.pop3 import scram
 
 __all__ = ["advise"]
 
-_SOON = 14  # days; who renews by machine does so earlier
+_SOON = 14  # days; automatic renewal happens earlier
 _MANY = 1000  # messages in an example
-_AT_HAND = {"APOP", "CRAM-MD5", "LOGIN", "PLAIN", "USER"}
+_PASSWORD_LOGINS = {"APOP", "CRAM-MD5", "LOGIN", "PLAIN", "USER"}
 
 
 def advise(report: Diagnosis, account: Account) -> Iterator[str]:
@@ -26,20 +26,20 @@ def advise(report: Diagnosis, account: Account) -> Iterator[str]:
 
 
 def _about_the_port(report: Diagnosis, account: Account) -> Iterator[str]:
-    """Say which URL would do, where this one is for another kind of port."""
+    """Suggest another URL if this one does not fit the port."""
     where = f"{account.host}:{account.port}"
     told = report.capabilities_before_tls
     if report.failed == "TLS" and account.security == "tls" and report.greeting is not None:
         if told is None:
-            yield f"This port speaks POP3 without TLS: try pop+starttls://{where}."
+            yield f"This port uses POP3 without TLS; try pop+starttls://{where}."
         elif "STLS" in told:
-            yield f"This port begins without TLS and offers STLS: use pop+starttls://{where}."
+            yield f"This port starts without TLS and supports STLS; use pop+starttls://{where}."
         else:
-            yield "This port speaks POP3 without TLS and offers none: try another port (pops:// is usually on 995)."
+            yield "This port does not support TLS at all; try another port (pops:// is usually on 995)."
     elif report.failed == "greeting" and report.encryption is not None:
-        yield f"This port speaks TLS from the first byte: use pops://{where}."
+        yield f"This port uses TLS from the first byte; use pops://{where}."
     elif report.failed == "STLS" and told is not None and "STLS" not in told:
-        yield "This port does not offer STLS: try pops://, which is usually on port 995."
+        yield "This port does not support STLS; try pops://, which is usually on port 995."
     elif report.failed == "connection" and account.port not in (110, 995):
         yield "POP3 is usually on port 995 (pops://) or 110 (pop+starttls://)."
 
@@ -47,37 +47,37 @@ def _about_the_port(report: Diagnosis, account: Account) -> Iterator[str]:
 def _about_tls(report: Diagnosis, account: Account) -> Iterator[str]:
     told, encryption = report.capabilities_before_tls, report.encryption
     if account.security == "none" and report.greeting is not None:
-        here = " (here it does not leave this machine)" if _is_loopback(account.host) else ""
+        here = " (but do not leave this machine)" if _is_loopback(account.host) else ""
         if told is not None and "STLS" in told:
             yield (
-                "Password and mail travel in clear text, and the server offers STLS: use"
-                f" pop+starttls://{account.host}:{account.port}{here}."
+                f"Password and mail travel unencrypted{here}, although the server supports STLS; use"
+                f" pop+starttls://{account.host}:{account.port}."
             )
         else:
-            yield f"Password and mail travel in clear text{here}; pops:// on port 995 is the usual way to protect them."
+            yield f"Password and mail travel unencrypted{here}; the usual protection is pops:// on port 995."
     if encryption is None or encryption.certificate is None:
         return
     certificate, left = encryption.certificate, encryption.certificate.days_left
     if encryption.trusted:
         if left is not None and left < 0:
-            yield "The certificate has expired: its operator must renew it (or the clock of this machine is wrong)."
+            yield "The certificate has expired; its operator must renew it (unless the clock of this machine is wrong)."
         elif left is not None and left < _SOON:
             when = f"in {left} days" if left > 1 else "in less than two days"
-            yield f"The certificate expires {when}: its operator should renew it."
+            yield f"The certificate expires {when}; its operator should renew it."
     elif report.failed == "TLS":
         if certificate.names and not any(_is_for(name, account.host) for name in certificate.names):
             yield (
-                f"The certificate is for {', '.join(certificate.names[:5])}: use such a name in place of"
-                f" {account.host}, if it is your provider's."
+                f"The certificate is for {', '.join(certificate.names[:5])}; if that is your provider, use one of these"
+                f" names instead of {account.host}."
             )
         yield (
-            "If you know that this is the right server, trust its certificate by its fingerprint:"
+            "If you are sure that this is the right server, trust its certificate by its fingerprint:"
             f" tls.pinned(fingerprint) with {certificate.fingerprint}."
         )
 
 
 def _is_for(name: str, host: str) -> bool:
-    """Whether a certificate's name is that of the host, by RFC 9525 §6.3."""
+    """Whether a name in a certificate matches the host (RFC 9525 §6.3)."""
     with suppress(ValueError):
         return ipaddress.ip_address(name) == ipaddress.ip_address(host)
     name, host = name.lower(), host.lower().rstrip(".")
@@ -87,62 +87,74 @@ def _is_for(name: str, host: str) -> bool:
 def _about_the_login(report: Diagnosis) -> Iterator[str]:
     strong = [name for name in report.mechanisms if name.startswith("SCRAM-")]
     if strong and not scram.available():
-        yield f"The server offers {strong[0]}, which does not show it the password: pip install 'pymailbox[scram]'."
+        yield (
+            f"The server supports {strong[0]}, which never reveals the password; to use it, run"
+            " pip install 'pymailbox[scram]'."
+        )
     told = report.capabilities()
     if told.login_delay:
-        yield f"The server wants {told.login_delay} seconds between two logins: poll no more often."
-    if not report.opened and report.mechanisms and not _AT_HAND & set(report.mechanisms) and not strong:
-        yield f"The server takes no passwords, only {', '.join(report.mechanisms)}: see OAuth2 and sasl."
+        yield f"The server requires {told.login_delay} seconds between logins; do not poll more often."
+    if not report.opened and report.mechanisms and not _PASSWORD_LOGINS & set(report.mechanisms) and not strong:
+        yield f"The server does not accept passwords, only {', '.join(report.mechanisms)}; see OAuth2 and sasl."
 
 
 def _about_uids(report: Diagnosis) -> Iterator[str]:
     uidl = report.probes.get("UIDL")
     if uidl is not None and uidl.works is False:
-        yield "Without UIDL mail cannot be told apart across sessions: delete what was fetched, or compare contents."
+        yield (
+            "Without UIDL, messages cannot be recognized in a later session; delete what you have fetched, or compare"
+            " contents."
+        )
     if "NEW_UIDS_EACH_SESSION" in report.quirks:
-        yield "The uids do not last: what is kept by uid would be fetched again each time. Compare contents instead."
+        yield (
+            "The uids change with every session, so a program that remembers uids fetches everything again; compare"
+            " contents instead."
+        )
     if "BLANK_UID" in report.quirks:
         yield "Messages with a blank uid count as new in every session."
     if "DUPLICATE_UIDS" in report.quirks:
-        yield "Never delete by uid alone: several messages have the same one (identical mails may, RFC 1939 §7)."
+        yield (
+            "Never delete by uid alone, because several messages have the same uid (identical messages may, RFC 1939"
+            " §7)."
+        )
 
 
 def _about_keeping(report: Diagnosis) -> Iterator[str]:
     expire = report.capabilities().expire
     if may_expire(report):
         yield (
-            "EXPIRE 0: the server may delete whatever was read once QUIT is said. Store each message before the"
-            " session ends. No message was read for this report."
+            "EXPIRE 0: the server may delete every message that was read as soon as the session ends with QUIT; save"
+            " each message before that. No message was read for this report."
         )
     elif expire is not None:
-        yield f"The server promises to keep mail for {expire} days only (EXPIRE): fetch it before."
+        yield f"The server keeps mail for only {expire} days (EXPIRE); fetch it before then."
     if (report.greeting or "").startswith("Gpop ready"):
         yield (
-            "Gmail hides what was read by POP once QUIT is said, shows some hundred messages a session, and has"
-            ' settings of its own for what DELE does; the user "recent:me@gmail.com" shows the last 30 days again.'
+            "After QUIT, Gmail hides what was read over POP; it shows a few hundred messages per session, and its POP"
+            ' settings decide what DELE does. The user "recent:me@gmail.com" shows the last 30 days again.'
         )
 
 
 def may_expire(report: Diagnosis) -> bool:
-    """Whether the server said at any time that RETR may delete (RFC 2449 §6.7)."""
+    """Whether the server ever advertised that RETR may delete (RFC 2449 §6.7)."""
     stages = (report.capabilities_before_tls, report.capabilities_after_tls, report.capabilities_after_login)
     return any(told is not None and told.expire == 0 for told in stages)
 
 
 def _about_speed(report: Diagnosis) -> Iterator[str]:
     if "HANGS_ON_CAPA" in report.quirks or "CLOSES_ON_CAPA" in report.quirks:
-        yield "CAPA ends the session: open the mailbox with capa=False."
+        yield "CAPA breaks the session; open the mailbox with capa=False."
     top, piped = report.probes.get("TOP"), report.probes.get("PIPELINING")
     if top is not None and top.works is False:
-        yield "Without TOP a list of subjects downloads every message."
+        yield "Without TOP, listing the subjects downloads every message."
     if piped is None or report.round_trip is None:
         return
     if piped.works is False:
-        yield "PIPELINING does not work: open the mailbox with pipelining=False, which spares it the attempt."
+        yield "PIPELINING does not work; open the mailbox with pipelining=False, so that it is not attempted."
     if not piped.works:
         seconds = _MANY * report.round_trip
-        example = f": the headers of {_MANY:,} messages take {seconds:,.0f} seconds or more" if seconds >= 1 else ""
-        yield f"Without pipelining each message costs a round trip{example}."
+        example = f"; the headers of {_MANY:,} messages take at least {seconds:,.0f} seconds" if seconds >= 1 else ""
+        yield f"Without pipelining, each message costs a round trip{example}."
 
 
 def _is_loopback(host: str) -> bool:

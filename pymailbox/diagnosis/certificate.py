@@ -1,7 +1,7 @@
-"""Certificates: what is known of a TLS channel, and of one that did not convince.
+"""The facts of a TLS channel and its certificate, even if verification failed.
 
-Python tells what a certificate says only when it was verified. So one that was not is asked for again, on a
-connection of its own that trusts exactly this certificate whatever its dates and names, and on which nothing is said.
+Python decodes a certificate only after verifying it. For an unverified one, a second connection therefore trusts
+exactly this certificate, whatever its dates and names; nothing is sent on it.
 """
 
 import ssl
@@ -20,14 +20,14 @@ __all__ = ["examine", "look"]
 
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h
 
-#: Returns a fresh connection, not connected yet, with that context.
+#: Returns a fresh connection with that context, not connected yet.
 Dial = Callable[[ssl.SSLContext], Connection]
-#: Takes a connection to where its TLS is on.
+#: Connects, up to the point at which TLS is on.
 Reach = Callable[[Connection], None]
 
 
 def look(dial: Dial, reach: Reach) -> Encryption | None:
-    """Return what can be seen of a server that did not convince; None where there is no handshake at all."""
+    """Return what can be seen of a server that failed verification; None if there is no TLS handshake at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -42,28 +42,28 @@ def look(dial: Dial, reach: Reach) -> Encryption | None:
 
 
 def examine(channel: Any, dial: Dial, reach: Reach, *, trusted: bool) -> Encryption:
-    """Return the facts of a TLS channel; `trusted` where the login is done on it."""
-    octets = channel.getpeercert(binary_form=True)
+    """Return the facts of a TLS channel; `trusted` if the login uses it."""
+    der = channel.getpeercert(binary_form=True)
     cipher = channel.cipher()
-    told = channel.getpeercert() or (_ask_again(octets, dial, reach) if octets else {})
+    told = channel.getpeercert() or (_decoded(der, dial, reach) if der else {})
     return Encryption(
         trusted=trusted,
         version=channel.version(),
         cipher=cipher[0] if cipher else None,
-        certificate=_read(octets, told) if octets else None,
+        certificate=_read(der, told) if der else None,
     )
 
 
-def _ask_again(octets: bytes, dial: Dial, reach: Reach) -> dict[str, Any]:
-    """Return what a certificate says, from a handshake that trusts it and no other; empty where there is none."""
+def _decoded(der: bytes, dial: Dial, reach: Reach) -> dict[str, Any]:
+    """Return a certificate as Python decodes it, after a handshake that trusts only it; empty if that fails."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.load_verify_locations(cadata=octets)
-    # Its own authority, and in any year: mypy's Flag has no name for the second.
+    context.load_verify_locations(cadata=der)
+    # Accept it as its own authority and at any time; mypy's Flag has no name for the latter.
     context.verify_flags = ssl.VerifyFlags(context.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
     connection = dial(context)
     try:
-        with suppress(MailboxError):  # then there is the fingerprint at least
+        with suppress(MailboxError):  # the fingerprint is known in any case
             reach(connection)
             channel: Any = connection.session.tls
             told: dict[str, Any] = channel.getpeercert()
@@ -73,14 +73,14 @@ def _ask_again(octets: bytes, dial: Dial, reach: Reach) -> dict[str, Any]:
     return {}
 
 
-def _read(octets: bytes, told: dict[str, Any]) -> Certificate:
+def _read(der: bytes, told: dict[str, Any]) -> Certificate:
     def moment(name: str) -> datetime | None:
         return datetime.fromtimestamp(ssl.cert_time_to_seconds(told[name]), UTC) if name in told else None
 
     issuer = {name: value for part in told.get("issuer", ()) for name, value in part}
     words = [issuer[name] for name in ("commonName", "organizationName") if name in issuer]
     return Certificate(
-        fingerprint=sha256(octets).hexdigest(),
+        fingerprint=sha256(der).hexdigest(),
         names=tuple(safe_text(value) for _, value in told.get("subjectAltName", ())),
         issuer=safe_text(", ".join(words)),
         valid_from=moment("notBefore"),

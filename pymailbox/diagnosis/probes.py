@@ -1,7 +1,7 @@
-"""Probes: one question each to a session that is logged in.
+"""Probes: each asks one question in a session that is logged in.
 
-A refusal is a finding. Anything worse (silence, a lost connection, nonsense) is raised: the run notes it and
-goes on with the next probe in a fresh session.
+A refusal is a finding. Anything worse (silence, a lost connection, an invalid reply) is raised: the run notes it, and
+continues with the next probe in a fresh session.
 """
 
 import time
@@ -23,19 +23,19 @@ __all__ += ["whole"]
 
 T = TypeVar("T")
 
-_MARGIN = 1000  # lines that a listing may have beyond STAT's count, as mail may arrive in between
-_SMALL = 32 * 1024  # octets; larger messages are not read
-_LARGEST = 1024 * 1024  # octets; what a message that was listed as small may have
+_MARGIN = 1000  # lines that a listing may have beyond STAT's count, because mail may arrive in between
+_SMALL = 32 * 1024  # bytes; larger messages are not read
+_LARGEST = 1024 * 1024  # bytes; the limit for a message that was listed as small
 _SAMPLES = 3
 _DEPTH = 24  # commands in the pipeline
 _LEAST_SECONDS = 5.0  # seconds that a pipeline may be silent
 
 
 def capa(connection: Connection, findings: Findings) -> None:
-    """Ask what it can do now: after the login it is often more."""
+    """Ask for the capabilities again, because there are often more after login."""
     if not connection.session.may_ask_capa:
         if "CAPA" not in findings.report.probes:
-            findings.probe("CAPA", None, "switched off here, so never asked")
+            findings.probe("CAPA", None, "switched off here (capa=False)")
         return
     try:
         told = findings.cleaned(connection.run(flows.discover(connection.session)))
@@ -55,7 +55,7 @@ def round_trip(connection: Connection, findings: Findings) -> None:
     seconds = []
     for _ in range(5):
         begun = time.perf_counter()
-        with suppress(CommandError):  # a refusal is an answer, too
+        with suppress(CommandError):  # a refusal is also a reply
             connection.noop()
         seconds.append(time.perf_counter() - begun)
     findings.set(round_trip=median(seconds))
@@ -67,19 +67,19 @@ def listing(connection: Connection, findings: Findings) -> None:
     if listed is None:
         return
     findings.sizes = listed
-    known = [octets for octets in listed.values() if octets is not None]
+    known = [size for size in listed.values() if size is not None]
     size, total, said = findings.report.size, sum(known), [_counted(len(listed), findings)]
     if len(known) < len(listed):
         said.append(f"{len(listed) - len(known):,} of them without a size")
     elif size is not None:
-        said.append("and as many bytes as STAT" if total == size else f"{total:,} bytes where STAT has {size:,}")
+        said.append("same total size" if total == size else f"{total:,} bytes, but STAT has {size:,}")
     findings.probe("LIST", True, ", ".join(said))
 
 
 def _listed(
     connection: Connection, findings: Findings, name: str, command: Command[dict[int, T]], quirk: str | None
 ) -> dict[int, T] | None:
-    """Ask LIST or UIDL; None where there is nothing to list, or where it is refused, which is that quirk."""
+    """Send LIST or UIDL; return None if there is nothing to list, or if it is refused, which is that quirk."""
     if not findings.report.count:
         findings.probe(name, None, "the mailbox is empty")
         return None
@@ -97,13 +97,13 @@ def _most(findings: Findings) -> int:
 
 def _counted(lines: int, findings: Findings) -> str:
     if lines == findings.report.count:
-        return "as many messages as STAT"
+        return "same count as STAT"
     findings.quirks.add("COUNTS_DIFFER")
-    return f"{lines:,} lines where STAT counts {findings.report.count:,}"
+    return f"{lines:,} messages, but STAT counts {findings.report.count:,}"
 
 
 def uidl(connection: Connection, findings: Findings) -> None:
-    """Ask for the uids: are they there, unique, and as RFC 1939 §7 wants them?"""
+    """Ask for the uids, and check that they exist, are unique, and are valid (RFC 1939 §7)."""
     listed = findings.listed("UIDL")
     findings.uids_of = connection.session
     command, quirk = commands.uidl(entries=_most(findings)), "UIDL_REFUSED" if listed else None
@@ -120,17 +120,17 @@ def uidl(connection: Connection, findings: Findings) -> None:
         said.append(f"{repeated:,} are not unique")
     if invalid := sum(len(uid) > 70 or not uid.isascii() or " " in uid or not uid.isprintable() for uid in named):
         findings.quirks.add("INVALID_UIDS")
-        said.append(f"{invalid:,} are longer than 70 characters or have others than visible ASCII")
+        said.append(f"{invalid:,} are longer than 70 characters or not visible ASCII")
     if not said:
-        said.append(f"all different, {longest} characters at most")
+        said.append(f"all different, at most {longest} characters long")
     if listed is False:
         findings.quirks.add("UIDL_UNLISTED")
-        said.append("though it is not listed")
+        said.append("although it is not listed")
     findings.probe("UIDL", True, ", ".join((_counted(len(uids), findings), *said)))
 
 
 def stable(connection: Connection, findings: Findings) -> None:
-    """Ask for the uids again, in another session: a uid is to last."""
+    """Ask for the uids again in another session, because uids must not change."""
     if not findings.uids or findings.uids_of is connection.session:
         return
     now = connection.execute(commands.uidl(entries=len(findings.uids) + _MARGIN))
@@ -139,40 +139,40 @@ def stable(connection: Connection, findings: Findings) -> None:
         findings.probe("UIDL", True, f"{detail}, stable across sessions")
     else:
         findings.quirks.add("NEW_UIDS_EACH_SESSION")
-        findings.probe("UIDL", True, f"{detail}, all different in a second session")
+        findings.probe("UIDL", True, f"{detail}, but all changed in a second session")
 
 
 def pipelining(connection: Connection, findings: Findings) -> None:
-    """Send commands ahead, where that is listed, and see whether every answer comes, and in its place."""
+    """If PIPELINING is listed, send a burst of commands, and check that every reply arrives in its place."""
     listed = findings.listed("PIPELINING")
     if not listed:
-        reason = "nothing is listed without CAPA" if listed is None else "not listed"
-        findings.probe("PIPELINING", None, f"{reason}, so never tried")
+        reason = "without CAPA nothing is listed" if listed is None else "not listed"
+        findings.probe("PIPELINING", None, f"{reason}, so not tried")
         return
     if not connection.session.protocol.pipelining:
         told = findings.report.capabilities_after_login
-        reason = "switched off here" if told is not None else "not any more after login, so not tried"
-        findings.probe("PIPELINING", None, f"listed, and {reason}")
+        reason = "switched off here (pipelining=False)" if told is not None else "not after login, so not tried"
+        findings.probe("PIPELINING", None, f"listed, but {reason}")
         return
     usual, count = connection.timeout, findings.report.count
     seconds = max(_LEAST_SECONDS, 20 * (findings.report.round_trip or 0.0))
     connection.timeout = seconds if usual is None else min(usual, seconds)
     try:
-        # A NOOP that ends the session by itself would say nothing of pipelining.
+        # If NOOP alone ends the session, it proves nothing about pipelining.
         other: Command[Any] = commands.stat() if findings.report.round_trip is None else commands.noop()
         answers = list(connection.pipeline([commands.stat(), other] * (_DEPTH // 2)))
     finally:
         connection.timeout = usual
     if any(isinstance(answer, Stat) and answer.count != count for answer in answers):
         raise ProtocolError("STAT returned a different count when pipelined")
-    findings.probe("PIPELINING", True, f"{_DEPTH} commands sent ahead were answered in their order")
+    findings.probe("PIPELINING", True, f"{_DEPTH} pipelined commands were answered in order")
 
 
 # --- reading --------------------------------------------------------------------------------------------------
 
 
 def sample(findings: Findings) -> tuple[int, ...]:
-    """Return the numbers of a few messages that are listed as small: the smallest, the largest, one between."""
+    """Return the numbers of a few messages listed as small: the smallest, the largest, and one in between."""
     small = sorted((size, number) for number, size in findings.sizes.items() if size is not None and size <= _SMALL)
     if len(small) > _SAMPLES:
         small = [small[0], small[len(small) // 2], small[-1]]
@@ -180,20 +180,20 @@ def sample(findings: Findings) -> tuple[int, ...]:
 
 
 def headed(findings: Findings) -> tuple[int, ...]:
-    """Return the numbers of the messages to try TOP with: those of the sample, or the first ones."""
+    """Return the numbers of the messages to try TOP with: the sample or, if there is none, the first messages."""
     return sample(findings) or tuple(range(1, min(findings.report.count or 0, _SAMPLES) + 1))
 
 
 def whole(connection: Connection, number: int) -> bytes:
-    """Read a message; one that is far larger than it was listed ends the session."""
+    """Read a message; end the session if it is far larger than listed."""
     chunks: list[bytes] = []
-    octets = 0
+    size = 0
 
     def take(chunk: bytes) -> None:
-        nonlocal octets
-        octets += len(chunk)
-        if octets > _LARGEST:
-            raise ProtocolError(f"message {number} is listed as small and goes on beyond {_LARGEST:,} bytes")
+        nonlocal size
+        size += len(chunk)
+        if size > _LARGEST:
+            raise ProtocolError(f"message {number} is listed as small but has more than {_LARGEST:,} bytes")
         chunks.append(chunk)
 
     connection.retr(number, take)
@@ -201,9 +201,9 @@ def whole(connection: Connection, number: int) -> bytes:
 
 
 def compare(findings: Findings) -> None:
-    """Say what the messages that were asked for show, of themselves and of the server."""
-    tops = {number: answer.octets for number, answer in findings.tops.items() if answer.octets is not None}
-    raws = {number: answer.octets for number, answer in findings.wholes.items() if answer.octets is not None}
+    """Compare the results of LIST, TOP and RETR, and note what they show about the server."""
+    tops = {number: answer.data for number, answer in findings.tops.items() if answer.data is not None}
+    raws = {number: answer.data for number, answer in findings.wholes.items() if answer.data is not None}
     if findings.tops:
         _judge_top(findings, tops, raws)
     checks = tuple(
@@ -220,22 +220,22 @@ def _judge_top(findings: Findings, tops: dict[int, bytes], raws: dict[int, bytes
     said = []
     if tops and listed is False:
         findings.quirks.add("TOP_UNLISTED")
-        said.append("though it is not listed")
+        said.append("although it is not listed")
     for problem in dict.fromkeys(findings.tops[number].problem for number in sorted(missing)):
         said.append(f"{problem} for {_numbered([n for n in missing if findings.tops[n].problem == problem])}")
     more = [number for number, block in tops.items() if _parted(block)[1]]
     if more:
-        said.append(f"with more than was asked for of {_numbered(more)}")
+        said.append(f"returned more than the header of {_numbered(more)}")
     other = [number for number in tops.keys() & raws.keys() if _parted(tops[number])[0] != _parted(raws[number])[0]]
     if other:
-        said.append(f"with other headers than by RETR of {_numbered(other)}")
+        said.append(f"returned a different header than RETR for {_numbered(other)}")
     findings.quirk("TOP_IGNORES_COUNT", more)
     findings.quirk("TOP_OTHER_HEADERS", other)
     doubled = [number for number, block in tops.items() if _ok(block) and not _ok(raws.get(number, b""))]
-    if any(number in raws for number in doubled):  # then it is not the message that begins so
+    if any(number in raws for number in doubled):  # RETR shows that the message itself does not begin with +OK
         findings.quirks.add("TWO_STATUS_LINES_FOR_TOP")
     findings.quirk("TWO_STATUS_LINES_FOR_TOP", doubled)
-    # A single message without TOP may be the fault of the message, unless RETR gives it.
+    # If TOP fails for a single message, the message may be the cause, unless RETR works.
     fails = not tops and (len(missing) > 1 or bool(missing & raws.keys()))
     if fails and listed and all(answer.refused for answer in findings.tops.values()):
         findings.quirks.add("TOP_REFUSED")
@@ -254,11 +254,11 @@ def _parted(block: bytes) -> tuple[bytes, bytes]:
     """Return header and body without the line ends around them."""
     block = block.replace(b"\r\n", b"\n")
     if block.startswith(b"\n"):
-        return b"", block.strip(b"\n")  # a mail without header
+        return b"", block.strip(b"\n")  # a message without header
     header, _, body = block.partition(b"\n\n")
     return header.strip(b"\n"), body.strip(b"\n")
 
 
 def refusal(refused: CommandError | NotSupported, findings: Findings) -> str:
-    """Return a refusal in a few words."""
-    return f"refused ({findings.clean(refused.response or 'without a reason')})"
+    """Return a refusal as a short text."""
+    return f"refused ({findings.clean(refused.response) if refused.response else 'without a reason'})"

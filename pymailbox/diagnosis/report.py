@@ -1,7 +1,6 @@
-"""The report: what was found, as values, as text for a person, and as plain data for JSON.
+"""The report of a diagnosis, as values, as text to read, and as plain data for JSON.
 
-Pure. Every text that came from a server has been made harmless before it gets here: control characters escaped,
-secrets replaced.
+Pure. Every text from a server has already been made safe to show: control characters are escaped, secrets replaced.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from pymailbox.pop3.capabilities import Capabilities
 
 __all__ = ["Certificate", "Diagnosis", "Encryption", "Probe", "SizeCheck", "Stage", "Step"]
 
-#: How far it came. "mailbox": logged in, and STAT answered.
+#: How far the diagnosis got. "mailbox": logged in, and STAT was answered.
 Stage = Literal["nothing", "connection", "TLS", "greeting", "login", "mailbox"]
 
 #: What can fail on the way to the mailbox, in the order in which it is tried.
@@ -23,17 +22,17 @@ Step = Literal["host name", "connection", "TLS", "greeting", "CAPA", "STLS", "pa
 
 _FAILED: dict[Step, str] = {
     "host name": "the host name was not found",
-    "connection": "there is no connection",
+    "connection": "connecting to the server failed",
     "TLS": "the TLS handshake failed",
-    "greeting": "there was no positive POP3 greeting",
+    "greeting": "the server did not send a POP3 greeting",
     "CAPA": "asking for the capabilities (CAPA) failed",
     "STLS": "starting TLS (STLS) failed",
     "password": "getting the password failed",
     "login": "the login failed",
-    "STAT": "the login succeeded, and STAT failed",
+    "STAT": "the login succeeded, but STAT failed",
 }
-_LABEL = 12  # columns; a SHA-256 after it still fits into 79
-_KEPT_TOGETHER = 40  # columns; a longer capability may be parted between two lines
+_LABEL = 12  # columns; a SHA-256 after the label still fits into 79
+_KEPT_TOGETHER = 40  # columns; a longer capability may be split between two lines
 
 
 @frozen
@@ -42,7 +41,7 @@ class Certificate:
 
     #: SHA-256 of the certificate, as `tls.pinned` takes it.
     fingerprint: str
-    #: The host names and addresses it is for; empty where it could not be read.
+    #: The host names and addresses it is for; empty if it could not be decoded.
     names: tuple[str, ...] = ()
     issuer: str = ""
     valid_from: datetime | None = None
@@ -50,15 +49,15 @@ class Certificate:
 
     @property
     def days_left(self) -> int | None:
-        """Whole days until it expires, negative after that; None where it could not be read."""
+        """Whole days until it expires, negative after that; None if it could not be decoded."""
         return None if self.valid_until is None else (self.valid_until - datetime.now(UTC)).days
 
 
 @frozen
 class Encryption:
-    """What is known of TLS with the server."""
+    """The facts of a TLS connection to the server."""
 
-    #: Whether the connection that logs in has it; False where it failed and was looked at without logging in.
+    #: Whether the login uses it; False if verification failed, and it was only inspected.
     trusted: bool
     version: str | None = None
     cipher: str | None = None
@@ -67,31 +66,31 @@ class Encryption:
 
 @frozen
 class Probe:
-    """Whether something really works."""
+    """Whether a command or capability really works."""
 
-    #: Whether the capabilities list it; None where there is nothing to list.
+    #: Whether the capabilities list it; None if nothing would list it, or there are no capabilities.
     listed: bool | None
-    #: None: it was not tried, or could not be; `detail` says why.
+    #: None if it was not or could not be tried; `detail` says why.
     works: bool | None
     detail: str
 
 
 @frozen
 class SizeCheck:
-    """One message whose size was compared."""
+    """The size of one message according to LIST and to RETR."""
 
     number: int
-    #: Bytes by LIST.
+    #: Bytes according to LIST.
     listed: int
-    #: Bytes that RETR gave; None where it was refused.
+    #: Bytes that RETR returned; None if it was refused.
     received: int | None
 
 
 @frozen(kw_only=True)
 class Diagnosis:
-    """What a server really does, and advice.
+    """A report of what a server really does, with advice.
 
-    `str(report)` is for a person, `report.as_dict()` for JSON. A fact that was not found out is None or empty.
+    `str(report)` is text to read, `report.as_dict()` is data for JSON. A fact that was not found out is None or empty.
 
     >>> from pymailbox import diagnose
     >>> report = diagnose("pop://me@127.0.0.1:1", "secret")
@@ -105,35 +104,35 @@ class Diagnosis:
     url: str
     #: Whether the account could be opened, as `Mailbox.open` would.
     opened: bool = False
-    #: How far it came.
+    #: How far the diagnosis got.
     reached: Stage = "nothing"
-    #: The step that failed, described by the first of the problems; None where none did, or none could be tried.
+    #: The step that failed, which the first of the problems describes; None if none failed or could be tried.
     failed: Step | None = None
-    #: What went wrong, in the order in which it did.
+    #: What went wrong, in order.
     problems: tuple[str, ...] = ()
     greeting: str | None = None
     encryption: Encryption | None = None
     capabilities_before_tls: Capabilities | None = None
     capabilities_after_tls: Capabilities | None = None
     capabilities_after_login: Capabilities | None = None
-    #: The ways to log in that are listed: SASL mechanisms, `USER`, `APOP`.
+    #: The login mechanisms that the server lists: SASL mechanisms, `USER`, `APOP`.
     mechanisms: tuple[str, ...] = ()
-    #: The one that was used last, whether it was taken or refused.
+    #: The mechanism that was used last, whether it succeeded or not.
     mechanism: str | None = None
-    #: Messages and bytes by STAT.
+    #: Messages and bytes according to STAT.
     count: int | None = None
     size: int | None = None
-    #: Seconds, the median of some NOOPs.
+    #: In seconds; the median of several NOOPs.
     round_trip: float | None = None
     #: By name: `CAPA`, `LIST`, `UIDL`, `TOP`, `PIPELINING`, `QUIT`.
     probes: Mapping[str, Probe] = field(factory=dict)
     sizes: tuple[SizeCheck, ...] = ()
-    #: The quirks that the server showed, each with what it means.
+    #: The quirks that the server showed, each with its meaning.
     quirks: Mapping[str, str] = field(factory=dict)
     advice: tuple[str, ...] = ()
 
     def capabilities(self) -> Capabilities:
-        """Return the capabilities that count: the last that were told, empty where none were."""
+        """Return the last capabilities that the server listed, which are those that count; empty if there are none."""
         told = (self.capabilities_after_login, self.capabilities_after_tls, self.capabilities_before_tls)
         return next((one for one in told if one is not None), Capabilities())
 
@@ -146,7 +145,7 @@ class Diagnosis:
         return self.text()
 
     def text(self, width: int = 79) -> str:
-        """Return the report for a person, lines wrapped to `width` columns."""
+        """Return the report as text, wrapped to `width` columns."""
         verdict, reasons = self._verdict(), self.problems[: not self.opened]
         lines = [self.url, "", *wrapped("", verdict, width)]
         lines += [line for reason in reasons for line in wrapped("  ", reason, width)]
@@ -179,7 +178,7 @@ class Diagnosis:
         tls = self.encryption
         if tls is not None:
             facts = ", ".join(filter(None, (tls.version, tls.cipher)))
-            yield "TLS", facts if tls.trusted else f"{facts} (not verified; nobody logged in through it)"
+            yield "TLS", facts if tls.trusted else f"{facts} (not verified, and not used to log in)"
             certificate = tls.certificate
             if certificate is not None:
                 yield "issued to", ", ".join(certificate.names)
@@ -208,7 +207,7 @@ class Diagnosis:
 
     def _works(self) -> Iterator[tuple[str, str]]:
         for name, probe in self.probes.items():
-            verdict = {True: "yes", False: "no", None: "not known"}[probe.works]
+            verdict = {True: "yes", False: "no", None: "unknown"}[probe.works]
             yield name, f"{verdict}: {probe.detail}" if probe.detail else verdict
         if self.sizes:
             yield "sizes", _compared(self.sizes)
@@ -223,8 +222,8 @@ def _compared(checks: tuple[SizeCheck, ...]) -> str:
     if not wrong:
         return f"as listed ({_messages(len(checks))} read)"
     return f"of {_messages(len(checks))} read, " + "; ".join(
-        f"number {check.number} is listed with {check.listed:,} bytes and "
-        + ("is not given" if check.received is None else f"has {check.received:,}")
+        f"number {check.number} is listed with {check.listed:,} bytes but "
+        + ("was not returned" if check.received is None else f"has {check.received:,}")
         for check in wrong
     )
 

@@ -1,12 +1,12 @@
-"""DiagnosisRun: two sessions with a server, and what came of them.
+"""A diagnosis: two sessions with a server, and what they show.
 
-The first asks everything that leaves no trace, and says QUIT. The second asks UIDL again, then TOP and RETR of a few
-small messages, and is left without QUIT: some servers hide, or delete, what was read once QUIT is said. Where the
-server wants time between two logins there is one session, and no QUIT. A probe that ends its session is a finding,
-and a fresh session goes on with the next.
+The first session asks everything that leaves no trace, and ends with QUIT. The second sends UIDL again, then TOP and
+RETR for a few small messages, and ends without QUIT, because after QUIT some servers hide or delete what was read. If
+the server requires time between logins, there is only one session, without QUIT. A probe that breaks its session is a
+finding; the next probe gets a fresh session.
 
-Nothing here sends DELE, and RETR only where EXPIRE 0 is not listed. No password is sent to whom `login` would not
-send it, and after a login that failed nothing is tried again.
+Nothing here sends DELE, and RETR is sent only if EXPIRE 0 is not listed. A password is sent only if `login` would send
+it, and a failed login is never repeated.
 """
 
 import functools
@@ -20,15 +20,17 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
+from pymailbox.account import OAuth2
 from pymailbox.diagnosis import certificate, probes
 from pymailbox.diagnosis.advice import advise, may_expire
 from pymailbox.diagnosis.findings import Answer, Findings
 from pymailbox.diagnosis.quirks import explained
 from pymailbox.diagnosis.report import Diagnosis
-from pymailbox.display import secret
+from pymailbox.display import safe_text, secret
 from pymailbox.errors import CommandError, ConnectionLost, MailboxError, MailboxLocked, NotSupported, Timeout, TLSError
 from pymailbox.mailbox.abstract_mailbox import plan_of
 from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.passwords import PasswordReference, reader
 from pymailbox.pop3 import flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
@@ -41,44 +43,62 @@ __all__ = ["DiagnosisRun"]
 T = TypeVar("T")
 
 _CAPA_SECONDS = 10.0  # seconds that CAPA may be silent
-_LOOK_SECONDS = 5.0  # seconds of silence when looking why something failed
-_SESSIONS = 5  # logins at most
+_LOOK_SECONDS = 5.0  # seconds of silence allowed while finding out why something failed
+_SESSIONS = 5  # most logins
 _TIMESTAMP = re.compile(r"<[^<>@\s]+@[^<>\s]+>")
-_PAUSES = (0.25, 1.0, 2.0)  # seconds; a server may hold the lock for a moment after a session that just ended
+_PAUSES = (0.25, 1.0, 2.0)  # seconds; a server may keep the lock for a moment after a session ends
 
 
 class _NoCapa(Exception):
-    """CAPA ended the connection; the next one goes without."""
+    """CAPA ended the connection; the next one does without it."""
 
 
 @define(eq=False)
 class DiagnosisRun:
-    """One diagnosis of the account of a mailbox that is never opened itself."""
+    """One diagnosis of a mailbox's account; the mailbox itself is never opened."""
 
     mailbox: Mailbox
     _settings: ConnectionSettings = field(init=False, repr=False)
     _utf8: bool = field(init=False)
     _findings: Findings = field(init=False)
-    #: Every one that was made; all are closed in the end.
+    #: All connections so far; `run` closes them in the end.
     _connections: list[Connection] = field(factory=list, init=False, repr=False)
     _may_ask_capa: bool = field(init=False)
-    #: The quirk that CAPA seems to have shown, and its error, until something else is answered without CAPA.
+    #: The quirk that CAPA seems to show, and its error, until a session without CAPA gets further.
     _capa_suspected: tuple[str, MailboxError] | None = field(default=None, init=False)
     _pipelining_broke: bool = field(default=False, init=False)
     _logins: int = field(default=0, init=False)
     _password: Any = field(default=None, init=False, repr=False)
+    _auth: Any = field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._settings, self._utf8 = plan_of(self.mailbox)
         if self._settings.sock is not None:
-            raise ValueError("a diagnosis connects several times, so it cannot use the socket of a caller")
+            raise ValueError("a diagnosis connects several times, so it cannot use sock=")
         account = self.mailbox.account
         self._findings = Findings(Diagnosis(url=account.url))
-        self._password = _asked_once(account.password, self._findings)
+        self._password, self._auth = self._read_once(account.password), account.auth
+        if isinstance(account.auth, OAuth2):
+            self._auth = OAuth2(self._read_once(account.auth.token))
         self._may_ask_capa = self._settings.capa
 
+    def _read_once(self, credential: Any) -> Any:
+        """Return a password or token as it was given; a callable or a reference as a callable that is used once."""
+        account, findings = self.mailbox.account, self._findings
+        is_reference = isinstance(credential, PasswordReference)
+        read = reader(credential, account.host, account.user) if is_reference else credential
+
+        @functools.cache
+        def read_once() -> Any:
+            findings.step = "password"
+            found = secret(read())
+            findings.step = "login"
+            return found
+
+        return read_once if callable(read) else read
+
     def run(self) -> None:
-        """Do it all; `conclude` gives the report."""
+        """Run the whole diagnosis; `conclude` returns the report."""
         try:
             connection = self._connect()
             if connection is not None and self._may_log_in(connection) and self._log_in_once(connection):
@@ -90,10 +110,10 @@ class DiagnosisRun:
                 connection.close()
 
     def conclude(self) -> Diagnosis:
-        """Return the report of what was found, with quirks and advice."""
+        """Return the report, with quirks and advice."""
         findings = self._findings
         if self._capa_suspected is not None:
-            findings.problem(f"CAPA: {self._capa_suspected[1]}")
+            findings.problem(f"CAPA: {findings.describe(self._capa_suspected[1])}")
         if not findings.report.opened and findings.report.reached != "login":
             findings.disproved.add("OTHER_AUTH_FORM")  # the other form did not work either
         probes.compare(findings)
@@ -109,12 +129,12 @@ class DiagnosisRun:
             settings = evolve(settings, pipelining=False)
         connection = Connection.from_settings(settings)
         self._connections.append(connection)
-        connection.tries_tls = False  # `_look_closer` does, and says more
+        connection.tries_tls = False  # `_inspect` does, and finds out more
         self._findings.sessions.append(connection.session)
         return connection
 
     def _connect(self) -> Connection | None:
-        """Come to where the login is due: greeting, TLS, capabilities before and after it."""
+        """Connect, up to the point of logging in: greeting, TLS, capabilities before and after it."""
         findings, security = self._findings, self.mailbox.account.security
         connection = self._connection()
         session = connection.session
@@ -146,7 +166,7 @@ class DiagnosisRun:
         return connection
 
     def _explain(self, error: MailboxError, connection: Connection) -> None:
-        """Note what failed on the way to the login, and look closer at it."""
+        """Note what failed before the login, and find out why."""
         findings = self._findings
         if findings.step == "connection":
             if connection.opened:
@@ -160,7 +180,7 @@ class DiagnosisRun:
         self._inspect(error)
 
     def _capabilities(self, connection: Connection) -> Capabilities | None:
-        """Ask CAPA; None where it is refused. A server that hangs up on it, or hangs, is not asked again."""
+        """Send CAPA; return None if it is refused. If the server closes or never answers, do not send it again."""
         if not self._may_ask_capa:
             return None
         findings, usual = self._findings, connection.timeout
@@ -179,10 +199,10 @@ class DiagnosisRun:
             connection.timeout = usual
 
     def _capa_is_to_blame(self) -> None:
-        """Note that a server that did not survive CAPA answers other commands."""
+        """Note that CAPA, which broke a session, is the cause, because the server answers other commands."""
         if self._capa_suspected is not None:
             self._findings.quirks.add(self._capa_suspected[0])
-            self._findings.probe("CAPA", False, "it ends the session, so not asked again")
+            self._findings.probe("CAPA", False, "it breaks the session, so not repeated")
             self._capa_suspected = None
 
     def _see_tls(self, connection: Connection) -> None:
@@ -192,7 +212,7 @@ class DiagnosisRun:
             self._findings.set(reached="TLS")
 
     def _looking(self, **changes: Any) -> Connection:
-        """Return a connection that finds out why something failed; nobody logs in."""
+        """Return a connection for finding out why something failed; it is not used to log in."""
         return self._connection(timeout=_least(self._settings.timeout, _LOOK_SECONDS), capa=False, **changes)
 
     def _with_context(self, context: ssl.SSLContext) -> Connection:
@@ -204,7 +224,7 @@ class DiagnosisRun:
             connection.run(flows.greet(connection.session, "starttls"))
 
     def _inspect(self, error: MailboxError) -> None:
-        """Find out why it did not come to the login: the certificate, or the wrong kind of port. Nobody logs in."""
+        """Find out why the login was not reached: the certificate, or the wrong kind of port. Do not log in."""
         findings, security = self._findings, self.mailbox.account.security
         if findings.step == "TLS":
             findings.set(encryption=certificate.look(self._with_context, self._to_tls))
@@ -215,12 +235,12 @@ class DiagnosisRun:
             findings.set(encryption=certificate.look(lambda context: dial(ssl_context=context), Connection.connect))
 
     def _try_without_tls(self) -> None:
-        """See whether the port speaks POP3 without TLS; where it does not, the first error says it all."""
+        """Check whether the port uses POP3 without TLS; if not, the first error is enough."""
         findings = self._findings
         try:
             plain = self._looking(security="none")
         except ValueError as refused:
-            findings.problem(f"the port was not tried without TLS: {refused}")
+            findings.problem(f"the port was not tried without TLS: {findings.describe(refused)}")
             return
         with suppress(MailboxError), plain as pop:
             findings.set(greeting=findings.clean(pop.greeting))
@@ -237,12 +257,12 @@ class DiagnosisRun:
         findings.set(mechanisms=tuple(listed))
         external = "EXTERNAL" in told.sasl and connection.session.secure
         if account.password is None and account.auth is None and not external:
-            findings.problem("no password was given, so the login and all after it was not examined")
+            findings.problem("no password was given, so the login and everything after it were not examined")
             return False
         return True
 
     def _log_in_once(self, connection: Connection) -> bool:
-        """Log in, once: another try after a refusal could lock the account."""
+        """Log in once; another attempt after a refusal could lock the account."""
         findings = self._findings
         seen: list[str] = []
         findings.step = "login"
@@ -267,17 +287,17 @@ class DiagnosisRun:
         self._logins += 1
         if self._utf8:
             connection.run(flows.ask_utf8(session))
-        connection.run(_watched(login.login(session, account.user, self._password, account.auth), seen))
+        connection.run(_watched(login.login(session, account.user, self._password, self._auth), seen))
 
     def _again(self) -> Connection | None:
-        """Open a further session; None where there can be none, which is a finding."""
+        """Open another session; return None if that is not possible, which is a finding."""
         findings = self._findings
         report, security = findings.report, self.mailbox.account.security
         if report.capabilities().login_delay:
-            findings.problem("no further session was opened, as the server wants time between two logins")
+            findings.problem("no other session was opened, because the server requires time between logins")
             return None
         if self._logins >= _SESSIONS:
-            findings.problem(f"{_SESSIONS} sessions were not enough; the rest was not examined")
+            findings.problem(f"the diagnosis stopped after {_SESSIONS} sessions; the rest was not examined")
             return None
         pauses = iter(_PAUSES)
         while True:
@@ -292,14 +312,14 @@ class DiagnosisRun:
                 connection.close()
                 pause = next(pauses, None)
                 if pause is None or not isinstance(error, MailboxLocked):
-                    findings.problem(f"a further session could not be opened: {error}")
+                    findings.problem(f"another session could not be opened: {findings.describe(error)}")
                     return None
             time.sleep(pause)
 
     # --- in the mailbox -----------------------------------------------------------------------------------
 
     def _survey(self, connection: Connection) -> Connection | None:
-        """Ask what leaves no trace; return the session to read in, None where there is none."""
+        """Ask what leaves no trace; return the session in which to read messages, None if there is none."""
         findings = self._findings
         current: Connection | None = self._probe("CAPA", probes.capa, connection)
         if current is None or not self._count(current):
@@ -314,15 +334,15 @@ class DiagnosisRun:
         if current is None or findings.report.capabilities().login_delay:
             return current
         try:
-            current.quit()  # commits nothing, as nothing was marked and nothing read
+            current.quit()  # commits nothing, because no message was marked or read
         except MailboxError as error:
-            findings.probe("QUIT", False, findings.clean(str(error)))
+            findings.probe("QUIT", False, findings.describe(error))
         else:
             findings.probe("QUIT", True, "")
         return self._again() if findings.report.count else None
 
     def _count(self, connection: Connection) -> bool:
-        """Ask STAT: only where it works can the account be opened."""
+        """Send STAT, because the account can be opened only if it works."""
         self._findings.step = "STAT"
         try:
             held = connection.stat()
@@ -335,31 +355,31 @@ class DiagnosisRun:
     def _probe(
         self, name: str, probe: Callable[[Connection, Findings], None], connection: Connection | None
     ) -> Connection | None:
-        """Run one probe; return the session to go on with, a fresh one where this one broke."""
+        """Run one probe; return the session for the next one, a fresh session if this one broke."""
         if connection is None:
             return None
         findings = self._findings
         try:
             probe(connection, findings)
         except MailboxError as error:
-            if name == "NOOP":  # what must work is not listed as a probe
-                findings.problem(f"{name}: {error}")
+            if name == "NOOP":  # required of every server, so it is not one of the report's probes
+                findings.problem(f"{name}: {findings.describe(error)}")
             else:
-                findings.probe(name, False, findings.clean(str(error)))
+                findings.probe(name, False, findings.describe(error))
             self._pipelining_broke = self._pipelining_broke or name == "PIPELINING"
             self._may_ask_capa = self._may_ask_capa and name != "CAPA"
             return self._unbroken(connection)
         return connection
 
     def _unbroken(self, connection: Connection) -> Connection | None:
-        """Return the session, or a fresh one where it broke; None where there can be none."""
+        """Return the session, or a fresh one if it broke; None if there can be no other."""
         if connection.session.protocol.failure is None:
             return connection
         connection.close()
         return self._again()
 
     def _read(self, connection: Connection) -> None:
-        """Look at a few messages. No QUIT follows."""
+        """Read a few messages. No QUIT follows."""
         findings = self._findings
         current = self._probe("UIDL", probes.stable, connection)
         current = self._each(lambda pop, number: pop.top(number, 0), probes.headed(findings), findings.tops, current)
@@ -373,7 +393,7 @@ class DiagnosisRun:
         answers: dict[int, Answer],
         connection: Connection | None,
     ) -> Connection | None:
-        """Ask for messages one by one; a session that breaks over one may be the fault of that one, over two is not."""
+        """Ask for messages one by one; stop after two broken sessions, because one may be due to a single message."""
         findings, broken = self._findings, 0
         for number in numbers:
             if connection is None or broken == 2:
@@ -384,28 +404,15 @@ class DiagnosisRun:
                 answers[number] = Answer(problem=probes.refusal(refused, findings), refused=True)
             except MailboxError as error:
                 broken += 1
-                answers[number] = Answer(problem=findings.clean(str(error.args[0])))
+                answers[number] = Answer(problem=safe_text(error.problem))
                 if answers is findings.wholes:
-                    findings.problem(f"RETR: {error}")
+                    findings.problem(f"RETR: {findings.describe(error)}")
                 connection = self._unbroken(connection)
         return connection
 
 
-def _asked_once(password: Any, findings: Findings) -> Any:
-    """Return a password that is asked for once, however many sessions there are."""
-
-    @functools.cache
-    def ask() -> Any:
-        findings.step = "password"
-        answer = secret(password())
-        findings.step = "login"
-        return answer
-
-    return ask if callable(password) else password
-
-
 def _watched(flow: Flow[T], seen: list[str]) -> Flow[T]:
-    """Run a flow, and note its commands without their secrets."""
+    """Run a flow, and note its commands with secrets redacted."""
     answer: Any = None
     failure: MailboxError | None = None
     while True:
@@ -424,7 +431,7 @@ def _watched(flow: Flow[T], seen: list[str]) -> Flow[T]:
 
 
 def _mechanism(seen: list[str]) -> str | None:
-    """Return the way in that was tried last."""
+    """Return the login mechanism that was tried last."""
     for command in reversed(seen):
         verb, _, rest = command.partition(" ")
         if verb in ("AUTH", "APOP", "PASS"):

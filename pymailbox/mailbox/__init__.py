@@ -1,4 +1,4 @@
 """The mailbox: a session as a sequence of messages and as a transaction, blocking and over asyncio.
 
-`pymailbox` has the public names. Nothing is imported here, so that blocking code does not import asyncio.
+`pymailbox` has the public names. Nothing is imported here, to keep asyncio out of blocking programs.
 """

@@ -1,4 +1,4 @@
-"""AbstractMailbox: what Mailbox and AsyncMailbox share, without I/O: account, settings, messages by position."""
+"""AbstractMailbox: what Mailbox and AsyncMailbox share, without I/O: the account, the settings, the sequence."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -38,14 +38,14 @@ __all__ = ["AbstractMailbox", "plan_of"]
 
 E = TypeVar("E", bound=AbstractMessage[Any])
 C = TypeVar("C", bound=AbstractConnection)
-#: What may be given as the password: `Password`, or `AsyncPassword` where it can be awaited.
+#: The type of the password: `Password`, or `AsyncPassword` over asyncio.
 P = TypeVar("P")
 
 
 class AbstractMailbox(ABC, Generic[E, C, P]):
-    """A session as a lazy sequence of messages: nothing here asks the server."""
+    """A POP3 session as a lazy sequence of messages; nothing in this class asks the server."""
 
-    #: Whether what a callable for a password or a token returns can be awaited.
+    #: Whether a callable for a password or a token may be a coroutine function.
     _can_await: ClassVar[bool] = False
 
     def __init__(
@@ -70,12 +70,12 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         source_address: tuple[str, int] | None = None,
         sock: "socket.socket | None" = None,
     ) -> None:
-        password, proxy = secret(password), secret(proxy)  # what follows may raise, with these among its variables
-        #: Where the mailbox is and how to log in.
+        password, proxy = secret(password), secret(proxy)  # a traceback of what follows may show local variables
+        #: The `Account`: where the mailbox is and how to log in.
         self.account = Account(
             host,
             user,
-            cast(Any, password),  # the two kinds of mailbox say what it may be; Account takes either
+            cast(Any, password),  # each kind of mailbox restricts its type; Account accepts both
             port=default_port(security) if port is None else port,
             security=security,
             auth=auth,
@@ -107,26 +107,26 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         )
         self._connection = self._new_connection()
         self._opened: OpenMailbox[E, C] | None = None
-        self._may_reopen = False  # although it is not open: the last reopen() failed, or QUIT did
-        self._in_doubt: CommitError | None = None  # what the next reopen() raises
+        self._may_reopen = False  # although not open: the last reopen() failed, or QUIT did
+        self._in_doubt: CommitError | None = None  # the next reopen() raises it
 
     @classmethod
     def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from a POP URL (RFC 2384): `pops://me@pop.example.com`.
+        """Make a mailbox from a POP URL such as `pops://me@pop.example.com` (RFC 2384).
 
-        `pops://` is `security="tls"`, `pop+starttls://` "starttls" and `pop://` "none"; the port is optional, and
-        `;AUTH=name` after the user names a mechanism. A password in the URL counts where `password` is None.
-        Percent-encode `@ : / ? # ; %` in user and password. See `from_account` for `options`. ValueError for what is
-        not a POP URL.
+        `pops://` means `security="tls"`, `pop+starttls://` "starttls" and `pop://` "none". The port is optional, and
+        `;AUTH=name` after the user names a mechanism. A password in the URL is used if `password` is None.
+        Percent-encode `@ : / ? # ; %` in the user name and password. `options` are those of `from_account`. Raises
+        ValueError if `url` is not a valid POP URL.
         """
         return cls.from_account(Account.from_url(url, cast(Any, password)), **options)
 
     @classmethod
     def from_account(cls, account: Account, **options: Unpack[MailboxOptions]) -> Self:
-        """Make a mailbox from an account; `options` are those of the constructor, and win over the account.
+        """Make a mailbox from an `Account`; `options` are those of the constructor and override the account's.
 
-        With another `security` and no `port`, the account's port moves from one usual port to the other (995 to 110,
-        or back); an unusual one stays.
+        If `options` changes `security` but not `port`, a standard port changes with it (995 to 110, or back) and any
+        other port stays.
         """
         port = port_for(options.get("security", account.security), account.security, account.port)
         given: MailboxOptions = {"port": port, "security": account.security, "auth": account.auth, **options}
@@ -134,14 +134,14 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @abstractmethod
     def _new_connection(self) -> C:
-        """Make a connection that is not open yet."""
+        """Make a connection without opening it."""
 
     def _check_fresh(self) -> None:
         if self._settings.sock is not None:
             raise ValueError("the given socket can only be used once; make a new mailbox with a new socket")
 
     def _check_reopen(self) -> None:
-        """Refuse `reopen()` where there was no session, and once after a `CommitError`: somebody has to look."""
+        """Raise if there was no session to reopen, and once after a `CommitError`, for the caller to check."""
         if not self._may_reopen:
             self._require_open()
         self._check_fresh()
@@ -150,10 +150,10 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             raise in_doubt
 
     def _fresh_connection(self) -> C:
-        """Make the connection of the next session, with what the last one taught.
+        """Make the connection of the next session, with what was learned in the last one.
 
-        One by one where the server stalled a pipeline, headers by RETR where the end of a TOP was not
-        one (decisions 6 and 7).
+        No pipelining if the server stalled a pipeline; headers by RETR if the end of a TOP reply could not be found
+        (decisions 6 and 7).
         """
         self._check_fresh()
         if "TOP_ENDS_IN_LF" in self._session.quirks:
@@ -167,7 +167,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         return self._connection.session
 
     def _begin(self) -> Flow[MailboxState[E]]:
-        """Log in and ask how much there is: what runs over a connection that was just made."""
+        """Log in and ask for the state of the mailbox, over a new connection."""
         account = self.account
         return transaction.open_session(
             self._session,
@@ -181,7 +181,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         )
 
     def _drop(self) -> None:
-        """End the session at once and say nothing: the server deletes nothing."""
+        """End the session at once without sending anything: the server deletes nothing."""
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.settle()
@@ -189,7 +189,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     def __del__(self) -> None:
         opened: OpenMailbox[E, C] | None = vars(self).get("_opened")
-        if opened is not None and opened.state.deleted:  # nobody can commit them any more
+        if opened is not None and opened.state.deleted:  # these can no longer be committed
             dropped = opened.settle()
             if dropped:
                 opened.drop()
@@ -210,12 +210,12 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the server says it can do, by the last CAPA."""
+        """The capabilities that the server advertised in its last reply to CAPA; empty before `open()`."""
         return self._session.capabilities or Capabilities()
 
     @property
     def connection(self) -> C:
-        """The connection below this mailbox."""
+        """The POP3 connection of this mailbox, for commands that the mailbox does not have."""
         return self._connection
 
     # --- the sequence -------------------------------------------------------------------------------------
@@ -246,30 +246,30 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @property
     def deleted(self) -> tuple[E, ...]:
-        """The messages marked now, in the order of the mailbox."""
+        """The messages currently marked as deleted, in the order of the mailbox."""
         opened = self._require_open()
         return tuple(map(opened.message, sorted(opened.state.deleted)))
 
     def __repr__(self) -> str:
-        if "_opened" not in vars(self):  # the constructor refused its arguments: a traceback may show what there is
-            return f"<{type(self).__name__}, never made>"
+        if "_opened" not in vars(self):  # a traceback out of the constructor may show the object
+            return f"<{type(self).__name__}, not initialized>"
         state = "not open" if self._opened is None else f"{self._opened.state.count} messages"
         return f"<{type(self).__name__} {self.account.url!r}, {state}>"
 
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
-        raise TypeError(f"{name} cannot be pickled or copied: it is one session; make a new one from its account")
+        raise TypeError(f"{name} cannot be pickled or copied: it has a connection; make a new one from its account")
 
 
 def plan_of(mailbox: AbstractMailbox[Any, Any, Any]) -> tuple[ConnectionSettings, bool]:
-    """Return how a mailbox would connect, and whether it would ask for UTF8; ValueError where it is open."""
+    """Return how a mailbox would connect and whether it would ask for UTF8; ValueError if it is open."""
     if mailbox._opened is not None:
-        raise ValueError("the mailbox is open; close it first, as most servers let one session in at a time")
+        raise ValueError("the mailbox is open; close it first, as most servers allow one session at a time")
     return mailbox._settings, mailbox._utf8
 
 
 def _refuse_coroutines(account: Account) -> None:
-    """Raise TypeError where the password or the token of a blocking mailbox is a coroutine function."""
+    """Raise TypeError if the password or the token of a blocking mailbox is a coroutine function."""
     token = account.auth.token if isinstance(account.auth, OAuth2) else None
     for what, value in (("password", account.password), ("token", token)):
         if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004 - looked at

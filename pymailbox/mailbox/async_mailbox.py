@@ -1,9 +1,9 @@
 """AsyncMailbox: the mailbox over asyncio.
 
-The names are those of `Mailbox` and `Message`; what may have to ask the server is a coroutine, and a property that may
-do so is a coroutine without arguments. The flows, the state and the errors are the same; this module only waits.
+The names are those of `Mailbox` and `Message`. Methods that may ask the server are coroutines, and so are properties
+that may, as methods without arguments. The flows, the state and the errors are the same; this module only awaits.
 
-A cancellation, be it by `asyncio.timeout`, closes the connection without QUIT wherever it comes: nothing is committed.
+A cancellation (`asyncio.timeout` included) always closes the connection without QUIT: nothing is committed.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable
@@ -30,13 +30,15 @@ T = TypeVar("T")
 
 
 class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]):
-    """A POP3 account as a lazy sequence of messages, over asyncio.
+    """A POP3 account as a lazy sequence of messages, and its session as a transaction, over asyncio.
 
-    Nothing is connected until `async with` or `await open()`. Deleted messages keep their place and are counted; a
-    session is a snapshot, and new mail needs `reopen()`. One session is for one task at a time; another one gets
-    `ConcurrentUse`.
+    It has the names, arguments and errors of `Mailbox`. Whatever may ask the server is awaited, properties included:
+    `await inbox.uids()`, `await message.subject()`. `len`, indexing and slicing need no `await`, and `async for`
+    iterates. `async with` or `await inbox.open()` connects and logs in. A callable for the password or a token may be a
+    coroutine function.
 
-    Arguments and options are those of `Mailbox`; a callable for the password or a token may be a coroutine function.
+    A session is for one task at a time; a second task gets `ConcurrentUse`. A cancelled operation ends the session
+    without deleting anything.
 
     >>> import asyncio
     >>> from pymailbox import AsyncMailbox
@@ -58,16 +60,18 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     def _new_connection(self) -> AsyncConnection:
         return AsyncConnection.from_settings(self._settings)
 
-    # --- life ---------------------------------------------------------------------------------------------
+    # --- opening and ending -------------------------------------------------------------------------------
 
     async def open(self) -> Self:
-        """Connect, log in and ask how much there is; returns the mailbox.
+        """Connect, log in and ask for the number of messages (STAT); return the mailbox.
 
-        Raises `ConnectionLost`, `Timeout`, `TLSError`, `AuthenticationError`, `MailboxLocked`, `LoginDelay`,
-        `TemporaryFailure`, `NotSupported`. Nothing stays open after a failure.
+        The start of a `with` block calls it. Raises `ConnectionLost`, `Timeout` or `TLSError` if there is no connection
+        to use, `AuthenticationError`, `MailboxLocked`, `LoginDelay` or `TemporaryFailure` if the server refuses the
+        login, `NotSupported` if it offers no way to log in safely, and ValueError if the mailbox is already open. After
+        a failure nothing stays connected.
         """
         if self._opened is not None:
-            raise ValueError("this mailbox is open already")
+            raise ValueError("the mailbox is already open")
         if self._connection.opened:
             self._connection = self._fresh_connection()
         connection = self._connection
@@ -86,32 +90,36 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         return self
 
     async def commit(self) -> None:
-        """End the session with QUIT, which commits the deletions; what the end of a `with` block does.
+        """End the session with QUIT, which commits the deletions.
 
-        Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session ended before QUIT was sent with deletions pending: then none of them happened. With none
-        pending a lost session is no error. A mailbox that is not open is ValueError.
+        The end of a `with` block calls it. With deletions pending, it raises `ConnectionLost` if the session broke
+        before QUIT was sent (nothing was deleted), and `CommitError` if QUIT was refused or not answered (some of the
+        messages may be gone). With none pending, a broken session is not an error. Raises ValueError if the mailbox is
+        not open.
         """
         self._require_open()
         await self._leave(transaction.commit)
 
     async def rollback(self) -> None:
-        """Take back all marks and end the session; what an exception in a `with` block does. May be called again.
+        """Remove all marks (RSET) and end the session, deleting nothing.
 
-        QUIT is said only where nothing was marked or downloaded: some servers hide what was downloaded after it.
+        An exception in a `with` block calls it. Calling it again does nothing. QUIT is sent only if no message was
+        marked or downloaded, because some servers delete or hide downloaded messages on QUIT. Raises `CommandError` if
+        RSET is refused; the session has ended then, too, and nothing was deleted.
         """
         await self._leave(transaction.roll_back)
 
     async def close(self) -> None:
-        """End the session without deleting anything, as `rollback()` does, and never raise. May be called again.
+        """End the session without deleting anything, as `rollback()` does, but never raise.
 
-        The warning `Uncommitted` says how many deletions that drops. In use by another task, the session is cut off.
+        Calling it again does nothing. If deletions are pending, the warning `Uncommitted` counts them. If another
+        task is using the session, the connection is closed at once.
         """
         opened = self._opened
         dropped = opened.settle() if opened is not None else 0
         try:
             await self._leave(transaction.roll_back)
-        except Exception:  # whatever it was, the session is over, and nothing was committed
+        except Exception:  # whatever it was, the session has ended and nothing was committed
             self._drop()
         self._may_reopen = False
         if dropped:
@@ -127,7 +135,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         try:
             await opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
-            self._opened = opened  # nothing was said: who uses the session goes on
+            self._opened = opened  # nothing was sent, and the other user of the session continues
             raise
         except (CommitError, ConnectionLost) as error:
             if not reopening:
@@ -146,23 +154,26 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     ) -> None:
         if error is None:
             await self._leave(transaction.commit)
-        elif not isinstance(error, Exception):  # Ctrl-C, sys.exit(), a cancellation: nothing is said or waited for
+        elif not isinstance(error, Exception):  # Ctrl-C, sys.exit(), a cancellation: send nothing, wait for nothing
             self._drop()
         else:
             try:
                 await self._leave(transaction.roll_back)
-            except Exception as failure:  # never in place of the first one
+            except Exception as failure:  # must not replace the first exception
                 error.add_note(f"while leaving the mailbox: {failure}")
 
     async def keep_alive(self) -> None:
-        """Say NOOP, so that the server does not end an idle session."""
+        """Send NOOP, so that the server does not close an idle session."""
         await self._require_open().connection.run(ask(commands.noop()))
 
     async def reopen(self) -> None:
-        """Commit, and begin a fresh session with what has arrived since; messages of the old one stay readable.
+        """Commit, then open a new session, which sees the mail that has arrived since.
 
-        Raises what `open()` does, and may be repeated as often as it fails. Where deletions of a session that has died
-        did not happen (`ConnectionLost`), or are in doubt (`CommitError`), it says so once; the next call opens.
+        Messages of the old session keep what you have read of them, and nothing more can be read of them. Raises what
+        `commit()` and `open()` raise, and may be called again after any of these errors. If the old session broke with
+        deletions pending, the first call raises `ConnectionLost` (nothing was deleted) or `CommitError` (some messages
+        may be gone), and the next call opens. Raises ValueError if the mailbox was never opened, has been ended
+        by `commit()`, `rollback()` or `close()`, or was made with `sock=`.
         """
         self._check_reopen()
         await self._leave(transaction.commit, reopening=True)
@@ -171,34 +182,42 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     # --- facts and listings -------------------------------------------------------------------------------
 
     async def size(self) -> int:
-        """Bytes of all messages together, by STAT."""
+        """The size of all messages together, in bytes (STAT, asked by `open()`)."""
         opened = self._require_open()
         return await opened.connection.run(reading.total(opened.state))
 
     async def uids(self) -> tuple[str | None, ...]:
-        """The uids, aligned with the positions; None where one is blank. One UIDL, once.
+        """The uid of every message, in order: `uids[i]` belongs to `inbox[i]`; None for a blank one.
 
-        Raises `NotSupported` where the server has no UIDL, `TemporaryFailure` where it refuses it for the moment: then
-        it is asked again next time.
+        Costs one UIDL, once per session. Raises `NotSupported` if the server has no UIDL, and `TemporaryFailure` if it
+        refuses for now; the next use asks again.
         """
         opened = self._require_open()
         return await opened.connection.run(reading.uids(opened.state))
 
     async def sizes(self) -> tuple[int | None, ...]:
-        """The sizes in bytes, aligned with the positions, hints; None where the server gave no number. One LIST, once.
+        """The size of every message in bytes, in order: `sizes[i]` belongs to `inbox[i]`; None if unknown.
 
-        Raises `TemporaryFailure` where the server refuses LIST for the moment: then it is asked again next time.
+        Treat sizes as hints: many servers count differently. Costs one LIST, once per session. Raises
+        `TemporaryFailure` if the server refuses for now; the next use asks again.
         """
         opened = self._require_open()
         return await opened.connection.run(reading.sizes(opened.state))
 
     async def by_uid(self, uid: str) -> AsyncMessage:
-        """Return the first message with that uid; KeyError if there is none."""
+        """Return the first message with this uid; raise KeyError if there is none.
+
+        Costs and errors are those of `uids`.
+        """
         opened = self._require_open()
         return await opened.connection.run(opened.by_uid(uid))
 
     async def new(self, seen: Collection[str | None]) -> tuple[AsyncMessage, ...]:
-        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
+        """Return the messages whose uid is not in `seen`, in order.
+
+        `seen` is a collection of uids, best a set. A message without a uid is always returned, one marked as deleted
+        never. Costs and errors are those of `uids`.
+        """
         opened = self._require_open()
         return await opened.connection.run(opened.new(seen))
 
@@ -214,16 +233,18 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         into: Callable[[AsyncMessage], Sink | Awaitable[Sink]] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> AsyncGenerator[AsyncMessage, None]:
-        """Iterate over every message in order, bodies arriving in a pipeline; None: all. Deleted ones are left out.
+        """Iterate over these messages, by default all, in order, downloading their bodies ahead in a pipeline.
 
-        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without its
-        body, so that `save` can stream it. Leaving early, or `aclose()`, costs at most what is in flight. Of no
-        messages nothing is asked.
+        The fast way to read many messages: without `into`, the body of each message is already in memory. Messages
+        marked as deleted are skipped. A message larger than `Limits.window` comes without its body, so that `save` can
+        stream it. If the server refuses a message, reading that message raises the error. You may use the mailbox in
+        the loop, delete included, and leave the loop early (or call `aclose()`).
 
-        `into(message)` returns a sink (or an awaitable of one), a file or a function that takes bytes: the body goes
-        there and is not kept, and the message is handed out when its body is there, whole and proven. Only then may it
-        be deleted; closing the file is the caller's. Messages of any size go there. One that is refused is left out,
-        and the first refusal is raised at the end, with `.refused` by message number.
+        With `into`, bodies are written instead of kept: `into(message)` returns, or is awaited for, a binary file or a
+        function that takes bytes; `write` and the function may be coroutine functions. The message is handed out once
+        all of its body has been written there and verified, so that it is safe to delete. Messages of any size are
+        streamed. You close the files. A message that the server refuses is not handed out; after the last one the
+        first refusal is raised, with all of them, by message number, in `refused`.
 
         `progress` is called with a `Progress` at most ten times a second and at the end.
         """
@@ -232,22 +253,28 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     # --- the transaction ----------------------------------------------------------------------------------
 
     async def delete(self, messages: AsyncMessage | Iterable[AsyncMessage]) -> None:
-        """Mark messages (DELE, pipelined); they go when the session is committed.
+        """Mark messages as deleted (DELE, pipelined); committing the session deletes them.
 
-        All replies are read; then the first refusal is raised, with `.refused` by message number.
+        `messages` is one message or an iterable of them; those already marked are skipped. The first call also asks
+        UIDL and LIST, which later omit marked messages. If the server refuses some of them, the others are marked, and
+        the first refusal is raised: a `CommandError` with all refusals, by message number, in `refused`. Raises
+        ValueError if the mailbox is `read_only` or a message belongs to another session.
         """
         opened = self._require_open()
         await opened.connection.run(transaction.delete(opened.state, opened.numbers(messages)))
 
     async def undelete(self, messages: AsyncMessage | Iterable[AsyncMessage] | None = None) -> None:
-        """Take back the marks of messages, or all: RSET, and DELE again for the others."""
+        """Remove the marks of these messages, by default of all (RSET, then DELE again for the rest).
+
+        Raises `CommandError` if RSET is refused: then the session has ended and nothing was deleted.
+        """
         opened = self._require_open()
         numbers = None if messages is None else opened.numbers(messages)
         await opened.connection.run(transaction.undelete(opened.state, numbers))
 
 
 class _Each(AsyncIterator[AsyncMessage]):
-    """The messages in order; their headers are read ahead as they are asked for."""
+    """The messages in order."""
 
     __slots__ = ("_messages",)
 
@@ -261,7 +288,7 @@ class _Each(AsyncIterator[AsyncMessage]):
 
 
 class _Fetched(AsyncGenerator[AsyncMessage, None]):
-    """The messages of a `fetch()`; not made by `yield`, so that leaving early takes effect at once."""
+    """The messages of a `fetch()`: not a generator function, so that leaving early takes effect at once."""
 
     __slots__ = ("_fetch",)
 
@@ -287,7 +314,7 @@ class _Fetched(AsyncGenerator[AsyncMessage, None]):
         raise kind if error is None else error
 
     async def aclose(self) -> None:
-        """Leave early: what is in flight is dropped."""
+        """Leave early; replies still in flight are dropped."""
         self._fetch.abandon()
 
     def __del__(self) -> None:

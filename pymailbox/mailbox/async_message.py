@@ -1,6 +1,6 @@
-"""AsyncMessage: one message of a session over asyncio, fetched as it is read.
+"""AsyncMessage: one message of a session over asyncio, downloaded as you read it.
 
-The twin of `Message`: what may have to ask the server is a coroutine of the same name without arguments.
+The twin of `Message`: properties that may ask the server are coroutine methods without arguments.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 
 class AsyncMessage(AbstractMessage[AsyncConnection]):
-    """One message, fetched as it is read: headers by TOP, the rest by RETR.
+    """One message in the mailbox, downloaded as you read it, over asyncio.
 
-    Messages come from a mailbox: `inbox[0]`, `async for message in inbox`. Reading never raises on a strange mail;
-    what it can raise is `MessageUnavailable` (the server does not give it, or it is marked) and `ConnectionLost`.
+    A mailbox returns messages: `inbox[0]`, `async for message in inbox`. They have the names, arguments and errors of
+    `Message`; whatever may ask the server is awaited, properties included: `await message.subject()`.
 
     >>> import asyncio
     >>> from pymailbox import AsyncMailbox
@@ -46,16 +46,23 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
 
     __slots__ = ()
 
-    # --- what the listings say ----------------------------------------------------------------------------
+    # --- from the listings --------------------------------------------------------------------------------
 
     async def size(self) -> int | None:
-        """Bytes by LIST, a hint: many servers count otherwise; None where it gave no number. One LIST for all, once."""
+        """The size in bytes, as LIST gives it; None if that has no number.
+
+        Treat it as a hint: many servers count differently. Costs one LIST for all messages, once per session.
+        """
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
         return sizes[self.number - 1] if sizes is not None else await mailbox.connection.run(mailbox.ask_size(self))
 
     async def uid(self) -> str | None:
-        """The name that lasts beyond the session (RFC 1939 §7); None where it is blank. One UIDL, once."""
+        """The message's unique id, the same in every session (UIDL, RFC 1939 §7); None if the server's is blank.
+
+        Costs one UIDL for all messages, once per session. Raises `NotSupported` if the server has no UIDL, and
+        `TemporaryFailure` if it refuses for now.
+        """
         mailbox = self._mailbox
         uids = mailbox.state.uids
         return uids[self.number - 1] if uids is not None else await mailbox.connection.run(mailbox.ask_uid(self))
@@ -63,7 +70,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
     async def headers(self) -> "Headers":
-        """All header fields; those of the body once that is here, as some servers' TOP differs."""
+        """All header fields.
+
+        Costs one TOP, prefetched when messages are read in a regular order, or one RETR if the server's TOP does not
+        work. Once the whole message has been downloaded these are its own fields, as some servers' TOP differs.
+        """
         mailbox = self._mailbox
         headers = mailbox.cached_headers(self)
         return headers if headers is not None else await mailbox.connection.run(mailbox.ask_headers(self))
@@ -107,13 +118,21 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- the whole message: RETR --------------------------------------------------------------------------
 
     async def raw(self) -> bytes:
-        """The message exactly as it was sent, dots unstuffed."""
+        """The whole message as bytes, exactly as the server sent it, with dot-stuffing removed.
+
+        Costs one RETR. The bytes are kept while you keep a reference to the message, up to `Limits.cache` bytes for all
+        messages together. Raises `LimitExceeded` if the message is larger than `Limits.message`; `save` and `write_to`
+        need no memory for it.
+        """
         mailbox = self._mailbox
         raw = mailbox.cached_raw(self)
         return raw if raw is not None else await mailbox.connection.run(mailbox.ask_raw(self))
 
     async def content(self) -> "Content":
-        """The whole message as a pure value, usable offline; pickles."""
+        """The whole message as a `Content`: a value that needs no session and can be pickled.
+
+        Costs and errors are those of `raw`.
+        """
         return self._mailbox.content_of(self, await self.raw())
 
     async def body(self) -> str:
@@ -137,43 +156,47 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body. By TOP where the server has it."""
+        """Return the readable text of the first `lines` lines of the body.
+
+        Costs one TOP, or one RETR if the server's TOP does not work; nothing if the message has been downloaded.
+        """
         mailbox = self._mailbox
         return await mailbox.connection.run(mailbox.ask_preview(self, lines))
 
     # --- to disk ------------------------------------------------------------------------------------------
 
     async def filename(self) -> str:
-        """A safe, lasting name for a copy: date, subject, and a hash of the uid, or of the header where there is none.
+        """A safe file name for a copy: the date, the subject, and a hash of the uid (without a uid, of the header).
 
-        The same each day, on every system, whatever the subject says. Costs one UIDL for the mailbox, and the headers.
-        Raises `TemporaryFailure` where the server refuses UIDL for the moment.
+        It is the same in every session and on every system, and valid whatever the subject contains. Costs one UIDL for
+        all messages, once per session, and the headers. Raises `TemporaryFailure` if the server refuses UIDL for now.
         """
         mailbox = self._mailbox
         return await mailbox.connection.run(mailbox.ask_filename(self))
 
     async def write_to(self, file: Writable, *, progress: Callable[[Progress], None] | None = None) -> int:
-        """Write the raw message to a binary file; return the bytes. Memory is bounded by some chunks.
+        """Write the raw message to a binary file; return the number of bytes.
 
-        `write` may be a coroutine function. All is written, in parts where the file takes less at a time, or this
-        raises: OSError where it takes nothing (a file that does not block), and what the file raises itself. A failure
-        leaves what was written so far, and ends the session if the message was still arriving. A file of the system's
-        blocks the event loop for as long as a write takes. `progress`, an ordinary function, is called with a
-        `Progress` at most ten times a second and at the end; what it raises counts as what the file raises.
+        The message is streamed, a few chunks in memory at a time. The file's `write` may be a coroutine function; an
+        ordinary one blocks the event loop while it writes. Either all of the message is written or this raises: what
+        the file raises, or OSError if a non-blocking file accepts no bytes. After a failure the file has what was
+        written so far, and the session has ended unless the message had arrived completely. `progress`, an ordinary
+        function, is called with a `Progress` at most ten times a second and at the end; if it raises, this fails in the
+        same way.
         """
         write = write_of(file)
         mailbox = self._mailbox
-        meter, size = await mailbox.connection.run(mailbox.meter(self, progress))
+        meter, expected = await mailbox.connection.run(mailbox.meter(self, progress))
         sink = metered(write, meter)
         raw = mailbox.cached_raw(self)
         if raw is not None:
             await sink(raw)
-            octets = len(raw)
+            size = len(raw)
         else:
-            octets = await mailbox.connection.run(mailbox.stream(self, sink))
-        meter.finish(size, octets)
+            size = await mailbox.connection.run(mailbox.stream(self, sink))
+        meter.finish(expected, size)
         meter.end()
-        return octets
+        return size
 
     async def save(
         self,
@@ -182,18 +205,19 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         overwrite: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> "Path":
-        """Save the raw message as a file; return its path.
+        """Save the raw message to disk; return the path of the file.
 
-        `where` is a directory (one that exists, or a string that ends in `/`, which is made): the file is named
-        `filename`, with a number added where that name holds other content. Else it is a file: FileExistsError where
-        that exists with other content, unless `overwrite`. The same content is left as it is. ValueError for
-        `overwrite` with a directory. A link is replaced, not followed, and what is not a regular file (a device, a
-        FIFO), or a link to such, is never replaced: FileExistsError. A `~` is not expanded.
+        If `where` is a directory (an existing one, or a string that ends in `/`, which is created), the file is called
+        `filename`, with a number added if that name is taken by other content. Otherwise `where` is the file itself.
+        Raises FileExistsError if it exists with other content and `overwrite` is not set, and ValueError for
+        `overwrite` with a directory. A file that already has the same content is left alone. A symbolic link is
+        replaced, not followed; a device, a FIFO, or a link to one is never replaced (FileExistsError). `~` is not
+        expanded.
 
-        The copy, readable by its owner alone (mode 0600), is streamed beside its place, forced to disk and only then
-        put there, never over another file: a failure leaves nothing, and a `delete()` that follows cannot outrun the
-        copy. The disk is waited for in a thread; a cancellation meanwhile waits for it, and then there is the whole
-        file or nothing. See `write_to` for `progress`.
+        The message is streamed to a temporary file in the same directory, which only its owner can read (mode 0600),
+        flushed to disk, and then renamed. A failure leaves nothing behind; once `save()` has returned, it is safe to
+        delete the message. Flushing runs in a thread; a cancellation waits for it, and leaves the whole file or
+        nothing. See `write_to` for `progress`.
         """
         from pymailbox.content.saving import SavedFile
 
@@ -209,21 +233,30 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
             saved.discard()
             raise
 
-    # --- deletion -----------------------------------------------------------------------------------------
+    # --- deleting -----------------------------------------------------------------------------------------
 
     async def delete(self) -> None:
-        """Mark the message (DELE); doing it twice changes nothing."""
+        """Mark the message as deleted (DELE); committing the session deletes it.
+
+        Deleting it again does nothing. A marked message keeps its place, and what you have read of it; reading more
+        raises `MessageUnavailable`. Raises `CommandError` if the server refuses, and ValueError if the mailbox is
+        `read_only`. For many messages, `inbox.delete()` is faster.
+        """
         mailbox = self._mailbox
         await mailbox.connection.run(transaction.delete(mailbox.state, (self.number,)))
 
     async def undelete(self) -> None:
-        """Take back the mark: RSET, and DELE again for all others; prefer `inbox.undelete()` for many."""
+        """Remove the mark (RSET, then DELE again for all other marked messages).
+
+        For many messages, `inbox.undelete()` is faster. Raises `CommandError` if RSET is refused: then the session has
+        ended and nothing was deleted.
+        """
         mailbox = self._mailbox
         await mailbox.connection.run(transaction.undelete(mailbox.state, (self.number,)))
 
 
 def metered(write: Callable[[bytes], object], meter: Meter) -> Callable[[bytes], Awaitable[None]]:
-    """Return a sink that has `write`, be it a coroutine function, take all it is given, and counts it."""
+    """Return a sink that passes all of its data to `write`, which may be a coroutine function, and counts the bytes."""
 
     async def sink(data: bytes) -> None:
         await write_all_async(write, data)
@@ -233,7 +266,7 @@ def metered(write: Callable[[bytes], object], meter: Meter) -> Callable[[bytes],
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """Run `work` in a thread to its end; a cancellation is raised after it, as a thread cannot be stopped."""
+    """Run `work` in a thread to its end; a cancellation is raised afterwards, as a thread cannot be stopped."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -1,8 +1,8 @@
-"""Fetching: many messages, their bodies arriving in a pipeline, kept or handed to sinks. Pure; for both mailboxes.
+"""Fetching: many messages whose bodies arrive in a pipeline, kept or written to sinks. Pure; for both mailboxes.
 
-What comes out of the pipeline is proven already (`pop3.session`), so a sink is given nothing but what belongs to its
-message. Messages too large for the window have no place in it: without sinks they are handed out without their body,
-with sinks they are streamed, alone, between two pipelines.
+Results leaving the pipeline are already verified (`pop3.dispatcher`), so a sink receives only bytes of its own message.
+Messages larger than the window do not go through the pipeline: without sinks they are yielded without their body, with
+sinks each is streamed by itself, between two pipelines.
 """
 
 from collections import deque
@@ -26,30 +26,30 @@ __all__ = ["Fetch"]
 C = TypeVar("C")
 E = TypeVar("E", bound=AbstractMessage[Any])
 
-#: Makes of a `write` and a meter a sink that writes all it is given and counts it; each driver has its own.
+#: Makes a sink from a `write` and a meter: it passes on all of its data and counts the bytes. One for each driver.
 Metered = Callable[[Callable[[bytes], object], Meter], Callable[[bytes], object]]
 
 
 @define(eq=False)
 class Fetch(Generic[E, C]):
-    """One `fetch()`: `next()` is the flow to its next message."""
+    """One `fetch()`: `next()` is the flow that returns its next message."""
 
     opened: OpenMailbox[E, C]
-    #: The numbers wanted, in order.
+    #: The numbers of the messages, in order.
     numbers: Sequence[int]
-    #: Gives the sink of a message; None: bodies are kept.
+    #: Returns the sink for a message; None to keep the bodies.
     into: Callable[[E], Any] | None
     report: Callable[[Progress], None] | None
     metered: Metered
 
     _meter: Meter | None = field(default=None, init=False)
     _left: Iterator[int] = field(init=False)  # numbers not yet planned
-    _order: deque[tuple[int, bool]] = field(factory=deque, init=False)  # planned; True where a result belongs to it
+    _order: deque[tuple[int, bool]] = field(factory=deque, init=False)  # planned; True if a RETR is pipelined for it
     _batch: Batch[bytes] | None = field(default=None, init=False)
-    _result: bytes | CommandError | None = field(default=None, init=False)  # of the first message that waits for one
-    _planned: bool = field(default=False, init=False)  # all of them
+    _result: bytes | CommandError | None = field(default=None, init=False)  # of the first in `_order` with a RETR
+    _planned: bool = field(default=False, init=False)  # all numbers have been planned
     _over: bool = field(default=False, init=False)
-    _refused: dict[int, MailboxError] = field(factory=dict, init=False)  # to sinks; raised at the end
+    _refused: dict[int, MailboxError] = field(factory=dict, init=False)  # with sinks; raised at the end
 
     @classmethod
     def of(
@@ -60,7 +60,7 @@ class Fetch(Generic[E, C]):
         report: Callable[[Progress], None] | None,
         metered: Metered,
     ) -> "Fetch[E, C]":
-        """Check what was asked for; nothing is sent yet."""
+        """Check the arguments of `fetch()`; nothing is sent yet."""
         Meter.check(report)
         if into is not None and not callable(into):
             raise TypeError(f"into must be a callable that takes a message and returns a file, not {into!r}")
@@ -68,14 +68,14 @@ class Fetch(Generic[E, C]):
         return cls(opened, numbers, into, report, metered)
 
     def ready(self) -> E | None:
-        """Return the next message where its body has arrived, so that no flow need run; None: ask `next()`."""
+        """Return the next message if its body has arrived; None if the flow `next()` has to run for it."""
         batch, order = self._batch, self._order
         if batch is None or self.into is not None or self._result is not None or self._over:
             return None
         while batch.results and order[0][1]:
             message = self.opened.message(order.popleft()[0])
             result = batch.results.popleft()
-            if message.deleted:  # since it was planned
+            if message.deleted:  # marked since it was planned
                 self._counts.leave_out(self._size(message.number))
             else:
                 self._keep(message, result)
@@ -83,7 +83,7 @@ class Fetch(Generic[E, C]):
         return None
 
     def next(self) -> Flow[E | None]:
-        """Return the next message; None at the end, where what was refused to a sink is raised."""
+        """Return the next message, None at the end; with sinks, raise the first refusal there."""
         if self._over:
             return None
         if self._meter is None:
@@ -96,7 +96,7 @@ class Fetch(Generic[E, C]):
                 if asked:
                     result, self._result = self._result, None
                 message = self.opened.message(number)
-                if message.deleted:  # since it was planned
+                if message.deleted:  # marked since it was planned
                     self._counts.leave_out(self._size(number))
                 elif (yield from self._passed(message) if result is None else self._arrived(message, result)):
                     return message
@@ -118,7 +118,7 @@ class Fetch(Generic[E, C]):
         return None
 
     def abandon(self) -> None:
-        """Give up what is in flight: nobody will ask for more."""
+        """End early: drop the replies that are in flight."""
         self._over = True
         if self._batch is not None:
             self._batch.abandoned = True
@@ -129,13 +129,13 @@ class Fetch(Generic[E, C]):
         state, numbers = self.opened.state, self.numbers
         self._left = iter(numbers)
         needed = (number not in state.deleted and not self.opened.has_body(number) for number in numbers)
-        if any(needed):  # of nothing nothing is asked
+        if any(needed):  # if nothing has to be downloaded, ask nothing
             yield from reading.size_hints(state)
         wanted = () if self.report is None else (number for number in numbers if number not in state.deleted)
         self._meter = Meter(self.report, map(self._size, wanted))
 
     def _plan(self) -> Iterator[Command[bytes]]:
-        """Yield the RETRs of one pipeline as the window has room; with sinks it ends before what is to be streamed."""
+        """Yield the RETRs of one pipeline; with sinks it ends before a message that has to be streamed."""
         state, order = self.opened.state, self._order
         window = min(state.session.limits.window, state.session.limits.message)
         for number in self._left:
@@ -154,10 +154,10 @@ class Fetch(Generic[E, C]):
                 yield commands.retr(number, expected=expected, size=size)
         self._planned = True
 
-    # --- what comes of a message --------------------------------------------------------------------------
+    # --- one message --------------------------------------------------------------------------------------
 
     def _arrived(self, message: E, result: bytes | CommandError) -> Flow[bool]:
-        """Take the result for a message; return whether it is to be handed out."""
+        """Process the result of a message's RETR; return whether to yield the message."""
         if self.into is None:
             self._keep(message, result)
             return True
@@ -166,13 +166,13 @@ class Fetch(Generic[E, C]):
             self._counts.finish(size, 0)
             self._refused[message.number] = result
             return False
-        self.opened.keep_headers(message, result)  # the sink may be named after them
-        yield from self._hand_on(message, result)
+        self.opened.keep_headers(message, result)  # `into` may need them, for a file name
+        yield from self._write(message, result)
         self._counts.finish(size, len(result))
         return True
 
     def _keep(self, message: E, result: bytes | CommandError) -> None:
-        """Keep a body; a refusal is raised when that message is read."""
+        """Keep a body, or a refusal, which is raised when that message is read."""
         size = self._size(message.number)
         if isinstance(result, CommandError):
             self._counts.finish(size, 0)
@@ -183,29 +183,32 @@ class Fetch(Generic[E, C]):
         self.opened.keep(message, result)
 
     def _passed(self, message: E) -> Flow[bool]:
-        """Hand out a message that nothing was asked for: its body is here already, or too large."""
+        """Process a message without a RETR in the pipeline: its body is cached or larger than the window.
+
+        Return whether to yield the message.
+        """
         opened, size = self.opened, self._size(message.number)
         raw = opened.cached_raw(message)
-        octets = 0
+        count = 0
         if self.into is None:
             opened.pass_over(message)
             if raw is not None:
-                octets = len(raw)
-                self._counts.add(octets)
+                count = len(raw)
+                self._counts.add(count)
         elif raw is not None:
-            octets = len(raw)
-            yield from self._hand_on(message, raw)
+            count = len(raw)
+            yield from self._write(message, raw)
         else:
             write = yield from self._open_sink(message)
             try:
-                octets = yield from opened.stream(message, self.metered(write, self._counts))
+                count = yield from opened.stream(message, self.metered(write, self._counts))
             except (CommandError, LimitExceeded) as refused:
                 if not refused.usable:
                     raise
                 self._counts.finish(size, 0)
                 self._refused[message.number] = refused
                 return False
-        self._counts.finish(size, octets)
+        self._counts.finish(size, count)
         return True
 
     def _open_sink(self, message: E) -> Flow[Callable[[bytes], object]]:
@@ -219,7 +222,7 @@ class Fetch(Generic[E, C]):
         taker: Callable[[bytes], object] = write
         return taker
 
-    def _hand_on(self, message: E, raw: bytes) -> Flow[None]:
+    def _write(self, message: E, raw: bytes) -> Flow[None]:
         write = yield from self._open_sink(message)
         sink = self.metered(write, self._counts)
         yield Callback(lambda: sink(raw))

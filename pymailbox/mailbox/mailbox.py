@@ -1,8 +1,8 @@
 """Mailbox: a POP3 session as a sequence of messages and as a transaction.
 
 The sequence is lazy: counting, indexing and iterating download nothing. The transaction is the `with` block: a clean
-end says QUIT, which commits the deletions; an exception takes them back. What to say to the server is in
-`transaction` and `reading`; this module runs those flows over a blocking `Connection`.
+end sends QUIT, which commits the deletions; an exception rolls them back. The flows in `transaction` and `reading`
+decide what to send; this module runs them over a blocking `Connection`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -27,15 +27,20 @@ __all__ = ["Mailbox"]
 
 
 class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message]):
-    """A POP3 account as a lazy sequence of messages.
+    """A POP3 account as a lazy sequence of messages, and its session as a transaction.
 
-    Nothing is connected until `with` or `open()`. Deleted messages keep their place and are counted; a session is a
-    snapshot, and new mail needs `reopen()`.
+    Making a mailbox connects nothing; `with` or `open()` connects and logs in. `len`, indexing, slicing and iterating
+    download nothing: each message downloads what you read of it. The end of the `with` block commits the deletions, and
+    an exception rolls them back. Until then a deleted message keeps its index and is counted. New mail appears after
+    `reopen()`.
 
-    `host` is a name or an address; a URL goes to `from_url`. `user` is the login name, None where the mechanism needs
-    none. `password` is text, bytes (sent as they are), a callable without arguments that returns one, or a reference
-    such as `PasswordCommand`; it is asked for at each login. The options are those of `MailboxOptions`. Nothing is
-    connected by the constructor; what cannot be right is ValueError or TypeError there.
+    `host` is a host name or an address (for a URL, see `from_url`), and `user` the login name, None if the mechanism
+    needs none. `password` is text, bytes (sent as they are), a callable without arguments that returns either, or a
+    reference such as `PasswordCommand`; callables and references are read at each login. `MailboxOptions` describes
+    the other arguments. Invalid arguments raise ValueError or TypeError at once.
+
+    Using a mailbox that is not open raises ValueError. An error of the connection or the protocol (`ConnectionLost`,
+    `Timeout`, `ProtocolError`) ends the session without deleting anything, and later use raises `ConnectionLost`.
 
     >>> from pymailbox import Mailbox
     >>> from pymailbox.testing import Server
@@ -52,16 +57,18 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def _new_connection(self) -> Connection:
         return Connection.from_settings(self._settings)
 
-    # --- life ---------------------------------------------------------------------------------------------
+    # --- opening and ending -------------------------------------------------------------------------------
 
     def open(self) -> Self:
-        """Connect, log in and ask how much there is; returns the mailbox.
+        """Connect, log in and ask for the number of messages (STAT); return the mailbox.
 
-        Raises `ConnectionLost`, `Timeout`, `TLSError`, `AuthenticationError`, `MailboxLocked`, `LoginDelay`,
-        `TemporaryFailure`, `NotSupported`. Nothing stays open after a failure.
+        The start of a `with` block calls it. Raises `ConnectionLost`, `Timeout` or `TLSError` if there is no connection
+        to use, `AuthenticationError`, `MailboxLocked`, `LoginDelay` or `TemporaryFailure` if the server refuses the
+        login, `NotSupported` if it offers no way to log in safely, and ValueError if the mailbox is already open. After
+        a failure nothing stays connected.
         """
         if self._opened is not None:
-            raise ValueError("this mailbox is open already")
+            raise ValueError("the mailbox is already open")
         if self._connection.opened:
             self._connection = self._fresh_connection()
         connection = self._connection
@@ -80,32 +87,36 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         return self
 
     def commit(self) -> None:
-        """End the session with QUIT, which commits the deletions; what the end of a `with` block does.
+        """End the session with QUIT, which commits the deletions.
 
-        Raises `CommitError` where deletions were pending and QUIT was refused or not answered; `ConnectionLost`
-        where the session ended before QUIT was sent with deletions pending: then none of them happened. With none
-        pending a lost session is no error. A mailbox that is not open is ValueError.
+        The end of a `with` block calls it. With deletions pending, it raises `ConnectionLost` if the session broke
+        before QUIT was sent (nothing was deleted), and `CommitError` if QUIT was refused or not answered (some of the
+        messages may be gone). With none pending, a broken session is not an error. Raises ValueError if the mailbox is
+        not open.
         """
         self._require_open()
         self._leave(transaction.commit)
 
     def rollback(self) -> None:
-        """Take back all marks and end the session; what an exception in a `with` block does. May be called again.
+        """Remove all marks (RSET) and end the session, deleting nothing.
 
-        QUIT is said only where nothing was marked or downloaded: some servers hide what was downloaded after it.
+        An exception in a `with` block calls it. Calling it again does nothing. QUIT is sent only if no message was
+        marked or downloaded, because some servers delete or hide downloaded messages on QUIT. Raises `CommandError` if
+        RSET is refused; the session has ended then, too, and nothing was deleted.
         """
         self._leave(transaction.roll_back)
 
     def close(self) -> None:
-        """End the session without deleting anything, as `rollback()` does, and never raise. May be called again.
+        """End the session without deleting anything, as `rollback()` does, but never raise.
 
-        The warning `Uncommitted` says how many deletions that drops. In use by another thread, the session is cut off.
+        Calling it again does nothing. If deletions are pending, the warning `Uncommitted` counts them. If another
+        thread is using the session, the connection is closed at once.
         """
         opened = self._opened
         dropped = opened.settle() if opened is not None else 0
         try:
             self._leave(transaction.roll_back)
-        except Exception:  # whatever it was, the session is over, and nothing was committed
+        except Exception:  # whatever it was, the session has ended and nothing was committed
             self._drop()
         self._may_reopen = False
         if dropped:
@@ -119,7 +130,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         try:
             opened.connection.run(opened.leave(ending))
         except ConcurrentUse:
-            self._opened = opened  # nothing was said: who uses the session goes on
+            self._opened = opened  # nothing was sent, and the other user of the session continues
             raise
         except (CommitError, ConnectionLost) as error:
             if not reopening:
@@ -138,23 +149,26 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     ) -> None:
         if error is None:
             self._leave(transaction.commit)
-        elif not isinstance(error, Exception):  # Ctrl-C, sys.exit(), a cancellation: nothing is said or waited for
+        elif not isinstance(error, Exception):  # Ctrl-C, sys.exit(), a cancellation: send nothing, wait for nothing
             self._drop()
         else:
             try:
                 self._leave(transaction.roll_back)
-            except Exception as failure:  # never in place of the first one
+            except Exception as failure:  # must not replace the first exception
                 error.add_note(f"while leaving the mailbox: {failure}")
 
     def keep_alive(self) -> None:
-        """Say NOOP, so that the server does not end an idle session."""
+        """Send NOOP, so that the server does not close an idle session."""
         self._require_open().connection.run(ask(commands.noop()))
 
     def reopen(self) -> None:
-        """Commit, and begin a fresh session with what has arrived since; messages of the old one stay readable.
+        """Commit, then open a new session, which sees the mail that has arrived since.
 
-        Raises what `open()` does, and may be repeated as often as it fails. Where deletions of a session that has died
-        did not happen (`ConnectionLost`), or are in doubt (`CommitError`), it says so once; the next call opens.
+        Messages of the old session keep what you have read of them, and nothing more can be read of them. Raises what
+        `commit()` and `open()` raise, and may be called again after any of these errors. If the old session broke with
+        deletions pending, the first call raises `ConnectionLost` (nothing was deleted) or `CommitError` (some messages
+        may be gone), and the next call opens. Raises ValueError if the mailbox was never opened, has been ended
+        by `commit()`, `rollback()` or `close()`, or was made with `sock=`.
         """
         self._check_reopen()
         self._leave(transaction.commit, reopening=True)
@@ -164,36 +178,44 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
     @property
     def size(self) -> int:
-        """Bytes of all messages together, by STAT."""
+        """The size of all messages together, in bytes (STAT, asked by `open()`)."""
         opened = self._require_open()
         return opened.connection.run(reading.total(opened.state))
 
     @property
     def uids(self) -> tuple[str | None, ...]:
-        """The uids, aligned with the positions; None where one is blank. One UIDL, once.
+        """The uid of every message, in order: `uids[i]` belongs to `inbox[i]`; None for a blank one.
 
-        Raises `NotSupported` where the server has no UIDL, `TemporaryFailure` where it refuses it for the moment: then
-        it is asked again next time.
+        Costs one UIDL, once per session. Raises `NotSupported` if the server has no UIDL, and `TemporaryFailure` if it
+        refuses for now; the next use asks again.
         """
         opened = self._require_open()
         return opened.connection.run(reading.uids(opened.state))
 
     @property
     def sizes(self) -> tuple[int | None, ...]:
-        """The sizes in bytes, aligned with the positions, hints; None where the server gave no number. One LIST, once.
+        """The size of every message in bytes, in order: `sizes[i]` belongs to `inbox[i]`; None if unknown.
 
-        Raises `TemporaryFailure` where the server refuses LIST for the moment: then it is asked again next time.
+        Treat sizes as hints: many servers count differently. Costs one LIST, once per session. Raises
+        `TemporaryFailure` if the server refuses for now; the next use asks again.
         """
         opened = self._require_open()
         return opened.connection.run(reading.sizes(opened.state))
 
     def by_uid(self, uid: str) -> Message:
-        """Return the first message with that uid; KeyError if there is none."""
+        """Return the first message with this uid; raise KeyError if there is none.
+
+        Costs and errors are those of `uids`.
+        """
         opened = self._require_open()
         return opened.connection.run(opened.by_uid(uid))
 
     def new(self, seen: Collection[str | None]) -> tuple[Message, ...]:
-        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
+        """Return the messages whose uid is not in `seen`, in order.
+
+        `seen` is a collection of uids, best a set. A message without a uid is always returned, one marked as deleted
+        never. Costs and errors are those of `uids`.
+        """
         opened = self._require_open()
         return opened.connection.run(opened.new(seen))
 
@@ -204,16 +226,17 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         into: Callable[[Message], Sink] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Iterator[Message]:
-        """Yield every message in order, bodies arriving in a pipeline; None: all. Deleted ones are left out.
+        """Yield these messages, by default all, in order, downloading their bodies ahead in a pipeline.
 
-        A refusal is raised when that message is read, not here. A message larger than `Limits.window` comes without its
-        body, so that `save` can stream it. Leaving early costs at most what is in flight. Of no messages nothing is
-        asked.
+        The fast way to read many messages: without `into`, the body of each yielded message is already in memory.
+        Messages marked as deleted are skipped. A message larger than `Limits.window` is yielded without its body, so
+        that `save` can stream it. If the server refuses a message, reading that message raises the error. You may use
+        the mailbox in the loop, delete included, and leave the loop early.
 
-        `into(message)` returns a sink, a file or a function that takes bytes: the body goes there and is not kept, and
-        the message is handed out when its body is there, whole and proven. Only then may it be deleted; closing the
-        file is the caller's. Messages of any size go there. One that is refused is left out, and the first refusal is
-        raised at the end, with `.refused` by message number.
+        With `into`, bodies are written instead of kept: `into(message)` returns a binary file or a function that takes
+        bytes, and the message is yielded once all of its body has been written there and verified, so that it is safe
+        to delete. Messages of any size are streamed. You close the files. A message that the server refuses is not
+        yielded; after the last one the first refusal is raised, with all of them, by message number, in `refused`.
 
         `progress` is called with a `Progress` at most ten times a second and at the end.
         """
@@ -222,15 +245,21 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     # --- the transaction ----------------------------------------------------------------------------------
 
     def delete(self, messages: Message | Iterable[Message]) -> None:
-        """Mark messages (DELE, pipelined); they go when the session is committed.
+        """Mark messages as deleted (DELE, pipelined); committing the session deletes them.
 
-        All replies are read; then the first refusal is raised, with `.refused` by message number.
+        `messages` is one message or an iterable of them; those already marked are skipped. The first call also asks
+        UIDL and LIST, which later omit marked messages. If the server refuses some of them, the others are marked, and
+        the first refusal is raised: a `CommandError` with all refusals, by message number, in `refused`. Raises
+        ValueError if the mailbox is `read_only` or a message belongs to another session.
         """
         opened = self._require_open()
         opened.connection.run(transaction.delete(opened.state, opened.numbers(messages)))
 
     def undelete(self, messages: Message | Iterable[Message] | None = None) -> None:
-        """Take back the marks of messages, or all: RSET, and DELE again for the others."""
+        """Remove the marks of these messages, by default of all (RSET, then DELE again for the rest).
+
+        Raises `CommandError` if RSET is refused: then the session has ended and nothing was deleted.
+        """
         opened = self._require_open()
         numbers = None if messages is None else opened.numbers(messages)
         opened.connection.run(transaction.undelete(opened.state, numbers))

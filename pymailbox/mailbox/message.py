@@ -1,7 +1,7 @@
-"""Message: one message of a session, fetched as it is read.
+"""Message: one message of a session, downloaded as you read it.
 
-A thing with identity, bound to one session; what it gave once it still gives after the session has ended. What it has
-and how to ask for the rest is its `OpenMailbox`'s; this module asks over a blocking `Connection`.
+A message has identity and is bound to one session; what has been read stays readable after the session has ended. Its
+`OpenMailbox` knows what is cached and how to ask for the rest; this module asks over a blocking `Connection`.
 """
 
 import os
@@ -24,10 +24,14 @@ __all__ = ["Message", "metered"]
 
 
 class Message(AbstractMessage[Connection], ContentNames):
-    """One message, fetched as it is read: headers by TOP, the rest by RETR.
+    """One message in the mailbox, downloaded as you read it.
 
-    Messages come from a mailbox: `inbox[0]`, `for message in inbox`. Reading never raises on a strange mail; what it
-    can raise is `MessageUnavailable` (the server does not give it, or it is marked) and `ConnectionLost`.
+    A mailbox returns messages: `inbox[0]`, `for message in inbox`. Reading `subject` or another header downloads the
+    headers (TOP), reading `text` or `attachments` the whole message (RETR), each once. What has been read stays
+    readable after the session has ended. Malformed mail does not raise, except in `email`.
+
+    Reading raises `MessageUnavailable` if the server does not return the message or it is marked as deleted, and
+    `ConnectionLost` if the session has ended and the server would have to be asked.
 
     >>> from pymailbox import Mailbox
     >>> from pymailbox.testing import Server
@@ -40,18 +44,25 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     __slots__ = ()
 
-    # --- what the listings say ----------------------------------------------------------------------------
+    # --- from the listings --------------------------------------------------------------------------------
 
     @property
     def size(self) -> int | None:
-        """Bytes by LIST, a hint: many servers count otherwise; None where it gave no number. One LIST for all, once."""
+        """The size in bytes, as LIST gives it; None if that has no number.
+
+        Treat it as a hint: many servers count differently. Costs one LIST for all messages, once per session.
+        """
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
         return sizes[self.number - 1] if sizes is not None else mailbox.connection.run(mailbox.ask_size(self))
 
     @property
     def uid(self) -> str | None:
-        """The name that lasts beyond the session (RFC 1939 §7); None where it is blank. One UIDL, once."""
+        """The message's unique id, the same in every session (UIDL, RFC 1939 §7); None if the server's is blank.
+
+        Costs one UIDL for all messages, once per session. Raises `NotSupported` if the server has no UIDL, and
+        `TemporaryFailure` if it refuses for now.
+        """
         mailbox = self._mailbox
         uids = mailbox.state.uids
         return uids[self.number - 1] if uids is not None else mailbox.connection.run(mailbox.ask_uid(self))
@@ -60,7 +71,11 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def headers(self) -> "Headers":
-        """All header fields; those of the body once that is here, as some servers' TOP differs."""
+        """All header fields.
+
+        Costs one TOP, prefetched when messages are read in a regular order, or one RETR if the server's TOP does not
+        work. Once the whole message has been downloaded these are its own fields, as some servers' TOP differs.
+        """
         mailbox = self._mailbox
         headers = mailbox.cached_headers(self)
         return headers if headers is not None else mailbox.connection.run(mailbox.ask_headers(self))
@@ -72,21 +87,32 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def raw(self) -> bytes:
-        """The message exactly as it was sent, dots unstuffed."""
+        """The whole message as bytes, exactly as the server sent it, with dot-stuffing removed.
+
+        Costs one RETR. The bytes are kept while you keep a reference to the message, up to `Limits.cache` bytes for all
+        messages together. Raises `LimitExceeded` if the message is larger than `Limits.message`; `save` and `write_to`
+        need no memory for it.
+        """
         mailbox = self._mailbox
         raw = mailbox.cached_raw(self)
         return raw if raw is not None else mailbox.connection.run(mailbox.ask_raw(self))
 
     @property
     def content(self) -> "Content":
-        """The whole message as a pure value, usable offline; pickles."""
+        """The whole message as a `Content`: a value that needs no session and can be pickled.
+
+        Costs and errors are those of `raw`.
+        """
         return self._mailbox.content_of(self, self.raw)
 
     def _get_content(self) -> "Content":
         return self.content
 
     def preview(self, lines: int = 10) -> str:
-        """Return what a person would read of the first `lines` lines of the body. By TOP where the server has it."""
+        """Return the readable text of the first `lines` lines of the body.
+
+        Costs one TOP, or one RETR if the server's TOP does not work; nothing if the message has been downloaded.
+        """
         mailbox = self._mailbox
         return mailbox.connection.run(mailbox.ask_preview(self, lines))
 
@@ -94,35 +120,35 @@ class Message(AbstractMessage[Connection], ContentNames):
 
     @property
     def filename(self) -> str:
-        """A safe, lasting name for a copy: date, subject, and a hash of the uid, or of the header where there is none.
+        """A safe file name for a copy: the date, the subject, and a hash of the uid (without a uid, of the header).
 
-        The same each day, on every system, whatever the subject says. Costs one UIDL for the mailbox, and the headers.
-        Raises `TemporaryFailure` where the server refuses UIDL for the moment.
+        It is the same in every session and on every system, and valid whatever the subject contains. Costs one UIDL for
+        all messages, once per session, and the headers. Raises `TemporaryFailure` if the server refuses UIDL for now.
         """
         mailbox = self._mailbox
         return mailbox.connection.run(mailbox.ask_filename(self))
 
     def write_to(self, file: Writable, *, progress: Callable[[Progress], None] | None = None) -> int:
-        """Write the raw message to a binary file; return the bytes. Memory is bounded by one chunk.
+        """Write the raw message to a binary file; return the number of bytes.
 
-        All of it is written, in parts where the file takes less at a time, or this raises: OSError where it takes
-        nothing (a file that does not block), and what the file raises itself. A failure leaves what was written so
-        far, and ends the session if the message was still arriving. `progress` is called with a `Progress` at most ten
-        times a second and at the end; what it raises counts as what the file raises.
+        The message is streamed, one chunk in memory at a time. Either all of it is written or this raises: what the
+        file raises, or OSError if a non-blocking file accepts no bytes. After a failure the file has what was written
+        so far, and the session has ended unless the message had arrived completely. `progress` is called with a
+        `Progress` at most ten times a second and at the end; if it raises, this fails in the same way.
         """
         write = write_of(file)
         mailbox = self._mailbox
-        meter, size = mailbox.connection.run(mailbox.meter(self, progress))
+        meter, expected = mailbox.connection.run(mailbox.meter(self, progress))
         sink = metered(write, meter)
         raw = mailbox.cached_raw(self)
         if raw is not None:
             sink(raw)
-            octets = len(raw)
+            size = len(raw)
         else:
-            octets = mailbox.connection.run(mailbox.stream(self, sink))
-        meter.finish(size, octets)
+            size = mailbox.connection.run(mailbox.stream(self, sink))
+        meter.finish(expected, size)
         meter.end()
-        return octets
+        return size
 
     def save(
         self,
@@ -131,17 +157,18 @@ class Message(AbstractMessage[Connection], ContentNames):
         overwrite: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> "Path":
-        """Save the raw message as a file; return its path.
+        """Save the raw message to disk; return the path of the file.
 
-        `where` is a directory (one that exists, or a string that ends in `/`, which is made): the file is named
-        `filename`, with a number added where that name holds other content. Else it is a file: FileExistsError where
-        that exists with other content, unless `overwrite`. The same content is left as it is. ValueError for
-        `overwrite` with a directory. A link is replaced, not followed, and what is not a regular file (a device, a
-        FIFO), or a link to such, is never replaced: FileExistsError. A `~` is not expanded.
+        If `where` is a directory (an existing one, or a string that ends in `/`, which is created), the file is called
+        `filename`, with a number added if that name is taken by other content. Otherwise `where` is the file itself.
+        Raises FileExistsError if it exists with other content and `overwrite` is not set, and ValueError for
+        `overwrite` with a directory. A file that already has the same content is left alone. A symbolic link is
+        replaced, not followed; a device, a FIFO, or a link to one is never replaced (FileExistsError). `~` is not
+        expanded.
 
-        The copy, readable by its owner alone (mode 0600), is streamed beside its place, forced to disk and only then
-        put there, never over another file: a failure leaves nothing, and a `delete()` that follows cannot outrun the
-        copy. See `write_to` for `progress`.
+        The message is streamed to a temporary file in the same directory, which only its owner can read (mode 0600),
+        flushed to disk, and then renamed. A failure leaves nothing behind; once `save()` has returned, it is safe to
+        delete the message. See `write_to` for `progress`.
         """
         from pymailbox.content.saving import SavedFile
 
@@ -156,21 +183,30 @@ class Message(AbstractMessage[Connection], ContentNames):
             saved.discard()
             raise
 
-    # --- deletion -----------------------------------------------------------------------------------------
+    # --- deleting -----------------------------------------------------------------------------------------
 
     def delete(self) -> None:
-        """Mark the message (DELE); doing it twice changes nothing."""
+        """Mark the message as deleted (DELE); committing the session deletes it.
+
+        Deleting it again does nothing. A marked message keeps its place, and what you have read of it; reading more
+        raises `MessageUnavailable`. Raises `CommandError` if the server refuses, and ValueError if the mailbox is
+        `read_only`. For many messages, `inbox.delete()` is faster.
+        """
         mailbox = self._mailbox
         mailbox.connection.run(transaction.delete(mailbox.state, (self.number,)))
 
     def undelete(self) -> None:
-        """Take back the mark: RSET, and DELE again for all others; prefer `inbox.undelete()` for many."""
+        """Remove the mark (RSET, then DELE again for all other marked messages).
+
+        For many messages, `inbox.undelete()` is faster. Raises `CommandError` if RSET is refused: then the session has
+        ended and nothing was deleted.
+        """
         mailbox = self._mailbox
         mailbox.connection.run(transaction.undelete(mailbox.state, (self.number,)))
 
 
 def metered(write: Callable[[bytes], object], meter: Meter) -> Callable[[bytes], object]:
-    """Return a sink that has `write` take all it is given, and counts it."""
+    """Return a sink that passes all of its data to `write` and counts the bytes."""
 
     def sink(data: bytes) -> None:
         write_all(write, data)

@@ -1,8 +1,8 @@
 """OpenMailbox: one session of a mailbox, its messages, and what has been read of each. Shared by both mailboxes.
 
-Pure: what must be asked of the server is a flow, which the caller runs over the session's connection. A message keeps
-the `OpenMailbox` it came from: when the mailbox has opened another session, messages of the old one still give what was
-read, and asking for more is `ConnectionLost`.
+Pure: whatever needs the server is a flow, which the caller runs over the session's connection. A message keeps a
+reference to its `OpenMailbox`. After the mailbox has opened another session, messages of the old one still return what
+was read, and reading more raises `ConnectionLost`.
 """
 
 import os
@@ -28,18 +28,18 @@ _SHOWN = 60  # characters of a subject that `repr` shows
 
 
 def warn_uncommitted(dropped: int, how: str, *, _warn: Callable[..., None] = warnings.warn) -> None:
-    """Warn, where the caller was called, that the deletions of a session are dropped."""
+    """Warn, at the line that called our caller, that the deletions of a session are dropped."""
     pending = "1 deletion" if dropped == 1 else f"{dropped} deletions"
     _warn(
-        f"the mailbox was {how} with {pending} pending, so nothing was deleted: leave its `with` block or call"
-        " commit() to delete, or rollback() if nothing is to be deleted",
+        f"the mailbox was {how} with {pending} pending, so nothing was deleted; to delete, leave its `with` block or"
+        " call commit(); to keep the messages, call rollback()",
         Uncommitted,
         stacklevel=3,
     )
 
 
 class AbstractMessage(Generic[C]):
-    """What is known of one message of a session: its number and what was read of it."""
+    """One message of a session, without I/O: its number and what has been read of it."""
 
     __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_not_kept", "_number", "_raw")
 
@@ -49,16 +49,16 @@ class AbstractMessage(Generic[C]):
         self._headers: Headers | None = None
         self._raw: bytes | None = None
         self._content: Content | None = None
-        self._not_kept: str | None = None  # why the body is not here: the limit that it was too much for
+        self._not_kept: str | None = None  # the limit because of which the body is not cached: "cache" or "window"
 
     @property
     def number(self) -> int:
-        """The server's number in this session, from 1."""
+        """The server's number for the message in this session, from 1: its index in the mailbox plus one."""
         return self._number
 
     @property
     def deleted(self) -> bool:
-        """Whether the message is marked; it goes when the session is committed."""
+        """Whether the message is marked as deleted; committing the session deletes it."""
         return self._number in self._mailbox.state.deleted
 
     def __repr__(self) -> str:
@@ -73,7 +73,7 @@ class AbstractMessage(Generic[C]):
 
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
-        raise TypeError(f"{name} cannot be pickled or copied: it is bound to a session; use its content")
+        raise TypeError(f"{name} cannot be pickled or copied: it belongs to a session; pickle its content instead")
 
 
 class OpenMailbox(Generic[E, C]):
@@ -88,13 +88,13 @@ class OpenMailbox(Generic[E, C]):
         self.state = state
         #: The class of the messages.
         self.kind = kind
-        #: Closes the connection at once and says nothing.
+        #: Closes the connection at once without sending anything.
         self.drop = drop
-        # What reads mail is imported when there is a session to read from, not with this module.
+        # The parsers are imported once there is a session to read from, not with this module.
         from pymailbox.content import Content, Headers
 
         self._read_headers = Headers.from_bytes
-        #: Makes a `Content` of octets.
+        #: Makes a `Content` from bytes.
         self.read_content = Content.from_bytes
 
     @property
@@ -103,7 +103,7 @@ class OpenMailbox(Generic[E, C]):
         return self.state.session.protocol.failure is None
 
     def settle(self) -> int:
-        """Return how many deletions are dropped if the session ends now; that is told once, and to its own process."""
+        """Return how many deletions are dropped if the session ends now: once, and 0 in a forked process."""
         if self._settled or self._process != os.getpid():
             return 0
         self._settled = True
@@ -118,7 +118,7 @@ class OpenMailbox(Generic[E, C]):
     # --- messages -----------------------------------------------------------------------------------------
 
     def message(self, number: int) -> E:
-        """Return the message of that number: the same one while anybody holds it."""
+        """Return the message with this number, the same object as long as there is a reference to it."""
         cache = self.state.cache
         message = cache.get(number)
         if message is None:
@@ -127,31 +127,31 @@ class OpenMailbox(Generic[E, C]):
         return message
 
     def owns(self, value: object) -> bool:
-        """Whether this is a message of this session."""
+        """Whether `value` is a message of this session."""
         return isinstance(value, self.kind) and value._mailbox is self
 
     def numbers(self, messages: E | Iterable[E]) -> list[int]:
-        """Return the numbers of messages of this session; anything else is misuse."""
+        """Return the numbers of messages of this session; TypeError or ValueError for anything else."""
         kind = self.kind
         chosen = list(messages) if isinstance(messages, Iterable) else [messages]
         for message in chosen:
             if not isinstance(message, kind):
                 name = kind.__name__
-                raise TypeError(f"expected a {name} or an iterable of them, not {type(message).__name__}")
+                raise TypeError(f"expected a {name} or an iterable of them, got {type(message).__name__}")
             if message._mailbox is not self:
-                raise ValueError(f"{message!r} belongs to another session")
+                raise ValueError(f"{message!r} belongs to another session; get it from this mailbox again")
         return [message.number for message in chosen]
 
-    # --- what was read already ----------------------------------------------------------------------------------
+    # --- cached -------------------------------------------------------------------------------------------
 
     def known_headers(self, message: E) -> "Headers | None":
-        """Return the headers where they are here already, and keep nothing that was not kept before."""
+        """Return the headers if they are known, without changing the caches."""
         if message._headers is None and message._raw is not None:
             return self._read_headers(message._raw)
         return message._headers
 
     def cached_headers(self, message: E) -> "Headers | None":
-        """Return the headers where nothing need be asked for them."""
+        """Return the headers if they are known or have been prefetched, without asking the server."""
         if message._headers is None:
             state, number = self.state, message.number
             block = message._raw
@@ -163,26 +163,26 @@ class OpenMailbox(Generic[E, C]):
         return message._headers
 
     def cached_raw(self, message: E) -> bytes | None:
-        """Return the whole message where nothing need be asked for it, and count it as used."""
+        """Return the whole message if it is cached, and count it as just used."""
         raw = message._raw
         if raw is not None:
             self.keep(message, raw)
         return raw
 
     def keep(self, message: E, raw: bytes) -> None:
-        """Keep a body, and drop those used least recently beyond `Limits.cache`."""
+        """Cache a body, and drop the least recently used ones beyond `Limits.cache`."""
         cache = self.state.cache
         if message._raw is None:
             message._raw = raw
             if message._headers is not None:
-                message._headers = self._read_headers(raw)  # what TOP gave may differ (Q56)
+                message._headers = self._read_headers(raw)  # those by TOP may differ (Q56)
         cache.last_body = message
         for other in cache.keep(message.number, len(raw)):
             other._raw = other._content = None
             other._not_kept = "cache"
 
     def content_of(self, message: E, raw: bytes) -> "Content":
-        """Return the content of a message that was read."""
+        """Return the content of a message, parsed once."""
         content = message._content
         if content is None:
             content = message._content = self.read_content(raw)
@@ -210,7 +210,7 @@ class OpenMailbox(Generic[E, C]):
         return headers
 
     def ask_preview(self, message: E, lines: int) -> Flow[str]:
-        """Ask for the headers and the first lines of the body, and read them; from the body once that is here."""
+        """Return the readable text of the first lines of the body; from the cached message if there is one."""
         if isinstance(lines, bool) or not isinstance(lines, int):
             raise TypeError(f"lines must be a whole number, not {lines!r}")
         if lines < 0:
@@ -221,47 +221,48 @@ class OpenMailbox(Generic[E, C]):
             block, whole = yield from reading.top(self.state, message.number, lines)
             if whole:
                 self.keep(message, block)
-        return self.read_content(reading.first_lines(block, lines)).body  # TOP may give more than was asked (Q55)
+        return self.read_content(reading.first_lines(block, lines)).body  # TOP may return more lines (Q55)
 
     def ask_raw(self, message: E) -> Flow[bytes]:
-        """Ask for the whole message; a refusal that `fetch()` met is raised once instead."""
+        """Ask for the whole message; if `fetch()` was refused it, raise that refusal, once."""
         refusal = self.state.refusals.pop(message.number, None)
         if refusal is not None:
             raise refusal
         self._check_kept(message)
-        self.state.cache.last_body = None  # makes room: this one is the last from now on
+        self.state.cache.last_body = None  # frees memory before the download
         raw = yield from reading.body(self.state, message.number)
         self.keep(message, raw)
         return raw
 
     def stream(self, message: E, sink: Callable[[bytes], object]) -> Flow[int]:
-        """Hand the whole message to `sink` in chunks; return its octets."""
+        """Pass the whole message to `sink` in chunks; return its size in bytes."""
         self._check_kept(message)
         return (yield from reading.stream(self.state, message.number, sink))
 
     def _check_kept(self, message: E) -> None:
-        """Say what to do where a body was not kept and the session in which to ask for it again is over."""
+        """Raise, with advice, if the body was not kept and the session has ended."""
         if self.usable or message._not_kept is None:
             return
         limits = self.state.session.limits
         if message._not_kept == "cache":
             raise ConnectionLost(
-                f"the body of message {message.number} was dropped to keep within Limits.cache ({limits.cache} bytes),"
-                " and its session is over; raise Limits.cache, or use each message as fetch() yields it",
+                f"the body of message {message.number} was dropped to stay within Limits.cache ({limits.cache} bytes),"
+                " and its session has ended; raise Limits.cache, or use each message as fetch() yields it",
                 retryable=False,
             )
         raise ConnectionLost(
             f"message {message.number} is larger than Limits.window ({limits.window} bytes), so fetch() did not"
-            " download it, and its session is over; raise Limits.window, or read or save it while the session is open",
+            " download it, and its session has ended; raise Limits.window, or read or save the message while the"
+            " session is open",
             retryable=False,
         )
 
     def _check_known(self, known: object, what: str, names: str) -> None:
-        """Say what to do where something was never asked and the session in which to ask is over."""
+        """Raise, with advice, if something was never read and the session has ended."""
         failure = self.state.session.protocol.failure
         if known is None and failure is not None:
             raise ConnectionLost(
-                f"the {what} asked for while the session was open, and it is over ({failure}); read {names}"
+                f"the {what} read while the session was open, and it has ended ({failure}); read {names}"
                 " while the session is open",
                 retryable=False,
             )
@@ -273,21 +274,21 @@ class OpenMailbox(Generic[E, C]):
         return sizes[message.number - 1]
 
     def ask_uid(self, message: E) -> Flow[str | None]:
-        """Return the uid of a message; `NotSupported` where the server has none."""
+        """Return the uid of a message; `NotSupported` if the server has no UIDL."""
         known = self.state.no_uids if self.state.uids is None else self.state.uids
         self._check_known(known, "uids were not", "inbox.uids, message.uid or message.filename")
         uids = yield from reading.uids(self.state)
         return uids[message.number - 1]
 
     def by_uid(self, uid: str) -> Flow[E]:
-        """Return the first message with that uid; KeyError if there is none."""
+        """Return the first message with this uid; KeyError if there is none."""
         uids = yield from reading.uids(self.state)
-        if not uid or uid not in uids:  # a blank one names nothing (Q42)
+        if not uid or uid not in uids:  # a blank uid identifies nothing (Q42)
             raise KeyError(uid)
         return self.message(uids.index(uid) + 1)
 
     def new(self, seen: Collection[str | None]) -> Flow[tuple[E, ...]]:
-        """Return the messages whose uid is not in `seen`, in order, and those without a uid; not the deleted ones."""
+        """Return the messages with no uid or one not in `seen`, in order, without the deleted ones."""
         if isinstance(seen, str | bytes):
             raise TypeError(f"seen must be a collection of uids, not one {type(seen).__name__}")
         known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
@@ -300,14 +301,14 @@ class OpenMailbox(Generic[E, C]):
         )
 
     def ask_identity(self, message: E) -> Flow[str | None]:
-        """Return the uid of a message; None where it has none, or the server has none at all."""
+        """Return the uid of a message; None if it has none, or the server has no UIDL."""
         try:
             return (yield from self.ask_uid(message))
         except NotSupported:
             return None
 
     def ask_filename(self, message: E) -> Flow[str]:
-        """Return the name for a copy of a message."""
+        """Return the file name for a copy of a message."""
         uid = yield from self.ask_identity(message)
         headers = self.cached_headers(message)
         if headers is None:
@@ -316,14 +317,14 @@ class OpenMailbox(Generic[E, C]):
         return _filename(headers, uid)
 
     def filename_of(self, message: E, uid: str | None, beginning: Callable[[int], bytes]) -> str:
-        """Return the same name where the message has arrived, and `beginning` gives its first bytes."""
+        """Return the same name for a message that has been written; `beginning` returns its first bytes."""
         from pymailbox.content.headers import MAX_OCTETS
 
         headers = self.known_headers(message)
         return _filename(self._read_headers(beginning(MAX_OCTETS)) if headers is None else headers, uid)
 
     def meter(self, message: E, report: Callable[[Progress], None] | None) -> Flow[tuple[Meter, int | None]]:
-        """Return what counts the bytes of one message, and its size; LIST is asked where somebody wants to know."""
+        """Return a meter for one message, and the expected size; ask LIST only if progress is reported."""
         Meter.check(report)
         raw = message._raw
         if report is not None and raw is None:
@@ -332,18 +333,18 @@ class OpenMailbox(Generic[E, C]):
         return Meter(report, (size,)), size
 
     def leave(self, ending: Callable[[MailboxState[E]], Flow[None]]) -> Flow[None]:
-        """End the session by `transaction.commit` or `roll_back`; a dead one has no marks to take back."""
+        """End the session with `transaction.commit` or `roll_back`; a broken one has no marks to remove."""
         if self.usable or ending is transaction.commit:
             yield from ending(self.state)
 
     def pass_over(self, message: E) -> None:
-        """Take note that `fetch()` passed a message without its body, where that was too large."""
+        """Record that `fetch()` yielded a message without its body, if that is larger than the window."""
         state = self.state
         if message._raw is None and state.session.limits.window < state.size_hint(message.number):
             message._not_kept = "window"
 
     def keep_headers(self, message: E, raw: bytes) -> None:
-        """Keep the headers of a body that is not kept itself."""
+        """Keep the headers of a message whose body is not kept."""
         message._headers = self._read_headers(raw)
 
 

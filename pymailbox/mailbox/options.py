@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
 
     class _Later:
-        """A module that is imported when `typing.get_type_hints` asks for one of its names."""
+        """A module that is imported when `typing.get_type_hints` reads one of its names."""
 
         def __init__(self, name: str) -> None:
             self._name = name
@@ -26,10 +26,10 @@ __all__ = ["MailboxOptions"]
 
 
 class MailboxOptions(TypedDict, total=False):
-    """The keyword options of `Mailbox` and `AsyncMailbox`, each optional; a misspelt one is a type error.
+    """The keyword options of `Mailbox` and `AsyncMailbox`, as a TypedDict; all are optional.
 
-    `from_url`, `from_account`, `diagnose` and `gather_accounts` take them too, and a function of your own can pass
-    them on in the same way.
+    `from_url`, `from_account`, `diagnose` and `gather_accounts` take them, too. Use it as below to pass options through
+    a function of your own; a type checker then finds misspelt ones.
 
     >>> from typing import Unpack
     >>> from pymailbox import Mailbox, MailboxOptions
@@ -39,46 +39,48 @@ class MailboxOptions(TypedDict, total=False):
     <Mailbox 'pops://me@pop.example.com:995', not open>
     """
 
-    #: The server's port. Default None: 995 with `security="tls"`, else 110.
+    #: The server's port. Default None: 995 with `security="tls"`, otherwise 110.
     port: int | None
-    #: Default "tls": TLS from the first byte. "starttls": TLS before anything else is said, as a requirement. "none":
-    #: no TLS; then a password goes to this machine only (see `allow_plaintext`).
+    #: Default "tls": TLS from the first byte. "starttls": the connection starts unencrypted and must switch to TLS
+    #: (STLS) before the login, or it fails. "none": no TLS; a password is sent only if the server is on this machine
+    #: (see `allow_plaintext`).
     security: Security
-    #: How to log in. Default None: by the strongest mechanism that the server lists, else by USER and PASS. Or
-    #: `OAuth2(token)`, a mechanism's name such as "SCRAM-SHA-256" or "APOP", or a mechanism object of
-    #: `pymailbox.pop3.sasl` or of your own.
+    #: How to log in. Default None: the strongest mechanism that the server advertises, or USER and PASS if it
+    #: advertises none. Otherwise `OAuth2(token)`, the name of a mechanism such as "SCRAM-SHA-256" or "APOP", or a
+    #: mechanism object, from `pymailbox.pop3.sasl` or your own.
     auth: Auth
-    #: The TLS settings. Default None: TLS 1.2 or newer, the certificate verified for `host` by the system's
-    #: authorities. `pymailbox.pop3.tls` makes others: a private authority, a pinned certificate, a client certificate.
+    #: The TLS settings. Default None: TLS 1.2 or newer, and a certificate that is valid for `host` and signed by an
+    #: authority that the system trusts. `pymailbox.pop3.tls` makes contexts for a private authority, a pinned
+    #: certificate or a client certificate.
     ssl_context: "ssl.SSLContext | None"
-    #: Seconds of silence after which the session ends with `Timeout`; for connecting, proxies and the TLS handshake
-    #: together as well. Default 60. It does not run while the program works. None waits for ever.
+    #: Seconds of silence after which the session ends with `Timeout`; also the limit for connecting, proxy and TLS
+    #: handshake together. Default 60; None waits forever. Time that your program takes does not count.
     timeout: float | None
-    #: Bounds on what the server may send, and on what is kept in memory. Default None: those of `Limits()`.
+    #: Bounds on what the server may send and on what is kept in memory. Default None: `Limits()`.
     limits: Limits | None
-    #: Whether to leave the mailbox as it is. Default False. True: deleting is ValueError, and QUIT is not said after a
-    #: message was downloaded, as some servers (Gmail) hide, or delete, what was downloaded once it is.
+    #: Whether to leave the mailbox unchanged. Default False. True: deleting raises ValueError, and QUIT is not sent
+    #: once a message was downloaded, as some servers (Gmail) then hide or delete it.
     read_only: bool
-    #: Whether a password may be sent to another machine without TLS, for everybody on the way to read. Default False:
-    #: such a login is `NotSupported`, and the password is not sent.
+    #: Whether a password may be sent unencrypted to another machine, where it can be intercepted. Default False: such a
+    #: login raises `NotSupported` before the password is sent.
     allow_plaintext: bool
-    #: Whether to ask for UTF8 (RFC 6856) where the server lists it. Default True; without it such a server may send a
-    #: wrapper in the place of a mail with an internationalised header.
+    #: Whether to switch to UTF8 (RFC 6856) if the server advertises it. Default True; with False such a server may
+    #: replace messages that have internationalized headers.
     utf8: bool
-    #: Whether to ask the server what it can do. Default True; a server that hangs up on CAPA is asked once, and then
-    #: connected to again. False: CAPA is not sent, and nothing is taken to be listed.
+    #: Whether to ask for the server's capabilities (CAPA). Default True; if the server closes the connection on CAPA,
+    #: it is connected to again without it. False: never ask, and assume that nothing is advertised.
     capa: bool
-    #: Whether headers come by TOP. Default True; where TOP is refused, by RETR. False: by RETR from the start, for a
-    #: server whose TOP is broken. It downloads each message whose headers are read.
+    #: Whether to read headers by TOP. Default True; if the server refuses TOP, by RETR. False: always by RETR, for a
+    #: server whose TOP is broken; reading headers then downloads whole messages.
     top: bool
-    #: Whether to send commands ahead of the replies. Default None: where the server lists PIPELINING, and not again
-    #: after it lost a reply. False: never. True is the same as None.
+    #: Whether to pipeline: to send commands before the replies to earlier ones have arrived. Default None: if the
+    #: server advertises PIPELINING, until it loses a reply. False: never. True is the same as None.
     pipelining: bool | None
-    #: Where to connect through: `socks5://user:password@host:port`, `socks4://host:port` or `http://host:port`; needs
-    #: the extra `proxy`. Default None: directly. The proxy resolves the host's name.
+    #: A proxy to connect through: `socks5://user:password@host:port`, `socks4://host:port` or `http://host:port`; needs
+    #: the extra `proxy`. Default None: connect directly. The proxy resolves the server's host name.
     proxy: str | None
-    #: The local address and port to connect from; port 0 is any. Default None: the system chooses.
+    #: The local address and port to connect from; port 0 is any port. Default None: the system chooses.
     source_address: tuple[str, int] | None
-    #: A socket that is connected to the server, or to what leads there; for one session: `reopen()` is ValueError.
-    #: Default None: connect to `host` and `port`.
+    #: A socket that is already connected to the server, or to a tunnel to it. It serves one session, so `reopen()`
+    #: raises ValueError. Default None: connect to `host` and `port`.
     sock: "socket.socket | None"

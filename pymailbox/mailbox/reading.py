@@ -1,11 +1,10 @@
-"""Reading: the flows by which sizes, uids, headers and bodies are had. Pure, shared by both mailboxes.
+"""Reading: the flows that get sizes, uids, headers and bodies. Pure, shared by both mailboxes.
 
-Headers come by TOP n 0, which leaves no trace on the server, read ahead in a pipeline while messages are asked for
-in a steady order; by RETR only where TOP does not work. Bodies come by RETR, and ahead only for
-`fetch()`.
+Headers are read by TOP n 0, which leaves no trace on the server, and prefetched in a pipeline while messages are read
+in a regular order; by RETR only if TOP does not work. Bodies are read by RETR, and prefetched only by `fetch()`.
 """
 
-# Decision 11 says when a message is not fetched ahead.
+# See decision 11 for messages that are not prefetched.
 
 import re
 from collections.abc import Callable, Iterator
@@ -48,9 +47,9 @@ _BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 
 
 def sizes(state: MailboxState[M]) -> Flow[tuple[int | None, ...]]:
-    """Octets by index: one LIST for the whole mailbox, once; all None where the server has no LIST.
+    """Return the sizes in bytes by index: one LIST for the whole mailbox, once; all None if the server has no LIST.
 
-    A refusal that may pass is `TemporaryFailure`, and LIST is asked again next time.
+    A refusal that may be temporary raises `TemporaryFailure`, and the next call asks again.
     """
     if state.sizes is None:
         result: dict[int, int | None] | CommandError = {}
@@ -67,7 +66,7 @@ def sizes(state: MailboxState[M]) -> Flow[tuple[int | None, ...]]:
 
 
 def learn_sizes(state: MailboxState[M], result: dict[int, int | None] | CommandError) -> None:
-    """Take what LIST gave; a refusal that may pass teaches nothing."""
+    """Store the result of LIST; a refusal that may be temporary changes nothing."""
     if isinstance(result, CommandError):
         if not _is_missing(state, result):
             return
@@ -77,14 +76,17 @@ def learn_sizes(state: MailboxState[M], result: dict[int, int | None] | CommandE
 
 
 def size_hints(state: MailboxState[M]) -> Flow[None]:
-    """Ask for the sizes where they are not known; bodies can be had without them."""
+    """Ask for the sizes unless they are known; bodies can be read without them, so ignore a refusal."""
     with suppress(CommandError):
         yield from sizes(state)
 
 
 def _is_missing(state: MailboxState[M], refused: CommandError) -> bool:
-    """Whether the server does not have the command that it refused: not one that it lists, unless its words say so."""
-    if type(refused) not in (CommandError, MessageUnavailable):  # a code, or words, with another meaning
+    """Whether the server refused a command because it does not have it.
+
+    That can be so if it does not advertise the command, or if the text of its reply says so.
+    """
+    if type(refused) not in (CommandError, MessageUnavailable):  # a code or a text with another meaning
         return False
     verb = (refused.command or "").partition(" ")[0]
     capabilities = state.session.capabilities
@@ -93,11 +95,11 @@ def _is_missing(state: MailboxState[M], refused: CommandError) -> bool:
 
 
 def _for_now(refused: CommandError) -> CommandError:
-    """Return a refusal as the `TemporaryFailure` that it is, unless it is one that stays."""
+    """Return a refusal as a `TemporaryFailure`, unless its type already says whether it is temporary."""
     if isinstance(refused, TemporaryFailure | PermanentFailure | AuthenticationError):
         return refused
     return TemporaryFailure(
-        refused.problem if refused.retryable else "the server has this command and refused it; try again later",
+        refused.problem if refused.retryable else "the server supports this command but refused it; try again later",
         command=refused.command,
         response=refused.response,
         code=refused.code,
@@ -106,18 +108,18 @@ def _for_now(refused: CommandError) -> CommandError:
 
 
 def total(state: MailboxState[M]) -> Flow[int]:
-    """Octets of the whole mailbox: by STAT, or the sum of LIST where STAT gave no number."""
+    """Return the size of the whole mailbox in bytes: by STAT, or the sum of LIST if STAT had no number."""
     # Negative, or in words: Q31, Q32.
-    if state.octets is None:
+    if state.total_size is None:
         listed = yield from sizes(state)
-        state.octets = sum(size or 0 for size in listed)
-    return state.octets
+        state.total_size = sum(size or 0 for size in listed)
+    return state.total_size
 
 
 def uids(state: MailboxState[M]) -> Flow[tuple[str | None, ...]]:
-    """Uids by index: one UIDL for the whole mailbox, once; `NotSupported` where the server has no UIDL.
+    """Return the uids by index: one UIDL for the whole mailbox, once; `NotSupported` if the server has no UIDL.
 
-    A refusal that may pass is `TemporaryFailure`, and UIDL is asked again next time.
+    A refusal that may be temporary raises `TemporaryFailure`, and the next call asks again.
     """
     if state.uids is None and state.no_uids is None:
         result: dict[int, str | None] | CommandError = {}
@@ -139,7 +141,7 @@ def uids(state: MailboxState[M]) -> Flow[tuple[str | None, ...]]:
 
 
 def learn_uids(state: MailboxState[M], result: dict[int, str | None] | CommandError) -> None:
-    """Take what UIDL gave; a refusal that may pass teaches nothing."""
+    """Store the result of UIDL; a refusal that may be temporary changes nothing."""
     if isinstance(result, CommandError):
         state.no_uids = result if _is_missing(state, result) else None
     else:
@@ -150,9 +152,9 @@ def learn_uids(state: MailboxState[M], result: dict[int, str | None] | CommandEr
 
 
 def headers(state: MailboxState[M], number: int, skip: Callable[[int], bool]) -> Flow[tuple[bytes, bool]]:
-    """Return the header block of a message; `skip` says whose headers are cached and need not be prefetched.
+    """Return the header block of a message and False, or, if TOP does not work, the whole message and True.
 
-    Where TOP does not work this is the whole message, by RETR, and the second value True.
+    `skip(number)` is true for a message that need not be prefetched, because its headers are cached.
     """
     if state.top_works is False:
         return (yield from body(state, number)), True
@@ -170,7 +172,7 @@ def headers(state: MailboxState[M], number: int, skip: Callable[[int], bool]) ->
         return (yield from _instead_of_top(state, number, result)), True
     state.top_works = True
     if not state.top_sends_body and _has_body(result):
-        state.session.protocol.note("TOP_IGNORES_COUNT", f"TOP {number} 0 gave {len(result)} octets")  # Q55
+        state.session.protocol.note("TOP_IGNORES_COUNT", f"TOP {number} 0 returned {len(result)} bytes")  # Q55
         state.top_sends_body = True
         ahead.stop()
     return result, False
@@ -179,10 +181,10 @@ def headers(state: MailboxState[M], number: int, skip: Callable[[int], bool]) ->
 def _ahead(
     state: MailboxState[M], number: int, step: int, skip: Callable[[int], bool]
 ) -> Flow[bytes | CommandError | None]:
-    """Return the result for `number` from the pipeline of the read-ahead, None where there is none."""
+    """Return the prefetched result for `number`, starting a pipeline if there is a pattern; otherwise None."""
     ahead = state.ahead
     while ahead.batch is not None and ahead.numbers and ahead.numbers[0] in state.deleted:
-        yield Next(ahead.batch)  # marked since it was sent: nobody will ask for it
+        yield Next(ahead.batch)  # marked since its TOP was sent: no longer needed
         ahead.numbers.popleft()
     if ahead.batch is not None and ahead.numbers and ahead.numbers[0] != number:
         ahead.stop()
@@ -205,9 +207,10 @@ def _tops(state: MailboxState[M], number: int, step: int, skip: Callable[[int], 
 
 
 def _instead_of_top(state: MailboxState[M], number: int, refused: CommandError) -> Flow[bytes]:
-    """RETR where TOP was refused; what it says tells whether TOP or only this message is not to be had (Q16).
+    """Return the whole message by RETR after TOP was refused.
 
-    A TOP that is refused for now is asked again next time.
+    The reply to RETR shows whether TOP or only this message is unavailable (Q16). If TOP was refused temporarily, or
+    has worked before, raise the refusal; the next call tries TOP again.
     """
     if state.top_works or refused.retryable:
         raise refused
@@ -228,7 +231,7 @@ def _has_body(block: bytes) -> bool:
 
 
 def first_lines(raw: bytes, lines: int) -> bytes:
-    """Return the headers and the first lines of the body of a message, as TOP does."""
+    """Return the headers of a message and the first lines of its body, as TOP does."""
     end = _body_begins(raw)
     while lines and end < len(raw):
         end = raw.find(b"\n", end) + 1 or len(raw)
@@ -237,7 +240,7 @@ def first_lines(raw: bytes, lines: int) -> bytes:
 
 
 def top(state: MailboxState[M], number: int, lines: int) -> Flow[tuple[bytes, bool]]:
-    """Return the headers and the first lines of the body, and False; the whole message and True without TOP."""
+    """Return the headers with the first lines of the body and False, or, if TOP does not work, all of it and True."""
     if number in state.deleted:
         raise _deleted(number)
     if state.top_works is False:
@@ -262,22 +265,22 @@ def body(state: MailboxState[M], number: int) -> Flow[bytes]:
 
 
 def stream(state: MailboxState[M], number: int, sink: Callable[[bytes], object]) -> Flow[int]:
-    """Hand the whole message to `sink` in chunks; return its octets."""
+    """Pass the whole message to `sink` in chunks; return its size in bytes."""
     if number in state.deleted:
         raise _deleted(number)
     _check_size(state, number, "stream")
-    octets: int = yield Stream(commands.stream(number, expected=state.size_hint(number)), sink)
-    return octets
+    size: int = yield Stream(commands.stream(number, expected=state.size_hint(number)), sink)
+    return size
 
 
 def _check_size(state: MailboxState[M], number: int, limit: Literal["message", "stream"]) -> None:
-    """Refuse before its RETR what LIST says is larger than a limit; the session goes on."""
+    """Raise `LimitExceeded` before RETR if LIST has given a size beyond the limit; the session stays usable."""
     size = state.sizes[number - 1] if state.sizes is not None else None
     most: int | None = getattr(state.session.limits, limit)
     if size is not None and most is not None and size > most:
         raise LimitExceeded(
-            f"message {number} has {size} bytes by LIST, more than Limits.{limit} ({most}); raise that limit"
-            + (", or save() the message, which needs no memory for it" if limit == "message" else ""),
+            f"message {number} has {size} bytes according to LIST, more than Limits.{limit} ({most}); raise that limit"
+            + (", or save() the message, which does not hold it in memory" if limit == "message" else ""),
             field=limit,
             command=f"RETR {number}",
             usable=True,

@@ -1,13 +1,13 @@
-"""MailboxState: what is known of one session, without I/O; shared by both mailboxes.
+"""MailboxState: what is known about one session, without I/O; shared by both mailboxes.
 
-What the server said (count, sizes, uids), what was marked, which messages exist and whose bodies are cached, and
-the plan of the read-ahead. The flows that fill it are in `reading` and `transaction`.
+It holds the server's answers (count, sizes, uids), the messages marked as deleted, the message objects in use and their
+cached bodies, and the state of the header prefetch. The flows that fill it are in `reading` and `transaction`.
 """
 
 import operator
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, SupportsIndex, TypeVar
 
 from attrs import define, field
@@ -20,58 +20,58 @@ __all__ = ["FIRST_AHEAD", "MailboxState", "MessageCache", "ReadAhead"]
 
 M = TypeVar("M")
 
-FIRST_AHEAD = 128  # headers read ahead once two reads in a row show a pattern; doubles as they are used
-_ROOM = 1000  # references to messages that may be dead, some 100 octets each
-_MARGIN = 1000  # lines a listing may have beyond the count of STAT: mail may arrive in between (Q36)
+FIRST_AHEAD = 128  # headers prefetched once two reads in a row show a pattern; doubles as they are used
+_ROOM = 1000  # references to messages, dead ones included, before a sweep; about 100 bytes each
+_MARGIN = 1000  # lines a listing may have beyond the count of STAT, as mail may arrive in between (Q36)
 
 
 class MessageCache(Generic[M]):
-    """The messages somebody holds, by number, and which of their bodies are kept.
+    """The messages in use, by number, and which of their bodies are cached.
 
-    `inbox[3] is inbox[3]` while anyone holds it. Bodies belong to messages that somebody holds, are dropped least
-    recently used first beyond the limit, and the last one read is kept in any case.
+    `inbox[3] is inbox[3]` as long as there is a reference to it. Only messages in use have cached bodies. Beyond the
+    limit the least recently used ones are dropped, but never the last one read.
 
-    The dead are swept out now and then. They do not report themselves: Python swallows a Ctrl-C that comes while the
+    Dead references are swept out now and then, not by callbacks: Python swallows a Ctrl-C that arrives while the
     callback of a weak reference runs.
     """
 
-    __slots__ = ("_bodies", "_kept", "_limit", "_octets", "_refs", "_room", "last_body", "last_headers")
+    __slots__ = ("_bodies", "_kept", "_limit", "_refs", "_room", "_size", "last_body", "last_headers")
 
     def __init__(self, limit: int) -> None:
         self._refs: dict[int, weakref.ref[M]] = {}
-        self._room = _ROOM  # references, dead ones too, at which the dead are swept out
-        self._bodies: OrderedDict[int, int] = OrderedDict()  # octets by number, least recently used first
-        self._octets = 0
+        self._room = _ROOM  # references, dead ones included, before the next sweep
+        self._bodies: OrderedDict[int, int] = OrderedDict()  # size by number, least recently used first
+        self._size = 0
         self._kept = 0  # bodies since the last sweep
         self._limit = limit
-        #: The message whose body was read last: held, so that reading on in it needs no second RETR.
+        #: The message whose body was read last; referenced, so that reading more of it needs no second RETR.
         self.last_body: M | None = None
-        #: The message whose headers were asked for last: held, so that `inbox[0].subject, inbox[0].date` is one TOP.
+        #: The message whose headers were read last; referenced, so that `inbox[0].subject, inbox[0].date` is one TOP.
         self.last_headers: M | None = None
 
     def get(self, number: int) -> M | None:
-        """Return the message of that number if anybody holds it."""
+        """Return the message with this number if it is in use."""
         ref = self._refs.get(number)
         return ref() if ref is not None else None
 
     def add(self, number: int, message: M) -> None:
-        """Register a message that was just made."""
+        """Register a new message."""
         if len(self._refs) >= self._room:
             self._sweep()
-        self._octets -= self._bodies.pop(number, 0)  # of its forerunner, which is dead
+        self._size -= self._bodies.pop(number, 0)  # of an earlier object, which is dead
         self._refs[number] = weakref.ref(message)
 
-    def keep(self, number: int, octets: int) -> Iterator[M]:
+    def keep(self, number: int, size: int) -> Iterator[M]:
         """Count the body of a message as just used; yield the messages that must drop theirs."""
         bodies = self._bodies
-        self._octets += octets - bodies.pop(number, 0)
-        bodies[number] = octets
+        self._size += size - bodies.pop(number, 0)
+        bodies[number] = size
         self._kept += 1
-        if self._octets > self._limit and 2 * self._kept >= len(bodies):
+        if self._size > self._limit and 2 * self._kept >= len(bodies):
             self._sweep()
-        while self._octets > self._limit and len(bodies) > 1:
+        while self._size > self._limit and len(bodies) > 1:
             oldest, dropped = bodies.popitem(last=False)
-            self._octets -= dropped
+            self._size -= dropped
             message = self.get(oldest)
             if message is not None:
                 yield message
@@ -79,7 +79,7 @@ class MessageCache(Generic[M]):
     def _sweep(self) -> None:
         refs = self._refs = {number: ref for number, ref in self._refs.items() if ref() is not None}
         for number in [number for number in self._bodies if number not in refs]:
-            self._octets -= self._bodies.pop(number)
+            self._size -= self._bodies.pop(number)
         self._room = max(_ROOM, 2 * len(refs))
         self._kept = 0
 
@@ -90,32 +90,32 @@ class MessageCache(Generic[M]):
 
 @define(eq=False)
 class ReadAhead:
-    """Guesses which headers will be asked for next, from the last two that were.
+    """The header prefetch: it guesses which headers will be read next from the last two reads.
 
-    Any steady order will do: forward, reversed, every third. A break in the pattern ends it.
+    Any regular order works: forward, reversed, every third. A break in the pattern ends the prefetch.
     """
 
-    #: Results in flight or waiting, for `expected` and those after it.
+    #: The pipeline: results in flight or waiting, for `numbers`.
     batch: Batch[bytes] | None = None
-    #: The numbers of the commands sent, in order.
+    #: The numbers of the messages in the pipeline, in order.
     numbers: deque[int] = field(factory=deque)
     _last: int = 0
     _step: int = 0
 
     def asked(self, number: int) -> int:
-        """Take note that the headers of `number` are wanted; return the step of the pattern, 0 for none."""
+        """Record that the headers of `number` are being read; return the step of the pattern, 0 for none."""
         step = number - self._last if self._last else 0
         steady = step != 0 and (step == self._step or (self._step == 0 and abs(step) == 1))
         self._last, self._step = number, step
         return step if steady else 0
 
     def used(self) -> None:
-        """Read further ahead: one more for each result that was of use, so that the depth doubles."""
+        """Prefetch one more for each result that was used, so that the depth doubles."""
         if self.batch is not None and self.batch.depth is not None:
             self.batch.depth += 1
 
     def take(self, number: int) -> bytes | None:
-        """Return the header block of `number` if it is the next and has arrived: the short way of a steady order."""
+        """Return the header block of `number` if it is next in the pipeline and has arrived."""
         batch = self.batch
         if batch is None or not batch.results or self.numbers[0] != number:
             return None
@@ -129,7 +129,7 @@ class ReadAhead:
         return block
 
     def stop(self) -> None:
-        """Give up what is in flight; it is dropped as it arrives."""
+        """End the prefetch; replies in flight are dropped as they arrive."""
         if self.batch is not None:
             self.batch.abandoned = True
             self.batch.exhausted = True
@@ -139,28 +139,28 @@ class ReadAhead:
 
 @define(eq=False)
 class MailboxState(Generic[M]):
-    """What is known of one session's mailbox."""
+    """What is known about the mailbox of one session."""
 
     session: Session
     count: int
-    #: Octets by STAT; None where that was no number.
-    octets: int | None
+    #: Size of all messages in bytes, by STAT; None if that was not a number.
+    total_size: int | None
     read_only: bool = False
 
-    #: Octets by index; None until LIST was asked.
+    #: Sizes in bytes by index; None until LIST was asked.
     sizes: tuple[int | None, ...] | None = field(default=None, init=False)
     #: Uids by index; None until UIDL was asked.
     uids: tuple[str | None, ...] | None = field(default=None, init=False)
-    #: Why there are no uids, where UIDL was refused.
+    #: The refusal of UIDL if the server does not have it.
     no_uids: CommandError | None = field(default=None, init=False)
-    #: The numbers marked for deletion, in the order of their marking.
+    #: The numbers marked as deleted, in the order in which they were marked.
     deleted: dict[int, None] = field(factory=dict, init=False)
-    #: What `fetch()` was refused, by number, until that message is read.
+    #: The refusals that `fetch()` received, by number, until that message is read.
     refusals: dict[int, CommandError] = field(factory=dict, init=False)
-    #: Whether TOP works: None until it was tried.
+    #: Whether TOP works; None until it was tried.
     top_works: bool | None = field(default=None, init=False)
     # Q55
-    #: Whether TOP n 0 sends more than headers: then nothing is read ahead.
+    #: Whether TOP n 0 sends more than headers: then nothing is prefetched.
     top_sends_body: bool = field(default=False, init=False)
     ahead: ReadAhead = field(factory=ReadAhead, init=False)
     cache: MessageCache[M] = field(init=False)
@@ -170,7 +170,7 @@ class MailboxState(Generic[M]):
 
     @property
     def entries(self) -> int:
-        """How many lines a listing may have in this session."""
+        """The most lines that a listing may have in this session."""
         return min(self.count + _MARGIN, self.session.limits.listing_entries)
 
     def position(self, index: SupportsIndex) -> int:
@@ -178,11 +178,11 @@ class MailboxState(Generic[M]):
         index = operator.index(index)
         number = index + 1 if index >= 0 else self.count + index + 1
         if not 1 <= number <= self.count:
-            raise IndexError(f"the mailbox has {self.count} messages; there is none at index {index}")
+            raise IndexError(f"index out of range: {index} (the mailbox has {self.count} messages)")
         return number
 
     def aligned(self, listing: dict[int, Any], what: str) -> list[Any]:
-        """Return a listing by index, None where it has nothing; numbers out of range are noted and skipped."""
+        """Return a listing by index, with None where it has no entry; skip and note numbers out of range."""
         if len(listing) == self.count and next(iter(listing), 1) == 1 and next(reversed(listing), 0) == self.count:
             return (
                 list(listing.values())
@@ -190,7 +190,7 @@ class MailboxState(Generic[M]):
                 else self._by_position(listing)
             )
         unknown = sum(1 for number in listing if number > self.count)
-        marked = sum(1 for number in self.deleted if number not in listing)  # left out rightly (RFC 1939 §5)
+        marked = sum(1 for number in self.deleted if number not in listing)  # correctly omitted (RFC 1939 §5)
         if unknown or len(listing) + marked != self.count:
             self.session.protocol.note(
                 "COUNTS_DIFFER", f"STAT counts {self.count} messages, {what} has {len(listing)} lines"
@@ -201,23 +201,19 @@ class MailboxState(Generic[M]):
         return [listing.get(number) for number in range(1, self.count + 1)]
 
     def listed_size(self, number: int) -> int | None:
-        """How many octets a message has by LIST, where that was asked."""
+        """The size of a message in bytes by LIST; None if it is unknown or LIST was not asked."""
         return self.sizes[number - 1] if self.sizes is not None else None
 
     def size_hint(self, number: int) -> int:
-        """How many octets the reply to RETR is expected to have, for the window."""
+        """The expected size of the reply to RETR in bytes, for the window."""
         size = self.listed_size(number)
         if size is not None:
             return size
-        return max(2048, (self.octets or 0) // max(1, self.count))
+        return max(2048, (self.total_size or 0) // max(1, self.count))
 
     def plan(self, number: int, step: int, skip: Callable[[int], bool]) -> Iterator[int]:
-        """Yield the numbers to read ahead, from `number` on, without the deleted ones and those to skip."""
+        """Yield the numbers to prefetch, from `number` on, without the deleted ones and those to skip."""
         while 1 <= number <= self.count:
             if number not in self.deleted and not skip(number):
                 yield number
             number += step
-
-    def unmarked(self) -> Iterable[int]:
-        """Yield the numbers of all messages that are not marked."""
-        return (number for number in range(1, self.count + 1) if number not in self.deleted)

@@ -1,7 +1,8 @@
 """Transaction: the flows that open, change and end a session. Pure, shared by both mailboxes.
 
-`delete` sends DELE at once, `undelete` is RSET and DELE again for the others, `commit` is QUIT, `roll_back` takes
-back the marks and leaves. Without QUIT a server deletes nothing: that is the safe side, and every doubt ends there.
+`delete` sends DELE at once, `undelete` sends RSET and DELE again for the others, `commit` sends QUIT, and `roll_back`
+removes the marks and ends the session. Without QUIT a server deletes nothing, so whenever something is in doubt the
+session ends without it.
 """
 
 # Decisions 1, 2 and 5.
@@ -25,7 +26,7 @@ __all__ = ["ask_state", "commit", "delete", "open_session", "roll_back", "undele
 
 M = TypeVar("M")
 
-_NAMED = 10  # deletions that an error names
+_NAMED = 10  # deletions that an error lists
 
 
 def open_session(
@@ -39,8 +40,8 @@ def open_session(
     read_only: bool,
     top: bool,
 ) -> Flow[MailboxState[Any]]:
-    """Greeting, TLS, capabilities, UTF8, login, capabilities again, STAT."""
-    from pymailbox.pop3 import login  # the mechanisms are many: imported when somebody logs in
+    """Open a session: greeting, TLS, capabilities, UTF8, login, capabilities again, STAT."""
+    from pymailbox.pop3 import login  # imports all mechanisms, so not before they are needed
 
     yield from flows.establish(session, security)
     if utf8:
@@ -52,9 +53,9 @@ def open_session(
 
 
 def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:
-    """Ask what the server can do now, and what the mailbox holds.
+    """Ask for the capabilities after the login, and for the number and size of the messages.
 
-    One after the other: CAPA may take PIPELINING back, and a server that only lists it must not stall here.
+    One after the other, as CAPA may withdraw PIPELINING, and a server that only claims to support it must not stall.
     """
     if session.may_ask_capa:
         try:
@@ -67,18 +68,20 @@ def ask_state(session: Session, *, read_only: bool) -> Flow[MailboxState[Any]]:
     stat = yield from ask(commands.stat())
     if stat.count > session.limits.listing_entries:
         raise LimitExceeded(
-            f"the mailbox has {stat.count} messages, more than Limits.listing_entries", field="listing_entries"
+            f"the mailbox has {stat.count} messages, more than Limits.listing_entries; raise that limit",
+            field="listing_entries",
         )
     return MailboxState(session, stat.count, stat.size, read_only)
 
 
 def delete(state: MailboxState[M], numbers: Sequence[int]) -> Flow[None]:
-    """Mark messages: DELE for each that is not marked; the first time after UIDL and LIST, which leave out the marked.
+    """Mark messages as deleted: DELE for each that is not marked.
 
-    All replies are read; then the first refusal is raised, with `.refused` by number.
+    The first call asks UIDL and LIST before, because they omit marked messages. All replies are read, then the first
+    refusal is raised, with all of them, by message number, in `refused`.
     """
     if state.read_only:
-        raise ValueError("this mailbox was opened with read_only=True: nothing can be deleted through it")
+        raise ValueError("the mailbox was opened with read_only=True; open it without to delete messages")
     wanted = [number for number in dict.fromkeys(numbers) if number not in state.deleted]
     if not wanted:
         return
@@ -110,17 +113,17 @@ def _mark(state: MailboxState[M], wanted: Sequence[int], results: Sequence[Any])
 
 
 def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None]:
-    """Take back marks: RSET, and only after its +OK the DELEs of the others again; None takes back all.
+    """Remove marks, None for all: RSET, and only after its +OK DELE again for the others.
 
-    A refused RSET leaves the marks in doubt: the session is over, without QUIT.
+    After a refused RSET the marks are in doubt, so the session ends without QUIT.
     """
-    state.refusals.clear()  # what a message was refused for may be taken back
+    state.refusals.clear()  # messages may have been refused because they were marked
     released = set(state.deleted if numbers is None else numbers) & state.deleted.keys()
     if not released:
         return
     yield from _reset(state)
     if state.sizes is not None and any(state.sizes[number - 1] is None for number in released):
-        state.sizes = None  # LIST leaves out what is marked (RFC 1939 §5): ask again
+        state.sizes = None  # LIST omitted the marked messages (RFC 1939 §5): ask again
     state.ahead.stop()
     others = [number for number in state.deleted if number not in released]
     state.deleted.clear()
@@ -129,17 +132,17 @@ def undelete(state: MailboxState[M], numbers: Sequence[int] | None) -> Flow[None
 
 
 def _reset(state: MailboxState[M]) -> Flow[None]:
-    """Take back all marks at the server."""
+    """Remove all marks on the server."""
     try:
         yield from ask(commands.rset())
     except CommandError as refused:
-        state.session.protocol.fail("RSET was refused, so the marks are in doubt; nothing was deleted")
+        state.session.protocol.fail("the server refused RSET, so the session was ended; nothing was deleted")
         refused.usable = False
         raise
 
 
 def _named(state: MailboxState[M]) -> str:
-    """Return the messages that are marked, by number and, where it is known, uid; a few of very many."""
+    """Return the marked messages by number and, if known, uid: at most ten of them."""
     uids = state.uids or (None,) * state.count
     names = [
         f"message {number}, uid {safe_text(uid)}" if (uid := uids[number - 1]) else f"message {number}"
@@ -154,10 +157,10 @@ def _pending(state: MailboxState[M]) -> str:
 
 
 def commit(state: MailboxState[M]) -> Flow[None]:
-    """QUIT. With deletions pending, a refusal or silence is `CommitError`; without, nobody needs the answer.
+    """Send QUIT. With deletions pending, a refusal or no reply is `CommitError`; with none, the reply does not matter.
 
-    Where QUIT was not even sent nothing happened: `ConnectionLost`. A mailbox that only reads leaves without QUIT after
-    a RETR or, sent on its connection, a DELE: some servers hide, or delete, what was retrieved once QUIT is said.
+    If the session ended before QUIT was sent, nothing was deleted: `ConnectionLost`. A read-only mailbox does not send
+    QUIT after a RETR (or a DELE on its connection), as some servers then hide or delete what was retrieved.
     """
     # Q58 and Q63; Q65 without a reply.
     dispatcher = state.session.dispatcher
@@ -167,7 +170,7 @@ def commit(state: MailboxState[M]) -> Flow[None]:
     try:
         yield from ask(command)
     except ConcurrentUse:
-        raise  # nothing was said
+        raise  # nothing was sent
     except MailboxError as error:
         if not state.deleted:
             return
@@ -190,11 +193,11 @@ def commit(state: MailboxState[M]) -> Flow[None]:
 
 
 def roll_back(state: MailboxState[M]) -> Flow[None]:
-    """Take back the marks and leave; QUIT is said only where it can change nothing: nothing was marked or retrieved."""
+    """Remove the marks and end the session; send QUIT only if nothing was marked or retrieved, where it is harmless."""
     dispatcher = state.session.dispatcher
     if state.deleted:
         yield from undelete(state, None)
-    elif dispatcher.marks_pending:  # made on the connection below
+    elif dispatcher.marks_pending:  # set through `inbox.connection`
         yield from _reset(state)
     if not (dispatcher.marked or dispatcher.retrieved):
         yield from commit(state)

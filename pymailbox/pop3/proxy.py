@@ -12,10 +12,10 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from pymailbox.account import Security, bad_escapes, host_and_port
 from pymailbox.display import Secret, Secrets, safe_text, secret, type_name
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, Timeout
 from pymailbox.pop3.deadlines import Left
+from pymailbox.pop_url import Security, bad_escapes, host_and_port
 
 if TYPE_CHECKING:
     from python_socks import ProxyType

@@ -1,9 +1,9 @@
-"""A drop-in for the standard library's `poplib`: `from pymailbox import poplib` is the whole migration.
+"""A drop-in replacement for the standard library's `poplib`: just change the import to `from pymailbox import poplib`.
 
-The names, arguments, results and exceptions are the standard library's own, down to the underscore methods that
-subclasses use, and `error_proto` is the very same class. They use pymailbox's framing and limits. Where the
-standard library has a defect that no caller can want this module does the right thing instead; `docs/poplib.md` lists
-each difference. It never sends QUIT by itself, and never sends a command that the caller did not ask for.
+Names, arguments, results and exceptions are those of the standard library, even the underscore methods that subclasses
+use; `error_proto` is the same class. Underneath are pymailbox's framing and limits. Defects of the standard library
+that no program can depend on are fixed; `docs/poplib.md` lists each difference. This module never sends a command that
+the program did not ask for, and in particular never QUIT.
 """
 
 import binascii
@@ -38,23 +38,22 @@ __all__ = ["POP3", "error_proto"]
 POP3_PORT, POP3_SSL_PORT = 110, 995
 CR, LF, CRLF = b"\r", b"\n", b"\r\n"
 
-#: Octets of a status line, its end included; read at each call, because programs assign to it. Lines of a mail or of a
-#: listing are not bound by it.
+#: Most bytes of a status line, including its end. It is read at each call, because programs assign to it. It does not
+#: limit the lines of a message or a listing.
 _MAXLINE = 2048
-_LINE_OF_MAIL = 1 << 24  # octets of one that is read by itself; the longest honest ones are some megabytes
+_LINE_OF_MAIL = 1 << 24  # most bytes of such a line if it is read alone; the longest honest ones have some megabytes
 
 _DEFAULT_TIMEOUT: float | None = vars(socket)["_GLOBAL_DEFAULT_TIMEOUT"]
 _LongResp = tuple[bytes, _list[bytes], int]
 
 
 class POP3:
-    """A POP3 session, as the standard library's `poplib.POP3`.
+    """A POP3 session, like the standard library's `poplib.POP3`.
 
-    Results are bytes; a message is a tuple of the response, the list of its lines, and its octets. Refusals and
-    everything wrong with a reply are `error_proto`; the socket's own errors (`OSError`) pass through. A session that
-    broke or stalled is over: whatever is called then, `quit` too, sends nothing and raises `OSError`, and the deletions
-    are not committed.
-    A `with` block closes the connection at its end, without QUIT: say `quit()` to commit the deletions.
+    Results are bytes; a message is a tuple of the response, the list of its lines, and its size in bytes. A refusal or
+    an invalid reply raises `error_proto`; the socket's own errors (`OSError`) pass through. After a lost connection or
+    a timeout the session is over: every later call, even `quit`, sends nothing and raises `OSError`, and the deletions
+    are not committed. A `with` block closes the connection at its end without QUIT; call `quit()` to commit deletions.
 
     >>> from pymailbox import poplib
     >>> from pymailbox.testing import Server
@@ -67,11 +66,11 @@ class POP3:
     """
 
     encoding = "UTF-8"
-    #: Bounds on what the server may send: `limits.message` octets for one message or listing, and five times that in
+    #: Limits on what the server may send: `limits.message` bytes for a message or listing, and five times that in
     #: memory for its list of lines, however short they are.
     limits = Limits()
 
-    # Subclasses that connect in their own way set what they need and nothing else.
+    # Subclasses that connect in other ways may set only some of these.
     host: str
     port: int
     welcome: bytes
@@ -107,7 +106,7 @@ class POP3:
 
     @property
     def file(self) -> BinaryIO:
-        """A reader over the same buffer as the replies; assign a binary file to have the replies read from that."""
+        """A reader over the same buffer as the replies; assign a binary file to read the replies from it instead."""
         return cast(BinaryIO, self._reader)
 
     @file.setter
@@ -130,15 +129,15 @@ class POP3:
             raise
 
     def _putcmd(self, line: str) -> None:
-        octets = checked(bytes(line, self.encoding))
+        command = checked(bytes(line, self.encoding))
         if self._debugging:
-            print("*cmd*", repr(redacted(octets).decode(self.encoding, "replace")))
-        self._putline(octets)
+            print("*cmd*", repr(redacted(command).decode(self.encoding, "replace")))
+        self._putline(command)
 
     def _getline(self) -> tuple[bytes, int]:
-        """Return one line without its end, and its octets with it."""
+        """Return one line without its end, and its size in bytes including the end."""
         reader = self._open()
-        # Where no reply is owed this is a line of a listing or a mail, as programs read that want no list of them.
+        # If no reply is due, a program is reading a listing or a message line by line, without a list of lines.
         longest = _MAXLINE if reader.protocol.at_status else max(_MAXLINE, _LINE_OF_MAIL)
         line = reader.readline(longest + 1)
         if len(line) > longest:
@@ -177,7 +176,7 @@ class POP3:
 
     def _open(self) -> Reader:
         if self._reader is None:
-            raise SessionOver("-ERR the connection is closed")
+            raise SessionOver("-ERR the connection is closed; create a new POP3 object")
         return self._reader
 
     # --- the session --------------------------------------------------------------------------------------
@@ -187,15 +186,15 @@ class POP3:
         return self.welcome
 
     def set_debuglevel(self, level: int) -> None:
-        """Print commands (1) and lines (2) as they pass; secrets are shown as `***`."""
+        """Print commands (1), or commands and lines (2), as they are sent and received, with secrets as `***`."""
         self._debugging = level
 
     def user(self, user: str) -> bytes:
-        """USER: name the mailbox; `pass_` follows (RFC 1939 §7)."""
+        """USER: send the user name; call `pass_` next (RFC 1939 §7)."""
         return self._shortcmd(f"USER {user}")
 
     def pass_(self, pswd: str) -> bytes:
-        """PASS: the password; the mailbox is locked from here to `quit` (RFC 1939 §7)."""
+        """PASS: send the password; the mailbox is then locked until `quit` (RFC 1939 §7)."""
         return self._shortcmd(f"PASS {pswd}")
 
     def auth(
@@ -206,8 +205,8 @@ class POP3:
     ) -> bytes:
         """AUTH: log in with a SASL mechanism, and return the last response (RFC 5034 §4).
 
-        `authobject` is called with each challenge, decoded, and returns the answer, or b"*" to give up;
-        `initial_response` goes out with the command.
+        `authobject` is called with each decoded challenge, and returns the answer, or b"*" to cancel. To send an
+        initial response with the command, pass `initial_response` instead.
         """
         if authobject is not None and initial_response is not None:
             raise ValueError("authobject and initial_response are mutually exclusive")
@@ -222,10 +221,10 @@ class POP3:
             rounds += 1
             try:
                 if rounds > self.limits.sasl_rounds:
-                    raise error_proto("-ERR the server's challenges do not end")
+                    raise error_proto("-ERR too many challenges from the server (POP3.limits.sasl_rounds)")
                 answer = authobject(binascii.a2b_base64(resp[1:].strip(), strict_mode=True))
             except BaseException as error:
-                self._open().give_up("a login was broken off")  # the server takes what comes next for the answer
+                self._open().give_up("the login was interrupted")  # the server would read a command as the answer
                 if isinstance(error, binascii.Error):
                     raise error_proto(resp) from error
                 raise
@@ -238,13 +237,13 @@ class POP3:
         ).decode()
 
     def stat(self) -> tuple[int, int]:
-        """STAT: how many messages, and their octets together (RFC 1939 §5)."""
+        """STAT: return the number of messages and their total size in bytes (RFC 1939 §5)."""
         words = self._shortcmd("STAT").split()
         if self._debugging:
             print("*stat*", repr(words))
-        # A size below 0 is what some servers make of 2 GiB: of use to nobody, but the count is.
+        # Some servers return a negative size for 2 GiB or more; it is useless, but the count is not.
         if len(words) < 3 or not words[1].isdigit() or not words[2].removeprefix(b"-").isdigit():
-            raise error_proto("-ERR STAT gave no count and size")
+            raise error_proto("-ERR STAT returned no count and size")
         return int(words[1]), int(words[2])
 
     @overload
@@ -252,27 +251,27 @@ class POP3:
     @overload
     def list(self, which: object) -> bytes: ...
     def list(self, which: object = None) -> _LongResp | bytes:
-        """LIST: the line `number octets` of each message, or the response for one (RFC 1939 §5)."""
+        """LIST: return a line `number size` for each message, or the response for one (RFC 1939 §5)."""
         return self._longcmd("LIST") if which is None else self._shortcmd(f"LIST {which}")
 
     def retr(self, which: object) -> _LongResp:
-        """RETR: response, lines and octets of a message (RFC 1939 §5)."""
+        """RETR: return the response, lines and size of a message (RFC 1939 §5)."""
         return self._longcmd(f"RETR {which}")
 
     def dele(self, which: object) -> bytes:
-        """DELE: mark a message; it goes when QUIT is said (RFC 1939 §5)."""
+        """DELE: mark a message as deleted; `quit` deletes it (RFC 1939 §5)."""
         return self._shortcmd(f"DELE {which}")
 
     def noop(self) -> bytes:
-        """NOOP: nothing, but the server's idle clock starts again (RFC 1939 §5)."""
+        """NOOP: do nothing, which restarts the server's idle timer (RFC 1939 §5)."""
         return self._shortcmd("NOOP")
 
     def rset(self) -> bytes:
-        """RSET: take back all marks (RFC 1939 §5)."""
+        """RSET: remove all deletion marks (RFC 1939 §5)."""
         return self._shortcmd("RSET")
 
     def quit(self) -> bytes:
-        """QUIT: commit the deletions and close; the socket is closed whatever is answered (RFC 1939 §6)."""
+        """QUIT: commit the deletions, and close the connection whatever the reply (RFC 1939 §6)."""
         try:
             return self._shortcmd("QUIT")
         finally:
@@ -308,7 +307,7 @@ class POP3:
         return self._shortcmd(f"APOP {user} {digest.hexdigest()}")
 
     def top(self, which: object, howmuch: object) -> _LongResp:
-        """TOP: response, lines and octets of the headers and the first lines of a message (RFC 1939 §7)."""
+        """TOP: return response, lines and size of a message's header and first body lines (RFC 1939 §7)."""
         return self._longcmd(f"TOP {which} {howmuch}")
 
     @overload
@@ -316,15 +315,15 @@ class POP3:
     @overload
     def uidl(self, which: object) -> bytes: ...
     def uidl(self, which: object = None) -> _LongResp | bytes:
-        """UIDL: the line `number uid` of each message, or the response for one (RFC 1939 §7)."""
+        """UIDL: return a line `number uid` for each message, or the response for one (RFC 1939 §7)."""
         return self._longcmd("UIDL") if which is None else self._shortcmd(f"UIDL {which}")
 
     def utf8(self) -> bytes:
-        """UTF8: let the server send mail with UTF-8 headers; before login (RFC 6856 §2)."""
+        """UTF8: allow the server to send UTF-8 headers; call it before login (RFC 6856 §2)."""
         return self._shortcmd("UTF8")
 
     def capa(self) -> dict[str, _list[str]]:
-        """CAPA: the parameters by capability, as the server writes them (RFC 2449 §5)."""
+        """CAPA: return the parameters of each capability, as the server writes them (RFC 2449 §5)."""
         try:
             _, lines, _ = self._longcmd("CAPA")
         except error_proto as error:
@@ -340,7 +339,7 @@ class POP3:
         return caps
 
     def stls(self, context: "ssl.SSLContext | None" = None) -> bytes:
-        """STLS: start TLS on a plain connection (RFC 2595 §4); without a context, see `verify_by_default`."""
+        """STLS: start TLS on a plaintext connection (RFC 2595 §4); without a context, see `verify_by_default`."""
         if not HAVE_SSL:
             raise error_proto("-ERR TLS support missing")
         if self._tls_established:
@@ -365,9 +364,9 @@ class POP3:
 if HAVE_SSL:
 
     class POP3_SSL(POP3):  # noqa: N801 - the standard library's name
-        """A POP3 session inside TLS, as the standard library's `poplib.POP3_SSL`.
+        """A POP3 session inside TLS, like the standard library's `poplib.POP3_SSL`.
 
-        Without a context no certificate is verified, as there; `verify_by_default` changes that.
+        As there, no certificate is verified without a context; `verify_by_default` changes that.
         """
 
         if sys.version_info >= (3, 12):
@@ -384,7 +383,7 @@ if HAVE_SSL:
                 POP3.__init__(self, host, port, timeout)
 
             def stls(self, context: object = None) -> NoReturn:  # noqa: ARG002 - not used there either
-                """Raise `error_proto`: TLS is on already."""
+                """Raise `error_proto`, because TLS is already active."""
                 raise error_proto("-ERR TLS session already established")
 
         else:
@@ -408,7 +407,7 @@ if HAVE_SSL:
                 POP3.__init__(self, host, port, timeout)
 
             def stls(self, context: object = None, keyfile: object = None, certfile: object = None) -> NoReturn:  # noqa: ARG002
-                """Raise `error_proto`: TLS is on already."""
+                """Raise `error_proto`, because TLS is already active."""
                 raise error_proto("-ERR TLS session already established")
 
         def _create_socket(self, timeout: float | None) -> socket.socket:

@@ -1,6 +1,6 @@
-"""Outgoing: lines on their way to a server that a caller has put together himself.
+"""Checks and redaction of command lines that a program assembles itself.
 
-Pure. Used by `pymailbox.poplib`, whose callers give whole command lines; `commands` checks each argument instead.
+Pure. `pymailbox.poplib` needs this because programs pass it whole command lines; `pop3.commands` checks each argument.
 """
 
 import re
@@ -13,9 +13,9 @@ _HARMLESS = frozenset(b"CAPA DELE LANG LIST NOOP QUIT RETR RPOP RSET STAT STLS T
 
 
 def checked(line: bytes) -> bytes:
-    """Return `line`; ValueError if it has a control character, which could be the end of one command and begin another.
+    """Return `line`; ValueError if it has a control character, which could end it and begin another command.
 
-    The text is that of the standard library's newer versions.
+    The error's text is that of newer versions of the standard library.
     """
     if _CONTROL.search(line):
         raise ValueError("Control characters not allowed in commands")
@@ -23,9 +23,9 @@ def checked(line: bytes) -> bytes:
 
 
 def redacted(line: bytes) -> bytes:
-    """Return `line` as it may be shown: the arguments of a command that may carry a secret are `***`.
+    """Return `line` with `***` in place of arguments that may contain a secret.
 
-    An answer in a SASL exchange looks like a command that nobody knows, and is `***` altogether.
+    A response in a SASL exchange looks like an unknown command, and is replaced as a whole.
     """
     verb, blank, _ = line.partition(b" ")
     if verb.upper() in _HARMLESS:

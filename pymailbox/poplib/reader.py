@@ -1,10 +1,10 @@
-"""Reader: one buffer that replies, lines and a file are read from.
+"""The reader of the drop-in `pymailbox.poplib`: replies, lines and a file share one buffer.
 
-What the drop-in `pymailbox.poplib` reads with. Its callers ask line by line or for a whole body, in any order, and may
-read its `file` themselves. A `LineProtocol` has the buffer, the limits and the failed state; the `Reader` feeds it from
-a blocking socket or from a binary file that the caller brought. It sends nothing. What is wrong with the octets is
-raised as the standard library's `error_proto`; what the socket raises passes through. From then on the session is over,
-and every use raises `OSError` where the line broke or stalled, and `SessionOver` otherwise.
+Programs read line by line or whole bodies, in any order, and may read the `file` themselves. A `LineProtocol` has the
+buffer, the limits and the failed state; the `Reader` feeds it from a blocking socket, or from a binary file that the
+program assigned. It sends nothing. Invalid data raises the standard library's `error_proto`; the socket's errors pass
+through. After either the session is over, and every use raises `OSError` if the connection broke or stalled, otherwise
+`SessionOver`.
 """
 
 import contextlib
@@ -31,50 +31,50 @@ __all__ = ["LineProtocol", "Reader", "SessionOver", "lines_by"]
 
 T = TypeVar("T")
 
-_FIRST_READ = 1 << 14  # octets; most replies, and one TLS record (RFC 8446 §5.1)
+_FIRST_READ = 1 << 14  # bytes; enough for most replies, and one TLS record (RFC 8446 §5.1)
 _NEXT_READ = 1 << 18
-_LINE = 56  # octets of memory that a line in a list takes beside its own: object, rounding and pointer
+_LINE = 56  # bytes of memory that a line in a list takes in addition to its data: object, rounding and pointer
 
 
 class SessionOver(error_proto, OSError):
-    """Any use of a session that the server has ended or brought into doubt.
+    """The session was used after the server ended it or made it untrustworthy.
 
-    The standard library raises one or the other there, by what the operating system has heard of the other end.
+    The standard library raises one or the other base class, depending on what the operating system has noticed.
     """
 
 
-SessionOver.__name__ = error_proto.__name__  # what programs show and log as the kind of error
+SessionOver.__name__ = error_proto.__name__  # the name that programs show and log
 
 
 @define(eq=False)
 class LineProtocol:
-    """A conversation whose caller knows the shape of each reply, and says so when it reads.
+    """The receiving half of a session, for a caller that knows the shape of each reply and reads it accordingly.
 
-    It counts the replies owed, and fails like `Protocol`: then every use raises `ConnectionLost`.
+    It counts the replies that are due. Like `Protocol` it can fail, after which every use raises `ConnectionLost`.
     """
 
     limits: Limits
-    #: Why the conversation is over, or None while it is not.
+    #: Why the session is over, or None if it is not.
     failure: str | None = field(default=None, init=False)
     _buffer: ReceiveBuffer = field(factory=ReceiveBuffer, init=False)
-    _owed: deque[bytes] = field(factory=deque, init=False)  # the verbs of the commands that are not answered
-    _verb: bytes = field(default=b"", init=False)  # of the command answered last
+    _owed: deque[bytes] = field(factory=deque, init=False)  # the verbs of unanswered commands
+    _verb: bytes = field(default=b"", init=False)  # of the last answered command
     _begun: Pieces = field(factory=Pieces, init=False)  # of the line that is being read
-    _first_line: bool = field(default=False, init=False)  # of a body, which tells how its lines end
+    _first_line: bool = field(default=False, init=False)  # of a body is due, which shows how its lines end
 
-    # --- what arrives, and what is owed -------------------------------------------------------------------
+    # --- incoming data, and replies that are due ----------------------------------------------------------
 
     def receive_data(self, data: bytes) -> None:
-        """Take octets from the server; none at the end of the stream."""
+        """Take data from the server; empty at the end of the stream."""
         if not data:
             self._buffer.feed_eof()
         elif self.failure is None:
             self._buffer.feed(data)
 
     def expect(self, command: bytes = b"") -> None:
-        """Take note that a command is about to be sent: one more reply is owed.
+        """Note that a command is about to be sent, and one more reply is due.
 
-        Raises `ProtocolError`, or `ConnectionLost`, where anything has arrived that nobody asked for.
+        Raises `ProtocolError` if unsolicited data has arrived, `ConnectionLost` if the stream has ended.
         """
         if self.failure is not None:
             raise ConnectionLost(self.failure)
@@ -88,21 +88,21 @@ class LineProtocol:
 
     @property
     def quiet(self) -> bool:
-        """Whether all is well, nothing is owed and nothing is there."""
+        """Whether the session is intact, no reply is due, and the buffer is empty."""
         return self.failure is None and not self._owed and self._buffer.empty
 
     @property
     def at_status(self) -> bool:
-        """Whether a status line is due: a reply is owed, or the greeting, which nobody asks for."""
+        """Whether a status line is due, either of a reply or of the greeting."""
         return bool(self._owed) or self._buffer.framing is None
 
-    # --- what is taken ------------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------
 
     def next_line(self, longest: int) -> bytes | None:
-        """Take one line with its end, cut at `longest` octets; at the end of the stream what is left.
+        """Take one line with its end, cut at `longest` bytes; at the end of the stream, take the rest.
 
-        None when more octets are needed. The first status line fixes the line ends, and one that ends in a bare LF
-        where they are CRLF is a `ProtocolError`.
+        None if more data is needed. The first status line fixes the line ends; if they are CRLF, a later status line
+        that ends in a bare LF is a `ProtocolError`.
         """
         if self.failure is not None:
             raise ConnectionLost(self.failure)
@@ -110,7 +110,7 @@ class LineProtocol:
         begun = self._begun
         line = buffer.take_line(longest - begun.octets)
         if line is None:
-            line = buffer.take(longest)  # it is less
+            line = buffer.take(longest)  # there is less in the buffer
             if not buffer.ended:
                 begun.add(line)
                 return None
@@ -125,10 +125,10 @@ class LineProtocol:
         return line
 
     def begin_body(self) -> None:
-        """Have what follows the status line just taken be the body of that reply.
+        """Read what follows the status line just taken as the body of that reply.
 
-        That of TOP ends its lines as its first line does: some servers send the lines that they have stored, with bare
-        LFs, and end them by LF . CRLF. In a message to be kept nothing but the end of RFC 1939 is one.
+        The first line of a body of TOP decides the line ends of the rest, because some servers send stored lines with
+        bare LFs, and then LF . CRLF. A message to keep can end only as RFC 1939 requires.
         """
         if self.failure is not None:
             raise ConnectionLost(self.failure)
@@ -138,7 +138,7 @@ class LineProtocol:
         self._first_line = self._verb == b"TOP "
 
     def next_piece(self) -> tuple[bytes, bool] | None:
-        """Take what has arrived of the body, dots unstuffed, and whether that was the end of it; None for nothing."""
+        """Take the part of the body that has arrived, dots unstuffed, and whether it is complete; None for nothing."""
         if self.failure is not None:
             raise ConnectionLost(self.failure)
         buffer = self._buffer
@@ -154,7 +154,7 @@ class LineProtocol:
         return None
 
     def take(self, size: int) -> bytes | None:
-        """Take up to `size` octets as they are, none at the end of the stream; None when nothing is there yet."""
+        """Take up to `size` bytes as sent, none at the end of the stream; None if nothing has arrived."""
         if self.failure is not None:
             raise ConnectionLost(self.failure)
         buffer = self._buffer
@@ -163,7 +163,7 @@ class LineProtocol:
     # --- state --------------------------------------------------------------------------------------------
 
     def fail(self, reason: str) -> None:
-        """Give up: from now on every use raises `ConnectionLost` with the first reason given."""
+        """Fail: from now on, every use raises `ConnectionLost` with the first reason given."""
         if self.failure is None:
             self.failure = reason
         self._owed.clear()
@@ -171,18 +171,18 @@ class LineProtocol:
         self._buffer.clear()
 
     def reset_for_tls(self) -> None:
-        """Make sure that nothing has arrived before TLS starts; line ends are fixed again by the next status line."""
+        """Check that nothing has arrived before TLS starts; the next status line fixes the line ends again."""
         if self._owed or not self._buffer.empty:
             raise data_before_tls()
         self._buffer.framing = None
 
 
 def _eof() -> ConnectionLost:
-    return ConnectionLost("EOF")  # the standard library's word for it
+    return ConnectionLost("EOF")  # as in the standard library
 
 
 class Reader(io.BufferedIOBase):
-    """A binary file over the octets of a server, which also gives whole bodies."""
+    """A binary file over the data from a server that can also return whole bodies."""
 
     def __init__(self, source: socket.socket | BinaryIO, limits: Limits, clock: Clock = time.monotonic) -> None:
         super().__init__()
@@ -196,17 +196,17 @@ class Reader(io.BufferedIOBase):
         self._socket = source if isinstance(source, socket.socket) else None
         if not hasattr(source, "recv"):
             self._file = source
-        # SSLSocket.recv gives one record at most, whatever is asked for.
+        # SSLSocket.recv returns at most one record, whatever the size.
         self._next_read = _FIRST_READ if hasattr(source, "pending") else _NEXT_READ
         self._readable = _readiness(self._socket)
 
     # --- for the drop-in ----------------------------------------------------------------------------------
 
     def ready(self, command: bytes) -> None:
-        """Make sure that a command may be sent, and that a reply to it is awaited.
+        """Check that a command may be sent, and expect its reply.
 
-        Octets that nobody asked for, such as a server's parting words, or the end of the stream, are found before the
-        command goes out.
+        Unsolicited data, such as a server's parting words, or the end of the stream is found before the command goes
+        out.
         """
         protocol = self.protocol
         if protocol.quiet and self._readable():
@@ -218,10 +218,10 @@ class Reader(io.BufferedIOBase):
         self._reply_timeout = None
 
     def lines(self) -> tuple[list[bytes], int]:
-        """Return the lines of the body that follows the status line just read, and its octets (RFC 1939 §3).
+        """Return the lines of the body after the status line just read, and its size in bytes (RFC 1939 §3).
 
-        Lines are split at each LF, a CR before it is not part of them, and dots are unstuffed. Memory is that of the
-        lines and a chunk (see `bound`).
+        Lines are split at each LF, without a CR before it, and dots are unstuffed. This takes memory for the lines and
+        one chunk (see `bound`).
         """
         protocol = self.protocol
         try:
@@ -229,46 +229,46 @@ class Reader(io.BufferedIOBase):
         except MailboxError as error:
             raise self._broken(error) from error
         lines: list[bytes] = []
-        begun = Pieces()  # of a line whose end has not arrived
-        octets, complete = 0, False
+        begun = Pieces()  # of an incomplete line
+        size, complete = 0, False
         while not complete:
             piece, complete = self._until(protocol.next_piece)
-            octets += len(piece)
-            self.bound(octets, len(lines), piece)
+            size += len(piece)
+            self.bound(size, len(lines), piece)
             end = piece.rfind(b"\n") + 1
             if end:
                 begun.add(piece[:end])
                 lines += _parted(begun.take())
             begun.add(piece[end:])
-        return lines, octets
+        return lines, size
 
-    def bound(self, octets: int, lines: int, more: bytes = b"") -> None:
-        """End the session if a body of so many octets and lines, and those in `more`, is beyond `limits.message`.
+    def bound(self, size: int, lines: int, more: bytes = b"") -> None:
+        """End the session if a body of that size (including `more`) and that many lines exceeds `limits.message`.
 
-        A list of lines may take four times that limit, which mail of 19 octets a line or more cannot, and `_LINE`
-        is what a line costs beside its octets.
+        The list of lines may take four times that limit in memory, where each line costs `_LINE` in addition to its
+        data. With 19 bytes or more per line, a message within the limit never reaches that.
         """
         most = self.protocol.limits.message
-        room = 4 * most - octets - _LINE * lines
-        if octets > most or (room < _LINE * len(more) and room < _LINE * more.count(b"\n")):
-            self.give_up("the server sent a message or listing beyond POP3.limits.message")
-            raise error_proto("-ERR the server sent a message or listing beyond POP3.limits.message")
+        room = 4 * most - size - _LINE * lines
+        if size > most or (room < _LINE * len(more) and room < _LINE * more.count(b"\n")):
+            self.give_up("the server sent a message or listing larger than POP3.limits.message")
+            raise error_proto("-ERR the server sent a message or listing larger than POP3.limits.message")
 
     def reset_for_tls(self) -> None:
-        """Make sure that nothing was sent in clear text after the response to STLS."""
+        """Check that no plaintext was sent after the response to STLS."""
         try:
             self.protocol.reset_for_tls()
         except MailboxError as error:
             raise self._broken(error) from error
 
     def give_up(self, reason: str, over: type[Exception] = SessionOver) -> None:
-        """End the session: whatever is asked from now on raises `over` with the first reason given."""
+        """End the session: from now on, every use raises `over` with the first reason given."""
         if not self.failed:
             self._over = over
         self.protocol.fail(reason)
 
     def break_off(self, error: BaseException) -> None:
-        """End the session because of an error that passes through: the socket's own, or an interruption."""
+        """End the session because of an error that passes through, from the socket or an interruption."""
         over: type[Exception] = OSError if isinstance(error, OSError) else SessionOver
         self.give_up(
             f"the session broke off: {error!r}", BrokenPipeError if isinstance(error, ConnectionError) else over
@@ -281,11 +281,11 @@ class Reader(io.BufferedIOBase):
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that a read may block, as the socket has it now."""
+        """Seconds that a read may block, according to the socket."""
         return (self._socket.gettimeout() or None) if self._socket is not None else None
 
     def _until(self, step: Callable[..., T | None], *arguments: object) -> T:
-        """Read until `step` gives something; whatever else ends the reading ends the session."""
+        """Read until `step` returns something; anything else that ends the reading ends the session."""
         try:
             result = step(*arguments)
             if result is not None:
@@ -293,9 +293,9 @@ class Reader(io.BufferedIOBase):
             reply_timeout, size = self._resumed(), _FIRST_READ
             while result is None:
                 reply_timeout.left(self._clock(), None)
-                octets = self._feed(size)
+                received = self._feed(size)
                 self._waited_until = self._clock()
-                reply_timeout.received(octets, self._waited_until)
+                reply_timeout.received(received, self._waited_until)
                 result, size = step(*arguments), self._next_read
         except Timeout:  # a TimeoutError, as the socket's own
             self.give_up("the server was too slow", OSError)
@@ -308,7 +308,7 @@ class Reader(io.BufferedIOBase):
         return result
 
     def _resumed(self) -> ReplyTimeout:
-        """Return the wait for the reply that is being read; it stood still since the last octets came."""
+        """Return the timeout of the present reply, which did not run since the last data arrived."""
         now, timeout = self._clock(), self.timeout
         waiting = self._reply_timeout
         if waiting is None or waiting.timeout != timeout:
@@ -324,7 +324,7 @@ class Reader(io.BufferedIOBase):
         return len(data)
 
     def _broken(self, error: MailboxError) -> Exception:
-        """End the session; return what the server said last, as octets, or else our words after `-ERR`."""
+        """End the session; return an error with the server's last words as bytes, or else ours after `-ERR`."""
         if self.failed:
             return self._over(f"-ERR {error.problem}" if self._over is SessionOver else error.problem)
         self.give_up(error.problem)
@@ -336,9 +336,9 @@ class Reader(io.BufferedIOBase):
         sock = self._socket
         assert sock is not None
         timeout = sock.gettimeout()
-        sock.settimeout(0.0)  # what TLS has to read may be a session ticket, and no octets for us
+        sock.settimeout(0.0)  # what has arrived may be just a TLS session ticket, without data
         try:
-            # An error will be met again, and raised, by the command that is about to be sent.
+            # An error will occur again, and be raised, when the command is sent.
             with contextlib.suppress(OSError):
                 self._feed(_FIRST_READ)
         finally:
@@ -347,16 +347,16 @@ class Reader(io.BufferedIOBase):
     # --- a file -------------------------------------------------------------------------------------------
 
     def readable(self) -> bool:
-        """Whether this file can be read: always."""
+        """Return True, because this file can always be read."""
         return True
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next line with its end as the server sent it, cut at `size` octets; empty at the end."""
+        """Return the next line with its end as the server sent it, cut at `size` bytes; empty at the end."""
         longest = self.protocol.limits.message if size is None or size < 0 else size
         return self._until(self.protocol.next_line, longest)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return `size` octets as the server sent them, fewer at the end of the stream only; all by default."""
+        """Return `size` bytes as the server sent them, fewer only at the end of the stream; all by default."""
         pieces, most = Pieces(), sys.maxsize if size is None or size < 0 else size
         while pieces.octets < most:
             data = self.read1(most - pieces.octets)
@@ -366,11 +366,11 @@ class Reader(io.BufferedIOBase):
         return pieces.take()
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return up to `size` octets with one read of the socket at most; empty at the end of the stream."""
+        """Return up to `size` bytes with at most one read from the socket; empty at the end of the stream."""
         return self._until(self.protocol.take, _NEXT_READ if size < 0 else size)
 
     def close(self) -> None:
-        """Close this file, and the one that the caller brought; a socket stays open."""
+        """Close this file, and an assigned file too; a socket stays open."""
         if not self.closed:
             self.give_up("the connection is closed")
             if self._file is not None:
@@ -379,50 +379,50 @@ class Reader(io.BufferedIOBase):
 
 
 def _receiver(source: socket.socket | BinaryIO) -> Callable[[int], bytes]:
-    """Return what reads some octets; a file's `readline` will do where it has nothing better."""
+    """Return a function that reads some bytes; if a file has nothing better, use its `readline`."""
     for name in ("recv", "read1", "readline"):
         method: Callable[[int], bytes] | None = getattr(source, name, None)
         if method is not None:
             return method
-    raise TypeError(f"neither a socket nor a binary file: {source!r}")
+    raise TypeError(f"expected a socket or a binary file, not {source!r}")
 
 
 def _readiness(sock: socket.socket | None) -> Callable[[], bool]:
-    """Return what says whether a read would not block: there are octets, or the end of the stream."""
+    """Return a function that says whether data or the end of the stream can be read without blocking."""
     if sock is None or sock.fileno() < 0:
         return lambda: False
     if sys.platform == "win32":
         return lambda: bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    pending: Callable[[], int] | None = getattr(sock, "pending", None)  # octets that TLS has decrypted
+    pending: Callable[[], int] | None = getattr(sock, "pending", None)  # bytes that TLS has decrypted
     if pending is None:
         return lambda: bool(poll.poll(0))
     return lambda: bool(pending() or poll.poll(0))
 
 
 def lines_by(getline: Callable[[], tuple[bytes, int]], bound: Callable[[int, int], None]) -> tuple[list[bytes], int]:
-    """Return the lines of a body, and its octets, from what gives one line at a time without its end.
+    """Return the lines of a body, and its size, using a function that returns one line at a time without its end.
 
-    `bound` is told of octets and lines, and raises when they are too many.
+    `bound` gets the size and the number of lines so far, and raises if they are too large.
     """
     lines: list[bytes] = []
-    octets = 0
+    total = 0
     line, size = getline()
     while line != b".":
         if line[:1] == b".":
             line, size = line[1:], size - 1
-        octets += size
+        total += size
         lines.append(line)
-        bound(octets, len(lines))
+        bound(total, len(lines))
         line, size = getline()
-    return lines, octets
+    return lines, total
 
 
 def _parted(body: bytes) -> list[bytes]:
     """Split whole lines at each LF, without the CR before it."""
     lines = body.splitlines()
-    # Did every line end in CRLF? A CR alone ends none. Joining is the fastest way to add up their lengths.
+    # Did every line end in CRLF? A lone CR does not end one. Joining is the fastest way to sum up the lengths.
     if len(body) - len(b"".join(lines)) != 2 * len(lines):
         lines = [line.removesuffix(b"\r") for line in body.split(b"\n")]
         lines.pop()

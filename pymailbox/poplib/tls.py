@@ -1,7 +1,7 @@
-"""Trust: the TLS context of `pymailbox.poplib` where a program gives none.
+"""The TLS context that `pymailbox.poplib` uses if a program passes none.
 
-The standard library's contract is that it verifies nothing. It is kept, with one warning for each process, until the
-program says `verify_by_default()`. Everything else in pymailbox verifies always.
+In that case the standard library verifies nothing. This module does the same, with one warning per process, until the
+program calls `verify_by_default()`. Everything else in pymailbox always verifies certificates.
 """
 
 import ssl
@@ -11,7 +11,7 @@ __all__ = ["UnverifiedTLSWarning", "default_context", "verify_by_default"]
 
 
 class UnverifiedTLSWarning(UserWarning):
-    """TLS without a context: no certificate is verified, as with the standard library's `poplib`."""
+    """A warning that no certificate is verified, because no context was passed (as in the standard library)."""
 
 
 _verify = False
@@ -19,13 +19,13 @@ _warned = False
 
 
 def verify_by_default() -> None:
-    """Verify certificate and host name, in this whole program and from now on, wherever no context is given."""
+    """Verify certificate and host name from now on, in the whole program, whenever no context is passed."""
     global _verify
     _verify = True
 
 
 def default_context(certfile: str | None = None, keyfile: str | None = None) -> ssl.SSLContext:
-    """Return the context to use where the caller of the caller gave none; warns once if it verifies nothing."""
+    """Return the context to use if the program passed none; warn once if it verifies nothing."""
     if _verify:
         from pymailbox.pop3.tls import verified
 
@@ -33,7 +33,7 @@ def default_context(certfile: str | None = None, keyfile: str | None = None) -> 
         if certfile is not None:
             context.load_cert_chain(certfile, keyfile)
         return context
-    # By this name, because programs replace it to have certificates verified.
+    # Look it up by this name, because some programs replace it to verify certificates.
     context = vars(ssl)["_create_stdlib_context"](certfile=certfile, keyfile=keyfile)
     if context.verify_mode is ssl.CERT_NONE:
         _warn()
@@ -45,9 +45,8 @@ def _warn() -> None:
     if not _warned:
         _warned = True
         warnings.warn(
-            "poplib verifies no certificate unless it is given a context: whoever sits between here and the server can"
-            " read the password. Pass context=ssl.create_default_context(), or call"
-            " pymailbox.poplib.verify_by_default() once",
+            "poplib does not verify certificates without a context, so the password can be intercepted; pass"
+            " context=ssl.create_default_context(), or call pymailbox.poplib.verify_by_default() once",
             UnverifiedTLSWarning,
             stacklevel=4,
         )

@@ -3,13 +3,13 @@
 ```python
 from pymailbox.testing import Server
 
-with Server([b"Subject: Hello\\r\\n\\r\\nA mail.\\r\\n"]) as server:
+with Server([b"Subject: Hello\\r\\n\\r\\nHello, world.\\r\\n"]) as server:
     print(server.host, server.port, server.url)
 ```
 
-Real sockets, one thread a session, standard library and attrs only; TLS certificates come from `trustme` (the extra
-`testing`) when they are needed. It imports nothing else of pymailbox, on purpose: it tests any POP3 client, and client
-and server cannot share a framing bug.
+It uses real sockets, one thread per session, and only attrs and the standard library; TLS certificates come from
+`trustme` (the extra `testing`) when they are needed. It works with any POP3 client. It deliberately imports nothing
+else from pymailbox, so that client and server cannot share a framing bug.
 """
 
 from importlib import import_module
@@ -28,7 +28,7 @@ _HOMES = {"Fault": "fault", "Proxy": "proxy", "Quirk": "quirk", "Server": "serve
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first used: the pytest plugin, which lives here, is loaded by every test run."""
+    """Import a public name on first use, because the pytest plugin in this package is loaded by every test run."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,8 +1,8 @@
-"""Proofs of identity: what a server checks for USER, APOP and each SASL mechanism.
+"""Credential checks for USER, APOP and each SASL mechanism.
 
-A mechanism is a generator: it is started with the client's initial response (None when there was none), yields
-challenges, is sent the client's decoded responses, and returns the user's name, or None when the proof is wrong.
-Base64, `*` and the reply are the session's business.
+A mechanism is a generator. It is started with the client's initial response (None if there was none), yields
+challenges, is sent the client's decoded responses, and returns the user name, or None if the credentials are wrong.
+The session handles base64, `*` and the reply.
 """
 
 import hashlib
@@ -24,41 +24,41 @@ _challenges = count(1)
 
 @frozen
 class Authenticator:
-    """Who may log in. `token` is the OAuth token that is right for everybody, or a callable `(user, token) -> bool`."""
+    """Who may log in. `token` is the OAuth token accepted for every user, or a callable `(user, token) -> bool`."""
 
     users: Mapping[str, str]
     token: TokenCheck = None
 
     def check(self, mechanisms: Iterable[str]) -> None:
-        """Find out whether these can be offered. ValueError for an unknown one, RuntimeError when scramp is missing."""
+        """Check that these can be offered. ValueError for an unknown one, RuntimeError if scramp is missing."""
         for mechanism in mechanisms:
             if mechanism in _SIMPLE:
                 continue
             if mechanism not in _scramp().core.MECHS or mechanism.endswith("-PLUS"):
-                raise ValueError(f"the test server has no mechanism {mechanism}")
+                raise ValueError(f"the test server does not support the SASL mechanism {mechanism}")
 
     def password(self, user: str, password: str) -> str | None:
-        """Check a password; give the user, or None."""
+        """Return the user if the password is right, otherwise None."""
         known = self.users.get(user)
-        right = known is not None and hmac.compare_digest(_octets(known), _octets(password))
+        right = known is not None and hmac.compare_digest(_encoded(known), _encoded(password))
         return user if right else None
 
     def apop(self, user: str, digest: str, timestamp: str) -> str | None:
-        """Check an APOP digest (RFC 1939 §7)."""
+        """Return the user if the APOP digest is right, otherwise None (RFC 1939 §7)."""
         known = self.users.get(user)
         if known is None:
             return None
-        right = hashlib.md5(_octets(timestamp + known), usedforsecurity=False).hexdigest()
-        return user if hmac.compare_digest(right.encode(), _octets(digest)) else None
+        right = hashlib.md5(_encoded(timestamp + known), usedforsecurity=False).hexdigest()
+        return user if hmac.compare_digest(right.encode(), _encoded(digest)) else None
 
     def exchange(self, mechanism: str, initial: bytes | None) -> SaslExchange:
-        """Start a mechanism that was checked."""
+        """Start a mechanism that `check` has accepted."""
         if mechanism in _SIMPLE:
             return _SIMPLE[mechanism](self, initial)
         return self._scram(mechanism, initial)
 
     def _plain(self, initial: bytes | None) -> SaslExchange:
-        """RFC 4616. Acting for somebody else is refused."""
+        """RFC 4616. Acting for another user is refused."""
         message = (yield b"") if initial is None else initial
         parts = message.split(b"\0")
         if len(parts) != 3:
@@ -72,7 +72,7 @@ class Authenticator:
         return self.password(_text(user), _text(password))
 
     def _cram_md5(self, initial: bytes | None) -> SaslExchange:
-        """RFC 2195. The server speaks first: an initial response is an error."""
+        """RFC 2195. The server sends the first data, so an initial response is an error."""
         if initial is not None:
             return None
         challenge = b"<%d.pymailbox@localhost>" % next(_challenges)
@@ -80,17 +80,17 @@ class Authenticator:
         known = self.users.get(user)
         if known is None:
             return None
-        right = hmac.new(_octets(known), challenge, "md5").hexdigest()
-        return user if hmac.compare_digest(right.encode(), _octets(digest)) else None
+        right = hmac.new(_encoded(known), challenge, "md5").hexdigest()
+        return user if hmac.compare_digest(right.encode(), _encoded(digest)) else None
 
     def _xoauth2(self, initial: bytes | None) -> SaslExchange:
-        """Google's and Microsoft's: `user=...^Aauth=Bearer ...^A^A`. A failure is told in JSON before it is one."""
+        """Google's and Microsoft's: `user=...^Aauth=Bearer ...^A^A`. Before a failure comes a challenge in JSON."""
         message = (yield b"") if initial is None else initial
         fields = dict(part.partition("=")[::2] for part in _text(message).split("\1") if part)
         return (yield from self._bearer(fields.get("user", ""), fields.get("auth", "")))
 
     def _oauthbearer(self, initial: bytes | None) -> SaslExchange:
-        """RFC 7628: a GS2 header with the user, then the same fields."""
+        """RFC 7628: a GS2 header with the user name, then the same fields."""
         message = (yield b"") if initial is None else initial
         header, *rest = _text(message).split("\1")
         fields = dict(part.partition("=")[::2] for part in rest if part)
@@ -107,7 +107,7 @@ class Authenticator:
         return None
 
     def _scram(self, mechanism: str, initial: bytes | None) -> SaslExchange:
-        """RFC 5802, by the scramp library, without channel binding."""
+        """RFC 5802, using the scramp library, without channel binding."""
         scramp = _scramp()
         asked: list[str] = []
 
@@ -140,12 +140,12 @@ def _scramp() -> Any:
     try:
         return import_module("scramp")  # it has no type information
     except ImportError as error:
-        raise RuntimeError("the test server does SCRAM with scramp: pip install 'pymailbox[scram]'") from error
+        raise RuntimeError("SCRAM in the test server requires scramp: pip install 'pymailbox[scram]'") from error
 
 
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "surrogateescape")
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
-def _octets(text: str) -> bytes:
+def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")

@@ -1,6 +1,6 @@
-"""The AUTHORIZATION state: greeting, CAPA, STLS, UTF8, LANG, and the ways to log in (RFC 1939, 2449, 2595, 5034, 6856).
+"""The AUTHORIZATION state: greeting, CAPA, STLS, UTF8, LANG and the login commands (RFC 1939, 2449, 2595, 5034, 6856).
 
-Proofs of identity are checked by `authenticator`; what is locked and seen is `maildrop`'s.
+`authenticator` checks credentials; `maildrop` locks the mailbox and decides which messages a session sees.
 """
 
 import base64
@@ -24,20 +24,20 @@ IN_USE = err("[IN-USE] another session has this mailbox open")
 
 
 def capa_reply(lines: list[bytes]) -> ReplyBytes:
-    """Make the reply to CAPA."""
+    """Return the reply to CAPA."""
     return (b"+OK capabilities follow\r\n" + b"".join(line + b"\r\n" for line in lines) + b".\r\n",)
 
 
 def login_reply(view: MaildropView) -> ReplyBytes:
-    """Make the reply to a login that succeeded."""
+    """Return the reply to a successful login."""
     return ok(f"{len(view.mails)} messages")
 
 
 @define(eq=False)
 class Authorization:
-    """The commands before the login, each in a method `do_...`.
+    """The commands before login, each in a method `do_...`.
 
-    `start` starts a SASL mechanism, given its name and the initial response.
+    `start(name, initial_response)` starts a SASL mechanism.
     """
 
     session: SessionState
@@ -49,10 +49,10 @@ class Authorization:
         return ok(f"{self.session.settings.greeting} {self.session.timestamp}".rstrip())
 
     def do_capa(self, rest: bytes) -> ReplyBytes:
-        return err("CAPA takes no argument") if rest else capa_reply(self.capabilities())
+        return err("CAPA takes no arguments") if rest else capa_reply(self.capabilities())
 
     def capabilities(self) -> list[bytes]:
-        """List what CAPA shows now: inside TLS or not, before or after the login."""
+        """Return what CAPA lists now, which depends on TLS and on whether the client is logged in."""
         settings, secured = self.session.settings, self.session.record.tls
         passwords = self._accepts_passwords()
         mechanisms = [name for name in settings.sasl if passwords or name not in ("PLAIN", "LOGIN")]
@@ -76,22 +76,22 @@ class Authorization:
 
     def do_stls(self, rest: bytes) -> ReplyBytes:
         if rest:
-            return err("STLS takes no argument")
+            return err("STLS takes no arguments")
         if self.session.record.tls:
-            return err("TLS is active already")
+            return err("TLS is already active")
         if self.session.settings.security != "starttls":
-            return err("STLS is not offered")
+            return err("STLS is not available")
         self.session.follow_up = FollowUp("tls")
         return ok("begin TLS")
 
     def do_utf8(self, rest: bytes) -> ReplyBytes:
         if not self.session.settings.utf8 or rest:
-            return err("UTF8 takes no argument" if rest else "unknown command")
+            return err("UTF8 takes no arguments" if rest else "unknown command")
         self.session.utf8 = True
         return ok("UTF8 enabled")
 
     def do_lang(self, rest: bytes) -> ReplyBytes:
-        """RFC 6856 §3: a listing, a choice, or `*` for the server's own. Texts stay English in every language."""
+        """RFC 6856 §3: a listing, a choice, or `*` for the server's default. Replies stay English in every language."""
         languages = self.session.settings.lang
         if not languages:
             return err("unknown command")
@@ -101,20 +101,20 @@ class Authorization:
         wanted = _text(rest)
         tags = {tag.lower(): tag for tag in languages}
         tag = next(iter(languages)) if wanted == "*" else tags.get(wanted.lower())
-        return err(f"no language {wanted}") if tag is None else ok(f"now in {languages[tag]}", tag)
+        return err(f"unknown language {wanted}") if tag is None else ok(f"now in {languages[tag]}", tag)
 
     def do_user(self, rest: bytes) -> ReplyBytes:
         if not rest:
-            return err("USER wants a name")
+            return err("USER requires a user name")
         if not self._accepts_passwords():
-            return err("plaintext logins want TLS")
+            return err("plaintext login requires TLS")
         self.session.user = _text(rest)
-        return ok("now the password")
+        return ok("send the password")
 
     def do_pass(self, rest: bytes) -> ReplyBytes:
         self.session.hide(b"PASS ***")
         if self.session.user is None:
-            return err("USER comes first")
+            return err("send USER first")
         user, self.session.user = self.session.user, None
         return self._log_in(self.session.settings.authenticator.password(user, _text(rest)))
 
@@ -122,11 +122,11 @@ class Authorization:
         user, _, digest = _text(rest).rpartition(" ")
         self.session.hide(b"APOP %s ***" % user.encode("utf-8", "surrogateescape"))
         if not self.session.timestamp:
-            return err("APOP is not offered")
+            return err("APOP is not available")
         return self._log_in(self.session.settings.authenticator.apop(user, digest, self.session.timestamp))
 
     def do_auth(self, rest: bytes) -> ReplyBytes:
-        """RFC 5034: a mechanism, perhaps with the initial response, `=` for an empty one."""
+        """RFC 5034: a mechanism and optionally the initial response, `=` if it is empty."""
         name, _, initial = _text(rest).partition(" ")
         if initial:
             self.session.hide(f"AUTH {name} ***".encode("utf-8", "surrogateescape"))
@@ -134,11 +134,11 @@ class Authorization:
         if mechanism not in self.session.settings.sasl:
             return err("no such mechanism")
         if mechanism in ("PLAIN", "LOGIN") and not self._accepts_passwords():
-            return err("plaintext logins want TLS")
+            return err("plaintext login requires TLS")
         try:
             first = None if not initial else b"" if initial == "=" else _decoded(initial.encode())
         except binascii.Error:
-            return err("that is not base64")
+            return err("invalid base64")
         return self._step(self.start(mechanism, first), None)
 
     def respond(self, line: bytes) -> ReplyBytes:
@@ -150,7 +150,7 @@ class Authorization:
         try:
             return self._step(exchange, _decoded(line))
         except binascii.Error:
-            return err("that is not base64")
+            return err("invalid base64")
 
     def _step(self, exchange: SaslExchange, response: bytes | None) -> ReplyBytes:
         try:
@@ -164,14 +164,14 @@ class Authorization:
         return self.session.settings.plaintext or self.session.record.tls
 
     def _log_in(self, user: str | None) -> ReplyBytes:
-        """Open the mailbox of a user whose proof was right: lock it, and take the view that this session keeps."""
+        """Lock the mailbox of an authenticated user, and take the view that this session keeps."""
         if user is None:
             return WRONG_LOGIN
         settings = self.session.settings
         maildrop, delay = settings.maildrops[user], settings.login_delay
         if delay and maildrop.last_login is not None and monotonic() < maildrop.last_login + delay:
-            return err(f"[LOGIN-DELAY] once in {delay} seconds")
-        # A client that has just hung up may not have been noticed yet: wait a moment, as real servers do.
+            return err(f"[LOGIN-DELAY] wait {delay} seconds between logins")
+        # The server may not have noticed yet that the last client hung up: wait a moment, as real servers do.
         if settings.lock and not maildrop.lock.acquire(timeout=settings.lock_wait):
             return IN_USE
         maildrop.last_login = monotonic()
@@ -185,5 +185,5 @@ def _decoded(line: bytes) -> bytes:
     return base64.b64decode(line, validate=True)
 
 
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "surrogateescape")
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

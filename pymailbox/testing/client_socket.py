@@ -1,8 +1,8 @@
-"""A connection with one client: lines of commands in, octets of replies out, plain or TLS.
+"""A connection with one client: command lines in, replies out, plaintext or TLS.
 
-The socket never blocks: while replies wait because the client does not read, commands are still taken in, and while
-a client sends thousands of commands, replies still go out, so that two full buffers cannot stop both sides for
-ever. Everything ends at once when the server's stop signal comes. How a connection ends is told by `Hangup`.
+The socket never blocks. Commands are still read while replies wait for a client that does not read, and replies are
+still sent while a client sends thousands of commands, so two full buffers cannot deadlock. The server's stop signal
+ends everything at once. `Hangup` carries how a connection ends.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from pymailbox.testing.fault import End, Fault
 
 __all__ = ["ClientSocket", "Hangup", "Idle"]
 
-_CHUNK = 262_144  # octets asked for in one recv
-_UNREAD = 16 * 1024 * 1024  # octets of commands taken in while replies wait
-_HIGH, _LOW = 1_048_576, 65_536  # octets of replies waiting at which answering pauses, and goes on again
-_LONGEST = 65_536  # octets of a command line without an end
-_LINGER = 2.0  # seconds to wait for the client's own end after ours, so that no reset eats what it has not read yet
+_CHUNK = 262_144  # bytes per recv
+_UNREAD = 16 * 1024 * 1024  # most bytes of commands to read while replies wait
+_HIGH, _LOW = 1_048_576, 65_536  # bytes of waiting replies at which answering pauses and resumes
+_LONGEST = 65_536  # most bytes of an unfinished command line
+_LINGER = 2.0  # seconds to wait for the client to close too, so that a reset does not discard what it has not yet read
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Hangup(Exception):
-    """The connection is over: `reason` for the record, `how` to close what is left of it."""
+    """The connection is over: `reason` is for the record, `how` tells the socket how to close."""
 
     def __init__(self, reason: str, how: End = "fin") -> None:
         super().__init__(reason)
@@ -38,7 +38,7 @@ class Hangup(Exception):
 
 
 class Idle(Hangup):
-    """The client said nothing for too long."""
+    """The client was silent for too long."""
 
 
 @define(eq=False)
@@ -49,12 +49,12 @@ class ClientSocket:
     stop: socket.socket
     out: DelayLine
     into: DelayLine | None
-    autologout: float | None = None  # seconds of silence after which the client is told to go
+    autologout: float | None = None  # seconds of silence after which the server logs the client out
     reads_while_writing: bool = True
     strict: bool = False  # only CRLF ends a line
-    partial: bool = False  # the lines just given came in pieces
+    partial: bool = False  # the lines just returned arrived in pieces
     endless: bytes = b""
-    replies: list[bytes] = Factory(list)  # collected, to be queued together by `send`
+    replies: list[bytes] = Factory(list)  # collected here, then queued together by `send`
     _selector: selectors.BaseSelector = Factory(selectors.DefaultSelector)
     _buffer: bytearray = Factory(bytearray)
     _watched: int = selectors.EVENT_READ
@@ -88,7 +88,7 @@ class ClientSocket:
     # --- replies ---
 
     def send(self, reply: Iterable[bytes] = ()) -> None:
-        """Queue the collected replies and this one; wait only while too much is queued already."""
+        """Queue the collected replies and this one; wait only while too much is already queued."""
         pieces, now = self.replies, monotonic()
         pieces += reply
         if len(pieces) > 1 and sum(map(len, pieces)) <= _HIGH:
@@ -102,41 +102,41 @@ class ClientSocket:
                 self._turn()
 
     def arm(self, fault: Fault) -> None:
-        """Let a fault of the wire begin `fault.after` octets after the replies collected so far."""
+        """Start a wire fault `fault.after` bytes after the replies collected so far."""
         self.send()
         self.out.arm(fault)
 
     def flush(self) -> None:
-        """Wait until everything queued has left."""
+        """Wait until everything queued has been sent."""
         self._write()
         while self.out.backlog:
             self._turn()
-        self._write()  # a cut may be due after the last octet
+        self._write()  # a cut may be due after the last byte
 
     def pour(self, chunk: bytes) -> None:
-        """Send this again and again until the client closes. Always ends in `Hangup` or OSError."""
+        """Send this repeatedly until the client closes. Always ends in `Hangup` or OSError."""
         self.endless = chunk * max(1, _LOW // len(chunk))
         while True:
             self._turn()
 
     def hang(self) -> None:
-        """Say nothing more, until the client closes."""
+        """Send nothing more, and wait until the client closes."""
         self.flush()
         self.out.stalled = True
         while self.lines():
             pass
 
     def rest(self, seconds: float) -> None:
-        """Let time pass, without the client, unless the server closes."""
+        """Ignore the client for some seconds, or until the server closes."""
         with contextlib.suppress(Hangup):
             self._wait(0, monotonic() + seconds)
 
     # --- commands ---
 
     def lines(self) -> list[bytes]:
-        """Wait for whole lines, and give all that are here, without their ends; none when the client is done.
+        """Wait for whole lines and return all that have arrived, without line ends; none if the client is done.
 
-        A line ends at LF, with or without CR before it, as servers commonly have it, unless `strict`. Replies leave
+        A line ends at LF, with or without CR before it, as on most servers, unless `strict`. Replies are sent
         meanwhile.
         """
         self._write()
@@ -155,21 +155,21 @@ class ClientSocket:
             if self._eof and (self.into is None or not self.into.backlog):
                 return []
             if len(self._buffer) > _LONGEST:
-                raise Hangup("the command line is too long")
+                raise Hangup("command line too long")
             self._turn()
 
     def discard(self) -> None:
-        """Forget what the client sent and nobody has looked at."""
+        """Discard what the client sent and was not yet returned by `lines`."""
         self._buffer.clear()
 
     # --- TLS ---
 
     def start_tls(self, context: ssl.SSLContext) -> None:
-        """Let everything queued leave, then shake hands. ssl.SSLError when the client does not."""
+        """Send everything queued, then do the TLS handshake. ssl.SSLError if the client fails it."""
         if self.out.backlog:
             self.flush()
         self._watch(0)
-        self.sock.getpeername()  # OSError where the client has gone: wrap_socket would leave the descriptor open
+        self.sock.getpeername()  # OSError if the client is gone; wrap_socket would leave the descriptor open
         self.sock = context.wrap_socket(self.sock, server_side=True, do_handshake_on_connect=False)
         while True:
             try:
@@ -183,7 +183,7 @@ class ClientSocket:
     # --- the end ---
 
     def close(self, how: End) -> None:
-        """End the connection: in order, by a reset, or ragged (no close_notify). May be called again."""
+        """Close the connection: orderly, with a reset, or ragged (no close_notify). May be called again."""
         try:
             if how == "rst":
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -196,7 +196,7 @@ class ClientSocket:
                 self.sock.shutdown(socket.SHUT_WR)
                 self._linger()
         except (OSError, Hangup):
-            pass  # the client was faster, or the server is being closed
+            pass  # the client closed first, or the server is closing
         finally:
             self._selector.close()
             self.sock.close()
@@ -211,7 +211,7 @@ class ClientSocket:
     # --- turning ---
 
     def _turn(self) -> None:
-        """Do what can be done now, or wait for it: write, read, let time pass. `Hangup` where that is the end."""
+        """Write or read what is possible now, or wait until something is. `Hangup` if the connection is over."""
         if self._write() and not self.endless:
             return
         if self.into is not None and self._arrive():
@@ -232,7 +232,7 @@ class ClientSocket:
             raise Idle("idle")
 
     def _write(self) -> bool:
-        """Send what may leave. True if anything left."""
+        """Send what is due. True if anything was sent."""
         if self._blocked:
             return False
         sent = False
@@ -246,19 +246,19 @@ class ClientSocket:
             if not data:
                 break
             try:
-                octets = self.sock.send(data)
+                size = self.sock.send(data)
             except ssl.SSLWantReadError:
                 self._blocked = selectors.EVENT_READ
                 break
             except (BlockingIOError, ssl.SSLWantWriteError):
                 self._blocked = selectors.EVENT_WRITE
                 break
-            self.out.advance(octets, now)
+            self.out.advance(size, now)
             sent = True
         return sent
 
     def _receive(self) -> bytes | None:
-        """Read once: octets, b"" at the end, None when there is nothing yet."""
+        """Read once: data, b"" at the end, None if nothing has arrived yet."""
         try:
             return self.sock.recv(_CHUNK)
         except _LATER:
@@ -278,7 +278,7 @@ class ClientSocket:
                 raise Hangup("EOF")
 
     def _arrive(self) -> bool:
-        """Move what is due from the delay line into the buffer. True if anything was."""
+        """Move what is due from the delay line into the buffer. True if anything was moved."""
         assert self.into is not None
         now = monotonic()
         came = False
@@ -299,7 +299,7 @@ class ClientSocket:
         return min((time for time in times if time is not None), default=None)
 
     def _wait(self, events: int, deadline: float | None) -> int:
-        """Wait for the socket, the stop signal or the deadline; give the socket's events."""
+        """Wait for the socket, the stop signal or the deadline; return the socket's events."""
         self._watch(events)
         timeout = None if deadline is None else max(0.0, deadline - monotonic())
         happened = 0

@@ -1,4 +1,4 @@
-"""Who answers a line: the parts of a session, by state and command."""
+"""Which part of a session answers a line, by state and command."""
 
 from collections.abc import Callable
 
@@ -17,14 +17,14 @@ _Handlers = dict[bytes, Callable[[bytes], ReplyBytes]]
 
 
 def _handlers(part: object) -> _Handlers:
-    """Collect the methods `do_...` of a part; what a part with quirks lacks, the plain one that it has does."""
+    """Collect the methods `do_...` of a part; a part with quirks falls back on the plain part it holds."""
     own = {name[3:].upper().encode(): getattr(part, name) for name in dir(part) if name.startswith("do_")}
     return _handlers(part.plain) | own if isinstance(part, QuirkyLogin | QuirkyMail) else own
 
 
 @define(eq=False)
 class CommandTable:
-    """The plain dialogue: each line goes to the part whose command it is."""
+    """The plain dialogue: each line goes to the part that implements its command."""
 
     session: SessionState
     _login: Authorization | QuirkyLogin
@@ -56,4 +56,4 @@ class CommandTable:
             return handler(rest if verb == b"PASS" else rest.rstrip(b" "))
         if verb in self._transaction:
             return err("log in first")
-        return err("not after the login" if verb in self._authorization else "unknown command")
+        return err("not allowed after login" if verb in self._authorization else "unknown command")

@@ -1,8 +1,8 @@
-"""One client, whatever it asks: put the parts of a session together, greet, take lines in batches, send the replies,
-do what follows them, and end.
+"""The conversation with one client: assemble the parts of a session, greet, take lines in batches, send the replies,
+do what follows them, and close.
 
-Octets, waiting and TLS belong to `client_socket`; who answers a line to `command_table`; what the commands answer to
-`authorization` (before the login) and `transaction` (after it). Quirks and faults are parts around these.
+`client_socket` does I/O, waiting and TLS; `command_table` decides which part answers a line; `authorization` (before
+login) and `transaction` (after it) implement the commands. Quirks and faults wrap these parts.
 """
 
 import ssl
@@ -26,14 +26,14 @@ from pymailbox.testing.transaction import Transaction
 
 __all__ = ["Conversation"]
 
-_BATCH = 64  # replies that are collected before they are handed to the socket
+_BATCH = 64  # replies to collect before they are passed to the socket
 
 
 @define(eq=False)
 class Conversation:
-    """One client, from the greeting to the end of its connection.
+    """The conversation with one client, from the greeting to the end of its connection.
 
-    `lines` waits for commands, `drop_mailbox` lets go of the mailbox where QUIT has not done so.
+    `lines` waits for commands; `drop_mailbox` releases the mailbox if QUIT has not done so.
     """
 
     session: SessionState
@@ -46,7 +46,7 @@ class Conversation:
     def of(
         cls, settings: SessionSettings, record: SessionRecord, socket: ClientSocket, plan: FaultPlan
     ) -> "Conversation":
-        """Put the parts together. Without quirks and faults only the plain ones, which are fast."""
+        """Assemble the parts. Without quirks and faults, use only the plain ones, which are fast."""
         session, quirks = SessionState(settings, record), settings.quirks
         endless = Quirk.ENDLESS_CHALLENGES in quirks
         login = Authorization(session, endless_exchange if endless else settings.authenticator.exchange)
@@ -62,7 +62,7 @@ class Conversation:
         return cls(session, socket, faulty, quirky.lines, quirky_mail.drop_mailbox)
 
     def run(self) -> None:
-        """Serve until the end, whatever it is, and leave nothing locked or open."""
+        """Serve until the connection ends for any reason, and leave nothing locked or open."""
         record = self.session.record
         how: End = "fin"
         try:
@@ -109,7 +109,7 @@ class Conversation:
         self.socket.send()
 
     def _follow_up(self, unanswered: list[bytes]) -> None:
-        """Do what comes after a reply. `unanswered` are the lines that were pipelined after the one it answers."""
+        """Do what follows a reply. `unanswered` are the lines that were pipelined after the line it answers."""
         then, self.session.follow_up = self.session.follow_up, None
         if then is None:
             return
@@ -123,7 +123,7 @@ class Conversation:
             raise Hangup("EOF")
         if then.kind == "pour":
             self.socket.pour(then.chunk)
-        self.socket.discard()  # what was pipelined in plaintext after STLS is thrown away
+        self.socket.discard()  # plaintext that was pipelined after STLS
         self._start_tls()
         self.session.user = None
         if then.keeps_lines:

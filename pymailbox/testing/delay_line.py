@@ -1,9 +1,8 @@
-"""One direction of a connection as a delay line: octets go in at one end and may leave at the other when they are
-due.
+"""One direction of a connection as a delay line: data goes in at one end and comes out at the other when it is due.
 
-Pure: it is told the time and does no I/O. It carries latency (every octet is late, none is held back by the one
-before it) and the faults of the wire. Whoever drives it asks `head` for what may leave now, tells `advance` what
-left, and looks at `ended`.
+Pure: the time is an argument, and there is no I/O. It applies latency (each byte is delayed, and none waits for the
+one before it) and wire faults. The caller asks `head` for what is due now, reports to `advance` what it sent, and
+checks `ended`.
 """
 
 from bisect import insort
@@ -15,15 +14,15 @@ from pymailbox.testing.fault import End, Fault
 
 __all__ = ["DelayLine"]
 
-_JOIN = 262_144  # octets up to which small pieces are joined, so that many replies leave in one send
+_JOIN = 262_144  # bytes up to which small pieces are joined, so that one send takes many replies
 _SMALL = 65_536
 
 
 @define(eq=False)
 class DelayLine:
-    """Octets on their way in one direction.
+    """Data in transit in one direction.
 
-    `backlog` is what has not left yet; `ended` says how the connection is to end now, once a cut was reached.
+    `backlog` counts the bytes not sent yet; once a cut is reached, `ended` says how to close the connection.
     """
 
     latency: float = 0.0
@@ -39,18 +38,18 @@ class DelayLine:
     _not_before: float = 0.0
 
     def arm(self, fault: Fault) -> None:
-        """Let a fault of the wire begin `fault.after` octets after everything pushed so far."""
+        """Start a wire fault `fault.after` bytes after everything pushed so far."""
         insort(self._marks, (self._pushed + fault.after, len(self._marks), fault))
 
     def push(self, data: bytes, now: float) -> None:
-        """Put octets on the line at time `now`."""
+        """Put data on the line at time `now`."""
         if data and not self.stalled:
             self._queue.append((now + self.latency, data))
             self._pushed += len(data)
             self.backlog += len(data)
 
     def head(self, now: float) -> bytes | memoryview:
-        """Give the octets that may leave now, at most one segment of them; nothing when none may."""
+        """Return the data that is due now, at most one segment; empty if none is."""
         while self._marks and self._marks[0][0] <= self._passed:
             self._begin(self._marks.pop(0)[2])
         if not self._queue or self.ended or self.stalled or now < self._not_before or self._queue[0][0] > now:
@@ -64,20 +63,20 @@ class DelayLine:
             room = min(room, left) if room else left
         return memoryview(data)[:room] if room and room < len(data) else data
 
-    def advance(self, octets: int, now: float) -> None:
-        """Note that this many octets of the head left."""
+    def advance(self, size: int, now: float) -> None:
+        """Note that this many bytes of the head were sent."""
         due, data = self._queue[0]
-        if octets == len(data):
+        if size == len(data):
             self._queue.popleft()
         else:
-            self._queue[0] = due, memoryview(data)[octets:]
-        self._passed += octets
-        self.backlog -= octets
+            self._queue[0] = due, memoryview(data)[size:]
+        self._passed += size
+        self.backlog -= size
         if self._pause:
             self._not_before = now + self._pause
 
     def due(self) -> float | None:
-        """Give the time at which something may leave; None when nothing will."""
+        """Return the time at which something is due next; None if nothing is queued."""
         if not self._queue or self.stalled:
             return None
         return max(self._queue[0][0], self._not_before)

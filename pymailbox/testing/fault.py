@@ -1,12 +1,11 @@
-"""Faults on request: what is to go wrong, in which session, at which octet or command.
+"""Faults on request: what goes wrong, in which session, and at which byte or command.
 
-A `Fault` is a value; `Server(..., faults=(...))` and `Proxy(..., faults=(...))` carry it out. Two families:
+A `Fault` is a value that `Server(..., faults=(...))` and `Proxy(..., faults=(...))` carry out. There are two families:
 
-- faults of the *wire*: `cut`, `stall`, `drip`, `split`. They begin when `after` octets have been sent towards the
-  client (greeting included; inside TLS, octets of the protocol), or, when a `command` is named, `after` octets of
-  the reply to it.
-- faults of the *conversation*: `refuse`, `drop`, `replace`, `duplicate`, `stray`, `endless`, `new_uids`. They name
-  a command and which one of them in the session: `nth=1` is the first, None all of them.
+- *wire* faults: `cut`, `stall`, `drip`, `split`. They start once `after` bytes have been sent to the client (counting
+  the greeting; inside TLS, counting decrypted bytes) or, if a `command` is named, after `after` bytes of its reply.
+- *conversation* faults: `refuse`, `drop`, `replace`, `duplicate`, `stray`, `endless`, `new_uids`. They name a command
+  and which occurrence of it in the session: `nth=1` is the first, None means all of them.
 
 Commands are POP3 verbs in any case, `"*"` for any command, `"GREETING"` for the greeting, `"RESPONSE"` for a line
 that continues AUTH. `session=2` limits a fault to the second session that the server accepts, counting from 1.
@@ -31,9 +30,9 @@ def _upper(name: str | None) -> str | None:
 
 @frozen(kw_only=True)
 class Fault:
-    """One thing that goes wrong. Made by the named constructors.
+    """One thing that goes wrong. Create it with the named constructors.
 
-    The line is lost after 20 octets of the first reply to RETR:
+    The connection ends after 20 bytes of the first reply to RETR:
 
     >>> import poplib
     >>> from pymailbox.testing import Fault, Server
@@ -67,15 +66,15 @@ class Fault:
             if value is not None and value < least:
                 raise ValueError(f"{name} must be {least} or more, not {value}")
         if self.kind in ("drip", "split") and (self.octets < 1 or self.delay < 0):
-            raise ValueError("octets must be 1 or more, and delay no less than 0")
+            raise ValueError("octets (or size) must be 1 or more, and delay 0 or more")
         if self.kind == "endless" and not self.chunk:
-            raise ValueError("an endless reply needs a chunk to repeat")
+            raise ValueError("chunk must not be empty")
         if self.command and self.toward == "server":
-            raise ValueError("a fault towards the server counts octets; it cannot name a command")
+            raise ValueError('a fault with toward="server" counts bytes and cannot name a command')
 
     @property
     def of_wire(self) -> bool:
-        """True for the faults that a `Proxy` can carry out too, as long as they name no command."""
+        """True for wire faults, which a `Proxy` can carry out too if they do not name a command."""
         return self.kind in _WIRE
 
     # --- the wire ---
@@ -91,10 +90,11 @@ class Fault:
         nth: int | None = 1,
         session: int | None = None,
     ) -> "Fault":
-        """End the connection after that many octets.
+        """End the connection after that many bytes.
 
-        `"fin"` closes in order (close_notify first, inside TLS), `"rst"` resets, `"ragged"` closes without
-        close_notify, as an attacker on the path would. With `toward="server"` the octets counted are the client's.
+        `"fin"` closes it in order (inside TLS, close_notify first), `"rst"` resets it, and `"ragged"` closes it
+        without close_notify, as an attacker on the path would. With `toward="server"`, count the bytes that the
+        client sends.
         """
         return cls(kind="cut", after=after, how=how, toward=toward, command=command, nth=nth, session=session)
 
@@ -108,7 +108,7 @@ class Fault:
         nth: int | None = 1,
         session: int | None = None,
     ) -> "Fault":
-        """Fall silent after that many octets; the connection stays open until the client or the whole server closes."""
+        """Fall silent after that many bytes; the connection stays open until the client or the server closes it."""
         return cls(kind="stall", after=after, toward=toward, command=command, nth=nth, session=session)
 
     @classmethod
@@ -123,7 +123,7 @@ class Fault:
         nth: int | None = 1,
         session: int | None = None,
     ) -> "Fault":
-        """Send that many octets at a time, and wait `delay` seconds before the next."""
+        """Send that many bytes at a time, with a pause of `delay` seconds between them."""
         return cls(
             kind="drip",
             octets=octets,
@@ -146,7 +146,7 @@ class Fault:
         nth: int | None = 1,
         session: int | None = None,
     ) -> "Fault":
-        """Send that many octets at a time, each in a segment (and TLS record) of its own, without waiting."""
+        """Send that many bytes at a time, each time in a separate segment (and TLS record), without pauses."""
         return cls(kind="split", octets=size, after=after, toward=toward, command=command, nth=nth, session=session)
 
     # --- the conversation ---
@@ -155,7 +155,7 @@ class Fault:
     def refuse(
         cls, command: str = "*", nth: int | None = 1, text: str = "refused", *, session: int | None = None
     ) -> "Fault":
-        """Answer `-ERR text` and do nothing. A response code goes into the text: `"[SYS/TEMP] try later"`."""
+        """Answer `-ERR text` and do nothing. The text may begin with a response code: `"[SYS/TEMP] try later"`."""
         reply = f"-ERR {text}\r\n".encode()
         return cls(kind="replace", command=command, nth=nth, session=session, data=reply, takes_effect=False)
 
@@ -169,7 +169,10 @@ class Fault:
         takes_effect: bool = False,
         session: int | None = None,
     ) -> "Fault":
-        """Close instead of answering. `drop("QUIT", takes_effect=True)` has committed: only the client cannot know."""
+        """Close the connection instead of answering.
+
+        `drop("QUIT", takes_effect=True)` commits the deletions first, but the client cannot know that it did.
+        """
         return cls(kind="drop", command=command, nth=nth, how=how, takes_effect=takes_effect, session=session)
 
     @classmethod
@@ -182,7 +185,7 @@ class Fault:
         takes_effect: bool = True,
         session: int | None = None,
     ) -> "Fault":
-        """Send these octets in place of the reply. The command takes effect all the same, unless told otherwise."""
+        """Send these bytes instead of the reply. The command still takes effect, unless `takes_effect` is False."""
         return cls(kind="replace", command=command, nth=nth, data=reply, takes_effect=takes_effect, session=session)
 
     @classmethod
@@ -200,7 +203,7 @@ class Fault:
         before: bool = False,
         session: int | None = None,
     ) -> "Fault":
-        """Send octets nobody asked for after a reply, or before it, in the same segment."""
+        """Send unsolicited bytes after a reply (or before it), in the same segment."""
         return cls(kind="stray", command=command, nth=nth, data=line, before=before, session=session)
 
     @classmethod
@@ -213,21 +216,21 @@ class Fault:
         chunk: bytes = b"This line comes again and again, for ever and ever.\r\n",
         session: int | None = None,
     ) -> "Fault":
-        """Answer with `start` and then `chunk` without end, as fast as the client reads, until it closes.
+        """Answer with `start`, then repeat `chunk` as fast as the client reads, until it closes.
 
-        An endless status line: `Fault.endless("GREETING", start=b"+OK ", chunk=b"x" * 1000)`.
+        For an endless status line: `Fault.endless("GREETING", start=b"+OK ", chunk=b"x" * 1000)`.
         """
         return cls(kind="endless", command=command, nth=nth, data=start, chunk=chunk, session=session)
 
     @classmethod
     def new_uids(cls, session: int = 2) -> "Fault":
-        """Show unique-ids in that session which no other session has: what a server migration does."""
+        """Show unique-ids in that session that no other session has, as after a server migration."""
         return cls(kind="new_uids", session=session)
 
 
 @define(eq=False)
 class FaultPlan:
-    """The faults of one session: which are due at the next command."""
+    """The faults of one session, and which of them are due at the next command."""
 
     faults: tuple[Fault, ...]
     _counts: Counter[str] = Factory(Counter)
@@ -238,21 +241,21 @@ class FaultPlan:
 
     @property
     def from_start(self) -> tuple[Fault, ...]:
-        """Faults of the wire that count octets from the beginning."""
+        """Wire faults that count bytes from the start of the session."""
         return tuple(fault for fault in self.faults if fault.of_wire and not fault.command)
 
     @property
     def in_dialogue(self) -> bool:
-        """True if any fault changes what is said, or waits for a command."""
+        """True if any fault changes a reply or waits for a command."""
         return len(self.from_start) < len(self.faults)
 
     @property
     def new_uids(self) -> bool:
-        """True if this session shows unique-ids of its own."""
+        """True if this session shows unique-ids that no other session has."""
         return any(fault.kind == "new_uids" for fault in self.faults)
 
     def due(self, command: str) -> list[Fault]:
-        """Count one more of this command, and give the faults it meets."""
+        """Count this command, and return the faults that apply to it."""
         names = ("GREETING",) if command == "GREETING" else (command, "*")
         self._counts.update(names)
         return [

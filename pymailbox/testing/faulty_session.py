@@ -1,4 +1,4 @@
-"""A dialogue in which things go wrong as planned: the faults that wait for a command."""
+"""A dialogue that goes wrong as planned: it applies the faults that wait for a command."""
 
 from attrs import define
 
@@ -12,7 +12,7 @@ __all__ = ["FaultySession"]
 
 @define(eq=False)
 class FaultySession:
-    """A dialogue with faults."""
+    """A dialogue with faults, around a sound one."""
 
     session: SessionState
     sound: Dialogue
@@ -35,7 +35,7 @@ class FaultySession:
         return self._apply(faults, ())
 
     def _apply(self, faults: list[Fault], reply: ReplyBytes) -> ReplyBytes:
-        """Spoil a reply, and set what happens after it."""
+        """Apply faults to a reply, and set what follows it."""
         for fault in faults:
             if fault.of_wire:
                 self.socket.arm(fault)

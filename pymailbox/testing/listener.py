@@ -1,6 +1,6 @@
-"""A listening socket, a thread that accepts, one thread for each connection, and an end that comes in bounded time.
+"""A listening socket: one thread that accepts, one thread per connection, and a close that takes bounded time.
 
-The stop signal is a socket that becomes readable when `close` is called; whatever waits in a thread watches it too.
+The stop signal is a socket that becomes readable when `close` is called; every wait in a thread also watches it.
 """
 
 import selectors
@@ -13,14 +13,14 @@ from attrs import Factory, define
 
 __all__ = ["Listener"]
 
-_CLOSING = 5.0  # seconds that close() waits for a thread that is busy with the disk or a callable of yours
+_CLOSING = 5.0  # seconds that close() waits for a thread that is busy with the disk or a user's callable
 
 Serve = Callable[[socket.socket, socket.socket], Callable[[], None]]
 
 
 @define(eq=False)
 class Listener:
-    """Accepts connections. `serve` is given each socket and the stop signal, and returns what the thread is to run."""
+    """A listening socket. `serve` gets each connection and the stop signal, and returns what its thread runs."""
 
     _serve: Serve
     _socket: socket.socket
@@ -32,7 +32,7 @@ class Listener:
 
     @classmethod
     def open(cls, host: str, port: int, serve: Serve, name: str) -> "Listener":
-        """Listen on that port, 0 for any that is free, and begin to accept. OSError for a port that is taken."""
+        """Listen on that port (0 for any free one) and start accepting. OSError if the port is taken."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=256)
         listening.setblocking(False)
@@ -42,7 +42,7 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The listening port."""
         return int(self._socket.getsockname()[1])
 
     def close(self) -> None:
@@ -53,13 +53,13 @@ class Listener:
         deadline = monotonic() + _CLOSING
         self._stop[1].close()
         self._threads[0].join(max(0.0, deadline - monotonic()))
-        for thread in self._threads[1:]:  # read only now: until it ended the first one added to them
+        for thread in self._threads[1:]:  # read only now, because until it ended the first one added to the list
             thread.join(max(0.0, deadline - monotonic()))
         self._stop[0].close()
         self._socket.close()
 
     def wait(self, timeout: float) -> None:
-        """Wait until no connection is being served. TimeoutError when one still is."""
+        """Wait until no connection is open. TimeoutError if one still is."""
         deadline = monotonic() + timeout
         with self._starting:
             threads = self._threads[1:]
@@ -70,9 +70,9 @@ class Listener:
 
     def _start(self, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=self._name, daemon=True)
-        with self._starting:  # whoever waits sees every thread that has begun, and none that has not
+        with self._starting:  # so that `wait` sees every thread that has started, and only those
             thread.start()
-            # The first is the one that accepts; of the others only the living are kept.
+            # Keep the first, which accepts, and of the others those that are alive.
             self._threads = [*self._threads[:1], *(old for old in self._threads[1:] if old.is_alive()), thread]
 
     def _accept(self) -> None:
@@ -85,6 +85,6 @@ class Listener:
                         return
                     try:
                         connection, _address = self._socket.accept()
-                    except OSError:  # the client gave up while it waited in the queue
+                    except OSError:  # the client gave up while waiting in the queue
                         continue
                     self._start(self._serve(connection, self._stop[0]))

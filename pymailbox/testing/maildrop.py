@@ -1,7 +1,7 @@
-"""One user's mailbox: what a session sees of it, who may enter, and what QUIT does to it.
+"""One user's mailbox: what a session sees of it, the lock on it, and what QUIT does to it.
 
-A session works on a `MaildropView`, taken at login; marks live in the session. The maildrop is told at QUIT which
-mails go. It may be asked from several threads.
+A session works on a `MaildropView` taken at login, and keeps its own deletion marks. At QUIT it passes the messages to
+delete to the maildrop. Several threads may use a maildrop at once.
 """
 
 import threading
@@ -17,32 +17,32 @@ __all__ = ["Maildrop", "MaildropView"]
 
 
 class MaildropView:
-    """The mails of one moment, with their whole listings built once and shared by all sessions that see the same."""
+    """The messages at one moment; their listings are built once and shared by all sessions with the same view."""
 
     def __init__(self, mails: list[StoredMail]) -> None:
         self.mails = mails
 
     @cached_property
     def size(self) -> int:
-        """The sum of all sizes, in octets."""
+        """The sum of all sizes, in bytes."""
         return sum(mail.size for mail in self.mails)
 
     @cached_property
     def list_lines(self) -> bytes:
-        """What LIST lists while nothing is deleted."""
+        """The body of the reply to LIST while no message is marked as deleted."""
         return b"".join([b"%d %d\r\n" % (n, mail.size) for n, mail in enumerate(self.mails, 1)])
 
     @cached_property
     def uidl_lines(self) -> bytes:
-        """What UIDL lists while nothing is deleted."""
+        """The body of the reply to UIDL while no message is marked as deleted."""
         return b"".join([b"%d %s\r\n" % (n, mail.uid) for n, mail in enumerate(self.mails, 1)])
 
 
 @define(eq=False)
 class Maildrop:
-    """One user's mailbox over a store.
+    """One user's mailbox on top of a store.
 
-    The store is changed only with `commit`; otherwise deletions and deliveries last as long as the server.
+    Only with `commit` is the store changed; otherwise deletions and deliveries last as long as the server.
     """
 
     store: Store
@@ -56,7 +56,7 @@ class Maildrop:
     _view: MaildropView = Factory(lambda: MaildropView([]))
 
     def view(self) -> MaildropView:
-        """Take the view a session keeps until it ends."""
+        """Return the view that a session keeps until it ends."""
         with self._guard:
             mails = self.store.mails()
             if self._hidden:
@@ -67,7 +67,7 @@ class Maildrop:
             return self._view
 
     def remove(self, mails: Collection[StoredMail]) -> None:
-        """Delete these for good: what QUIT does."""
+        """Delete these for good, as QUIT does."""
         with self._guard:
             for mail in mails:
                 mail.gone = True
@@ -79,7 +79,7 @@ class Maildrop:
             elif rest:
                 self.store.remove(rest)
 
-    def deliver(self, octets: bytes) -> None:
-        """Take in a new mail, which the next session sees."""
+    def deliver(self, raw: bytes) -> None:
+        """Add a new message, which the next session sees."""
         with self._guard:
-            (self.store if self.commit else self._arrived).add(octets)
+            (self.store if self.commit else self._arrived).add(raw)

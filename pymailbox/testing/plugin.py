@@ -1,6 +1,6 @@
-"""The pytest plugin: the fixture `pop3_server`. It imports the server only when a test uses it.
+"""The pytest plugin with the fixture `pop3_server`, which imports the server only if a test uses it.
 
-It is registered by installing pymailbox; nothing is to be configured.
+Installing pymailbox registers the plugin; there is nothing to configure.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,12 +17,13 @@ __all__ = ["pop3_server"]
 
 @pytest.fixture
 def pop3_server() -> "Iterator[Callable[..., Server]]":
-    """Start POP3 servers: a factory that takes what `pymailbox.testing.Server` takes, and closes them all after the
-    test.
+    """Return a factory that starts POP3 servers; all of them are closed after the test.
+
+    The factory takes the arguments of `pymailbox.testing.Server`.
 
     ```python
     def test_reading(pop3_server):
-        server = pop3_server([b"Subject: Hello\\r\\n\\r\\nA mail.\\r\\n"])
+        server = pop3_server([b"Subject: Hello\\r\\n\\r\\nHello, world.\\r\\n"])
         assert my_program(server.host, server.port, "me", "secret") == ["Hello"]
     ```
     """

@@ -1,7 +1,7 @@
-"""A proxy that spoils the line between a client and any real server: cuts, stalls, drips, splits, latency.
+"""A proxy that disturbs the connection between a client and any real server: cuts, stalls, drips, splits, latency.
 
-It moves octets and understands none of them, so it works for every server and inside TLS, where what it counts are
-octets of ciphertext.
+It passes bytes on without interpreting them, so it works with every server. It also works with TLS, where it counts
+encrypted bytes.
 """
 
 import selectors
@@ -19,8 +19,8 @@ from pymailbox.testing.listener import Listener
 
 __all__ = ["Proxy"]
 
-_CHUNK = 262_144  # octets asked for in one recv
-_MOST = 16 * 1024 * 1024  # octets on the way in one direction; a sender waits while there are more
+_CHUNK = 262_144  # bytes per recv
+_MOST = 16 * 1024 * 1024  # bytes in transit in one direction; the sender waits while there are more
 
 
 @define(eq=False)
@@ -35,9 +35,9 @@ class Proxy:
     ...     proxy.connections
     1
 
-    `latency` is seconds each way, connecting not included. Faults are those of the wire: `cut`, `stall`, `drip`,
-    `split`, in either direction, without a command (ValueError otherwise); `session` counts connections from 1.
-    Inside TLS every `cut` is ragged, because only the ends of the connection can send close_notify.
+    `latency` is in seconds each way, and does not delay connecting. `faults` may be the wire faults `cut`, `stall`,
+    `drip` and `split`, in either direction and without a command (ValueError otherwise); `session` counts connections
+    from 1. Inside TLS every `cut` is ragged, because only the two endpoints can send close_notify.
     """
 
     _target_host: str = field(alias="host")
@@ -51,19 +51,22 @@ class Proxy:
     def __attrs_post_init__(self) -> None:
         for fault in self.faults:
             if not fault.of_wire or fault.command:
-                raise ValueError(f"a proxy cannot carry out {fault.kind!r} at a command: it understands only octets")
+                raise ValueError(
+                    "a proxy sees only bytes: it can cut, stall, drip or split, but not at a command"
+                    f" (kind={fault.kind!r}, command={fault.command!r})"
+                )
 
     @property
     def port(self) -> int:
-        """The port to connect to. ValueError while the proxy is not open."""
+        """The port to connect to. Raises ValueError if the proxy is not open."""
         if self._listener is None:
-            raise ValueError("this proxy is not open")
+            raise ValueError("this proxy is not open; use it in a with block, or call open()")
         return self._listener.port
 
     def open(self) -> Self:
-        """Listen on a port that the system chooses."""
+        """Listen on a port that the system chooses, and return the proxy."""
         if self._listener is not None:
-            raise ValueError("this proxy is open already")
+            raise ValueError("this proxy is already open")
         self._listener = Listener.open(self.host, 0, self._begin, "pop3 proxy")
         return self
 
@@ -89,13 +92,13 @@ class Proxy:
 
 @define(eq=False)
 class _Way:
-    """One direction: from a socket, over a line, to a socket."""
+    """One direction: from a socket, through a delay line, to a socket."""
 
     source: socket.socket
     line: DelayLine
     sink: socket.socket
     finished: bool = False  # the source has ended
-    closed: bool = False  # and the sink was told
+    closed: bool = False  # and the end was passed on to the sink
     blocked: bool = False
 
     def read(self) -> None:
@@ -142,7 +145,7 @@ class _Relay:
                         for sock in (self.client, server):
                             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
-            # A side that breaks off, or a server that cannot be reached, ends the connection for both.
+            # If either side breaks off, or the server cannot be reached, the connection ends for both.
             self.client.close()
 
     def _relay(self, server: socket.socket) -> End:
@@ -161,7 +164,7 @@ class _Relay:
                 return "fin"
 
     def _wait(self, ways: tuple["_Way", "_Way"]) -> bool:
-        """Wait until something can be done, and read what has come. True when the proxy closes."""
+        """Wait until something can be done, and read what has arrived. True if the proxy is closing."""
         events = {self.client: 0, ways[0].source: 0}
         for way in ways:
             if not way.finished and way.line.backlog < _MOST:

@@ -1,4 +1,4 @@
-"""Quirks of how command lines are read, and of status lines and line ends."""
+"""Quirks in how a server reads command lines, and in its status lines and line ends."""
 
 from attrs import define
 
@@ -9,13 +9,13 @@ from pymailbox.testing.session import SessionState
 
 __all__ = ["QuirkyLines"]
 
-_LONGEST = 253  # octets of a command line without its CRLF (RFC 2449 §4)
+_LONGEST = 253  # bytes of a command line without its CRLF (RFC 2449 §4)
 _WITH_DATA = frozenset({b"STAT", b"LIST", b"UIDL", b"LANG"})
 
 
 @define(eq=False)
 class QuirkyLines:
-    """A dialogue whose lines are quirky. `quirks` are single members."""
+    """A dialogue with quirky lines, around a plain one. `quirks` are single members."""
 
     session: SessionState
     plain: Dialogue
@@ -24,13 +24,13 @@ class QuirkyLines:
     _hangs_up: bool = False
 
     def lines(self) -> list[bytes]:
-        """Wait for whole lines, as `ClientSocket.lines` does, and lose some, or break off."""
+        """Wait for whole lines, as `ClientSocket.lines` does, but lose some of them or hang up."""
         if self._hangs_up:
             self.socket.flush()
             raise Hangup("closed")
         lines = self.socket.lines()
         if self.socket.partial and Quirk.NEEDS_WHOLE_COMMANDS in self.quirks:
-            self.socket.send((b"-ERR commands come whole\r\n",))
+            self.socket.send((b"-ERR incomplete command\r\n",))
             self.socket.flush()
             raise Hangup("closed")
         if Quirk.LOSES_WHAT_FOLLOWS_PASS in self.quirks:
@@ -51,14 +51,14 @@ class QuirkyLines:
     def answer(self, line: bytes) -> ReplyBytes:
         if len(line) > _LONGEST and Quirk.REFUSES_LONG_COMMANDS in self.quirks:
             self.session.hang_up()
-            return err("that line is too long")
+            return err("command line too long")
         if line.endswith(b" ") and self.session.exchange is None and Quirk.REFUSES_TRAILING_SPACE in self.quirks:
-            return err("there is a blank at the end")
+            return err("trailing space not allowed")
         verb = line.partition(b" ")[0].upper()
         return self._restyle(self.plain.answer(line), keep=self.session.exchange is not None or verb in _WITH_DATA)
 
     def _restyle(self, reply: ReplyBytes, *, keep: bool) -> ReplyBytes:
-        """Change status lines and line ends. `keep` says that what follows the status may be data."""
+        """Change status lines and line ends. `keep`: data may follow the status."""
         if reply and reply[0].startswith((b"+OK", b"-ERR")):
             status, end, rest = b"".join(reply).partition(b"\n")
             end = (b"\r" if status.endswith(b"\r") else b"") + end

@@ -1,7 +1,6 @@
 """Quirks of greetings, CAPA, STLS and logins.
 
-It has the plain `Authorization` and asks it for everything else. That a login failed, or found the mailbox locked, it
-knows from the plain reply.
+Everything else is left to the plain `Authorization`. Its reply shows whether a login failed or the mailbox was locked.
 """
 
 from attrs import define
@@ -30,14 +29,14 @@ _MALFORMED_CAPA = (
 
 
 def endless_exchange(_mechanism: str, _initial: bytes | None) -> SaslExchange:
-    """Start a mechanism that answers every response with another challenge."""
+    """Return a mechanism that answers every response with another challenge."""
     while True:
         yield b"and what else?"
 
 
 @define(eq=False)
 class QuirkyLogin:
-    """The commands before the login that have quirks. `quirks` are single members."""
+    """The commands before login that have quirks. `quirks` are single members."""
 
     session: SessionState
     plain: Authorization
@@ -121,7 +120,7 @@ class QuirkyLogin:
             self.session.hang_up()
             return err("Protocol error. Connection is closed. 10")
         if not initial and Quirk.AUTH_NEEDS_INITIAL_RESPONSE in self.quirks:
-            return err("the initial response is missing")
+            return err("initial response required")
         return self._outcome(self.plain.do_auth(rest))
 
     def respond(self, line: bytes) -> ReplyBytes:
@@ -129,7 +128,7 @@ class QuirkyLogin:
         return self._outcome(self.plain.respond(line))
 
     def _outcome(self, reply: ReplyBytes) -> ReplyBytes:
-        """Change what a step of a login came to: a challenge, a refusal, or an open mailbox."""
+        """Change the outcome of one login step: a challenge, a refusal, or an open mailbox."""
         if self.session.exchange is not None:
             return self._challenge(reply)
         if reply == WRONG_LOGIN and Quirk.CLOSES_AFTER_BAD_LOGIN in self.quirks:

@@ -1,7 +1,4 @@
-"""Quirks of listings, mails, DELE and QUIT.
-
-It has the plain `Transaction`, and asks it for everything else.
-"""
+"""Quirks of listings, messages, DELE and QUIT. Everything else is left to the plain `Transaction`."""
 
 from collections.abc import Callable
 
@@ -22,7 +19,7 @@ _LINGERS = 1.0  # seconds
 
 @define(eq=False)
 class QuirkyMail:
-    """The commands after the login that have quirks. `quirks` are single members; `wait` lets seconds pass."""
+    """The commands after login that have quirks. `quirks` are single members; `wait` sleeps for some seconds."""
 
     session: SessionState
     plain: Transaction
@@ -47,7 +44,7 @@ class QuirkyMail:
             size = "octets"
         if Quirk.STAT_WITHOUT_SIZE in self.quirks:
             size = ""
-        return err("STAT takes no argument") if rest else ok(data=f"{count} {size}".rstrip())
+        return err("STAT takes no arguments") if rest else ok(data=f"{count} {size}".rstrip())
 
     def do_list(self, rest: bytes) -> ReplyBytes:
         if rest:
@@ -55,7 +52,7 @@ class QuirkyMail:
         return self._listed([b"%d%s" % (n, self._size(n, mail)) for n, mail in self._shown()])
 
     def _size(self, number: int, mail: StoredMail) -> bytes:
-        """Give what follows the number in a line of LIST, with the blank before it."""
+        """Return what follows the number in a line of LIST, with the space before it."""
         size = b"%d" % mail.size
         if Quirk.ROUNDED_SIZES in self.quirks:
             size = b"%d" % (-(-mail.size // 1024) * 1024)
@@ -86,7 +83,7 @@ class QuirkyMail:
         return self._listed(lines)
 
     def _uid(self, number: int, mail: StoredMail) -> bytes:
-        """Give what follows the number in a line of UIDL, with the blank before it."""
+        """Return what follows the number in a line of UIDL, with the space before it."""
         if Quirk.BLANK_UID in self.quirks and number % 2:
             return b" "
         uid = mail.uid
@@ -150,7 +147,7 @@ class QuirkyMail:
         if not self.session.settings.top:
             return err("unknown command")
         if not count.isdigit():
-            return err("TOP wants a message and a number of lines")
+            return err("TOP requires a message number and a number of lines")
         mail = self.plain.find(number)
         if isinstance(mail, tuple):
             return mail
@@ -180,7 +177,7 @@ class QuirkyMail:
         return content
 
     def _multiline(self, status: bytes, content: bytes) -> ReplyBytes:
-        """Put together a reply of many lines: dots, line ends and the end mark as this server has them."""
+        """Assemble a multi-line reply, with the dots, line ends and final dot of this server."""
         newline, end = b"\r\n", b".\r\n"
         if Quirk.LF_LINES in self.quirks:
             newline, end = b"\n", b".\n"
@@ -210,7 +207,7 @@ class QuirkyMail:
         return () if Quirk.QUIT_WITHOUT_REPLY in self.quirks else reply
 
     def drop_mailbox(self) -> None:
-        """Let go of the mailbox where QUIT has not done so."""
+        """Release the mailbox if QUIT has not done so."""
         if self.session.maildrop is not None and Quirk.COMMITS_ON_DROP in self.quirks:
             self._prepare_commit()
             self.plain.commit()
@@ -219,7 +216,7 @@ class QuirkyMail:
         self.session.release()
 
     def _prepare_commit(self) -> None:
-        """Change what the plain commit is about to delete."""
+        """Change what the plain commit will delete."""
         if self.session.maildrop is None:
             return
         if Quirk.DELETES_READ in self.quirks:

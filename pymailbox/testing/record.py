@@ -1,4 +1,4 @@
-"""What happened in one session, for assertions."""
+"""A record of one session, for assertions."""
 
 from attrs import Factory, define
 
@@ -16,9 +16,9 @@ class SessionRecord:
     >>> server.sessions[0].ended, server.sessions[0].commands
     ('QUIT', ('QUIT',))
 
-    `number` counts from 1 in the order of connecting. `ended` is None while it lasts, then `"QUIT"`, `"EOF"` (the
-    client closed without QUIT), `"reset"`, or another short reason. `deleted` are the numbers of the messages that
-    QUIT removed. `tls` says whether it was encrypted at the end.
+    `number` counts sessions from 1, in the order of connecting. `ended` is None while the session lasts, then `"QUIT"`,
+    `"EOF"` (the client closed without QUIT), `"reset"`, or another short reason. `deleted` has the numbers of the
+    messages that QUIT removed. `tls` is True if the session was encrypted at its end.
     """
 
     number: int
@@ -30,9 +30,9 @@ class SessionRecord:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """The command lines received, in order, without line ends; octets that are no UTF-8 are surrogate escapes.
+        """The command lines received, in order, without line ends; bytes that are not UTF-8 become surrogate escapes.
 
-        What follows PASS and AUTH's mechanism, APOP's digest and the lines that continue AUTH are `***`, unless the
-        server was made with `log_secrets=True`.
+        The password after PASS, the digest of APOP, the initial response of AUTH and the lines that continue AUTH are
+        replaced by `***`, unless the server was created with `log_secrets=True`.
         """
         return tuple(line.decode("utf-8", "surrogateescape") for line in self.raw)

@@ -1,7 +1,7 @@
-"""Replies as bytes, and what gives them.
+"""Replies as bytes, and the interface of what produces them.
 
-A reply is a tuple of pieces, sent one after the other, so that a long body is never copied; an empty tuple means that
-nothing is answered.
+A reply is a tuple of pieces that are sent one after the other, to avoid copying a long body; an empty tuple means no
+reply.
 """
 
 from typing import Protocol
@@ -12,7 +12,7 @@ ReplyBytes = tuple[bytes, ...]
 
 
 class Dialogue(Protocol):
-    """What a server says: first the greeting, then an answer to each line."""
+    """What a server sends: first the greeting, then an answer to each line."""
 
     def greeting(self) -> ReplyBytes: ...
 
@@ -20,11 +20,11 @@ class Dialogue(Protocol):
 
 
 def ok(text: str = "", data: str = "") -> ReplyBytes:
-    """Make a positive status line: data that clients parse, then words that they do not."""
+    """Return a positive status line: data that clients parse, then text that they do not."""
     words = " ".join(part for part in ("+OK", data, text) if part)
     return (words.encode("utf-8", "surrogateescape") + b"\r\n",)
 
 
 def err(text: str) -> ReplyBytes:
-    """Make a negative status line; a response code goes in front of the text."""
+    """Return a negative status line; the text may begin with a response code."""
     return (f"-ERR {text}\r\n".encode("utf-8", "surrogateescape"),)

@@ -1,8 +1,7 @@
-"""A sample mailbox: small mails that show what mail is like, written for pymailbox.
+"""A sample mailbox: small messages, written for pymailbox, that show the variety of real mail.
 
-Plain text, HTML with an inline picture, attachments, several charsets, encoded words, a line that begins with a
-dot, flowed text, a mail without a body, and one that is empty. `SAMPLES` holds them as they travel, with CRLF line
-ends.
+They include plain text, HTML with an inline picture, attachments, several charsets, encoded words, lines that begin
+with a dot, flowed text, a message without a body, and an empty one. `SAMPLES` holds them with CRLF line ends.
 """
 
 import base64
@@ -137,7 +136,7 @@ _NO_BODY = _mail(8, "Quiet <quiet@example.org>", "(everything is in the subject)
 
 _EMPTY = b""
 
-#: The sample mails, octet for octet as a server must send them (dot-stuffing aside).
+#: The sample messages, byte for byte as a server must send them (apart from dot-stuffing).
 SAMPLES: tuple[bytes, ...] = (
     _PLAIN,
     _HTML,

@@ -1,4 +1,4 @@
-"""The server: where it listens, who may log in, what it serves, and what it saw."""
+"""The test server: its options, its life cycle, the mail it serves, and a record of each session."""
 
 import os
 import socket
@@ -46,18 +46,18 @@ def _check_flag(_: object, attribute: "Attribute[bool]", value: object) -> None:
 
 def _check_source(_: object, __: "Attribute[Any]", value: object) -> None:
     if isinstance(value, (bytes, bytearray, memoryview)):
-        raise TypeError("source must be a list of mails or a path: give one mail as [mail]")
+        raise TypeError("source must be a list of messages or a path; pass a single message as [message]")
     if not isinstance(value, (str, os.PathLike, Iterable)):
-        raise TypeError(f"source must be a list of mails or a path, not {type(value).__name__}")
+        raise TypeError(f"source must be a list of messages or a path, not {type(value).__name__}")
 
 
 @define(eq=False)
 class Server:
-    """A POP3 server for tests: real sockets on a port the system chooses, one thread a session.
+    """A POP3 server for tests, with real sockets, a port that the system chooses, and one thread per session.
 
     >>> from pymailbox import Mailbox
     >>> from pymailbox.testing import Server
-    >>> with Server([b"Subject: Hello\\r\\n\\r\\nA mail.\\r\\n"]) as server:
+    >>> with Server([b"Subject: Hello\\r\\n\\r\\nHello, world.\\r\\n"]) as server:
     ...     with Mailbox.from_url(server.url, "secret") as inbox:
     ...         inbox[0].subject
     ...         inbox[0].delete()
@@ -66,25 +66,28 @@ class Server:
     'Hello'
     ((), 'QUIT')
 
-    `source`: mails as bytes, served octet for octet (a final CRLF is supplied where it is missing); or the path of
+    `source` is either messages as bytes, served byte for byte (a final CRLF is added if it is missing), or the path of
     a Maildir, an mbox file or a folder of .eml files, which are served with CRLF line ends. What QUIT deletes is gone
-    for later sessions of this server; the files stay as they are. With `commit=True` it is deleted in the files too,
-    and what is delivered is written to them. With several `users`, each has the same mail in a separate mailbox
-    (without `commit`: they cannot delete from the same files).
+    for later sessions of this server, but the files stay unchanged. With `commit=True` it is deleted from the files
+    too, and delivered messages are written to them. If there are several `users`, each has the same mail in a separate
+    mailbox (files then cannot be served with `commit=True`).
 
-    - `security`: `"none"`, `"starttls"` (STLS offered on a plain port) or `"tls"`. `ssl_context` is a context of
-      yours for the server's side; without it a CA and a certificate for localhost are made by trustme.
-    - `sasl`: the mechanisms offered: PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-256 (and the like, with scramp installed),
-      XOAUTH2 and OAUTHBEARER against `token`, a string or a callable `(user, token) -> bool`. `apop=True` puts a
-      timestamp into the greeting. `plaintext=False` refuses passwords in the clear, as careful servers do.
-    - `capabilities`: lines that CAPA lists in place of the true ones. `pipelining`, `uidl`, `top`, `utf8`, `lang`:
-      False (or an empty mapping) takes the capability away, and all but pipelining stop working too. `expire` is
-      CAPA's EXPIRE; `login_delay`, in seconds, is listed and enforced.
-    - `lock`: one session a mailbox at a time; the next one waits `lock_wait` seconds and gets `-ERR [IN-USE]`.
-    - `latency`: seconds that octets take each way, so that a round trip takes twice as long, however many commands
-      are on their way. Connecting and the TLS handshake are not delayed (see `Proxy`).
-    - `quirks`: members of `Quirk`, combined or in a set. `faults`: what is to go wrong, and when (see `Fault`).
-    - `autologout`: seconds of silence after which the client is told to go.
+    - `security`: `"none"`, `"starttls"` (STLS on a plaintext port) or `"tls"`. `ssl_context` is your context for the
+      server's side; without it, trustme creates a CA and a certificate for localhost.
+    - `sasl`: the mechanisms to offer: PLAIN, LOGIN, CRAM-MD5, XOAUTH2, OAUTHBEARER, and with scramp installed
+      SCRAM-SHA-256 and other SCRAM variants. `token` is what XOAUTH2 and OAUTHBEARER accept: a string, or a callable
+      `(user, token) -> bool`. `apop=True` puts a timestamp into the greeting. `plaintext=False` refuses passwords
+      without TLS, as careful servers do.
+    - `capabilities`: lines for CAPA to list instead of the real ones. `pipelining`, `uidl`, `top`, `utf8`, `lang`:
+      False (or an empty mapping) removes the capability from CAPA; all but pipelining also stop working. `expire` is
+      the EXPIRE value in CAPA; `login_delay`, in seconds, is listed and enforced.
+    - `lock`: allow one session at a time in a mailbox; the next one waits `lock_wait` seconds, then gets
+      `-ERR [IN-USE]`.
+    - `latency`: delay in seconds each way; a round trip takes twice that, however many commands are in flight.
+      Connecting and the TLS handshake are not delayed (see `Proxy`).
+    - `quirks`: members of `Quirk`, combined or in a set. `faults`: what goes wrong, and when (see `Fault`).
+    - `autologout`: seconds of silence after which the server logs the client out.
+    - `log_secrets`: keep passwords in `sessions` and `log` instead of replacing them with `***`.
     """
 
     source: Source = field(default=(), repr=False, validator=_check_source)
@@ -125,18 +128,18 @@ class Server:
     # --- life ---
 
     def open(self) -> Self:
-        """Listen and serve.
+        """Start listening and serving, and return the server.
 
-        ValueError for an invalid source or an unknown mechanism, OSError for a port that is taken, RuntimeError where
-        trustme or scramp is needed and missing.
+        Raises ValueError for an invalid source or an unknown mechanism, OSError if the port is taken, and RuntimeError
+        if trustme or scramp is needed but missing.
         """
         if self._listener is not None:
-            raise ValueError("this server is open already")
+            raise ValueError("this server is already open")
         users = dict(self.users) if self.users is not None else {self.user: self.password}
         source = self.source if isinstance(self.source, (str, os.PathLike)) else tuple(self.source)
         in_memory = isinstance(source, tuple)
         if self.commit and len(users) > 1 and not in_memory:
-            raise ValueError("several users cannot delete from the same files: serve them without commit=True")
+            raise ValueError("several users cannot delete from the same files; omit commit=True")
         self.authenticator = Authenticator(users, self.token)
         self.authenticator.check(self.sasl)
         self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
@@ -147,7 +150,7 @@ class Server:
         return self
 
     def close(self) -> None:
-        """End every session, stuck ones too, and free the port. May be called again."""
+        """End every session, even a stuck one, and free the port. May be called again."""
         if self._listener is None:
             return
         self._listener.close()
@@ -174,65 +177,65 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The (first) user's mailbox as a POP URL, without the password."""
+        """The POP URL of the (first) user's mailbox, without the password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         user = next(iter(self.users)) if self.users else self.user
         return f"{_SCHEMES[self.security]}://{quote(user, safe='')}@{host}:{self.port}"
 
     @property
     def ca(self) -> Path:
-        """The PEM file of the CA that signed the server's certificate; removed when the server closes.
+        """The PEM file of the CA that signed the server's certificate; deleted when the server closes.
 
-        ValueError when there is none: no TLS, or a context of your own.
+        Raises ValueError if there is none, because the server is not open, has no TLS, or was given an `ssl_context`.
         """
         return self._made().ca
 
     def client_context(self) -> ssl.SSLContext:
-        """Make a verifying context that trusts this server. ValueError as for `ca`."""
+        """Return a verifying context that trusts this server. Raises ValueError like `ca`."""
         return self._made().client_context()
 
     def _made(self) -> Certificates:
         if self._certificates is None:
-            raise ValueError("no CA was made: the server is not open, has no TLS, or was given ssl_context")
+            raise ValueError("there is no CA; the server is not open, has no TLS, or was given ssl_context=")
         return self._certificates
 
     # --- what it has and what it saw ---
 
     @property
     def tls_context(self) -> ssl.SSLContext | None:
-        """The context for the server's side of TLS; None without TLS."""
+        """The TLS context of the server's side; None without TLS."""
         return None if self.security == "none" else self.ssl_context or self._made().context
 
     def maildrop(self, user: str | None = None) -> Maildrop:
-        """A user's mailbox; the first user's when none is named. KeyError for an unknown user."""
+        """Return a user's mailbox, by default the first user's. Raises KeyError for an unknown user."""
         if not self.maildrops:
-            raise ValueError("this server was never opened")
+            raise ValueError("this server was never opened; use it in a with block, or call open()")
         return self.maildrops[user if user is not None else next(iter(self.maildrops))]
 
     @property
     def messages(self) -> tuple[bytes, ...]:
-        """The first user's mail as a client that comes now would read it."""
+        """The first user's messages, as a client that connects now would read them."""
         return self.mailbox()
 
     def mailbox(self, user: str | None = None) -> tuple[bytes, ...]:
-        """A user's mail as a client that comes now would read it; the first user's when none is named."""
+        """Return a user's messages, by default the first user's, as a client that connects now would read them."""
         return tuple(mail.content for mail in self.maildrop(user).view().mails)
 
     def deliver(self, octets: bytes, user: str | None = None) -> None:
-        """Let a new mail arrive. The sessions that begin after this see it."""
+        """Deliver a new message, by default to the first user. Sessions that begin after this see it."""
         self.maildrop(user).deliver(octets)
 
     @property
     def sessions(self) -> tuple[SessionRecord, ...]:
-        """Every session so far, in the order of connecting."""
+        """The records of all sessions so far, in the order of connecting."""
         return tuple(self._records)
 
     @property
     def log(self) -> tuple[str, ...]:
-        """The command lines of all sessions, one session after the other, secrets left out."""
+        """The command lines of all sessions, one session after the other, with secrets as `***`."""
         return tuple(line for record in self._records for line in record.commands)
 
     def wait(self, timeout: float = 60.0) -> None:
-        """Wait until no session is running, so that all have `ended`. TimeoutError when one still is."""
+        """Wait until no session is running, so that all have `ended`. Raises TimeoutError if one still is."""
         if self._listener is not None:
             self._listener.wait(timeout)

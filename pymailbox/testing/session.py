@@ -1,4 +1,4 @@
-"""What the parts of a conversation share: the server's settings, the state of the session, what follows a reply."""
+"""What the parts of a conversation share: the server's settings, the session's state, and what follows a reply."""
 
 import ssl
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Security = Literal["none", "starttls", "tls"]
 
 @frozen
 class SessionSettings:
-    """What a session needs to know of its server, fixed when it begins. `Server` says what each one means."""
+    """What a session needs to know about its server, fixed when it begins. `Server` documents each option."""
 
     authenticator: Authenticator
     maildrops: Mapping[str, Maildrop]
@@ -46,11 +46,11 @@ class SessionSettings:
 
 @frozen
 class FollowUp:
-    """What happens after a reply was sent.
+    """What happens after a reply is sent.
 
-    `"close"` ends the connection (`reason` for the record, `how` for the socket), `"hang"` says nothing more, `"pour"`
-    sends `chunk` without end, `"tls"` starts TLS; with `keeps_lines` the lines that came in plaintext are answered
-    inside it.
+    `"close"` ends the connection (`reason` is for the record, `how` for the socket), `"hang"` sends nothing more,
+    `"pour"` sends `chunk` endlessly, and `"tls"` starts TLS; with `keeps_lines`, lines that arrived in plaintext are
+    answered inside TLS.
     """
 
     kind: Literal["close", "hang", "pour", "tls"]
@@ -62,9 +62,9 @@ class FollowUp:
 
 @define(eq=False)
 class SessionState:
-    """One session: how far the login is, which mailbox is open, and what is marked.
+    """The state of one session: login progress, the open mailbox, and the messages marked as deleted.
 
-    `maildrop` is None until a login succeeded, `exchange` is the SASL mechanism that waits for a response.
+    `maildrop` is None until a login succeeds; `exchange` is the SASL mechanism that waits for a response.
     """
 
     settings: SessionSettings
@@ -79,17 +79,17 @@ class SessionState:
     follow_up: FollowUp | None = None
 
     def hide(self, line: bytes) -> None:
-        """Put this in place of the last line of the record, which holds a secret."""
+        """Replace the last line of the record, which contains a secret, with this."""
         if not self.settings.log_secrets:
             self.record.raw[-1] = line
 
     def hang_up(self) -> ReplyBytes:
-        """End the connection after what has been answered so far, and answer nothing."""
+        """Return no reply, and end the connection once the earlier replies are sent."""
         self.follow_up = FollowUp("close", "closed")
         return ()
 
     def release(self) -> None:
-        """Let go of the mailbox."""
+        """Release the mailbox."""
         if self.maildrop is not None and self.settings.lock:
             self.maildrop.lock.release()
         self.maildrop = None

@@ -1,7 +1,7 @@
-"""One stored mail, ready to be sent.
+"""One stored message, ready to send.
 
-Owns how octets become a reply: the size a listing gives, dot-stuffing, TOP's cut. It knows no session, and
-never changes: what is asked for often (the reply to RETR, to TOP n 0) is built once and kept.
+This module turns stored bytes into replies: the size in a listing, dot-stuffing, the lines that TOP returns. It knows
+nothing about sessions. A message never changes, so frequent replies (to RETR, to TOP n 0) are built once and kept.
 """
 
 import hashlib
@@ -13,37 +13,36 @@ from attrs import define, field
 __all__ = ["StoredMail", "crlf", "fingerprint", "stuffed"]
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_SMALL = 65_536  # octets up to which status line, body and end are joined in one piece
+_SMALL = 65_536  # bytes up to which status line, body and end are joined into one piece
 _NO_REPLY: tuple[bytes, ...] = ()
 
 
 def crlf(stored: bytes) -> bytes:
-    """Give what was stored in a file with CRLF line ends, as it travels."""
+    """Return the content of a file with CRLF line ends, as sent over the network."""
     return _BARE_LF.sub(b"\r\n", stored)
 
 
 def stuffed(content: bytes, newline: bytes = b"\r\n") -> bytes:
     """Put a second dot before every line that begins with one (RFC 1939 §3).
 
-    A line begins after a CRLF (or another `newline`) and nowhere else: a bare LF is an octet like others. Content
-    without such a line is returned as it is, uncopied.
+    A line begins only after a CRLF (or another `newline`): a bare LF is ordinary data. Content without such a line is
+    returned uncopied.
     """
     doubled = content.replace(newline + b".", newline + b"..")
     return b"." + doubled if doubled.startswith(b".") else doubled
 
 
 def fingerprint(*parts: bytes) -> bytes:
-    """Give a unique-id made from octets: 32 hexadecimal digits, within the 70 characters of RFC 1939 §7."""
+    """Return a unique-id derived from some data: 32 hexadecimal digits (RFC 1939 §7 allows 70 characters)."""
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32].encode()
 
 
 @define(eq=False)
 class StoredMail:
-    """One stored mail.
+    """One stored message.
 
-    `content` is exactly what a client gets, final CRLF included; `size` its octets. One made with a `path` and
-    without content reads its file each time it is asked, which may raise FileNotFoundError when somebody else
-    removed it.
+    `content` is exactly what a client gets, including the final CRLF; `size` is its length in bytes. A message with a
+    `path` and without content reads its file each time, which raises FileNotFoundError if the file was removed.
     """
 
     uid: bytes
@@ -55,14 +54,14 @@ class StoredMail:
     _top: bytes = field(default=b"", init=False)
 
     @classmethod
-    def verbatim(cls, uid: bytes, octets: bytes) -> "StoredMail":
-        """Make one of octets to be sent as they are, with a final CRLF supplied where it is missing."""
-        content = octets if octets.endswith(b"\r\n") or not octets else octets + b"\r\n"
+    def verbatim(cls, uid: bytes, raw: bytes) -> "StoredMail":
+        """Return a message to be sent unchanged, except that a final CRLF is added if it is missing."""
+        content = raw if raw.endswith(b"\r\n") or not raw else raw + b"\r\n"
         return cls(uid, len(content), content=content)
 
     @property
     def content(self) -> bytes:
-        """The octets a client gets, dots not doubled."""
+        """The bytes a client gets, without dot-stuffing."""
         if self._content is not None:
             return self._content
         assert self.path is not None
@@ -70,7 +69,7 @@ class StoredMail:
 
     @property
     def reply(self) -> tuple[bytes, ...]:
-        """The whole reply to RETR, in one piece or, when it is long, in three, so that no body is copied."""
+        """The whole reply to RETR: in one piece or, if it is long, in three, to avoid copying the body."""
         if self._reply:
             return self._reply
         content = self.content
@@ -82,13 +81,13 @@ class StoredMail:
 
     @property
     def headers_reply(self) -> bytes:
-        """The whole reply to TOP n 0, kept also when the body is not."""
+        """The whole reply to TOP n 0, kept even if the body is not."""
         if not self._top:
             self._top = b"+OK\r\n" + stuffed(self.top(0)) + b".\r\n"
         return self._top
 
     def top(self, lines: int) -> bytes:
-        """Cut the headers, the blank line and that many lines of the body; mail without a blank line is all headers."""
+        """Return the header, the blank line and that many body lines; without a blank line, everything is header."""
         content = self.content
         if content.startswith(b"\r\n"):
             end = 2

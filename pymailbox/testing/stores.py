@@ -1,8 +1,8 @@
-"""Where mail is kept: in memory, a Maildir, an mbox file, a folder of .eml files.
+"""Where mail is kept: in memory, a Maildir, an mbox file, or a folder of .eml files.
 
-A store lists its mails in order, removes some, adds one; it knows nothing of users, sessions and locks (see
-`maildrop`). The same mail keeps its `StoredMail`, and so its unique-id, from one listing to the next. Other programs
-are not kept out of the files meanwhile: this is for tests and demonstrations, not for the mail spool of a machine.
+A store lists its messages in order, removes some, or adds one; users, sessions and locks are the job of `maildrop`. A
+message keeps its `StoredMail`, and therefore its unique-id, from one listing to the next. The files are not locked
+against other programs: stores are for tests and demonstrations, not for a machine's mail spool.
 """
 
 import os
@@ -24,24 +24,24 @@ __all__ = ["Source", "Store", "open_store"]
 
 Source = Iterable[bytes] | str | os.PathLike[str]
 
-_KEPT = 256 * 1024 * 1024  # octets of file content a store keeps in memory; beyond it files are read when asked for
+_KEPT = 256 * 1024 * 1024  # bytes of file content that a store keeps in memory; other files are read each time
 
 
 class Store(Protocol):
     """A place that keeps mail."""
 
     def mails(self) -> list[StoredMail]:
-        """List what is there now, oldest first."""
+        """Return the present messages, oldest first."""
 
     def remove(self, mails: Collection[StoredMail]) -> None:
         """Delete these for good."""
 
-    def add(self, octets: bytes) -> None:
-        """Keep one more mail, the newest."""
+    def add(self, raw: bytes) -> None:
+        """Store one more message, the newest."""
 
 
 def open_store(source: Source) -> Store:
-    """Find out what a source is. ValueError for a path that is not a Maildir, a folder or an mbox file."""
+    """Return the store for a source. ValueError if a path is not a Maildir, a folder or an mbox file."""
     if not isinstance(source, (str, os.PathLike)):
         return Memory.of(source)
     path = Path(source)
@@ -50,27 +50,30 @@ def open_store(source: Source) -> Store:
     if path.is_dir():
         return Folder(path)
     if not path.is_file():
-        raise ValueError(f"{path} does not exist: give a Maildir, an mbox file, a folder of .eml files, or bytes")
+        raise ValueError(f"{path} does not exist; expected a Maildir, an mbox file or a folder of .eml files")
     with path.open("rb") as file:
         start = file.read(5)
     if start not in (b"", b"From "):
-        raise ValueError(f"{path} is not an mbox file: it does not begin with 'From '. Put a single mail in a folder")
+        raise ValueError(
+            f"{path} is not an mbox file, because it does not begin with 'From '; to serve a single message, put its"
+            " .eml file in a folder and pass the folder"
+        )
     return Mbox(path)
 
 
 @define(eq=False)
 class Memory:
-    """Mail kept in memory, served octet for octet."""
+    """Mail kept in memory, served byte for byte."""
 
-    _prefix: bytes = b""  # of unique-ids, where they stand beside those of another store
+    _prefix: bytes = b""  # of unique-ids, to keep them apart from those of another store
     _mails: list[StoredMail] = Factory(list)
     _seen: Counter[bytes] = Factory(Counter)
 
     @classmethod
     def of(cls, mails: Iterable[bytes]) -> "Memory":
         memory = cls()
-        for octets in mails:
-            memory.add(octets)
+        for raw in mails:
+            memory.add(raw)
         return memory
 
     def mails(self) -> list[StoredMail]:
@@ -80,19 +83,19 @@ class Memory:
         gone = set(mails)
         self._mails = [mail for mail in self._mails if mail not in gone]
 
-    def add(self, octets: bytes) -> None:
-        if not isinstance(octets, (bytes, bytearray, memoryview)):
-            raise TypeError(f"a mail must be bytes, not {type(octets).__name__}")
-        octets = bytes(octets)
-        name = self._prefix + fingerprint(octets)
+    def add(self, raw: bytes) -> None:
+        if not isinstance(raw, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a message must be bytes, not {type(raw).__name__}")
+        raw = bytes(raw)
+        name = self._prefix + fingerprint(raw)
         self._seen[name] += 1
         uid = name if self._seen[name] == 1 else b"%s-%d" % (name, self._seen[name])
-        self._mails.append(StoredMail.verbatim(uid, octets))
+        self._mails.append(StoredMail.verbatim(uid, raw))
 
 
 @define(eq=False)
 class _Files:
-    """One file a mail: what a Maildir and a folder of .eml files have in common."""
+    """One file per message: what a Maildir and a folder of .eml files have in common."""
 
     root: Path
     _known: dict[str, StoredMail] = Factory(dict)
@@ -131,7 +134,7 @@ _deliveries = count(1)
 
 
 class Maildir(_Files):
-    """A Maildir: `new` and `cur`, in the order of the file names, which are the unique-ids too; no file is moved."""
+    """A Maildir: `new` and `cur` in the order of file names, which are also the unique-ids; no file is moved."""
 
     def mails(self) -> list[StoredMail]:
         found = [(name.partition(":")[0], path) for name, path in self._entries()]
@@ -143,11 +146,11 @@ class Maildir(_Files):
                 if not entry.name.startswith(".") and entry.is_file():
                     yield entry.name, Path(entry.path)
 
-    def add(self, octets: bytes) -> None:
+    def add(self, raw: bytes) -> None:
         name = f"{time.time_ns() // 1000}.P{os.getpid()}Q{next(_deliveries)}.pymailbox"
         temporary = self.root / "tmp" / name
         temporary.parent.mkdir(exist_ok=True)
-        temporary.write_bytes(octets)
+        temporary.write_bytes(raw)
         temporary.rename(self.root / "new" / name)
 
     def _uid(self, name: str, _mail: StoredMail) -> bytes:
@@ -166,18 +169,18 @@ class Folder(_Files):
         found = (entry for entry in os.scandir(self.root) if entry.name.lower().endswith(".eml") and entry.is_file())
         return self._list(sorted((entry.name, Path(entry.path)) for entry in found))
 
-    def add(self, octets: bytes) -> None:
-        (self.root / f"zz-{time.time_ns()}-{next(_deliveries)}.eml").write_bytes(octets)
+    def add(self, raw: bytes) -> None:
+        (self.root / f"zz-{time.time_ns()}-{next(_deliveries)}.eml").write_bytes(raw)
 
     def _uid(self, name: str, _mail: StoredMail) -> bytes:
         return fingerprint(os.fsencode(name), _mail.content)
 
 
 def _copy_rights(model: Path, path: Path) -> None:
-    """Give a file the mode and the owner of another; OSError where that is not permitted."""
+    """Copy the mode and the owner of another file; OSError if that is not permitted."""
     status = model.stat()
     if os.name != "nt":
-        os.chown(path, status.st_uid, status.st_gid)  # first: it may clear bits of the mode
+        os.chown(path, status.st_uid, status.st_gid)  # first, because it may clear mode bits
     path.chmod(stat.S_IMODE(status.st_mode))
 
 
@@ -188,9 +191,9 @@ _TO_QUOTE = re.compile(rb"(?m)^(>*From )")
 
 @define(eq=False)
 class Mbox:
-    """An mbox file, read whole, `>From ` unquoted (mboxrd).
+    """An mbox file, read as a whole; `>From ` is unquoted (mboxrd).
 
-    Deleting writes a new file of the same mode and owner, and renames it.
+    Deleting writes a new file with the same mode and owner, then renames it.
     """
 
     path: Path
@@ -205,7 +208,7 @@ class Mbox:
         gone = {mail.uid for mail in mails}
         kept = b"".join(segment for uid, _, segment in self._read() if uid not in gone)
         self._gone |= gone
-        path = self.path.resolve()  # a symbolic link stays one
+        path = self.path.resolve()  # so that a symbolic link is kept
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         beside = Path(name)
         try:
@@ -216,9 +219,9 @@ class Mbox:
         finally:
             beside.unlink(missing_ok=True)
 
-    def add(self, octets: bytes) -> None:
+    def add(self, raw: bytes) -> None:
         line = f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()
-        mail = _TO_QUOTE.sub(rb">\1", octets.replace(b"\r\n", b"\n"))
+        mail = _TO_QUOTE.sub(rb">\1", raw.replace(b"\r\n", b"\n"))
         with self.path.open("r+b") as file:
             end = file.read()[-2:]
             file.write(b"" if end in (b"", b"\n\n") else b"\n" if end.endswith(b"\n") else b"\n\n")
@@ -237,7 +240,7 @@ class Mbox:
             yield uid, self._known.get(uid) or StoredMail.verbatim(uid, mail), data[separator.start() : end]
 
     def _uid(self, name: bytes, seen: Counter[bytes]) -> bytes:
-        """Tell copies apart by counting them, never giving the name of a deleted one to another."""
+        """Number identical messages to tell them apart; never reuse the unique-id of a deleted one."""
         while True:
             seen[name] += 1
             uid = name if seen[name] == 1 else b"%s-%d" % (name, seen[name])

@@ -1,6 +1,6 @@
-"""The TRANSACTION state: what a client that is logged in may ask (RFC 1939 §5 to §7), and QUIT, which commits.
+"""The TRANSACTION state: the commands after login (RFC 1939 §5 to §7), and QUIT, which commits.
 
-Made to be fast: what does not depend on the session is kept, ready to be sent, by `StoredMail` and `MaildropView`.
+For speed, `StoredMail` and `MaildropView` keep ready-made replies that do not depend on the session.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ __all__ = ["Transaction"]
 
 @define(eq=False)
 class Transaction:
-    """The commands after the login, each in a method `do_...`."""
+    """The commands after login, each in a method `do_...`."""
 
     session: SessionState
 
     def do_stat(self, rest: bytes) -> ReplyBytes:
         if rest:
-            return err("STAT takes no argument")
+            return err("STAT takes no arguments")
         mails = self.session.view.mails
         size = self.session.view.size - sum(mails[number - 1].size for number in self.session.deleted)
         return ok(data=f"{len(mails) - len(self.session.deleted)} {size}")
@@ -56,18 +56,18 @@ class Transaction:
         return (b"+OK\r\n" + b"".join(lines) + b".\r\n",)
 
     def find(self, rest: bytes) -> StoredMail | ReplyBytes:
-        """Find a message by its number; the reply that says why not."""
+        """Return the message with that number, or the reply that refuses it."""
         if not rest.isdigit():
-            return err("a message number is wanted")
+            return err("invalid message number")
         number = int(rest[:20])
         session = self.session
         mails = session.view.mails
         if not 0 < number <= len(mails):
             return err("no such message")
         if number in session.deleted:
-            return err("that message is deleted")
+            return err("message is marked as deleted")
         mail = mails[number - 1]
-        return err("that message was removed by another session") if mail.gone else mail
+        return err("message was removed by another session") if mail.gone else mail
 
     def do_retr(self, rest: bytes) -> ReplyBytes:
         mail = self.find(rest)
@@ -76,14 +76,14 @@ class Transaction:
         try:
             return mail.reply
         except FileNotFoundError:
-            return err("[SYS/TEMP] that message is not there any more")
+            return err("[SYS/TEMP] message is no longer there")
 
     def do_top(self, rest: bytes) -> ReplyBytes:
         number, _, lines = rest.partition(b" ")
         if not self.session.settings.top:
             return err("unknown command")
         if not lines.isdigit():
-            return err("TOP wants a message and a number of lines")
+            return err("TOP requires a message number and a number of lines")
         mail = self.find(number)
         if isinstance(mail, tuple):
             return mail
@@ -92,7 +92,7 @@ class Transaction:
                 return (mail.headers_reply,)
             return (b"+OK\r\n" + stuffed(mail.top(int(lines[:9]))) + b".\r\n",)
         except FileNotFoundError:
-            return err("[SYS/TEMP] that message is not there any more")
+            return err("[SYS/TEMP] message is no longer there")
 
     def do_dele(self, rest: bytes) -> ReplyBytes:
         mail = self.find(rest)
@@ -103,17 +103,17 @@ class Transaction:
 
     def do_rset(self, rest: bytes) -> ReplyBytes:
         if rest:
-            return err("RSET takes no argument")
+            return err("RSET takes no arguments")
         self.session.deleted.clear()
-        return ok("nothing is marked")
+        return ok("no message is marked")
 
     def do_noop(self, rest: bytes) -> ReplyBytes:
-        return err("NOOP takes no argument") if rest else ok("still here")
+        return err("NOOP takes no arguments") if rest else ok("still here")
 
     def do_quit(self, rest: bytes) -> ReplyBytes:
-        """Commit and leave; the mailbox is free before the client reads the reply."""
+        """Commit and close; the mailbox is unlocked before the client reads the reply."""
         if rest:
-            return err("QUIT takes no argument")
+            return err("QUIT takes no arguments")
         if self.session.maildrop is not None:
             self.commit()
         self.session.release()

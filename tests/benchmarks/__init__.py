@@ -1,4 +1,4 @@
-"""How fast pymailbox is, next to poplib, curl, mpop and a floor in plain Python: `python -m tests.benchmarks`.
+"""The speed of pymailbox compared with poplib, curl, mpop and a floor in plain Python: `python -m tests.benchmarks`.
 
-Nothing here is a timed test; `test_benchmarks.py` proves that the clients read the right bytes.
+No test is timed; `test_benchmarks.py` verifies that all clients read the right bytes.
 """

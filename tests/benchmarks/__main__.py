@@ -1,4 +1,4 @@
-"""Measure pymailbox next to other clients, and print the table of ratios."""
+"""Measure pymailbox and other clients, and print a table of ratios."""
 
 import argparse
 import re
@@ -9,16 +9,16 @@ from tests.benchmarks.rounds import WORKS, run_rounds, staged
 
 
 def main() -> None:
-    """Run the benchmark; it fails where a client does, not where it is slow."""
+    """Run the benchmark; it fails if a client fails, but not if it is slow."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small mailboxes: does it run, not how fast")
+    parser.add_argument("--quick", action="store_true", help="use small mailboxes, to see whether it runs")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="run each client N times (default 3)")
     parser.add_argument("--write-docs", action="store_true", help="write the table and the chart to docs/")
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
     if options.write_docs and options.quick:
-        parser.error("--write-docs needs the whole benchmark, without --quick")
+        parser.error("--write-docs needs the whole benchmark; omit --quick")
     with staged(quick=options.quick) as stage:
         results = run_rounds(stage, WORKS, options.rounds)
     text = f"{machine(options.rounds)}\n\n{table(results, WORKS)}"

@@ -1,9 +1,9 @@
-"""A case: a generator that yields None once it is logged in, then what it reads, and ends after QUIT was answered.
+"""A case: a generator that yields None after logging in, then what it reads, and ends after the reply to QUIT.
 
     python -m tests.benchmarks.case MODULE FUNCTION SERVICE
 
-runs one and prints what it took as JSON. The clock starts before it connects, with everything imported that its module
-imports, and is read again after the login. The tally is what was read: bytes of bodies, entries of a list.
+runs one and prints the seconds it took as JSON. The clock starts after all imports and before connecting, and is read
+again after the login. The tally counts what was read: bytes of messages, or entries of a list.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 
 class Service(NamedTuple):
-    """A mailbox on a server: its first `count` messages are to be read."""
+    """A mailbox on a server, of which the first `count` messages are read."""
 
     host: str
     port: int
@@ -26,7 +26,7 @@ class Service(NamedTuple):
     count: int
     #: The file of the private CA; empty without TLS.
     certificate: str = ""
-    #: Where streamed messages go.
+    #: The file to which messages are streamed.
     sink_path: str = os.devnull
 
     @property
@@ -35,11 +35,11 @@ class Service(NamedTuple):
         return range(1, self.count + 1)
 
     def sink(self) -> BinaryIO:
-        """Open the file object messages are streamed to."""
+        """Open the file to which messages are streamed."""
         return Path(self.sink_path).open("ab")
 
     def context(self) -> ssl.SSLContext | None:
-        """Make the context that verifies the server, or None without TLS."""
+        """Return a context that verifies the server; None without TLS."""
         return ssl.create_default_context(cafile=self.certificate) if self.certificate else None
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     results = case(Service(*json.loads(service)))
     next(results)
     connected = time.perf_counter()
-    # A number, of bytes written, stands for itself.
+    # A number is a count of bytes written.
     tally = sum(item if isinstance(item, int) else len(item) for item in results)
     ended = time.perf_counter()
     print(json.dumps({"connecting": connected - begin, "working": ended - connected, "tally": tally}))

@@ -1,9 +1,9 @@
-"""The floor: the least a client in plain Python can do, and nothing else.
+"""The floor: a client in plain Python that does only what is absolutely necessary.
 
-Everything is pipelined in one write, replies are read into one fixed buffer, one scan for CRLF-dot finds both the end
-of a reply and the lines to unstuff, and what lies between is sliced from a memoryview. There are no deadlines, no
-limits and no objects, an error ends the program, and the server is trusted to read while it writes. A library cannot
-be faster than this in its own language; the benchmark says how close it stays.
+It pipelines everything in one write, reads replies into one fixed buffer, finds both the end of a reply and the lines
+to unstuff with one scan for CRLF-dot, and slices the rest from a memoryview. It has no deadlines, limits or objects, an
+error ends the program, and it relies on the server to read while it writes. No library in Python can be faster; the
+benchmark shows how close each client gets.
 """
 
 import re
@@ -21,7 +21,7 @@ BUFFER = 256 * 1024
 
 
 class Client:
-    """A connection that is logged in; replies are read in the order of the commands."""
+    """A connection that is logged in, with replies in the order of the commands."""
 
     def __init__(self, service: Service) -> None:
         sock = socket.create_connection((service.host, service.port))
@@ -47,7 +47,7 @@ class Client:
             self.ask(b"QUIT\r\n")
 
     def refill(self) -> None:
-        """Move what is kept to the front and read as much as fits after it."""
+        """Move unread data to the front, and read as much as fits after it."""
         kept = self.end - self.start
         self.view[:kept] = bytes(self.view[self.start : self.end])
         received = self.sock.recv_into(self.view[kept:])
@@ -81,7 +81,7 @@ class Client:
                     break
                 pieces.append(view[begin : after - 3])
                 begin = scan = after - 2
-            else:  # it goes on after what has been read
+            else:  # the body continues beyond what has been read
                 self.start, large = begin, [b"".join(pieces)]
                 self.copy(lambda piece, keep=large.append: keep(bytes(piece)), within=bool(pieces))
                 yield b"".join(large)
@@ -89,7 +89,7 @@ class Client:
         self.start = start
 
     def copy(self, write: Callable[[memoryview], object], *, within: bool = False) -> int:
-        """Hand the body that begins at `start` on in pieces; give its size. `within`: `start` is within a line."""
+        """Write the body that begins at `start` in pieces; return its size. `within`: `start` is inside a line."""
         buffer, view, search = self.buffer, self.view, CRLF_DOT.search
         size = 0
         if not within:
@@ -138,7 +138,7 @@ def stream(service: Service) -> Iterator[int | None]:
 
 
 def headers(service: Service) -> Iterator[list[tuple[str, str, datetime]] | None]:
-    """TOP n 0 of every message; subject, address of the sender and date decoded."""
+    """Send TOP n 0 for every message; decode subject, sender's address and date."""
     client = Client(service)
     yield None
     client.ask_ahead(b"TOP %d 0\r\n", service)
@@ -154,7 +154,7 @@ def headers(service: Service) -> Iterator[list[tuple[str, str, datetime]] | None
 
 
 def field(raw: bytes, name: bytes) -> str:
-    """Find and slice one field, known to be there and not folded."""
+    """Return one field, which must exist and not be folded."""
     start = raw.index(name) + len(name)
     return raw[start : raw.index(b"\r\n", start)].decode("ascii")
 

@@ -1,9 +1,9 @@
-"""The mail the benchmarks read: the same bytes on every run and every machine.
+"""The messages that the benchmarks read: the same bytes on every run and every machine.
 
-Headers are what a mailing list or a person sends today (1.4 KB): two Received, a DKIM signature, every fourth subject
+Headers are like those of mailing lists and people today (1.4 KB): two Received, a DKIM signature, every fourth subject
 and every eighth sender in encoded words. About 2 % of the lines of text begin with a dot; the large bodies are base64.
 
-Every message has a header of its own; bodies are taken in turn from a small pool, which saves 600 MB.
+Every message has a different header; bodies are taken in turn from a small pool, which saves 600 MB.
 """
 
 import base64
@@ -22,7 +22,7 @@ PEOPLE_ENCODED = ("Jürgen Groß", "Łukasz Żak", "Анна Петрова", "�
 SUBJECTS_ENCODED = ("Grüße aus München: Protokoll der Sitzung", "Счёт за октябрь", "請求書のご案内", "Réunion à jeudi")
 
 
-#: How many messages, of how many bytes, and how many different bodies.
+#: The number of messages, their size in bytes, and the number of different bodies.
 SHAPES = {
     "small": (10_000, 2_200, 61),
     "medium": (1_000, 75_000, 13),
@@ -33,24 +33,24 @@ SHAPES = {
 
 
 def shape(name: str, *, quick: bool = False) -> tuple[int, int, int]:
-    """Say what the mailbag of this name is made of; `quick` is the scaled-down one."""
+    """Return the shape of the mailbag with this name; `quick` means scaled down."""
     count, size, pool = SHAPES[name]
     return (max(2, count // 50), min(size, 500_000), pool) if quick else (count, size, pool)
 
 
 class Mailbag(NamedTuple):
-    """The messages of one mailbox: `headers` end with the empty line, bodies repeat in turn."""
+    """The messages of one mailbox: `headers` end with the empty line, and `bodies` are used in turn."""
 
     headers: list[bytes]
     bodies: list[bytes]
 
     def messages(self) -> list[bytes]:
-        """Return every message, as the client has to return it."""
+        """Return every message as a client must return it."""
         return [header + self.bodies[index % len(self.bodies)] for index, header in enumerate(self.headers)]
 
 
 def fill(name: str, *, quick: bool = False) -> Mailbag:
-    """Make the mailbag of this name."""
+    """Create the mailbag with this name."""
     count, size, pool = shape(name, quick=quick)
     rng = random.Random(f"pymailbox {name}")
     signature = base64.b64encode(rng.randbytes(258)).decode()
@@ -62,7 +62,7 @@ def fill(name: str, *, quick: bool = False) -> Mailbag:
 
 
 def fields(number: int) -> dict[str, str]:
-    """Give what is of its own in the header of a message."""
+    """Return the parts of a header that differ from message to message."""
     moment = datetime(2024, 1, 1, 8, tzinfo=timezone(timedelta(hours=1))) + timedelta(minutes=7 * number)
     subject = f"Re: [list] {' '.join(WORDS[(number + i * 7) % len(WORDS)] for i in range(6))} #{number}"
     name, email = PEOPLE[number % len(PEOPLE)], f"person{number % 97}@example.com"
@@ -75,12 +75,12 @@ def fields(number: int) -> dict[str, str]:
 
 
 def encoded(text: str) -> str:
-    """Write `text` as one encoded word of RFC 2047."""
+    """Return `text` as one encoded word (RFC 2047)."""
     return f"=?utf-8?B?{base64.b64encode(text.encode()).decode()}?="
 
 
 def text_body(rng: random.Random, room: int) -> bytes:
-    """Make lines of words, one in fifty beginning with a dot."""
+    """Return lines of words, one in fifty of which begins with a dot."""
     lines: list[str] = []
     while room > 0:
         lines.append("." * (len(lines) % 50 == 7) + " ".join(rng.choices(WORDS, k=12)) + "\r\n")
@@ -89,7 +89,7 @@ def text_body(rng: random.Random, room: int) -> bytes:
 
 
 def base64_body(rng: random.Random, room: int) -> bytes:
-    """Make lines of base64, 76 characters each, as an attachment has them."""
+    """Return lines of base64 with 76 characters each, as in an attachment."""
     unit = base64.encodebytes(rng.randbytes(57 * 10_000)).replace(b"\n", b"\r\n")
     whole, rest = divmod(room, len(unit))
     return unit * whole + unit[: rest // 78 * 78]

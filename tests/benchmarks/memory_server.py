@@ -1,12 +1,12 @@
-"""A POP3 server that answers from memory as fast as Python can, so that the client is what is measured.
+"""A POP3 server that answers from memory as fast as Python can, so that the benchmark measures the client.
 
     python -m tests.benchmarks.memory_server full|quick CERTIFICATE MAILBAG...
 
-Every reply is made before the first client comes and looked up in one dictionary. The server goes on reading while it
+Every reply is built before the first client connects, and looked up in one dictionary. The server reads while it
 writes, and a queued reply is only a reference, so no number of commands in flight can block it.
 
-It prints one line of JSON with its ports (`plain`, `tls`, and `far`, where whatever arrives is read a round trip later)
-and ends when its standard input does. The user's name is the name of the mailbag.
+It prints one line of JSON with its ports (`plain`, `tls`, and `far`, which delays all incoming data by one round trip),
+and ends when its standard input ends. The user name is the name of the mailbag.
 """
 
 import json
@@ -23,14 +23,14 @@ from tests.benchmarks.mailbags import Mailbag, fill
 PASSWORD = "benchmark"
 ROUND_TRIP = 0.05  # seconds, on the port `far`
 READ = 256 * 1024
-WRITE = 1024 * 1024  # joined small replies, or a slice of a large one, handed to one write
+WRITE = 1024 * 1024  # most bytes for one write: small replies joined, or a slice of a large one
 WRITE_TLS = 256 * 1024
 CAPABILITIES = b"+OK\r\nTOP\r\nUIDL\r\nUSER\r\nRESP-CODES\r\nPIPELINING\r\n.\r\n"
 Replies = dict[bytes, bytes]  # by command
 
 
 def replies(mailbag: Mailbag) -> Replies:
-    """Make the reply to every command of a session that is logged in."""
+    """Return the reply to every command of a session that is logged in."""
     count, bodies = len(mailbag.headers), mailbag.bodies
     sizes = [len(header) + len(bodies[index % len(bodies)]) for index, header in enumerate(mailbag.headers)]
     listing = b"".join(b"%d %d\r\n" % pair for pair in enumerate(sizes, 1))
@@ -41,7 +41,7 @@ def replies(mailbag: Mailbag) -> Replies:
         b"LIST": b"+OK\r\n" + listing + b".\r\n",
         b"UIDL": b"+OK\r\n" + uids + b".\r\n",
     }
-    # No text begins with a dot, so those to double are all after a line end (RFC 1939 §3).
+    # No text begins with a dot, so all dots to double are after a line end (RFC 1939 §3).
     bodies = [body.replace(b"\r\n.", b"\r\n..") for body in bodies]
     for number, (size, header) in enumerate(zip(sizes, mailbag.headers, strict=True), 1):
         body = bodies[(number - 1) % len(bodies)]
@@ -52,7 +52,7 @@ def replies(mailbag: Mailbag) -> Replies:
 
 
 class Session:
-    """One client: `run` returns when it has said QUIT or is gone."""
+    """The session of one client; `run` returns after QUIT, or when the client is gone."""
 
     def __init__(self, sock: socket.socket, mailboxes: dict[bytes, Replies], delay: float) -> None:
         self.sock = sock
@@ -70,16 +70,14 @@ class Session:
         sock.setblocking(False)
         poller = select.poll()
         block = memoryview(b"")
-        arrived: deque[tuple[float, bytes]] = deque()  # and when it is due; only of what is delayed
+        arrived: deque[tuple[float, bytes]] = deque()  # delayed data, with the time when it is due
         while not self.finished or pending or block:
             wait = None
             if arrived:
                 if (left := arrived[0][0] - time.monotonic()) <= 0:
                     self.receive(arrived.popleft()[1])
                     continue
-                wait = int(
-                    1000 * left
-                )  # poll() takes whole milliseconds; what is left of the last goes by in this loop
+                wait = int(1000 * left)  # poll() takes whole milliseconds; this loop spends the rest
             try:
                 data = sock.recv(READ)
             except (BlockingIOError, ssl.SSLWantReadError):
@@ -102,7 +100,7 @@ class Session:
                 poller.poll(wait)
 
     def next_block(self, limit: int) -> memoryview:
-        """Join as many small replies as make `limit` bytes; a large one goes as it is."""
+        """Join small replies up to `limit` bytes; return a large one uncopied."""
         parts, size = [], 0
         while self.pending and size < limit:
             parts.append(self.pending.popleft())
@@ -110,7 +108,7 @@ class Session:
         return memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def receive(self, data: bytes) -> None:
-        """Queue the replies to every command that is complete."""
+        """Queue the replies to all complete commands."""
         lines = (self.rest + data).split(b"\r\n")
         self.rest = lines.pop()
         if self.table is not None:
@@ -121,7 +119,7 @@ class Session:
         self.pending.extend(map(self.answer, lines))
 
     def answer(self, line: bytes) -> bytes:
-        """Answer one command, in whichever state the session is."""
+        """Return the reply to one command, in any state of the session."""
         if line == b"QUIT":
             self.finished = True
         elif line.startswith(b"USER "):
@@ -134,7 +132,7 @@ class Session:
 
 
 def listen(mailboxes: dict[bytes, Replies], context: ssl.SSLContext | None = None, delay: float = 0.0) -> int:
-    """Serve clients on a port of its own, a thread each; a client that hangs up is nobody's fault."""
+    """Serve clients on a new port, with a thread for each; it is not an error if a client hangs up."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(sock: socket.socket) -> None:

@@ -1,6 +1,6 @@
-"""pymailbox doing the same work, written as its users write it.
+"""The work done by pymailbox, written as its users would write it.
 
-Coroutines add up what they read: handing every message out of the event loop would cost more than reading it.
+Coroutines add up what they read, because passing every message out of the event loop would cost more than reading it.
 """
 
 import asyncio

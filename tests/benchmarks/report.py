@@ -1,6 +1,6 @@
-"""What a run comes to, in ratios: the table, as Markdown, and the chart, as SVG.
+"""The results of a run as ratios: a table in Markdown and a chart in SVG.
 
-The picture brings its own background and follows the reader's light or dark preference.
+The chart has its own background, and follows the reader's preference for light or dark.
 """
 
 import datetime
@@ -30,7 +30,7 @@ STYLE = """\
 
 
 def machine(rounds: int) -> str:
-    """Describe the machine, the day and the run in a line; names neither the host nor a path."""
+    """Describe the machine, the day and the run in one line, without the name of the host or a path."""
     cpu = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.exists() and (found := re.search(r"model name\s*: (.+)", information.read_text())):
@@ -42,13 +42,15 @@ def machine(rounds: int) -> str:
 
 
 def ratio(results: Results, title: str, client: str, other: str) -> float | None:
-    """How many times as long as the other it takes: the median of the rounds; None where one has not run."""
+    """Return how many times as long as another client this one takes, as the median of the rounds; None if one did
+    not run.
+    """
     mine, others = results.get((title, client)), results.get((title, other))
     return statistics.median(a / b for a, b in zip(mine, others, strict=True)) if mine and others else None
 
 
 def table(results: Results, works: Iterable[Work]) -> str:
-    """Tabulate how many times the floor's time each client takes, and how much faster than poplib ours are."""
+    """Return a table of each client's time in multiples of the floor's, and the speed of Mailbox against poplib."""
     lines = [
         f"| what is read | {' | '.join(COLUMNS)} | Mailbox against poplib |",
         f"|---|{'--:|' * (len(COLUMNS) + 1)}",
@@ -61,12 +63,12 @@ def table(results: Results, works: Iterable[Work]) -> str:
 
 
 def number(times: float | None) -> str:
-    """Write a ratio with the figures that mean something."""
+    """Return a ratio with its significant digits."""
     return "–" if times is None else f"{times:.0f}" if times >= 20 else f"{times:.1f}" if times >= 3 else f"{times:.2f}"
 
 
 def chart(results: Results, works: Iterable[Work]) -> str:
-    """Draw a bar for each client of each work, as long as the logarithm of its ratio to the floor."""
+    """Return a chart with a bar for each client and work, whose length is the logarithm of its ratio to the floor."""
     found = {
         work.title: {c: times for c in COLUMNS if (times := ratio(results, work.title, c, "floor"))} for work in works
     }

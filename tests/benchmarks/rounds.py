@@ -1,4 +1,4 @@
-"""Every client doing every work: one after the other, in another order each round, so that a busy minute hits them all."""
+"""Run every client with every work, in a different order each round, so that a busy minute affects all of them."""
 
 import contextlib
 import json
@@ -21,14 +21,14 @@ from tests.benchmarks.mailbags import shape
 from tests.benchmarks.memory_server import PASSWORD
 
 HOST = "127.0.0.1"
-TIMEOUT = 120.0  # seconds one measurement may take
-#: Of every client. Without glibc's settings it is chance whether each body of 25 MB costs 6,000 page faults.
+TIMEOUT = 120.0  # seconds for one measurement
+#: For every client. Without these settings for glibc, a body of 25 MB costs 6,000 page faults or none, by chance.
 ENVIRONMENT = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
 ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 class Work(NamedTuple):
-    """What is to be done: the case of every client, the mailbag, and the way to the server: plain, tls or far."""
+    """One work: the case that every client runs, the mailbag, and the port of the server: plain, tls or far."""
 
     title: str
     case: str
@@ -53,7 +53,7 @@ WORKS = (
 
 
 def curl(service: Service, directory: Path) -> list[str]:
-    """RETR every message over one connection."""
+    """Return a command that reads every message over one connection."""
     scheme, tls = ("pop3s", ["--cacert", service.certificate]) if service.certificate else ("pop3", [])
     command = ["curl", "--disable", "--silent", "--fail", "--output", service.sink_path, *tls]
     command += ["--user", f"{service.user}:{service.password}"]
@@ -61,7 +61,7 @@ def curl(service: Service, directory: Path) -> list[str]:
 
 
 def mpop(service: Service, directory: Path) -> list[str]:
-    """RETR every message into an mbox, with an empty list of what was seen."""
+    """Return a command that reads every message into an mbox, with an empty list of known uids."""
     seen = directory / "mpop-uids"
     seen.unlink(missing_ok=True)
     command = ["mpop", "--quiet", f"--host={service.host}", f"--port={service.port}", "--auth=user", "--keep=on"]
@@ -71,7 +71,7 @@ def mpop(service: Service, directory: Path) -> list[str]:
     return [*command, *(tls if service.certificate else ["--tls=off"])]
 
 
-#: The module and the beginning of the functions of each client in Python.
+#: The module of each client in Python, and the prefix of its functions.
 CLIENTS = {
     "floor": ("floor", ""),
     "Mailbox": ("ours", "mailbox_"),
@@ -87,22 +87,22 @@ Results = dict[tuple[str, str], list[float]]
 
 
 class Stage(NamedTuple):
-    """A server that runs, and the files of its clients."""
+    """A running server, and the files of its clients."""
 
     directory: Path
     ports: dict[str, int]
     quick: bool
 
     def service(self, work: Work) -> Service:
-        """Give the mailbox that a work reads."""
+        """Return the mailbox that a work reads."""
         certificate = str(self.directory / "ca.pem") if work.link == "tls" else ""
         count, _, _ = shape(work.mailbag, quick=self.quick)
         return Service(HOST, self.ports[work.link], work.mailbag, PASSWORD, count, certificate)
 
     def measure(self, work: Work, client: str) -> tuple[float, int | None]:
-        """Run one client once; give its seconds and what it says it read, which programs do not.
+        """Run one client once; return its seconds, and its tally of what it read, which programs do not have.
 
-        The seconds are those after the login, at 50 ms with the login, and of a program those of the whole process.
+        The time does not include the login, except on the port `far`; for a program it is that of the whole process.
         """
         service = self.service(work)
         if program := PROGRAMS.get(client):
@@ -142,7 +142,7 @@ def staged(*, quick: bool) -> Iterator[Stage]:
 
 
 def run_rounds(stage: Stage, works: Iterable[Work], count: int) -> Results:
-    """Run every client that is installed `count` times; ValueError where one did not read what the floor read."""
+    """Run every installed client `count` times; ValueError if they did not all read the same."""
     works = list(works)
     clients = [*CLIENTS, *filter(shutil.which, PROGRAMS)]
     results: Results = {}

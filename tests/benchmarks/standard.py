@@ -1,6 +1,6 @@
-"""The standard library doing the same work: poplib, and the email package for the three fields.
+"""The work done by the standard library: poplib, and the email package for the three fields.
 
-poplib returns lines; whoever wants the message joins them, so that is part of the work.
+poplib returns lines; a program that needs the message must join them, so joining is part of the work.
 """
 
 import email.parser
@@ -30,14 +30,14 @@ def bodies(service: Service) -> Iterator[bytes | None]:
 
 
 def stream(service: Service) -> Iterator[int | None]:
-    """RETR every message, then write it to a file object: poplib cannot stream."""
+    """Read every message, then write it to a file, because poplib cannot stream."""
     with service.sink() as file:
         for raw in bodies(service):
             yield None if raw is None else file.write(raw)
 
 
 def headers(service: Service) -> Iterator[list[tuple[object, ...]] | None]:
-    """TOP n 0; subject, sender and date by the email package's old policy, the faster one, and its functions."""
+    """Send TOP n 0; decode subject, sender and date with the email package's old policy, which is the faster one."""
     pop = login(service)
     parser = email.parser.BytesHeaderParser(policy=email.policy.compat32)
     yield None

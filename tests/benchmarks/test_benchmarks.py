@@ -1,4 +1,4 @@
-"""The benchmarks measure right answers: every client reads the bytes the mailbags hold. Nothing here is timed."""
+"""Every client of the benchmarks reads exactly the bytes of the mailbags. Nothing here is timed."""
 
 import contextlib
 import importlib
@@ -25,7 +25,7 @@ def stage() -> Iterator[Stage]:
 
 
 def read(client: str, case: str, service: Service) -> list[object]:
-    """Run a case to its end: None when it is logged in, then what it read."""
+    """Run a case to its end; return what it read."""
     module, prefix = CLIENTS[client]
     first, *rest = getattr(importlib.import_module(f"tests.benchmarks.{module}"), prefix + case)(service)
     assert first is None
@@ -33,7 +33,7 @@ def read(client: str, case: str, service: Service) -> list[object]:
 
 
 def prove(client: str, stage: Stage, work: Work, sink: Path) -> None:
-    """What one client reads is what the mailbag holds, to the byte and in order; the fields are those of the mail."""
+    """Check that a client reads the exact bytes or fields of the mailbag, in order."""
     service = stage.service(work)._replace(sink_path=str(sink))
     found = read(client, work.case, service)
     if work.case == "headers":
@@ -51,22 +51,22 @@ def prove(client: str, stage: Stage, work: Work, sink: Path) -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_what_is_read_is_right(stage: Stage, tmp_path: Path, client: str) -> None:
-    """Bodies arrive in memory and in a file, over every link."""
+def test_every_client_reads_the_right_bytes(stage: Stage, tmp_path: Path, client: str) -> None:
+    """Bodies arrive in memory and in a file, on every port of the server."""
     for number, work in enumerate(WORKS):
         with case(work.title, "by", client):
             prove(client, stage, work, tmp_path / str(number))
 
 
-def test_pymailbox_finds_nothing_wrong_with_the_server(stage: Stage) -> None:
-    """A reply that it does not trust would keep it from pipelining: then it is not pymailbox that is measured."""
+def test_pymailbox_finds_no_quirks_in_the_server(stage: Stage) -> None:
+    """A reply that it does not trust would stop the pipelining that the benchmark measures."""
     with ours.mailbox(stage.service(WORKS[1])) as inbox:
         assert len(list(inbox.fetch())) == len(inbox)
         assert not inbox.connection.quirks
 
 
 def test_floor_does_not_depend_on_its_buffer(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However a reply is cut, the floor reads the same."""
+    """However a reply is split, the floor reads the same."""
     for size in (67, 1009, 4096):
         monkeypatch.setattr(floor, "BUFFER", size)
         for reading in ("bodies", "stream"):
@@ -78,7 +78,7 @@ def test_floor_does_not_depend_on_its_buffer(stage: Stage, tmp_path: Path, monke
 def test_programs_read_every_message(
     stage: Stage, tmp_path: Path, installed: Callable[[str], list[str]], program: str
 ) -> None:
-    """curl's files and mpop's mbox, which has other line ends, hold the mail."""
+    """curl's files, and mpop's mbox with its different line ends, contain all messages."""
     raws = fill("small", quick=True).messages()
     for link in ("plain", "tls"):
         target = tmp_path / link / ("#1" if program == "curl" else "mbox")  # curl puts the number there
@@ -94,7 +94,7 @@ def test_programs_read_every_message(
 
 
 def test_a_round_of_every_client_fills_the_table_and_the_chart(stage: Stage) -> None:
-    """Each client that is installed runs in its own process, reads what the floor reads, and stands in both."""
+    """Each installed client runs in its own process, reads what the floor reads, and is in both table and chart."""
     works = [next(work for work in WORKS if work.link == link) for link in ("plain", "tls", "far")]
     found = run_rounds(stage, works, 1)
     drawn = chart(found, works)

@@ -1,4 +1,4 @@
-"""The command line, as a person meets it: output, errors, prompts, exit status, and what the server sees of it."""
+"""The command line prints, asks, exits and talks to the server as documented."""
 
 import json
 import os
@@ -32,20 +32,20 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password for the servers here, and a window of 80 columns."""
+    """Set the password of the servers in this module, and a window of 80 columns."""
     monkeypatch.setenv("PYMAILBOX_PASSWORD", SECRET)
     monkeypatch.setenv("COLUMNS", "80")
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """The sample mailbox."""
+    """Serve the sample mailbox."""
     with Server(SAMPLES, password=SECRET, lock_wait=GENEROUS) as running:
         yield running
 
 
 def usage(*arguments: str) -> int:
-    """Run a command that is used wrongly; return its status."""
+    """Run a command that exits in the argument parser; return its status."""
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert isinstance(ended.value.code, int)
@@ -53,19 +53,19 @@ def usage(*arguments: str) -> int:
 
 
 def program(*arguments: str) -> list[str]:
-    """Return the command line of a process of its own."""
+    """Return the command line that runs pymailbox in a separate process."""
     return [sys.executable, "-X", "dev", "-W", "error", "-m", "pymailbox", *arguments]
 
 
 def first_line(process: subprocess.Popen[Any]) -> Any:
-    """Return what a process prints first."""
+    """Return the first line that a process prints."""
     assert process.stdout is not None
     assert select.select([process.stdout], [], [], GENEROUS)[0], "it prints nothing"
     return process.stdout.readline()
 
 
 def verbs(server: Server) -> list[str]:
-    """Return what the server was asked, once it is over."""
+    """Wait until all sessions have ended; return the commands that the server received."""
     settle(server)
     return [line.partition(" ")[0] for line in server.log]
 
@@ -73,8 +73,8 @@ def verbs(server: Server) -> list[str]:
 # --- ls -------------------------------------------------------------------------------------------------------
 
 
-def test_ls(server: Server, capsys: Captured) -> None:
-    """One line a message, the whole below; headers by TOP, and nothing else is done."""
+def test_ls_lists_the_messages(server: Server, capsys: Captured) -> None:
+    """It prints one line per message and a total; it reads headers with TOP, and does nothing else."""
     assert main(["ls", server.url]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["No.", "Size", "Date", "From", "Subject"]
@@ -86,7 +86,7 @@ def test_ls(server: Server, capsys: Captured) -> None:
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_ls_fits_the_window(columns: int, server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every row is one line of the window, with something of sender and subject in it."""
+    """Every row fits into one line, with at least a part of sender and subject."""
     monkeypatch.setenv("COLUMNS", str(columns))
     assert main(["ls", server.url]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -96,16 +96,16 @@ def test_ls_fits_the_window(columns: int, server: Server, capsys: Captured, monk
     assert ("<ada@example.org>" in lines[1]) == (columns == 120)
 
 
-def test_ls_of_an_empty_mailbox(capsys: Captured) -> None:
-    """No table, and no complaint."""
+def test_ls_of_an_empty_mailbox_prints_only_the_total(capsys: Captured) -> None:
+    """There is no table and no error."""
     with Server([], password=SECRET, quirks=Quirk.EMPTY_LIST_REFUSED) as server:
         assert main(["ls", server.url]) == 0
     assert capsys.readouterr().out == "0 messages, 0 B\n"
 
 
 @pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_ls_of_many(count: int, capsys: Captured) -> None:
-    """Messages by the thousand are listed, one line each."""
+def test_ls_lists_thousands_of_messages(count: int, capsys: Captured) -> None:
+    """Each message is one line."""
     mails = [b"From: a@example.org\r\nSubject: %04d\r\n\r\n" % number for number in range(count)]
     with Server(mails, password=SECRET) as server:
         assert main(["ls", server.url]) == 0
@@ -114,20 +114,20 @@ def test_ls_of_many(count: int, capsys: Captured) -> None:
     assert lines[count].split() == [str(count), "38", "B", "a@example.org", f"{count - 1:04d}"]
 
 
-def test_ls_goes_on_behind_a_message_that_is_refused(capsys: Captured) -> None:
-    """Its row says so; the others are there."""
+def test_ls_continues_after_a_refused_message(capsys: Captured) -> None:
+    """Its row says so, and the other rows follow."""
     faults = [Fault.refuse("TOP", nth=3, text="Can't get the letter"), Fault.refuse("RETR", nth=None)]
     with Server(SAMPLES, password=SECRET, faults=faults) as server:
         assert main(["ls", server.url]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "(not given: Can't get the" in lines[3]
+    assert "(refused: Can't get the" in lines[3]
     assert "Grüße aus München" in lines[4]
     assert lines[-1].startswith("10 messages")
 
 
 @pytest.mark.threat(89)
-def test_ls_without_top_reads_and_leaves_without_quit(capsys: Captured) -> None:
-    """Where headers cost a RETR, no QUIT is said: some servers hide or delete then what was read."""
+def test_ls_without_top_does_not_send_quit(capsys: Captured) -> None:
+    """If headers need RETR, there is no QUIT, because some servers then hide or delete what was read."""
     with Server(SAMPLES, password=SECRET, top=False, quirks=Quirk.DELETES_READ) as server:
         assert main(["ls", server.url]) == 0
         assert "QUIT" not in verbs(server)
@@ -135,8 +135,8 @@ def test_ls_without_top_reads_and_leaves_without_quit(capsys: Captured) -> None:
     assert "Lunch on Thursday?" in capsys.readouterr().out
 
 
-def test_ls_shows_what_came_before_the_end(capsys: Captured) -> None:
-    """A connection that breaks is an error behind the rows that were there."""
+def test_ls_shows_what_arrived_before_an_error(capsys: Captured) -> None:
+    """If the connection breaks, the error follows the rows that arrived before."""
     with Server(SAMPLES, password=SECRET, pipelining=False, faults=[Fault.drop("TOP", nth=4)]) as server:
         assert main(["ls", server.url]) == 1
     captured = capsys.readouterr()
@@ -147,8 +147,8 @@ def test_ls_shows_what_came_before_the_end(capsys: Captured) -> None:
 # --- show -----------------------------------------------------------------------------------------------------
 
 
-def test_show(server: Server, capsys: Captured) -> None:
-    """Who, when, what, the text, and what is attached; the session is left without a trace."""
+def test_show_prints_a_message(server: Server, capsys: Captured) -> None:
+    """It prints addresses, date, subject, text and attachments, and leaves no trace on the server."""
     assert main(["show", server.url, "3"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("From:    Bookkeeping <books@example.com>\nTo:      Robin Reader <robin@example.org>\nDate: ")
@@ -157,15 +157,17 @@ def test_show(server: Server, capsys: Captured) -> None:
     assert "QUIT" not in verbs(server)
 
 
-def test_show_headers(server: Server, capsys: Captured) -> None:
-    """All of them, without a RETR."""
+def test_show_headers_does_not_download_the_message(server: Server, capsys: Captured) -> None:
+    """It prints all header fields without sending RETR."""
     assert main(["show", "--headers", server.url, "1"]) == 0
     assert "Subject: Lunch on Thursday?\n" in capsys.readouterr().out
     assert "RETR" not in verbs(server)
 
 
-def test_show_raw_and_save(server: Server, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
-    """The octets, to the octet."""
+def test_show_raw_and_save_are_byte_exact(
+    server: Server, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    """Standard output and the file have exactly the bytes of the message."""
     done = subprocess.run(program("show", server.url, "7", "--raw"), capture_output=True, check=True, timeout=GENEROUS)
     assert done.stdout == SAMPLES[6]
     assert main(["show", server.url, "7", "--save", str(tmp_path / "7.eml")]) == 0
@@ -175,7 +177,7 @@ def test_show_raw_and_save(server: Server, capfdbinary: pytest.CaptureFixture[by
 
 
 def test_show_save_says_what_failed(capsys: Captured, tmp_path: Path) -> None:
-    """A place that cannot be written is named as it was given; a lost connection is no matter of the file."""
+    """The error names a path that cannot be written as it was given; a lost connection does not blame the file."""
     with Server(SAMPLES, password=SECRET, faults=[Fault.cut(5, command="RETR", nth=None)]) as server:
         assert main(["show", server.url, "1", "--save", str(tmp_path / "1.eml")]) == 1
         assert "closed the connection" in capsys.readouterr().err
@@ -185,24 +187,24 @@ def test_show_save_says_what_failed(capsys: Captured, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_show_a_message_that_is_not_there(server: Server, capsys: Captured) -> None:
-    """0 is wrong usage; 999 is an answer."""
+def test_show_refuses_a_number_that_does_not_exist(server: Server, capsys: Captured) -> None:
+    """0 is wrong usage (status 2); 999 depends on the mailbox (status 1)."""
     assert usage("show", server.url, "0") == 2
     assert "invalid message number: '0' (1 or more)" in capsys.readouterr().err
     assert usage("show", server.url, "9" * 5000) == 2
     capsys.readouterr()
     assert main(["show", server.url, "999"]) == 1
-    assert capsys.readouterr().err == "pymailbox: there is no message 999: the mailbox has 10\n"
+    assert capsys.readouterr().err == "pymailbox: there is no message 999; the last one is 10\n"
 
 
-# --- nothing that a terminal would obey -----------------------------------------------------------------------
+# --- control characters ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.threat(113)
 @pytest.mark.parametrize("command", [["ls"], ["show"], ["show", "--headers"], ["doctor"], ["doctor", "--json"]])
-def test_a_hostile_mail_and_server(command: list[str], capsys: Captured) -> None:
-    """What mail and server say is shown, not obeyed, and forges no line."""
-    encoded = "=?utf-8?q?" + "".join(f"={octet:02X}" for octet in f"{EVIL}\nFrom: boss\n".encode()) + "?="
+def test_control_characters_of_messages_and_servers_are_escaped(command: list[str], capsys: Captured) -> None:
+    """No text from a message or a server controls the terminal or forges a line."""
+    encoded = "=?utf-8?q?" + "".join(f"={byte:02X}" for byte in f"{EVIL}\nFrom: boss\n".encode()) + "?="
     mail = (
         f"From: {encoded} <{EVIL}@example.org>\r\nSubject: {encoded}\r\nDate: {EVIL}\r\nX-{EVIL}: {EVIL}\r\n"
         f'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{EVIL}\r\n--b\r\nContent-Type: a/b{EVIL}; name="{EVIL}"\r\n'
@@ -218,8 +220,8 @@ def test_a_hostile_mail_and_server(command: list[str], capsys: Captured) -> None
     assert not captured.out.count("\nFrom: boss")
 
 
-def test_a_hostile_refusal(capsys: Captured) -> None:
-    """The text of an error is shown, not obeyed."""
+def test_control_characters_of_a_refusal_are_escaped(capsys: Captured) -> None:
+    """A server's text in an error does not control the terminal."""
     with Server(SAMPLES, password=SECRET, faults=[Fault.refuse("STAT", text=EVIL)]) as server:
         assert main(["ls", server.url]) == 1
     err = capsys.readouterr().err
@@ -230,8 +232,8 @@ def test_a_hostile_refusal(capsys: Captured) -> None:
 # --- errors ---------------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_password(server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Says so, and not what it was."""
+def test_a_wrong_password_is_an_error(server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to check, and does not contain the password."""
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "wrong-one")
     assert main(["ls", server.url]) == 1
     err = capsys.readouterr().err
@@ -241,11 +243,13 @@ def test_a_wrong_password(server: Server, capsys: Captured, monkeypatch: pytest.
 
 @pytest.mark.parametrize("url", [f"pops://me:{SECRET}@host", f"pops://me:{SECRET}@[host", f"pops://me:{SECRET}@host:x"])
 def test_a_password_in_a_url_is_refused(url: str, capsys: Captured) -> None:
-    """And not shown again, wherever it stands."""
+    """The error does not repeat the password, wherever it is on the command line."""
     for arguments in (["ls", url], ["show", url, "1"], ["doctor", url], [url], ["ls", "pops://me@host", url]):
         assert usage(*arguments) == 2
         captured = capsys.readouterr()
         assert SECRET not in captured.out + captured.err
+    assert usage("ls", f"pops://me:{SECRET}@host") == 2
+    assert "set PYMAILBOX_PASSWORD or use --password-command" in capsys.readouterr().err
 
 
 MISUSE: list[tuple[list[str], str]] = [
@@ -255,18 +259,18 @@ MISUSE: list[tuple[list[str], str]] = [
     (["ls", "imap://host"], "not 'imap'"),
     (["ls", "pops://me@host:99999"], "not a valid POP URL"),
     (["ls", "--ca", "/no/such/file", "pops://h"], "/no/such/file: No such file"),
-    (["ls", "--ca", __file__, "pops://h"], "no certificate in PEM form"),
+    (["ls", "--ca", __file__, "pops://h"], "contains no PEM certificate"),
     (["ls", "--pin", "12:34", "pops://h"], "invalid SHA-256 fingerprint"),
-    (["ls", "--timeout", "soon", "pops://h"], "no number of seconds"),
-    (["ls", "--timeout", "nan", "pops://h"], "no number of seconds"),
+    (["ls", "--timeout", "soon", "pops://h"], "invalid number of seconds: 'soon'"),
+    (["ls", "--timeout", "nan", "pops://h"], "invalid number of seconds: 'nan'"),
     (["ls", "--password-command", "'", "pops://h"], "quotation"),
     (["ls", "--password-command", "", "pops://h"], "empty"),
-    (["serve", "--port", "70000", "."], "no port"),
+    (["serve", "--port", "70000", "."], "invalid port: '70000' (0 to 65535)"),
 ]
 
 
-def test_wrong_usage(capsys: Captured) -> None:
-    """Status 2, and a line that says what is wrong."""
+def test_wrong_usage_is_explained(capsys: Captured) -> None:
+    """The status is 2, and the last line says what is wrong."""
     for arguments, word in MISUSE:
         with case(arguments):
             assert usage(*arguments) == 2
@@ -282,8 +286,10 @@ def test_wrong_usage(capsys: Captured) -> None:
         ("pop", "tls", 2, "a port that expects TLS"),  # which both sides wait for
     ],
 )
-def test_the_wrong_kind_of_port(scheme: str, security: Any, seconds: int, word: str, capsys: Captured) -> None:
-    """The error says what to do, in the words of the command line."""
+def test_the_wrong_kind_of_port_is_explained(
+    scheme: str, security: Any, seconds: int, word: str, capsys: Captured
+) -> None:
+    """The error says what to do in terms of the command line, not of Python arguments."""
     with Server(SAMPLES, password=SECRET, security=security) as server:
         assert main(["ls", "--timeout", str(seconds), f"{scheme}://me@localhost:{server.port}"]) == 1
     err = capsys.readouterr().err
@@ -291,14 +297,14 @@ def test_the_wrong_kind_of_port(scheme: str, security: Any, seconds: int, word: 
     assert "security=" not in err
 
 
-def test_no_such_host(capsys: Captured) -> None:
-    """Names the host."""
+def test_an_unknown_host_is_named(capsys: Captured) -> None:
+    """The error contains the host name."""
     assert main(["ls", "pops://me@no-such-host.invalid"]) == 1
     assert "cannot find the host 'no-such-host.invalid'" in capsys.readouterr().err
 
 
-def test_a_private_authority_and_a_pin(capsys: Captured) -> None:
-    """A private authority by its file, a certificate by its fingerprint; the doctor shows it."""
+def test_a_private_authority_or_a_pin_can_be_trusted(capsys: Captured) -> None:
+    """--ca takes a file, --pin takes the fingerprint that the doctor shows."""
     with Server(SAMPLES, password=SECRET, security="tls") as server:
         assert main(["ls", "--ca", str(server.ca), server.url]) == 0
         capsys.readouterr()
@@ -310,27 +316,27 @@ def test_a_private_authority_and_a_pin(capsys: Captured) -> None:
 # --- passwords ------------------------------------------------------------------------------------------------
 
 
-def test_a_password_command(server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its first line is the password; no shell reads it; one that fails is an error."""
+def test_a_password_command_is_run(server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line of its output is the password; it runs without a shell; its failure is an error."""
     monkeypatch.delenv("PYMAILBOX_PASSWORD")
     words = [sys.executable, "-c", f"print({SECRET!r}); print('more')"]
     assert main(["ls", "--password-command", shlex.join(words), server.url]) == 0
     capsys.readouterr()
     assert main(["ls", "--password-command", "false", server.url]) == 1
-    assert "the password command 'false' ended with status 1" in capsys.readouterr().err
+    assert "the password command 'false' failed with exit status 1" in capsys.readouterr().err
     assert main(["ls", "--password-command", "echo $HOME; true", server.url]) == 1
     assert "refused" in capsys.readouterr().err
 
 
-def test_a_token(capsys: Captured) -> None:
+def test_oauth2_sends_the_password_as_a_token(capsys: Captured) -> None:
     """With --oauth2 the password is an access token."""
     with Server(SAMPLES, sasl=["XOAUTH2"], token=SECRET) as server:
         assert main(["ls", "--oauth2", server.url]) == 0
         assert any(line.startswith("AUTH XOAUTH2") for line in server.log)
 
 
-def test_no_terminal_to_ask_at(server: Server) -> None:
-    """In a cron job the error says what to do; nothing hangs, nothing is traced back."""
+def test_without_a_terminal_it_does_not_prompt(server: Server) -> None:
+    """In a cron job, the error says what to do, without hanging and without a traceback."""
     environment = {name: value for name, value in os.environ.items() if name != "PYMAILBOX_PASSWORD"}
     for url, word in ((server.url, "set PYMAILBOX_PASSWORD"), (server.url.replace("me@", ""), "--user")):
         done = subprocess.run(
@@ -349,8 +355,8 @@ def test_no_terminal_to_ask_at(server: Server) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_the_prompts(server: Server) -> None:
-    """At a terminal it asks for the user and for the password, which is not shown as it is typed."""
+def test_it_prompts_for_user_and_password(server: Server) -> None:
+    """At a terminal it asks for what is missing, and hides the password while it is typed."""
     environment = {name: value for name, value in os.environ.items() if name != "PYMAILBOX_PASSWORD"}
     inner = f"import pty, sys; sys.exit(pty.spawn({program('ls', server.url.replace('me@', ''))!r}) >> 8)"
     terminal = subprocess.Popen(
@@ -363,9 +369,9 @@ def test_the_prompts(server: Server) -> None:
         for prompt, answer in ((b"User: ", b"me\n"), (b"Password of me at 127.0.0.1: ", SECRET.encode() + b"\n")):
             while not shown.endswith(prompt):
                 assert select.select([terminal.stdout], [], [], GENEROUS)[0], shown
-                octet = terminal.stdout.read(1)
-                assert octet, shown
-                shown += octet
+                byte = terminal.stdout.read(1)
+                assert byte, shown
+                shown += byte
             terminal.stdin.write(answer)
         rest, _ = terminal.communicate(timeout=GENEROUS)
     finally:
@@ -380,8 +386,8 @@ def test_the_prompts(server: Server) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_locale_without_utf8(encoding: str, server: Server) -> None:
-    """Characters that the terminal does not have are escaped; nothing fails."""
+def test_it_works_in_a_locale_without_utf8(encoding: str, server: Server) -> None:
+    """Characters that the terminal's encoding does not have are escaped."""
     done = subprocess.run(
         program("ls", server.url),
         env={**os.environ, "PYTHONIOENCODING": encoding},
@@ -396,8 +402,8 @@ def test_a_locale_without_utf8(encoding: str, server: Server) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="head and signals are POSIX")
-def test_a_reader_that_has_seen_enough() -> None:
-    """`ls | head -1` ends quietly."""
+def test_a_closed_pipe_ends_it_quietly() -> None:
+    """`ls | head -1` prints no error."""
     mails = [b"Subject: %d\r\n\r\n" % number for number in range(3000)]
     with Server(mails, password=SECRET) as server:
         listing = subprocess.Popen(program("ls", server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -410,8 +416,8 @@ def test_a_reader_that_has_seen_enough() -> None:
 
 @pytest.mark.threat(102)
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-def test_ctrl_c_while_it_waits() -> None:
-    """Status 130, one line, and the session is closed."""
+def test_ctrl_c_ends_it_with_one_line() -> None:
+    """The status is 130, and the session is closed."""
     with Server(SAMPLES, password=SECRET, faults=[Fault.stall(command="STAT")]) as server:
         listing = subprocess.Popen(program("ls", server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         eventually(lambda: "STAT" in server.log)
@@ -425,7 +431,7 @@ def test_ctrl_c_while_it_waits() -> None:
 
 
 def kept(kind: str, folder: Path) -> Path:
-    """Write two mails as a Maildir, an mbox or a folder of .eml files; return its path."""
+    """Write two messages as a Maildir, an mbox or a folder of .eml files; return its path."""
     mails = [b"Subject: one\n\n1\n", b"Subject: two\n\n2\n"]
     if kind == "mbox":
         (folder / "box").write_bytes(b"".join(b"From a@b Mon Jan  1 00:00:00 2026\n" + mail + b"\n" for mail in mails))
@@ -440,13 +446,15 @@ def kept(kind: str, folder: Path) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 @pytest.mark.parametrize("kind", ["maildir", "mbox", "eml"])
-def test_serve(kind: str, tmp_path: Path, capsys: Captured) -> None:
-    """Any store is served until Ctrl-C, which is the way to end it; the password comes from the environment."""
+def test_serve_serves_any_store_until_ctrl_c(kind: str, tmp_path: Path, capsys: Captured) -> None:
+    """The password comes from the environment, and Ctrl-C is not an error."""
     path = kept(kind, tmp_path)
     serving = subprocess.Popen(program("serve", str(path)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = first_line(serving)
-        told = re.fullmatch(r"2 messages at (pop://me@127\.0\.0\.1:\d+) \(password: (.+)\); Ctrl-C ends it\n", line)
+        told = re.fullmatch(
+            r"2 messages at (pop://me@127\.0\.0\.1:\d+) \(password: (.+)\); press Ctrl-C to stop\n", line
+        )
         assert told is not None, line
         assert told[2] == "$PYMAILBOX_PASSWORD"
         assert main(["ls", told[1]]) == 0
@@ -458,13 +466,13 @@ def test_serve(kind: str, tmp_path: Path, capsys: Captured) -> None:
         serving.kill()
         serving.communicate()
     assert serving.returncode == 0
-    assert err == "\nended\n"
+    assert err == "\nstopped\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 @pytest.mark.parametrize("commit", [False, True])
 def test_serve_deletes_files_only_with_commit(commit: bool, tmp_path: Path) -> None:
-    """What a session deletes is deleted from the files only when that was asked for."""
+    """What a client deletes is deleted from the files only with --commit."""
     command = program("serve", str(kept("eml", tmp_path)), *(["--commit"] if commit else []))
     serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -476,25 +484,28 @@ def test_serve_deletes_files_only_with_commit(commit: bool, tmp_path: Path) -> N
         serving.communicate()
 
 
-def test_serve_what_is_no_mailbox(tmp_path: Path, capsys: Captured) -> None:
-    """Says so."""
+def test_serve_explains_why_it_cannot_serve(tmp_path: Path, capsys: Captured) -> None:
+    """A missing path and a port in use are named."""
     assert main(["serve", str(tmp_path / "nothing")]) == 1
-    assert "nothing" in capsys.readouterr().err
+    assert f"{tmp_path / 'nothing'} does not exist; expected a Maildir" in capsys.readouterr().err
+    with Server() as other:
+        assert main(["serve", str(tmp_path), "--port", str(other.port)]) == 1
+    assert f"port {other.port} is in use; pass another --port" in capsys.readouterr().err
 
 
 # --- demo and doctor ------------------------------------------------------------------------------------------
 
 
-def test_demo(capsys: Captured) -> None:
-    """It lists, reads, deletes, undeletes, commits, and shows that it is gone."""
+def test_demo_shows_a_whole_session(capsys: Captured) -> None:
+    """It lists, reads, deletes, undeletes and commits, and then lists what is left."""
     assert main(["demo"]) == 0
     out = capsys.readouterr().out
     assert out.index("marked: 1, 2, 3") < out.index("marked: 1, 2\n") < out.index("8 messages are left")
     assert out.count("Lunch on Thursday?") == 1
 
 
-def test_doctor(server: Server, capsys: Captured) -> None:
-    """A report for a person or a program; status 0 where the account could be opened."""
+def test_doctor_prints_a_report(server: Server, capsys: Captured) -> None:
+    """The report is text or JSON; the status is 0 if the account can be opened."""
     assert main(["doctor", server.url]) == 0
     assert "The account can be opened: 10 messages, 3,881 bytes." in capsys.readouterr().out
     assert main(["doctor", server.url, "--json"]) == 0
@@ -503,13 +514,13 @@ def test_doctor(server: Server, capsys: Captured) -> None:
     assert report["probes"]["PIPELINING"] == {
         "listed": True,
         "works": True,
-        "detail": "24 commands sent ahead were answered in their order",
+        "detail": "24 pipelined commands were answered in order",
     }
     assert "DELE" not in verbs(server)
 
 
-def test_doctor_of_an_account_that_cannot_be_opened(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report says how far it came, in the words of the command line; status 1; no secret."""
+def test_doctor_explains_why_an_account_cannot_be_opened(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report names options of the command line and contains no secret; the status is 1."""
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "wrong-one")
     with Server(SAMPLES, password=SECRET, security="tls") as server:
         assert main(["doctor", server.url]) == 1
@@ -523,14 +534,14 @@ def test_doctor_of_an_account_that_cannot_be_opened(capsys: Captured, monkeypatc
 
 
 def test_every_command_explains_itself(capsys: Captured) -> None:
-    """--help of each says what it does, and leaves with 0."""
+    """--help of each command prints its usage, and exits with 0."""
     for command in ("demo", "ls", "show", "serve", "doctor"):
         assert usage(command, "--help") == 0
         assert f"usage: pymailbox {command}" in capsys.readouterr().out
 
 
-def test_on_dovecot(dovecot: RealServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ls, show and doctor on a server that nobody here wrote."""
+def test_it_works_with_dovecot(dovecot: RealServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ls, show and doctor work with an independent server."""
     monkeypatch.setenv("PYMAILBOX_PASSWORD", dovecot.password)
     trust = ["--ca", str(dovecot.ca)]
     assert main(["ls", *trust, dovecot.tls_url]) == 0
@@ -547,13 +558,13 @@ def test_on_dovecot(dovecot: RealServer, capsys: Captured, monkeypatch: pytest.M
 
 
 def comparable(text: str) -> str:
-    """Return output without what differs from run to run: how long a round trip took."""
+    """Return output without what differs from run to run: the time of a round trip."""
     return re.sub(r"\d+\.\d ms", "0.1 ms", text.strip())
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone cannot be set")
 def test_the_page_shows_what_happens(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every example of docs/cli.md with output runs, and prints that."""
+    """Every example with output in docs/cli.md prints exactly that."""
     page = (ROOT / "docs" / "cli.md").read_text()
     examples = re.findall(r"```console\n\$ pymailbox (.*)\n((?:.*\n)*?)```", page)
     assert len(examples) > 4

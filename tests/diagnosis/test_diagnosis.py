@@ -1,6 +1,6 @@
-"""The diagnosis: what it finds on servers of every kind, and that it leaves nothing behind.
+"""A diagnosis finds what is right and wrong with servers of every kind, and changes nothing there.
 
-Time passes here while a server is silent as ordered, and at no other: no machine is too slow, and nobody waits.
+The clock moves only while a server is silent on purpose, so no test depends on the machine's speed, and none waits.
 """
 
 import ast
@@ -17,7 +17,7 @@ import pytest
 from attrs import define, evolve, field
 
 import pymailbox
-from pymailbox import Account, Diagnosis, Mailbox, OAuth2, diagnose
+from pymailbox import Account, Diagnosis, Mailbox, OAuth2, PasswordFile, PasswordNetrc, diagnose
 from pymailbox.diagnosis import run
 from pymailbox.diagnosis.advice import advise
 from pymailbox.diagnosis.quirks import MEANINGS
@@ -44,7 +44,7 @@ MAILS = [MAIL % number for number in range(5)]
 
 @define(eq=False)
 class SilentTime(Clock):
-    """A clock that moves whenever it is looked at while the latest connection is silent, and stands still otherwise."""
+    """A clock that advances at each call while the latest connection is silent, and stands still otherwise."""
 
     connections: int = 0
     sockets: list[ClientSocket] = field(factory=list)
@@ -58,11 +58,11 @@ class SilentTime(Clock):
 
 @pytest.fixture(autouse=True)
 def silent_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> SilentTime:
-    """The clock of every connection of a diagnosis here."""
+    """Give every connection of a diagnosis this clock."""
     time = SilentTime()
     over, discard, lines = ClientSocket.over, ClientSocket.discard, QuirkyLines.lines
-    lost: list[ClientSocket] = []  # what came on it was thrown away
-    silent: list[ClientSocket] = []  # and what was left of it is answered
+    lost: list[ClientSocket] = []  # sockets that discarded data
+    silent: list[ClientSocket] = []  # and have answered everything else
 
     class Timed(Connection):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -98,7 +98,7 @@ def silent_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> SilentTime:
 
 
 def examined(server: Server, **options: Any) -> Diagnosis:
-    """Diagnose the server's account, and check what must hold of every report."""
+    """Diagnose the server's account, and check what must be true of every report."""
     if server.security != "none" and "ssl_context" not in options:
         options["ssl_context"] = server.client_context()
     report = diagnose(server.url, options.pop("password", server.password), **({"timeout": 20.0} | options))
@@ -108,7 +108,7 @@ def examined(server: Server, **options: Any) -> Diagnosis:
 
 
 def harmless(report: Diagnosis) -> None:
-    """Every report is plain data, has nothing in it that a terminal would obey, and fits its width."""
+    """Check that a report is plain data, has no control characters, and fits its width."""
     for text in (str(report), json.dumps(report.as_dict(), ensure_ascii=False), report.text(60)):
         assert all(line.isprintable() for line in text.split("\n"))
     words = [word for text in (*report.problems, report.greeting or "") for word in text.split()]
@@ -120,7 +120,7 @@ def harmless(report: Diagnosis) -> None:
 
 
 def left_alone(server: Server) -> None:
-    """Nothing was marked, nothing deleted, and no session in which anything was read said QUIT."""
+    """Check that no message was marked or deleted, and that no session sent QUIT after reading a message."""
     settle(server)
     for session in server.sessions:
         verbs = [line.partition(" ")[0].upper() for line in session.commands]
@@ -130,12 +130,12 @@ def left_alone(server: Server) -> None:
             assert "QUIT" not in verbs
 
 
-# --- a server that is as it should be -------------------------------------------------------------------------
+# --- a good server --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("security", ["none", "starttls", "tls"])
-def test_a_good_server(security: Any) -> None:
-    """Everything works, and the report says so; the only advice is about clear text."""
+def test_a_good_server_gets_a_good_report(security: Any) -> None:
+    """Everything works, and the only advice is about a missing encryption."""
     with Server(SAMPLES, security=security) as server:
         report = examined(server)
     assert report.opened
@@ -151,7 +151,7 @@ def test_a_good_server(security: Any) -> None:
     assert report.round_trip is not None
     assert report.round_trip > 0
     assert report.quirks == {}
-    assert [text for text in report.advice if "clear text" not in text] == []
+    assert [text for text in report.advice if "unencrypted" not in text] == []
     assert (report.capabilities_before_tls is None) == (security == "tls")
     assert (report.capabilities_after_tls is None) == (security == "none")
     assert (report.encryption is None) == (security == "none")
@@ -163,7 +163,7 @@ def test_a_good_server(security: Any) -> None:
 
 
 def test_the_password_is_asked_for_once() -> None:
-    """Two sessions, one question."""
+    """The password callable is called once for two sessions."""
     asked = []
 
     def password() -> str:
@@ -177,8 +177,8 @@ def test_the_password_is_asked_for_once() -> None:
     assert asked == [1]
 
 
-def test_an_account_and_a_mailbox_will_do() -> None:
-    """A URL, an account, or a mailbox that is not open; an open one, or its socket, is misuse."""
+def test_an_account_or_a_mailbox_can_be_diagnosed() -> None:
+    """The target is a URL, an account, or a mailbox that is not open; an open one, or a socket, is misuse."""
     with Server(SAMPLES, lock=False) as server:
         account = Account.from_url(server.url, "secret")
         assert diagnose(account).opened
@@ -191,13 +191,13 @@ def test_an_account_and_a_mailbox_will_do() -> None:
             diagnose(mailbox)
         with (
             socket.create_connection((server.host, server.port)) as sock,
-            pytest.raises(ValueError, match="socket of a caller"),
+            pytest.raises(ValueError, match="cannot use sock="),
         ):
             diagnose(account, sock=sock)
 
 
 def test_utf8_and_pipelining_options_are_those_of_the_mailbox() -> None:
-    """What the caller switches off is not tried."""
+    """A feature that is switched off is not tried."""
     with Server(SAMPLES) as server:
         report = examined(server, utf8=False, pipelining=False, capa=False)
         assert "UTF8" not in server.log
@@ -209,8 +209,8 @@ def test_utf8_and_pipelining_options_are_those_of_the_mailbox() -> None:
     assert "switched off" in report.probes["PIPELINING"].detail
 
 
-def test_an_empty_mailbox() -> None:
-    """There is nothing to probe, and nothing is claimed."""
+def test_an_empty_mailbox_leaves_the_probes_unknown() -> None:
+    """There is nothing to probe, so the report does not say that UIDL fails."""
     with Server([], quirks=Quirk.EMPTY_LIST_REFUSED) as server:
         report = examined(server)
     assert report.opened
@@ -220,7 +220,7 @@ def test_an_empty_mailbox() -> None:
 
 # --- quirks ---------------------------------------------------------------------------------------------------
 
-#: A quirk of the server, what the report calls it, and a word of its advice.
+#: A quirk of the server, its name in the report, and a few words of the advice.
 SEEN = [
     (Quirk.LOWERCASE_STATUS, "LOWERCASE_STATUS", ""),
     (Quirk.NO_CAPA, "NO_CAPA", ""),
@@ -250,7 +250,7 @@ SEEN = [
     (Quirk.BLANK_LINE_IN_LISTING, "BLANK_LINE_IN_LISTING", ""),
     (Quirk.UNORDERED_UIDL, "UNORDERED_UIDL", ""),
     (Quirk.UNKNOWN_NUMBER_IN_UIDL, "UNKNOWN_NUMBER_IN_UIDL", ""),
-    (Quirk.NEW_UIDS_EACH_SESSION, "NEW_UIDS_EACH_SESSION", "do not last"),
+    (Quirk.NEW_UIDS_EACH_SESSION, "NEW_UIDS_EACH_SESSION", "change with every session"),
     (Quirk.LF_LINES, "LF_LINES", ""),
     (Quirk.TOP_IGNORES_COUNT, "TOP_IGNORES_COUNT", ""),
     (Quirk.TOP_TEN_LINES, "TOP_IGNORES_COUNT", ""),
@@ -262,7 +262,7 @@ SEEN = [
 
 
 def test_quirks_are_found() -> None:
-    """Each odd but honest server can be opened, its oddity has a name and a sentence, and advice where there is any."""
+    """An account on a quirky but honest server can be opened, and the report names the quirk and gives advice."""
     for quirk, name, word in SEEN:
         with case(quirk.name):
             with Server(MAILS, quirks=quirk, lock_wait=GENEROUS) as server:
@@ -273,7 +273,7 @@ def test_quirks_are_found() -> None:
             assert word in " ".join(report.advice)
 
 
-#: What the first message shows by itself, what all do, and the quirk that the server has then, if any.
+#: What is odd about the first message or about all, and the quirk in the latter case, if any.
 ODD_MESSAGES: list[tuple[str, Callable[[int | None], Fault], str]] = [
     ("RETR refused", lambda nth: Fault.replace("RETR", nth, reply=b"-ERR damaged\r\n"), "NO_RETR"),
     (
@@ -298,7 +298,7 @@ ODD_MESSAGES: list[tuple[str, Callable[[int | None], Fault], str]] = [
 
 
 def test_one_odd_message_is_not_the_server() -> None:
-    """What one message shows is told of that message; what several show is told of the server."""
+    """A fault of one message is reported for that message; the same fault of several is the server's quirk."""
     for name, fault, quirk in ODD_MESSAGES:
         with case(name, "one"):
             with Server(MAILS, faults=[fault(1)], lock_wait=GENEROUS) as server:
@@ -317,11 +317,11 @@ def test_one_odd_message_is_not_the_server() -> None:
 
 
 def test_the_only_message_is_not_the_server_either() -> None:
-    """With one message nothing is told of the server but what cannot be the message's."""
+    """With a single message, the report blames the server only for what cannot be due to the message."""
     for name, fault, quirk in ODD_MESSAGES:
         with case(name), Server(MAILS[:1], faults=[fault(None)], lock_wait=GENEROUS) as server:
             report = examined(server)
-            # A message that RETR gives and TOP does not is not the message's fault.
+            # If RETR returns a message and TOP does not, the message is not the cause.
             assert set(report.quirks) == ({quirk} if name == "TOP refused" else set())
     for mails, expected in ((MAILS[:1], {"TWO_STATUS_LINES_FOR_TOP"}), ([b"+OK then\r\nA: b\r\n\r\nx\r\n"], set())):
         quirks = Quirk.TWO_STATUS_LINES_FOR_TOP if expected else ()
@@ -334,8 +334,8 @@ def test_the_only_message_is_not_the_server_either() -> None:
         assert report.quirks == {}
 
 
-def test_a_quirk_that_something_else_explains_is_none() -> None:
-    """A server that answers nothing is not one that dislikes CAPA, another form of AUTH or pipelines."""
+def test_a_quirk_with_another_explanation_is_not_reported() -> None:
+    """A server that answers nothing does not have a quirk with CAPA, AUTH or pipelining."""
     with Server(MAILS, faults=[Fault.cut(0, command="AUTH", nth=None)]) as server:
         report = examined(server)
         assert (report.failed, report.quirks) == ("login", {})
@@ -358,7 +358,7 @@ def test_a_quirk_that_something_else_explains_is_none() -> None:
 
 
 def test_the_other_form_of_auth_is_found_before_a_secret_is_sent() -> None:
-    """SCRAM's first line has no secret in it; PLAIN's has, and its refusal is the end."""
+    """The first line of SCRAM has no secret, so it can be repeated; after a refused PLAIN nothing is tried again."""
     for mechanism, opened in (("SCRAM-SHA-256", True), ("PLAIN", False)):
         with case(mechanism):
             with Server(MAILS, quirks=Quirk.AUTH_NEEDS_TWO_LINES, sasl=(mechanism,), lock_wait=GENEROUS) as server:
@@ -384,8 +384,8 @@ HARMLESS = [
 
 
 @pytest.mark.threat(89)
-def test_nothing_is_lost_by_looking() -> None:
-    """Where reading or leaving has effects, the mailbox is afterwards as it was."""
+def test_a_diagnosis_does_not_change_the_mailbox() -> None:
+    """This holds even on servers on which reading or disconnecting has side effects."""
     for quirk in HARMLESS:
         with case(quirk), Server(MAILS, quirks=quirk) as server:
             assert examined(server).opened
@@ -396,7 +396,7 @@ def test_nothing_is_lost_by_looking() -> None:
 
 @pytest.mark.threat(84)
 def test_expire_0_reads_nothing() -> None:
-    """Where RETR may delete, no message is read; TOP is."""
+    """If RETR may delete, only TOP is sent."""
     with Server(MAILS, expire="0") as server:
         report = examined(server)
         assert not any(line.startswith("RETR") for line in server.log)
@@ -405,8 +405,8 @@ def test_expire_0_reads_nothing() -> None:
     assert any(text.startswith("EXPIRE 0") for text in report.advice)
 
 
-def test_login_delay_is_kept() -> None:
-    """One session, and the advice to poll no more often."""
+def test_login_delay_is_respected() -> None:
+    """There is only one session, and the advice is not to poll more often."""
     with Server(MAILS, login_delay=60) as server:
         report = examined(server)
         assert len(server.sessions) == 1
@@ -418,14 +418,14 @@ def test_login_delay_is_kept() -> None:
 
 @pytest.mark.parametrize("fault", ["stall", "cut", "stray"])
 def test_a_broken_probe_is_a_finding(fault: str) -> None:
-    """Silence, a lost connection and nonsense end a session, not the examination; it ends in bounded time."""
+    """Silence, a lost connection or an invalid reply ends a session, but not the diagnosis, which takes bounded time."""
     for command in ("NOOP", "LIST", "UIDL", "TOP", "RETR", "QUIT"):
         with case(command):
             break_probe(command, fault)
 
 
 def break_probe(command: str, fault: str) -> None:
-    """Examine a server on which a command always goes wrong in this way."""
+    """Diagnose a server on which a command always goes wrong in this way."""
     order = {
         "stall": lambda: Fault.stall(command=command, nth=None),
         "cut": lambda: Fault.cut(2, command=command, nth=None),
@@ -442,8 +442,8 @@ def break_probe(command: str, fault: str) -> None:
     assert report.probes["PIPELINING"].works
 
 
-def test_a_refused_list_is_the_servers() -> None:
-    """Sizes are unknown then: TOP is tried on the first messages, and nothing is read."""
+def test_a_refused_list_is_a_quirk() -> None:
+    """The sizes are then unknown, so TOP is tried on the first messages, and none is read."""
     with Server(MAILS, faults=[Fault.replace("LIST", None, reply=b"-ERR no\r\n")]) as server:
         report = examined(server)
         assert not any(line.startswith("RETR") for line in server.log)
@@ -452,16 +452,16 @@ def test_a_refused_list_is_the_servers() -> None:
     assert report.probes["TOP"].works
 
 
-def test_a_pipeline_whose_answers_are_others() -> None:
-    """STAT counts otherwise within a pipeline: PIPELINING does not work, and the advice is to do without."""
+def test_a_different_count_in_a_pipeline_is_found() -> None:
+    """If STAT returns a different count when pipelined, the advice is pipelining=False."""
     with Server(MAILS, faults=[Fault.replace("STAT", 3, reply=b"+OK 4 1\r\n")], lock_wait=GENEROUS) as server:
         report = examined(server)
     assert report.probes["PIPELINING"].works is False
     assert any("pipelining=False" in text for text in report.advice)
 
 
-def test_further_sessions_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused, unwanted so soon, or too many: the report says what was not examined, and the account can be opened."""
+def test_the_report_says_why_there_was_no_other_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If another session is refused, too early or one too many, the account still counts as one that can be opened."""
     monkeypatch.setattr(run, "time", SimpleNamespace(sleep=lambda _: None))
     hung = [Fault.cut(command=command, nth=None) for command in ("NOOP", "LIST", "UIDL", "TOP", "RETR")]
     for name, options, word in (
@@ -485,8 +485,8 @@ def test_further_sessions_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) ->
             },
             "could not be opened",
         ),
-        ("unwanted", {"login_delay": 60, "faults": [Fault.cut(command="LIST")]}, "time between two logins"),
-        ("too many", {"faults": hung}, "5 sessions were not enough"),
+        ("too early", {"login_delay": 60, "faults": [Fault.cut(command="LIST")]}, "time between logins"),
+        ("too many", {"faults": hung}, "stopped after 5 sessions"),
     ):
         with case(name), Server(MAILS, lock_wait=GENEROUS, **options) as server:  # type: ignore[arg-type]
             report = examined(server)
@@ -495,17 +495,17 @@ def test_further_sessions_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) ->
             assert sum(line.startswith("AUTH") for line in server.log) <= 5
 
 
-def test_a_message_that_does_not_end() -> None:
-    """One that was listed as small and goes on is cut off, and is a finding."""
+def test_an_endless_message_is_cut_off() -> None:
+    """A message that is far larger than listed is a finding."""
     with Server(MAILS, faults=[Fault.endless("RETR", chunk=b"x" * 8190 + b"\r\n")]) as server:
         report = examined(server)
     assert report.opened
-    assert any("goes on" in problem for problem in report.problems)
+    assert any("listed as small but" in problem for problem in report.problems)
 
 
 # --- the step that fails ---------------------------------------------------------------------------------------
 
-#: How the server is, how its account is given, the step that fails, and a word of how the report says so.
+#: A name, options of the server, changes to the account, the step that fails, and a few words of the verdict.
 STEPS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, str]] = [
     ("a greeting of -ERR", {"quirks": Quirk.REFUSES_SERVICE}, {}, "greeting", "greeting"),
     ("IMAP", {"quirks": Quirk.GREETS_AS_IMAP}, {}, "greeting", "greeting"),
@@ -529,7 +529,7 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, str]] = [
 
 
 def test_the_step_that_failed_is_named() -> None:
-    """A refused password is not the greeting: report and verdict name what failed, and the first problem says why."""
+    """The verdict names the step that failed, and the first problem says why."""
     for name, how, account, step, word in STEPS:
         with case(name), Server(MAILS, **how) as server:
             given: dict[str, Any] = {"timeout": 20.0, "password": "secret"} | account
@@ -544,26 +544,30 @@ def test_the_step_that_failed_is_named() -> None:
             assert report.opened or report.problems
 
 
-def test_the_step_before_any_server() -> None:
-    """A name that is unknown, a port that nobody listens on, and a password that cannot be had are three things."""
+def test_an_unknown_host_a_closed_port_and_a_missing_password_differ() -> None:
+    """Each of them is a different step in the report."""
     report = diagnose("pops://me@no-such-host.invalid", SECRET)
     assert (report.failed, report.advice) == ("host name", ())
     assert "host name was not found" in str(report)
     report = diagnose("pop://me@127.0.0.1:1", SECRET)
     assert report.failed == "connection"
-    assert "there is no connection" in str(report)
+    assert "connecting to the server failed" in str(report)
 
     def password() -> str:
         raise ValueError("the keyring has no such password")
 
-    with Server(MAILS) as server:
-        report = examined(server, password=password)
-    assert report.failed == "password"
-    assert "getting the password failed" in str(report)
+    missing = PasswordFile("/no/such/file"), PasswordNetrc("/no/such/netrc")
+    credentials: list[tuple[Any, Any]] = [(one, None) for one in (password, *missing)]
+    credentials += [(None, OAuth2(one)) for one in (password, *missing)]
+    for given, auth in credentials:
+        with case(given, auth), Server(MAILS) as server:
+            report = examined(server, password=given, auth=auth)
+            assert report.failed == "password"
+            assert "getting the password failed" in str(report)
 
 
-def test_through_an_http_proxy() -> None:
-    """What an HTTP proxy cannot do is not tried, and is told; the first problem is the failure."""
+def test_a_diagnosis_works_through_an_http_proxy() -> None:
+    """What an HTTP proxy does not allow is not tried, and the report says so; the first problem is the failure."""
     with Server(MAILS) as server, proxy(Connect(server.port)) as port:
         report = diagnose("pops://me@pop.example.com", SECRET, proxy=f"http://me:{SECRET}@127.0.0.1:{port}")
     harmless(report)
@@ -579,7 +583,7 @@ def test_through_an_http_proxy() -> None:
 
 
 def test_a_wrong_password_is_tried_once() -> None:
-    """It is a finding; a second try could lock the account."""
+    """It is a finding; a second attempt could lock the account."""
     with Server(MAILS) as server:
         report = examined(server, password=SECRET)
         logins = [line for line in server.log if line.startswith(("AUTH", "PASS"))]
@@ -588,8 +592,8 @@ def test_a_wrong_password_is_tried_once() -> None:
     assert "refused" in report.problems[0]
 
 
-def test_without_a_password_it_comes_as_far_as_the_login() -> None:
-    """What can be seen from outside is reported."""
+def test_without_a_password_it_stops_at_the_login() -> None:
+    """The report has what can be seen without logging in."""
     with Server(MAILS, sasl=["SCRAM-SHA-256", "PLAIN"], apop=True) as server:
         report = examined(server, password=None)
         assert server.log == ("CAPA",)
@@ -597,8 +601,8 @@ def test_without_a_password_it_comes_as_far_as_the_login() -> None:
     assert "no password" in report.problems[0]
 
 
-def test_a_password_that_cannot_be_had() -> None:
-    """A keyring or a command that fails is a finding too."""
+def test_a_failing_password_callable_is_a_finding() -> None:
+    """The report has the text of its ValueError."""
 
     def password() -> str:
         raise ValueError("the keyring has no such password")
@@ -608,8 +612,8 @@ def test_a_password_that_cannot_be_had() -> None:
     assert report.problems == ("the keyring has no such password",)
 
 
-def test_stat_refused_behind_the_login() -> None:
-    """The login is fine, and the account cannot be opened all the same."""
+def test_a_refused_stat_is_a_finding() -> None:
+    """The login succeeds, but the account cannot be opened."""
     with Server(MAILS, quirks=Quirk.STAT_REFUSED) as server:
         report = examined(server)
         assert len(server.sessions) == 1
@@ -618,23 +622,23 @@ def test_stat_refused_behind_the_login() -> None:
 
 
 @pytest.mark.parametrize("quirk", [Quirk.GREETS_AS_IMAP, Quirk.GREETS_WITH_TLS, Quirk.REFUSES_SERVICE])
-def test_not_pop3_at_all(quirk: Quirk) -> None:
-    """The report says what seems to be there."""
+def test_a_server_without_a_pop3_greeting_is_a_finding(quirk: Quirk) -> None:
+    """The diagnosis gets as far as the connection."""
     with Server(MAILS, quirks=quirk) as server:
         report = examined(server)
     assert (report.reached, report.greeting) == ("connection", None)
 
 
-def test_no_connection() -> None:
-    """No host, no port: the report says how far it came, which is nowhere."""
+def test_without_a_connection_nothing_is_reached() -> None:
+    """This is so for an unknown host and for a closed port."""
     for url in ("pops://me@no-such-host.invalid", "pop://me@127.0.0.1:1"):
         report = diagnose(url, SECRET)
         harmless(report)
         assert report.reached == "nothing"
 
 
-def test_a_silent_server(silent_time: SilentTime) -> None:
-    """It is not waited for beyond the timeout and a look for TLS."""
+def test_a_silent_server_costs_one_timeout(silent_time: SilentTime) -> None:
+    """The diagnosis waits for the timeout, and then briefly checks for TLS."""
     with Server(MAILS, faults=[Fault.stall(command="GREETING")]) as server:
         begun = silent_time.now
         report = examined(server)
@@ -645,8 +649,8 @@ def test_a_silent_server(silent_time: SilentTime) -> None:
 # --- TLS ------------------------------------------------------------------------------------------------------
 
 
-def test_tls_on_a_plain_port() -> None:
-    """The port is looked at without TLS, and the URL that would do is named; nobody logs in."""
+def test_tls_on_a_plaintext_port_is_explained() -> None:
+    """The port is checked without TLS and without logging in, and the advice is the right URL."""
     with Server(MAILS, security="starttls") as server:
         report = diagnose(server.url.replace("pop+starttls", "pops"), SECRET)
         harmless(report)
@@ -656,11 +660,11 @@ def test_tls_on_a_plain_port() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["pop", "pop+starttls"])
-def test_plain_on_a_tls_port(scheme: str, silent_time: SilentTime) -> None:
-    """The port is looked at with TLS, and the URL that would do is named; nobody logs in."""
+def test_plaintext_on_a_tls_port_is_explained(scheme: str, silent_time: SilentTime) -> None:
+    """The port is checked with TLS and without logging in, and the advice is the right URL."""
     silent_time.is_silent = lambda socket: (
         socket is silent_time.sockets[0]
-    )  # both sides wait for the other's first word
+    )  # both sides wait for the other to send first
     with Server(MAILS, security="tls") as server:
         report = diagnose(server.url.replace("pops", scheme), SECRET)
         harmless(report)
@@ -669,8 +673,8 @@ def test_plain_on_a_tls_port(scheme: str, silent_time: SilentTime) -> None:
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_a_certificate_that_nobody_signed(security: Any) -> None:
-    """What it says is shown, with its fingerprint, from a connection on which no password is sent."""
+def test_an_untrusted_certificate_is_shown(security: Any) -> None:
+    """The report shows its contents and fingerprint, from a connection on which no password is sent."""
     with Server(MAILS, security=security) as server:
         report = diagnose(server.url, SECRET)
         harmless(report)
@@ -698,8 +702,8 @@ def test_a_certificate_that_nobody_signed(security: Any) -> None:
         (("localhost", "127.0.0.1"), {"own": True}, "self-signed"),
     ],
 )
-def test_what_is_wrong_with_a_certificate(tmp_path: Path, names: Any, options: Any, word: str) -> None:
-    """Expired, for another host, self-signed: said, and the certificate shown."""
+def test_the_report_says_what_is_wrong_with_a_certificate(tmp_path: Path, names: Any, options: Any, word: str) -> None:
+    """It tells an expired certificate, one for another host and a self-signed one apart, and shows each of them."""
     authority = Authority(tmp_path)
     context = server_context(authority.issue(*names, **options))
     with Server(MAILS, host="127.0.0.1", security="tls", ssl_context=context) as server:
@@ -711,8 +715,8 @@ def test_what_is_wrong_with_a_certificate(tmp_path: Path, names: Any, options: A
     assert set(report.encryption.certificate.names) == set(names)
 
 
-def test_advice_is_about_what_was_seen() -> None:
-    """Another port, name or option is advised where what was seen speaks for it, and not by the port number alone."""
+def test_advice_follows_from_findings() -> None:
+    """Another port, name or option is suggested because of what was found, never because of the port number alone."""
     seen = Encryption(True, "TLSv1.3", "X", Certificate("00", ("pop.example.com",)))
     other = evolve(seen, trusted=False)
     hello = Capabilities.from_lines(["USER"])
@@ -750,7 +754,7 @@ def test_advice_is_about_what_was_seen() -> None:
         (
             "pops://www.example.com",
             {"failed": "TLS", "encryption": other},
-            ["for pop.example.com: use", "by its fingerprint"],
+            ["for pop.example.com; if", "by its fingerprint"],
         ),
         (
             "pop+starttls://pop.example.com",
@@ -764,8 +768,8 @@ def test_advice_is_about_what_was_seen() -> None:
             assert all(word in text for word, text in zip(expected, given, strict=True)), given
 
 
-def test_a_certificate_that_cannot_be_read() -> None:
-    """Where the server is gone when it is asked again there is the fingerprint at least."""
+def test_a_certificate_that_cannot_be_decoded_has_a_fingerprint() -> None:
+    """If the second connection fails, the report still has the fingerprint."""
     with (
         Server(MAILS, security="tls") as server,
         Proxy(server.host, server.port, faults=[Fault.cut(session=3)]) as between,
@@ -779,8 +783,8 @@ def test_a_certificate_that_cannot_be_read() -> None:
     assert not any("certificate is for" in text for text in report.advice)
 
 
-def test_names_of_certificates() -> None:
-    """A certificate with a name of the host, a pattern for it or its address is not for another host (RFC 9525)."""
+def test_names_of_certificates_are_matched() -> None:
+    """A certificate is for a host if it has its name, a matching wildcard or its address (RFC 9525)."""
     for name, host, same in (
         ("pop.example.com", "POP.example.com.", True),
         ("*.example.com", "pop.example.com", True),
@@ -797,8 +801,8 @@ def test_names_of_certificates() -> None:
         assert ("certificate is for" not in said) == same, (name, host)
 
 
-def test_a_certificate_that_ends_soon() -> None:
-    """Within two weeks there is advice, and not before."""
+def test_a_certificate_that_expires_soon_is_reported() -> None:
+    """There is advice in the last two weeks, and not before."""
     account = Account("pop.example.com")
 
     def advice(days: float) -> str:
@@ -812,8 +816,8 @@ def test_a_certificate_that_ends_soon() -> None:
     assert advice(20) == ""
 
 
-def test_stls_refused() -> None:
-    """STLS that is listed and refused, or whose handshake fails, is a finding; no password goes out."""
+def test_a_failing_stls_is_a_finding() -> None:
+    """If STLS is listed but refused, or its handshake fails, no password is sent."""
     for quirk in (Quirk.STLS_REFUSED, Quirk.STLS_HANDSHAKE_FAILS, Quirk.PLAINTEXT_BEHIND_STLS):
         with Server(MAILS, security="starttls", quirks=quirk) as server:
             report = examined(server)
@@ -821,22 +825,22 @@ def test_stls_refused() -> None:
         assert not report.opened
 
 
-def test_no_password_in_clear_text_beyond_this_machine() -> None:
-    """The rule of the login holds for a diagnosis too: advice, not a password."""
+def test_an_unencrypted_account_gets_advice() -> None:
+    """If the server supports STLS, the advice is the URL that uses it."""
     account = Account("pop.example.com", "me", security="none")
     told = Capabilities.from_lines(["USER", "STLS"])
     report = Diagnosis(url=account.url, greeting="", capabilities_before_tls=told)
     assert any("use pop+starttls://pop.example.com:110" in text for text in advise(report, account))
 
 
-def test_a_mail_without_header_has_no_other_headers() -> None:
-    """A mail that begins with its blank line has the same headers by TOP and by RETR: none."""
+def test_a_message_without_header_is_not_a_quirk() -> None:
+    """A message that begins with its blank line has the same empty header with TOP and with RETR."""
     with Server([b"\r\nbody without any header\r\n", b"no line is a field\r\n", b"Subject: x\r\n"]) as server:
         assert examined(server).quirks == {}
 
 
-def test_a_report_of_a_real_length_fits_its_width() -> None:
-    """Mechanisms by the dozen are parted between lines."""
+def test_a_long_report_fits_its_width() -> None:
+    """Dozens of mechanisms are split between lines."""
     told = Capabilities.from_lines(["SASL " + " ".join(f"MECHANISM-{number}" for number in range(30)), "TOP"])
     report = Diagnosis(url="pop://me@h:110", capabilities_before_tls=told, problems=("x",))
     assert all(len(line) <= 60 for line in report.text(60).split("\n"))
@@ -846,43 +850,43 @@ def test_a_report_of_a_real_length_fits_its_width() -> None:
 
 
 def test_gmail_is_known() -> None:
-    """Its greeting is, and what it hides."""
+    """Its greeting is recognized, and the advice says what Gmail hides."""
     account = Account("pop.gmail.com")
     report = Diagnosis(url=account.url, greeting="Gpop ready for requests from 192.0.2.1")
     assert any("recent:" in text for text in advise(report, account))
 
 
-def test_advice_about_logins_and_keeping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A library that is missing, a server without passwords, mail that is kept for some days."""
+def test_there_is_advice_about_logins_and_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It covers a missing library, a server that accepts no passwords, and mail that is kept for only some days."""
     account = Account("pop.example.com")
 
     def advice(**facts: Any) -> str:
         return " ".join(advise(Diagnosis(url=account.url, **facts), account))
 
-    assert "takes no passwords, only XOAUTH2" in advice(mechanisms=("XOAUTH2",))
+    assert "does not accept passwords, only XOAUTH2" in advice(mechanisms=("XOAUTH2",))
     assert advice(mechanisms=("XOAUTH2",), opened=True) == ""
     assert advice(mechanisms=("XOAUTH2", "USER")) == ""
     assert advice(mechanisms=("SCRAM-SHA-256",)) == ""
     monkeypatch.setattr(scram, "available", lambda: False)
     assert "pymailbox[scram]" in advice(mechanisms=("SCRAM-SHA-256",))
-    assert "for 5 days" in advice(capabilities_after_login=Capabilities.from_lines(["EXPIRE 5"]))
+    assert "for only 5 days" in advice(capabilities_after_login=Capabilities.from_lines(["EXPIRE 5"]))
     assert advice(capabilities_after_login=Capabilities.from_lines(["EXPIRE NEVER"])) == ""
 
 
-def test_the_cost_of_a_round_trip_is_told() -> None:
-    """Without pipelining a thousand messages cost a thousand round trips."""
+def test_the_report_has_the_cost_of_a_round_trip() -> None:
+    """Without pipelining, a thousand messages cost a thousand round trips."""
     with Server(MAILS, pipelining=False, latency=0.01) as server:
         report = examined(server)
     assert report.round_trip is not None
     assert report.round_trip >= 0.02
-    assert any(f"1,000 messages take {1000 * report.round_trip:.0f} seconds" in text for text in report.advice)
+    assert any(f"1,000 messages take at least {1000 * report.round_trip:.0f} seconds" in text for text in report.advice)
 
 
 # --- secrets --------------------------------------------------------------------------------------------------
 
 
 def test_no_secret_in_any_output(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
-    """A server that echoes the password in every reply does not bring it into report, log or output."""
+    """If the server echoes the password in every reply, it still does not get into report, log or output."""
     caplog.set_level(logging.DEBUG)
     echo = SECRET.encode()
     faults = [
@@ -906,8 +910,27 @@ def test_no_secret_in_any_output(caplog: pytest.LogCaptureFixture, capsys: pytes
     assert not any(SECRET.lower() in text.lower() for text in shown)
 
 
+def test_only_the_servers_words_are_redacted() -> None:
+    """Our own sentences are public, so a gap in them would reveal a password of one letter or of one common word."""
+    for password in ("e", "login", "server"):
+        faults = [
+            Fault.refuse("UIDL", text=f"not {password}", nth=None),
+            Fault.stall(command="LIST"),
+            Fault.replace("AUTH", None, reply=f"-ERR [AUTH] not {password}\r\n".encode(), session=2),
+        ]
+        with case(password), Server(MAILS, password=password, faults=faults) as server:
+            report = examined(server)
+            wrong = examined(server, password=password + "!")
+            assert report.mechanisms == ("PLAIN", "USER")
+            assert "***" not in report.probes["LIST"].detail
+            for text, gaps in ((report.problems[0], 2), (wrong.problems[0], 1)):
+                assert "[AUTH PLAIN ***] (the server replied: " in text
+                assert text.count("***") == gaps, text
+            assert report.problems[0].endswith("[AUTH] not ***)")
+
+
 def test_a_token_is_a_secret_too() -> None:
-    """OAuth2 is examined like any login."""
+    """An account with OAuth2 can be diagnosed like any other."""
     with Server(MAILS, sasl=["XOAUTH2"], token=SECRET, plaintext=True) as server:
         account = Account("127.0.0.1", "me", auth=OAuth2(lambda: SECRET), security="none", port=server.port)
         report = diagnose(account)
@@ -919,7 +942,7 @@ def test_a_token_is_a_secret_too() -> None:
 
 @pytest.mark.threat(113)
 def test_a_hostile_server_cannot_reach_the_terminal() -> None:
-    """Escape sequences in greeting, capabilities, refusals and uids are shown, not obeyed."""
+    """Escape sequences in greeting, capabilities, refusals and uids are escaped."""
     evil = "\x1b]52;c;aGk=\x07\x1b[2J\u202e\x9b31m"
     faults = [Fault.replace("UIDL", None, reply=f"-ERR {evil}\r\n".encode())]
     with Server(MAILS, greeting=evil, capabilities=["USER", f"X{evil} {evil}"], faults=faults) as server:
@@ -928,11 +951,11 @@ def test_a_hostile_server_cannot_reach_the_terminal() -> None:
     assert "\\x1b[2J" in report.probes["UIDL"].detail
 
 
-# --- the house ------------------------------------------------------------------------------------------------
+# --- completeness ---------------------------------------------------------------------------------------------
 
 
 def test_every_quirk_has_a_meaning() -> None:
-    """Whatever `note` is called with anywhere in the package is explained."""
+    """Every name that the package passes to `note` is explained."""
     noted = set()
     for path in Path(pymailbox.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -947,7 +970,7 @@ def test_every_quirk_has_a_meaning() -> None:
 
 
 def test_dovecot(dovecot: RealServer) -> None:
-    """On a server that nobody here wrote everything works but one size, and the mailbox stays as it is."""
+    """On an independent server everything works except one size, and the mailbox does not change."""
     assert dovecot.ca is not None
     report = diagnose(dovecot.tls_url, dovecot.password, ssl_context=trusting(dovecot.ca))
     harmless(report)

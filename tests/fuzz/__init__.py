@@ -1,1 +1,1 @@
-"""Fuzzing by hand; nothing here is collected by pytest. What it finds stays as a test beside the others."""
+"""Fuzzers to run by hand; pytest does not collect them. What they find becomes a regular test."""

@@ -1,6 +1,7 @@
-"""Feed damaged conversations to the protocol: only results or `MailboxError` may come out, however they are cut.
+"""Feed damaged conversations to the protocol: the only outcomes allowed are results or `MailboxError`, however the data
+is split.
 
-python -m tests.fuzz.protocol 1000000          damaged transcripts, until that many replies were asked for
+python -m tests.fuzz.protocol 1000000          damaged transcripts, until that many replies were requested
 python -m tests.fuzz.protocol atheris -max_total_time=300       guided by coverage (pip install atheris)
 """
 
@@ -59,13 +60,13 @@ SCRAPS = [
 
 
 class Foreign(AssertionError):
-    """Something other than a result or a `MailboxError` came out, or cutting the octets changed what came out."""
+    """The outcome was not a result or a `MailboxError`, or it depended on how the data was split."""
 
 
 def converse(asked: list[Command[Any]], pieces: list[bytes], limits: Limits, *, leave: int = -1) -> list[Any] | str:
-    """Play one conversation through `Session`; return all results, or the name of the error that ended it.
+    """Run one conversation through `Session`; return all results, or the name of the error that ended it.
 
-    `leave` abandons the batch when that many pieces were fed.
+    `leave` abandons the batch after that many pieces.
     """
     session = Session("fuzz", limits)
     session.protocol.pipelining = True
@@ -109,28 +110,28 @@ def cut(wire: bytes, sizes: list[int]) -> list[bytes]:
 
 
 def check(asked: list[Command[Any]], wire: bytes, sizes: list[int], leave: int) -> None:
-    """Play the conversation whole, cut, and abandoned: nothing foreign, and no difference between whole and cut."""
+    """Run the conversation whole, split, and abandoned; raise `Foreign` if an outcome is wrong or depends on the split."""
     for limits in (Limits(), SMALL):
         converse(asked, cut(wire, sizes), limits, leave=leave)
         whole, parts = converse(asked, [wire], limits), converse(asked, cut(wire, sizes), limits)
         if any(command.verb.barrier for command in asked):
-            continue  # what comes early for a command that waits its turn depends on how it is cut
+            continue  # for a command that must wait its turn, whether data is early depends on the split
         if isinstance(whole, list) != isinstance(parts, list) or (isinstance(whole, list) and whole != parts):
-            raise Foreign(f"{asked} {wire!r} {sizes}: {whole} whole, {parts} cut")
+            raise Foreign(f"{asked} {wire!r} {sizes}: {whole} whole, {parts} split")
 
 
 def guided(data: bytes) -> None:
-    """One input of the coverage-guided fuzzer: how many commands, which, how to cut, and the octets."""
+    """Run one input of the coverage-guided fuzzer: the number of commands, which, how to split, and the data."""
     if len(data) < 12:
         return
     count = data[0] % 6 + 1
-    asked = [MAKERS[octet % len(MAKERS)]() for octet in data[1 : 1 + count]]
-    sizes = [octet % 40 + 1 for octet in data[7:10]]
+    asked = [MAKERS[byte % len(MAKERS)]() for byte in data[1 : 1 + count]]
+    sizes = [byte % 40 + 1 for byte in data[7:10]]
     check(asked, data[11:], sizes, data[10] % 8)
 
 
 def damaged(rng: random.Random) -> int:
-    """Play one damaged transcript; return how many replies it asked for."""
+    """Run one damaged transcript; return how many replies it requested."""
     exchanges = transcript(rng.randrange(2**40), rng.randrange(1, 9))
     asked = [exchange.command for exchange in exchanges[1:]]
     if rng.random() < 0.2:
@@ -162,7 +163,7 @@ def main() -> None:
     began, replies = time.monotonic(), 0
     while replies < wanted:
         replies += damaged(rng)
-    print(f"{replies} replies in {time.monotonic() - began:.0f} s: nothing foreign")
+    print(f"{replies} replies in {time.monotonic() - began:.0f} s, all as expected")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""AsyncMailbox and AsyncMessage, where an event loop differs from a thread.
+"""AsyncMailbox and AsyncMessage behave well in an event loop: tasks, cancellation, timeouts, files that are awaited.
 
-What is the same for both mailboxes is in the suites that run over both (`test_conformance`, `tests.over_asyncio`).
+Tests of what both mailboxes share run over both (`test_conformance`, `tests.over_asyncio`).
 """
 
 import asyncio
@@ -38,7 +38,7 @@ LARGE = b"Subject: large\r\n\r\n" + b"0123456789012345678901234567890123456789\r
 def over(
     use: Callable[[AsyncMailbox], Awaitable[Any]], mails: list[bytes] = MAILS, *, faults: Any = (), **options: Any
 ) -> Server:
-    """Use a mailbox of these mails; return the server, closed, with what it saw."""
+    """Open a mailbox with these messages and use it; return the server, closed, with its log."""
 
     async def run() -> None:
         async with AsyncMailbox.from_url(server.url, "secret", **({"timeout": GENEROUS} | options)) as inbox:
@@ -53,8 +53,8 @@ def over(
 # --- the session -----------------------------------------------------------------------------------------------------
 
 
-def test_headers_are_read_ahead() -> None:
-    """`async for` in any steady order keeps TOPs in flight; nothing is read ahead with RETR."""
+def test_headers_are_prefetched() -> None:
+    """`async for` keeps TOPs in flight, and never prefetches with RETR."""
     waits = []
 
     async def use(inbox: AsyncMailbox) -> None:
@@ -75,8 +75,8 @@ def test_headers_are_read_ahead() -> None:
     assert len(waits) < 50
 
 
-def test_a_message_is_the_same_while_anybody_holds_it() -> None:
-    """Identity by indexing, iteration and fetch; what nobody holds is not kept."""
+def test_a_message_is_the_same_object_while_it_is_referenced() -> None:
+    """By indexing, iteration and fetch; without a reference it is not kept."""
 
     async def use(inbox: AsyncMailbox) -> None:
         third = inbox[2]
@@ -92,8 +92,8 @@ def test_a_message_is_the_same_while_anybody_holds_it() -> None:
 
 
 @pytest.mark.threat(63)
-def test_two_tasks_in_one_session() -> None:
-    """A second task is `ConcurrentUse`, and the first goes on (decision 10)."""
+def test_a_second_task_in_a_session_is_refused() -> None:
+    """It gets `ConcurrentUse`, and the first task is not affected (decision 10)."""
 
     async def use(inbox: AsyncMailbox) -> None:
         outcomes = await asyncio.gather(*(inbox[n].raw() for n in range(5)), return_exceptions=True)
@@ -105,7 +105,7 @@ def test_two_tasks_in_one_session() -> None:
 
 
 def test_closing_while_another_task_reads_is_refused() -> None:
-    """`close`, `rollback` and `reopen` are a second use as well: nothing is said, and the marks stay (decision 10)."""
+    """`commit`, `rollback` and `reopen` are refused, too: nothing is sent, and the marks stay (decision 10)."""
 
     async def use(inbox: AsyncMailbox) -> None:
         await inbox[0].delete()
@@ -122,8 +122,8 @@ def test_closing_while_another_task_reads_is_refused() -> None:
     assert server.messages == (LARGE,)
 
 
-def test_fetch_left_early() -> None:
-    """Leaving `async for` early costs what is in flight; the session goes on."""
+def test_fetch_can_be_left_early() -> None:
+    """Replies in flight are dropped, and the session stays usable."""
 
     async def use(inbox: AsyncMailbox) -> None:
         async for message in inbox.fetch():
@@ -135,8 +135,8 @@ def test_fetch_left_early() -> None:
     assert "QUIT" in over(use).log
 
 
-def test_fetch_gives_large_messages_unfetched(tmp_path: Path) -> None:
-    """A message larger than the window comes without its body, so that `save` streams it (decision 11)."""
+def test_fetch_yields_large_messages_without_their_bodies(tmp_path: Path) -> None:
+    """A message larger than the window is not downloaded, so that `save` streams it (decision 11)."""
 
     async def use(inbox: AsyncMailbox) -> None:
         async for message in inbox.fetch():
@@ -151,7 +151,7 @@ def test_fetch_gives_large_messages_unfetched(tmp_path: Path) -> None:
 
 
 def test_a_refusal_belongs_to_its_message() -> None:
-    """In a fetch, -ERR is raised when that message is read, not by the iterator."""
+    """After a fetch, -ERR is raised when that message is read, not by the iterator."""
 
     async def use(inbox: AsyncMailbox) -> None:
         async for message in inbox.fetch(inbox[:4]):
@@ -164,8 +164,8 @@ def test_a_refusal_belongs_to_its_message() -> None:
     over(use, faults=[Fault.refuse("RETR", 2)])
 
 
-def test_after_the_session() -> None:
-    """A message still gives what it has; asking for more is `ConnectionLost`; the mailbox is not open."""
+def test_after_the_session_what_was_read_stays_readable() -> None:
+    """Reading more is `ConnectionLost`, and using the mailbox is ValueError."""
 
     async def run() -> None:
         with Server(MAILS) as server:
@@ -173,7 +173,7 @@ def test_after_the_session() -> None:
             with pytest.raises(ValueError, match="not open"):
                 len(inbox)
             await inbox.open()
-            with pytest.raises(ValueError, match="open already"):
+            with pytest.raises(ValueError, match="already open"):
                 await inbox.open()
             message, other = inbox[0], inbox[1]
             raw = await message.raw()
@@ -196,8 +196,8 @@ def test_after_the_session() -> None:
 
 
 @pytest.mark.threat(119)
-def test_no_pickles() -> None:
-    """A mailbox and its messages are bound to a session; content is a value."""
+def test_only_content_pickles() -> None:
+    """A mailbox, its connection and its messages belong to a session; content is a value."""
 
     async def use(inbox: AsyncMailbox) -> None:
         for thing in (inbox, inbox[0], inbox.connection):
@@ -211,11 +211,11 @@ def test_no_pickles() -> None:
     over(use)
 
 
-# --- leaving ----------------------------------------------------------------------------------------------------------
+# --- leaving the block ------------------------------------------------------------------------------------------------
 
 
 def leave_with(error: BaseException, *, after: str = "") -> Server:
-    """Mark two messages, perhaps read one, and leave by an exception."""
+    """Mark two messages, perhaps read one, and leave the block with an exception."""
 
     async def use(inbox: AsyncMailbox) -> None:
         await inbox.delete(inbox[:2])
@@ -237,20 +237,20 @@ def leave_with(error: BaseException, *, after: str = "") -> Server:
     return server
 
 
-def test_an_exception_takes_the_marks_back() -> None:
-    """RSET, and no QUIT after it (decision 1)."""
+def test_an_exception_removes_the_marks() -> None:
+    """RSET is sent, and QUIT is not (decision 1)."""
     assert leave_with(KeyError()).log[-1] == "RSET"
     assert leave_with(KeyError(), after="RETR").log[-1] == "RSET"
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt(), SystemExit()])
-def test_what_is_no_exception_sends_nothing(error: BaseException) -> None:
-    """Cancelled between two commands: the connection is closed at once."""
+def test_a_base_exception_sends_nothing(error: BaseException) -> None:
+    """After a cancellation, Ctrl-C or `sys.exit()` between two commands the connection is closed at once."""
     assert leave_with(error).log[-1] == "DELE 2"
 
 
-def test_timeout_in_a_command_never_commits() -> None:
-    """asyncio.timeout ends the session: caught inside, the end of the block says that nothing was deleted."""
+def test_a_timeout_in_a_command_never_commits() -> None:
+    """`asyncio.timeout` ends the session; if it is caught in the block, the end of the block is `ConnectionLost`."""
 
     async def use(inbox: AsyncMailbox) -> None:
         await inbox.delete(inbox[:2])
@@ -274,8 +274,8 @@ def test_timeout_in_a_command_never_commits() -> None:
         assert server.messages == tuple(MAILS)
 
 
-def test_our_own_deadline() -> None:
-    """Silence of the server is `Timeout` after `timeout` seconds."""
+def test_silence_is_a_timeout() -> None:
+    """If the server is silent for `timeout` seconds, `Timeout` is raised."""
 
     async def use(inbox: AsyncMailbox) -> None:
         inbox.connection.timeout = 0.3  # from here on
@@ -287,13 +287,13 @@ def test_our_own_deadline() -> None:
     assert "QUIT" not in over(use, faults=[Fault.stall(command="RETR")]).log
 
 
-def test_a_failing_open_leaves_nothing() -> None:
-    """A refused login closes the connection, and the mailbox may be opened again."""
+def test_a_failed_open_leaves_nothing_open() -> None:
+    """A refused login closes the connection, and the mailbox can be opened again."""
 
     async def run() -> None:
         with Server(MAILS) as server:
-            words = iter(["wrong", "secret"])
-            inbox = AsyncMailbox.from_url(server.url, lambda: next(words))
+            passwords = iter(["wrong", "secret"])
+            inbox = AsyncMailbox.from_url(server.url, lambda: next(passwords))
             with pytest.raises(MailboxError) as caught:
                 await inbox.open()
             assert not caught.value.usable
@@ -310,7 +310,7 @@ def test_a_failing_open_leaves_nothing() -> None:
 
 
 def test_write_to_blocking_and_asynchronous_files() -> None:
-    """`write` may be a function or a coroutine function, and may take less than it was given."""
+    """`write` may be a function or a coroutine function, and may accept less than it was given."""
 
     class Slow:
         def __init__(self) -> None:
@@ -333,8 +333,8 @@ def test_write_to_blocking_and_asynchronous_files() -> None:
     over(use, [LARGE])
 
 
-def test_what_a_file_raises_passes_through() -> None:
-    """A full disk is the caller's own error, and ends the session."""
+def test_an_error_of_the_file_is_raised_unchanged() -> None:
+    """A full disk, for example; as the message was still arriving, it ends the session."""
 
     class Full:
         async def write(self, data: bytes) -> int:
@@ -350,7 +350,7 @@ def test_what_a_file_raises_passes_through() -> None:
 
 
 def test_save_is_whole_or_nothing(tmp_path: Path) -> None:
-    """An existing file is replaced where it may be; a failure, by the line or by cancellation, leaves the old one and nothing beside it."""
+    """With `overwrite` an existing file is replaced; a lost connection or a cancellation leaves it, and nothing else."""
     path = tmp_path / "mail.eml"
     path.write_bytes(b"old")
 
@@ -374,8 +374,8 @@ def test_save_is_whole_or_nothing(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["mail.eml"]
 
 
-def test_cancelled_while_the_disk_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread cannot be stopped: the cancellation comes after it, and the file is whole or not there."""
+def test_a_cancellation_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread cannot be stopped, so the cancellation is raised after it, and the file is complete or does not exist."""
     path = tmp_path / "mail.eml"
     working, go = threading.Event(), threading.Event()
 
@@ -398,14 +398,14 @@ def test_cancelled_while_the_disk_works(tmp_path: Path, monkeypatch: pytest.Monk
             await task
         assert [entry.name for entry in tmp_path.iterdir()] == ["mail.eml"]
         assert path.read_bytes() == MAILS[0]
-        assert await inbox[1].raw() == MAILS[1], "the session was not in use"
+        assert await inbox[1].raw() == MAILS[1], "the session was not in use when the task was cancelled"
 
     over(use)
 
 
 @pytest.mark.threat(94)
-def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of fsync passes through, cancelled or not, and nothing is left."""
+def test_an_error_of_the_disk_is_raised_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an error of fsync nothing is left; if the task was cancelled, the cancellation is raised instead."""
     go = threading.Event()
 
     def failing(descriptor: int) -> None:
@@ -430,11 +430,11 @@ def test_what_the_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     over(use)
 
 
-# --- both at once ------------------------------------------------------------------------------------------------------------
+# --- both kinds at once -----------------------------------------------------------------------------------------------
 
 
-def test_a_message_of_the_other_kind_is_misuse() -> None:
-    """A blocking message is none of an async mailbox, and the other way round."""
+def test_a_message_of_the_other_kind_is_refused() -> None:
+    """A blocking message does not belong to an async mailbox, nor the other way round."""
 
     async def use(inbox: AsyncMailbox) -> None:
         with Server(MAILS[:2]) as other, Mailbox.from_url(other.url, "secret") as blocking:

@@ -1,4 +1,4 @@
-"""Cancellation at every await of a session: the connection is closed at once, nothing is sent, nothing is left over."""
+"""A cancellation at any await of a session closes the connection at once, sends nothing and leaves nothing behind."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ DESCRIPTORS = Path("/proc/self/fd")
 
 
 class CancelledAt:
-    """Await a coroutine, and cancel the task that does at its k-th suspension."""
+    """Await a coroutine, and cancel the current task at its k-th suspension."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], k: int) -> None:
         self._coroutine = coroutine
@@ -40,7 +40,7 @@ class CancelledAt:
             thrown = None
             self.suspensions += 1
             if self.suspensions == self._k:
-                task.cancel()  # what is waited for is cancelled as soon as the task waits for it
+                task.cancel()  # takes effect as soon as the task waits
             try:
                 result = yield waited_for
             except BaseException as error:
@@ -65,7 +65,7 @@ class Session:
         self.leaving = False
 
     async def run(self) -> None:
-        """Do it."""
+        """Run the session."""
         async with self.inbox as inbox:
             assert await inbox.size() > 100_000
             assert [await message.subject() async for message in inbox] == list("012345")
@@ -84,7 +84,10 @@ class Session:
 
 
 async def attempt(server: Server, folder: Path, k: int) -> tuple[bool, int, Session]:
-    """Run a session and cancel it at its k-th suspension; return whether that came to pass, and how many there were."""
+    """Run a session and cancel it at its k-th suspension.
+
+    Return whether it was cancelled, the number of suspensions, and the session.
+    """
     session = Session(server, folder)
     stepper = CancelledAt(session.run(), k)
 
@@ -107,9 +110,9 @@ async def attempt(server: Server, folder: Path, k: int) -> tuple[bool, int, Sess
 @pytest.mark.threat(13)
 @pytest.mark.parametrize("security", ["none", "starttls", "tls"])
 def test_cancelled_at_every_await(security: Any, tmp_path: Path) -> None:
-    """For every k: no socket, task or file is left, no QUIT is said before the end, and no mail is touched."""
+    """For every k no socket, task or file is left, QUIT is not sent before the end, and no message is deleted."""
     with Server(MAILS, security=security) as server:
-        asyncio.run(attempt(server, tmp_path, 0))  # whatever is opened once is open now
+        asyncio.run(attempt(server, tmp_path, 0))  # so that everything that is opened only once is open
         server.wait(GENEROUS)
         (tmp_path / "mail.eml").unlink()
         gc.collect()
@@ -121,17 +124,17 @@ def test_cancelled_at_every_await(security: Any, tmp_path: Path) -> None:
             cancelled, suspensions, session = asyncio.run(attempt(server, tmp_path, k))
             server.wait(GENEROUS)
             assert {path.name for path in tmp_path.iterdir()} <= {"mail.eml"}
-            said = [line for record in server.sessions[sessions:] for line in record.commands]
+            commands_sent = [line for record in server.sessions[sessions:] for line in record.commands]
             if cancelled:
                 assert suspensions >= k
-                assert session.leaving or "QUIT" not in said, f"cancelled at {k}"
+                assert session.leaving or "QUIT" not in commands_sent, f"cancelled at {k}"
                 assert (
                     session.inbox.connection.session.protocol.failure is not None or not session.inbox.connection.opened
                 )
                 with pytest.raises(ValueError, match="not open"):
                     len(session.inbox)
             else:
-                assert said[-1] == "QUIT"
+                assert commands_sent[-1] == "QUIT"
                 assert k > 30
             assert server.messages == tuple(MAILS)
             del session

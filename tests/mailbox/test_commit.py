@@ -1,6 +1,6 @@
-"""Deletions, and who a message is, against hostile servers (docs/threats.md).
+"""A hostile server cannot hide whether deletions were committed, or confuse messages (docs/threats.md).
 
-A mark names the row. What an exception in a `with` block leaves is in `test_mailbox`.
+A mark names the threat. Exceptions in a `with` block are tested in `test_mailbox`.
 """
 
 import os
@@ -18,15 +18,15 @@ MAILS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in rang
 
 
 def over(server: Server) -> Mailbox:
-    """Return the mailbox of that server."""
+    """Return the mailbox of this server."""
     return Mailbox.from_url(server.url, "secret", timeout=GENEROUS)
 
 
 @pytest.mark.threat(85)
 @pytest.mark.threat(86)
 def test_an_unconfirmed_commit_names_what_is_in_doubt() -> None:
-    """Refused (RFC 1939 §6: some may be gone), silence, closed, reset: the outcome is unknown, and reported so."""
-    for fault, said in (
+    """After -ERR (RFC 1939 §6: some may be gone), silence, a close or a reset, the outcome is reported as unknown."""
+    for fault, text in (
         (Fault.refuse("QUIT", text="some deleted messages not removed"), "not removed"),
         (Fault.stall(command="QUIT"), ""),
         (Fault.drop("QUIT"), ""),
@@ -38,15 +38,15 @@ def test_an_unconfirmed_commit_names_what_is_in_doubt() -> None:
                 names = inbox.uids[:2]
                 inbox.delete(inbox[:2])
                 if fault.kind == "stall":
-                    inbox.connection.timeout = 0.2  # from here on nothing is answered
+                    inbox.connection.timeout = 0.2  # the server does not answer any more
             assert caught.value.unconfirmed_numbers == (1, 2)
             assert caught.value.unconfirmed == names
             assert not caught.value.usable
-            assert said in (caught.value.response or "")
+            assert text in (caught.value.response or "")
             inbox.close()
 
 
-def test_without_deletions_nobody_needs_the_answer_to_quit() -> None:
+def test_without_deletions_the_reply_to_quit_does_not_matter() -> None:
     """Q65: nothing was pending, so nothing is in doubt."""
     for fault in (Fault.refuse("QUIT"), Fault.drop("QUIT")):
         with case(fault), Server(MAILS, faults=[fault]) as server, over(server) as inbox:
@@ -54,8 +54,8 @@ def test_without_deletions_nobody_needs_the_answer_to_quit() -> None:
 
 
 @pytest.mark.threat(87)
-def test_a_refused_rset_is_the_end_of_the_session() -> None:
-    """The marks are in doubt: undelete raises, the session is over, and QUIT is never said."""
+def test_a_refused_rset_ends_the_session() -> None:
+    """The marks are in doubt, so undelete raises, the session ends, and QUIT is never sent."""
     with Server(MAILS, faults=[Fault.refuse("RSET")]) as server:
         inbox = over(server).open()
         inbox.delete(inbox[:2])
@@ -75,7 +75,7 @@ def test_a_refused_rset_is_the_end_of_the_session() -> None:
 @pytest.mark.threat(91)
 @pytest.mark.threat(88)
 def test_a_saved_mail_is_on_disk_before_dele(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """save() returns when file and directory entry were forced to disk: a DELE after it cannot outrun the copy."""
+    """save() returns once file and directory entry are on disk, so that a DELE sent after it cannot lose the message."""
     forced: list[tuple[bool, tuple[str, ...]]] = []
     real = os.fsync
 
@@ -95,7 +95,7 @@ def test_a_saved_mail_is_on_disk_before_dele(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.threat(72)
 def test_a_uid_is_data() -> None:
-    """Nothing here makes a name of a file from a uid: no source joins the two."""
+    """No source line makes a file name from a uid."""
     package = ROOT / "pymailbox"
     sources = sorted(package.rglob("*.py"))
     assert len(sources) > 50
@@ -105,8 +105,8 @@ def test_a_uid_is_data() -> None:
 
 
 @pytest.mark.threat(79)
-def test_numbers_are_good_for_one_session() -> None:
-    """After a deletion numbers move; a message of the old session is refused by the new one, a uid finds it."""
+def test_numbers_are_valid_for_one_session() -> None:
+    """Deletions change the numbers, so the next session refuses a message of the old one; its uid finds it."""
     with Server(MAILS, lock=False) as server, over(server) as inbox:
         third = inbox[2]
         name = third.uid
@@ -123,8 +123,8 @@ def test_numbers_are_good_for_one_session() -> None:
 
 
 @pytest.mark.threat(78)
-def test_all_uids_change() -> None:
-    """A server that was moved gives new uids: then everything is new, and the caller sees how much that is."""
+def test_after_all_uids_change_every_message_is_new() -> None:
+    """A server that was moved may assign new uids; the caller can see that everything is new."""
     with Server(MAILS, faults=[Fault.new_uids(session=2)], lock=False) as server:
         with over(server) as inbox:
             seen = set(inbox.uids)

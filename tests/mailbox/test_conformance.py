@@ -1,7 +1,7 @@
-"""One suite over both drivers, every server and every way in: what a mailbox owes its user wherever it is.
+"""A mailbox keeps its promises with both drivers, on every server, with and without TLS.
 
-Each rule is one test on each server; a failure names the driver and the way in as well. The usual run takes each way
-in over one driver, in turn; the slow run takes it over the other.
+Each rule is one test on each server; a failure also names the driver and the kind of security. The usual run tests each
+kind of security with one of the drivers, in turn; the slow run tests it with the other.
 """
 
 import ssl
@@ -27,13 +27,13 @@ from tests.timing import GENEROUS
 ALL = ("none", "starttls", "tls")
 WAYS = {"embedded": ALL, "dovecot": ALL, "cyrus": ALL, "courier": ALL, "popa3d": ("none",)}
 SERVERS = ["embedded", *(pytest.param(name, marks=pytest.mark.real) for name in WAYS if name != "embedded")]
-NUMBERS = count()  # of fresh users of the embedded servers
+NUMBERS = count()  # for new users of the embedded servers
 RULES = count()
 
 
 @frozen
 class Place:
-    """A mailbox that is the test's own, and what it holds."""
+    """A mailbox for one test, and the messages in it."""
 
     name: str
     host: str
@@ -57,7 +57,7 @@ Embedded = Callable[[str, float], Server]
 
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[Embedded]:
-    """The embedded server by security, and by how long it waits for a mailbox to be free; each started once."""
+    """Embedded servers by security and by how long they wait for a lock; each is started once."""
     running: dict[tuple[str, float], Server] = {}
 
     def get(security: str, lock_wait: float) -> Server:
@@ -76,9 +76,10 @@ Rule = Callable[[Place], None]
 
 
 def everywhere(*, fresh: bool, lock_wait: float = GENEROUS) -> Callable[[Rule], Callable[..., None]]:
-    """Make a test of a rule: on each server, over both drivers and by every way in.
+    """Make a test from a rule: on each server, with both drivers and every kind of security.
 
-    The mailbox is the test's own if `fresh`, else one that it may only read. `lock_wait` is the embedded server's.
+    If `fresh`, the test gets its own mailbox, otherwise one that it may only read. `lock_wait` is an option of the
+    embedded server.
     """
 
     def make(rule: Rule) -> Callable[..., None]:
@@ -108,7 +109,7 @@ def find(
     fresh: bool,
     lock_wait: float,
 ) -> Place:
-    """Return a mailbox on that server by that way in."""
+    """Return a mailbox on a server with this security."""
     if name == "embedded":
         server: Server = request.getfixturevalue("embedded")(security, lock_wait)
         login = Login(f"user{next(NUMBERS) % 39 if fresh else 39}", "s3cret")
@@ -126,8 +127,8 @@ def find(
 
 
 @everywhere(fresh=False)
-def test_counts_and_lists_without_downloading(place: Place) -> None:
-    """len, list, slices, reversed and `in` ask nothing of the server but STAT."""
+def test_the_sequence_works_without_downloading(place: Place) -> None:
+    """len, list, slices, reversed and `in` need only STAT."""
     with place.open() as inbox:
         assert len(inbox) == len(place.stored)
         messages = list(inbox)
@@ -143,8 +144,8 @@ def test_counts_and_lists_without_downloading(place: Place) -> None:
 
 @pytest.mark.threat(92)
 @everywhere(fresh=False)
-def test_every_message_octet_for_octet(place: Place) -> None:
-    """RETR, fetch, and save give the same octets as are stored."""
+def test_every_message_is_read_byte_for_byte(place: Place) -> None:
+    """`raw`, `fetch` and `save` return exactly the stored bytes."""
     with place.open() as inbox:
         assert tuple(message.raw for message in inbox.fetch()) == place.stored
         for number in (1, 2, 3, 7, len(place.stored)):
@@ -157,7 +158,7 @@ def test_every_message_octet_for_octet(place: Place) -> None:
 
 @everywhere(fresh=False)
 def test_headers_are_those_of_the_body(place: Place) -> None:
-    """What TOP gives reads like what RETR gives, forward, reversed and in strides."""
+    """Headers by TOP equal those by RETR, forward, reversed and in strides."""
     with place.open() as inbox:
         by_top = [(message.subject, message.from_, message.date) for message in inbox]
         reverse = [message.subject for message in reversed(inbox)]
@@ -169,8 +170,8 @@ def test_headers_are_those_of_the_body(place: Place) -> None:
 
 
 @everywhere(fresh=False)
-def test_sizes_and_uids(place: Place) -> None:
-    """Sizes are hints close to the truth; uids are unique where the server gives them so, and the same next time."""
+def test_sizes_are_close_and_uids_are_stable(place: Place) -> None:
+    """Uids are unique if the server promises so, and the same in the next session."""
     with place.open() as inbox:
         sizes = [message.size for message in inbox]
         assert all(
@@ -191,7 +192,7 @@ def test_sizes_and_uids(place: Place) -> None:
 
 @everywhere(fresh=True)
 def test_deletions_are_committed_by_a_clean_end(own: Place) -> None:
-    """Three go, the others keep their order and octets."""
+    """The marked messages are gone, and the others keep their order and bytes."""
     with own.open() as inbox:
         inbox.delete(inbox[2:5])
         assert [message.number for message in inbox.deleted] == [3, 4, 5]
@@ -205,8 +206,8 @@ def test_deletions_are_committed_by_a_clean_end(own: Place) -> None:
 
 
 @everywhere(fresh=True)
-def test_an_exception_takes_deletions_back(own: Place) -> None:
-    """Nothing is deleted, and the exception is the one that was raised."""
+def test_an_exception_rolls_deletions_back(own: Place) -> None:
+    """Nothing is deleted, and the exception is raised unchanged."""
 
     def fail() -> None:
         with own.open() as inbox:
@@ -221,7 +222,7 @@ def test_an_exception_takes_deletions_back(own: Place) -> None:
 
 @everywhere(fresh=True)
 def test_rollback_and_reopen(own: Place) -> None:
-    """rollback() takes back and leaves; reopen() commits and starts anew."""
+    """rollback() removes the marks and ends the session; reopen() commits and opens a new session."""
     inbox = own.open().open()
     inbox[0].delete()
     inbox.rollback()
@@ -245,10 +246,10 @@ def test_rollback_and_reopen(own: Place) -> None:
 
 @everywhere(fresh=False)
 def test_refusals_cost_one_message(place: Place) -> None:
-    """A number that does not exist is a refusal by type, and the session goes on where the server lets it."""
+    """A number that does not exist is `MessageUnavailable`, and the session stays usable if the server allows it."""
     with place.open() as inbox:
         if place.name == "popa3d":
-            return  # it ends the session at the first bad number
+            return  # it ends the session at the first invalid number
         pop = inbox.connection
         with pytest.raises(MessageUnavailable) as caught:
             pop.retr(len(place.stored) + 1)
@@ -260,19 +261,19 @@ def test_refusals_cost_one_message(place: Place) -> None:
 
 
 @everywhere(fresh=False)
-def test_streaming_gives_the_octets_in_chunks(place: Place) -> None:
-    """retr with a sink hands on the same octets and counts them."""
+def test_streaming_passes_the_bytes_on_in_chunks(place: Place) -> None:
+    """`retr` with a sink passes on the same bytes and returns their number."""
     with place.open() as inbox:
         largest = max(range(len(place.stored)), key=lambda index: len(place.stored[index]))
         chunks: list[bytes] = []
-        octets = inbox.connection.retr(largest + 1, sink=chunks.append)
-        assert octets == len(place.stored[largest])
+        size = inbox.connection.retr(largest + 1, sink=chunks.append)
+        assert size == len(place.stored[largest])
         assert b"".join(chunks) == place.stored[largest]
 
 
 @everywhere(fresh=False)
-def test_pipeline_keeps_order_and_refusals(place: Place) -> None:
-    """Each result belongs to its command, refusals among them."""
+def test_a_pipeline_keeps_order_and_refusals(place: Place) -> None:
+    """Each result belongs to its command, also after a refusal."""
     from pymailbox.pop3 import commands
 
     with place.open() as inbox:
@@ -287,7 +288,7 @@ def test_pipeline_keeps_order_and_refusals(place: Place) -> None:
 
 @everywhere(fresh=False)
 def test_read_only_never_deletes(place: Place) -> None:
-    """With read_only=True nothing can be marked."""
+    """With `read_only=True` no message can be marked."""
     with place.open(read_only=True) as inbox:
         with pytest.raises(ValueError, match="read_only"):
             inbox[0].delete()
@@ -296,7 +297,7 @@ def test_read_only_never_deletes(place: Place) -> None:
 
 @everywhere(fresh=False, lock_wait=0.2)
 def test_two_sessions_at_once(place: Place) -> None:
-    """Where the server locks, the second session is MailboxLocked, which may be tried again; elsewhere it gets in."""
+    """If the server locks mailboxes, the second session is `MailboxLocked`, which is retryable; otherwise it opens."""
     with place.open() as inbox:
         if "in-use" in place.features:
             with pytest.raises(MailboxLocked) as caught:
@@ -309,8 +310,8 @@ def test_two_sessions_at_once(place: Place) -> None:
 
 
 @everywhere(fresh=False)
-def test_one_by_one_gives_the_same(place: Place) -> None:
-    """pipelining=False and capa=False change the pace, not the result."""
+def test_without_pipelining_the_results_are_the_same(place: Place) -> None:
+    """`pipelining=False` and `capa=False` change the speed, not the result."""
     with place.open(pipelining=False) as inbox:
         assert tuple(message.raw for message in inbox.fetch(inbox[:6])) == place.stored[:6]
     with place.open(capa=False, auth=None) as inbox:
@@ -319,8 +320,8 @@ def test_one_by_one_gives_the_same(place: Place) -> None:
 
 
 @everywhere(fresh=True)
-def test_a_listed_pipeline_is_used(place: Place) -> None:
-    """With PIPELINING many are in flight together, with deletions pending too, and all that is proven is right."""
+def test_an_advertised_pipeline_is_used(place: Place) -> None:
+    """With PIPELINING many commands are in flight, also with deletions pending, and every result is correct."""
     sent: list[int] = []
 
     def counted(protocol: Protocol) -> bytes:

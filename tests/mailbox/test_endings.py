@@ -1,4 +1,4 @@
-"""How a session ends: commit, rollback, close, the end of a block, garbage collection; and what is said then."""
+"""Each way to end a session sends exactly the right commands: commit, rollback, close, a block, garbage collection."""
 
 import gc
 import threading
@@ -8,28 +8,24 @@ from contextlib import closing, nullcontext
 
 import pytest
 
-from pymailbox import ConnectionLost, Mailbox, PasswordEnv, Uncommitted
+from pymailbox import ConnectionLost, Mailbox, Uncommitted
 from pymailbox.pop3 import commands
 from pymailbox.testing import Fault, Quirk, Server
 from tests import case
 from tests.drivers import Driver
-from tests.mailbox.test_mailbox import MAILS, over, said
+from tests.mailbox.test_mailbox import MAILS, Trouble, over, sent
 from tests.timing import GENEROUS, eventually
-
-
-class Trouble(Exception):
-    """What a caller's own code raises."""
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server with five mails."""
+    """A server with five messages."""
     with Server(MAILS) as server:
         yield server
 
 
-def test_how_a_block_ends_and_what_is_said(driver: Driver) -> None:
-    """QUIT after an exception only where it can change nothing; nothing at all after what is no `Exception`."""
+def test_how_a_block_ends_and_what_is_sent(driver: Driver) -> None:
+    """After an exception QUIT is sent only if it is harmless; after Ctrl-C, `sys.exit()` and the like nothing is."""
 
     def nothing(inbox: Mailbox) -> None:
         pass
@@ -67,14 +63,14 @@ def test_how_a_block_ends_and_what_is_said(driver: Driver) -> None:
                     use(inbox)
                     if trouble is not None:
                         raise trouble
-                assert said(server) == (*before, *after)
+                assert sent(server) == (*before, *after)
                 assert server.messages == (MAILS[1:] if trouble is None and use is mark else MAILS)
 
 
 def test_read_only_leaves_no_trace_of_reading(driver: Driver) -> None:
-    """After a RETR no QUIT is said: some servers hide what was downloaded once it is (Q63)."""
+    """After a RETR no QUIT is sent, as some servers then hide what was downloaded (Q63)."""
     with Server(MAILS, quirks=Quirk.HIDES_READ) as server:
-        for read, said_last in ((lambda inbox: inbox[1].subject, "QUIT"), (lambda inbox: inbox[1].raw, "RETR 2")):
+        for read, last in ((lambda inbox: inbox[1].subject, "QUIT"), (lambda inbox: inbox[1].raw, "RETR 2")):
             for leave in ("commit", "rollback", "reopen"):
                 with over(server, driver, read_only=True) as inbox:
                     assert len(inbox) == len(MAILS)
@@ -82,11 +78,11 @@ def test_read_only_leaves_no_trace_of_reading(driver: Driver) -> None:
                     session = len(server.sessions)
                     getattr(inbox, leave)()
                 server.wait(GENEROUS)
-                assert server.sessions[session - 1].commands[-1] == said_last
+                assert server.sessions[session - 1].commands[-1] == last
 
 
 def test_commit_and_rollback_and_close(driver: Driver) -> None:
-    """commit() deletes; rollback() and close() do not; only close() warns, and says how many."""
+    """commit() deletes, rollback() and close() do not; only close() warns, with the number of deletions."""
     for leave, deletes in (("commit", True), ("rollback", False), ("close", False)):
         for marks in (0, 1, 3):
             with case(leave, marks), Server(MAILS) as server:
@@ -110,17 +106,8 @@ def test_commit_and_rollback_and_close(driver: Driver) -> None:
         driver.Mailbox("pop.example.com").commit()
 
 
-def test_options_that_are_no_switches(driver: Driver) -> None:
-    """A word in the place of True or False is TypeError that names the option, and so is a class for an object."""
-    for option in ("read_only", "utf8", "capa", "top", "allow_plaintext", "pipelining"):
-        with pytest.raises(TypeError, match=f"{option} must be True"):
-            driver.Mailbox("pop.example.com", **{option: "no"})
-    with pytest.raises(TypeError, match=r"such as PasswordEnv\(\.\.\.\)"):
-        driver.Mailbox("pop.example.com", "me", PasswordEnv)  # type: ignore[arg-type]
-
-
-def test_what_is_done_on_the_connection_counts(server: Server) -> None:
-    """A DELE or RETR of `inbox.connection` is part of the transaction: nothing but a clean end commits it."""
+def test_commands_on_the_connection_are_part_of_the_transaction(server: Server) -> None:
+    """A DELE or RETR on `inbox.connection` counts like the mailbox's own: only a clean end commits it."""
     for mark in (lambda pop: pop.dele(1), lambda pop: list(pop.pipeline([commands.dele(1)]))):
         for leave in ("exception", "rollback", "close", "read_only"):
             with case(leave):
@@ -137,18 +124,18 @@ def test_what_is_done_on_the_connection_counts(server: Server) -> None:
                 server.wait(GENEROUS)
                 assert "QUIT" not in server.log[before:]
                 assert server.messages == MAILS
-    for read_only, said_last in ((True, "RETR 1"), (False, "QUIT")):
+    for read_only, last in ((True, "RETR 1"), (False, "QUIT")):
         with over(server, read_only=read_only) as inbox:
             assert inbox.connection.retr(1) == MAILS[0]
         server.wait(GENEROUS)
-        assert server.log[-1] == said_last
+        assert server.log[-1] == last
     with over(server) as inbox:
         inbox.connection.dele(1)
     assert server.messages == MAILS[1:]
 
 
-def test_close_wakes_the_thread_that_waits() -> None:
-    """`close()` while another thread reads ends that reading at once, in clear text and inside TLS."""
+def test_close_wakes_a_waiting_thread() -> None:
+    """`close()` ends another thread's reading at once, without TLS and with it."""
     for security in ("none", "tls"):
         with (
             case(security),
@@ -175,7 +162,7 @@ def test_close_wakes_the_thread_that_waits() -> None:
 
 
 def test_close_after_a_failure_deletes_nothing(server: Server) -> None:
-    """`try/finally` and `contextlib.closing`: what was begun is not half done."""
+    """With `try/finally` and `contextlib.closing` a failure does not commit half of the work."""
 
     def work() -> None:
         with closing(over(server).open()) as inbox:
@@ -189,11 +176,11 @@ def test_close_after_a_failure_deletes_nothing(server: Server) -> None:
     inbox[0].delete()
     with pytest.warns(Uncommitted) as caught:
         inbox.close()
-    assert caught[0].filename == __file__  # it points to where close() is called
+    assert caught[0].filename == __file__  # the warning points to the call of close()
 
 
 def test_close_never_raises(driver: Driver) -> None:
-    """Whatever the server does; the warning is raised only where the program wants warnings to be errors."""
+    """Whatever the server does, there is only the warning."""
     faults = [
         Fault.refuse("RSET"),
         Fault.drop("RSET"),
@@ -221,7 +208,7 @@ def test_close_never_raises(driver: Driver) -> None:
 
 @pytest.mark.threat(66)
 def test_garbage_collection_commits_nothing(driver: Driver) -> None:
-    """It frees the connection and with it the lock, sends nothing, and warns: of deletions, else of the connection."""
+    """It closes the connection, which frees the lock, sends nothing, and warns of deletions or of the open connection."""
     for marks in (0, 2):
         for held in (False, True):
             with case(marks, held), Server(MAILS) as server:
@@ -233,20 +220,20 @@ def test_garbage_collection_commits_nothing(driver: Driver) -> None:
                     warnings.simplefilter("always")
                     inbox = None
                     gc.collect()
-                    message = None  # which holds its session, where nothing was pending
+                    message = None  # which kept its session alive
                     gc.collect()
-                    with over(server, driver) as other:  # over asyncio the loop has to run to close a socket
+                    with over(server, driver) as other:  # over asyncio the loop must run to close a socket
                         assert len(other) == 5
                 assert message is None
                 assert [w.category for w in caught] == [Uncommitted if marks else ResourceWarning]
                 if marks:
                     assert "dropped without being closed, with 2 deletions pending" in str(caught[0].message)
-                assert said(server) == (("UIDL", "LIST", "DELE 1", "DELE 2") if marks else ())
+                assert sent(server) == (("UIDL", "LIST", "DELE 1", "DELE 2") if marks else ())
                 assert server.messages == MAILS
 
 
 def test_messages_outlive_their_mailbox(server: Server) -> None:
-    """A message, or an iterator, holds its session; deletions through it cannot be committed any more, and warn."""
+    """A message keeps its session alive; deletions through it can no longer be committed, and warn."""
     message = over(server).open()[0]
     gc.collect()
     assert message.raw == MAILS[0]
@@ -259,8 +246,8 @@ def test_messages_outlive_their_mailbox(server: Server) -> None:
     assert server.messages == MAILS
 
 
-def test_what_was_committed_warns_no_more(driver: Driver) -> None:
-    """The messages of a session that was ended in order are collected in silence; so is the copy of a fork."""
+def test_after_a_proper_end_nothing_warns(driver: Driver) -> None:
+    """Messages of a session that was committed or rolled back are collected without a warning."""
     with Server(MAILS) as server:
         for leave in ("commit", "rollback"):
             inbox = over(server, driver).open()

@@ -1,4 +1,4 @@
-"""fetch(): what it hands out, what it asks, sinks and progress; over both drivers."""
+"""fetch() yields the right messages with few commands, writes to sinks and reports progress, with both drivers."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from pymailbox import (
 from pymailbox.testing import Fault, Quirk, Server
 from tests import case
 from tests.drivers import Driver
-from tests.mailbox.test_mailbox import MAILS, over, said
+from tests.mailbox.test_mailbox import MAILS, over, sent
 
 MANY = [b"Subject: %d\r\n\r\n" % number + b"line\r\n" * (number % 37) for number in range(200)]
 
@@ -40,15 +40,15 @@ class Sinks:
         return self.files[message.number]
 
     def got(self, number: int) -> bytes:
-        """What has arrived for a message."""
+        """Return what was written for a message."""
         return self.files[number].getvalue()
 
 
-# --- what is handed out ---------------------------------------------------------------------------------------
+# --- the messages ---------------------------------------------------------------------------------------------
 
 
-def test_of_nothing_nothing_is_asked(driver: Driver) -> None:
-    """No messages, only deleted ones, only such as are here, an empty mailbox."""
+def test_fetching_nothing_sends_nothing(driver: Driver) -> None:
+    """No messages, only messages with a cached body, an empty mailbox."""
     with Server(MAILS) as server:
         with over(server, driver) as inbox:
             seen: list[Progress] = []
@@ -59,15 +59,15 @@ def test_of_nothing_nothing_is_asked(driver: Driver) -> None:
             assert kept.raw == MAILS[1]
             assert list(inbox.fetch(kept)) == [kept]
             assert list(inbox.fetch([kept], into=Sinks())) == [kept]
-        assert said(server) == ("RETR 2", "QUIT")
+        assert sent(server) == ("RETR 2", "QUIT")
     with Server() as server:
         with over(server, driver) as inbox:
             assert list(inbox.fetch()) == []
-        assert said(server) == ("QUIT",)
+        assert sent(server) == ("QUIT",)
 
 
-def test_deleted_messages_are_left_out(driver: Driver) -> None:
-    """Named or not, and whenever they were deleted; new() too; plain iteration is the sequence and keeps them."""
+def test_deleted_messages_are_skipped(driver: Driver) -> None:
+    """Even if they are passed to fetch(); new() skips them, too; plain iteration does not."""
     with Server(MAILS, pipelining=True) as server, over(server, driver) as inbox:
         held = list(inbox)
         assert held[3].raw == MAILS[3]
@@ -88,8 +88,8 @@ def test_deleted_messages_are_left_out(driver: Driver) -> None:
         assert [message.number for message in inbox.fetch()] == [1, 2, 3, 4, 5]
 
 
-def test_deleted_while_they_arrive(driver: Driver) -> None:
-    """Each third message deletes the next two, which are in flight, or here, or held for their turn."""
+def test_messages_deleted_in_the_loop_are_skipped(driver: Driver) -> None:
+    """Each yielded message deletes the next two, which are in flight, cached, or waiting for their turn."""
     for here in (False, True):
         for into in (None, Sinks()):
             with case(here, into), Server(MANY) as server, over(server, driver) as inbox:
@@ -106,7 +106,7 @@ def test_deleted_while_they_arrive(driver: Driver) -> None:
 
 
 def test_a_refusal_is_forgotten_by_undelete(driver: Driver) -> None:
-    """What fetch() met is raised once, and not after undelete(): then the server is asked."""
+    """A refusal that fetch() received is raised once, and not after undelete(): then the server is asked again."""
     for forget in ("read", "undelete", "undelete all"):
         with case(forget), Server(MAILS, faults=[Fault.refuse("RETR", 2)]) as server, over(server, driver) as inbox:
             messages = list(inbox.fetch())
@@ -121,8 +121,8 @@ def test_a_refusal_is_forgotten_by_undelete(driver: Driver) -> None:
             assert messages[1].raw == MAILS[1]
 
 
-def test_what_a_message_shows_of_itself(driver: Driver) -> None:
-    """Number, the subject where it is known, and `deleted`; showing asks nothing and keeps nothing."""
+def test_the_repr_of_a_message(driver: Driver) -> None:
+    """It has the number, the subject if known, and `deleted`; it asks and caches nothing."""
     long = b"Subject: " + b"x" * 5000 + b"\x1b[31m\r\n\r\n"
     with Server([b"Subject: a'b\r\n\r\n", long]) as server:
         with over(server, driver) as inbox:
@@ -136,21 +136,21 @@ def test_what_a_message_shows_of_itself(driver: Driver) -> None:
             assert other.raw == long
             assert repr(other) == f"<{name} 2, '{'x' * 60}…'>"
         assert repr(message) == f'<{name} 1, "a\'b", deleted>'
-        assert said(server) == ("TOP 1 0", "UIDL", "LIST", "DELE 1", "RETR 2", "LIST 2", "QUIT")
+        assert sent(server) == ("TOP 1 0", "UIDL", "LIST", "DELE 1", "RETR 2", "LIST 2", "QUIT")
 
 
 # --- sinks ----------------------------------------------------------------------------------------------------
 
 
 def test_bodies_go_to_sinks_in_a_pipeline(driver: Driver) -> None:
-    """Each body, whole, is in its sink when its message is handed out, and is kept nowhere else."""
+    """When a message is yielded its whole body has been written to its sink, and is kept nowhere else."""
     with Server(MANY) as server, over(server, driver) as inbox:
         sinks = Sinks()
         for number, message in enumerate(inbox.fetch(into=sinks), 1):
             assert message.number == number
             assert sinks.got(number) == MANY[number - 1]
             assert len(sinks.files) == number
-            assert message.subject == str(number - 1)  # of what went by
+            assert message.subject == str(number - 1)  # kept from the body
         assert not any(line.startswith("TOP") for line in server.log)
         before = len(server.log)
         assert inbox[7].raw == MANY[7]
@@ -162,8 +162,8 @@ def test_bodies_go_to_sinks_in_a_pipeline(driver: Driver) -> None:
         assert [sinks.got(number) for number in range(1, 21)] == MANY[:20]
 
 
-def test_what_is_no_file_to_write_to(driver: Driver) -> None:
-    """The name of a file, or nothing, in the place of a file is TypeError, before anything is asked."""
+def test_writing_to_something_that_is_not_a_file_is_refused(driver: Driver) -> None:
+    """A file name or None instead of a file is TypeError, before anything is sent."""
     with Server(MAILS) as server, over(server, driver) as inbox:
         before = len(server.log)
         for file in ("x.eml", None, 7):
@@ -174,8 +174,8 @@ def test_what_is_no_file_to_write_to(driver: Driver) -> None:
             list(inbox.fetch(into=lambda _: "x.eml"))  # type: ignore[arg-type, return-value]
 
 
-def test_a_copy_named_after_the_session(driver: Driver, tmp_path: Path) -> None:
-    """A name for a copy needs the uid: the error says to read the uids in time; with them it is saved."""
+def test_saving_into_a_directory_after_the_session_needs_the_uids(driver: Driver, tmp_path: Path) -> None:
+    """The file name needs the uid: without it the error says to read the uids in time."""
     with Server(MAILS) as server:
         with over(server, driver) as inbox:
             messages = list(inbox.fetch())
@@ -187,8 +187,8 @@ def test_a_copy_named_after_the_session(driver: Driver, tmp_path: Path) -> None:
         assert messages[0].save(f"{tmp_path}/").read_bytes() == MAILS[0]
 
 
-def test_a_sink_may_be_a_function_and_take_parts(driver: Driver) -> None:
-    """A callable that takes bytes, or anything with `write`; what is neither is TypeError, and nothing is lost."""
+def test_a_sink_may_be_a_function_and_accept_parts(driver: Driver) -> None:
+    """A callable that takes bytes, or anything with `write`; anything else is TypeError, and nothing is lost."""
     with Server(MAILS) as server, over(server, driver) as inbox:
         got: list[bytes] = []
         assert len(list(inbox.fetch(inbox[:2], into=lambda _: got.append))) == 2
@@ -211,8 +211,8 @@ def test_a_sink_may_be_a_function_and_take_parts(driver: Driver) -> None:
         assert inbox[3].raw == MAILS[3]
 
 
-def test_what_is_too_large_for_the_window_is_streamed_to_its_sink(driver: Driver) -> None:
-    """Between, before, after and beside others, and larger than may be kept at all; in order, and a refusal apart."""
+def test_a_message_larger_than_the_window_is_streamed_to_its_sink(driver: Driver) -> None:
+    """In order, at any place among the others, even beyond `Limits.message`; beyond `Limits.stream` it is refused."""
     large = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + b"more of it\r\n" * 2000
     for limits in (Limits(window=5000), Limits(window=5000, message=5000), Limits(message=5000)):
         for places in ({0}, {5}, {3, 4}, {9}, set(range(10))):
@@ -236,8 +236,8 @@ def test_what_is_too_large_for_the_window_is_streamed_to_its_sink(driver: Driver
         assert inbox[0].raw == MAILS[0]
 
 
-def test_without_sizes_nothing_is_kept_either(driver: Driver) -> None:
-    """Where LIST gives none, each body is streamed: nothing says that it fits."""
+def test_without_sizes_bodies_are_streamed_to_sinks(driver: Driver) -> None:
+    """If the server has no LIST, any body might be larger than the window."""
     faults = [Fault.refuse("LIST", text="unknown command")]
     with Server(MAILS, faults=faults) as server, over(server, driver) as inbox:
         sinks, seen = Sinks(), list[Progress]()
@@ -247,8 +247,8 @@ def test_without_sizes_nothing_is_kept_either(driver: Driver) -> None:
         assert seen[-1] == Progress(sum(map(len, MAILS)), None, 5, 5)
 
 
-def test_what_is_refused_to_a_sink_is_left_out_and_raised_at_the_end(driver: Driver) -> None:
-    """Nobody reads it, so it is not handed out as if it were whole; all others are, and the error names it."""
+def test_with_sinks_a_refused_message_is_skipped_and_raised_at_the_end(driver: Driver) -> None:
+    """It is not yielded, as its sink would not be complete; all others are, and then the error is raised."""
     refusals = [Fault.refuse("RETR", 2), Fault.refuse("RETR", 4, "[SYS/TEMP] busy")]
     for limits in (Limits(), Limits(window=100)):
         with case(limits), Server(MAILS, faults=refusals) as server:
@@ -262,7 +262,7 @@ def test_what_is_refused_to_a_sink_is_left_out_and_raised_at_the_end(driver: Dri
 
 
 def test_a_fetch_over_asyncio_can_be_closed() -> None:
-    """`contextlib.aclosing`, or `aclose()` at any time and again: it gives nothing more, and the session goes on."""
+    """After `contextlib.aclosing` or `aclose()`, also repeated, it yields no more, and the session stays usable."""
 
     async def main(server: Server) -> None:
         async with AsyncMailbox.from_url(server.url, "secret") as inbox:
@@ -283,8 +283,8 @@ def test_a_fetch_over_asyncio_can_be_closed() -> None:
         asyncio.run(main(server))
 
 
-def test_what_a_sink_raises_comes_out_and_the_session_goes_on(driver: Driver) -> None:
-    """A full disk is met between replies: unchanged, and the rest can be had; in a stream it ends the session."""
+def test_an_error_of_a_sink_is_raised_unchanged(driver: Driver) -> None:
+    """Between replies it leaves the session usable; in the middle of a stream it ends the session."""
     full = OSError(28, "No space left on device")
 
     def into(message: Any) -> Any:
@@ -320,8 +320,8 @@ def test_what_a_sink_raises_comes_out_and_the_session_goes_on(driver: Driver) ->
                 assert server.messages == MAILS
 
 
-def test_nothing_unproven_reaches_a_sink(driver: Driver) -> None:
-    """A server that loses or doubles replies: what went to a sink is what that message holds, and the rest is an error."""
+def test_nothing_unverified_reaches_a_sink(driver: Driver) -> None:
+    """With a server that loses replies, a sink gets only bytes of its own message, and the rest is an error."""
     for quirk in (Quirk.DROPS_PIPELINED,):
         with case(quirk), Server(MANY, quirks=quirk, lock=False) as server:
             inbox = over(server, driver, timeout=0.5).open()
@@ -339,8 +339,8 @@ def test_nothing_unproven_reaches_a_sink(driver: Driver) -> None:
             inbox.close()
 
 
-def test_leaving_early_costs_what_is_in_flight(driver: Driver) -> None:
-    """The session goes on; what was not asked for has no sink."""
+def test_a_fetch_with_sinks_can_be_left_early(driver: Driver) -> None:
+    """The session stays usable, and messages that were not yielded have no sink."""
     with Server(MANY) as server, over(server, driver) as inbox:
         sinks = Sinks()
         for message in inbox.fetch(into=sinks):
@@ -351,7 +351,7 @@ def test_leaving_early_costs_what_is_in_flight(driver: Driver) -> None:
 
 
 def test_bodies_for_sinks_are_not_held(driver: Driver) -> None:
-    """40 MB go through; what is in memory is bounded by the window."""
+    """40 MB are downloaded in memory bounded by the window."""
     body = b"Subject: x\r\n\r\n" + b"0123456789abcde\r\n" * 12_000
     with Server([body] * 200) as server, over(server, driver, limits=Limits(window=1_000_000)) as inbox:
         counted = 0
@@ -377,8 +377,8 @@ def test_bodies_for_sinks_are_not_held(driver: Driver) -> None:
 
 
 def test_progress_of_many(driver: Driver) -> None:
-    """Bytes and messages, up to all of them, with what was here already, deleted or refused taken into account."""
-    faults = [Fault.refuse("RETR", 20)]  # the 20th, which is of message 21
+    """Bytes and messages are counted correctly, with messages that are cached, deleted or refused."""
+    faults = [Fault.refuse("RETR", 20)]  # the 20th, which is for message 21
     with Server(MANY, faults=faults) as server, over(server, driver) as inbox:
         kept = inbox[4]
         assert kept.raw == MANY[4]
@@ -394,8 +394,8 @@ def test_progress_of_many(driver: Driver) -> None:
         inbox.undelete()
 
 
-def test_what_progress_raises_leaves_the_session_in_use(driver: Driver) -> None:
-    """It is called between replies, unless a body is streamed."""
+def test_an_error_of_progress_leaves_the_session_usable(driver: Driver) -> None:
+    """`progress` is called between replies, unless a body is streamed."""
     for into in (None, Sinks()):
         with case(into), Server(MANY) as server, over(server, driver) as inbox:
 
@@ -407,11 +407,11 @@ def test_what_progress_raises_leaves_the_session_in_use(driver: Driver) -> None:
             assert inbox[100].raw == MANY[100]
 
 
-# --- asyncio alone --------------------------------------------------------------------------------------------
+# --- one driver only ------------------------------------------------------------------------------------------
 
 
-def test_sinks_of_coroutines() -> None:
-    """`into` may be a coroutine function, and so may `write`; streamed and not."""
+def test_sinks_may_be_coroutine_functions() -> None:
+    """`into` and `write` may be coroutine functions, with streaming and without."""
 
     class File:
         def __init__(self) -> None:
@@ -427,7 +427,7 @@ def test_sinks_of_coroutines() -> None:
             files: dict[int, File] = {}
 
             async def into(message: Any) -> File:
-                await message.uid()  # may ask: nothing is being received
+                await message.uid()  # may ask the server, as no reply is being received
                 files[message.number] = File()
                 return files[message.number]
 
@@ -440,8 +440,8 @@ def test_sinks_of_coroutines() -> None:
             asyncio.run(run(server, limits))
 
 
-def test_a_sink_may_ask_for_what_names_its_file() -> None:
-    """uid, filename, headers: the session is free between two bodies."""
+def test_into_may_use_the_message() -> None:
+    """Reading uid, filename or headers works, as the session is free between two bodies."""
     with Server(MANY) as server, Mailbox.from_url(server.url, "secret") as inbox:
         names: list[str] = []
 

@@ -1,7 +1,7 @@
-"""Listings against hostile servers, as far as the protocol goes (docs/threats.md).
+"""Hostile listings are read strictly, or end the session (docs/threats.md).
 
-A mark names the row. The parsers by themselves are in `test_listings`, `test_commands` and `test_capabilities`, what
-servers do in `test_quirks`.
+A mark names the threat. The parsers are tested in `test_listings`, `test_commands` and `test_capabilities`, the quirks
+of real servers in `test_quirks`.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from tests.replay import connected
 
 
 def listed(verb: bytes, body: bytes, *, limits: Limits | None = None) -> Any:
-    """Return what LIST or UIDL gives when `body` is its listing; the session has to go on after it."""
+    """Return the result of LIST or UIDL with `body` as its listing; the session must stay usable."""
     script = [(verb + b"\r\n", b"+OK\r\n" + body + b".\r\n"), (b"NOOP\r\n", b"+OK\r\n")]
     with connected(*script, limits=limits) as (pop, _):
         found = pop.list() if verb == b"LIST" else pop.uidl()
@@ -25,8 +25,8 @@ def listed(verb: bytes, body: bytes, *, limits: Limits | None = None) -> Any:
 
 
 @pytest.mark.threat(67)
-def test_the_count_of_stat_is_a_number_or_the_end() -> None:
-    """A count is ASCII digits within the limit, or the session is over; a size that is not a number is unknown."""
+def test_the_count_of_stat_is_a_number_or_the_session_ends() -> None:
+    """A count is ASCII digits within the limit, or the session ends; a size that is not a number is unknown."""
     answers: list[tuple[bytes, Stat | type[MailboxError]]] = [
         (b"2 -2147483648", Stat(2, None)),
         (b"2 1_0", Stat(2, None)),
@@ -42,8 +42,8 @@ def test_the_count_of_stat_is_a_number_or_the_end() -> None:
         (b"20000001 1", LimitExceeded),
         (b"999999999999999999 1", LimitExceeded),
     ]
-    for said, result in answers:
-        with case(said[:30]), connected((b"STAT\r\n", b"+OK " + said + b"\r\n")) as (pop, _):
+    for text, result in answers:
+        with case(text[:30]), connected((b"STAT\r\n", b"+OK " + text + b"\r\n")) as (pop, _):
             if isinstance(result, Stat):
                 assert pop.stat() == result
             else:
@@ -52,8 +52,8 @@ def test_the_count_of_stat_is_a_number_or_the_end() -> None:
 
 
 @pytest.mark.threat(68)
-def test_a_junk_line_costs_itself() -> None:
-    """The others are read, and the session goes on."""
+def test_a_junk_line_is_skipped() -> None:
+    """The others are read, and the session stays usable."""
     for junk in (b"junk", b"", b"\xff\xfe", b"1e9 5", b"- -", b"%d %d", b"\0", b"+OK", b"-ERR"):
         with case(junk):
             assert listed(b"LIST", b"1 120\r\n" + junk + b"\r\n2 200\r\n") == {1: 120, 2: 200}
@@ -61,16 +61,16 @@ def test_a_junk_line_costs_itself() -> None:
 
 
 @pytest.mark.threat(69)
-def test_odd_numbers_in_a_listing() -> None:
-    """0 and negative numbers are skipped; a number given twice with different values is unknown."""
+def test_invalid_numbers_in_a_listing_are_skipped() -> None:
+    """0 and negative numbers are skipped; a number with two different values is unknown."""
     sizes = b"0 5\r\n-1 5\r\n1 120\r\n2 200\r\n2 201\r\n3 300\r\n3 300\r\n"
     assert listed(b"LIST", sizes) == {1: 120, 2: None, 3: 300}
     assert listed(b"UIDL", b"0 x\r\n-1 x\r\n1 a\r\n2 b\r\n2 c\r\n") == {1: "a", 2: None}
 
 
 @pytest.mark.threat(70)
-def test_a_listing_with_more_lines_than_messages() -> None:
-    """A listing with more lines than were allowed for is `LimitExceeded`; in any case it ends at the limits."""
+def test_a_listing_with_too_many_lines_is_refused() -> None:
+    """More lines than the command allows, or than `Limits.listing_entries`, is `LimitExceeded`."""
     body = b"".join(b"%d 1\r\n" % number for number in range(1, 1200))
     for verb, command in ((b"LIST", commands.list(entries=1100)), (b"UIDL", commands.uidl(entries=1100))):
         with case(verb):
@@ -84,7 +84,7 @@ def test_a_listing_with_more_lines_than_messages() -> None:
 
 @pytest.mark.threat(74)
 def test_a_long_uid_is_whole_or_refused() -> None:
-    """A uid of any length up to the line's limit is kept whole; beyond, the listing is refused: never cut."""
+    """A uid is kept whole up to the limit of a line; beyond it the listing is refused, and the uid is never cut."""
     uid = "x" * 8000
     assert listed(b"UIDL", b"1 " + uid.encode() + b"\r\n") == {1: uid}
     with pytest.raises(LimitExceeded):
@@ -92,8 +92,8 @@ def test_a_long_uid_is_whole_or_refused() -> None:
 
 
 @pytest.mark.threat(84)
-def test_expire_and_login_delay_are_numbers_to_look_at() -> None:
-    """EXPIRE 0, which deletes what was read, is 0 and not unknown."""
+def test_expire_and_login_delay_are_numbers() -> None:
+    """EXPIRE 0, with which the server deletes what was read, is 0 and not None."""
     with connected((b"CAPA\r\n", b"+OK\r\nEXPIRE 0\r\nLOGIN-DELAY 900\r\n.\r\n")) as (pop, _):
         caps = pop.capa()
     assert (caps.expire, caps.login_delay) == (0, 900)

@@ -1,7 +1,7 @@
-"""What real servers do (docs/servers.md): a test for each quirk that the protocol can meet.
+"""Each quirk of real servers that the protocol can encounter is handled (docs/servers.md).
 
-The embedded server shows most of them. A quirk that is noticed is in `connection.quirks` under the name of its
-`Quirk`. What only the mailbox, the login or the content can meet is tested with them.
+The embedded server has most of them. A quirk that the client notices is in `connection.quirks` under the name of its
+`Quirk`. Quirks that only the mailbox, the login or the content can encounter are tested with those.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ MAILS = [b"Subject: %d\r\n\r\n.dotted\r\nbody\r\n" % number for number in range(
 
 @contextlib.contextmanager
 def opened(quirks: Quirk, mails: list[bytes] | None = None, **options: Any) -> Iterator[Connection]:
-    """Open a connection to a server with quirks, before login."""
+    """Open a connection to a server with quirks, without logging in."""
     server = Server(MAILS if mails is None else mails, quirks=quirks)
     with server, Connection(server.host, server.port, **({"security": "none", "timeout": GENEROUS} | options)) as pop:
         yield pop
@@ -50,7 +50,7 @@ def entered(quirks: Quirk, mails: list[bytes] | None = None, **options: Any) -> 
 
 
 def read_all(pop: Connection) -> None:
-    """Read everything in every way, and compare."""
+    """Read everything in every way, and check it."""
     assert pop.stat().count == 4
     assert pop.list() == {number: len(mail) for number, mail in enumerate(MAILS, 1)}
     assert len(pop.uidl()) == 4
@@ -67,7 +67,7 @@ def read_all(pop: Connection) -> None:
 
 
 def test_bare_status() -> None:
-    """`+OK` and `-ERR` without a text are taken."""
+    """`+OK` and `-ERR` without text are accepted."""
     with entered(Quirk.BARE_STATUS) as pop:
         with pytest.raises(MessageUnavailable) as caught:
             pop.retr(99)
@@ -82,7 +82,7 @@ def test_glued_status() -> None:
 
 
 def test_lowercase_status() -> None:
-    """`+ok` and `-err` are taken, and noted."""
+    """`+ok` and `-err` are accepted and noted."""
     with entered(Quirk.LOWERCASE_STATUS) as pop:
         assert "LOWERCASE_STATUS" in pop.quirks
         read_all(pop)
@@ -90,7 +90,7 @@ def test_lowercase_status() -> None:
 
 @pytest.mark.threat(6)
 def test_plus_err_on_pass() -> None:
-    """`+ERR` is not a success: the session ends, and nothing of ours is sent after it."""
+    """`+ERR` is not a success: the session ends, and nothing more is sent."""
     with opened(Quirk.PLUS_ERR_ON_PASS) as pop:
         pop.user("me")
         with pytest.raises(ProtocolError) as caught:
@@ -102,21 +102,21 @@ def test_plus_err_on_pass() -> None:
 
 @pytest.mark.threat(61)
 def test_empty_line_for_a_status() -> None:
-    """An empty line where a status is due is a `ProtocolError` that names the command."""
+    """An empty line instead of a status line is a `ProtocolError` with the command."""
     with entered(Quirk.EMPTY_LINE_FOR_DELE) as pop, pytest.raises(ProtocolError) as caught:
         pop.dele(1)
     assert caught.value.command == "DELE 1"
 
 
 def test_two_status_lines() -> None:
-    """A second `+OK` line lands in the body, and no later reply shifts."""
+    """A second `+OK` line becomes part of the body, and later replies do not shift."""
     with entered(Quirk.TWO_STATUS_LINES_FOR_TOP) as pop:
         assert pop.top(1, 0) == b"+OK top follows\r\nSubject: 1\r\n\r\n"
         assert pop.stat().count == 4
 
 
 def test_no_timestamp_for_apop() -> None:
-    """APOP is asked for only with a timestamp that is valid; refused, it is an `AuthenticationError`."""
+    """APOP is sent only if the timestamp is valid; a refusal is an `AuthenticationError`."""
     with opened(Quirk.FAKE_TIMESTAMP) as pop, pytest.raises(NotSupported):
         pop.apop("me", "secret")
     with opened(Quirk.REFUSES_APOP) as pop, pytest.raises(AuthenticationError):
@@ -126,14 +126,14 @@ def test_no_timestamp_for_apop() -> None:
 @pytest.mark.parametrize(("quirk", "name"), [(Quirk.GREETS_AS_IMAP, "IMAP"), (Quirk.GREETS_WITH_TLS, "TLS")])
 @pytest.mark.threat(7)
 def test_another_service(quirk: Quirk, name: str) -> None:
-    """A service that is not POP3 is named."""
+    """The error for a service other than POP3 names it."""
     with pytest.raises(MailboxError, match=name), opened(quirk):
         pass
 
 
 @pytest.mark.threat(8)
 def test_greeting_of_err() -> None:
-    """A greeting of -ERR is typed, and worth another try."""
+    """A greeting of -ERR has a typed error, which is retryable."""
     with pytest.raises(TemporaryFailure) as caught, opened(Quirk.REFUSES_SERVICE):
         pass
     assert caught.value.code == "SYS/TEMP"
@@ -141,7 +141,7 @@ def test_greeting_of_err() -> None:
 
 
 def test_whole_commands() -> None:
-    """Each command goes out in one piece, ends in CRLF, and has no blank at its end."""
+    """Each command is sent in one piece, ends in CRLF, and has no trailing space."""
     with entered(Quirk.NEEDS_WHOLE_COMMANDS | Quirk.NEEDS_CRLF | Quirk.REFUSES_TRAILING_SPACE) as pop:
         read_all(pop)
 
@@ -150,7 +150,7 @@ def test_whole_commands() -> None:
 
 
 def test_no_capa() -> None:
-    """A server without CAPA is used without it."""
+    """A server without CAPA works."""
     with entered(Quirk.NO_CAPA) as pop:
         with pytest.raises(NotSupported):
             pop.capa()
@@ -158,7 +158,7 @@ def test_no_capa() -> None:
 
 
 def test_capa_that_closes_or_hangs() -> None:
-    """A server that hangs up on CAPA, or hangs, is a typed error in time; with `capa=False` it is never asked."""
+    """If the server closes the connection on CAPA, or hangs, there is a typed error; `capa=False` does not send it."""
     with opened(Quirk.CLOSES_ON_CAPA) as pop, pytest.raises(ConnectionLost):
         pop.capa()
     with opened(Quirk.HANGS_ON_CAPA) as pop:
@@ -170,7 +170,7 @@ def test_capa_that_closes_or_hangs() -> None:
 
 
 def test_capabilities_change_at_login() -> None:
-    """What CAPA shows is asked again after login."""
+    """CAPA can be asked again after the login, with a different reply."""
     with opened(Quirk.SHORT_CAPA_BEFORE_LOGIN) as pop:
         assert "UIDL" not in pop.capa()
         pop.user("me")
@@ -179,7 +179,7 @@ def test_capabilities_change_at_login() -> None:
 
 
 def test_no_capa_after_login() -> None:
-    """CAPA that is refused after login takes PIPELINING away: such servers hang up on pipelines."""
+    """If CAPA is refused after the login, nothing is pipelined, as such servers hang up on pipelines."""
     with opened(Quirk.NO_CAPA_AFTER_LOGIN | Quirk.HANGS_UP_ON_PIPELINE) as pop:
         pop.capa()
         assert pop.session.protocol.pipelining
@@ -190,7 +190,7 @@ def test_no_capa_after_login() -> None:
 
 @pytest.mark.threat(55)
 def test_hangs_up_on_a_pipeline() -> None:
-    """A server that lists PIPELINING and hangs up on it is noticed, and remembered for the next session."""
+    """A server that advertises PIPELINING but hangs up on it is noted, and the next session does not pipeline."""
     with entered(Quirk.HANGS_UP_ON_PIPELINE) as pop:
         with pytest.raises(ConnectionLost):
             next(pop.pipeline(map(commands.retr, range(1, 5))))
@@ -200,7 +200,7 @@ def test_hangs_up_on_a_pipeline() -> None:
 
 @pytest.mark.parametrize("quirk", [Quirk.UIDL_UNLISTED, Quirk.TOP_UNLISTED])
 def test_works_unlisted(quirk: Quirk) -> None:
-    """UIDL and TOP are tried although they are not listed."""
+    """UIDL and TOP are tried although they are not advertised."""
     with entered(quirk) as pop:
         assert quirk.name
         assert quirk.name.partition("_")[0] not in pop.capa()
@@ -210,7 +210,7 @@ def test_works_unlisted(quirk: Quirk) -> None:
 @pytest.mark.threat(52)
 @pytest.mark.threat(81)
 def test_listed_and_refused() -> None:
-    """UIDL and TOP that are listed and refused cost themselves only."""
+    """If UIDL and TOP are advertised but refused, everything else works."""
     with entered(Quirk.UIDL_REFUSED | Quirk.TOP_REFUSED) as pop:
         for ask in (pop.uidl, lambda: pop.top(1, 0)):
             with pytest.raises(CommandError) as caught:
@@ -222,7 +222,7 @@ def test_listed_and_refused() -> None:
 
 @pytest.mark.threat(83)
 def test_odd_capabilities() -> None:
-    """Blank lines, octets that are not ASCII and unknown names are read."""
+    """Blank lines, non-ASCII bytes and unknown names are read."""
     with opened(Quirk.MALFORMED_CAPA) as pop:
         caps = pop.capa()
         assert caps["UTF8"] == ("USER",)
@@ -233,7 +233,7 @@ def test_odd_capabilities() -> None:
 
 @pytest.mark.threat(70)
 def test_endless_capa() -> None:
-    """A listing of capabilities without end is cut off by `Limits.header`."""
+    """An endless listing of capabilities is cut off by `Limits.header`."""
     with opened(Quirk.ENDLESS_CAPA) as pop, pytest.raises(MailboxError, match=r"Limits\.header"):
         pop.capa()
 
@@ -244,7 +244,7 @@ def test_endless_capa() -> None:
 @pytest.mark.threat(16)
 @pytest.mark.threat(21)
 def test_stls_that_fails(quirk: Quirk) -> None:
-    """With security="starttls" TLS is required: nothing is said without it, and plaintext after the +OK is refused."""
+    """With security="starttls" TLS is required: nothing is sent without it, and plaintext after the +OK is refused."""
     with Server(MAILS, security="starttls", quirks=quirk) as server:
         context = server.client_context()
         pop = Connection("localhost", server.port, security="starttls", ssl_context=context, timeout=GENEROUS)
@@ -257,7 +257,7 @@ def test_stls_that_fails(quirk: Quirk) -> None:
 
 @pytest.mark.threat(18)
 def test_quirk_answers_plaintext_in_tls() -> None:
-    """Nothing is sent after STLS, so that nothing of it can be answered inside TLS."""
+    """Nothing is sent after STLS in plaintext, so the server cannot answer it inside TLS."""
     with Server(MAILS, security="starttls", quirks=Quirk.ANSWERS_PLAINTEXT_IN_TLS) as server:
         context = server.client_context()
         with Connection("localhost", server.port, security="starttls", ssl_context=context, timeout=GENEROUS) as pop:
@@ -268,7 +268,7 @@ def test_quirk_answers_plaintext_in_tls() -> None:
 
 @pytest.mark.threat(25)
 def test_tls_at_the_wrong_port() -> None:
-    """STARTTLS where TLS is spoken from the start, and the other way round, are errors in time that say what to try."""
+    """Plaintext on a port with TLS, and TLS on a plaintext port, are errors that mention TLS."""
     with Server(MAILS, security="tls") as server, socket.create_connection((server.host, server.port)) as sock:
         with pytest.raises(MailboxError) as silent:
             Connection("localhost", server.port, security="none", sock=sock, timeout=0.3).open()
@@ -283,7 +283,7 @@ def test_tls_at_the_wrong_port() -> None:
 
 
 def test_passwords_are_the_rest_of_the_line() -> None:
-    """Blanks and letters beyond ASCII are part of the password."""
+    """Spaces and non-ASCII letters are part of the password."""
     password = " two  blanks and ümlaut "
     with Server(MAILS, password=password) as server, Connection(server.host, server.port, security="none") as pop:
         pop.user("me")
@@ -292,7 +292,7 @@ def test_passwords_are_the_rest_of_the_line() -> None:
 
 
 def test_quirk_loses_what_follows_pass() -> None:
-    """Nothing is sent after PASS until it is answered."""
+    """Nothing is sent after PASS until the reply has arrived."""
     with opened(Quirk.LOSES_WHAT_FOLLOWS_PASS) as pop:
         script = [commands.user("me"), commands.pass_("secret"), commands.stat(), commands.noop()]
         results = list(pop.pipeline(script))
@@ -314,7 +314,7 @@ def test_stat_without_a_size(quirk: Quirk) -> None:
 
 
 def test_empty_list_refused() -> None:
-    """LIST and UIDL that are refused on an empty mailbox cost nothing but themselves."""
+    """A LIST that is refused because the mailbox is empty leaves the session usable."""
     with entered(Quirk.EMPTY_LIST_REFUSED, []) as pop:
         with pytest.raises(CommandError):
             pop.list()
@@ -332,7 +332,7 @@ def test_empty_list_refused() -> None:
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_odd_sizes(quirk: Quirk, known: set[int]) -> None:
-    """An odd line of LIST costs the size of that message at most."""
+    """An odd line of LIST makes at most the size of its message unknown."""
     with entered(quirk) as pop:
         sizes = pop.list()
         assert set(sizes) == {1, 2, 3, 4}
@@ -343,7 +343,7 @@ def test_odd_sizes(quirk: Quirk, known: set[int]) -> None:
 
 @pytest.mark.threat(48)
 def test_sizes_lie() -> None:
-    """A size is a hint: the message ends at its end mark and nowhere else."""
+    """A size is only a hint: the message ends at its end mark and nowhere else."""
     with entered(Quirk.ROUNDED_SIZES) as pop:
         assert pop.list(1) == 1024
         assert pop.retr(1) == MAILS[0]
@@ -351,7 +351,7 @@ def test_sizes_lie() -> None:
 
 @pytest.mark.threat(71)
 def test_counts_differ() -> None:
-    """LIST and UIDL may show more than STAT counts."""
+    """LIST and UIDL may have more messages than STAT counts."""
     with entered(Quirk.STAT_COUNTS_LESS) as pop:
         assert (pop.stat().count, len(pop.list()), len(pop.uidl())) == (3, 4, 4)
 
@@ -368,7 +368,7 @@ def test_gaps_in_numbers() -> None:
     "quirk", [Quirk.SINGLE_LISTING_MULTILINE, Quirk.SINGLE_LISTING_WITHOUT_NUMBER], ids=lambda quirk: quirk.name
 )
 def test_odd_single_listings(quirk: Quirk) -> None:
-    """`LIST n` that is not about message n is a `ProtocolError`; the whole listing works."""
+    """A reply to `LIST n` that is not about message n is a `ProtocolError`; the whole listing works."""
     with entered(quirk) as pop, pytest.raises(ProtocolError):
         pop.list(3)
     with entered(quirk) as pop:
@@ -377,7 +377,7 @@ def test_odd_single_listings(quirk: Quirk) -> None:
 
 @pytest.mark.parametrize("count", [15_000, pytest.param(300_000, marks=pytest.mark.slow)])
 def test_huge_mailbox(count: int) -> None:
-    """A listing of very many lines is read whole."""
+    """A listing of very many lines is read completely."""
     body = b"".join(b"%d %d\r\n" % (number, number) for number in range(1, count + 1))
     with connected((b"LIST\r\n", b"+OK\r\n" + body + b".\r\n")) as (pop, _):
         assert pop.list() == {number: number for number in range(1, count + 1)}
@@ -398,14 +398,14 @@ def honest() -> dict[int, str | None]:
 
 
 def test_spaces_before_uid() -> None:
-    """Several blanks between number and uid are one."""
+    """Several spaces between number and uid count as one."""
     found, noted = uids(Quirk.SPACES_BEFORE_UID)
     assert found == honest()
     assert noted == {"SPACES_BEFORE_UID"}
 
 
 def test_ok_prefix_on_uidl() -> None:
-    """`+OK` before each line of UIDL is stripped."""
+    """`+OK` at the start of each line of UIDL is removed."""
     found, noted = uids(Quirk.OK_PREFIX_ON_UIDL)
     assert found == honest()
     assert noted == {"OK_PREFIX_ON_UIDL"}
@@ -421,7 +421,7 @@ def test_blank_uid() -> None:
 
 @pytest.mark.threat(75)
 def test_duplicate_uids() -> None:
-    """Messages with one uid are all there."""
+    """Messages with the same uid are all listed."""
     found, _ = uids(Quirk.DUPLICATE_UIDS)
     assert len(found) == 4
     assert len(set(found.values())) == 1
@@ -429,7 +429,7 @@ def test_duplicate_uids() -> None:
 
 @pytest.mark.threat(76)
 def test_quirk_odd_uids() -> None:
-    """Long uids, blanks inside and octets that are not ASCII are kept."""
+    """Long uids, spaces inside and non-ASCII bytes are kept."""
     found, _ = uids(Quirk.INVALID_UIDS)
     assert len(found) == 4
     assert any(uid and " " in uid for uid in found.values())
@@ -443,7 +443,7 @@ def test_uids_as_paths() -> None:
 
 
 def test_lines_lost_and_blank() -> None:
-    """A lost line end costs one message its uid, a blank line nothing."""
+    """A lost line end makes one uid unknown; a blank line changes nothing."""
     found, _ = uids(Quirk.MERGED_UIDL_LINES)
     assert set(found) == {1, 3, 4}
     found, noted = uids(Quirk.BLANK_LINE_IN_LISTING)
@@ -453,15 +453,15 @@ def test_lines_lost_and_blank() -> None:
 
 @pytest.mark.threat(71)
 def test_unordered_uidl() -> None:
-    """The order of the lines does not matter: the number names the message."""
+    """The order of the lines does not matter, as each has its message number."""
     found, noted = uids(Quirk.UNORDERED_UIDL)
     assert found == honest()
     assert noted == {"UNORDERED_UIDL"}
 
 
 @pytest.mark.threat(71)
-def test_strangers_in_uidl() -> None:
-    """Message 0 is skipped and noted; a number beyond the count is for the mailbox to leave out."""
+def test_unknown_numbers_in_uidl() -> None:
+    """Message 0 is skipped and noted; a number beyond the count is left to the mailbox."""
     found, noted = uids(Quirk.UNKNOWN_NUMBER_IN_UIDL)
     assert set(found) == {1, 2, 3, 4, 11}
     assert noted == {"UNKNOWN_NUMBER_IN_UIDL"}
@@ -472,7 +472,7 @@ def test_strangers_in_uidl() -> None:
 
 @pytest.mark.threat(10)
 def test_lf_lines() -> None:
-    """A server whose lines all end in LF is read; its mail is what was sent."""
+    """If all lines of the server end in LF, it is read, and messages are exactly what was sent."""
     with entered(Quirk.LF_LINES, [*MAILS, b"Subject: x\r\n\r\n.\r\nbody\r\n"]) as pop:
         assert pop.retr(1) == MAILS[0].replace(b"\r\n", b"\n")
         assert pop.retr(5) == b"Subject: x\n\n.\nbody\n"
@@ -483,7 +483,7 @@ def test_lf_lines() -> None:
 @pytest.mark.parametrize("quirk", [Quirk.LF_END, Quirk.NO_NEWLINE_BEFORE_END], ids=lambda quirk: quirk.name)
 @pytest.mark.threat(46)
 def test_no_end_mark(quirk: Quirk) -> None:
-    """Where CRLF . CRLF never comes only the timeout helps, and says that the end of a body was due."""
+    """If CRLF . CRLF never arrives, the timeout says that the end of a body is missing."""
     with entered(quirk, limits=Limits(minimum_rate=1)) as pop:
         hurry(pop)
         with pytest.raises(Timeout, match="the end of a body"):
@@ -491,7 +491,7 @@ def test_no_end_mark(quirk: Quirk) -> None:
 
 
 def test_unstuffed_dot_alone() -> None:
-    """A line of one unstuffed dot ends the message early; what follows fits no reply, and the session is over."""
+    """A line of one unstuffed dot ends the message early; the rest is not a valid reply and ends the session."""
     with (
         entered(Quirk.UNSTUFFED_DOTS, [b"Subject: x\r\n\r\nbefore\r\n.\r\nafter\r\n"]) as pop,
         pytest.raises(ProtocolError),
@@ -500,7 +500,7 @@ def test_unstuffed_dot_alone() -> None:
 
 
 def test_unstuffed_dots() -> None:
-    """A line with one dot before its text loses it, as RFC 1939 §3 says."""
+    """A line that begins with one dot loses it, according to RFC 1939 §3."""
     with entered(Quirk.UNSTUFFED_DOTS) as pop:
         assert pop.retr(1) == MAILS[0].replace(b".dotted", b"dotted")
 
@@ -517,7 +517,7 @@ def test_unstuffed_dots() -> None:
 )
 @pytest.mark.threat(52)
 def test_odd_top(quirk: Quirk, top: bytes) -> None:
-    """TOP gives what the server gives."""
+    """`top` returns exactly what the server sends."""
     with entered(quirk) as pop:
         assert pop.top(1, 0) == top
         assert pop.retr(1) == MAILS[0]
@@ -525,7 +525,7 @@ def test_odd_top(quirk: Quirk, top: bytes) -> None:
 
 @pytest.mark.threat(80)
 def test_one_message_refused() -> None:
-    """-ERR for one message costs that message."""
+    """-ERR for one message affects only that message."""
     with entered(Quirk.ONE_UNREADABLE) as pop:
         first, *others = pop.pipeline(map(commands.retr, range(1, 5)))
         assert isinstance(first, MessageUnavailable)
@@ -534,21 +534,21 @@ def test_one_message_refused() -> None:
 
 
 def test_extra_blank_line() -> None:
-    """Octets are never repaired: a blank line too many is part of the message."""
+    """Messages are never repaired: a blank line too many is part of the message."""
     with entered(Quirk.EXTRA_BLANK_LINE) as pop:
         assert pop.retr(1) == MAILS[0] + b"\r\n"
 
 
 @pytest.mark.threat(38)
 def test_long_lines() -> None:
-    """A line of 100 kB and more is a line."""
+    """A line of 300 kB is read like any other."""
     mail = b"Subject: " + b"x" * 300_000 + b"\r\n\r\n"
     with entered(Quirk(0), [mail]) as pop:
         assert pop.retr(1) == mail
 
 
 def test_closed_at_dele() -> None:
-    """A server that hangs up on DELE after a large message: `ConnectionLost`, and nothing is taken for deleted."""
+    """If the server hangs up on DELE after a large message, the error is `ConnectionLost` with the command."""
     with entered(Quirk.CLOSES_ON_DELE_AFTER_LARGE_RETR, [b"x" * 1_100_000 + b"\r\n"]) as pop:
         pop.retr(1)
         with pytest.raises(ConnectionLost) as caught:
@@ -560,13 +560,13 @@ def test_closed_at_dele() -> None:
 
 
 def test_quit_without_a_reply() -> None:
-    """QUIT that is not answered is told; the socket is closed all the same."""
+    """A QUIT without a reply is `ConnectionLost`; the socket is closed anyway."""
     with entered(Quirk.QUIT_WITHOUT_REPLY) as pop, pytest.raises(ConnectionLost):
         pop.quit()
 
 
 def test_quit_without_close_notify() -> None:
-    """TLS that ends without close_notify after the +OK to QUIT is an end like any other."""
+    """After the +OK to QUIT, the end of TLS without close_notify is not an error."""
     with Server(MAILS, security="tls", quirks=Quirk.QUIT_WITHOUT_CLOSE_NOTIFY) as server:
         context = server.client_context()
         with Connection("localhost", server.port, ssl_context=context, timeout=GENEROUS) as pop:
@@ -575,11 +575,11 @@ def test_quit_without_close_notify() -> None:
             assert pop.quit()
 
 
-# --- all that do no harm, together ------------------------------------------------------------------------------------------
+# --- harmless quirks together -----------------------------------------------------------------------------------------------
 
 
 def test_quirks_together() -> None:
-    """Quirks that cost nothing cost nothing together either."""
+    """Quirks that are harmless on their own are harmless together."""
     quirks = (
         Quirk.BARE_STATUS
         | Quirk.LOWERCASE_STATUS
@@ -601,7 +601,7 @@ def test_quirks_together() -> None:
 
 
 def test_names_of_quirks() -> None:
-    """What both sides know has one name: a quirk that is noted by the client and shown by the server."""
+    """A quirk that both sides know has the same name in the client and in the test server."""
     ours = {
         "LF_LINES",
         "LOWERCASE_STATUS",

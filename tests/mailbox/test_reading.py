@@ -1,4 +1,4 @@
-"""What a mailbox hands out of a pipeline, over both drivers: the right message's or an error (decision 7)."""
+"""Whatever a mailbox reads in a pipeline belongs to the right message, or it is an error (decision 7); both drivers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,8 +38,8 @@ RIGHT = [(n, f"Subject: m{n}") for n in range(1, len(MAILS) + 1)]
 
 @pytest.mark.threat(55)
 @pytest.mark.parametrize("reading", READINGS)
-def test_a_reply_doubled_on_the_wire(driver: Driver, reading: str) -> None:
-    """A reply sent twice, whichever it is, ends the session; the next one of that object reads all, one by one."""
+def test_a_doubled_reply_ends_the_session(driver: Driver, reading: str) -> None:
+    """Whichever reply it is; the next session of the same object reads everything without pipelining."""
     verb, read = READINGS[reading]
     for faulty, nth in ((verb, 1), (verb, 5), (verb, 8), (verb, 9), (verb, 72), (verb, 130), ("LIST", 2), ("LIST", 3)):
         with (
@@ -49,15 +49,15 @@ def test_a_reply_doubled_on_the_wire(driver: Driver, reading: str) -> None:
         ):
             with pytest.raises((ProtocolError, ConnectionLost)):
                 assert read(inbox) == RIGHT
-                inbox.keep_alive()  # what is doubled at the very end is met by the next command
+                inbox.keep_alive()  # the next command finds a doubled last reply
             inbox.reopen()
             assert read(inbox) == RIGHT
 
 
 @pytest.mark.threat(55)
 @pytest.mark.parametrize("reading", READINGS)
-def test_a_reply_lost_on_the_wire(driver: Driver, reading: str) -> None:
-    """A reply that never comes is an error within the timeout; the next session of that object reads all."""
+def test_a_lost_reply_ends_the_session(driver: Driver, reading: str) -> None:
+    """It is an error within the timeout; the next session of the same object reads everything."""
     verb, read = READINGS[reading]
     for nth in (8, 73):
         with (
@@ -65,7 +65,7 @@ def test_a_reply_lost_on_the_wire(driver: Driver, reading: str) -> None:
             Server(MAILS, faults=[Fault.replace(verb, nth, reply=b"", session=1)], lock=False) as server,
             driver.Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox,
         ):
-            hurry(inbox.connection)  # in this session alone
+            hurry(inbox.connection)  # only in this session
             with pytest.raises((Timeout, ProtocolError), match="the next session will not pipeline"):
                 read(inbox)
             inbox.reopen()
@@ -74,7 +74,7 @@ def test_a_reply_lost_on_the_wire(driver: Driver, reading: str) -> None:
 
 @pytest.mark.threat(55)
 def test_a_program_that_saves_and_then_deletes_loses_nothing(driver: Driver) -> None:
-    """On a server that loses what is sent ahead, each mail is saved under its own uid, or is still there."""
+    """If the server drops pipelined commands, each message is saved under its own uid or is still on the server."""
     saved: dict[str, bytes] = {}
     with Server(MAILS, quirks=Quirk.DROPS_PIPELINED) as server:
         inbox = driver.Mailbox.from_url(server.url, "secret", timeout=GENEROUS)
@@ -95,8 +95,8 @@ def test_a_program_that_saves_and_then_deletes_loses_nothing(driver: Driver) -> 
 
 
 @pytest.mark.threat(55)
-def test_a_server_that_ends_the_session_on_a_pipeline(driver: Driver) -> None:
-    """It is read to its end by the next session of that object."""
+def test_a_server_that_hangs_up_on_a_pipeline_is_read_by_the_next_session(driver: Driver) -> None:
+    """The next session of the same object reads everything without pipelining."""
     with Server(MAILS, quirks=Quirk.HANGS_UP_ON_PIPELINE, lock=False) as server:
         for verb, read in READINGS.values():
             with case(verb), driver.Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox:
@@ -107,8 +107,8 @@ def test_a_server_that_ends_the_session_on_a_pipeline(driver: Driver) -> None:
 
 
 @pytest.mark.threat(55)
-def test_messages_held_from_before_a_mismatch(driver: Driver) -> None:
-    """After a mismatch messages still give what was proven, and nothing else."""
+def test_after_a_mismatch_only_verified_bodies_are_readable(driver: Driver) -> None:
+    """Messages fetched before it keep their verified bodies; all others are `ConnectionLost`."""
     faults = [Fault.duplicate("RETR", 100)]
     with (
         Server(MAILS, faults=faults) as server,
@@ -128,8 +128,8 @@ def test_messages_held_from_before_a_mismatch(driver: Driver) -> None:
 
 
 @pytest.mark.threat(53)
-def test_a_command_after_a_fetch_left_early(driver: Driver) -> None:
-    """What is asked for over a pipeline that was left early is right, or an error where a reply was doubled."""
+def test_commands_after_a_fetch_left_early_are_correct(driver: Driver) -> None:
+    """Their results are right, or an error if a reply in the abandoned pipeline was doubled."""
     for nth in (None, 20, 40, 72):
         faults = [Fault.duplicate("RETR", nth)] if nth else []
         with (
@@ -148,8 +148,8 @@ def test_a_command_after_a_fetch_left_early(driver: Driver) -> None:
                 assert nth
 
 
-def test_what_is_deleted_during_a_fetch_is_not_yielded(driver: Driver) -> None:
-    """A message that is marked after it was asked for is left out; taken back, it reads as before."""
+def test_a_message_deleted_during_a_fetch_is_not_yielded(driver: Driver) -> None:
+    """It is skipped although its RETR was sent; after undelete() it can be read as before."""
     with Server(MAILS) as server, driver.Mailbox.from_url(server.url, "secret", timeout=GENEROUS) as inbox:
         numbers = []
         for message in inbox.fetch():

@@ -1,4 +1,4 @@
-"""What a refusal within a session means: this command is missing, this message cannot be had, or ask again later."""
+"""A refusal is understood: the command is missing, the message is unavailable, or the server refuses for now."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,20 +39,20 @@ MISSING = (
 
 
 def over(driver: Driver, server: Server, **options: Any) -> Any:
-    """Return the mailbox of that server."""
+    """Return the mailbox of this server."""
     return driver.Mailbox(
         server.host, "me", "secret", port=server.port, security="none", **{"timeout": GENEROUS, **options}
     )
 
 
-def said(server: Server) -> tuple[str, ...]:
-    """What was said after the login."""
+def sent(server: Server) -> tuple[str, ...]:
+    """Return the commands after the login."""
     server.wait(GENEROUS)
     return server.sessions[0].commands[LOGIN:]
 
 
-def test_uidl_refused_for_the_moment_is_temporary_and_asked_again(driver: Driver) -> None:
-    """A poller that takes it for "this server has no UIDL" downloads everything again; uids come the next time."""
+def test_uidl_refused_for_now_is_temporary_and_asked_again(driver: Driver) -> None:
+    """A poller that mistook it for "this server has no UIDL" would download everything again."""
     for text in FOR_NOW + AMBIGUOUS:
         faults = [Fault.refuse("UIDL", nth=n, text=text) for n in range(1, 5)]
         with case(text), Server(MAILS, faults=faults) as server, over(driver, server) as inbox:
@@ -72,8 +72,8 @@ def test_uidl_refused_for_the_moment_is_temporary_and_asked_again(driver: Driver
             assert None not in inbox.uids
 
 
-def test_delete_beside_a_uidl_refused_for_the_moment_learns_nothing(driver: Driver) -> None:
-    """The message is marked, and UIDL is asked again when somebody needs it."""
+def test_delete_with_uidl_refused_for_now_marks_the_message(driver: Driver) -> None:
+    """UIDL is asked again when uids are needed."""
     for text in (*FOR_NOW, *AMBIGUOUS):
         with (
             case(text),
@@ -84,15 +84,15 @@ def test_delete_beside_a_uidl_refused_for_the_moment_learns_nothing(driver: Driv
             assert inbox[1].uid
 
 
-def test_only_a_server_without_uidl_has_none(driver: Driver) -> None:
-    """Not listed, or words that say so: `NotSupported`, and nobody asks again."""
+def test_only_a_server_without_uidl_has_no_uids(driver: Driver) -> None:
+    """If UIDL is not advertised, or the reply says that it is unknown: `NotSupported`, and it is not asked again."""
     for text in MISSING:
         with case(text), Server(MAILS, faults=[Fault.refuse("UIDL", nth=None, text=text)]) as server:
             with over(driver, server) as inbox:
                 for _ in range(2):
                     with pytest.raises(NotSupported):
                         _ = inbox.uids
-            assert said(server) == ("UIDL", "QUIT")
+            assert sent(server) == ("UIDL", "QUIT")
     for text in ("refused", "", "Unable to process command"):
         with (
             case(text),
@@ -106,8 +106,8 @@ def test_only_a_server_without_uidl_has_none(driver: Driver) -> None:
             _ = inbox.uids
 
 
-def test_a_fault_that_stays_is_neither(driver: Driver) -> None:
-    """[SYS/PERM] is the operator's: not "no UIDL", and not worth trying again."""
+def test_a_permanent_failure_is_neither_missing_nor_temporary(driver: Driver) -> None:
+    """[SYS/PERM] is for the operator to fix: it does not mean "no UIDL", and it is not retryable."""
     for command, ask in (
         ("UIDL", lambda inbox: inbox.uids),
         ("LIST", lambda inbox: inbox[0].size),
@@ -120,8 +120,8 @@ def test_a_fault_that_stays_is_neither(driver: Driver) -> None:
             ask(inbox)
 
 
-def test_list_refused_for_the_moment_is_asked_again(driver: Driver) -> None:
-    """The sizes come the next time; None is for servers without LIST, and bodies are had without sizes."""
+def test_list_refused_for_now_is_asked_again(driver: Driver) -> None:
+    """Sizes are None only for servers without LIST; bodies can be read without sizes."""
     for text in FOR_NOW + AMBIGUOUS:
         with (
             case(text),
@@ -136,11 +136,11 @@ def test_list_refused_for_the_moment_is_asked_again(driver: Driver) -> None:
     with Server(MAILS, faults=[Fault.refuse("LIST", nth=None, text="unknown command")]) as server:
         with over(driver, server) as inbox:
             assert [message.size for message in inbox] == [None] * 3
-        assert said(server) == ("LIST", "QUIT")
+        assert sent(server) == ("LIST", "QUIT")
 
 
-def test_top_refused_for_the_moment_is_asked_again(driver: Driver) -> None:
-    """No message is downloaded for its headers because the server was busy once; TOP is asked again."""
+def test_top_refused_for_now_is_asked_again(driver: Driver) -> None:
+    """A server that was busy once does not make every message be downloaded for its headers."""
     for text in FOR_NOW:
         with case(text), Server(MAILS, faults=[Fault.refuse("TOP", nth=n, text=text) for n in (1, 2)]) as server:
             with over(driver, server) as inbox:
@@ -149,24 +149,24 @@ def test_top_refused_for_the_moment_is_asked_again(driver: Driver) -> None:
                         read()
                     assert caught.value.retryable
                 assert inbox[0].subject == "0"
-            assert said(server) == ("TOP 1 0", "TOP 1 1", "TOP 1 0", "QUIT")
+            assert sent(server) == ("TOP 1 0", "TOP 1 1", "TOP 1 0", "QUIT")
 
 
-def test_a_top_that_is_listed_and_refused_in_other_words_is_tried_again(driver: Driver) -> None:
-    """This message is read by RETR; whether TOP works is asked again with the next."""
+def test_an_advertised_top_that_is_refused_without_a_reason_is_tried_again(driver: Driver) -> None:
+    """The message is read by RETR, and TOP is tried again for the next one."""
     for text in AMBIGUOUS:
         with case(text), Server(MAILS, faults=[Fault.refuse("TOP", text=text)]) as server:
             with over(driver, server) as inbox:
                 assert [inbox[index].subject for index in (0, 2)] == ["0", "2"]
-            assert said(server) == ("TOP 1 0", "RETR 1", "TOP 3 0", "QUIT")
+            assert sent(server) == ("TOP 1 0", "RETR 1", "TOP 3 0", "QUIT")
     with Server(MAILS, quirks=Quirk.TOP_REFUSED) as server:
         with over(driver, server) as inbox:
             assert [inbox[index].subject for index in (0, 2)] == ["0", "2"]
-        assert said(server) == ("TOP 1 0", "RETR 1", "RETR 3", "QUIT")
+        assert sent(server) == ("TOP 1 0", "RETR 1", "RETR 3", "QUIT")
 
 
-def test_throttling_within_a_session_is_retryable_and_says_so(driver: Driver) -> None:
-    """A busy server is told from a message that cannot be had; the session goes on, and the next try succeeds."""
+def test_throttling_within_a_session_is_retryable(driver: Driver) -> None:
+    """A busy server is not mistaken for an unavailable message; the session stays usable, and a retry succeeds."""
     for command in ("RETR", "TOP", "DELE"):
         for text in FOR_NOW:
             with (
@@ -188,8 +188,8 @@ def test_throttling_within_a_session_is_retryable_and_says_so(driver: Driver) ->
                 read()
 
 
-def test_a_message_that_cannot_be_had_is_just_that(driver: Driver) -> None:
-    """Nothing that passes is read into words about the message."""
+def test_an_unavailable_message_is_not_retryable(driver: Driver) -> None:
+    """Replies about the message are not mistaken for a temporary failure."""
     for text in ("no such message", "message 1 has been deleted", "Can't get the letter", "message is locked", ""):
         with case(text), Server(MAILS, faults=[Fault.refuse("RETR", text=text)]) as server:
             with over(driver, server) as inbox, pytest.raises(MessageUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""Message.filename, save and write_to, over both drivers: lasting names, nothing overwritten, nothing lost."""
+"""Copies have lasting names, never overwrite another file, and are complete or not there; with both drivers."""
 
 import io
 import re
@@ -24,12 +24,12 @@ HEAD = b"Date: Wed, 03 Jun 2026 09:30:00 +0200\r\nFrom: a@example.com\r\nSubject
 
 
 def mail(subject: bytes, lines: int = 3) -> bytes:
-    """A mail of some lines."""
+    """Return a message of some lines."""
     return HEAD + subject + b"\r\n\r\n" + b"a line\r\n" * lines
 
 
 def contents(directory: Path) -> list[bytes]:
-    """What the files in a directory hold; nothing else is in it."""
+    """Return the contents of the files in a directory, which must have nothing else in it."""
     paths = list(directory.iterdir())
     assert not [path for path in paths if path.suffix != ".eml" or path.name.startswith(".")]
     return sorted(path.read_bytes() for path in paths)
@@ -38,8 +38,8 @@ def contents(directory: Path) -> list[bytes]:
 # --- names ----------------------------------------------------------------------------------------------------
 
 
-def test_a_name_is_the_same_however_it_is_asked_for(driver: Driver, tmp_path: Path) -> None:
-    """Before and after the download, by TOP or without, in another session, at another position."""
+def test_a_file_name_is_always_the_same(driver: Driver, tmp_path: Path) -> None:
+    """Before and after the download, with TOP or without, in another session, at another position."""
     names = set()
     for top in (True, False):
         with Server(SAMPLES) as server:
@@ -57,16 +57,16 @@ def test_a_name_is_the_same_however_it_is_asked_for(driver: Driver, tmp_path: Pa
     assert all(re.fullmatch(r"[0-9-]{10} .* [0-9a-f]{12}\.eml", name) for name in names)
 
 
-def test_a_name_without_uids_is_made_of_the_header(driver: Driver) -> None:
-    """No UIDL, or a blank uid: the same in each session; marks of what was read do not change it."""
+def test_without_a_uid_the_file_name_is_made_from_the_header(driver: Driver) -> None:
+    """Without UIDL, or with a blank uid; fields that record whether the message was read do not change it."""
     marked = [b"Status: RO\r\n" + mail(b"x") if number else mail(b"x") for number in range(2)]
     for options in ({"uidl": False}, {"faults": [Fault.replace("UIDL", None, reply=b"+OK\r\n1 \r\n2 \r\n.\r\n")]}):
         with case(options), Server(marked, **options) as server, over(server, driver) as inbox:
             assert inbox[0].filename == inbox[1].filename
 
 
-def test_a_uid_refused_for_now_gives_no_other_name(driver: Driver, tmp_path: Path) -> None:
-    """A name that is not lasting would be a second copy tomorrow: it is raised, and nothing is left."""
+def test_a_uid_refused_for_now_does_not_change_the_file_name(driver: Driver, tmp_path: Path) -> None:
+    """The refusal is raised and nothing is left, as a different name would mean a second copy tomorrow."""
     for ask in (lambda message: message.filename, lambda message: message.save(f"{tmp_path}/new/")):
         busy = Fault.refuse("UIDL", text="[SYS/TEMP] busy")
         with Server([mail(b"x")], faults=[busy]) as server, over(server, driver) as inbox:
@@ -82,7 +82,7 @@ def test_a_uid_refused_for_now_gives_no_other_name(driver: Driver, tmp_path: Pat
 
 
 def the_first_example() -> str:
-    """The code that README, the site's first page and the package itself open with."""
+    """Return the example with which README and the first page of the site begin."""
     blocks = [
         re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S) for page in ("README.md", "docs/index.md")
     ]
@@ -93,7 +93,7 @@ def the_first_example() -> str:
 
 
 def test_the_first_example_can_be_run_every_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two sessions with new mail between: four mails, four files; numbers are those of another mail each day."""
+    """Two sessions with new mail in between make four files, although the message numbers repeat."""
     monkeypatch.chdir(tmp_path)
     code = the_first_example().replace("10_000_000", "50")
     with Server(lock=False) as server:
@@ -111,8 +111,8 @@ def test_the_first_example_can_be_run_every_day(tmp_path: Path, monkeypatch: pyt
         assert contents(tmp_path / "big") == sorted(arrived)
 
 
-def test_two_mails_of_one_name_are_two_files(driver: Driver, tmp_path: Path) -> None:
-    """One uid for all: the second gets a number; what is there is left as it is, today and tomorrow."""
+def test_two_messages_with_one_name_are_two_files(driver: Driver, tmp_path: Path) -> None:
+    """If all have the same uid, the second gets a number; existing files are left alone, also by a second run."""
     mails = [mail(b"x", lines) for lines in (3, 4, 3)]
     twice = Fault.replace("UIDL", None, reply=b"+OK\r\n1 same\r\n2 same\r\n3 same\r\n.\r\n")
     with Server(mails, faults=[twice]) as server:
@@ -125,7 +125,7 @@ def test_two_mails_of_one_name_are_two_files(driver: Driver, tmp_path: Path) -> 
 
 
 def test_saving_costs_one_retr(driver: Driver, tmp_path: Path) -> None:
-    """The name is made of what arrives, so TOP is not needed; what is here already is not asked for again."""
+    """The name is made from the downloaded message, so TOP is not needed; a cached message is not requested again."""
     mails = [mail(b"%d" % number) for number in range(3)]
     with Server(mails) as server:
         with over(server, driver) as inbox:
@@ -140,7 +140,7 @@ def test_saving_costs_one_retr(driver: Driver, tmp_path: Path) -> None:
 
 
 def test_a_refused_message_leaves_nothing(driver: Driver, tmp_path: Path) -> None:
-    """Refused, marked as deleted, or cut off: no file and no directory; the misuse of `overwrite` asks nothing."""
+    """Refused, marked as deleted, or cut off: no file and no directory; misuse of `overwrite` sends nothing."""
     for fault, kind in (
         (Fault.refuse("RETR", 1), MessageUnavailable),
         (Fault.cut(100, command="RETR"), ConnectionLost),
@@ -161,8 +161,8 @@ def test_a_refused_message_leaves_nothing(driver: Driver, tmp_path: Path) -> Non
             inbox.rollback()
 
 
-def test_what_was_read_can_be_saved_though_it_is_deleted(driver: Driver, tmp_path: Path) -> None:
-    """Marked, committed, gone: the body is here."""
+def test_a_cached_message_can_be_saved_after_it_was_deleted(driver: Driver, tmp_path: Path) -> None:
+    """When it is marked, and after the commit."""
     with Server([mail(b"x")]) as server:
         with over(server, driver) as inbox:
             message = inbox[0]
@@ -175,7 +175,7 @@ def test_what_was_read_can_be_saved_though_it_is_deleted(driver: Driver, tmp_pat
 
 
 class Saving(RuleBasedStateMachine):
-    """Random mails into one directory, in any order and again: a file for each content, and no file ever altered."""
+    """Random messages saved into one directory, in any order and repeatedly: no file ever changes, no copy is missing."""
 
     driver: Any = Blocking
 
@@ -198,14 +198,14 @@ class Saving(RuleBasedStateMachine):
         lines=st.integers(0, 2),
     )
     def arrive(self, subjects: list[bytes], lines: int) -> None:
-        """Mails arrive, some of them equal, and a new session begins."""
+        """Messages arrive, some of them equal, and a new session begins."""
         for subject in subjects:
             self.server.deliver(mail(subject, lines))
         self.inbox.reopen()
 
     @rule(data=st.data(), as_file=st.booleans())
     def save(self, data: st.DataObject, as_file: bool) -> None:
-        """One is saved, as whatever it may be called."""
+        """One is saved, into the directory or under its file name."""
         if not len(self.inbox):
             return
         message = self.inbox[data.draw(st.integers(0, len(self.inbox) - 1))]
@@ -227,7 +227,7 @@ class Saving(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """As many files as contents; each is what it was, to its time of change."""
+        """There is a file for each content, and no existing file was touched."""
         now = {}
         for path in self.directory.iterdir():
             status = path.stat()
@@ -239,7 +239,7 @@ class Saving(RuleBasedStateMachine):
         assert self.distinct(found)
 
     def distinct(self, found: Iterable[bytes]) -> bool:
-        """Each name and content is there once: two uids with equal mails are two names."""
+        """Return whether each pair of name and content exists once; equal messages with two uids have two names."""
         names = {(re.sub(r" \(\d+\)\.eml$", ".eml", name), data) for name, (_, _, data) in self.files.items()}
         return len(names) == len(list(found))
 
@@ -269,7 +269,7 @@ TestSavingAsync = SavingAsync.TestCase
 
 
 def test_write_to_writes_all_or_raises(driver: Driver) -> None:
-    """A file that takes some at a time is given the rest; one that takes 0 bytes, or would block, is OSError."""
+    """A file that accepts part of the data gets the rest; one that accepts 0 bytes, or would block, is OSError."""
 
     class Takes(io.RawIOBase):
         def __init__(self, most: int | None) -> None:
@@ -304,7 +304,7 @@ def test_write_to_writes_all_or_raises(driver: Driver) -> None:
 
 
 def test_progress_of_one_message(driver: Driver, tmp_path: Path) -> None:
-    """Bytes grow up to all of them; LIST is asked for the total; the last report is the whole."""
+    """The bytes never decrease, LIST is asked for the total, and the last report has all bytes."""
     raw = mail(b"x", 200_000)
     with Server([raw, mail(b"y")]) as server, over(server, driver) as inbox:
         for number, call in enumerate(
@@ -328,8 +328,8 @@ def test_progress_of_one_message(driver: Driver, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_what_progress_raises_comes_out(driver: Driver, tmp_path: Path) -> None:
-    """Unchanged, in the middle and at the end; nothing is left, nothing is committed, and the session is used or over."""
+def test_an_error_of_progress_is_raised_unchanged(driver: Driver, tmp_path: Path) -> None:
+    """In the middle, which ends the session, and at the end, which does not; no file is left, nothing is committed."""
 
     class Stop(Exception):
         pass

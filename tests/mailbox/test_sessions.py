@@ -1,4 +1,4 @@
-"""How a session ends, and what the next one is: a server's goodbye before QUIT, reopen(), another event loop."""
+"""A session that ends early loses no message, and the next one opens: goodbyes, reopen(), event loops, limits."""
 
 import asyncio
 import gc
@@ -37,7 +37,7 @@ MAILS = [b"Subject: %d\r\n\r\nbody %d\r\n" % (number, number) for number in rang
 
 
 def over(driver: Driver, server: Server, **options: Any) -> Any:
-    """Return the mailbox of that server."""
+    """Return the mailbox of this server."""
     return driver.Mailbox.from_url(server.url, "secret", **{"timeout": GENEROUS, **options})
 
 
@@ -45,7 +45,7 @@ def over(driver: Driver, server: Server, **options: Any) -> Any:
 
 
 def close_notify(sock: socket.socket) -> None:
-    """End TLS in order without waiting for the client, or the stream where there is none."""
+    """Send close_notify without waiting for the client's, then end the stream."""
     if isinstance(sock, ssl.SSLSocket):
         sock.setblocking(False)
         with suppress(ssl.SSLWantReadError):
@@ -55,9 +55,9 @@ def close_notify(sock: socket.socket) -> None:
 
 
 GOODBYES: dict[str, Callable[[socket.socket], object]] = {
-    "words": lambda sock: sock.sendall(b"-ERR idle for too long\r\n"),
-    "words and the end": lambda sock: (sock.sendall(b"-ERR idle for too long\r\n"), close_notify(sock)),
-    "kind words": lambda sock: (sock.sendall(b"+OK bye\r\n"), close_notify(sock)),
+    "text": lambda sock: sock.sendall(b"-ERR idle for too long\r\n"),
+    "text and the end": lambda sock: (sock.sendall(b"-ERR idle for too long\r\n"), close_notify(sock)),
+    "polite text": lambda sock: (sock.sendall(b"+OK bye\r\n"), close_notify(sock)),
     "half a line": lambda sock: (sock.sendall(b"-ER"), close_notify(sock)),
     "the end": close_notify,
     "a ragged end": lambda sock: sock.shutdown(socket.SHUT_RDWR),
@@ -74,14 +74,14 @@ def idle(
     after: Sequence[Step] = (),
     **options: Any,
 ) -> Iterator[tuple[Any, Replay]]:
-    """Open a mailbox with deletions pending; then the server says goodbye, and the caller goes on."""
+    """Open a mailbox with deletions pending, and return to the caller after the server has said goodbye."""
     marked, gone = threading.Event(), threading.Event()
 
     def leave(sock: socket.socket) -> None:
         assert marked.wait(GENEROUS)
         sock.setsockopt(
             socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # at once: the reply before has not been acknowledged
+        )  # send at once, before the last reply is acknowledged
         goodbye(sock)
         gone.set()
 
@@ -107,7 +107,7 @@ def idle(
 
 
 def versions() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The ways in, each with the options of both ends."""
+    """Yield plaintext and each version of TLS, with the options of both ends."""
     yield "none", {}
     with closing(Certificates.make("localhost")) as certificates:
         certificates.context.num_tickets = 2  # under TLS 1.3 a readable socket may hold no data
@@ -117,22 +117,22 @@ def versions() -> Iterator[tuple[str, dict[str, Any]]]:
             yield version.name, {"security": "tls", "server": server, "ssl_context": certificates.client_context()}
 
 
-def test_a_goodbye_before_quit_means_that_nothing_happened(driver: Driver) -> None:
-    """QUIT is not sent, so nothing is in doubt: `ConnectionLost`, which names what was not deleted (decision 5)."""
+def test_after_a_goodbye_before_quit_nothing_was_deleted(driver: Driver) -> None:
+    """QUIT is not sent, so nothing is in doubt: `ConnectionLost` names what was not deleted (decision 5)."""
     for name, options in versions():
         for kind, goodbye in GOODBYES.items():
             with case(name, kind), idle(driver, goodbye, **options) as (inbox, replay):
                 with pytest.raises(ConnectionLost, match="none of its 2 deletions was committed") as caught:
                     inbox.commit()
                 assert "message 1, uid a; message 3, uid c" in str(caught.value)
-                if kind.startswith("words"):
+                if kind.startswith("text"):
                     assert caught.value.response == "-ERR idle for too long"
             assert b"QUIT" not in replay.received
             assert not replay.problem
 
 
 def test_a_server_that_is_gone_before_quit_committed_nothing(driver: Driver) -> None:
-    """On every way in, and with the replies of an iteration that was left early still in flight."""
+    """With and without TLS, and with replies of an abandoned iteration still in flight."""
     mails = MAILS * 200
     for security in ("none", "starttls", "tls"):
         for left_early in (False, True):
@@ -148,11 +148,11 @@ def test_a_server_that_is_gone_before_quit_committed_nothing(driver: Driver) -> 
                 assert "QUIT" not in server.log
 
 
-def test_a_quit_that_went_out_and_was_not_answered_is_in_doubt(driver: Driver) -> None:
-    """Whatever ends the session after QUIT, and however: `CommitError` names what is in doubt."""
+def test_an_unanswered_quit_is_in_doubt(driver: Driver) -> None:
+    """However the session ends after QUIT was sent: `CommitError` names what is in doubt."""
     for kind, goodbye in GOODBYES.items():
-        if kind == "kind words":
-            continue  # that is the answer
+        if kind == "polite text":
+            continue  # that is the reply to QUIT
         replies = [(b"QUIT\r\n", goodbye)]
         with case(kind), idle(driver, lambda _: None, after=replies) as (inbox, replay):
             with pytest.raises(CommitError) as caught:
@@ -162,7 +162,7 @@ def test_a_quit_that_went_out_and_was_not_answered_is_in_doubt(driver: Driver) -
         assert replay.received.endswith(b"QUIT\r\n")
 
 
-def test_without_deletions_a_goodbye_is_no_error(driver: Driver) -> None:
+def test_without_deletions_a_goodbye_is_not_an_error(driver: Driver) -> None:
     """Nothing was pending, so nothing is lost."""
     for kind, goodbye in GOODBYES.items():
         with case(kind), idle(driver, goodbye, marks=()) as (inbox, replay):
@@ -174,7 +174,7 @@ def test_without_deletions_a_goodbye_is_no_error(driver: Driver) -> None:
 
 
 def test_a_failed_reopen_can_be_repeated(driver: Driver) -> None:
-    """As often as it fails, and open() does as well; the errors say `retryable`, so the next try has to be one."""
+    """As often as it fails, or followed by open(); its errors are `retryable`, so a retry must work."""
     for again in ("reopen", "open"):
         with case(again), Server(MAILS) as server:
             inbox = over(driver, server).open()
@@ -194,8 +194,8 @@ def test_a_failed_reopen_can_be_repeated(driver: Driver) -> None:
                 inbox.reopen()
 
 
-def test_reopen_of_a_mailbox_that_was_never_open(driver: Driver) -> None:
-    """There is no session to commit: `ValueError`, after an open() that failed as well."""
+def test_reopen_needs_a_mailbox_that_was_open(driver: Driver) -> None:
+    """Without a session to commit it is ValueError, also after a failed open()."""
     with Server(MAILS, faults=[Fault.cut(0)]) as server:
         inbox = over(driver, server)
         with pytest.raises(ValueError, match="not open"):
@@ -206,8 +206,8 @@ def test_reopen_of_a_mailbox_that_was_never_open(driver: Driver) -> None:
             inbox.reopen()
 
 
-def test_reopen_says_once_that_deletions_did_not_happen(driver: Driver) -> None:
-    """Whoever ended the session; the error names them, and the next call opens."""
+def test_reopen_reports_lost_deletions_once(driver: Driver) -> None:
+    """Whichever side ended the session, the error names the deletions, and the next call opens."""
     for by_server, closed in ((False, False), (True, False), (True, True)):
         with case(by_server, closed), Server(MAILS, faults=[Fault.drop("NOOP")], lock=False) as server:
             inbox = over(driver, server).open()
@@ -229,8 +229,8 @@ def test_reopen_says_once_that_deletions_did_not_happen(driver: Driver) -> None:
             inbox.close()
 
 
-def test_reopen_says_once_that_deletions_are_in_doubt(driver: Driver) -> None:
-    """QUIT was refused or not answered, by reopen() or by close(): `CommitError` names them, and the next call opens."""
+def test_reopen_reports_deletions_in_doubt_once(driver: Driver) -> None:
+    """If QUIT was refused or not answered, in reopen() or in commit(), `CommitError` names them; the next call opens."""
     for fault in (Fault.refuse("QUIT"), Fault.drop("QUIT"), Fault.drop("QUIT", takes_effect=True)):
         for closed in (False, True):
             with case(fault, closed), Server(MAILS, faults=[fault], lock=False) as server:
@@ -261,7 +261,7 @@ def closed(first: Part, then: Part) -> None:
 
 
 def at_rest(first: Part, then: Part) -> None:
-    """The first loop is there, and does not run."""
+    """The first loop is open, but does not run."""
     with asyncio.Runner() as one, asyncio.Runner() as two:
         one.run(first())
         two.run(then())
@@ -288,7 +288,7 @@ def running(first: Part, then: Part) -> None:
 
 @pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
 def test_in_another_event_loop_a_session_is_lost() -> None:
-    """Whether the first loop is closed, idle or running elsewhere, whatever is done: `ConnectionLost`, nothing is sent."""
+    """Whether the first loop is closed, idle or running: any use is `ConnectionLost`, and nothing is sent."""
     uses: dict[str, Callable[[AsyncMailbox], Coroutine[Any, Any, object]]] = {
         "subject": lambda inbox: inbox[1].subject(),
         "raw": lambda inbox: inbox[1].raw(),
@@ -321,7 +321,7 @@ def test_in_another_event_loop_a_session_is_lost() -> None:
 
 
 def test_reopen_in_another_event_loop_is_a_fresh_session() -> None:
-    """The old one is given up; deletions that were pending there did not happen, which is said once."""
+    """The old session is dropped; deletions that were pending there are reported once as not committed."""
     for marked in (False, True):
         with case(marked), Server(MAILS, lock=False) as server:
             inbox = AsyncMailbox.from_url(server.url, "secret")
@@ -343,7 +343,7 @@ def test_reopen_in_another_event_loop_is_a_fresh_session() -> None:
             assert server.messages == tuple(MAILS)
 
 
-# --- a TOP whose end is not one -------------------------------------------------------------------------------
+# --- replies to TOP that end in LF . CRLF ---------------------------------------------------------------------
 
 LF_BODIES = (
     b"Subject: x\n\n.\r\n",
@@ -354,8 +354,8 @@ LF_BODIES = (
 )
 
 
-def test_a_top_that_ends_in_lf_is_named_and_the_next_session_goes_without(driver: Driver) -> None:
-    """Silence, or the end of the stream, after LF . CRLF under CRLF status lines (decision 6); reopen() and open()."""
+def test_after_a_top_that_ends_in_lf_the_next_session_does_not_use_top(driver: Driver) -> None:
+    """If silence or the end of the stream follows LF . CRLF, and status lines end in CRLF, the error says so (decision 6)."""
     ways = itertools.cycle(itertools.product(("reopen", "open"), ("subject", "preview")))
     for body in LF_BODIES:
         wire: tuple[list[Fault], ...] = [], [Fault.cut(len(body) + 5, command="TOP")], [Fault.split(1, command="TOP")]
@@ -377,8 +377,8 @@ def test_a_top_that_ends_in_lf_is_named_and_the_next_session_goes_without(driver
             assert not any(line.startswith("TOP") for line in server.sessions[1].commands)
 
 
-def test_silence_elsewhere_in_a_body_blames_no_line_end(driver: Driver) -> None:
-    """Only what looks like the end does; TOP is asked again in the next session."""
+def test_silence_elsewhere_in_a_body_is_only_a_timeout(driver: Driver) -> None:
+    """Unless the body seems to be complete, the error does not blame line ends, and the next session uses TOP again."""
     for body in (
         b"Subject: x\r\n\r\n",
         b"Subject: x\n\n.",
@@ -398,8 +398,8 @@ def test_silence_elsewhere_in_a_body_blames_no_line_end(driver: Driver) -> None:
             assert "TOP 2 0" in server.sessions[1].commands
 
 
-def test_another_body_that_ends_in_lf_is_named_as_well(driver: Driver) -> None:
-    """RETR, UIDL, LIST: nothing but the error can be had."""
+def test_other_replies_that_end_in_lf_are_named_too(driver: Driver) -> None:
+    """For RETR, UIDL and LIST there is no replacement, only the explanation in the error."""
     for command, read in (
         ("RETR", lambda inbox: inbox[0].raw),
         ("UIDL", lambda inbox: inbox.uids),
@@ -414,7 +414,7 @@ def test_another_body_that_ends_in_lf_is_named_as_well(driver: Driver) -> None:
 
 
 def test_top_false_reads_headers_by_retr_from_the_start(driver: Driver) -> None:
-    """Headers and previews cost RETR, once for each message; TOP is never said."""
+    """Headers and previews cost one RETR for each message; TOP is never sent."""
     with Server(MAILS) as server:
         with over(driver, server, top=False) as inbox:
             assert [message.subject for message in inbox] == ["0", "1", "2"]
@@ -424,11 +424,11 @@ def test_top_false_reads_headers_by_retr_from_the_start(driver: Driver) -> None:
         assert server.sessions[0].commands[5:] == ("RETR 1", "RETR 2", "RETR 3", "QUIT")
 
 
-# --- what was not kept, and what is too large -----------------------------------------------------------------
+# --- bodies that were not kept or are too large ---------------------------------------------------------------
 
 
 def reads(message: Any, directory: Path) -> Iterator[Callable[[], object]]:
-    """The ways to read a message, or to copy it."""
+    """Yield the ways to read a message or to copy it."""
     yield lambda: message.raw
     yield lambda: message.text
     yield lambda: message.content
@@ -439,13 +439,13 @@ def reads(message: Any, directory: Path) -> Iterator[Callable[[], object]]:
     yield lambda: message.save(directory / "copy.eml")
 
 
-def test_a_body_that_was_dropped_names_the_cache_and_what_to_do(driver: Driver, tmp_path: Path) -> None:
-    """`list(inbox.fetch())`, read after the session: what was kept can be read, the rest names `Limits.cache`."""
+def test_reading_a_dropped_body_after_the_session_names_the_cache(driver: Driver, tmp_path: Path) -> None:
+    """After `list(inbox.fetch())` and the end of the session, cached bodies can be read; others name `Limits.cache`."""
     for ending in ("close", "rollback", "lost"):
         with case(ending), Server(MAILS) as server:
             inbox = over(driver, server, limits=Limits(cache=50)).open()
             kept = list(inbox.fetch())
-            assert kept[0].raw == MAILS[0]  # asked for again
+            assert kept[0].raw == MAILS[0]  # requested again
             inbox.connection.close() if ending == "lost" else getattr(inbox, ending)()
             assert kept[0].text == "body 0\n"
             for read in reads(kept[1], tmp_path):
@@ -460,8 +460,8 @@ def test_a_body_that_was_dropped_names_the_cache_and_what_to_do(driver: Driver, 
                 inbox.close()
 
 
-def test_what_was_never_asked_names_what_to_read_in_time(driver: Driver, tmp_path: Path) -> None:
-    """After the session: sizes, uids and names are there where they were asked for, or the error says what to read."""
+def test_errors_after_the_session_name_what_to_read_before(driver: Driver, tmp_path: Path) -> None:
+    """Sizes, uids and file names that were read are still there; otherwise the error says what to read in time."""
 
     def never(read: Callable[[], object], names: str) -> None:
         with pytest.raises(ConnectionLost, match=rf"read {names} while the session is open") as caught:
@@ -485,7 +485,7 @@ def test_what_was_never_asked_names_what_to_read_in_time(driver: Driver, tmp_pat
                     never(partial(message.save, tmp_path), uids)
                     path = message.save(tmp_path / "copy.eml")  # needs no name
                 else:
-                    never(partial(getattr, other, "filename"), r"message\.filename")  # its headers are not here
+                    never(partial(getattr, other, "filename"), r"message\.filename")  # its headers were not read
                     assert (message.size, message.uid, message.filename) == known
                     path = message.save(tmp_path)
                     assert path.name == message.filename
@@ -493,8 +493,8 @@ def test_what_was_never_asked_names_what_to_read_in_time(driver: Driver, tmp_pat
                 path.unlink()
 
 
-def test_a_body_that_fetch_did_not_download_names_the_window(driver: Driver, tmp_path: Path) -> None:
-    """Larger than `Limits.window`: it comes without its body, and can be read while the session is open only."""
+def test_reading_a_body_that_fetch_did_not_download_names_the_window(driver: Driver, tmp_path: Path) -> None:
+    """A message larger than `Limits.window` can be read only while the session is open."""
     mails = [MAILS[0], MAILS[1] + b"x" * 5000 + b"\r\n"]
     with Server(mails) as server:
         inbox = over(driver, server, limits=Limits(window=1000)).open()
@@ -506,8 +506,8 @@ def test_a_body_that_fetch_did_not_download_names_the_window(driver: Driver, tmp
                 read()
 
 
-def test_what_list_says_is_too_large_is_refused_before_its_retr(driver: Driver, tmp_path: Path) -> None:
-    """`LimitExceeded` is that message's, and the session goes on; it can be streamed, and fetch() passes it."""
+def test_a_message_too_large_according_to_list_is_not_requested(driver: Driver, tmp_path: Path) -> None:
+    """`LimitExceeded` leaves the session usable; the message can be streamed, and fetch() yields it."""
     mails = [MAILS[0], b"Subject: large\r\n\r\n" + b"x" * 5000 + b"\r\n", MAILS[2]]
     for limits in (Limits(message=1000), Limits(message=1000, window=500)):
         with case(limits), Server(mails) as server:
@@ -546,8 +546,8 @@ def test_what_list_says_is_too_large_is_refused_before_its_retr(driver: Driver, 
         assert inbox[1].raw == mails[1]
 
 
-def test_what_turns_out_too_large_ends_the_session(driver: Driver) -> None:
-    """LIST was not asked, or said something else: the session is over."""
+def test_a_message_that_turns_out_too_large_ends_the_session(driver: Driver) -> None:
+    """If LIST was not asked, or gave a smaller size."""
     large = b"Subject: large\r\n\r\n" + b"x" * 5000 + b"\r\n"
     for lie in ([], [Fault.replace("LIST", None, reply=b"+OK\r\n1 10\r\n.\r\n")]):
         with case(lie), Server([large], faults=lie) as server:
@@ -563,7 +563,7 @@ def test_what_turns_out_too_large_ends_the_session(driver: Driver) -> None:
 
 
 def test_the_default_timeout_is_a_minute(driver: Driver) -> None:
-    """Everywhere: slow servers exist, and a message of some size can take them half a minute to find."""
+    """For all classes, as slow servers can take half a minute to find a large message."""
     account = Account("pop.example.com", "me", "secret")
     for made in (
         driver.Mailbox("pop.example.com"),

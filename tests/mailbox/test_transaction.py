@@ -1,4 +1,4 @@
-"""delete, undelete, commit, rollback and close against a model: a list of mails and a set of marks."""
+"""delete, undelete, commit, rollback and close agree with a model: a list of messages and a set of marks."""
 
 import warnings
 
@@ -14,7 +14,7 @@ MAILS = [b"Subject: %d\r\n\r\n.%d\r\n" % (number, number) for number in range(8)
 
 
 class Transactions(RuleBasedStateMachine):
-    """Whatever is done in whatever order, the server holds what the model holds."""
+    """After any operations in any order the server has the same messages as the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,21 +39,21 @@ class Transactions(RuleBasedStateMachine):
 
     @rule(indexes=st.sets(st.integers(0, 7), max_size=4))
     def undelete(self, indexes: set[int]) -> None:
-        """Marks are taken back, the others stay."""
+        """These marks are removed, the others stay."""
         chosen = self.some(indexes)
         self.inbox.undelete([self.inbox[index] for index in chosen])
         self.marks -= set(chosen)
 
     @rule()
     def undelete_all(self) -> None:
-        """All marks are taken back."""
+        """All marks are removed."""
         self.inbox.undelete()
         self.marks.clear()
 
     @precondition(lambda self: set(range(len(self.stored))) - self.marks)
     @rule(data=st.data())
     def read(self, data: st.DataObject) -> None:
-        """Reading changes no mark."""
+        """Reading does not change marks."""
         index = data.draw(st.sampled_from(sorted(set(range(len(self.stored))) - self.marks)))
         assert self.inbox[index].raw == self.stored[index]
 
@@ -66,21 +66,21 @@ class Transactions(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        """What was marked is gone in the next session."""
+        """Marked messages are gone in the next session."""
         self.inbox.reopen()
         self.stored = [raw for index, raw in enumerate(self.stored) if index not in self.marks]
         self.marks.clear()
 
     @rule()
     def rollback(self) -> None:
-        """Nothing is gone in the next session."""
+        """All messages are still there in the next session."""
         self.inbox.rollback()
         self.inbox.open()
         self.marks.clear()
 
     @rule()
     def commit_and_open(self) -> None:
-        """commit() ends the session; using it again is misuse."""
+        """commit() ends the session; calling it again is ValueError."""
         self.inbox.commit()
         with pytest.raises(ValueError, match="not open"):
             self.inbox.commit()
@@ -90,7 +90,7 @@ class Transactions(RuleBasedStateMachine):
 
     @rule(lost=st.booleans())
     def close(self, lost: bool) -> None:
-        """close() deletes nothing, whatever became of the session, and warns of what it drops; once."""
+        """close() deletes nothing, even if the connection was lost, and warns once of the deletions that it drops."""
         if lost:
             self.inbox.connection.close()
         with warnings.catch_warnings(record=True) as caught:
@@ -107,7 +107,7 @@ class Transactions(RuleBasedStateMachine):
 
     @rule()
     def fail(self) -> None:
-        """An exception in a block takes everything back."""
+        """An exception in a block rolls everything back."""
         try:
             with self.inbox:
                 raise LookupError
@@ -118,7 +118,7 @@ class Transactions(RuleBasedStateMachine):
 
     @rule()
     def die(self) -> None:
-        """A connection that is closed commits nothing; reopen() says so once if something was marked, and goes on."""
+        """A closed connection commits nothing; with marks reopen() raises once, then it opens."""
         self.inbox.connection.close()
         if self.marks:
             with pytest.raises(ConnectionLost, match=f"none of its {len(self.marks)} deletions was committed"):
@@ -128,7 +128,7 @@ class Transactions(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """Count and marks are those of the model."""
+        """The count and the marks equal those of the model."""
         assert len(self.inbox) == len(self.stored)
         assert {message.number - 1 for message in self.inbox.deleted} == self.marks
 

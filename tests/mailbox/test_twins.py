@@ -1,4 +1,4 @@
-"""Twins: every public name of the blocking half has the same name in the asyncio half, and no other."""
+"""The blocking and the asyncio classes have the same public names, with the same arguments."""
 
 import inspect
 from collections.abc import AsyncIterator, Iterator
@@ -11,23 +11,23 @@ from pymailbox.pop3 import AsyncConnection, Connection
 
 PAIRS = [(Mailbox, AsyncMailbox), (Message, AsyncMessage), (Connection, AsyncConnection)]
 
-#: Properties that are known when the session is open and never ask the server: the same in both.
+#: Properties that never ask the server: the same in both.
 FACTS = {
     Mailbox: {"account", "capabilities", "connection", "deleted", "greeting"},
     Message: {"deleted", "number"},
     Connection: {"greeting", "limits", "opened", "quirks"},
 }
 
-#: Methods that give an iterator: the same, asynchronous.
+#: Methods that return an iterator: an asynchronous one in the twin.
 ITERATORS = {Mailbox: {"fetch"}, Message: set(), Connection: {"pipeline"}}
 
-#: What only an event loop needs: to close without waiting.
+#: What only an event loop needs: closing without waiting.
 ONLY_ASYNC = {Mailbox: set(), Message: set(), Connection: {"abort"}}
 
-#: What a Sequence has besides; both search it from the front, as lists do.
+#: Methods of a Sequence, which search it from the front.
 ONLY_BLOCKING = {Mailbox: {"count", "index"}, Message: set(), Connection: set()}
 
-#: The protocols of the language.
+#: The methods of context managers.
 CONTEXT = {"__enter__": "__aenter__", "__exit__": "__aexit__"}
 
 
@@ -37,14 +37,14 @@ def public(kind: type) -> set[str]:
 
 
 @pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
-def test_same_names(blocking: type, asynchronous: type) -> None:
+def test_twins_have_the_same_names(blocking: type, asynchronous: type) -> None:
     """Both have the same public names."""
     assert public(blocking) - ONLY_BLOCKING[blocking] == public(asynchronous) - ONLY_ASYNC[blocking]
 
 
 @pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
-def test_what_may_wait_is_a_coroutine(blocking: type, asynchronous: type) -> None:
-    """A method or a property that may ask the server is a coroutine function; a property takes no arguments."""
+def test_names_that_may_ask_the_server_are_coroutines(blocking: type, asynchronous: type) -> None:
+    """A method or property that may ask the server is a coroutine function; as a property it takes no arguments."""
     for name in public(blocking) - ONLY_BLOCKING[blocking]:
         one = inspect.getattr_static(blocking, name)
         other = inspect.getattr_static(asynchronous, name)
@@ -61,8 +61,8 @@ def test_what_may_wait_is_a_coroutine(blocking: type, asynchronous: type) -> Non
 
 
 @pytest.mark.parametrize(("blocking", "asynchronous"), PAIRS)
-def test_same_arguments(blocking: type, asynchronous: type) -> None:
-    """Twins take the same arguments, with the same defaults and in the same order."""
+def test_twins_have_the_same_arguments(blocking: type, asynchronous: type) -> None:
+    """They take the same arguments, with the same defaults and in the same order."""
 
     def arguments(callable_: Any) -> list[tuple[str, Any, Any]]:
         return [(p.name, p.kind, p.default) for p in inspect.signature(callable_).parameters.values()]
@@ -76,14 +76,14 @@ def test_same_arguments(blocking: type, asynchronous: type) -> None:
 
 @pytest.mark.parametrize("kind", [kind for pair in PAIRS for kind in pair])
 def test_every_name_is_documented(kind: type) -> None:
-    """No public name is without its sentence."""
+    """Every public name has a docstring."""
     for name in public(kind) - {"number", "count", "index"}:
         assert inspect.getdoc(inspect.getattr_static(kind, name)), name
 
 
 @pytest.mark.parametrize(("blocking", "asynchronous"), [PAIRS[0], PAIRS[2]])
-def test_context_managers(blocking: type, asynchronous: type) -> None:
-    """`with` is `async with`, and neither is the other."""
+def test_only_the_asyncio_half_is_an_asynchronous_context_manager(blocking: type, asynchronous: type) -> None:
+    """The blocking half has `with`, the asyncio half `async with`."""
     for one, other in CONTEXT.items():
         assert hasattr(blocking, one)
         assert inspect.iscoroutinefunction(getattr(asynchronous, other))
@@ -91,7 +91,7 @@ def test_context_managers(blocking: type, asynchronous: type) -> None:
 
 
 def test_the_sequence_is_the_same() -> None:
-    """len, indexing, `in` and reversed ask nothing and are the same; iteration is `async for` too."""
+    """len, indexing, `in`, reversed and `for` ask nothing and are the same; the asyncio half also has `async for`."""
     for name in ("__len__", "__getitem__", "__contains__", "__reversed__", "__iter__"):
         assert getattr(Mailbox, name) is getattr(AsyncMailbox, name), name
     assert hasattr(AsyncMailbox, "__aiter__")

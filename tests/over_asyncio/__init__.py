@@ -1,8 +1,8 @@
-"""The suites of faults, threats and logins over asyncio: the same tests, with the blocking names over an event loop.
+"""The suites of faults, threats and logins also pass over asyncio.
 
-Each module adopts a suite of `tests`: its fixtures and its tests, which run once more with `Connection` and `Mailbox`
-replaced by their twins behind the facades of `tests.drivers`. What only threads, signals and processes can do is left
-out by name, with its reason; `tests.pop3.test_async_connection` has what only an event loop can.
+Each module adopts a suite of `tests`: its fixtures and tests run once more with `Connection` and `Mailbox` replaced by
+their asyncio twins, in the facades of `tests.drivers`. Tests of threads, signals and processes are excluded by name,
+with the reason; `tests.pop3.test_async_connection` tests what only an event loop can do.
 """
 
 import inspect
@@ -20,21 +20,21 @@ from tests.drivers import Facade, asynchronous
 
 __all__ = ["ALONE", "CALLBACKS", "adopt"]
 
-CALLBACKS = "what the event loop calls cannot run the event loop; test_async_connection has the same"
-ALONE = "it runs the blocking half in a process of its own"
+CALLBACKS = "a callback of the event loop cannot run the event loop; test_async_connection has the same test"
+ALONE = "it runs the blocking half in another process"
 
-#: What only the blocking half has, by a word in the name of the test, and what is there instead.
+#: What only the blocking half has, by a word in the name of the test, and the test that replaces it.
 WORDS = {
     "thread": "tasks are in test_async_connection",
     "threads": "tasks are in test_async_connection",
-    "interrupted": "Ctrl-C is a cancellation; test_cancellation has that at every await",
-    "signal": "Ctrl-C is a cancellation; test_cancellation has that at every await",
-    "fork": "an event loop is not forked; test_async_connection has a copy in another process",
+    "interrupted": "Ctrl-C is a cancellation; test_cancellation tests that at every await",
+    "signal": "Ctrl-C is a cancellation; test_cancellation tests that at every await",
+    "fork": "an event loop is not forked; test_async_connection tests a copy in another process",
 }
 
 
 def plainly_dead(pop: Any) -> bool:
-    """Whether the session is plainly dead: the next use raises at once, and the socket is closed."""
+    """Whether the session has ended for good: the next use raises at once, and the socket is closed."""
     with pytest.raises(ConnectionError):
         pop.noop()
     assert isinstance(pop, Facade)
@@ -45,13 +45,13 @@ def plainly_dead(pop: Any) -> bool:
 
 
 class Select:
-    """The module `select`, where a wait for the client's socket is over, too, when the event loop has read from it."""
+    """The module `select`, but a wait for the client's socket also ends when the event loop has read from it."""
 
     def __init__(self, connections: Callable[[], Iterable[Any]]) -> None:
         self._connections = connections
 
     def select(self, readers: list[Any], writers: list[Any], others: list[Any], timeout: float) -> Any:
-        """Wait as `select.select` does; readers are ready as well when something lies in a transport's own buffer."""
+        """Wait like `select.select`; readers are also ready if a transport has data in its own buffer."""
         deadline = time.monotonic() + timeout
         while True:
             found = select.select(readers, writers, others, min(timeout, 0.01))
@@ -62,7 +62,7 @@ class Select:
 
 
 def adopt(suite: ModuleType, namespace: dict[str, Any], left_out: Mapping[str, str] | None = None) -> None:
-    """Take over the fixtures and tests of a suite, but those left out with the reason why, to run over asyncio."""
+    """Take over the fixtures and tests of a suite to run over asyncio, except those in `left_out`, with a reason."""
     unwanted = dict(left_out or {})
     for name, value in vars(suite).items():
         if unwanted.pop(name, None) is not None or not WORDS.keys().isdisjoint(name.split("_")):
@@ -77,13 +77,13 @@ def adopt(suite: ModuleType, namespace: dict[str, Any], left_out: Mapping[str, s
 
     @pytest.fixture(autouse=True)
     def over_asyncio(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Put the asyncio half in the place of the blocking one, in the suite and in the scripted server."""
+        """Replace the blocking half by the asyncio half, in the suite and in the scripted server."""
         with asynchronous() as driver:
             for module in (replay, suite):
                 for name in ("Connection", "Mailbox"):
                     if hasattr(module, name):
                         monkeypatch.setattr(module, name, getattr(driver, name))
-            if hasattr(suite, "select"):  # not in the scripted server, whose own sockets are what it waits for
+            if hasattr(suite, "select"):  # not in the scripted server, which waits for its own sockets
                 monkeypatch.setattr(suite, "select", Select(driver.connections))
             if hasattr(suite, "dead"):
                 monkeypatch.setattr(suite, "dead", plainly_dead)

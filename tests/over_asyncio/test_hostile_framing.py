@@ -1,4 +1,4 @@
-"""The framing of messages against hostile servers, over asyncio."""
+"""Framing withstands hostile servers over asyncio, too."""
 
 from tests.over_asyncio import ALONE, adopt
 from tests.pop3 import test_hostile_framing as suite

@@ -1,4 +1,4 @@
-"""Connection and greeting against hostile servers and networks, over asyncio."""
+"""Connecting and the greeting withstand hostile servers and networks over asyncio, too."""
 
 from tests.over_asyncio import adopt
 from tests.pop3 import test_hostile_greetings as suite

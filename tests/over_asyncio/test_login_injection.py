@@ -1,9 +1,9 @@
-"""No octet of an argument is a command, over asyncio."""
+"""No byte of an argument becomes a command over asyncio, either."""
 
 from tests.over_asyncio import adopt
 from tests.pop3 import test_login_injection as suite
 
-UNCONNECTED = "it makes no connection"
+UNCONNECTED = "it does not connect"
 
 adopt(
     suite,

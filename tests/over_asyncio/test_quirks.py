@@ -1,4 +1,4 @@
-"""The quirks of servers, over asyncio."""
+"""The quirks of servers are handled over asyncio, too."""
 
 from tests.mailbox import test_quirks as suite
 from tests.over_asyncio import adopt

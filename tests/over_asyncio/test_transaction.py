@@ -1,4 +1,4 @@
-"""delete, undelete, commit, rollback and close against a model, over asyncio."""
+"""The transaction agrees with its model over asyncio, too."""
 
 from tests.mailbox import test_transaction as suite
 from tests.over_asyncio import adopt

@@ -1,8 +1,8 @@
-"""Servers for both poplibs: `Scripted`, a socket pair whose other end answers each command with the next canned reply,
-and `served`, a thread that does what it is told with one connection.
+"""Servers for both poplibs: `Scripted`, a socket pair that answers each command with the next canned reply, and
+`served`, a thread that runs a function with one connection.
 
-Of a scripted one everything happens in one thread. What arrives is handed out in pieces of the sizes asked for, so that no test depends
-on how the operating system cuts a stream.
+With `Scripted`, everything happens in one thread. Data arrives in pieces of the requested sizes, so no test depends on
+how the operating system splits a stream.
 """
 
 import itertools
@@ -20,7 +20,7 @@ __all__ = ["Scripted", "client", "outcome", "outcomes", "served"]
 
 @contextmanager
 def served(handle: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Run one connection's server in a thread; give the port."""
+    """Serve one connection in a thread; yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(GENEROUS)
 
@@ -39,7 +39,7 @@ def served(handle: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 class Scripted(socket.socket):
-    """The client's end; it records what is sent, and makes the server answer."""
+    """The client's end of a socket pair, which records what is sent and makes the server answer."""
 
     def __init__(self, replies: Iterable[bytes], sizes: Iterable[int] = (1 << 20,)) -> None:
         mine, self.server = socket.socketpair()
@@ -51,7 +51,7 @@ class Scripted(socket.socket):
         self._answer()
 
     def _answer(self) -> None:
-        """Send the next reply; the last one is followed by the end of the stream."""
+        """Send the next reply; close after the last one."""
         if self._replies:
             self.server.sendall(self._replies.pop(0))
         if not self._replies:
@@ -73,7 +73,7 @@ class Scripted(socket.socket):
 
 
 def client(module: ModuleType, replies: Iterable[bytes], sizes: Iterable[int] = (1 << 20,)) -> Any:
-    """Return a POP3 of `module` over a scripted socket, at `.scripted`."""
+    """Return a POP3 object of `module` with a scripted socket, which is its attribute `scripted`."""
     scripted = Scripted(replies, sizes)
 
     class Client(module.POP3):
@@ -89,7 +89,7 @@ def client(module: ModuleType, replies: Iterable[bytes], sizes: Iterable[int] = 
 
 
 def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
-    """Return what a call gives or raises, in a form that can be compared."""
+    """Return the result or error of a call in a form that can be compared."""
     try:
         return "value", call()
     except Exception as error:
@@ -99,7 +99,7 @@ def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
 def outcomes(
     module: ModuleType, replies: Iterable[bytes], calls: Iterable[tuple[Any, ...]], sizes: Iterable[int] = (1 << 20,)
 ) -> list[tuple[str, Any]]:
-    """Return the greeting and the outcome of each call, a tuple of a method's name and its arguments."""
+    """Return the greeting and the outcome of each call, which is a tuple of a method's name and its arguments."""
     try:
         pop = client(module, replies, sizes)
     except Exception as error:

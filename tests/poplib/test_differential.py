@@ -1,6 +1,6 @@
-"""The drop-in beside the standard library: the same transcripts through both.
+"""The drop-in and the standard library give the same results for the same transcripts of honest servers.
 
-Honest ones have equal results; dishonest ones differ as docs/poplib.md lists it, and in no other way.
+For dishonest servers they differ exactly as listed in docs/poplib.md.
 """
 
 import poplib as standard
@@ -21,7 +21,7 @@ PAGE = ROOT / "docs" / "poplib.md"
 
 
 class Honest:
-    """One generated session: what the server says, and what the client asks. Everything follows from the seed."""
+    """One generated session, with the server's replies and the client's calls. Everything follows from the seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -47,7 +47,7 @@ class Honest:
         return token + (b" " + text if text else b"") + self.newline
 
     def line(self) -> bytes:
-        """A line of a mail: any octets but LF, and no CR at its end or, where a bare LF ends it, at its start."""
+        """Return a line of a message: any bytes except LF, no CR at its end and, with bare LFs, none at its start."""
         kind = self.random.random()
         if kind < 0.2:
             return self.random.choice((b"", b".", b"..", b".x", b"...", b". ", b"From x"))
@@ -112,7 +112,7 @@ KINDS = ["retr", "retr", "retr", "top", "list", "uidl", "capa", "stat", "apop", 
     "seeds", [range(500), pytest.param(range(500, 2000), marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_honest_transcripts_have_equal_results(seeds: range) -> None:
-    """Any honest conversation, in CRLF or LF and cut anywhere, gives the same results, and sends the same octets."""
+    """Any honest conversation gives equal results, with CRLF or LF and split anywhere."""
     for seed in seeds:
         honest = Honest(seed)
         found = [outcomes(module, honest.replies, honest.calls, honest.sizes) for module in (standard, drop_in)]
@@ -120,7 +120,7 @@ def test_honest_transcripts_have_equal_results(seeds: range) -> None:
 
 
 def test_the_transcripts_cover_every_method() -> None:
-    """The generator asks everything, and is answered with yes and with no."""
+    """The generator uses every method and both line ends."""
     sessions = [Honest(seed) for seed in range(300)]
     asked = {call[0] for honest in sessions for call in honest.calls}
     assert asked == {*KINDS, "quit"}
@@ -132,7 +132,7 @@ def test_the_transcripts_cover_every_method() -> None:
 HELLO = b"+OK hello\r\n"
 EOF = ("error_proto", ("-ERR EOF",))
 
-#: By the name of its row in docs/poplib.md: replies, calls, what the standard library gives, what we give.
+#: By the name of the row in docs/poplib.md: replies, calls, the standard library's results, ours.
 DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[Any]]] = {
     "long lines": (
         [HELLO, b"+OK\r\n" + b"x" * 5000 + b"\r\n.\r\n"],
@@ -233,7 +233,7 @@ DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[A
 
 
 def test_dishonest_transcripts_differ_as_listed() -> None:
-    """Where a server lies, the standard library does what the page says it does, and so do we."""
+    """With a dishonest server, the standard library and the drop-in do what the page says."""
     for name, (replies, calls, theirs, ours) in DISHONEST.items():
         with case(name):
             assert outcomes(standard, replies, calls)[1:] == theirs
@@ -242,19 +242,19 @@ def test_dishonest_transcripts_differ_as_listed() -> None:
                     assert outcomes(drop_in, replies, calls, [size])[1:] == ours, size
 
 
-def test_a_stat_that_is_none() -> None:
-    """STAT without two numbers is `error_proto`, as in newer versions of the standard library; a size may be below 0."""
+def test_an_invalid_stat_is_error_proto() -> None:
+    """STAT without two numbers is `error_proto`, as in newer versions of the standard library; a size may be negative."""
     for said in (b"+OK\r\n", b"+OK 3\r\n", b"+OK x 1\r\n", b"+OK 1 x\r\n", b"+OK -1 3\r\n", "+OK ١ 3\r\n".encode()):
         assert outcomes(drop_in, [HELLO, said], [("stat",)])[1] == (
             "error_proto",
-            ("-ERR STAT gave no count and size",),
+            ("-ERR STAT returned no count and size",),
         )
     for module in (standard, drop_in):
         assert outcomes(module, [HELLO, b"+OK 3 -2147483648\r\n"], [("stat",)])[1] == ("value", (3, -2147483648))
 
 
-def test_a_conversation_cut_anywhere_never_gives_a_wrong_value() -> None:
-    """Up to the reply that is cut both agree; that reply and all after it are errors, never a part of a mail."""
+def test_a_session_cut_anywhere_never_gives_a_wrong_value() -> None:
+    """Results before the cut are the same; that reply and all later ones are errors, never a part of a message."""
     for seed in range(5000, 5200):
         honest = Honest(seed)
         full = outcomes(drop_in, honest.replies, honest.calls)
@@ -270,6 +270,6 @@ def test_a_conversation_cut_anywhere_never_gives_a_wrong_value() -> None:
 
 
 def test_every_difference_has_its_row() -> None:
-    """docs/poplib.md has a row for each difference shown here, under the same name."""
+    """docs/poplib.md has a row of the same name for each difference in this module."""
     rows = set(re.findall(r"^\| \*\*(.+?)\*\*", PAGE.read_text("utf-8"), re.MULTILINE))
     assert set(DISHONEST) <= rows

@@ -1,4 +1,4 @@
-"""Both halves of each pair in docs/poplib.md do the same: they print the same, save the same, and leave the same mail."""
+"""Both halves of each pair in docs/poplib.md do the same: they print, save and delete the same."""
 
 import contextlib
 import io
@@ -25,14 +25,14 @@ HOST = "pop.example.com"
 
 
 def pairs() -> dict[str, list[str]]:
-    """Return the code of each section below "From poplib to Mailbox", by its title."""
+    """Return the code of each section under "From poplib to Mailbox", by title."""
     sections = re.split(r"^### ", PAGE.split("## From poplib to Mailbox")[1], flags=re.MULTILINE)[1:]
     found = {s.splitlines()[0]: re.findall(r"^```python\n(.*?)^```", s, re.MULTILINE | re.DOTALL) for s in sections}
     return {title: code for title, code in found.items() if code}
 
 
 def mails() -> list[bytes]:
-    """Return mails of today and of last year, one with an attachment."""
+    """Return messages of today and of earlier dates, one of them with an attachment."""
     made = []
     for number, age in enumerate((0, 400, 10, 200, 91), 1):
         mail = EmailMessage()
@@ -48,7 +48,7 @@ def mails() -> list[bytes]:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    """A server that answers as pop.example.com, port 995, with a certificate that the system trusts for now."""
+    """Serve as pop.example.com, port 995, with a certificate that the system trusts during the test."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(HOST).configure_cert(context)
@@ -69,7 +69,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
 
 def run(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, dict[str, bytes]]:
-    """Run an example in a folder of its own; return what it printed and what it saved."""
+    """Run an example in a new folder; return what it printed and what it saved."""
     folder.mkdir()
     monkeypatch.chdir(folder)
     printed = io.StringIO()
@@ -81,7 +81,7 @@ def run(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, 
 @pytest.mark.parametrize("title", sorted(set(pairs()) - {"Remove old messages"}))
 @pytest.mark.filterwarnings("ignore::pymailbox.poplib.UnverifiedTLSWarning")
 def test_both_halves_do_the_same(title: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The idiom of poplib and its Mailbox form print and save the same; each says QUIT and leaves the mail alone."""
+    """The poplib idiom and its Mailbox form print and save the same, send QUIT, and delete nothing."""
     before, after = pairs()[title]
     mail = server.messages
     theirs = run(before, tmp_path / "poplib", monkeypatch)
@@ -96,15 +96,15 @@ def test_both_halves_do_the_same(title: str, server: Server, tmp_path: Path, mon
 @pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.filterwarnings("ignore::pymailbox.poplib.UnverifiedTLSWarning")
 def test_old_messages_are_removed(half: int, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Either half of "Remove old messages" deletes what is older than 90 days, and says so."""
+    """Each half of "Remove old messages" deletes and prints the messages older than 90 days."""
     printed, _ = run(pairs()["Remove old messages"][half], tmp_path / "half", monkeypatch)
     server.wait(GENEROUS)
     assert printed == "2\n4\n5\n"
     assert [mail.split(b"Number ")[1][:1] for mail in server.messages] == [b"1", b"3"]
 
 
-def test_the_idioms_asked_for_are_there() -> None:
-    """The minimal example, downloading a whole inbox, printing subjects, removing old messages, and monitoring."""
+def test_the_page_has_the_usual_idioms() -> None:
+    """It has the minimal example, printing subjects, downloading an inbox, removing old messages, and monitoring."""
     assert {
         "The example of the standard library's documentation",
         "Print the subjects",
@@ -115,8 +115,8 @@ def test_the_idioms_asked_for_are_there() -> None:
     assert all(len(code) == 2 for code in pairs().values())
 
 
-def test_the_first_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one-line migration and the module put in place of the standard library's both run as shown."""
+def test_the_migrations_run_as_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both the one-line migration and replacing the standard library's module in `sys.modules` work."""
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.split("## From poplib to Mailbox")[0], re.MULTILINE | re.DOTALL)
     monkeypatch.setitem(sys.modules, "poplib", sys.modules["poplib"])
     monkeypatch.setattr("pymailbox.poplib.tls._verify", False)

@@ -1,7 +1,7 @@
-"""What programs written for the standard library's poplib do when a session ends badly works with the drop-in.
+"""The error handling of programs written for the standard library's poplib works with the drop-in.
 
-The programs are the loops of real ones, reduced to their handling of errors. Each runs with both modules against the
-same server, which cuts, resets, stalls or refuses at some reply; both see the same errors, and end the same way.
+The programs are the loops of real ones, reduced to their error handling. Each runs with both modules against the same
+server, which cuts, resets, stalls or refuses at some reply; both see the same errors and end the same way.
 """
 
 import contextlib
@@ -36,17 +36,14 @@ VERBS = (b"USER", b"PASS", b"STAT", b"UIDL", b"RETR", b"DELE", b"QUIT")
 
 
 class Server:
-    """Answers until it comes to a verb; of that reply it sends a part, and does what it was told.
-
-    That is "cut", "reset", "stall" or "refuse".
-    """
+    """A server that answers up to a verb, sends a part of that reply, and does `end`: cut, reset, stall or refuse."""
 
     def __init__(self, verb: bytes, end: str, part: int = 0) -> None:
         self.verb, self.end, self.part = verb, end, part
         self.heard: list[bytes] = []
 
     def connect(self, module: ModuleType, port: int) -> Any:
-        """Connect a POP3 of `module`, which waits only a moment for what does not come."""
+        """Connect a POP3 object of `module` that does not wait long for a stalled reply."""
         pop = module.POP3("127.0.0.1", port, timeout=GENEROUS)
         send = pop._putcmd
 
@@ -78,13 +75,13 @@ class Server:
                 return
 
 
-# --- the programs: each gives what it has got, and how it ended -----------------------------------------------
+# --- the programs: each appends its results, and how it ended -------------------------------------------------
 
 Connect = Callable[[], Any]
 
 
 def retriever(module: ModuleType, connect: Connect, got: list[object]) -> None:
-    """A mail retriever: every error of either kind ends the round, and quit is tried in any case."""
+    """Run a mail retriever: any error of either kind ends the round, and quit is always tried."""
     try:
         server = connect()
         try:
@@ -102,7 +99,7 @@ def retriever(module: ModuleType, connect: Connect, got: list[object]) -> None:
 
 
 def by_kind(module: ModuleType, connect: Connect, got: list[object]) -> None:
-    """A downloader that goes on after a refusal, and gives the session up when the line is broken."""
+    """Run a downloader that continues after a refusal, but not after the connection breaks."""
     server = connect()
     try:
         server.user("me")
@@ -126,7 +123,7 @@ def by_kind(module: ModuleType, connect: Connect, got: list[object]) -> None:
 
 
 def quiet_quit(module: ModuleType, connect: Connect, got: list[object]) -> None:
-    """A checker: what went wrong is reported, and errors of quit are passed over, each kind by itself."""
+    """Run a checker that reports the kind of error, and ignores errors of quit in two except clauses."""
     server = connect()
     try:
         server.user("me")
@@ -148,7 +145,7 @@ def quiet_quit(module: ModuleType, connect: Connect, got: list[object]) -> None:
 
 
 def closing(module: ModuleType, connect: Connect, got: list[object]) -> None:
-    """A synchronizer's loop: try again some times, close whatever happened."""
+    """Run a synchronizer that tries several times, and always closes."""
     for attempt in range(3):
         server = None
         try:
@@ -171,7 +168,7 @@ PROGRAMS = (retriever, by_kind, quiet_quit, closing)
 
 
 def run(module: ModuleType, program: Callable[..., None], server: Server) -> list[object]:
-    """Run a program against a server; return what it got."""
+    """Run a program against a server; return its results."""
     got: list[object] = []
     opened: list[Any] = []
 
@@ -191,7 +188,7 @@ def run(module: ModuleType, program: Callable[..., None], server: Server) -> lis
 
 
 def test_programs_end_as_with_the_standard_library() -> None:
-    """A program that copes with a cut, a reset, a stall or a refusal at any reply copes with the drop-in's."""
+    """A program that handles a cut, a reset, a stall or a refusal at any reply handles it with the drop-in too."""
     for program in PROGRAMS:
         for end in ("cut", "reset", "stall", "refuse"):
             for verb in (b"PASS", b"RETR", b"QUIT") if end == "stall" else VERBS:
@@ -200,8 +197,8 @@ def test_programs_end_as_with_the_standard_library() -> None:
                     assert ours == theirs
 
 
-def test_nothing_is_said_on_a_broken_line() -> None:
-    """After a cut, a reset or a stall no QUIT is sent: the server deletes nothing. After a refusal it is."""
+def test_no_quit_is_sent_after_the_connection_breaks() -> None:
+    """After a cut, a reset or a stall no QUIT is sent, so the server deletes nothing. After a refusal it is sent."""
     for program in (retriever, by_kind, quiet_quit):
         for end in ("cut", "reset", "stall", "refuse"):
             with case(program.__name__, end):
@@ -211,7 +208,7 @@ def test_nothing_is_said_on_a_broken_line() -> None:
 
 
 def test_later_calls_raise_what_the_standard_library_raises() -> None:
-    """After a reset or a stall every call is OSError and nothing else; after a cut it is of both kinds."""
+    """After a reset or a stall every call raises a plain OSError; after a cut, an error of both kinds."""
     calls = ("stat", "list", "uidl", "noop", "rset", "capa", "quit")
     for end in ("reset", "stall", "cut"):
         for part in (0, 4, 7):
@@ -235,7 +232,7 @@ def test_later_calls_raise_what_the_standard_library_raises() -> None:
 
 
 def test_after_a_reset_the_pipe_is_broken() -> None:
-    """A program that tells a broken connection from other errors of the system still can."""
+    """A program can still distinguish a broken connection from other errors of the system."""
     with served(Server(b"NOOP", "reset")) as port:
         pop = poplib.POP3("127.0.0.1", port, timeout=GENEROUS)
         with pytest.raises(ConnectionResetError):

@@ -1,4 +1,4 @@
-"""What goes out: no line can hold a second command, and none is shown with a secret in it."""
+"""No command line can contain a second command, and none is shown with a secret in it."""
 
 import pytest
 
@@ -7,24 +7,24 @@ from tests import case
 
 
 def test_control_characters_are_refused() -> None:
-    """Every C0 character and DEL is ValueError, wherever it stands; the line is not shown."""
-    for octet in (*range(0x20), 0x7F):
+    """Every C0 character and DEL is ValueError, wherever it is; the error does not show the line."""
+    for control in (*range(0x20), 0x7F):
         for line in (b"%cUSER me", b"PASS se%ccret", b"RETR 1%c"):
             with (
-                case(line % octet),
+                case(line % control),
                 pytest.raises(ValueError, match=r"^Control characters not allowed in commands$"),
             ):
-                checked(line % octet)
+                checked(line % control)
 
 
 def test_everything_else_passes() -> None:
-    """All other octets are the caller's business."""
-    line = bytes(octet for octet in range(256) if octet >= 0x20 and octet != 0x7F)
+    """All other bytes are left to the program."""
+    line = bytes(byte for byte in range(256) if byte >= 0x20 and byte != 0x7F)
     assert checked(line) is line
 
 
 def test_secrets_are_not_shown() -> None:
-    """Only what is known to be harmless is shown with its arguments."""
+    """Only commands that cannot contain a secret are shown with their arguments."""
     for line, shown in (
         (b"RETR 7", b"RETR 7"),
         (b"user me@example.com", b"user me@example.com"),

@@ -1,4 +1,4 @@
-"""The drop-in's contract where the standard library's own tests do not look: hooks, failures, secrets, TLS."""
+"""The drop-in keeps its contract where the standard library has no tests: hooks, failures, secrets and TLS."""
 
 import contextlib
 import hashlib
@@ -28,7 +28,7 @@ OK = b"+OK\r\n"
 
 @pytest.fixture
 def scripted(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """Return what makes a POP3 that is answered with the replies given; it is closed at the end."""
+    """Return a factory of POP3 objects that get canned replies; they are closed at the end."""
     opened: list[Any] = []
 
     def start(*replies: bytes, sizes: tuple[int, ...] = (1 << 20,)) -> Any:
@@ -45,7 +45,7 @@ def scripted(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
 
 
 def test_names_are_the_standard_librarys() -> None:
-    """Every name of the module and of its classes is there, with the same constants and the same error class."""
+    """The module and its classes have every name of the standard library, with equal constants and the same error class."""
     assert {name for name in vars(standard) if not name.startswith("__")} - set(vars(poplib)) <= {"errno"}
     for kind in ("POP3", "POP3_SSL"):
         assert set(dir(getattr(standard, kind))) <= set(dir(getattr(poplib, kind)))
@@ -55,8 +55,8 @@ def test_names_are_the_standard_librarys() -> None:
     assert poplib.error_proto is standard.error_proto
 
 
-def test_attributes_that_programs_reach_for(scripted: Callable[..., Any]) -> None:
-    """host, port, sock, file, welcome, timestamp, _debugging and _tls_established are what they are there."""
+def test_attributes_are_the_standard_librarys(scripted: Callable[..., Any]) -> None:
+    """host, port, sock, file, welcome, timestamp, _debugging and _tls_established have the same meaning as there."""
     pop = scripted(OK)
     assert (pop.host, pop.port, pop.welcome) == ("pop.example.com", 110, HELLO[:-2])
     assert (pop._debugging, pop._tls_established, pop.encoding) == (0, False, "UTF-8")
@@ -65,8 +65,8 @@ def test_attributes_that_programs_reach_for(scripted: Callable[..., Any]) -> Non
     assert pop.getwelcome() is pop.welcome
 
 
-def test_audit_events() -> None:
-    """poplib.connect has host and port, poplib.putline the line without its end, both the object first."""
+def test_audit_events_are_the_standard_librarys() -> None:
+    """poplib.connect has host and port, poplib.putline the line without its end, after the object itself."""
     seen: list[tuple[Any, ...]] = []
     listening = True
     sys.addaudithook(lambda event, args: seen.append((event, *args)) if listening and "poplib" in event else None)
@@ -81,7 +81,7 @@ def test_audit_events() -> None:
 
 
 def test_maxline_is_read_at_each_call(scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """_MAXLINE bounds the octets of a status line with its end, whatever it is when the line is read."""
+    """_MAXLINE limits the bytes of a status line including its end, with its value at the time of reading."""
     pop = scripted(b"+OK " + b"x" * 2042 + b"\r\n", b"+OK " + b"x" * 5000 + b"\r\n", b"+OK " + b"x" * 5000 + b"\r\n")
     assert len(pop.noop()) == 2046
     monkeypatch.setattr(poplib, "_MAXLINE", 65536)
@@ -93,7 +93,7 @@ def test_maxline_is_read_at_each_call(scripted: Callable[..., Any], monkeypatch:
 
 @pytest.mark.parametrize("size", [1, 5, 1 << 20])
 def test_file_reads_the_same_buffer(scripted: Callable[..., Any], size: int) -> None:
-    """Lines, octets and replies may be read in turn, by `file` or by the methods: nothing is lost or read twice."""
+    """Lines, bytes and replies can be read in turn, with `file` or the methods; nothing is lost or read twice."""
     pop = scripted(b"+OK\r\none\r\n..two\r\nthree\r\n.\r\n", b"+OK 1 2\r\n", sizes=(size,))
     pop._putcmd("RETR 1")
     assert pop.file.readline() == b"+OK\r\n"
@@ -108,8 +108,8 @@ def test_file_reads_the_same_buffer(scripted: Callable[..., Any], size: int) -> 
     assert pop.file.readline() == b""
 
 
-def test_a_mail_read_line_by_line(scripted: Callable[..., Any]) -> None:
-    """Programs that want no list read `_getline` up to the dot; lines of a mail have no bound there either."""
+def test_a_message_can_be_read_line_by_line(scripted: Callable[..., Any]) -> None:
+    """Programs can call `_getline` up to the dot, and long lines of a message work there too."""
     long = b"x" * 100_000
     pop = scripted(b"+OK\r\n" + long + b"\r\ny\r\n.\r\n", b"+OK 1 2\r\n", sizes=(7000,))
     assert pop._shortcmd("RETR 1") == b"+OK"
@@ -120,8 +120,8 @@ def test_a_mail_read_line_by_line(scripted: Callable[..., Any]) -> None:
     assert pop.stat() == (1, 2)
 
 
-def test_commands_sent_together(scripted: Callable[..., Any]) -> None:
-    """A program may send several commands before it reads the replies, as the underscore methods allow."""
+def test_commands_can_be_sent_together(scripted: Callable[..., Any]) -> None:
+    """With the underscore methods, a program can send several commands before it reads the replies."""
     pop = scripted(b"", b"+OK\r\na\r\n.\r\n+OK\r\nb\r\n.\r\n", OK)
     pop._putcmd("RETR 1")
     pop._putcmd("RETR 2")
@@ -131,7 +131,7 @@ def test_commands_sent_together(scripted: Callable[..., Any]) -> None:
 
 
 def test_overridden_methods_are_called() -> None:
-    """Every underscore method goes through the others, so that a subclass may replace any of them."""
+    """The underscore methods call each other, so a subclass can override any of them."""
     seen: list[tuple[str, object]] = []
 
     class Watching(poplib.POP3):
@@ -168,8 +168,8 @@ def test_overridden_methods_are_called() -> None:
 
 
 @pytest.mark.parametrize("kind", ["makefile", "lines"])
-def test_a_subclass_that_connects_in_its_own_way(kind: str) -> None:
-    """An `__init__` that sets sock and file and nothing else, as many programs have it, gains the framing."""
+def test_a_subclass_can_connect_in_its_own_way(kind: str) -> None:
+    """An `__init__` that sets little more than sock and file, as in many programs, still gets the framing."""
 
     class Lines(io.BytesIO):
         read1 = None
@@ -189,8 +189,8 @@ def test_a_subclass_that_connects_in_its_own_way(kind: str) -> None:
         pop.quit()
 
 
-def test_login_by_hand(scripted: Callable[..., Any]) -> None:
-    """A program's own AUTH: a challenge is a positive response, and the answer goes out by `_putline`."""
+def test_a_program_can_log_in_by_hand(scripted: Callable[..., Any]) -> None:
+    """In a program's own AUTH, a challenge is a positive response, and `_putline` sends the answer."""
     pop = scripted(b"+ \r\n", b"+OK logged in\r\n")
     assert pop._shortcmd("AUTH XOAUTH2") == b"+ "
     pop._putline(b"dXNlcj1tZQ==")
@@ -200,11 +200,11 @@ def test_login_by_hand(scripted: Callable[..., Any]) -> None:
 # --- failures -------------------------------------------------------------------------------------------------
 
 
-def test_no_argument_adds_a_command(scripted: Callable[..., Any]) -> None:
-    """A control character anywhere in any argument is ValueError; nothing is sent, and the session goes on."""
-    for octet in ("\r", "\n", "\0", "\t", "\x1b", "\x7f"):
+def test_no_argument_can_inject_a_command(scripted: Callable[..., Any]) -> None:
+    """A control character anywhere in an argument is ValueError; nothing is sent, and the session continues."""
+    for control in ("\r", "\n", "\0", "\t", "\x1b", "\x7f"):
         pop = scripted(OK)
-        bad = f"1{octet}DELE 1"
+        bad = f"1{control}DELE 1"
         calls = [
             *((name, bad) for name in ("user", "pass_", "rpop", "dele", "retr", "list", "uidl")),
             *((name, bad) for name in ("_shortcmd", "_longcmd", "_putcmd", "auth")),
@@ -217,12 +217,12 @@ def test_no_argument_adds_a_command(scripted: Callable[..., Any]) -> None:
                 pytest.raises(ValueError, match=r"^Control characters not allowed in commands$"),
             ):
                 getattr(pop, name)(*arguments)
-        assert pop.scripted.sent == [], octet
-        assert pop.noop() == b"+OK", octet
+        assert pop.scripted.sent == [], control
+        assert pop.noop() == b"+OK", control
 
 
-def test_quit_closes_whatever_is_answered(scripted: Callable[..., Any]) -> None:
-    """A refused or unanswered QUIT raises, and the socket is closed all the same."""
+def test_quit_closes_whatever_the_reply(scripted: Callable[..., Any]) -> None:
+    """A refused or unanswered QUIT raises, but the socket is closed."""
     for reply, said in (
         (b"-ERR some deleted messages not removed\r\n", b"-ERR some deleted messages not removed"),
         (b"", "-ERR EOF"),
@@ -235,20 +235,20 @@ def test_quit_closes_whatever_is_answered(scripted: Callable[..., Any]) -> None:
         assert (pop.sock, pop.file) == (None, None)
 
 
-def test_a_closed_session(scripted: Callable[..., Any]) -> None:
-    """close() may be called again; everything else is error_proto from then on."""
+def test_a_closed_session_raises_error_proto(scripted: Callable[..., Any]) -> None:
+    """close() can be called again; everything else raises error_proto."""
     pop = scripted(OK)
     with pop:
         pass
     pop.close()
     assert pop.scripted.sent == []
     for call in (pop.noop, pop.quit, pop.capa, pop._getline):
-        with pytest.raises(poplib.error_proto, match=r"^-ERR the connection is closed$"):
+        with pytest.raises(poplib.error_proto, match=r"^-ERR the connection is closed; create a new POP3 object$"):
             call()
 
 
 def test_a_greeting_that_fails_closes_the_socket() -> None:
-    """A refused, missing or foreign greeting raises and leaves no socket behind."""
+    """A refused, missing or invalid greeting raises and leaves no open socket."""
     for greeting, said in ((b"-ERR busy\r\n", b"-ERR busy"), (b"", "-ERR EOF"), (b"HTTP/1.1 400\r\n", b"HTTP/1.1 400")):
         scripted = Scripted([greeting])
 
@@ -262,8 +262,8 @@ def test_a_greeting_that_fails_closes_the_socket() -> None:
         assert scripted.fileno() == -1
 
 
-def test_parting_words(scripted: Callable[..., Any]) -> None:
-    """What a server said before it hung up is raised instead of being taken for the next reply; nothing is sent."""
+def test_parting_words_are_not_a_reply(scripted: Callable[..., Any]) -> None:
+    """What a server sent before it closed is raised, not taken as the next reply, and no command is sent."""
     pop = scripted(b"+OK 1 1\r\n", OK)
     pop.stat()
     pop.scripted.server.sendall(b"-ERR autologout\r\n")
@@ -276,7 +276,7 @@ def test_parting_words(scripted: Callable[..., Any]) -> None:
 
 
 def test_an_interruption_ends_the_session(scripted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C inside a command passes through; afterwards no command, QUIT least of all, is sent."""
+    """Ctrl-C inside a command passes through; after that no command is sent, and certainly no QUIT."""
     pop = scripted(OK, OK)
 
     def interrupt(*_: object) -> bytes:
@@ -291,7 +291,7 @@ def test_an_interruption_ends_the_session(scripted: Callable[..., Any], monkeypa
 
 
 def test_a_timeout_is_the_sockets_own(scripted: Callable[..., Any]) -> None:
-    """Silence is TimeoutError after the socket's timeout, also one set later; then the session is over."""
+    """Silence is TimeoutError after the socket's timeout, even if set later; then the session is over."""
     pop = scripted(b"", b"", OK)
     pop.sock.settimeout(0.1)
     with pytest.raises(TimeoutError):
@@ -305,7 +305,7 @@ def test_a_timeout_is_the_sockets_own(scripted: Callable[..., Any]) -> None:
 
 
 def dripping(begun: bytes, line: bytes, call: Callable[[Any], object], kind: type = poplib.POP3) -> None:
-    """Drip the rest of a reply, an octet each second by the client's clock; assert that the client gives up in time."""
+    """Drip the rest of a reply, a byte per second of the client's clock; assert that the client gives up in time."""
     clock = WatchedClock()
     begun_at = clock.now
 
@@ -314,9 +314,9 @@ def dripping(begun: bytes, line: bytes, call: Callable[[Any], object], kind: typ
         connection.recv(100)
         connection.sendall(begun)
         with contextlib.suppress(OSError):
-            for octet in line * 200:
-                before = clock.readings  # the clock is read before each wait, and when something has come
-                connection.sendall(bytes([octet]))
+            for byte in line * 200:
+                before = clock.readings  # the clock is read before each wait, and when data has arrived
+                connection.sendall(bytes([byte]))
                 if not clock.seen(connection, before):
                     return
                 clock.advance(1)
@@ -339,16 +339,16 @@ class LineByLine(poplib.POP3):
 
 
 def read_lines(pop: poplib.POP3) -> None:
-    """Read a mail line by line, as programs do that want no list."""
+    """Read a message line by line, as programs do that need no list."""
     pop._shortcmd("RETR 1")
     while pop._getline()[0] != b".":
         pass
 
 
-def test_dripping_ends() -> None:
-    """A server that sends an octet now and then is given up too: fewer than 100 a second over one timeout.
+def test_a_dripping_server_times_out() -> None:
+    """A server that sends fewer than 100 bytes per second over one timeout is a TimeoutError.
 
-    It does not help it to end lines meanwhile, nor that the program reads line by line.
+    This is so even if it ends lines meanwhile, or the program reads line by line.
     """
     cases: list[tuple[str, bytes, bytes, Callable[[Any], object], type]] = [
         ("status", b"", b"+", lambda pop: pop.noop(), poplib.POP3),
@@ -367,7 +367,7 @@ def test_dripping_ends() -> None:
 
 
 def test_time_between_calls_does_not_count(scripted: Callable[..., Any]) -> None:
-    """A program may take its time over each line of a mail: the clock runs while the server is waited for."""
+    """A program may spend any time on each line of a message, because the clock runs only while it waits for the server."""
     pop = scripted(OK + b"x\r\n" * 20 + b".\r\n", OK, sizes=(3,))
     clock = pop.file._clock = Clock()
     pop._shortcmd("RETR 1")
@@ -376,8 +376,8 @@ def test_time_between_calls_does_not_count(scripted: Callable[..., Any]) -> None
     assert pop.noop() == b"+OK"
 
 
-def test_a_message_is_bounded() -> None:
-    """`limits.message` bounds a message or a listing; a subclass or an object may have its own."""
+def test_a_message_is_limited() -> None:
+    """`limits.message` limits a message or a listing; a subclass or an object can have different limits."""
     pop = client(poplib, [HELLO, OK + b"x" * 3000 + b"\r\n.\r\n", OK], [500])
     with closing(pop), closing(pop.scripted):
         pop.file.protocol.limits = Limits(message=2000)
@@ -385,8 +385,8 @@ def test_a_message_is_bounded() -> None:
             pop.retr(1)
 
 
-def short_lines(octets: int) -> Iterator[tuple[str, bytes]]:
-    """Yield bodies of so many octets, of lines as short as they can be."""
+def short_lines(size: int) -> Iterator[tuple[str, bytes]]:
+    """Yield bodies of that size, with lines of several short lengths."""
     for line in (
         b"\n",
         b"\r\n",
@@ -398,11 +398,11 @@ def short_lines(octets: int) -> Iterator[tuple[str, bytes]]:
         b"x" * 76 + b"\r\n",
     ):
         first = b"first\r\n" if line.endswith(b"\r\n") else b"first\n"
-        yield repr(line), first + line * ((octets - len(first)) // len(line))
+        yield repr(line), first + line * ((size - len(first)) // len(line))
 
 
 def test_memory_of_a_list_of_lines_is_bounded() -> None:
-    """However short its lines, a mail or listing takes five times `limits.message` at most, or is error_proto."""
+    """However short its lines, a message or listing takes at most five times `limits.message`, or is error_proto."""
     most = 200_000
 
     class Small(poplib.POP3):
@@ -437,11 +437,11 @@ def test_memory_of_a_list_of_lines_is_bounded() -> None:
                     tracemalloc.stop()
                     assert most_taken < 5 * most
                     honest = len(body.split(b"\n")[1]) >= 18
-                    assert isinstance(result, tuple) == honest, "a mail of 19 octets a line is given"
+                    assert isinstance(result, tuple) == honest, "a message with 19 bytes per line is returned"
 
 
-def test_a_long_line_read_by_itself_costs_its_length_once() -> None:
-    """A line that arrives in many pieces is put together once, also when a program asks for that line alone."""
+def test_a_long_line_read_alone_takes_linear_time() -> None:
+    """A line that arrives in many pieces is joined only once, even if a program reads just that line."""
 
     def prepare(n: int) -> Callable[[], object]:
         pop = client(poplib, [HELLO])
@@ -460,8 +460,8 @@ def test_a_long_line_read_by_itself_costs_its_length_once() -> None:
 # --- line ends ------------------------------------------------------------------------------------------------
 
 
-def test_top_of_stored_lines() -> None:
-    """A TOP body in bare LFs, ended by LF . CRLF under CRLF status lines, is read as the standard library reads it."""
+def test_top_with_bare_lfs_is_read_as_by_the_standard_library() -> None:
+    """A TOP body with bare LFs that ends in LF . CRLF, after a CRLF status line, gives the same result as there."""
     bodies = [
         b"From: a\nSubject: b\n\n",
         b"\n",
@@ -483,7 +483,7 @@ def test_top_of_stored_lines() -> None:
 
 
 def test_a_message_ends_as_the_rfc_says() -> None:
-    """What is kept is not TOP's: a bare LF before a dot does not end a message under CRLF status lines."""
+    """Unlike with TOP, a bare LF before a dot does not end a message after a CRLF status line."""
     replies = [HELLO, OK + b"x\n.\r\ny\r\n.\r\n", OK]
     found = outcomes(poplib, replies, [("retr", 1), ("quit",)])
     assert found[1:] == [("value", (b"+OK", [b"x", b".", b"y"], 8)), ("value", b"+OK")]
@@ -493,7 +493,7 @@ def test_a_message_ends_as_the_rfc_says() -> None:
 
 
 def test_debugging_shows_no_secret(scripted: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
-    """Commands and lines are printed as ever; passwords, digests and SASL answers are `***`."""
+    """Commands and lines are printed as usual, with passwords, digests and SASL responses as `***`."""
     pop = scripted(OK, OK, OK, b"+ \r\n", OK, b"+OK 1 2\r\n")
     pop.set_debuglevel(2)
     pop.user("me")
@@ -515,8 +515,8 @@ def test_debugging_shows_no_secret(scripted: Callable[..., Any], capsys: pytest.
 # --- login ----------------------------------------------------------------------------------------------------
 
 
-def test_auth(scripted: Callable[..., Any]) -> None:
-    """AUTH with an initial response, with a callable for the challenges, or bare; `=` is an empty initial response."""
+def test_auth_takes_an_initial_response_or_a_callable(scripted: Callable[..., Any]) -> None:
+    """AUTH works with an initial response (`=` if empty), with a callable for the challenges, or with neither."""
     pop = scripted(OK, OK, b"+ UmVhZHk=\r\n", b"+ \r\n", b"+OK in\r\n", b"+ \r\n", b"-ERR cancelled\r\n", b"+ \r\n")
     assert pop.auth("PLAIN", initial_response=b"\0me\0secret") == b"+OK"
     assert pop.auth("EXTERNAL", initial_response="") == b"+OK"
@@ -549,8 +549,8 @@ def test_auth(scripted: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("challenge", [b"+ not base64!\r\n", b"+ YQ==\r\n"])
-def test_a_broken_login_is_not_gone_on_with(scripted: Callable[..., Any], challenge: bytes) -> None:
-    """Bad base64, endless challenges or a failing callable: what would be sent next would be taken for the answer."""
+def test_a_broken_login_ends_the_session(scripted: Callable[..., Any], challenge: bytes) -> None:
+    """After bad base64, endless challenges or a failing callable, the server would read a command as the response."""
     pop = scripted(challenge, *[challenge] * 20)
     with pytest.raises(poplib.error_proto):
         pop.auth("X", lambda _: b"a")
@@ -566,7 +566,7 @@ def test_a_broken_login_is_not_gone_on_with(scripted: Callable[..., Any], challe
     pop = scripted(b"+ \r\n", OK)
     with pytest.raises(LookupError):
         pop.auth("X", fail)
-    with pytest.raises(poplib.error_proto, match=r"^-ERR a login was broken off$"):
+    with pytest.raises(poplib.error_proto, match=r"^-ERR the login was interrupted$"):
         pop.quit()
 
 
@@ -575,7 +575,7 @@ def test_a_broken_login_is_not_gone_on_with(scripted: Callable[..., Any], challe
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """A certificate authority of our own."""
+    """Create a certificate authority."""
     return trustme.CA()
 
 
@@ -589,18 +589,18 @@ def tls(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 def read_line(connection: socket.socket) -> bytes:
-    """Read up to a line's end, no octet more."""
+    """Read exactly up to the end of a line."""
     line = b""
     while not line.endswith(b"\n"):
-        octet = connection.recv(1)
-        if not octet:
+        byte = connection.recv(1)
+        if not byte:
             break
-        line += octet
+        line += byte
     return line
 
 
-def test_pop3_ssl(authority: trustme.CA) -> None:
-    """A session inside TLS: a mail of many records, and commands after session tickets have arrived unasked."""
+def test_pop3_ssl_reads_and_deletes(authority: trustme.CA) -> None:
+    """Inside TLS, a message of many records arrives, and commands work after unsolicited session tickets."""
     server, trusting = tls(authority)
 
     def serve(connection: socket.socket) -> None:
@@ -621,8 +621,8 @@ def test_pop3_ssl(authority: trustme.CA) -> None:
         assert pop.quit() == b"+OK"
 
 
-def test_a_certificate_that_does_not_convince(authority: trustme.CA) -> None:
-    """With a verifying context the `ssl` error passes through, and no socket is left."""
+def test_an_untrusted_certificate_is_an_ssl_error(authority: trustme.CA) -> None:
+    """With a verifying context, the `ssl` error passes through and no socket stays open."""
     server, _ = tls(authority)
 
     def serve(connection: socket.socket) -> None:
@@ -634,8 +634,8 @@ def test_a_certificate_that_does_not_convince(authority: trustme.CA) -> None:
 
 
 @pytest.mark.parametrize("injected", [b"", b"+OK 9 9\r\n"])
-def test_stls(authority: trustme.CA, injected: bytes) -> None:
-    """STLS starts TLS on an empty buffer; octets in clear behind its reply are error_proto, and nothing goes on."""
+def test_stls_refuses_injected_plaintext(authority: trustme.CA, injected: bytes) -> None:
+    """STLS starts TLS only with an empty buffer; plaintext after its reply is error_proto, and ends the session."""
     server, trusting = tls(authority)
 
     def serve(connection: socket.socket) -> None:
@@ -665,8 +665,8 @@ def test_stls(authority: trustme.CA, injected: bytes) -> None:
             assert pop.quit() == b"+OK"
 
 
-def test_keyfile_and_certfile(tmp_path: Any, authority: trustme.CA) -> None:
-    """Where the running Python has them they are deprecated, excluded by a context, and kept as attributes."""
+def test_keyfile_and_certfile_are_those_of_this_python(tmp_path: Any, authority: trustme.CA) -> None:
+    """If the running Python has these arguments, they are deprecated and exclude a context."""
     certificate = authority.issue_cert("me@example.com")
     path = tmp_path / "mine.pem"
     if sys.version_info >= (3, 12):

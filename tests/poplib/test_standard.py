@@ -1,4 +1,4 @@
-"""The standard library's own tests, as they are installed with this Python, run against the drop-in."""
+"""The standard library's own tests, as installed with this Python, pass with the drop-in."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests import ROOT
 
-#: Stands where the interpreter's own module would; `test.test_poplib` imports what it finds there.
+#: Puts the drop-in into `sys.modules`, from which `test.test_poplib` imports it.
 SCRIPT = """
 import sys
 import test.support
@@ -38,7 +38,7 @@ def run(which: str) -> tuple[dict[str, str], str]:
 
 
 def test_the_standard_librarys_suite_passes() -> None:
-    """Every test passes, and none is skipped but what the interpreter itself skips with its own module."""
+    """Every test passes, and only those are skipped that are also skipped with the standard module."""
     with ThreadPoolExecutor() as both:  # most of it is waiting
         (ours, printed), (theirs, _) = both.map(run, ("drop-in", "standard"))
     assert len(theirs) > 60

@@ -1,4 +1,4 @@
-"""Which TLS context the drop-in takes where a program gives none. Each test is a process of its own: the choice is one."""
+"""The drop-in chooses the right TLS context if a program passes none. The choice is global, so each test is a process."""
 
 import subprocess
 import sys
@@ -23,19 +23,19 @@ def run(script: str) -> str:
 
 
 def test_unverified_by_default_with_one_warning() -> None:
-    """The standard library's contract: nothing is verified; said once for each process, in a category of its own."""
+    """As in the standard library, nothing is verified; one warning per process, of a separate category, says so."""
     printed = run("for _ in range(3):\n    c = default_context(); print(c.verify_mode.name, c.check_hostname)")
     assert printed == "UnverifiedTLSWarning True\n" + "CERT_NONE False\n" * 3
     assert run("print(poplib.UnverifiedTLSWarning.__mro__[1].__name__)") == "UserWarning\n"
 
 
-def test_verify_by_default() -> None:
-    """One call turns verification on for the whole program, and the warning off."""
+def test_verify_by_default_verifies_without_a_warning() -> None:
+    """One call turns verification on for the whole program."""
     printed = run("poplib.verify_by_default()\nc = default_context(); print(c.verify_mode.name, c.check_hostname)")
     assert printed == "CERT_REQUIRED True\n"
 
 
-def test_a_program_that_replaced_the_standard_default() -> None:
-    """`ssl._create_stdlib_context` replaced by a verifying one, as programs do it, is used, and needs no warning."""
+def test_a_replaced_standard_default_is_used() -> None:
+    """Programs that replace `ssl._create_stdlib_context` with a verifying one get it, without a warning."""
     script = "ssl._create_stdlib_context = lambda **_: ssl.create_default_context()\nprint(default_context().verify_mode.name)"
     assert run(script) == "CERT_REQUIRED\n"

@@ -1,4 +1,4 @@
-"""The drop-in beside typeshed's stub of the standard library's poplib: what type-checks with one does with the other."""
+"""A program that type-checks with typeshed's stub of the standard library's poplib does so with the drop-in."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ STUB = Path(mypy.__file__).parent / "typeshed" / "stdlib" / "poplib.pyi"
 
 
 def run(*arguments: str, **environment: str) -> str:
-    """Run a module of mypy's; return what it printed, which must not be an error."""
+    """Run a module of mypy, which must succeed; return what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
@@ -30,7 +30,7 @@ def run(*arguments: str, **environment: str) -> str:
 
 
 def test_typesheds_stub_describes_the_drop_in(tmp_path: Path) -> None:
-    """stubtest finds nothing in the stub that the module lacks or has otherwise."""
+    """stubtest finds nothing in the stub that is missing or different in the module."""
     package = tmp_path / "pymailbox"
     package.mkdir()
     (package / "__init__.pyi").touch()
@@ -41,5 +41,5 @@ def test_typesheds_stub_describes_the_drop_in(tmp_path: Path) -> None:
 
 
 def test_a_program_for_poplib_type_checks() -> None:
-    """`mypy --strict` accepts a program for the standard library's module, subclasses and all."""
+    """`mypy --strict` accepts a program for the standard library's module, including subclasses."""
     run("mypy", "--strict", "--follow-imports=silent", "tests/typing/poplib_drop_in.py")

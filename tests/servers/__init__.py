@@ -1,11 +1,11 @@
-"""Real POP3 servers for the tests, each as a context manager that yields a `RealServer`.
+"""Real POP3 servers for the tests, each a context manager that yields a `RealServer`.
 
 >>> from tests.servers import MASTER, dovecot
 >>> with dovecot(lock_session=True) as server:  # doctest: +SKIP
 ...     print(server.url, len(server.stored))
 
-They listen on loopback, on ports the system chose, keep everything in a temporary directory, and are ended by their own
-process ids. A server that is not installed raises `ServerMissingError`, whose text says how to install it.
+They listen on loopback, on ports that the system chooses, keep everything in a temporary directory, and are ended by
+process id. A server that is not installed raises `ServerMissingError`, which says how to install it.
 """
 
 from collections.abc import Callable
@@ -45,4 +45,4 @@ SERVERS: dict[str, Callable[..., AbstractContextManager[RealServer]]] = {
     "dovecot": dovecot,
     "popa3d": popa3d,
 }
-"""Every server by its name."""
+"""Every server by name."""

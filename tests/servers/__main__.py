@@ -1,6 +1,6 @@
-"""``python -m tests.servers install`` gets the servers; ``... check`` starts each and says how it went.
+"""``python -m tests.servers install`` installs the servers; ``... check`` starts each and reports the result.
 
-The same for the programs that the tests compare with.
+Both also cover the programs that the tests compare with.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ from .packages import PROGRAMS, install, program
 
 
 def check() -> int:
-    """Start each server and program once; the exit status is the number of those that do not run."""
+    """Start each server and program once; return how many of them do not run, as the exit status."""
     wrong = 0
     for name, launch in SERVERS.items():
         begun = time.monotonic()
@@ -33,7 +33,7 @@ def check() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the one argument says."""
+    """Run one of the two commands."""
     match arguments:
         case ["install"]:
             install()

@@ -1,6 +1,6 @@
-"""A certificate authority for one test session, its server and its client.
+"""A certificate authority for one test session, with certificates for its server and its client.
 
-The keys live in the directory of the session and nowhere else.
+The keys exist only in the directory of the session.
 """
 
 import ssl
@@ -14,7 +14,7 @@ __all__ = ["Certificates", "make"]
 
 @frozen
 class Certificates:
-    """The PEM files of an authority: its own certificate, and two that it signed, each with its key."""
+    """The PEM files of an authority: its certificate, and two that it signed, each with its key."""
 
     ca: Path
     server: Path
@@ -22,7 +22,7 @@ class Certificates:
 
 
 def make(directory: Path, user: str) -> Certificates:
-    """Write an authority, a server for localhost and loopback, and a client whose common name is the user."""
+    """Write the files of an authority, of a server on localhost, and of a client with the user as common name."""
     directory.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     made = Certificates(directory / "ca.pem", directory / "server.pem", directory / "client.pem")
@@ -37,7 +37,7 @@ def make(directory: Path, user: str) -> Certificates:
 
 
 def trusting(ca: Path, client: Path | None = None) -> ssl.SSLContext:
-    """Return a context that trusts this authority alone, and shows the client's certificate where one is given."""
+    """Return a context that trusts only this authority, and presents the client's certificate if there is one."""
     context = ssl.create_default_context(cafile=str(ca))
     if client is not None:
         context.load_cert_chain(client)

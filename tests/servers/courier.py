@@ -1,4 +1,4 @@
-"""courier 1.0: UTF8 (RFC 6856), no response codes, and nothing may be pipelined behind PASS."""
+"""courier 1.0 has UTF8 (RFC 6856) and no response codes, and loses what is pipelined after PASS."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,15 +14,15 @@ from .server import PASSWORD, USER, Login, RealServer
 
 __all__ = ["courier"]
 
-FRESH = 500  # users that the user database has from the start; their mailboxes are made when they are asked for
+FRESH = 500  # users in the user database from the start; their mailboxes are created on demand
 UID = 5001
-SERVER = 4999  # the account "courier", which the TLS helper turns into
+SERVER = 4999  # the account "courier", to which the TLS helper switches
 MECHANISMS = ("LOGIN", "PLAIN", "CRAM-MD5", "CRAM-SHA1", "CRAM-SHA256")
 
 
 @contextmanager
 def courier(*, mails: Sequence[seed.Mail] | None = None, tls_required: bool = False) -> Iterator[RealServer]:
-    """Run courier until the block is left; ServerMissingError where that cannot be."""
+    """Run courier until the block ends; ServerMissingError if it cannot run here."""
     root = unpacked("courier")
     namespace.require("courier")
     held = tuple(seed.mails() if mails is None else mails)
@@ -90,7 +90,7 @@ def courier(*, mails: Sequence[seed.Mail] | None = None, tls_required: bool = Fa
 
 
 def _write_users(userdb: Path, homes: Path) -> None:
-    """Name the users; @MD5@ and its kin are filled in by the script, with courier's own tool."""
+    """Write the users; the script replaces @MD5@, @SHA1@ and @SHA256@, using courier's own tool."""
     users = (USER, *(f"fresh{number}" for number in range(1, FRESH + 1)))
     lines = (
         f"{user}\tuid={UID}|gid={UID}|home={homes / user}|shell=/bin/sh|systempw={namespace.PASSWORD_HASH}"
@@ -127,6 +127,6 @@ listen="couriertcpd -address=127.0.0.1 -maxprocs=200 -maxperip=200 -nodnslookup 
 /usr/lib/courier/courier-authlib/authdaemond &
 POP3_TLS=1 POP3_STARTTLS=NO $listen {{tls_port}} /usr/bin/couriertls -server -tcpd $login &
 $listen {{port}} $login &
-wait -n  # one that ends, ends all
+wait -n  # if one ends, end all
 exit 1
 """

@@ -1,4 +1,4 @@
-"""cyrus 3.6: another SASL (SCRAM up to SHA-512), exact sizes, a strict reader of commands; mail arrives by LMTP."""
+"""cyrus 3.6 has another SASL (SCRAM up to SHA-512), exact sizes and strict commands; mail is delivered with LMTP."""
 
 import os
 import smtplib
@@ -13,7 +13,7 @@ from .server import PASSWORD, USER, Login, RealServer, ServerFailedError
 
 __all__ = ["cyrus"]
 
-FRESH = 40  # all users get their mail at the start, in one delivery, so that everyone's is the same to the octet
+FRESH = 40  # all users get their mail at the start, in one delivery, so that it is identical byte for byte
 ACCOUNT = "cyrus"
 UID = 5100
 MECHANISMS = (
@@ -44,17 +44,17 @@ FEATURES = frozenset(
     }
 )
 REFUSED = frozenset({"NUL", "no header"})
-"""The mails of the seed that cyrus refuses to store: each is against RFC 5322."""
+"""The messages of the seed that cyrus refuses to store, because they violate RFC 5322."""
 
 
 @contextmanager
 def cyrus(
     *, mails: Sequence[seed.Mail] | None = None, fresh_users: int = FRESH, minimum_poll: int = 0
 ) -> Iterator[RealServer]:
-    """Run cyrus until the block is left; ServerMissingError where that cannot be.
+    """Run cyrus until the block ends; ServerMissingError if it cannot run here.
 
-    `minimum_poll`: minutes between two logins of a user, before which cyrus says [LOGIN-DELAY]. `fresh_users`: how many
-    there will be.
+    `minimum_poll`: minutes between two logins of a user; before that, cyrus sends [LOGIN-DELAY]. `fresh_users`: how
+    many users `fresh_user()` can return.
     """
     root = unpacked("cyrus")
     namespace.require("cyrus")
@@ -83,7 +83,7 @@ def cyrus(
         def fresh() -> Login:
             if not left:
                 raise ServerFailedError(
-                    f"all {fresh_users} fresh users of cyrus are used up: raise tests.servers.cyrus.FRESH"
+                    f"all {fresh_users} fresh users of cyrus are used up; raise tests.servers.cyrus.FRESH"
                 )
             return Login(left.pop(), PASSWORD)
 
@@ -106,7 +106,7 @@ def cyrus(
 
 
 def _deliver(port: int, mails: Sequence[seed.Mail], users: Sequence[str], log: Path) -> None:
-    """Hand each mail over once for all users (RFC 2033): one copy is stored, under many names."""
+    """Deliver each message once for all users (RFC 2033), so that cyrus stores one copy under many names."""
     with smtplib.LMTP("127.0.0.1", port, timeout=PATIENCE) as lmtp:
         lmtp.ehlo_or_helo_if_needed()
         for mail in mails:
@@ -117,17 +117,17 @@ def _deliver(port: int, mails: Sequence[seed.Mail], users: Sequence[str], log: P
             lmtp.send(dotted + b".\r\n")
             replies += [lmtp.getreply() for _ in users]
             if refused := [reply for reply in replies if reply[0] >= 400]:
-                raise ServerFailedError(f"cyrus did not take {mail!r}: {refused[0]}\n{tail(log)}")
+                raise ServerFailedError(f"cyrus refused {mail!r}: {refused[0]}\n{tail(log)}")
 
 
 def taken(raw: bytes) -> bytes:
-    """Return a mail in the form in which cyrus takes it: it would drop each CR that has no LF behind it."""
+    """Return a message as cyrus accepts it, without lone CRs, which it would drop."""
     return seed.crlf(raw.replace(b"\r", b""))
 
 
 def _stored(spool: Path, count: int) -> tuple[bytes, ...]:
-    """Read what cyrus keeps: it adds fields on top of each mail, and hands out what it keeps octet for octet."""
-    box = next(spool.rglob("1.")).parent  # anyone's: they are the same
+    """Return what cyrus stores: it adds fields at the top of each message, and sends what it stores byte for byte."""
+    box = next(spool.rglob("1.")).parent  # that of any user, because they are the same
     return tuple((box / f"{number}.").read_bytes() for number in range(1, count + 1))
 
 

@@ -1,6 +1,6 @@
-"""dovecot 2.3: every mechanism, response codes, locking; the server each developer can be expected to have.
+"""dovecot 2.3 has every mechanism, response codes and locking, and any developer can install it.
 
-It runs as root (mail under a user id without account) or as anyone else (everything under their own).
+It runs as root (with mail owned by a user id without an account) or as any user (with everything owned by that user).
 """
 
 import base64
@@ -33,11 +33,11 @@ MECHANISMS = (
     "EXTERNAL",
 )
 MASTER = Login("boss", "b0ss")
-"""Logs in as anyone: ``tester*boss``, or with an authorization identity in PLAIN."""
+"""The master user, who can log in as anyone: ``tester*boss``, or with an authorization identity in PLAIN."""
 
-FRESH = 2000  # users that the passdb knows from the start; their mailboxes are made when they are asked for
+FRESH = 2000  # users in the passdb from the start; their mailboxes are created on demand
 PLAINTEXT = {"PLAIN", "LOGIN"}
-HOW = "apt-get install dovecot-pop3d, or python -m tests.servers install"
+HOW = "run apt-get install dovecot-pop3d, or python -m tests.servers install"
 
 
 @contextmanager
@@ -55,11 +55,11 @@ def dovecot(
     mails: Sequence[seed.Mail] | None = None,
     extra: str = "",
 ) -> Iterator[RealServer]:
-    """Run dovecot with these settings until the block is left; ServerMissingError where it is not installed.
+    """Run dovecot with these settings until the block ends; ServerMissingError if it is not installed.
 
-    `accounts`: further users and their passwords, each with its own copy of the mails. `certificate`: PEM of the
-    server's key and chain, in place of one signed by `RealServer.ca`. `extra`: configuration that wins over ours.
-    dovecot takes a connection from one loopback address to itself as secure: come from 127.0.0.2 to see
+    `accounts`: additional users and their passwords, each with a copy of the messages. `certificate`: PEM file of the
+    server's key and chain, instead of one signed by `RealServer.ca`. `extra`: configuration that overrides ours.
+    dovecot treats a connection from a loopback address to itself as secure, so connect from 127.0.0.2 to see
     `disable_plaintext_auth` and ``ssl="required"``.
     """
     program = _program()
@@ -137,7 +137,7 @@ def dovecot(
                 )
         except ServerFailedError as failure:
             if "Unknown protocol: pop3" in str(failure):
-                raise ServerMissingError(f"dovecot is here without POP3: {HOW}") from failure
+                raise ServerMissingError(f"dovecot is installed without POP3; {HOW}") from failure
             raise
 
 
@@ -145,19 +145,19 @@ def _program() -> str:
     places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
     program = shutil.which("dovecot", path=places)
     if program is None:
-        raise ServerMissingError(f"dovecot is not installed: {HOW}")
+        raise ServerMissingError(f"dovecot is not installed; {HOW}")
     version = subprocess.run(
         [program, "--version"], capture_output=True, text=True, check=True, timeout=PATIENCE
     ).stdout.strip()
     if not version.startswith("2.3."):
         raise ServerMissingError(
-            f"dovecot {version or 'of an unknown version'} is here; the tests configure 2.3 (Debian 12)"
+            f"dovecot {version or 'of an unknown version'} is installed, but the tests need 2.3 (Debian 12)"
         )
     return program
 
 
 def _mail_owner() -> tuple[int, int]:
-    """Root gives the mail to an id without account, as dovecot serves no mail of root's."""
+    """Return the owner of the mail; for root, an id without an account, because dovecot does not serve root's mail."""
     return (5000, 5000) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
 
@@ -183,7 +183,7 @@ def _settings(home: Path, ports: tuple[int, ...], *chosen: str) -> str:
 
 
 def _rootless() -> str:
-    """All of dovecot under the one account we have, and no chroot, which only root may ask for."""
+    """Return settings that run all of dovecot as the present user, without chroot, which only root can use."""
     import grp
     import pwd
 
@@ -235,7 +235,7 @@ userdb {{
   args = uid={uid} gid={gid} home={home}/mail/%u allow_all_users=yes
 }}
 service pop3-login {{
-  # One process for all: a fork a connection would be most of what a short test takes.
+  # One process for all connections: a fork for each would take most of the time of a short test.
   service_count = 0
   inet_listener pop3 {{
     port = {port}
@@ -249,7 +249,7 @@ service pop3 {{
   process_limit = 500
 }}
 service anvil {{
-  # Otherwise each failed login slows down the next ones from the same address.
+  # Without this, each failed login slows down later ones from the same address.
   unix_listener anvil-auth-penalty {{
     mode = 0
   }}

@@ -1,4 +1,4 @@
-"""Maildirs that share their mails by hard links, so that a user costs some directory entries and no copying."""
+"""Maildirs that share their messages through hard links, so that a user takes only a few directory entries."""
 
 import os
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from pathlib import Path
 
 __all__ = ["Maildirs"]
 
-EPOCH = 1672531200  # servers number the mails by the time in their file names
+EPOCH = 1672531200  # servers number messages by the time in their file names
 
 
 class Maildirs:
-    """Homes under one directory, each with the same mails in its Maildir.
+    """Homes in one directory, each with the same messages in its Maildir.
 
-    The mails are owned by one user id, whoever's they are. Servers never write into a delivered mail, they rename and
-    remove: no user sees what another one does.
+    One user id owns the messages of all users. Servers only rename and remove delivered messages, and never write to
+    them, so no user sees what another one does.
     """
 
     def __init__(self, directory: Path, mails: Sequence[bytes], *, owner: tuple[int, int]) -> None:
@@ -29,7 +29,7 @@ class Maildirs:
             os.chown(mail, *owner)
 
     def make(self, user: str) -> Path:
-        """Make the home of a user and all mails in it, and return it."""
+        """Create and return the home of a user with all messages."""
         home = self.directory / user
         for directory in (home, *(home / "Maildir" / part for part in (".", "cur", "new", "tmp"))):
             directory.mkdir(mode=0o700, exist_ok=True)

@@ -1,7 +1,8 @@
-"""Run an unpacked server as if it were installed, seen by nobody else.
+"""Run an unpacked server as if it were installed, without affecting the rest of the system.
 
-A mount and process namespace in which the server's files lie over /usr, and its settings over /etc. Linux, root and
-CAP_SYS_ADMIN. When the first process in there is killed, the kernel ends all of them and unmounts everything.
+It runs in a mount and process namespace, with the server's files overlaid on /usr and its settings on /etc. This needs
+Linux, root and CAP_SYS_ADMIN. When the first process inside is killed, the kernel ends all of them and unmounts
+everything.
 """
 
 import os
@@ -17,15 +18,15 @@ from .server import ServerMissingError
 __all__ = ["PASSWORD_HASH", "accounts", "command", "require"]
 
 PASSWORD_HASH = "$6$pymailbox$kZfzV90HD0kxIHqwde7CYE.L5TZU54qeYCylthmndYuEt8yi2NKT0G.Aw1EHPKxx.l/OG5xx.nKMLkm4wA5tk0"
-"""`server.PASSWORD` as crypt(3) writes it with SHA-512: Python has no crypt any more."""
+"""`server.PASSWORD` hashed by crypt(3) with SHA-512; Python no longer has crypt."""
 
 UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 @cache
 def require(name: str) -> None:
-    """Raise ServerMissingError, with the reason, where namespaces and overlays are not to be had."""
-    hint = f"{name} runs from its unpacked packages, which takes Linux, root and CAP_SYS_ADMIN"
+    """Raise ServerMissingError, with the reason, if namespaces and overlays are not available."""
+    hint = f"{name} runs from unpacked packages, which requires Linux, root and CAP_SYS_ADMIN"
     if os.name != "posix" or shutil.which("unshare") is None or os.geteuid() != 0:
         raise ServerMissingError(hint)
     trial = subprocess.run(
@@ -39,7 +40,7 @@ def require(name: str) -> None:
 
 
 def accounts(etc: Path, people: Mapping[str, tuple[int, Path]], *, password_hash: str = "*") -> None:
-    """Write passwd, shadow and group into `etc`: those of the machine, and these with their id and home."""
+    """Write passwd, shadow and group into `etc`: those of the machine, plus `people` with their id and home."""
     etc.mkdir(parents=True, exist_ok=True)
     passwd, shadow, group = (
         [line for line in Path("/etc", name).read_text().splitlines() if line.partition(":")[0] not in people]
@@ -55,9 +56,9 @@ def accounts(etc: Path, people: Mapping[str, tuple[int, Path]], *, password_hash
 
 
 def command(home: Path, root: Path, script: str) -> list[str]:
-    """Return the command that runs a shell script where `root` is installed and `home`/etc is /etc.
+    """Return the command that runs a shell script with `root` installed and `home`/etc as /etc.
 
-    /run and /var/mail are `home`/run and `home`/mail; what is written to /etc and /var/lib is forgotten.
+    /run and /var/mail are `home`/run and `home`/mail; changes to /etc and /var/lib are discarded.
     """
     for part in ("etc", "run", "mail"):
         (home / part).mkdir(exist_ok=True)

@@ -1,9 +1,9 @@
-"""Get the servers, and the programs that the tests compare with: dovecot as a package, the others unpacked beside it.
+"""Install the servers, and the programs that the tests compare with: dovecot as a package, the others unpacked.
 
-cyrus, courier and popa3d conflict with dovecot as packages. Their packages, and those they need, are downloaded and
-unpacked into `cache()`, where `namespace.py` finds them; nothing of them is installed. curl and mpop, where the machine
-has none, are unpacked there, too, and run with the libraries that came along. apt decides what is needed, so
-that this holds for whatever is on the machine already. Debian and its children only.
+The packages of cyrus, courier and popa3d conflict with dovecot. They and their dependencies are downloaded and
+unpacked into `cache()`, where `namespace.py` finds them; they are not installed. If the machine has no curl or mpop,
+these are also unpacked there, and run with their own libraries. apt resolves the dependencies, whatever is already
+installed. This works only on Debian and its derivatives.
 """
 
 import os
@@ -25,17 +25,17 @@ PACKAGES = {
     "curl": ("curl",),
     "mpop": ("mpop",),
 }
-"""What is unpacked, and the packages that make it."""
+"""What is unpacked, and the packages it consists of."""
 
 PROGRAMS = ("curl", "mpop")
-"""Those that are clients, and run as they are; the machine's own come first."""
+"""The clients among them; if the machine has one, that is used."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 ATTEMPTS = 4
 
 
 def cache() -> Path:
-    """Return where unpacked servers are kept: ``$PYMAILBOX_SERVERS``, or under the user's cache directory."""
+    """Return the directory of unpacked servers: ``$PYMAILBOX_SERVERS``, or one in the user's cache directory."""
     if chosen := os.environ.get("PYMAILBOX_SERVERS"):
         return Path(chosen).absolute()
     home = os.environ.get("XDG_CACHE_HOME")
@@ -43,15 +43,15 @@ def cache() -> Path:
 
 
 def unpacked(name: str) -> Path:
-    """Return the root directory of what was unpacked; ServerMissingError where it is not there."""
+    """Return the root directory of an unpacked server or program; ServerMissingError if there is none."""
     root = cache() / name
     if not (root / "usr").is_dir():
-        raise ServerMissingError(f"{name} is not in {cache()}: python -m tests.servers install (Debian, as root)")
+        raise ServerMissingError(f"{name} is not in {cache()}; run python -m tests.servers install (Debian, as root)")
     return root
 
 
 def program(name: str) -> list[str]:
-    """Return the beginning of a command that runs a program; ServerMissingError where it is not there."""
+    """Return the start of a command line that runs a program; ServerMissingError if there is none."""
     if found := shutil.which(name):
         return [found]
     root = unpacked(name)
@@ -60,12 +60,12 @@ def program(name: str) -> list[str]:
 
 
 def install() -> None:
-    """Install dovecot, download and unpack the others; nothing is done twice. Wants root and apt.
+    """Install dovecot, and download and unpack the others, unless that was done before. Requires root and apt.
 
-    Two at once come one after the other. CalledProcessError, with apt's own words on standard error, for whatever does
-    not work after some attempts.
+    Two processes at once wait for each other. If something still fails after several attempts, raise
+    CalledProcessError; the output of apt has been printed.
     """
-    import fcntl  # POSIX, as apt is
+    import fcntl  # POSIX only, like apt
 
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:
@@ -90,7 +90,7 @@ def _installed(package: str) -> bool:
 
 
 def _unpack(name: str) -> None:
-    """Download and unpack into a directory of its own, and show it only when it is whole."""
+    """Download and unpack into a temporary directory, and rename it when it is complete."""
     root = cache() / name
     making = cache() / f"{name}.{os.getpid()}"
     archives = making / "archives"
@@ -108,7 +108,7 @@ def _unpack(name: str) -> None:
         tree = making / "root"
         for package in sorted(archives.glob("*.deb")):
             subprocess.run(["dpkg-deb", "--extract", package, tree], check=True, timeout=120)
-        for part in ("bin", "lib", "lib64", "sbin"):  # where packages still say /lib and mean /usr/lib
+        for part in ("bin", "lib", "lib64", "sbin"):  # some packages still have /lib instead of /usr/lib
             if (tree / part).is_dir():
                 shutil.copytree(tree / part, tree / "usr" / part, symlinks=True, dirs_exist_ok=True)
                 shutil.rmtree(tree / part)
@@ -142,7 +142,7 @@ def _apt(*arguments: str) -> None:
 
 @contextmanager
 def _nothing_starts() -> Iterator[None]:
-    """Keep packages from starting what they install: port 110 is none of ours."""
+    """Keep packages from starting what they install, because port 110 is not ours to use."""
     before = POLICY.read_bytes() if POLICY.exists() else None
     POLICY.write_bytes(b"#!/bin/sh\nexit 101\n")
     POLICY.chmod(0o755)

@@ -1,4 +1,4 @@
-"""popa3d 1.0: RFC 1939 and nothing else. No CAPA, TLS, SASL or APOP, and replies without a word."""
+"""popa3d 1.0 implements only RFC 1939: no CAPA, TLS, SASL or APOP, and status lines without text."""
 
 import os
 import shlex
@@ -15,14 +15,14 @@ from .server import PASSWORD, USER, Login, RealServer
 
 __all__ = ["popa3d"]
 
-FRESH = 500  # users that the system knows from the start; their mailboxes are made when they are asked for
-UID = 5001  # of all of them: the server asks for the owner of a mailbox, not for a different one each
+FRESH = 500  # users known to the system from the start; their mailboxes are created on demand
+UID = 5001  # of all users, because the server does not require different owners
 PAM = "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n"
 
 
 @contextmanager
 def popa3d(*, mails: Sequence[seed.Mail] | None = None) -> Iterator[RealServer]:
-    """Run popa3d on mbox files until the block is left; ServerMissingError where that cannot be."""
+    """Run popa3d on mbox files until the block ends; ServerMissingError if it cannot run here."""
     root = unpacked("popa3d")
     namespace.require("popa3d")
     held = tuple(seed.mails() if mails is None else mails)
@@ -72,11 +72,11 @@ def popa3d(*, mails: Sequence[seed.Mail] | None = None) -> Iterator[RealServer]:
 
 
 def _boxed(raw: bytes) -> bytes:
-    """Return a mail as it stands in an mbox, between its envelope line and the empty line behind it."""
+    """Return a message as stored in an mbox, between its envelope line and the empty line after it."""
     return seed.from_quoted(raw) + (b"" if raw.endswith(b"\n") else b"\n")
 
 
 def _sent(raw: bytes) -> bytes:
-    """Return what RETR gives: the empty line behind a mail is the end of its header, where that has none."""
+    """Return the result of RETR; if a header does not end, the empty line after the message ends it."""
     boxed = _boxed(raw)
     return seed.crlf_always(boxed if b"\n\n" in b"\n" + boxed else boxed + b"\n")

@@ -1,8 +1,8 @@
-"""Start a server, wait until it greets, and end it by its own process id.
+"""Start a server, wait until it greets, and end it by process id.
 
-Owns ports and processes; knows nothing of any particular server. Several may do so at once, in as many processes: ports
-are held from the moment they are chosen, directories have names of their own, and a process is known by its id and the
-moment it began, as ids are given again.
+This module manages ports and processes, and knows nothing about particular servers. Several test processes can run at
+once: ports are held from the moment they are chosen, directories have unique names, and a process is identified by its
+id and its start time, because ids are reused.
 """
 
 import os
@@ -22,15 +22,15 @@ from .server import ServerFailedError
 
 __all__ = ["PATIENCE", "Process", "descendants", "held_ports", "serving", "workplace"]
 
-ATTEMPTS = 5  # another program may take a port between our look and the server's
-PATIENCE = 90.0  # seconds for what takes a second or two on a machine with nothing else to do
+ATTEMPTS = 5  # another program may take a port before the server does
+PATIENCE = 90.0  # seconds for something that takes a second or two on an idle machine
 
 
 @contextmanager
 def workplace(name: str, *, in_memory: bool = False) -> Iterator[Path]:
-    """Make a directory that users without rights may enter (servers drop theirs), and remove it at the end.
+    """Create a directory that unprivileged users can enter (servers drop privileges), and remove it at the end.
 
-    `in_memory`: on a file system without a disk where there is one, for a server that waits for each write.
+    `in_memory`: use a file system in memory if there is one, for a server that waits for each write.
     """
     memory = in_memory and os.access("/dev/shm", os.W_OK)
     directory = Path(tempfile.mkdtemp(prefix=f"pymailbox-{name}-", dir="/dev/shm" if memory else None))
@@ -43,10 +43,11 @@ def workplace(name: str, *, in_memory: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def held_ports(count: int) -> Iterator[tuple[int, ...]]:
-    """Choose TCP ports of 127.0.0.1, all different, that the system gives to nobody else until the block is left.
+    """Choose different TCP ports of 127.0.0.1 that the system gives to no other program until the block ends.
 
-    On Linux, a socket that is bound and never listens keeps a port from those who take any, and not from a server that
-    asks for this one with SO_REUSEADDR, as all of ours do. Elsewhere it would, so there the ports are only looked up.
+    On Linux, a socket that is bound but never listens keeps a port from programs that ask for any port, but not from a
+    server that asks for this port with SO_REUSEADDR, as all of ours do. Elsewhere it would block the server too, so the
+    ports are only chosen and not held.
     """
     with ExitStack() as stack:
         holders = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -68,11 +69,11 @@ def serving(
     seconds: float = PATIENCE,
     contained: bool = False,
 ) -> Iterator[tuple[int, ...]]:
-    """Run the command that `launch` returns for some free ports, until the block is left.
+    """Run the command that `launch` returns for some free ports, until the block ends.
 
-    The first port must greet with ``+OK`` within `seconds`, and the others take connections. The command must stay in the foreground; it dies with this
-    process. `contained`: its first child is the init of a process namespace, and ends everything in there when killed.
-    ServerFailedError with the end of the log if it does not come up.
+    Within `seconds`, the first port must greet with ``+OK``, and the others must accept connections. The command must
+    stay in the foreground; it ends with this process. `contained`: its first child is the init of a process namespace,
+    and killing it ends everything inside. ServerFailedError, with the end of the log, if it does not start.
     """
     for attempt in range(1, ATTEMPTS + 1):
         with held_ports(ports) as chosen:
@@ -97,7 +98,7 @@ def serving(
 
 
 def _start(command: Sequence[str], log: Path, *, contained: bool) -> subprocess.Popen[bytes]:
-    if setpriv := shutil.which("setpriv"):  # no orphan, even when the tests are killed
+    if setpriv := shutil.which("setpriv"):  # so that no orphan is left even if the tests are killed
         command = [setpriv, "--pdeathsig", "KILL" if contained else "TERM", "--", *command]
     with log.open("ab") as output:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
@@ -124,7 +125,7 @@ def _await_greeting(process: subprocess.Popen[bytes], port: int, log: Path, seco
 
 
 def _await_port(port: int, log: Path, seconds: float) -> None:
-    """Wait until a port takes connections: a server may open its ports one after the other."""
+    """Wait until a port accepts connections, because a server may open its ports one after the other."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -143,19 +144,19 @@ def tail(log: Path, size: int = 4000) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes], *, contained: bool) -> None:
-    """End the process and what it started; after it returns, none of them is left.
+    """End the process and everything it started; when this returns, none of them is running.
 
-    The parent is asked first and its children are killed a moment later: dovecot waits a second for children that are
-    only asked, and five when they are gone before it knows why. Nothing they hold outlives the session.
+    Terminate the parent first, and kill its children a moment later: dovecot waits one second for children that are
+    only terminated, and five if they die before it is told. Nothing that they store outlives the session.
     """
     family = descendants(process.pid)
     process.terminate()
     if not contained:
         time.sleep(0.05)
-    for member in family[:1] if contained else family:  # the first of a namespace takes the others with it
+    for member in family[:1] if contained else family:  # the first process of a namespace ends all the others
         member.kill()
     try:
-        process.wait(10.0)  # then it is one that does not end because it is asked
+        process.wait(10.0)  # after that, it is one that ignores the request to end
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(PATIENCE)
@@ -165,14 +166,14 @@ def _stop(process: subprocess.Popen[bytes], *, contained: bool) -> None:
 
 
 class Process(NamedTuple):
-    """A process of whoever's: its id, and when it began, in ticks since the machine did."""
+    """Any process: its id, and its start time in clock ticks after boot."""
 
     pid: int
     began: int
 
     @property
     def alive(self) -> bool:
-        """Whether it runs; one that ended and was not waited for does not."""
+        """Whether it is running; a zombie is not."""
         try:
             state, _, began = _status(self.pid)
         except OSError:
@@ -180,20 +181,20 @@ class Process(NamedTuple):
         return began == self.began and state != "Z"
 
     def kill(self) -> None:
-        """End it, if it still runs."""
+        """Kill it, if it is still running."""
         if self.alive:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
 
 def _status(pid: int) -> tuple[str, int, int]:
-    """Return state, parent and beginning of a process (proc(5)); OSError where there is none."""
+    """Return state, parent and start time of a process (proc(5)); OSError if there is no such process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return fields[0], int(fields[1]), int(fields[19])
 
 
 def descendants(pid: int) -> tuple[Process, ...]:
-    """Return the processes below this one, nearest first; nothing where there is no /proc."""
+    """Return all descendants of a process, nearest first; nothing if there is no /proc."""
     children: dict[int, list[Process]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,8 +1,8 @@
-"""The mails the real servers hold, and the exact octets a correct client reads from them.
+"""The messages on the real servers, and the exact bytes a correct client reads from them.
 
-Every mail is made by arithmetic: the same octets on each run and on each machine. `MAILS` is in the order of message
-numbers. The functions below it state how each kind of store hands a mail out; they are rules, tested against the
-servers themselves in `tests/test_servers.py`.
+Every message is computed, so its bytes are the same on each run and each machine. `mails()` is in the order of message
+numbers. The other functions say how each kind of store sends a message; `tests/servers/test_servers.py` verifies these
+rules with the servers themselves.
 """
 
 import base64
@@ -19,37 +19,37 @@ ENVELOPE = b"From alice@example.org Mon Jan  2 00:00:00 2023\n"
 
 @frozen
 class Mail:
-    """One mail as it is stored, named after what is awkward in it."""
+    """One message as stored, named after what is awkward about it."""
 
     name: str
     raw: bytes
 
     def __repr__(self) -> str:
-        return f"<Mail {self.name}: {len(self.raw)} octets>"
+        return f"<Mail {self.name}: {len(self.raw)} bytes>"
 
 
 def crlf(raw: bytes) -> bytes:
-    """Return what a server must send for a mail in a Maildir: CRLF for each lone LF, and at the end.
+    """Return what a server must send for a message in a Maildir: CRLF for each lone LF, and CRLF at the end.
 
-    A CRLF that is there already and a lone CR stay as they are.
+    An existing CRLF and a lone CR stay unchanged.
     """
     text = re.sub(rb"(?<!\r)\n", b"\r\n", raw)
     return text if text.endswith(b"\r\n") else text + b"\r\n"
 
 
 def crlf_always(raw: bytes) -> bytes:
-    """Return what servers send that put CR before every LF, even behind another CR; courier and popa3d do."""
+    """Return what courier and popa3d send, which put a CR before every LF, even after another CR."""
     text = raw.replace(b"\n", b"\r\n")
     return text if text.endswith(b"\r\n") else text + b"\r\n"
 
 
 def from_quoted(raw: bytes) -> bytes:
-    """Return the mail as an mbox holds it: ``>`` before each line that begins with any ``>`` and ``From ``."""
+    """Return a message as stored in an mbox: ``>`` before each line that begins with any ``>`` and ``From ``."""
     return re.sub(rb"(?m)^(>*From )", rb">\1", raw)
 
 
 def header(number: int, subject: bytes, *fields: bytes, sender: bytes = b"Alice <alice@example.org>") -> bytes:
-    """Return the header of a mail, its lines ended by LF, without the empty line behind it."""
+    """Return the header of a message, with LF line ends, without the empty line after it."""
     date = b"Mon, 02 Jan 2023 %02d:%02d:00 +0000" % (number % 24, number % 60)
     lines = (
         b"Return-Path: <alice@example.org>",
@@ -65,13 +65,13 @@ def header(number: int, subject: bytes, *fields: bytes, sender: bytes = b"Alice 
 
 
 def noise(seed: str, size: int) -> bytes:
-    """Return `size` octets that no compression would shrink, the same for the same seed."""
+    """Return `size` incompressible bytes, always the same for the same seed."""
     blocks = (hashlib.sha256(b"%s %d" % (seed.encode(), block)).digest() for block in range(size // 32 + 1))
     return b"".join(blocks)[:size]
 
 
 def attachment(number: int, subject: bytes, filename: bytes, payload: bytes) -> bytes:
-    """Return a mail of one line of text and one attachment in base64."""
+    """Return a message with one line of text and one attachment in base64."""
     return (
         header(number, subject, b'Content-Type: multipart/mixed; boundary="edge"')
         + b"\n--edge\nContent-Type: text/plain\n\nsee the attachment\n--edge\n"
@@ -84,7 +84,7 @@ def attachment(number: int, subject: bytes, filename: bytes, payload: bytes) -> 
 
 @cache
 def mails() -> tuple[Mail, ...]:
-    """Return the mails in the order of their message numbers; some 6 MB in all, made once."""
+    """Return the messages in the order of their numbers; about 6 MB in all, computed once."""
     plain = header(1, b"plain") + b"\nHello, world.\nSecond line.\n"
     html = b'<html><body><p>Dear <b>tester</b>,</p><p>caf&eacute; &amp; more</p><img src="cid:dot@example.org"></body></html>\n'
     pixel = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
@@ -181,7 +181,7 @@ def mails() -> tuple[Mail, ...]:
         Mail("empty fields", header(48, b"", b"X-Empty:", b"Cc: ") + b"\nbody\n"),
     ]  # fmt: skip
     for number in range(len(found) + 1, 61):
-        size = 1 << (number - 46)  # 8 octets to 32 KB: around the buffers of servers and clients
+        size = 1 << (number - 46)  # 8 bytes to 32 KB, around the buffer sizes of servers and clients
         body = base64.encodebytes(noise(f"generated {number}", size))
         found.append(Mail(f"generated {number}", header(number, b"generated %d" % number) + b"\n" + body))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""A running server as tests see it: where it is, how to get in, and what it must hand out."""
+"""A running server as tests see it: its address, its logins, and the messages it must send."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +15,15 @@ USER = "tester"
 
 
 class ServerMissingError(Exception):
-    """The server is not installed or cannot run here; the text says what to do about it."""
+    """The server is not installed or cannot run here; the message says what to do."""
 
 
 class ServerFailedError(Exception):
-    """The server is installed and did not start; the text has the end of its log."""
+    """The server is installed but did not start; the message has the end of its log."""
 
 
 class Login(NamedTuple):
-    """A user's name and password, in the order in which clients want them."""
+    """A user's name and password, in the order of the arguments of clients."""
 
     user: str
     password: str
@@ -31,51 +31,51 @@ class Login(NamedTuple):
 
 @frozen(kw_only=True)
 class RealServer:
-    """A POP3 server that runs on loopback for as long as its context manager is open.
+    """A POP3 server that runs on loopback while its context manager is open.
 
-    `user` is shared by all tests of a session: they may read its mailbox and must leave it as it is. A test that
-    deletes takes a `fresh_user()`.
+    All tests of a session share `user`: they may read its mailbox but must not change it. A test that deletes must use
+    a `fresh_user()`.
     """
 
     name: str
     host: str = "127.0.0.1"
     port: int
-    """Where it speaks in the clear, and takes STLS if "stls" is among the features."""
+    """The plaintext port, which accepts STLS if "stls" is among the features."""
     tls_port: int | None = None
-    """Where it speaks TLS from the first octet."""
+    """The port with TLS from the first byte."""
     ca: Path | None = None
-    """PEM file of the authority that signed its certificate; None: no TLS at all."""
+    """PEM file of the authority that signed its certificate; None without TLS."""
     client_certificate: Path | None = None
-    """PEM file, key and certificate, that lets `user` in by EXTERNAL."""
+    """PEM file with key and certificate, with which `user` can log in with EXTERNAL."""
     user: str = USER
     password: str = field(default=PASSWORD, repr=False)
     features: frozenset[str]
     """Of: apop auth-resp-code capa implementation in-use login-delay pipelining resp-codes sasl stls tls top uidl
     unique-uids user utf8."""
     mechanisms: frozenset[str] = frozenset()
-    """What CAPA lists behind SASL in the clear, before login, to a client on the server's own address."""
+    """What CAPA lists as SASL without TLS, before login, for a client on the server's own address."""
     tls_mechanisms: frozenset[str] = frozenset()
-    """What CAPA lists behind SASL inside TLS, before login."""
+    """What CAPA lists as SASL inside TLS, before login."""
     mails: tuple[Mail, ...] = field(repr=False)
-    """What was delivered, in the order of message numbers."""
+    """The delivered messages, in the order of their numbers."""
     stored: tuple[bytes, ...] = field(repr=False)
-    """What RETR must give for each of them, to the octet: dots unstuffed, lines ended as they arrive."""
+    """The exact bytes that RETR must return for each of them, with dots unstuffed and line ends as sent."""
     log: Path
-    """What the server wrote while running; of no fixed form."""
+    """The server's log, in no fixed format."""
     fresh: Callable[[], Login] = field(repr=False)
 
     def fresh_user(self) -> Login:
-        """Return a user whose mailbox is as it was delivered, and whom no one else has used."""
+        """Return a user with an unchanged mailbox that no other test has used."""
         return self.fresh()
 
     @property
     def url(self) -> str:
-        """The mailbox of `user` as a POP URL, in the clear, without the password."""
+        """The POP URL of the mailbox of `user` on the plaintext port, without the password."""
         return f"pop://{self.user}@{self.host}:{self.port}"
 
     @property
     def tls_url(self) -> str:
-        """The mailbox of `user` as a POP URL over TLS, without the password; ValueError where there is no TLS port."""
+        """The POP URL of the mailbox of `user` over TLS, without the password; ValueError if there is no TLS port."""
         if self.tls_port is None:
-            raise ValueError(f"{self.name} has no port for TLS")
+            raise ValueError(f"{self.name} has no TLS port")
         return f"pops://{self.user}@{self.host}:{self.tls_port}"

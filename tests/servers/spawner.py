@@ -1,6 +1,6 @@
-"""Hand each connection to a program on its standard input and output, as inetd does.
+"""Pass each connection to a program as its standard input and output, like inetd.
 
-A script for `popa3d.py`, run by its path: ``spawner.py PORT PROGRAM [ARGUMENT ...]``. Imports the standard library only.
+A script for `popa3d.py`, run by path: ``spawner.py PORT PROGRAM [ARGUMENT ...]``. It imports only the standard library.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 
 def main(port: int, program: list[str]) -> None:
     """Accept connections on loopback until killed."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children: the system forgets them itself
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system then removes ended children by itself
     with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
         while True:
             connection, _ = listener.accept()

@@ -1,7 +1,6 @@
-"""The real servers do what `tests.servers` claims of them, as the standard library's poplib sees it.
+"""The real servers do what `tests.servers` claims, according to the standard library's poplib.
 
-What the other tests take for granted (the mails, the features, the mechanisms, fresh mailboxes) is proved here without
-a line of pymailbox.
+These tests verify what the other tests rely on (messages, features, mechanisms, fresh mailboxes) without pymailbox.
 """
 
 import base64
@@ -27,13 +26,13 @@ from tests.timing import GENEROUS, eventually
 
 @pytest.fixture(autouse=True)
 def long_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """poplib gives up on lines over 2,048 octets; mails have longer ones."""
+    """Raise poplib's limit of 2,048 bytes for lines, because some messages have longer ones."""
     monkeypatch.setattr(poplib, "_MAXLINE", 1 << 20)
 
 
 @contextmanager
 def session(server: RealServer, security: str = "none", *, login: bool = True) -> Iterator[poplib.POP3]:
-    """A poplib session that is closed whatever happens, logged in as the shared user."""
+    """Open a poplib session, logged in as the shared user, and always close it."""
     pop: poplib.POP3
     if security == "tls":
         assert server.ca is not None
@@ -63,8 +62,8 @@ def read(pop: poplib.POP3, number: int) -> bytes:
     return b"".join(line + b"\r\n" for line in pop.retr(number)[1])
 
 
-def test_every_mail_is_read_to_the_octet(real_server: RealServer) -> None:
-    """RETR of each message gives exactly what `stored` says."""
+def test_every_message_is_read_byte_for_byte(real_server: RealServer) -> None:
+    """RETR of each message returns exactly what `stored` says."""
     with session(real_server) as pop:
         assert pop.stat()[0] == len(real_server.stored) == len(real_server.mails)
         assert len(pop.list()[1]) == len(real_server.stored)
@@ -74,8 +73,8 @@ def test_every_mail_is_read_to_the_octet(real_server: RealServer) -> None:
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_mails_are_the_same_through_tls(real_server: RealServer, security: str) -> None:
-    """Both ways into TLS are verified against the authority, and the mails are the same behind it."""
+def test_messages_are_the_same_over_tls(real_server: RealServer, security: str) -> None:
+    """Implicit TLS and STLS are verified with the authority, and the messages are the same."""
     feature = {"starttls": "stls", "tls": "tls"}[security]
     if feature not in real_server.features:
         assert real_server.ca is None
@@ -86,8 +85,8 @@ def test_mails_are_the_same_through_tls(real_server: RealServer, security: str) 
         pop.quit()
 
 
-def test_identities(real_server: RealServer) -> None:
-    """UIDL gives one for each message; `unique-uids` claims that no two are equal."""
+def test_every_message_has_a_uid(real_server: RealServer) -> None:
+    """UIDL lists a uid for each message; they are unique if the feature `unique-uids` says so."""
     with session(real_server) as pop:
         uids = [line.split(b" ", 1)[1] for line in pop.uidl()[1]]
     assert len(uids) == len(real_server.stored)
@@ -95,7 +94,7 @@ def test_identities(real_server: RealServer) -> None:
 
 
 def test_capabilities_are_as_claimed(real_server: RealServer) -> None:
-    """The features and mechanisms are those that CAPA lists before login, in the clear and inside TLS."""
+    """The features and mechanisms are those that CAPA lists before login, without and with TLS."""
     names = {
         "login-delay",
         "pipelining",
@@ -124,8 +123,8 @@ def test_capabilities_are_as_claimed(real_server: RealServer) -> None:
             pop.quit()
 
 
-def test_deletions_are_of_one_user(real_server: RealServer) -> None:
-    """A fresh user has the whole mailbox, DELE and QUIT shorten it for them and for nobody else."""
+def test_deletions_affect_one_user(real_server: RealServer) -> None:
+    """A fresh user has the whole mailbox; DELE and QUIT delete messages only for that user."""
     first, second = real_server.fresh_user(), real_server.fresh_user()
     assert first.user != second.user
     with session(real_server, login=False) as pop:
@@ -134,9 +133,7 @@ def test_deletions_are_of_one_user(real_server: RealServer) -> None:
         for number in (1, 3, len(real_server.stored)):
             pop.dele(number)
         pop.quit()
-    left = [
-        octets for number, octets in enumerate(real_server.stored, 1) if number not in (1, 3, len(real_server.stored))
-    ]
+    left = [raw for number, raw in enumerate(real_server.stored, 1) if number not in (1, 3, len(real_server.stored))]
     with session(real_server, login=False) as pop:
         enter(pop, *first, utf8="utf8" in real_server.features)
         assert pop.stat()[0] == len(left)
@@ -150,7 +147,7 @@ def test_deletions_are_of_one_user(real_server: RealServer) -> None:
 
 
 def test_a_dropped_connection_deletes_nothing(real_server: RealServer) -> None:
-    """Without QUIT the marks are forgotten (RFC 1939 §6)."""
+    """Without QUIT, messages marked as deleted stay (RFC 1939 §6)."""
     user, password = real_server.fresh_user()
     with session(real_server, login=False) as pop:
         enter(pop, user, password)
@@ -161,8 +158,8 @@ def test_a_dropped_connection_deletes_nothing(real_server: RealServer) -> None:
         pop.quit()
 
 
-def test_wrong_password_is_refused(real_server: RealServer) -> None:
-    """A wrong password is -ERR, with [AUTH] where the server announces AUTH-RESP-CODE."""
+def test_a_wrong_password_is_refused(real_server: RealServer) -> None:
+    """A wrong password gets -ERR, with [AUTH] if the server advertises AUTH-RESP-CODE."""
     with session(real_server, login=False) as pop:
         pop.user(real_server.user)
         with pytest.raises(poplib.error_proto) as refusal:
@@ -170,15 +167,15 @@ def test_wrong_password_is_refused(real_server: RealServer) -> None:
     assert (b"[AUTH]" in refusal.value.args[0]) == ("auth-resp-code" in real_server.features)
 
 
-def test_mails_are_the_same_on_each_run() -> None:
-    """The seed is arithmetic: names are unique, octets never change."""
+def test_messages_are_the_same_on_each_run() -> None:
+    """The seed is computed: names are unique, and the bytes never change."""
     assert len({mail.name for mail in mails()}) == len(mails()) >= 50
     digest = hashlib.sha256(b"".join(b"%d:%s" % (len(mail.raw), mail.raw) for mail in mails())).hexdigest()
     assert digest == "68761f672f6221a6e3215d8fe670482c3d27835fd6001f275cbd58a180e0c813"
 
 
 def test_dovecot_holds_a_lock(dovecot_with: Callable[..., RealServer]) -> None:
-    """With `lock_session` a session holds the mailbox's lock, which is gone after QUIT."""
+    """With `lock_session`, a session holds the lock of the mailbox until QUIT."""
     server = dovecot_with(lock_session=True)
     user, password = server.fresh_user()
     lock = server.log.parent / "mail" / user / "Maildir" / "dovecot-pop3-session.lock"
@@ -190,8 +187,8 @@ def test_dovecot_holds_a_lock(dovecot_with: Callable[..., RealServer]) -> None:
 
 
 @pytest.mark.slow
-def test_dovecot_locks(dovecot_with: Callable[..., RealServer]) -> None:
-    """With `lock_session` the second session of a user is refused with [IN-USE], after some 12 s."""
+def test_dovecot_refuses_a_second_session(dovecot_with: Callable[..., RealServer]) -> None:
+    """With `lock_session`, the second session of a user is refused with [IN-USE] after about 12 s."""
     server = dovecot_with(lock_session=True)
     assert "in-use" in server.features
     user, password = server.fresh_user()
@@ -203,8 +200,8 @@ def test_dovecot_locks(dovecot_with: Callable[..., RealServer]) -> None:
         holder.quit()
 
 
-def test_apop(real_server: RealServer) -> None:
-    """APOP lets the user in where it is claimed; elsewhere the greeting has no timestamp."""
+def test_apop_works_as_claimed(real_server: RealServer) -> None:
+    """APOP works if it is among the features; otherwise the greeting has no timestamp."""
     with session(real_server, login=False) as pop:
         if "apop" in real_server.features:
             pop.apop(real_server.user, real_server.password)
@@ -215,14 +212,14 @@ def test_apop(real_server: RealServer) -> None:
 
 
 def test_cyrus_stores_what_was_delivered(cyrus: RealServer) -> None:
-    """Its fields stand on top, and what follows is the mail, but for the Return-Path it makes itself."""
-    for mail, octets in zip(cyrus.mails, cyrus.stored, strict=True):
+    """It adds fields at the top and replaces Return-Path; the rest is the delivered message."""
+    for mail, stored in zip(cyrus.mails, cyrus.stored, strict=True):
         sent = taken(mail.raw).removeprefix(b"Return-Path: <alice@example.org>\r\n")
-        assert octets.endswith(sent), mail
+        assert stored.endswith(sent), mail
 
 
 def test_cyrus_delays_logins(real_servers: Servers) -> None:
-    """With `minimum_poll` the second login of a user is refused with [LOGIN-DELAY]."""
+    """With `minimum_poll`, the second login of a user is refused with [LOGIN-DELAY]."""
     server = real_servers.get("cyrus", minimum_poll=10, fresh_users=1, mails=mails()[:2])
     user, password = server.fresh_user()
     with session(server, login=False) as pop:
@@ -233,7 +230,7 @@ def test_cyrus_delays_logins(real_servers: Servers) -> None:
 
 
 def exchange(connection: socket.socket, *lines: bytes) -> list[bytes]:
-    """Send one line after the other and return the first reply line to each, the greeting's before them."""
+    """Send one line after the other; return the greeting and the first line of each reply."""
     with connection.makefile("rb") as reader:
         replies = [reader.readline()]
         for line in lines:
@@ -243,7 +240,7 @@ def exchange(connection: socket.socket, *lines: bytes) -> list[bytes]:
 
 
 def test_dovecot_validates_tokens(dovecot: RealServer) -> None:
-    """A token of `jwt` lets its user in by OAUTHBEARER; an expired one and one signed by another key do not."""
+    """OAUTHBEARER accepts a token of `jwt`, but not if it is expired or signed with another key."""
 
     def attempt(token: str) -> bytes:
         response = base64.b64encode(f"n,a={dovecot.user},\x01auth=Bearer {token}\x01\x01".encode())
@@ -255,8 +252,8 @@ def test_dovecot_validates_tokens(dovecot: RealServer) -> None:
     assert not attempt(jwt(dovecot.user, key=b"another")).startswith(b"+OK")
 
 
-def test_dovecot_takes_the_client_certificate(dovecot: RealServer) -> None:
-    """EXTERNAL with `client_certificate` is the shared user; without it, nobody."""
+def test_dovecot_accepts_the_client_certificate(dovecot: RealServer) -> None:
+    """EXTERNAL works with `client_certificate`, and fails without it."""
     assert dovecot.ca is not None
     assert dovecot.tls_port is not None
     for certificate in (dovecot.client_certificate, None):
@@ -269,8 +266,8 @@ def test_dovecot_takes_the_client_certificate(dovecot: RealServer) -> None:
         assert reply.startswith(b"+OK") == (certificate is not None)
 
 
-def test_dovecot_master_user(dovecot: RealServer) -> None:
-    """The master's password opens anybody's mailbox."""
+def test_dovecot_has_a_master_user(dovecot: RealServer) -> None:
+    """The master's password opens any user's mailbox."""
     with session(dovecot, login=False) as pop:
         enter(pop, f"{dovecot.user}*{MASTER.user}", MASTER.password)
         assert pop.stat()[0] == len(dovecot.stored)
@@ -278,14 +275,14 @@ def test_dovecot_master_user(dovecot: RealServer) -> None:
 
 
 def test_dovecot_refuses_plaintext(dovecot_with: Callable[..., RealServer]) -> None:
-    """With `disable_plaintext_auth`, USER from another loopback address is refused in the clear."""
+    """With `disable_plaintext_auth`, USER without TLS from another loopback address is refused."""
     server = dovecot_with(disable_plaintext_auth=True)
     with socket.create_connection((server.host, server.port), PATIENCE, source_address=("127.0.0.2", 0)) as connection:
         assert exchange(connection, b"USER tester")[-1].startswith(b"-ERR")
 
 
-def test_dovecot_uidl_format_and_accounts(dovecot_with: Callable[..., RealServer]) -> None:
-    """`uidl_format` shapes the identities, `accounts` adds users, `extra` wins over the rest."""
+def test_dovecot_settings_take_effect(dovecot_with: Callable[..., RealServer]) -> None:
+    """`uidl_format` sets the format of uids, `accounts` adds users, `extra` overrides other settings."""
     server = dovecot_with(uidl_format="%u", accounts={"me@example.com": "two words"}, extra="login_greeting = hello")
     with session(server, login=False) as pop:
         assert b"hello" in pop.getwelcome()
@@ -295,13 +292,13 @@ def test_dovecot_uidl_format_and_accounts(dovecot_with: Callable[..., RealServer
 
 
 def test_a_server_that_cannot_start_says_why(dovecot_with: Callable[..., RealServer]) -> None:
-    """A failed start carries the server's own words, and leaves no process."""
+    """The error contains the server's own message."""
     with pytest.raises(ServerFailedError, match="no_such_setting"):
         dovecot_with(extra="no_such_setting = 1")
 
 
-def test_dovecot_no_plaintext_without_tls(dovecot_with: Callable[..., RealServer]) -> None:
-    """With ssl="required" the names of the mechanisms are hidden in the clear, and there behind TLS."""
+def test_dovecot_hides_mechanisms_without_tls(dovecot_with: Callable[..., RealServer]) -> None:
+    """With ssl="required", CAPA names the mechanisms only inside TLS."""
     server = dovecot_with(ssl="required")
     with (
         socket.create_connection((server.host, server.port), PATIENCE, source_address=("127.0.0.2", 0)) as connection,
@@ -318,7 +315,7 @@ def test_dovecot_no_plaintext_without_tls(dovecot_with: Callable[..., RealServer
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ports cannot be held")
 def test_ports_are_held() -> None:
-    """Ports that were chosen are given to nobody who takes any, and stay free for whoever asks for them."""
+    """The system does not assign chosen ports to programs that ask for any port, but a server can still bind them."""
     with held_ports(2) as ports, ExitStack() as stack:
         assert len(set(ports)) == 2
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", port))) for port in ports]
@@ -326,12 +323,12 @@ def test_ports_are_held() -> None:
         with pytest.raises(OSError, match="in use"):
             socket.create_server(("127.0.0.1", ports[0]))
     with held_ports(1) as (port,), socket.socket() as other, pytest.raises(OSError, match="in use"):
-        other.bind(("127.0.0.1", port))  # nor does a search for any port give it away
+        other.bind(("127.0.0.1", port))  # nor would the system assign it for port 0
 
 
 @pytest.mark.parametrize("name", ["dovecot", "popa3d"])
 def test_servers_die_with_the_tests(real_servers: Servers, name: str) -> None:
-    """When the tests are killed, nothing they started stays behind."""
+    """If the tests are killed, no process that they started is left."""
     real_servers.get(name)  # or skip
     script = (
         "import os, sys; from tests.servers import SERVERS; from tests.servers.processes import descendants\n"
@@ -344,7 +341,7 @@ def test_servers_die_with_the_tests(real_servers: Servers, name: str) -> None:
         assert select.select([tests.stdout], [], [], GENEROUS)[0], "it prints nothing"
         directory, *numbers = tests.stdout.readline().split()
         family = [Process(int(pid), int(began)) for pid, began in zip(numbers[::2], numbers[1::2], strict=True)]
-        assert any(one.alive for one in family)  # popa3d forks for each connection, and those end
+        assert any(one.alive for one in family)  # not all, because popa3d's forks end with their connections
         tests.kill()
     try:
         eventually(lambda: not any(one.alive for one in family))

@@ -1,4 +1,4 @@
-"""POP3 by hand: a plain socket, so that the test server is seen through nobody's protocol code but this page's."""
+"""POP3 by hand over a plain socket, so that tests of the server depend on no protocol code except this module."""
 
 import socket
 import ssl
@@ -33,7 +33,7 @@ class Hand:
 
     def __init__(self, server: Listening, context: ssl.SSLContext | None = None, timeout: float = GENEROUS) -> None:
         self.sock = socket.create_connection((server.host, server.port), timeout=timeout)
-        self.octets = b""
+        self.data = b""
         if context is not None:
             self.start_tls(context)
 
@@ -54,20 +54,20 @@ class Hand:
         self.sock.sendall(b"".join(line + b"\r\n" for line in lines))
 
     def some(self, most: int = 65536) -> bytes:
-        """Read what there is; the connection has not ended."""
+        """Read what has arrived; fail if the connection has ended."""
         data = self.sock.recv(most)
         assert data, "the connection has ended"
         return data
 
     def until(self, end: bytes = b"\r\n") -> bytes:
-        """Read up to and including this, or everything if the connection ends first."""
-        while end not in self.octets:
+        """Read up to and including `end`, or everything if the connection ends first."""
+        while end not in self.data:
             data = self.sock.recv(65536)
             if not data:
-                end = self.octets
+                end = self.data
                 break
-            self.octets += data
-        head, found, self.octets = self.octets.partition(end)
+            self.data += data
+        head, found, self.data = self.data.partition(end)
         return head + found
 
     def ask(self, line: bytes, end: bytes = b"\r\n") -> bytes:
@@ -75,7 +75,7 @@ class Hand:
         return self.until(end)
 
     def listing(self, line: bytes) -> bytes:
-        """Ask for a reply of many lines."""
+        """Send a command and return its multi-line reply."""
         return self.ask(line, b"\r\n.\r\n")
 
     def login(self) -> Self:
@@ -86,18 +86,18 @@ class Hand:
 
     def rest(self) -> bytes:
         """Read until the server closes."""
-        pieces, self.octets = [self.octets], b""
+        pieces, self.data = [self.data], b""
         while data := self.sock.recv(1 << 20):
             pieces.append(data)
         return b"".join(pieces)
 
     def silent(self, seconds: float = 0.15) -> bool:
-        """True if nothing comes for a while."""
-        if self.octets:
+        """True if nothing arrives for a while."""
+        if self.data:
             return False
         self.sock.settimeout(seconds)
         try:
-            self.octets = self.sock.recv(1)
+            self.data = self.sock.recv(1)
         except TimeoutError:
             return True
         finally:
@@ -106,12 +106,12 @@ class Hand:
 
 
 def trust(server: Server) -> ssl.SSLContext | None:
-    """The context for a client of this server; None where it has no TLS from the start."""
+    """Return the context for a client of this server; None unless it has implicit TLS."""
     return server.client_context() if server.security == "tls" else None
 
 
 def talk(server: Listening, *lines: bytes, login: Sequence[bytes] = LOGIN) -> bytes:
-    """Say all this at once, after the greeting, and give everything that comes back until the server closes."""
+    """Send all this at once after the greeting, and return everything the server sends until it closes."""
     with Hand(server) as hand:
         greeting = hand.until()
         hand.send(*login, *lines)
@@ -119,7 +119,7 @@ def talk(server: Listening, *lines: bytes, login: Sequence[bytes] = LOGIN) -> by
 
 
 def threads_left(before: Collection[threading.Thread]) -> list[threading.Thread]:
-    """Wait until no thread runs that did not run before; give those that never end."""
+    """Wait until no thread runs that did not run before; return those that never end."""
     deadline = time.monotonic() + GENEROUS
     while (
         left := [thread for thread in threading.enumerate() if thread not in before]
@@ -129,16 +129,16 @@ def threads_left(before: Collection[threading.Thread]) -> list[threading.Thread]
 
 
 def settle(server: Server) -> None:
-    """Wait until every session has ended, and let go of what it held.
+    """Wait until every session has ended and released what it held.
 
-    The record is looked at too: `Server.wait` overlooks a session whose thread the accepting one has not noted yet.
+    This checks the records too, because `Server.wait` misses a session if its thread is not registered yet.
     """
     eventually(lambda: all(session.ended is not None for session in server.sessions))
     server.wait(GENEROUS)
 
 
 def is_gone(server: Server) -> bool:
-    """True if nobody listens at its address any more, or somebody with another greeting, who was given the port since."""
+    """True if nothing listens at its address any more, or only a later owner of the port with another greeting."""
     try:
         with socket.create_connection((server.host, server.port), timeout=GENEROUS) as sock:
             return server.greeting.encode() not in sock.recv(1024)

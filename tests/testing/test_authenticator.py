@@ -1,4 +1,4 @@
-"""Ways into the test server: passwords, APOP and each SASL mechanism, right and wrong, seen through a plain socket."""
+"""The test server accepts right credentials and refuses wrong ones, for passwords, APOP and each SASL mechanism."""
 
 import base64
 import hashlib
@@ -17,36 +17,36 @@ ENTERED = b"+OK 3 messages\r\n"
 REFUSED = b"-ERR [AUTH] wrong user or password\r\n"
 
 
-def b64(octets: bytes) -> bytes:
-    return base64.b64encode(octets)
+def b64(data: bytes) -> bytes:
+    return base64.b64encode(data)
 
 
 def challenge(line: bytes) -> bytes:
-    """Decode a challenge: `+ ` and base64 (RFC 5034 §4)."""
+    """Decode a challenge: `+ `, then base64 (RFC 5034 §4)."""
     assert line.startswith(b"+ "), line
     return base64.b64decode(line[2:].strip(), validate=True)
 
 
-def test_password() -> None:
-    """A password is the rest of the line, blanks and UTF-8 included; a wrong one, or an unknown user, is [AUTH] (RFC 3206)."""
+def test_a_password_is_the_rest_of_the_line() -> None:
+    """It may have spaces and UTF-8; a wrong password and an unknown user are refused with [AUTH] (RFC 3206)."""
     for password in ("secret", "with two  blanks ", "grüße", " leading"):
         with case(repr(password)):
             try_password(password)
 
 
 def try_password(password: str) -> None:
-    """Try the right one, a wrong one and a stranger."""
+    """Try the right password, a wrong one, and an unknown user."""
     with Server(MAILS, password=password, lock_wait=GENEROUS) as server:
         for user, given, answer in (("me", password, ENTERED), ("me", "wrong", REFUSED), ("you", password, REFUSED)):
             with Hand(server) as hand:
                 hand.until()
-                assert hand.ask(b"PASS x") == b"-ERR USER comes first\r\n"
-                assert hand.ask(f"USER {user}".encode()) == b"+OK now the password\r\n"
+                assert hand.ask(b"PASS x") == b"-ERR send USER first\r\n"
+                assert hand.ask(f"USER {user}".encode()) == b"+OK send the password\r\n"
                 assert hand.ask(f"PASS {given}".encode()) == answer
 
 
-def test_apop() -> None:
-    """The greeting has a timestamp, another in every session; the MD5 of timestamp and password is right (RFC 1939 §7)."""
+def test_apop_uses_a_fresh_timestamp() -> None:
+    """Each greeting has a different timestamp; APOP takes the MD5 of timestamp and password (RFC 1939 §7)."""
     stamps = set()
     with Server(MAILS, apop=True, lock_wait=GENEROUS) as server:
         for password, answer in ((b"secret", ENTERED), (b"wrong", REFUSED)):
@@ -59,12 +59,12 @@ def test_apop() -> None:
     assert len(stamps) == 2
     with Server(MAILS) as server, Hand(server) as hand:
         assert b"<" not in hand.until()
-        assert hand.ask(b"APOP me 00") == b"-ERR APOP is not offered\r\n"
+        assert hand.ask(b"APOP me 00") == b"-ERR APOP is not available\r\n"
 
 
 @pytest.mark.parametrize("initial", [True, False])
-def test_plain(initial: bool) -> None:
-    """RFC 4616, with an initial response and without."""
+def test_plain_follows_rfc_4616(initial: bool) -> None:
+    """It works with and without an initial response."""
     with Server(MAILS, lock_wait=GENEROUS) as server:
         for message, answer in (
             (b"\0me\0secret", ENTERED),
@@ -84,23 +84,23 @@ def test_plain(initial: bool) -> None:
                     assert hand.ask(b64(message)) == answer
 
 
-def test_an_exchange_can_be_cancelled_and_tried_again() -> None:
-    """`*` cancels; what is no base64 ends the exchange; `=` is an empty initial response (RFC 5034 §4)."""
+def test_an_exchange_can_be_cancelled_and_repeated() -> None:
+    """`*` cancels; invalid base64 ends the exchange; `=` is an empty initial response (RFC 5034 §4)."""
     with Server(MAILS) as server, Hand(server) as hand:
         hand.until()
         hand.ask(b"AUTH PLAIN")
         assert hand.ask(b"*") == b"-ERR cancelled\r\n"
         hand.ask(b"AUTH PLAIN")
-        assert hand.ask(b"not base64!") == b"-ERR that is not base64\r\n"
-        assert hand.ask(b"AUTH PLAIN ???") == b"-ERR that is not base64\r\n"
+        assert hand.ask(b"not base64!") == b"-ERR invalid base64\r\n"
+        assert hand.ask(b"AUTH PLAIN ???") == b"-ERR invalid base64\r\n"
         assert hand.ask(b"AUTH PLAIN =") == REFUSED
         assert hand.ask(b"AUTH") == hand.ask(b"AUTH NTLM") == b"-ERR no such mechanism\r\n"
         assert hand.ask(b"AUTH PLAIN " + b64(b"\0me\0secret")) == ENTERED
-        assert hand.ask(b"AUTH PLAIN") == b"-ERR not after the login\r\n"
+        assert hand.ask(b"AUTH PLAIN") == b"-ERR not allowed after login\r\n"
 
 
-def test_login() -> None:
-    """Two questions, two answers."""
+def test_login_asks_for_user_and_password() -> None:
+    """LOGIN sends two challenges and takes two responses."""
     with Server(MAILS, sasl=["login"], lock_wait=GENEROUS) as server:
         for password, answer in ((b"secret", ENTERED), (b"wrong", REFUSED)):
             with Hand(server) as hand:
@@ -111,8 +111,8 @@ def test_login() -> None:
                 assert hand.ask(b64(password)) == answer
 
 
-def test_cram_md5() -> None:
-    """RFC 2195: the HMAC of a fresh challenge; an initial response is wrong."""
+def test_cram_md5_uses_a_fresh_challenge() -> None:
+    """RFC 2195: the response is the HMAC of the challenge; an initial response is refused."""
     seen = set()
     with Server(MAILS, sasl=["CRAM-MD5"], lock_wait=GENEROUS) as server:
         for password, answer in ((b"secret", ENTERED), (b"wrong", REFUSED)):
@@ -132,8 +132,8 @@ def test_cram_md5() -> None:
 
 @pytest.mark.parametrize("mechanism", [b"XOAUTH2", b"OAUTHBEARER"])
 @pytest.mark.parametrize("check", ["good", lambda user, token: user == "me" and token == "good"])
-def test_oauth(mechanism: bytes, check: Any) -> None:
-    """A token, or a callable that judges it; a failure is told in JSON, and is one after the client's empty or ^A line (RFC 7628 §3.2.3)."""
+def test_oauth_checks_the_token(mechanism: bytes, check: Any) -> None:
+    """`token` is a string or a callable; a failure comes as JSON, then -ERR after the client's empty or ^A line (RFC 7628 §3.2.3)."""
 
     def message(user: bytes, token: bytes) -> bytes:
         if mechanism == b"XOAUTH2":
@@ -149,8 +149,8 @@ def test_oauth(mechanism: bytes, check: Any) -> None:
 
 
 @pytest.mark.parametrize(("mechanism", "algorithm"), [("SCRAM-SHA-256", "sha256"), ("SCRAM-SHA-1", "sha1")])
-def test_scram(mechanism: str, algorithm: str) -> None:
-    """RFC 5802, computed here by hand; the server proves itself too, and waits for an empty line before +OK."""
+def test_scram_follows_rfc_5802(mechanism: str, algorithm: str) -> None:
+    """Both proofs match those computed here by hand; the server waits for an empty line before +OK."""
     with Server(MAILS, sasl=[mechanism], lock_wait=GENEROUS) as server:
         for password, right in ((b"secret", True), (b"wrong", False)):
             with Hand(server) as hand:
@@ -177,8 +177,8 @@ def test_scram(mechanism: str, algorithm: str) -> None:
             assert hand.ask(b"AUTH " + mechanism.encode() + b" " + b64(b"\xff rubbish")) == REFUSED
 
 
-def test_no_plaintext() -> None:
-    """With plaintext=False, passwords are refused and not offered outside TLS; inside they are welcome."""
+def test_plaintext_false_requires_tls_for_passwords() -> None:
+    """With plaintext=False, passwords are neither offered nor accepted outside TLS, but they are inside it."""
     with (
         Server(MAILS, plaintext=False, security="starttls", sasl=["PLAIN", "CRAM-MD5"]) as server,
         Hand(server) as hand,
@@ -196,7 +196,7 @@ def test_no_plaintext() -> None:
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without scramp or trustme, the server that needs one says so when it is opened, and others work."""
+    """If scramp or trustme is missing, opening a server that needs it fails; other servers work."""
     monkeypatch.setitem(sys.modules, "scramp", None)
     monkeypatch.setitem(sys.modules, "trustme", None)
     with pytest.raises(RuntimeError, match=r"pymailbox\[scram\]"):

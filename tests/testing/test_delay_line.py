@@ -1,4 +1,4 @@
-"""The delay line: what goes in comes out in order, when it is due, and as far as the faults let it."""
+"""What goes into a delay line comes out in order, when it is due, and as far as the faults allow."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ pieces = st.lists(st.binary(max_size=20), max_size=20)
 
 
 def drain(line: DelayLine, now: float, least: int = 1 << 30) -> list[bytes]:
-    """Take everything that may leave now, at most `least` octets at a time."""
+    """Take everything that is due now, at most `least` bytes at a time."""
     out = []
     while head := line.head(now):
         out.append(bytes(head[:least]))
@@ -20,7 +20,7 @@ def drain(line: DelayLine, now: float, least: int = 1 << 30) -> list[bytes]:
 
 @given(pieces, st.integers(1, 7))
 def test_order_is_kept(pushed: list[bytes], least: int) -> None:
-    """However little leaves at a time, the octets come out as they went in."""
+    """However little is taken at a time, the bytes come out in the order they went in."""
     line = DelayLine()
     for piece in pushed:
         line.push(piece, 0.0)
@@ -32,7 +32,7 @@ def test_order_is_kept(pushed: list[bytes], least: int) -> None:
 
 @given(pieces)
 def test_latency_is_per_piece(pushed: list[bytes]) -> None:
-    """Each piece leaves its latency after it came: none waits for the one before it."""
+    """Each piece is due one latency after it was pushed; none waits for the one before it."""
     line = DelayLine(5.0)
     for number, piece in enumerate(pushed):
         line.push(piece, float(number))
@@ -44,7 +44,7 @@ def test_latency_is_per_piece(pushed: list[bytes]) -> None:
 
 @given(pieces, st.integers(0, 200), st.sampled_from(["cut", "stall"]))
 def test_nothing_passes_a_cut(pushed: list[bytes], after: int, kind: str) -> None:
-    """Exactly the octets before the mark come out, however they were pushed."""
+    """Exactly the bytes before the mark come out, however they were pushed."""
     line = DelayLine()
     line.arm(Fault.cut(after) if kind == "cut" else Fault.stall(after))
     for piece in pushed:
@@ -58,8 +58,8 @@ def test_nothing_passes_a_cut(pushed: list[bytes], after: int, kind: str) -> Non
 
 
 @given(pieces, st.integers(0, 50), st.integers(1, 5))
-def test_split_and_drip(pushed: list[bytes], after: int, size: int) -> None:
-    """From the mark on no segment is larger than ordered; a drip waits between two."""
+def test_split_and_drip_limit_the_segment_size(pushed: list[bytes], after: int, size: int) -> None:
+    """After the mark, no segment is larger than requested, and a drip pauses between segments."""
     line, slow = DelayLine(), DelayLine()
     line.arm(Fault.split(size, after=after))
     slow.arm(Fault.drip(size, 1.0, after=after))

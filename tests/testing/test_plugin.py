@@ -1,4 +1,4 @@
-"""The pytest plugin: a factory of servers, closed after the test, that costs nothing where it is not used."""
+"""The pytest plugin starts servers and closes them after the test, and imports nothing if it is not used."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def test_nothing_is_imported_before_it_is_used():
 
 
 def test_two_servers(pop3_server):
-    """Options are those of Server."""
+    """The options are those of Server."""
     from tests.testing.by_hand import is_gone
 
     one = pop3_server([b"Subject: 1\\r\\n\\r\\n"], greeting=uuid.uuid4().hex)
@@ -40,8 +40,8 @@ def test_they_were_closed():
 '''
 
 
-def test_the_fixture(tmp_path: Path) -> None:
-    """The fixture starts servers with any options, and they are gone after the test; before, nothing was imported."""
+def test_the_fixture_starts_and_closes_servers(tmp_path: Path) -> None:
+    """The fixture starts servers with any options, they are gone after the test, and nothing is imported before."""
     (tmp_path / "test_it.py").write_text(TESTS)
     command = [
         sys.executable,

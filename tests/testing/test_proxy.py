@@ -1,4 +1,4 @@
-"""The proxy: any server behind it is reached through it, with a line as bad as ordered."""
+"""The proxy passes everything on to a server, with exactly the latency and faults that were requested."""
 
 import socket
 import threading
@@ -18,7 +18,7 @@ def through(server: Server, **options: object) -> Proxy:
 
 @pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_it_changes_nothing(times: int) -> None:
-    """Without faults every octet arrives, in both directions, half-closed connections too, and TLS passes through."""
+    """Without faults every byte arrives, in both directions, also over half-closed connections and with TLS."""
     mails = [bytes(range(256)) * 4000 + b"\r\n"]
     with Server(mails) as server, through(server) as proxy:
         commands = [*[b"RETR 1"] * times, b"QUIT"]
@@ -37,9 +37,9 @@ def test_it_changes_nothing(times: int) -> None:
         assert server.messages == MAILS[1:]
 
 
-def test_whoever_reads_late_gets_everything() -> None:
-    """A client that does not read for a while blocks the proxy, and neither loses an octet nor stops its own commands."""
-    mails = [bytes(range(256)) * 100_000 + b"\r\n"]  # more than the proxy keeps and the system holds
+def test_a_client_that_reads_late_gets_everything() -> None:
+    """A client that does not read for a while blocks the proxy, but loses no bytes, and its own commands still pass."""
+    mails = [bytes(range(256)) * 100_000 + b"\r\n"]  # more than the proxy and the system buffer
     with Server(mails) as server, through(server) as proxy, Hand(proxy) as hand:
         hand.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         hand.login()
@@ -50,8 +50,8 @@ def test_whoever_reads_late_gets_everything() -> None:
         assert server.sessions[0].commands[-1] == "QUIT"
 
 
-def test_faults_of_the_wire() -> None:
-    """Cuts, stalls, drips and splits happen at the octet ordered, in the connection ordered."""
+def test_it_carries_out_wire_faults() -> None:
+    """Cuts, stalls, drips and splits happen at the requested byte, in the requested connection."""
     faults = [
         Fault.cut(50, session=1),
         Fault.cut(60, how="rst", session=2),
@@ -72,15 +72,15 @@ def test_faults_of_the_wire() -> None:
         assert time.monotonic() - started > 0.03 * (len(WHOLE) // 50)
         assert heard(proxy) == (WHOLE, "fin")
         assert heard(proxy)[1] == "fin"
-        asked = WHOLE[: WHOLE.index(b"+OK 3")]  # 20 octets of commands are a whole USER
+        asked = WHOLE[: WHOLE.index(b"+OK 3")]  # 20 bytes of commands contain the whole USER
         assert heard(proxy, stalls=len(asked)) == (asked, "silence")
         assert heard(proxy) == (WHOLE, "fin")
         settle(server)
         assert server.sessions[6].commands in (("USER me",), ())
 
 
-def test_latency_delays_without_slowing() -> None:
-    """Each octet is late both ways, the first of them too, and a long answer takes no longer than a short one."""
+def test_latency_delays_but_does_not_limit_throughput() -> None:
+    """Every byte is delayed both ways, even the first, and a long reply takes no longer than a short one."""
     mails = [b"x" * 998 + b"\r\n"] * 2000
     with Server(mails) as server, through(server, latency=0.05) as proxy, Hand(proxy) as hand:
         hand.login()
@@ -93,8 +93,8 @@ def test_latency_delays_without_slowing() -> None:
         assert 0.1 <= time.monotonic() - started < GENEROUS
 
 
-def test_it_closes_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stuck clients, a server that is not there: close() waits for nobody and leaves no thread."""
+def test_close_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """close() does not wait for stuck clients or an unreachable server, and leaves no thread."""
     monkeypatch.setattr(client_socket, "_LINGER", 3600.0)
     before = threading.enumerate()
     with Server(MAILS, faults=[Fault.stall(0)]) as server, through(server) as proxy, Hand(proxy) as hand:
@@ -104,18 +104,18 @@ def test_it_closes_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
         proxy.close()
     assert not threads_left(before)
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and nobody listens there, nor can anybody else
+        taken.bind(("127.0.0.1", 0))  # nothing listens there, and nothing else can
         with Proxy("127.0.0.1", taken.getsockname()[1]) as proxy, Hand(proxy):
             assert heard(proxy)[0] == b""
     assert not threads_left(before)
 
 
-def test_misuse_is_told() -> None:
-    """A proxy knows no commands, has a port only while it is open, and is opened once."""
+def test_misuse_is_a_value_error() -> None:
+    """A proxy does not understand commands, has a port only while it is open, and cannot be opened twice."""
     for fault in (Fault.refuse("DELE"), Fault.cut(1, command="RETR")):
-        with pytest.raises(ValueError, match="only octets"):
+        with pytest.raises(ValueError, match="a proxy sees only bytes"):
             Proxy("127.0.0.1", 1, faults=[fault])
     with pytest.raises(ValueError, match="not open"):
         _ = Proxy("127.0.0.1", 1).port
-    with Proxy("127.0.0.1", 1) as proxy, pytest.raises(ValueError, match="open already"):
+    with Proxy("127.0.0.1", 1) as proxy, pytest.raises(ValueError, match="already open"):
         proxy.open()

@@ -1,4 +1,4 @@
-"""Quirks: each one is really shown on the wire, seen through a plain socket. One test a quirk, named after it in `SHOWN`."""
+"""The test server really shows each quirk on the wire, seen through a plain socket. `SHOWN` has one check per quirk."""
 
 import base64
 import hashlib
@@ -27,14 +27,14 @@ def shows(quirk: Quirk) -> Callable[[Check], Check]:
 
 
 def test_every_quirk_is_shown() -> None:
-    """Every member of Quirk has a check here, and passes it."""
+    """Every member of Quirk has a check in this module and passes it."""
     for quirk in Quirk:
         with case(quirk.name):
             SHOWN[quirk](quirk)
 
 
 def test_quirks_combine() -> None:
-    """Members are combined with | or given in a set or list, and all are shown."""
+    """Members combined with | or passed in a set are all shown."""
     for given in (Quirk.BARE_STATUS | Quirk.LOWERCASE_STATUS, {Quirk.BARE_STATUS, Quirk.LOWERCASE_STATUS}):
         with Server(MAILS, quirks=given) as server:
             assert (
@@ -46,7 +46,7 @@ def test_quirks_combine() -> None:
 
 
 def test_a_quirk_changes_nothing_else() -> None:
-    """What is misuse, or switched off, is refused in the same words by a server with quirks that concern none of it."""
+    """Misuse and features that are switched off are refused with the same text by a server with unrelated quirks."""
     quirks = Quirk.ROUNDED_SIZES | Quirk.PLUS_ERR_ON_PASS | Quirk.PLAINTEXT_BEHIND_STLS
     before = (b"STLS now", b"STLS", b"UTF8 now", b"USER", b"PASS secret", b"LANG xx")
     after = [b"STAT 1", b"TOP 1", b"TOP 1 x", b"TOP 1 -1", b"CAPA x", b"RSET x", b"NOOP x", b"QUIT x"]
@@ -62,12 +62,12 @@ def test_a_quirk_changes_nothing_else() -> None:
                 with Server(MAILS, quirks=given, **options) as server:
                     answers.append(talk(server, *after, login=[*before, b"USER me", b"PASS secret"]))
             assert answers[0] == answers[1]
-            # accepted are the login, one DELE and QUIT
+            # Only the login, one DELE and QUIT are accepted.
             assert answers[0].count(b"-ERR ") == len(before) + len(after) - 2
 
 
 def replies(quirk: Quirk, *lines: bytes, source: Any = MAILS, **options: Any) -> bytes:
-    """What comes back to these commands after login, until the server closes."""
+    """Return everything the server sends after login, in reply to these commands, until it closes."""
     with Server(source, quirks=quirk, **options) as server, Hand(server) as hand:
         hand.until(b"\n")
         hand.ask(b"USER me", b"\n")
@@ -77,7 +77,7 @@ def replies(quirk: Quirk, *lines: bytes, source: Any = MAILS, **options: Any) ->
 
 
 def before_login(quirk: Quirk, *lines: bytes, **options: Any) -> bytes:
-    """The greeting, and what comes back to commands before login, until the server closes."""
+    """Return the greeting and the replies to commands before login, until the server closes."""
     with Server(MAILS, quirks=quirk, **options) as server, Hand(server) as hand:
         hand.send(*lines)
         return hand.rest()
@@ -167,13 +167,13 @@ def _(quirk: Quirk) -> None:
                 assert hand.rest() == b""
                 return
         assert got.startswith(b"+OK")
-        pause *= 2  # on a busy machine the server may have met both pieces at once
+        pause *= 2  # on a busy machine the server may have received both pieces at once
         assert pause < GENEROUS
 
 
 @shows(Quirk.REFUSES_TRAILING_SPACE)
 def _(quirk: Quirk) -> None:
-    assert replies(quirk, b"NOOP ", b"NOOP", b"QUIT").startswith(b"-ERR there is a blank at the end\r\n+OK ")
+    assert replies(quirk, b"NOOP ", b"NOOP", b"QUIT").startswith(b"-ERR trailing space not allowed\r\n+OK ")
 
 
 @shows(Quirk.NEEDS_CRLF)
@@ -188,7 +188,7 @@ def _(quirk: Quirk) -> None:
 def _(quirk: Quirk) -> None:
     assert (
         replies(quirk, b"NOOP" + b" " * 249, b"NOOP" + b" " * 250, b"NOOP")
-        == b"+OK still here\r\n-ERR that line is too long\r\n"
+        == b"+OK still here\r\n-ERR command line too long\r\n"
     )
 
 
@@ -270,10 +270,10 @@ def _(quirk: Quirk) -> None:
     with Server(MAILS, quirks=quirk) as server, Hand(server) as hand:
         hand.send(b"CAPA")
         assert hand.until().startswith(b"+OK")
-        octets = b""
-        while len(octets) < 150_000:
-            octets += hand.some()
-        assert b"\r\n.\r\n" not in octets
+        data = b""
+        while len(data) < 150_000:
+            data += hand.some()
+        assert b"\r\n.\r\n" not in data
 
 
 @shows(Quirk.STLS_REFUSED)
@@ -307,7 +307,7 @@ def _(quirk: Quirk) -> None:
         hand.until()
         assert hand.ask(b"STLS\r\nUSER injected") == b"+OK begin TLS\r\n"
         hand.start_tls(server.client_context())
-        assert hand.until() == b"+OK now the password\r\n"
+        assert hand.until() == b"+OK send the password\r\n"
 
 
 @shows(Quirk.AUTH_NEEDS_TWO_LINES)
@@ -322,7 +322,7 @@ def _(quirk: Quirk) -> None:
 @shows(Quirk.AUTH_NEEDS_INITIAL_RESPONSE)
 def _(quirk: Quirk) -> None:
     got = before_login(quirk, b"AUTH PLAIN", b"AUTH PLAIN AG1lAHNlY3JldA==", b"QUIT")
-    assert got.endswith(b"-ERR the initial response is missing\r\n+OK 3 messages\r\n+OK bye\r\n")
+    assert got.endswith(b"-ERR initial response required\r\n+OK 3 messages\r\n+OK bye\r\n")
 
 
 @shows(Quirk.OK_AS_CONTINUATION)
@@ -410,7 +410,7 @@ def _(quirk: Quirk) -> None:
 
 
 def lines(quirk: Quirk, command: bytes, source: Any = MAILS) -> list[bytes]:
-    """The lines of a listing between its status line and its end."""
+    """Return the lines of a listing between its status line and the final dot."""
     whole = replies(quirk, command, b"QUIT", source=source)
     assert whole.endswith(b"\r\n.\r\n+OK bye\r\n")
     return whole.split(b"\r\n")[1:-3]
@@ -726,7 +726,7 @@ def _(quirk: Quirk) -> None:
     with Server([b"x" * 1000 + b"\r\n"], quirks=quirk) as server, Hand(server) as hand:
         hand.login()
         hand.sock.settimeout(0.3)
-        taken = 0  # by the system; a server that reads meanwhile takes 16 MB
+        taken = 0  # by the system's buffers; a server that reads meanwhile takes 16 MB
         with pytest.raises(TimeoutError):
             while taken < 12_000_000:
                 taken += hand.sock.send(b"RETR 1\r\n" * 10_000)

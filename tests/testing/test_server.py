@@ -1,4 +1,4 @@
-"""The embedded server: what every POP3 server owes its client, seen through a plain socket and through poplib."""
+"""The test server behaves as RFC 1939 and its extensions require, seen through a plain socket and through poplib."""
 
 import poplib
 import socket
@@ -20,8 +20,8 @@ from tests.testing.by_hand import LOGIN, MAILS, Hand, is_gone, settle, talk, thr
 from tests.timing import GENEROUS, ended
 
 
-def test_it_imports_nothing_else_of_pymailbox() -> None:
-    """Framing that both sides share could be wrong on both sides alike."""
+def test_it_imports_nothing_else_from_pymailbox() -> None:
+    """Client and server must not share framing, because they would share its bugs."""
     code = (
         "import sys, pymailbox.testing\n"
         "print(*(m for m in sys.modules if m.startswith('pymailbox.') and not m.startswith('pymailbox.testing')))\n"
@@ -32,7 +32,7 @@ def test_it_imports_nothing_else_of_pymailbox() -> None:
 
 
 def test_poplib_reads_and_deletes() -> None:
-    """The standard library's client can do all it knows."""
+    """Every command of the standard library's client works."""
     with Server(MAILS) as server:
         pop = poplib.POP3(server.host, server.port, timeout=GENEROUS)
         pop.user("me")
@@ -57,8 +57,8 @@ def test_poplib_reads_and_deletes() -> None:
         max_size=4,
     )
 )
-def test_bytes_are_served_octet_for_octet(mails: list[bytes]) -> None:
-    """RFC 1939 §3: after taking one dot from lines that begin with one, what is left is what was stored; a missing final CRLF is supplied."""
+def test_messages_are_served_byte_for_byte(mails: list[bytes]) -> None:
+    """RFC 1939 §3: after removing dot-stuffing, the client has what was stored, plus a final CRLF if it was missing."""
     with Server(mails) as server, Hand(server) as hand:
         hand.login()
         for number, mail in enumerate(mails, 1):
@@ -75,7 +75,7 @@ def test_bytes_are_served_octet_for_octet(mails: list[bytes]) -> None:
 
 
 def test_nothing_is_deleted_without_quit() -> None:
-    """RFC 1939 §6: a connection that ends otherwise commits nothing, and the lock is free at once."""
+    """RFC 1939 §6: a connection that ends without QUIT commits nothing, and unlocks the mailbox at once."""
     with Server(MAILS, lock_wait=GENEROUS) as server:
         for _ in range(3):
             with Hand(server) as hand:
@@ -86,8 +86,8 @@ def test_nothing_is_deleted_without_quit() -> None:
         assert [session.ended for session in server.sessions] == ["EOF"] * 3
 
 
-def test_deletions_and_rset() -> None:
-    """A marked message cannot be read, is not counted or listed; RSET brings it back (RFC 1939 §5)."""
+def test_rset_brings_deleted_messages_back() -> None:
+    """A message marked as deleted cannot be read and is not counted or listed until RSET (RFC 1939 §5)."""
     with Server(MAILS) as server, Hand(server) as hand:
         hand.login()
         assert hand.ask(b"DELE 1") == b"+OK marked\r\n"
@@ -117,7 +117,7 @@ def test_wrong_commands_are_refused() -> None:
                 assert hand.ask(b"noop") == b"+OK still here\r\n"
 
 
-def test_mail_only_after_login() -> None:
+def test_mail_can_be_read_only_after_login() -> None:
     """No command of the TRANSACTION state works before login."""
     with Server(MAILS) as server:
         for command in (b"STAT", b"RETR 1", b"DELE 1", b"TOP 1 0", b"UIDL", b"LIST", b"RSET", b"NOOP"):
@@ -128,8 +128,8 @@ def test_mail_only_after_login() -> None:
                 assert hand.rest() == b""
 
 
-def test_top_cuts_after_the_lines_asked_for() -> None:
-    """TOP n k: headers, the blank line, k lines of the body (RFC 1939 §7)."""
+def test_top_returns_the_header_and_the_requested_lines() -> None:
+    """TOP n k returns the header, the blank line and k lines of the body (RFC 1939 §7)."""
     with Server([*MAILS, b"\r\nonly a body\r\n", b"No: body\r\n"]) as server, Hand(server) as hand:
         hand.login()
         head = b"+OK\r\nSubject: first\r\nMessage-ID: <1@x>\r\n\r\n"
@@ -144,8 +144,8 @@ def test_top_cuts_after_the_lines_asked_for() -> None:
         assert hand.listing(b"TOP 5 0") == b"+OK\r\nNo: body\r\n.\r\n"
 
 
-def test_uids_are_stable_unique_and_never_given_again() -> None:
-    """RFC 1939 §7: the same message keeps its uid in all sessions; two copies are told apart here; a deleted uid does not come back."""
+def test_uids_are_stable_unique_and_never_reused() -> None:
+    """RFC 1939 §7: a message has the same uid in all sessions; identical messages have different uids; a deleted uid is not reused."""
     with Server([b"same\r\n", b"same\r\n"]) as server:
         with Hand(server) as hand:
             first, second = hand.login().listing(b"UIDL").split(b"\r\n")[1:3]
@@ -160,7 +160,7 @@ def test_uids_are_stable_unique_and_never_given_again() -> None:
 
 
 def test_a_session_is_a_snapshot() -> None:
-    """New mail is seen by the next session."""
+    """New mail appears only in the next session."""
     with Server(MAILS) as server:
         with Hand(server) as hand:
             hand.login()
@@ -171,8 +171,8 @@ def test_a_session_is_a_snapshot() -> None:
             assert hand.login().ask(b"STAT").startswith(b"+OK 4 ")
 
 
-def test_one_session_a_mailbox() -> None:
-    """The second one gets [IN-USE] (RFC 2449 §8.1.1), and may come once the first has gone."""
+def test_a_mailbox_allows_one_session_at_a_time() -> None:
+    """The second session gets [IN-USE] (RFC 2449 §8.1.1), and can log in after the first has ended."""
     with Server(MAILS, lock_wait=0.05) as server, Hand(server) as first, Hand(server) as second:
         first.login()
         second.until()
@@ -190,8 +190,8 @@ def test_one_session_a_mailbox() -> None:
         assert second.ask(b"RETR 2").startswith(b"+OK")
 
 
-def test_users_have_mailboxes_of_their_own() -> None:
-    """Each user gets the same mail, and deletes only his own."""
+def test_each_user_has_a_separate_mailbox() -> None:
+    """Each user gets the same mail, and deletes only their own copy."""
     with Server(MAILS, users={"a": "1", "b": "2"}) as server:
         assert talk(server, b"DELE 1", b"QUIT", login=(b"USER b", b"PASS 2")).endswith(b"+OK marked\r\n+OK bye\r\n")
         assert server.messages == server.mailbox("a") == MAILS
@@ -201,7 +201,7 @@ def test_users_have_mailboxes_of_their_own() -> None:
 
 
 def test_capabilities_follow_the_options() -> None:
-    """CAPA lists what works, and what is switched off does not work."""
+    """CAPA lists what works, and features that are switched off do not work."""
     with Server(
         pipelining=False, uidl=False, top=False, utf8=False, lang={}, expire="", sasl=(), login_delay=60
     ) as server:
@@ -223,8 +223,8 @@ def test_capabilities_follow_the_options() -> None:
         assert hand.listing(b"CAPA") == b"+OK capabilities follow\r\nONE\r\nTWO 2\r\n.\r\n"
 
 
-def test_languages_and_utf8() -> None:
-    """RFC 6856 §3: LANG lists, chooses, and refuses; UTF8 belongs before the login."""
+def test_lang_and_utf8_are_answered() -> None:
+    """RFC 6856 §3: LANG lists the languages, chooses one, and refuses others; UTF8 works before login."""
     with Server() as server, Hand(server) as hand:
         hand.until()
         assert hand.listing(b"LANG") == b"+OK languages follow\r\nen English\r\nde Deutsch\r\n.\r\n"
@@ -233,8 +233,8 @@ def test_languages_and_utf8() -> None:
         assert hand.ask(b"UTF8") == b"+OK UTF8 enabled\r\n"
 
 
-def test_the_log_keeps_no_secrets() -> None:
-    """Commands are kept in order, passwords and proofs are not, unless asked for."""
+def test_the_log_hides_secrets() -> None:
+    """The log has all commands in order, without passwords and digests unless `log_secrets` is True."""
     for shown in (False, True):
         with Server(MAILS, log_secrets=shown, apop=True) as server:
             talk(
@@ -278,8 +278,8 @@ def test_the_log_keeps_no_secrets() -> None:
     assert "hunter2" not in repr(Server(password="hunter2", users={"me": "hunter2"}, token="hunter2"))
 
 
-def test_line_ends() -> None:
-    """A command may end in LF alone; a line without an end is no command; a line that never ends is the end of the session."""
+def test_a_command_ends_at_lf_or_crlf() -> None:
+    """A bare LF ends a command; an unfinished line is not executed; a line that is too long closes the connection."""
     with Server(MAILS) as server:
         with Hand(server) as hand:
             hand.login()
@@ -298,11 +298,11 @@ def test_line_ends() -> None:
             hand.sock.sendall(b"x" * 100_000)
             assert hand.rest() == b""
         settle(server)
-        assert server.sessions[-1].ended == "the command line is too long"
+        assert server.sessions[-1].ended == "command line too long"
 
 
-def test_a_thousand_commands_in_one_write() -> None:
-    """PIPELINING: replies come in order, and the mail of all of them arrives."""
+def test_a_thousand_pipelined_commands_are_answered_in_order() -> None:
+    """PIPELINING: every message arrives, in the order of the commands."""
     mails = [b"Subject: %d\r\n\r\nbody\r\n" % n for n in range(1000)]
     with Server(mails) as server:
         replies = talk(server, *(b"RETR %d" % n for n in range(1, 1001)), b"QUIT")
@@ -311,20 +311,20 @@ def test_a_thousand_commands_in_one_write() -> None:
 
 
 @pytest.mark.parametrize("security", ["none", "tls"])
-def test_two_full_buffers_are_no_deadlock(security: str) -> None:
-    """RFC 2449 §6.8: a client that writes everything before it reads anything is served, however much waits on both sides."""
+def test_two_full_buffers_do_not_deadlock(security: str) -> None:
+    """RFC 2449 §6.8: the server serves a client that writes everything before it reads, however much waits on both sides."""
     mails = [b"x" * 1000 + b"\r\n"] * 20
     with Server(mails, security=security) as server, Hand(server, trust(server)) as hand:
         hand.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
         hand.login()
-        hand.sock.sendall(b"RETR 7\r\n" * 300_000)  # more than the system keeps for a server that does not read
+        hand.sock.sendall(b"RETR 7\r\n" * 300_000)  # more than the system buffers for a server that does not read
         got = 0
         while got < 1_000_000:
             got += len(hand.some(1 << 20))
 
 
-def test_stuck_clients_do_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """close() waits for no client that never reads, never speaks, or never shakes hands, and leaves no thread."""
+def test_close_does_not_wait_for_stuck_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """close() does not wait for a client that never reads, sends or does the handshake, and leaves no thread."""
     monkeypatch.setattr(client_socket, "_LINGER", 3600.0)
     before = threading.enumerate()
     mails = [b"x" * 100_000 + b"\r\n"]
@@ -343,8 +343,8 @@ def test_stuck_clients_do_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -
         hand.sock.close()
 
 
-def test_latency_delays_without_slowing() -> None:
-    """Octets are late by the latency each way; two thousand commands in one write cost one round trip, not two thousand."""
+def test_latency_delays_but_does_not_limit_throughput() -> None:
+    """Data is delayed by the latency each way; 2000 commands in one write take one round trip, not 2000."""
     mails = [b"Subject: %d\r\n\r\nbody\r\n" % n for n in range(2000)]
     with Server(mails, latency=0.05) as server, Hand(server) as hand:
         hand.login()
@@ -357,14 +357,14 @@ def test_latency_delays_without_slowing() -> None:
         assert 0.1 <= time.monotonic() - started < GENEROUS
 
 
-def test_autologout() -> None:
-    """A silent client is told to go, and nothing is committed."""
+def test_autologout_commits_nothing() -> None:
+    """A silent client is logged out, and nothing is committed."""
     for autologout in (0.2, 2.0, GENEROUS):
         with Server(MAILS, autologout=autologout) as server, Hand(server) as hand:
             hand.send(*LOGIN, b"DELE 1")
             got = hand.rest()
             if b"+OK marked" not in got and autologout < GENEROUS:
-                continue  # told to go before it spoke: this machine is busy
+                continue  # logged out before it sent anything, because this machine is busy
             assert got.endswith(b"+OK 3 messages\r\n+OK marked\r\n-ERR idle for too long\r\n")
             assert server.sessions[0].ended == "idle"
             assert server.messages == MAILS
@@ -372,8 +372,8 @@ def test_autologout() -> None:
 
 
 @pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_many_messages(count: int) -> None:
-    """A mailbox of many messages is opened, listed and read."""
+def test_a_mailbox_can_have_many_messages(count: int) -> None:
+    """A mailbox with many messages can be opened, listed and read."""
     mails = [b"Subject: %d\r\n\r\n" % n for n in range(count)]
     with Server(mails) as server, Hand(server) as hand:
         hand.login()
@@ -386,8 +386,8 @@ def test_many_messages(count: int) -> None:
         assert len(server.messages) == count // 2
 
 
-def test_many_clients_at_once() -> None:
-    """Sessions of several users run beside each other."""
+def test_many_clients_are_served_at_once() -> None:
+    """Sessions of several users run concurrently."""
     users = {f"user{n}": "x" for n in range(20)}
     with Server(MAILS, users=users) as server:
         done: Counter[bool] = Counter()
@@ -404,13 +404,13 @@ def test_many_clients_at_once() -> None:
         assert done == {True: 20}
 
 
-def test_misuse_is_told() -> None:
-    """A server that is not open, is opened twice, or is asked for what it has not, says so."""
+def test_misuse_is_a_value_error() -> None:
+    """Using a server that is not open, opening it twice, or asking for what it does not have is ValueError."""
     server = Server(MAILS, greeting=uuid.uuid4().hex)
     with pytest.raises(ValueError, match="never opened"):
         _ = server.messages
     with server:
-        with pytest.raises(ValueError, match="open already"):
+        with pytest.raises(ValueError, match="already open"):
             server.open()
         with pytest.raises(ValueError, match="no CA"):
             server.client_context()
@@ -418,18 +418,18 @@ def test_misuse_is_told() -> None:
     server.close()
     assert is_gone(server)
     assert server.messages == MAILS
-    with pytest.raises(ValueError, match="no mechanism"):
+    with pytest.raises(ValueError, match="does not support the SASL mechanism GUESSING"):
         Server(sasl=("GUESSING",)).open()
 
 
-def test_arguments_of_the_wrong_kind_are_told() -> None:
-    """One mail in place of a list of mails, mails that are not bytes, and options that are neither True nor False."""
+def test_arguments_of_the_wrong_type_are_type_errors() -> None:
+    """A message instead of a list, messages that are not bytes, and flags that are neither True nor False are TypeError."""
     wrong: list[Any] = [b"Subject: 1\r\n\r\n", bytearray(b"x"), 7, None]
     for source in wrong:
-        with case(source), pytest.raises(TypeError, match="source must be a list of mails or a path"):
+        with case(source), pytest.raises(TypeError, match="source must be a list of messages or a path"):
             Server(source)
     for mails in (["text"], [7], [MAILS]):
-        with case(mails), pytest.raises(TypeError, match="a mail must be bytes, not"):
+        with case(mails), pytest.raises(TypeError, match="a message must be bytes, not"):
             Server(mails).open()  # type: ignore[arg-type]
     for flag in ("commit", "pipelining", "uidl", "top", "utf8", "apop", "plaintext", "lock", "log_secrets"):
         for value in ("no", 0, None):

@@ -1,4 +1,4 @@
-"""Where the test server's mail is kept: Maildir, mbox, a folder of .eml files; and what QUIT does to the files."""
+"""The test server serves a Maildir, an mbox or a folder of .eml files, and QUIT changes the files only if asked to."""
 
 import mailbox
 import os
@@ -49,7 +49,7 @@ NEW = b"Subject: new\r\n\r\nFrom me\r\n"
 
 @pytest.mark.parametrize("fill", FILLED)
 def test_files_travel_with_crlf(tmp_path: Path, fill: type) -> None:
-    """A bare LF in a file becomes CRLF; the order is that of the names, or of the file; sizes are what is sent."""
+    """A bare LF in a file becomes CRLF; messages are in the order of file names or of the mbox; sizes are those sent."""
     with Server(fill(tmp_path / "mail")) as server:
         assert server.messages == (FIRST[fill], SECOND)
         with Hand(server) as hand:
@@ -60,7 +60,7 @@ def test_files_travel_with_crlf(tmp_path: Path, fill: type) -> None:
 
 @pytest.mark.parametrize("fill", FILLED)
 def test_quit_deletes_the_files(tmp_path: Path, fill: type) -> None:
-    """With commit=True QUIT commits on disk, a lost connection does not, and a new server over the same files sees what is left, same uids."""
+    """With commit=True, QUIT deletes from disk, a lost connection does not, and a new server sees the rest with the same uids."""
     path = fill(tmp_path / "mail")
     with Server(path, commit=True, lock_wait=GENEROUS) as server:
         with Hand(server) as hand:
@@ -78,8 +78,8 @@ def test_quit_deletes_the_files(tmp_path: Path, fill: type) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes, owners and symbolic links of POSIX")
-def test_an_mbox_stays_whose_it_is(tmp_path: Path) -> None:
-    """Deleting changes the mails of an mbox file, and neither its mode, nor its owner, nor a link that leads to it."""
+def test_an_mbox_keeps_its_mode_and_owner(tmp_path: Path) -> None:
+    """Deleting messages from an mbox file does not change its mode, its owner, or a link to it."""
     path = fill_mbox(tmp_path / "mail")
     link = tmp_path / "links" / "inbox"
     link.parent.mkdir()
@@ -99,8 +99,8 @@ def test_an_mbox_stays_whose_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="owners of POSIX")
-def test_an_mbox_whose_owner_cannot_be_kept_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """QUIT is not answered then, and nothing is left beside the file."""
+def test_an_mbox_is_unchanged_if_its_owner_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QUIT then gets no reply, and no temporary file is left."""
 
     def refused(*_: object) -> None:
         raise PermissionError
@@ -118,8 +118,8 @@ def test_an_mbox_whose_owner_cannot_be_kept_stays_as_it_is(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("fill", FILLED)
-def test_files_are_left_alone_unless_asked(tmp_path: Path, fill: type) -> None:
-    """Without commit=True, what QUIT deletes is gone for as long as the server lives, for that user; no file changes."""
+def test_files_are_unchanged_without_commit(tmp_path: Path, fill: type) -> None:
+    """Without commit=True, what QUIT deletes is hidden from that user while the server runs, and no file changes."""
     path = fill(tmp_path / "mail")
 
     def files() -> dict[Path, bytes]:
@@ -141,16 +141,16 @@ def uids(replies: bytes) -> list[bytes]:
     return [line.partition(b" ")[2] for line in listing.splitlines()]
 
 
-def test_a_delivered_copy_has_a_uid_of_its_own(tmp_path: Path) -> None:
-    """Without commit=True too, the same mail once more is another message."""
+def test_a_delivered_copy_has_a_different_uid(tmp_path: Path) -> None:
+    """Delivering the same message again adds another message, without commit=True too."""
     with Server(fill_mbox(tmp_path / "mbox")) as server:
         for _ in range(2):
             server.deliver(SECOND)
         assert len(set(uids(talk(server, b"UIDL", b"QUIT")))) == 4
 
 
-def test_a_maildir_made_by_the_standard_library(tmp_path: Path) -> None:
-    """A Maildir of `mailbox.Maildir` is served, and its deletions are seen there."""
+def test_a_maildir_from_the_standard_library_is_served(tmp_path: Path) -> None:
+    """A Maildir written by `mailbox.Maildir` is served, and deletions are visible there."""
     maildir = mailbox.Maildir(tmp_path / "mail")
     for number in range(5):
         maildir.add(f"Subject: {number}\n\nbody\n")
@@ -162,8 +162,8 @@ def test_a_maildir_made_by_the_standard_library(tmp_path: Path) -> None:
         assert all(crlf(bytes(mail)) != gone for mail in maildir)
 
 
-def test_an_mbox_made_by_the_standard_library(tmp_path: Path) -> None:
-    """An mbox of `mailbox.mbox` is served, and what is left and new is read there."""
+def test_an_mbox_from_the_standard_library_is_served(tmp_path: Path) -> None:
+    """An mbox written by `mailbox.mbox` is served, and `mailbox.mbox` reads it after deletions and deliveries."""
     box = mailbox.mbox(tmp_path / "mbox")
     for number in range(3):
         box.add(f"Subject: {number}\n\nFrom me\n")
@@ -178,8 +178,8 @@ def test_an_mbox_made_by_the_standard_library(tmp_path: Path) -> None:
     left.close()
 
 
-def test_a_file_that_vanished_is_one_refusal(tmp_path: Path) -> None:
-    """A message that is too much for memory and was removed by somebody else is -ERR, and the session goes on."""
+def test_a_missing_file_is_a_refusal(tmp_path: Path) -> None:
+    """A message that was too large to keep in memory, and removed by another program, is -ERR; the session continues."""
     gone = StoredMail(b"uid", 10, tmp_path / "gone.eml")
     with Server([b"x\r\n"]) as server:
         server.maildrop().store._mails.append(gone)
@@ -188,8 +188,8 @@ def test_a_file_that_vanished_is_one_refusal(tmp_path: Path) -> None:
         assert got.endswith(b"x\r\n.\r\n+OK bye\r\n")
 
 
-def test_what_is_no_mailbox_is_told(tmp_path: Path) -> None:
-    """A path that is nothing, a file that is no mbox, several users who would delete the same files: ValueError."""
+def test_an_invalid_source_is_a_value_error(tmp_path: Path) -> None:
+    """A missing path, a file that is not an mbox, and several users with commit=True are ValueError."""
     (tmp_path / "mail.eml").write_bytes(b"Subject: 1\n\n")
     for path in (tmp_path / "nothing", tmp_path / "mail.eml"):
         with pytest.raises(ValueError, match="mbox"):
@@ -205,8 +205,8 @@ def test_what_is_no_mailbox_is_told(tmp_path: Path) -> None:
         assert server.messages == (NEW,)
 
 
-def test_strange_file_names_make_good_uids(tmp_path: Path) -> None:
-    """RFC 1939 §7: a unique-id is 1 to 70 printable characters, whatever the file is called."""
+def test_unusual_file_names_give_valid_uids(tmp_path: Path) -> None:
+    """RFC 1939 §7: a unique-id has 1 to 70 printable characters, whatever the file name."""
     for name in ("cur", "new"):
         (tmp_path / name).mkdir()
     for name in ("1 with blank", "2" * 100, "3ü", "4,S=12:2,"):
@@ -214,13 +214,13 @@ def test_strange_file_names_make_good_uids(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         found = uids(talk(server, b"UIDL", b"QUIT"))
     assert len(set(found)) == 4
-    assert all(0 < len(uid) <= 70 and all(0x21 <= octet <= 0x7E for octet in uid) for uid in found)
+    assert all(0 < len(uid) <= 70 and all(0x21 <= byte <= 0x7E for byte in uid) for uid in found)
     assert b"4,S=12" in found
 
 
 @given(st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"a"])).map(b"".join), st.sampled_from([b"\r\n", b"\n"]))
 def test_stuffing_is_undone_line_by_line(content: bytes, newline: bytes) -> None:
-    """Taking one dot from every line that begins with one gives the content back, and no line but the end is a lone dot."""
+    """Removing one dot from each line that begins with one gives the content back, and no line of it is a lone dot."""
     sent = stuffed(content, newline).split(newline)
     assert newline.join(line[1:] if line.startswith(b".") else line for line in sent) == content
     assert b"." not in sent

@@ -1,4 +1,4 @@
-"""TLS of the test server: implicit and by STLS, its own certificates and the caller's, and what is injected."""
+"""The test server's TLS works, implicit and with STLS, with its own certificates and the caller's, and resists injection."""
 
 import poplib
 import ssl
@@ -14,8 +14,8 @@ from tests.timing import GENEROUS
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_a_verifying_client_gets_in(security: str, host: str) -> None:
-    """The context of the server trusts it, verified, by address and by name; the CA is a file that ends with the server."""
+def test_a_verifying_client_connects(security: str, host: str) -> None:
+    """`client_context()` verifies the server, by address and by name; the CA file is deleted when the server closes."""
     with Server(MAILS, security=security) as server:
         assert server.ca.read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
         ca = server.ca
@@ -39,8 +39,8 @@ def test_a_verifying_client_gets_in(security: str, host: str) -> None:
         _ = server.ca
 
 
-def test_a_stranger_does_not_trust_it() -> None:
-    """A client with the system's CAs refuses the certificate, and the server notes a TLS failure."""
+def test_the_system_does_not_trust_its_certificate() -> None:
+    """A client with the system's CAs refuses the certificate, and the server records a TLS failure."""
     with Server(MAILS, security="tls") as server:
         with pytest.raises(ssl.SSLCertVerificationError):
             Hand(server, ssl.create_default_context())
@@ -48,8 +48,8 @@ def test_a_stranger_does_not_trust_it() -> None:
         assert (server.sessions[0].ended or "").startswith("TLS: ")
 
 
-def test_plain_text_to_a_tls_port() -> None:
-    """A client that speaks plain text to a TLS port is dropped, and the other way round nothing is understood."""
+def test_plaintext_and_tls_ports_do_not_mix() -> None:
+    """A plaintext client on a TLS port is dropped, and a TLS client on a plaintext port fails its handshake."""
     with Server(MAILS, security="tls") as server:
         with Hand(server) as hand:
             hand.send(b"USER me")
@@ -60,15 +60,15 @@ def test_plain_text_to_a_tls_port() -> None:
         Hand(server, ssl.create_default_context())
 
 
-def test_stls_forgets_what_came_before() -> None:
-    """RFC 2595 §4: the name given before TLS is forgotten; STLS is not listed or possible again, nor after login, nor where it is not offered."""
+def test_stls_discards_what_came_before() -> None:
+    """RFC 2595 §4: a user name sent before TLS is discarded; STLS works only once, only before login, and only if enabled."""
     with Server(MAILS, security="starttls") as server, Hand(server) as hand:
         hand.until()
         assert b"\r\nSTLS\r\n" in hand.listing(b"CAPA")
         hand.ask(b"USER me")
         assert hand.ask(b"STLS") == b"+OK begin TLS\r\n"
         hand.start_tls(server.client_context())
-        assert hand.ask(b"PASS secret") == b"-ERR USER comes first\r\n"
+        assert hand.ask(b"PASS secret") == b"-ERR send USER first\r\n"
         assert b"STLS" not in hand.listing(b"CAPA")
         assert hand.ask(b"STLS").startswith(b"-ERR")
     with Server(MAILS, security="starttls") as server, Hand(server) as hand:
@@ -78,11 +78,11 @@ def test_stls_forgets_what_came_before() -> None:
     with Server(MAILS) as server, Hand(server) as hand:
         hand.until()
         assert b"STLS" not in hand.listing(b"CAPA")
-        assert hand.ask(b"STLS") == b"-ERR STLS is not offered\r\n"
+        assert hand.ask(b"STLS") == b"-ERR STLS is not available\r\n"
 
 
-def test_what_is_injected_behind_stls_is_never_answered() -> None:
-    """Plaintext in the same segment as STLS, a whole command or half of one, is thrown away, not answered inside TLS."""
+def test_plaintext_injected_after_stls_is_never_answered() -> None:
+    """Plaintext in the same segment as STLS, a whole command or part of one, is discarded and not answered inside TLS."""
     for injected in (b"USER evil\r\n", b"USER evil\r\nNO", b"US"):
         with Server(MAILS, security="starttls") as server, Hand(server) as hand:
             hand.until()
@@ -90,12 +90,12 @@ def test_what_is_injected_behind_stls_is_never_answered() -> None:
             assert hand.until() == b"+OK begin TLS\r\n"
             hand.start_tls(server.client_context())
             assert hand.silent()
-            assert hand.ask(b"PASS secret") == b"-ERR USER comes first\r\n"
+            assert hand.ask(b"PASS secret") == b"-ERR send USER first\r\n"
             assert server.log == ("STLS", "PASS secret".replace("secret", "***"))
 
 
-def test_a_context_of_the_callers(tmp_path: Path) -> None:
-    """A server with a context of the caller's uses it, makes no CA, and needs no trustme."""
+def test_the_callers_context_is_used(tmp_path: Path) -> None:
+    """A server with the caller's context uses it, and creates no CA."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)

@@ -1,7 +1,7 @@
-"""What the options of a mailbox may be, and what a type checker refuses. Never run, but for its mistakes.
+"""Programs that type checkers accept, and mistakes that they must find. Only the mistakes are ever run.
 
-Each mistake is marked with what mypy and pyright say of it. Both complain of a mark that is not needed, so a mistake
-that passes unseen fails the check. `tests/test_typing.py` runs both, and tries that the mistakes are TypeErrors too.
+Each mistake has `ignore` comments with the error codes of mypy and pyright. Both report an unused `ignore`, so the
+check fails if they do not find the mistake. `tests/test_typing.py` runs both, and the mistakes, which are TypeErrors.
 """
 
 import socket
@@ -37,7 +37,7 @@ async def token() -> str:
 
 
 class Ticket:
-    """A mechanism of one's own: whatever has the names."""
+    """A user's own mechanism: any class with these attributes."""
 
     name = "X-TICKET"
     plaintext = False
@@ -48,11 +48,11 @@ class Ticket:
         yield b"ticket"
 
 
-# --- what is accepted -------------------------------------------------------------------------------------------------
+# --- accepted ---------------------------------------------------------------------------------------------------------
 
 
 def accounts() -> list[Account]:
-    """Positions, names, every kind of credential."""
+    """Positional and keyword arguments, and every kind of credential."""
     return [
         Account("pop.example.com"),
         Account("pop.example.com", "me", "secret"),
@@ -95,7 +95,7 @@ def mechanisms() -> list[Mechanism]:
 
 
 def every_option(sock: socket.socket, context: ssl.SSLContext) -> MailboxOptions:
-    """All at once."""
+    """All options at once."""
     return {
         "port": 995,
         "security": "tls",
@@ -116,7 +116,7 @@ def every_option(sock: socket.socket, context: ssl.SSLContext) -> MailboxOptions
 
 
 def passed_on(**options: Unpack[MailboxOptions]) -> Mailbox:
-    """A function can take the options and pass them on."""
+    """A function can accept the options and pass them on."""
     assert_type(Mailbox("pop.example.com", "me", "secret", **options), Mailbox)
     assert_type(Mailbox.from_account(Account("pop.example.com"), **options), Mailbox)
     assert_type(AsyncMailbox.from_url("pops://me@pop.example.com", token, **options), AsyncMailbox)
@@ -125,7 +125,7 @@ def passed_on(**options: Unpack[MailboxOptions]) -> Mailbox:
 
 
 def passwords(plain: Callable[[], str], awaitable: Callable[[], Awaitable[str]]) -> None:
-    """What each kind of mailbox takes."""
+    """The passwords that each kind of mailbox accepts."""
     Mailbox("pop.example.com", "me", plain)
     AsyncMailbox("pop.example.com", "me", plain)
     AsyncMailbox("pop.example.com", "me", awaitable)
@@ -139,7 +139,7 @@ def passwords(plain: Callable[[], str], awaitable: Callable[[], Awaitable[str]])
 
 
 def tokens(token: str, kept: list[str]) -> list[OAuth2]:
-    """A lambda over what is at hand, as everybody writes it."""
+    """Lambdas over local variables, and bound methods."""
     return [OAuth2(lambda: token), OAuth2(lambda: kept[-1]), OAuth2(kept.pop)]
 
 
@@ -153,7 +153,7 @@ async def many(accounts: list[Account]) -> list[int | None]:
 
 
 def pipelines(pop: Connection) -> None:
-    """A pipeline of commands of one kind gives results of that kind, and one of several takes them all."""
+    """A pipeline of one kind of command yields results of that kind; kinds can be mixed."""
     assert_type(list(pop.pipeline([commands.retr(1)])), list[bytes | CommandError])
     assert_type(list(pop.pipeline(commands.retr(number) for number in range(1, 3))), list[bytes | CommandError])
     for result in pop.pipeline([commands.retr(1)]):
@@ -170,7 +170,7 @@ async def awaited_pipelines(pop: AsyncConnection) -> None:
         print(either)
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- refused ----------------------------------------------------------------------------------------------------------
 
 
 def a_coroutine_function_in_the_blocking_mailbox() -> None:

@@ -1,6 +1,6 @@
-"""A program written for the standard library's poplib, as typeshed's stub types it, against the drop-in.
+"""A program for the standard library's poplib, with the types of typeshed's stub, that uses the drop-in.
 
-Never run: `mypy --strict` reads it. All but the hooks and the additions type-checks with `import poplib` as well.
+Never run: `mypy --strict` checks it. Except for the hooks and the additions it passes with `import poplib`, too.
 """
 
 import socket
@@ -12,7 +12,7 @@ from pymailbox import poplib
 
 
 def every_method(host: str) -> None:
-    """Arguments and results have the stub's types."""
+    """Methods have the argument and result types of the stub."""
     pop = poplib.POP3(host, 110, 30.0)
     assert_type(pop.getwelcome(), bytes)
     assert_type(pop.welcome, bytes)
@@ -39,7 +39,7 @@ def every_method(host: str) -> None:
 
 
 def attributes(pop: poplib.POP3) -> tuple[str, str, int, socket.socket, BinaryIO]:
-    """So have attributes."""
+    """So do attributes."""
     pop.sock.settimeout(10)
     pop.file = pop.sock.makefile("rb")
     return pop.encoding, pop.host, pop.port, pop.sock, pop.file
@@ -54,12 +54,12 @@ def inside_tls(host: str) -> poplib.POP3:
 
 
 def constants() -> tuple[int, int, bytes, bytes, bytes, bool]:
-    """So have constants."""
+    """So do constants."""
     return poplib.POP3_PORT, poplib.POP3_SSL_PORT, poplib.CR, poplib.LF, poplib.CRLF, poplib.HAVE_SSL
 
 
 class Proxied(poplib.POP3):
-    """Subclasses override what programs override."""
+    """Subclasses can override the hooks that existing programs override."""
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         return socket.create_connection(("proxy.example.com", 1080), timeout)
@@ -69,7 +69,7 @@ class Proxied(poplib.POP3):
 
 
 def additions(host: str) -> None:
-    """What the standard library does not have."""
+    """Methods that the standard library does not have."""
     poplib.verify_by_default()
     answer: Callable[[bytes], bytes] = bytes.upper
     with poplib.POP3_SSL(host) as pop:
