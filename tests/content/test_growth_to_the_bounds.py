@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 import pytest
 from attrs import frozen
@@ -227,22 +228,31 @@ def spent(family: Family, size: int, reading: Reading, tries: int = 3) -> float:
 
 
 def measure(family: Family, reading: Reading) -> tuple[float, bool, int, float, float]:
-    """Return the largest ratio of a doubling, whether a neighbouring one has it too, and the size and seconds of both halves."""
-    worst = (0.0, False, 0, 0.0, 0.0)
-    once = ratio = 0.0
-    for doubling in range(DOUBLINGS, -1, -1):
-        size = family.bound >> doubling
-        twice = spent(family, size, reading, tries=1)
-        if once > MEASURABLE:
-            if twice >= MOST * once:  # a neighbour on the same core? measure again
-                once, twice = min(once, spent(family, size >> 1, reading)), min(twice, spent(family, size, reading))
-            before, ratio = ratio, twice / once
-            grows = ratio >= MOST and (before >= MOST or spent(family, size << 1, reading) >= MOST * twice)
-            worst = max(worst, (ratio, grows, size, once, twice), key=lambda row: (row[1], row[0]))
-        once = twice
-        if once > 30:  # it has been found out
-            break
-    return worst if worst[0] else (0.0, False, size, 0.0, once)
+    """Return the largest ratio of a doubling, whether a neighbouring one has it too, and the size and seconds of both halves.
+
+    Halves the bound for as long as there is something to measure; what takes seconds for the least has been found out.
+    """
+    size = family.bound >> DOUBLINGS
+    least = spent(family, size, reading, tries=1)
+    if least > 5:
+        return math.inf, True, size, 0.0, least
+    taken: list[tuple[int, float]] = []  # the largest first
+    size = family.bound
+    while size > family.bound >> DOUBLINGS and (not taken or taken[-1][1] > MEASURABLE):
+        taken.append((size, spent(family, size, reading, tries=1)))
+        size >>= 1
+    worst = (0.0, False, family.bound, 0.0, taken[0][1])
+    before = 0.0
+    for (_, once), (size, twice) in pairwise(reversed(taken)):
+        if once < MEASURABLE:
+            continue
+        if twice >= MOST * once:  # a neighbour on the same core? measure again
+            once, twice = min(once, spent(family, size >> 1, reading)), min(twice, spent(family, size, reading))
+        ratio = twice / once
+        grows = ratio >= MOST and (before >= MOST or spent(family, size << 1, reading) >= MOST * twice)
+        worst = max(worst, (ratio, grows, size, once, twice), key=lambda row: (row[1], row[0]))
+        before = ratio
+    return worst
 
 
 def test_indents_do_not_multiply_a_body() -> None:
