@@ -1,6 +1,7 @@
-"""A hundred damaged or unusual messages, five of each kind, read as an RFC or two other parsers decide.
+"""A hundred damaged or unusual messages, five of each kind, are read as an RFC requires or as two other parsers agree.
 
-The reason is the paragraph, or the parsers that agree: G is GMime 3.2, P postal-mime 2, M mailparser 3, R mail (Ruby) 2.
+Each has its reason: an RFC paragraph, or the parsers that agree (G: GMime 3.2, P: postal-mime 2, M: mailparser 3,
+R: Ruby mail 2).
 """
 
 import base64
@@ -9,16 +10,16 @@ from datetime import datetime
 
 from pymailbox.content import Address, Content
 
-Case = tuple[str, dict[str, object], str]  # the message (a character is a byte), what is read from it, the reason
+Case = tuple[str, dict[str, object], str]  # a message (each character is one byte), what should be read from it, and why
 
 
 def multipart(*parts: str, head: str = "Content-Type: multipart/mixed; boundary=b\n", boundary: str = "b") -> str:
-    """Make a message of parts, each with its header or with the empty line that stands for it."""
+    """Return a multipart message; each part includes its header, or an empty line instead."""
     return head + "\n" + "".join([f"--{boundary}\n{part}\n" for part in parts]) + f"--{boundary}--\n"
 
 
 def plain(value: object) -> object:
-    """Bring a value into the form that the tables have: addresses as pairs, dates as text."""
+    """Convert a value to the form used in the tables: addresses to pairs, dates to text."""
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     if isinstance(value, Address):
@@ -35,7 +36,7 @@ OTHERS: dict[str, Callable[[Content], object]] = {
     "identifier": lambda content: (content.message_id or "").strip("<>"),
     "hi shown": lambda content: "hi" in content.body.split("\n"),
     "damaged": lambda content: bool(content.defects),
-    "quotes": lambda content: [  # of each line: how deep it is quoted, and its words
+    "quotes": lambda content: [  # the quote depth and the words of each line
         (line.count(">"), line.lstrip("> ")) for line in content.body.split("\n") if line.strip("> ")
     ],
     "stripped": lambda content: [line.strip() for line in content.body.split("\n") if line.strip()],
@@ -43,16 +44,16 @@ OTHERS: dict[str, Callable[[Content], object]] = {
 }
 
 
-def octets(message: str) -> bytes:
-    """Make the bytes of a message: its line ends as CRLF, unless it has some CR."""
+def encode(message: str) -> bytes:
+    """Return the bytes of a message, with CRLF line ends unless it contains a CR."""
     return (message if "\r" in message else message.replace("\n", "\r\n")).encode("latin-1")
 
 
 def wrong(cases: list[Case]) -> list[str]:
-    """Read each message, and say what was read otherwise than it should be."""
+    """Read each message and return what differs from the expected values."""
     found = []
     for number, (message, expected, reason) in enumerate(cases, 1):
-        content = Content.from_bytes(octets(message))
+        content = Content.from_bytes(encode(message))
         for name, value in expected.items():
             read = plain(OTHERS[name](content) if name in OTHERS else getattr(content, name))
             if read != value:
@@ -68,9 +69,9 @@ UU = "Content-Type: application/x; name=a\nContent-Transfer-Encoding: x-uuencode
 UUENCODED: list[Case] = [
     (UU + "begin 644 a\n#86)CX\n#9&5FX\n`\nend\n", {"payloads": [b"abcdef"]}, "a check character after each line: the first one counts the bytes (POSIX uuencode); R"),
     (UU + "begin 644 a\n&86)C\n`\nend\n", {"payloads": [b"abc\0\0\0"]}, "blanks at the end of a line were cut; a blank is 0 (POSIX uuencode); R"),
-    (UU + "The file is below.\n\nbegin 0755 a file.txt\n!80''\n`\nend\n-- \nAnn\n", {"payloads": [b"a"]}, "text around it, a mode of four digits, rubbish after one byte; POSIX uuencode, G"),
-    (UU + "begin 644 a\n#86)C\n\"9&4Z\n", {"payloads": [b"abcde"]}, "cut off, rubbish in the last group; G, R"),
-    (multipart("\nhi", UU.replace("x-uu", "UU") + "begin 644 a\n$86)C9'''\n`\nend"), {"text": "hi", "payloads": [b"abcd"]}, "rubbish after one byte of the last group; G, R"),
+    (UU + "The file is below.\n\nbegin 0755 a file.txt\n!80''\n`\nend\n-- \nAnn\n", {"payloads": [b"a"]}, "text around it, a mode of four digits, junk after one byte; POSIX uuencode, G"),
+    (UU + "begin 644 a\n#86)C\n\"9&4Z\n", {"payloads": [b"abcde"]}, "cut off, junk in the last group; G, R"),
+    (multipart("\nhi", UU.replace("x-uu", "UU") + "begin 644 a\n$86)C9'''\n`\nend"), {"text": "hi", "payloads": [b"abcd"]}, "junk after one byte of the last group; G, R"),
 ]  # fmt: skip
 
 NAMED_TEXT: list[Case] = [
@@ -126,8 +127,8 @@ COMMENTS: list[Case] = [
 
 WITHOUT_HEADER: list[Case] = [
     (multipart("Here it is: the text\n\nmore"), {"text": "Here it is: the text\n\nmore"}, "RFC 5322 §2.2: a name of a field has no blanks; R"),
-    (multipart("Content-Type: text/html\n<p>hi</p>"), {"files": [], "damaged": True}, "all four lose the text: at least nothing is lost without a word"),
-    ("Subject: x\nFrom: a@example.org\nHello there,\nhow are you?\n", {"subject": "x", "from_": ("", "a@example.org"), "damaged": True}, "all four lose the text: at least nothing is lost without a word"),
+    (multipart("Content-Type: text/html\n<p>hi</p>"), {"files": [], "damaged": True}, "all four lose the text: at least nothing is dropped without a defect"),
+    ("Subject: x\nFrom: a@example.org\nHello there,\nhow are you?\n", {"subject": "x", "from_": ("", "a@example.org"), "damaged": True}, "all four lose the text: at least nothing is dropped without a defect"),
     (multipart("one", PDF, "two"), {"text": "one\n\ntwo", "files": [A_PDF]}, "two of three parts without an empty line; R"),
     (multipart(ALTERNATIVE.replace("=b", "=c") + "--c\nplain\n--c\nContent-Type: text/html\n\n<p>rich\n--c--"), {"text": "plain", "html": "<p>rich"}, "the same, deeper; R"),
 ]  # fmt: skip
@@ -195,7 +196,7 @@ PARAMETERS: list[Case] = [
 DATES: list[Case] = [
     ("Date: Thu,\n      13\n        Feb\n          1969\n      23:32\n               -0330 (Newfoundland Time)\n\n", {"date": "1969-02-13T23:32:00-03:30"}, "RFC 5322 A.5"),
     ("Date: 21 Nov 97 09(comment):   55  :  06 EST\n\n", {"date": "1997-11-21T09:55:06-05:00"}, "RFC 5322 §4.3, A.6.3"),
-    ("Date: Fri, 2 jun 125 10:00 K\n\n", {"date": "2025-06-02T10:00:00+00:00"}, "RFC 5322 §4.3: three digits count from 1900, a military zone says nothing"),
+    ("Date: Fri, 2 jun 125 10:00 K\n\n", {"date": "2025-06-02T10:00:00+00:00"}, "RFC 5322 §4.3: three digits count from 1900, a military zone is ignored"),
     ("Date: Wed, 31 Dec 2008 23:59:60 -0000\n\n", {"date": "2008-12-31T23:59:59+00:00"}, "RFC 5322 §3.3: a leap second, the nearest moment there is"),
     ("Date: Sun, 30 Feb 2025 10:00:00 +0000\n\n", {"date": None, "date_str": "Sun, 30 Feb 2025 10:00:00 +0000"}, "RFC 5322 §3.3: the day must exist"),
 ]  # fmt: skip
@@ -213,7 +214,7 @@ TRANSFER: list[Case] = [
     ("Content-Transfer-Encoding: quoted-printable\n\na=e9=\nb= \t\nc =\nd=XYz=", {"text": "a\xe9bc d=XYz"}, "RFC 2045 §6.7 (3) and notes: blanks after a soft line break, lower case, stray =; M"),
     ("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: Quoted-Printable\n\n=C3=\n=a9 =3d=3D\nend=\n", {"text": "é ==\nend"}, "RFC 2045 §6.7; a character cut by a soft line break"),
     ("Content-Transfer-Encoding: base64\n\naGVsbG8=\nIHdvcmxk\n", {"text": "hello world"}, "padding in the middle; P, M"),
-    ("Content-Transfer-Encoding: base64\n\nhello there, this was never encoded!\n", {"damaged": True}, "not what its label says: all four decode it; not without a word"),
+    ("Content-Transfer-Encoding: base64\n\nhello there, this was never encoded!\n", {"damaged": True}, "not encoded as labelled: all four decode it; a defect says so"),
 ]  # fmt: skip
 
 STRUCTURE: list[Case] = [
@@ -221,7 +222,7 @@ STRUCTURE: list[Case] = [
     (multipart("Content-Type: multipart/mixed; boundary=c\n\n--c\n\none", PDF, "\ntwo"), {"text": "one\n\ntwo", "files": [A_PDF], "damaged": True}, "RFC 2046 §5.1.2: the outer boundary ends the inner multipart"),
     (multipart("\nFrom: a@example.org\nSubject: one\n\nx", "Content-Type: text/plain\n\ntwo", head="Content-Type: multipart/digest; boundary=b\n"), {"inner": ["one"], "types": ["message/rfc822"], "text": "two"}, "RFC 2046 §5.1.5"),
     ("Content-Type: multipart/mixed\n\n--b\n\nhi\n--b\n" + PDF + "\n--b--\n", {"hi shown": True, "damaged": True}, "no boundary: nothing may be lost"),
-    ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhi\n--b--\n--b\n" + PDF + "\n--b--\n", {"text": "hi", "damaged": True}, "RFC 2046 §5.1.1: an epilogue; nothing is dropped without a word"),
+    ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhi\n--b--\n--b\n" + PDF + "\n--b--\n", {"text": "hi", "damaged": True}, "RFC 2046 §5.1.1: an epilogue; nothing is dropped without a defect"),
 ]  # fmt: skip
 
 HTML_ONLY: list[Case] = [
@@ -234,7 +235,7 @@ HTML_ONLY: list[Case] = [
 
 
 def test_uuencoded_parts() -> None:
-    """Rubbish in rows, cut rows and text around them lose no byte."""
+    """Junk in rows, truncated rows and text around them lose no byte."""
     assert wrong(UUENCODED) == []
 
 
@@ -264,12 +265,12 @@ def test_mime_fields_given_twice() -> None:
 
 
 def test_comments_in_mime_fields() -> None:
-    """Comments in MIME fields say nothing."""
+    """Comments in MIME fields are ignored."""
     assert wrong(COMMENTS) == []
 
 
 def test_text_without_an_empty_line_before_it() -> None:
-    """Text without an empty line before it is text."""
+    """Text without an empty line before it is read as text."""
     assert wrong(WITHOUT_HEADER) == []
 
 
@@ -279,17 +280,17 @@ def test_blanks_and_comments_in_addresses() -> None:
 
 
 def test_lists_quotes_links_and_hidden_text() -> None:
-    """HTML as a person sees it."""
+    """HTML is read as a person sees it."""
     assert wrong(HTML_LISTS) == []
 
 
 def test_labels_on_what_is_not_encoded() -> None:
-    """A transfer encoding on messages and multiparts means nothing, unless it is true."""
+    """A transfer encoding on a message or multipart is ignored unless it is really encoded."""
     assert wrong(LABELLED) == []
 
 
 def test_identifiers() -> None:
-    """Identifiers are read without what is around them."""
+    """Identifiers are read without the text around them."""
     assert wrong(IDENTIFIERS) == []
 
 
@@ -299,35 +300,35 @@ def test_headers_that_run_into_a_delimiter() -> None:
 
 
 def test_encoded_words() -> None:
-    """Encoded words in many charsets, whole and broken."""
+    """Encoded words are decoded, whole and damaged, in many charsets."""
     assert wrong(ENCODED_WORDS) == []
 
 
 def test_file_names_in_sections() -> None:
-    """File names of RFC 2231, whole and broken."""
+    """RFC 2231 file names are read, whole and damaged."""
     assert wrong(PARAMETERS) == []
 
 
 def test_dates() -> None:
-    """Dates of old, of odd programs, and of no calendar."""
+    """Obsolete and irregular dates are read; impossible ones are None."""
     assert wrong(DATES) == []
 
 
 def test_addresses() -> None:
-    """Groups, quotes, comments, encoded words."""
+    """Groups, quotes, comments and encoded words are read."""
     assert wrong(ADDRESSES) == []
 
 
 def test_damaged_transfer_encodings() -> None:
-    """Transfer encodings give what can be read of them."""
+    """Damaged transfer encodings are decoded as far as possible."""
     assert wrong(TRANSFER) == []
 
 
 def test_damaged_multiparts() -> None:
-    """Multiparts without their end, boundary or type."""
+    """Multiparts that lack an end, a boundary or a type are read."""
     assert wrong(STRUCTURE) == []
 
 
 def test_html_alone() -> None:
-    """A message of HTML alone reads as text."""
+    """A message that is only HTML has a body."""
     assert wrong(HTML_ONLY) == []

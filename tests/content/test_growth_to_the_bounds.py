@@ -1,7 +1,8 @@
-"""Every reading takes linear time, up to a header of 1 MiB and a body of 50 MB.
+"""Every reading takes linear time, for headers of up to 1 MiB and bodies of up to 50 MB.
 
-`python -m tests.content.test_growth_to_the_bounds [WORD]` measures all families (those with WORD in them), doubling the
-size up to the bounds, and lists the largest ratios. One doubling alone may cost more (a bound, a cache): what grows does so in two.
+`python -m tests.content.test_growth_to_the_bounds [WORD]` measures all families of messages (or those whose description
+contains WORD), doubling the size up to the bounds, and lists the largest ratios; it takes an hour or so. A single doubling
+may cost more (a bound is reached, a cache is full), so a ratio counts as growth if a neighbouring doubling has it as well.
 The slow tests judge the same families at smaller sizes.
 """
 
@@ -29,7 +30,7 @@ DOUBLINGS = 4
 
 @frozen
 class Family:
-    """Messages of any size: something before, a unit repeated (`{n}` counts), the same number of `close`, something after."""
+    """Messages of any size: a prefix, a repeated unit (`{n}` is its number), as many `close`, a suffix."""
 
     field: str
     before: bytes
@@ -39,11 +40,11 @@ class Family:
 
     @property
     def bound(self) -> int:
-        """The largest size to measure."""
+        """The largest size to measure, in bytes."""
         return BODY if b"\n\n" in self.before else HEADER
 
     def make(self, size: int) -> bytes:
-        """Make a message of about that size."""
+        """Return a message of about that size."""
         count = size // len(self.unit + self.close)
         if b"{n}" in self.unit:
             middle = b"".join([self.unit.replace(b"{n}", b"%d" % number) for number in range(count)])[:size]
@@ -152,7 +153,7 @@ BODIES: list[tuple[bytes, list[bytes]]] = [
 
 
 def of_the_header() -> Iterator[Family]:
-    """Yield long fields, and many short ones."""
+    """Yield families of long fields and of many short ones."""
     for field, units in LONG_FIELDS.items():
         start = {"Content-Type": b"text/plain", "Content-Disposition": b"attachment; filename=a"}.get(field, b"")
         for unit in units:
@@ -165,7 +166,7 @@ def of_the_header() -> Iterator[Family]:
 
 
 def of_the_body() -> Iterator[Family]:
-    """Yield HTML of each kind, transfer encodings, charsets, multiparts."""
+    """Yield families of HTML, transfer encodings, charsets and multiparts."""
     for unit in MARKUP:
         yield Family("Content-Type", HTML, unit)
         yield Family(
@@ -187,7 +188,7 @@ def of_the_body() -> Iterator[Family]:
 
 
 def readings_of(family: Family) -> Readings:
-    """Return the readings that look at what the family repeats."""
+    """Return the readings that depend on what the family repeats."""
     readings = everything(family.field.encode())
     if family.bound == HEADER:
         return readings
@@ -196,26 +197,26 @@ def readings_of(family: Family) -> Readings:
 
 @pytest.mark.slow
 def test_every_reading_of_long_headers() -> None:
-    """Each reading takes its share of time for long fields and for many."""
+    """Each reading takes linear time for long fields and for many fields."""
     for family in of_the_header():
         Growth(thorough=False).judge(family.make, 40_000, readings_of(family), family)
 
 
 @pytest.mark.slow
 def test_every_reading_of_large_bodies() -> None:
-    """Each reading takes its share of time for large bodies."""
+    """Each reading takes linear time for large bodies."""
     for family in of_the_body():
         Growth(thorough=False).judge(family.make, 200_000, readings_of(family), family)
 
 
 @lru_cache(maxsize=6)
 def made(family: Family, size: int) -> bytes:
-    """Make a message once for all readings of it."""
+    """Return a message, which is made once for all readings."""
     return family.make(size)
 
 
 def spent(family: Family, size: int, reading: Reading, tries: int = 3) -> float:
-    """Return the least seconds of CPU of a few readings of a message; of a slow one there is one."""
+    """Return the least CPU seconds of `tries` readings of a message, of one if it is slow."""
     raw, least = made(family, size), math.inf
     for _ in range(tries):
         content = Content.from_bytes(raw)
@@ -228,9 +229,9 @@ def spent(family: Family, size: int, reading: Reading, tries: int = 3) -> float:
 
 
 def measure(family: Family, reading: Reading) -> tuple[float, bool, int, float, float]:
-    """Return the largest ratio of a doubling, whether a neighbouring one has it too, and the size and seconds of both halves.
+    """Return the largest ratio of a doubling, whether a neighbouring one has it too, the size, and both times.
 
-    Halves the bound for as long as there is something to measure; what takes seconds for the least has been found out.
+    Starts at the bound and halves it while there is something to measure; seconds for the smallest size are growth.
     """
     size = family.bound >> DOUBLINGS
     least = spent(family, size, reading, tries=1)
@@ -256,7 +257,7 @@ def measure(family: Family, reading: Reading) -> tuple[float, bool, int, float, 
 
 
 def test_indents_do_not_multiply_a_body() -> None:
-    """Lists and quotes in each other make a body longer by some characters for each line, not by their markers' widths."""
+    """Nested lists and quotes add a few characters to each line of a body, however wide their markers are."""
     for start in (b"<ol start=999999999><li>", b"<ol type=i start=3888><li>", b"<blockquote>", b"<ul><li>"):
         for line in (b"<pre>" + b"x\n" * 50_000, b"x<br>" * 20_000, b"<pre>" + b"\n" * 50_000 + b"x"):
             html = start * 10 + line
@@ -264,7 +265,7 @@ def test_indents_do_not_multiply_a_body() -> None:
 
 
 def test_attributes_after_the_last_reference_that_is_resolved() -> None:
-    """Attributes with endless numbers in them do not raise there either."""
+    """Attributes with endless numbers do not raise there either."""
     for attribute in (b"<img alt='%s'>", b"<a href='http://x/%s'>x</a>", b"<p style='%s'>x</p>"):
         html = b"&amp;" * 200_001 + attribute % (b"&#" + b"9" * 5_000 + b";")
         for name, reading in readings_of(Family("Content-Type", HTML, b"x")).items():
@@ -272,7 +273,7 @@ def test_attributes_after_the_last_reference_that_is_resolved() -> None:
 
 
 def test_what_grows_is_told_from_what_costs_more_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reading that looks at the rest of the message anew for each mark grows; one that is dearer above a bound does not."""
+    """A reading that searches the rest of the message for each mark grows; a step at one size is not growth."""
     monkeypatch.setattr(f"{__name__}.HEADER", 24_000)
     monkeypatch.setattr(f"{__name__}.MEASURABLE", 0.01)
     family = Family("To", b"To: ", b"a@b, ")
@@ -283,7 +284,7 @@ def test_what_grows_is_told_from_what_costs_more_once(monkeypatch: pytest.Monkey
 
 
 def main(word: str = "") -> int:
-    """Measure all families; print what takes long or grows fast as it is found, and a table of the largest ratios."""
+    """Measure all families; print slow and growing readings as they are found, then a table; return 1 if any grows."""
     found = []
     for family in [*of_the_header(), *of_the_body()]:
         for name, reading in readings_of(family).items() if word in str(family) else ():
