@@ -10,7 +10,9 @@ from datetime import datetime
 
 from pymailbox.content import Address, Content
 
-Case = tuple[str, dict[str, object], str]  # a message (each character is one byte), what should be read from it, and why
+Case = tuple[
+    str, dict[str, object], str
+]  # a message (each character is one byte), what should be read from it, and why
 
 
 def multipart(*parts: str, head: str = "Content-Type: multipart/mixed; boundary=b\n", boundary: str = "b") -> str:
