@@ -18,17 +18,17 @@ from pymailbox.progress import Meter, Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pymailbox.content import Content, Headers
+    from pymailbox.content import Attachment, Content, Headers  # noqa: F401  # Attachment is named by a base class
 
 __all__ = ["Message", "metered"]
 
 
-class Message(AbstractMessage[Connection], ContentNames):
+class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
     """One message in the mailbox, downloaded as you read it.
 
     A mailbox returns messages: `inbox[0]`, `for message in inbox`. Reading `subject` or another header downloads the
     headers (TOP), reading `text` or `attachments` the whole message (RETR), each once. What has been read stays
-    readable after the session has ended. Malformed mail does not raise, except in `email`.
+    readable after the session has ended. Malformed mail does not raise.
 
     Reading raises `MessageUnavailable` if the server does not return the message or it is marked as deleted, and
     `ConnectionLost` if the session has ended and the server would have to be asked.
