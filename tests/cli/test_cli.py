@@ -237,7 +237,7 @@ def test_a_wrong_password_is_an_error(server: Server, capsys: Captured, monkeypa
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "wrong-one")
     assert main(["ls", server.url]) == 1
     err = capsys.readouterr().err
-    assert "the credentials were refused; check user and password" in err
+    assert "the credentials were refused; check the user name and password" in err
     assert "wrong-one" not in err
 
 
@@ -563,11 +563,13 @@ def comparable(text: str) -> str:
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone cannot be set")
-def test_the_page_shows_what_happens(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_shows_what_happens(capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every example with output in docs/cli.md prints exactly that."""
     page = (ROOT / "docs" / "cli.md").read_text()
-    examples = re.findall(r"```console\n\$ pymailbox (.*)\n((?:.*\n)*?)```", page)
-    assert len(examples) > 4
+    blocks = re.findall(r"```console\n((?:.*\n)*?)```", page)
+    examples = re.findall(r"^\$ pymailbox (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks), re.MULTILINE)
+    assert len(examples) > 8
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     try:

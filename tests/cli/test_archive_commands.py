@@ -1,0 +1,119 @@
+"""The commands of archives do what their options say, and their exit status says how it ended."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pymailbox.archive.lock import locked
+from pymailbox.cli import main
+from pymailbox.testing import Fault, Server
+from pymailbox.testing.samples import SAMPLES
+from tests import case
+from tests.timing import GENEROUS
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the password of the servers in this module."""
+    monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Serve the sample mailbox."""
+    with Server(SAMPLES, lock_wait=GENEROUS) as running:
+        yield running
+
+
+def test_archive_then_verify_then_rebuild(server: Server, tmp_path: Path, capsys: Captured) -> None:
+    """Each prints one line, and a second run downloads nothing."""
+    to = str(tmp_path / "me")
+    for command, printed in (
+        (("archive", server.url, "--to", to, "--dry-run"), "10 new, 3.9 KB; 0 known; nothing deleted\n"),
+        (("archive", server.url, "--to", to), "10 new, 3.9 KB; 0 known; nothing deleted\n"),
+        (("archive", server.url, "--to", to), "0 new, 0 B; 10 known; nothing deleted\n"),
+        (("verify", to), "10 of 10 read, 3.9 KB; 0 damaged, 0 missing, 0 not ours\n"),
+        (("rebuild", to), "10 messages, 3.9 KB\n"),
+        (("archive", server.url, "--to", to), "0 new, 0 B; 10 known; nothing deleted\n"),
+        (("archive", server.url, "--to", to, "--keep-latest", "4"), "0 new, 0 B; 10 known; 6 deleted\n"),
+        (("clean", server.url, "--to", to, "--keep-latest", "2"), "2 deleted, 2 kept\n"),
+        (("clean", server.url, "--to", to, "--keep-days", "0", "--at-most", "1", "--dry-run"), "2 deleted, 0 kept\n"),
+    ):
+        with case(*command):
+            assert main(command) == 0
+            assert capsys.readouterr() == (printed, "")
+    assert len(server.messages) == 2
+
+
+def test_keep_options_add_up(tmp_path: Path, capsys: Captured) -> None:
+    """A message goes only if none of them keeps it."""
+    mails = [b"Subject: %d\r\n\r\n%s\r\n" % (n, b"x" * 980) for n in range(9)]
+    for options, deleted in (
+        ((), 0),
+        (("--keep-days", "1"), 0),
+        (("--keep-bytes", "2k"), 7),
+        (("--keep-bytes", "2K", "--keep-latest", "3"), 6),
+        (("--keep-bytes", "1MB", "--keep-latest", "3"), 0),
+    ):
+        with case(*options), Server(mails) as server:
+            assert (
+                main(["archive", server.url, "--to", str(tmp_path / str(deleted) / "-".join(options)), *options]) == 0
+            )
+            assert len(server.messages) == 9 - deleted
+            capsys.readouterr()
+
+
+def test_the_exit_status_says_how_it_ended(tmp_path: Path, capsys: Captured) -> None:
+    """Each failure has a status of its own, one line that says what to do, and nothing else."""
+    to = tmp_path / "me"
+
+    def run(server: Server, *options: str) -> tuple[int, str]:
+        status = main(["archive", server.url, "--to", str(to), *options])
+        return status, capsys.readouterr().err
+
+    with Server(SAMPLES, lock_wait=GENEROUS) as server:
+        assert run(server)[0] == 0
+        with locked(to / ".pymailbox" / "lock"):
+            status, told = run(server)
+            assert status == 5
+            assert "in use by process" in told
+        damaged = next((to / "new").iterdir())
+        damaged.write_bytes(b"something else")
+        assert main(["verify", str(to)]) == 4
+        assert f"damaged  {damaged}" in capsys.readouterr().out
+        (to / ".pymailbox" / "ledger.db").write_bytes(b"not a database" * 100)
+        status, told = run(server)
+        assert status == 1
+        assert "pymailbox rebuild" in told
+    to = tmp_path / "other"
+    with Server(SAMPLES, password="another") as server:
+        assert run(server)[0] == 77
+    with Server(SAMPLES, faults=[Fault.replace("STAT", None, reply=b"-ERR [SYS/TEMP] busy\r\n")]) as server:
+        assert run(server)[0] == 75
+    with Server(SAMPLES, faults=[Fault.replace("RETR", None, reply=b"-ERR [SYS/PERM] broken\r\n")]) as server:
+        assert run(server)[0] == 3
+    assert main(["verify", str(tmp_path / "none")]) == 1
+    assert "there is no archive at" in capsys.readouterr().err
+
+
+def test_wrong_options_are_usage_errors(tmp_path: Path, capsys: Captured) -> None:
+    """They exit with 2, say what is expected, and touch neither the server nor the disk."""
+    to = tmp_path / "me"
+    for options, told in (
+        ((), "--to"),
+        (("--to", str(to), "--keep-latest", "-1"), "invalid number of messages"),
+        (("--to", str(to), "--keep-days", "many"), "invalid number of days"),
+        (("--to", str(to), "--keep-bytes", "1X"), "invalid size"),
+        (("--to", str(to), "--limit", "0"), "1 or more"),
+    ):
+        with case(*options):
+            with pytest.raises(SystemExit) as ended:
+                main(["archive", "pop://me@127.0.0.1:1", *options])
+            assert ended.value.code == 2
+            assert told in capsys.readouterr().err
+    assert main(["clean", "pop://me@127.0.0.1:1", "--to", str(to)]) == 1
+    assert "--keep-days" in capsys.readouterr().err
+    assert not to.exists()
