@@ -29,7 +29,7 @@ class Deletions:
     first: int
     #: The rows of the messages that are marked, by number.
     marked: dict[int, MessageRow] = field(factory=dict, init=False)
-    #: Messages that the server refused to mark, or whose file is missing or damaged: they stay.
+    #: What to report of messages that the server refused to mark.
     kept: list[str] = field(factory=list, init=False)
 
     def is_safe(self, row: MessageRow) -> bool:

@@ -228,7 +228,7 @@ class Ledger:
             self._damaged(str(error), error)
 
     def check(self) -> None:
-        """Compare tables and indexes: damage in an index would hide what is archived. A third of a second for 100,000."""
+        """Compare tables and indexes, as a damaged index would hide what is archived; 0.3 s for 100,000 messages."""
         with self._checked():
             (found,) = self._database.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":

@@ -41,7 +41,7 @@ class Label:
     first_seen: int
     #: The number of the run that fetched it.
     run: int
-    #: The message's place among those that the run fetched, from 1.
+    #: Grows with each message of a run; runs of the same second begin at different numbers.
     position: int
     uid_hash: str
 
