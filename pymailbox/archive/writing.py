@@ -34,7 +34,7 @@ class Writer:
     #: The id of the first row that this run adds.
     first: int = field(init=False)
     _ids: Iterator[int] = field(init=False)
-    _positions: Iterator[int] = field(factory=lambda: itertools.count(_position()), init=False)
+    _positions: Iterator[int] = field(init=False)
     _group: list[tuple[StagedFile, MessageRow]] = field(factory=list, init=False)
     _bytes: int = field(default=0, init=False)  # of the group
     _since: float = field(default=0.0, init=False)  # when the group began
@@ -45,6 +45,7 @@ class Writer:
     def __attrs_post_init__(self) -> None:
         self.first = self.ledger.next_id()
         self._ids = itertools.count(self.first)
+        self._positions = itertools.count(self.layout.last_position(self.began) + 1)
 
     def begin_session(self) -> None:
         """Count copies from the start."""
@@ -177,11 +178,6 @@ class Writer:
         for staged, _ in self._group:
             staged.discard()
         self._group, self._bytes = [], 0
-
-
-def _position() -> int:
-    """Return where a run begins to count: runs of the same second never give two files the same name."""
-    return time.time_ns() // 1_000 % 1_000_000 + 1
 
 
 def row_of(file: StoredFile, number: int) -> MessageRow:
