@@ -54,6 +54,8 @@ class Histories(RuleBasedStateMachine):
         self.shown: defaultdict[bytes, Counter[bytes]] = defaultdict(Counter)
         #: What may be there twice: it came back under another uid after it was deleted, or swapped uids.
         self.may_double: set[bytes] = set()
+        #: What shared its uid: under a new one it is another message as long as the old one is listed.
+        self.sharing: set[bytes] = set()
         self.files: dict[str, bytes] = {}
         self.snapshot: list[StoredMail] = []
         self.ledger_kept = False
@@ -102,6 +104,7 @@ class Histories(RuleBasedStateMachine):
         content = mail.content if copy else self.content(size)
         if not copy:
             self.arrived[content] += 1
+        self.sharing |= {mail.content, content}
         self.put(mail.uid, content)
 
     @precondition(lambda self: self.box.mails)
@@ -151,9 +154,10 @@ class Histories(RuleBasedStateMachine):
                 self.note_new_uid(mail.content)
 
     def note_new_uid(self, content: bytes) -> None:
-        """A message that was deleted once, or whose copy is there, may be stored again under a new uid."""
+        """A message that was deleted once, or is not the only one of its content or uid, may be stored again."""
         copies = sum(mail.content == content for mail in self.box.mails)
-        if copies > 1 or self.arrived[content] > 1 or content in {mail.content for mail in self.box.deleted}:
+        several = copies > 1 or self.arrived[content] > 1 or content in self.sharing
+        if several or content in {mail.content for mail in self.box.deleted}:
             self.may_double.add(content)
 
     @rule(restore=st.booleans())
