@@ -28,7 +28,7 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
 
     A mailbox returns messages: `inbox[0]`, `for message in inbox`. Reading `subject` or another header downloads the
     headers (TOP), reading `text` or `attachments` the whole message (RETR), each once. What has been read stays
-    readable after the session has ended. Malformed mail does not raise, except in `email`.
+    readable after the session has ended. Malformed mail does not raise.
 
     Reading raises `MessageUnavailable` if the server does not return the message or it is marked as deleted, and
     `ConnectionLost` if the session has ended and the server would have to be asked.
