@@ -70,7 +70,7 @@ UU_DATA = bytes(range(101)) + bytes(30)  # its last line has fill characters and
 UU_ROWS = [binascii.b2a_uu(UU_DATA[at : at + 45], backtick=True)[:-1] for at in range(0, len(UU_DATA), 45)]
 UU_BLANKS = [row.replace(b"`", b" ") for row in UU_ROWS]
 UU_HEAD, UU_TAIL = b"begin 644 a.bin", [b"`", b"end", b""]
-LENGTHS = "uuencoded line of another length than it says"
+LENGTHS = "uuencoded line with the wrong length"
 RANGE = "uuencoded line with characters out of range"
 ENDLESS = "uuencoded file without its end"
 BEYOND = "text after the end of a uuencoded file"
