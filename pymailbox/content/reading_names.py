@@ -154,7 +154,7 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
     @property
     def links(self) -> tuple[str, ...]:
-        """The URLs in the text and behind the links of the HTML, in order, each once."""
+        """The URLs in the text and the targets of the links in the HTML, in order, each once."""
         return self._get_content()._read_links()
 
     @property
@@ -164,10 +164,9 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
     @property
     def email(self) -> "EmailMessage":
-        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
+        """The message as parsed by the standard library, on each access; its methods may raise for a damaged message.
 
-        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
-        one string.
+        If the standard library cannot parse it, for example thousands of nested multiparts, the body is one string.
         """
         from email.parser import BytesParser
         from email.policy import default

@@ -48,7 +48,7 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
 
     @property
     def size(self) -> int | None:
-        """The size in bytes, as LIST gives it; None if that has no number.
+        """The size in bytes, as LIST returns it; None if that has no number.
 
         Treat it as a hint: many servers count differently. Costs one LIST for all messages, once per session.
         """
