@@ -155,6 +155,6 @@ def test_damaged_messages_read(raw: bytes) -> None:
     for attachment in content.attachments:
         assert attachment.size == len(attachment.payload)
         attachment.filename.encode()
-        safe_name(attachment.filename, attachment.content_type).encode()
         (attachment.text or "").encode()
         assert attachment.content is None or attachment.content.subject is not None
+        safe_name(attachment.filename, attachment.content_type).encode()
