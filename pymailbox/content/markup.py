@@ -20,11 +20,15 @@ MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those after them stay a
 MAX_INDENT = 10  # quotes and list items inside each other that are shown as such
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
+# A quoted value may hold a `>` (HTML §13.2.5.36), but no `<` here: then its quote has no end, and its tag ends early.
+_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"<]*+"|=\s*+'[^'<]*+'|=)*+>""")
+_COMMENT_END = re.compile(r"--!?>")
 _LONG_NUMBER = re.compile(r"&#(?=[0-9]{20})0*([0-9]{0,8})[0-9]*")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _META = re.compile(rb"""<meta[^<>]{0,200}?charset\s{0,5}=\s{0,5}["']?\s{0,5}([A-Za-z0-9_:.\-]{2,40})""", re.IGNORECASE)
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,9})(?![0-9])")
 _HIDDEN = frozenset({"script", "style", "title", "template", "noscript", "svg", "math", "object", "select", "textarea"})
+_RAW = frozenset({"script", "style"})  # they hide everything up to their end tag, or the end of the page
 _BREAKS = {
     "br": 1, "div": 1, "tr": 1, "li": 1, "dt": 1, "dd": 1, "option": 1, "address": 1, "article": 1, "section": 1,
     "header": 1, "footer": 1, "center": 1, "form": 1, "hr": 1, "table": 1, "tbody": 1, "thead": 1, "caption": 1,
@@ -76,14 +80,11 @@ def _read(html: str, page: "_Page") -> None:
     """Go through a page once, and give its text and its tags to `page`."""
     from html import unescape
 
-    html = html[:MAX_CHARACTERS].replace("\r\n", "\n")
-    escaped = len(html)  # up to where references are resolved
+    # Python raises for a number of thousands of digits; no character has one of more than seven.
+    html = _LONG_NUMBER.sub(r"&#0\1", html[:MAX_CHARACTERS].replace("\r\n", "\n"))
+    escaped = len(html)  # up to where references in text are resolved
     if html.count("&") > MAX_REFERENCES:
         escaped = len(html) - len(html.split("&", MAX_REFERENCES)[-1]) - 1
-    # Python raises for a number of thousands of digits; no character has one of more than seven.
-    references = _LONG_NUMBER.sub(r"&#0\1", html[:escaped])
-    html = references + html[escaped:]
-    escaped = len(references)
     unclosed: set[str] = set()  # what is known to have no end: keeps the pass linear
     position = 0
     for _ in range(MAX_TAGS):
@@ -96,12 +97,12 @@ def _read(html: str, page: "_Page") -> None:
             page.text(text)
         if start < 0:
             break
-        if html.startswith("<!--", start) and "-->" not in unclosed:
-            end = html.find("-->", start + 2)  # <!--> is a whole comment
-            if end >= 0:
-                position = end + 3
-                continue
-            unclosed.add("-->")
+        if html.startswith("<!--", start):
+            end = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
+            if end is None:
+                break
+            position = end.end()
+            continue
         tag = _TAG.match(html, start + 1)
         if tag is None and not html.startswith(("<!", "<?", "</"), start):
             page.text("<")
@@ -118,6 +119,8 @@ def _read(html: str, page: "_Page") -> None:
             continue
         if name in _HIDDEN and name not in unclosed:
             close = re.compile(f"</{name}[^>]*>?", re.IGNORECASE).search(html, position)
+            if close is None and name in _RAW:
+                break
             if close is None:
                 unclosed.add(name)
             else:
@@ -128,13 +131,8 @@ def _read(html: str, page: "_Page") -> None:
 
 def _tag_end(html: str, start: int) -> int:
     """Find the position after the tag that begins before `start`, a `>` in a quoted attribute passed over."""
-    end = html.find(">", start)
-    if end >= 0 and html.count('"', start, end) % 2:
-        quote = html.find('"', end, end + 2000)
-        beyond = html.find(">", quote, quote + 2000) if quote >= 0 else -1
-        if beyond >= 0 and html.find("<", end, quote) < 0:
-            end = beyond
-    return end + 1 if end >= 0 else -1
+    match = _TAG_END.match(html, start)
+    return match.end() if match is not None else html.find(">", start) + 1 or -1
 
 
 def _numeral(number: int, kind: str) -> str:
@@ -436,16 +434,19 @@ class _Page:
             self._break(breaks)
 
     def _void(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "area" and (target := link_target(attributes.get("href", ""))):
-            self.targets.append(target)
         style = style_of(name, attributes, self.context.style, sheets=self.sheets) if attributes else self.context.style
+        if name == "area":  # of an image map: a link in the place of part of an image
+            self.blank = True
+            self._begin_link(attributes.get("href", ""), style)
         if not style.shown:
             return
-        if name == "img":
+        if name in ("img", "area"):
             if self.link is not None:
                 self.link.image = True
             if alternative := attributes.get("alt", ""):
                 self.text(alternative)
+            if name == "area":
+                self._end_link()
         elif name == "br":
             if style.preformatted or (self.breaks < 3 and not self.fresh):
                 self.breaks += 1

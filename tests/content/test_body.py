@@ -35,8 +35,9 @@ PAGES = [
     ("<pre>a\n  b\nc</pre>d", "a\n  b\nc\n\nd"),
     ("<h1>T</h1>x", "T\n\nx"),
     ("<p>unclosed <b", "unclosed"),
-    ("<SCRIPT>never closed a", "never closed a"),
-    ("x<!--never closed", "x"),
+    ("x<SCRIPT>never closed a", "x"),
+    ("x<style>p {} <p>y", "x"),
+    ("x<!--never closed <p>y", "x"),
     ("<p>a</p><o:p>&nbsp;</o:p><p>b</p>", "a\n\n\n\nb"),
 ]
 
