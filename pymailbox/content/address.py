@@ -48,6 +48,9 @@ _WORDS = re.compile(rf"{_ATOM}(?: {_ATOM})*\Z")
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
 _LITERAL = re.compile(r"\[[^\[\]\\\s]*\]\Z")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"\Z')
+_QUOTED_WORD = rf"""(?:{_ATOM}|"(?:[^"\\]|\\.)*")"""
+_QUOTED_WORDS = re.compile(rf"{_QUOTED_WORD}(?:\.{_QUOTED_WORD})+\Z")
+_QUOTE_OR_ESCAPED = re.compile(r'"|\\(.)')
 _SPECIAL = re.compile(r'(["\\])')
 
 
@@ -71,7 +74,11 @@ def _written(email: str) -> str | None:
     domain = domain.removesuffix(".")
     if not local or not (_DOT_ATOM.match(domain) or _LITERAL.match(domain)):
         return None
-    return f"{local if _DOT_ATOM.match(local) or _QUOTED.match(local) else _quoted(local)}@{domain}"
+    if _DOT_ATOM.match(local) or _QUOTED.match(local):
+        return f"{local}@{domain}"
+    if _QUOTED_WORDS.match(local):  # of which some are quoted (RFC 5322 §4.4): the same address, as one string
+        local = _QUOTE_OR_ESCAPED.sub(lambda match: match[1] or "", local)
+    return f"{_quoted(local)}@{domain}"
 
 
 _PLAIN = re.compile(r"""(?:"([^"\\<>]*)"[ \t]*|([^"(<>,;:\\@=]*))<([^<>()\[\]",;:\\\s@]+@[^<>()\[\]",;:\\\s@]+)>\Z""")

@@ -16,6 +16,7 @@ _SPECIAL = re.compile(r'["(<>,;:\[]|=\?')
 _WORD = re.compile(r"=\? ?[\"']?[^?\s\"<>]{1,80}[\"']? ?\?[bBqQ]\?")
 _QUOTE_OR_ESCAPE = re.compile(r'["\\]')
 _SEPARATOR = re.compile(r"[,;]")
+_SCHEME = re.compile(r"(?:mailto|smtp):", re.IGNORECASE)
 _PAREN_OR_ESCAPE = re.compile(r"[()\\]")
 _SPECIAL_IN_QUOTES = re.compile(r'(["\\])')
 _AT = re.compile(r"[ \t]*@")
@@ -170,11 +171,14 @@ class _Reader:
         comments, angle, quoted_local = self.comments, self.angle, self.quoted_local
         self.pieces, self.comments, self.angle, self.quoted_local = [], [], None, False
         if angle is not None:
-            name = _show(", ".join([*self.held, self.name.strip()]) if self.held else self.name)
+            name = _show(", ".join(filter(None, [*self.held, self.name.strip()])) if self.held else self.name)
             self.held.clear()
             trailing = _show(phrase)
             name = " ".join(filter(None, (name, trailing))) if trailing and not name else name
-            self._add(name or _show(" ".join(comments)), _email(angle))
+            name = name or _show(" ".join(comments))
+            for email in _separated(angle):
+                self._add(name, _email(email))
+                name = ""
             return
         if "@" not in phrase and separator:
             self.held.append(phrase.strip())
@@ -190,8 +194,10 @@ class _Reader:
         if not words:
             return
         name = _show(" ".join(comments))
+        shown = _show(words) if "@" not in words or quoted_local else ""
+        if "@" in shown and not quoted_local:  # in an encoded word, perhaps with its name
+            words = shown
         if "@" not in words or quoted_local:
-            shown = _show(words)
             if quoted_local or " " not in shown:
                 self._add(name, shown)
             elif self.names:
@@ -200,8 +206,8 @@ class _Reader:
         emails = [word for word in words.split(" ") if "@" in word]
         if len(emails) == 1:
             name = name or _show(" ".join([word for word in words.split(" ") if "@" not in word]))
-        for email in emails[: self.limit]:
-            self._add(name if len(emails) == 1 else "", _email(email))
+        for email in emails[: self.limit]:  # in quotes there may be brackets and separators: "Ann <ann@example.com>"
+            self._add(name if len(emails) == 1 else "", _email(email.strip("<>,;")))
 
     def _release(self) -> None:
         if self.held:
@@ -226,12 +232,21 @@ def _show(phrase: str) -> str:
     return " ".join(clean(phrase).split())
 
 
+def _separated(angle: str) -> list[str]:
+    """Return the addresses in one pair of angle brackets: several if each has its own @, and none is a route."""
+    if angle.count("@") < 2 or '"' in angle or angle.lstrip().startswith("@"):
+        return [angle]
+    parts = [part for part in _SEPARATOR.split(angle) if part.strip()]
+    return parts if all(part.count("@") == 1 for part in parts) else [angle]
+
+
 def _email(text: str) -> str:
     text = without_comments(text).strip()
     if text.startswith("@") and ":" in text:  # a route (RFC 5322 §4.4): <@a,@b:user@host>
         text = text.rpartition(":")[2]
-    if text[:7].lower() == "mailto:":
-        text = text[7:]
+    if text.startswith("[") and text.endswith("]") and "@" in text:  # Ann [mailto:ann@example.com]
+        text = text[1:-1]
+    text = _SCHEME.sub("", text)
     if text.endswith(":;"):  # an empty group, where a mailbox should be
         return ""
     quoted = text.rfind('"') + 1
