@@ -184,7 +184,7 @@ class LoginDelay(CommandError):
 
 
 class TemporaryFailure(CommandError):
-    """The server refuses for now: it has a problem (`[SYS/TEMP]`, RFC 3206 §4), is busy, or limits its use."""
+    """The server refuses temporarily: it has a problem (`[SYS/TEMP]`, RFC 3206 §4), is busy, or has reached a limit."""
 
     retryable = True
 

@@ -314,7 +314,7 @@ def test_a_type_is_named_as_it_was_given() -> None:
     """Errors name the type that the caller used, not the private types in which secrets are wrapped."""
     misuses: list[tuple[Callable[[], object], str]] = [
         (lambda: Mailbox("h", proxy=b"x"), "proxy must be a str, not bytes"),  # type: ignore[arg-type] # misuse
-        (lambda: OAuth2(b"x"), "token must be a str, not bytes"),  # type: ignore[arg-type] # misuse
+        (lambda: OAuth2(b"x"), "token must be a str, a callable or a reference such as PasswordCommand, not bytes"),  # type: ignore[arg-type] # misuse
         (lambda: Account(b"x"), "host must be a str, not bytes"),  # type: ignore[arg-type] # misuse
         (lambda: sasl.XOAuth2("me", b"x"), "token must be a str, not bytes"),  # type: ignore[arg-type] # misuse
     ]

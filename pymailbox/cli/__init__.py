@@ -5,7 +5,7 @@ A password is never an argument, because every user of the machine can read thos
 printed with control characters escaped. `ls` and `show` change nothing on the server: they mark no message, and do not
 send QUIT after reading one.
 
-Exit status: 0 for success, 1 if the account or the server failed, 2 for wrong usage, 130 if interrupted.
+Exit status: 0 for success, 1 if the account or the server failed, 2 for a usage error, 130 if interrupted.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # the terminal may not have every character
+            stream.reconfigure(errors="backslashreplace")  # the terminal may not be able to show every character
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -103,14 +103,16 @@ def _parser() -> argparse.ArgumentParser:
 
     command("demo", _demo, "demonstrate pymailbox with a sample mailbox on this machine")
 
-    _add_account(command("ls", _ls, "list the messages of an account, without changing anything"))
+    _add_account(command("ls", _ls, "list the messages in an account, without changing anything"))
 
     show = command("show", _show, "show or save one message, without changing anything on the server")
     _add_account(show)
     show.add_argument("number", type=_number, metavar="N", help="the number of the message in the listing")
     form = show.add_mutually_exclusive_group()
     form.add_argument("--headers", action="store_true", help="show all header fields, without downloading the message")
-    form.add_argument("--raw", action="store_true", help="write the bytes exactly as sent, even control characters")
+    form.add_argument(
+        "--raw", action="store_true", help="write the bytes exactly as sent, including control characters"
+    )
     form.add_argument("--save", metavar="WHERE", help="save the message as the file WHERE, or in the directory WHERE")
 
     serve = command("serve", _serve, "serve a Maildir, an mbox file or a folder of .eml files on this machine")
@@ -130,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "url", metavar="URL", type=_url, help="the account: pops://user@host, or with pop+starttls:// or pop://"
+        "url", metavar="URL", type=_url, help="the account, as pops://user@host (or pop+starttls://, pop://)"
     )
     parser.add_argument("--user", help="log in as USER, if the URL has no user name")
     parser.add_argument(
@@ -139,16 +141,18 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
         type=_words,
         help=f"run COMMAND to get the password from its first line of output (default: ${_VARIABLE}, or else a prompt)",
     )
-    parser.add_argument("--oauth2", action="store_true", help="log in with the password as an OAuth2 access token")
+    parser.add_argument("--oauth2", action="store_true", help="use the password as an OAuth2 access token")
     trust = parser.add_mutually_exclusive_group()
-    trust.add_argument("--ca", type=_authority, metavar="FILE", help="trust the private authority in FILE (PEM)")
+    trust.add_argument(
+        "--ca", type=_authority, metavar="FILE", help="trust the private certificate authority in FILE (PEM)"
+    )
     trust.add_argument("--pin", type=_pin, metavar="SHA256", help="trust only the certificate with this fingerprint")
     parser.add_argument(
         "--timeout",
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="give up after SECONDS of silence (default 60)",
+        help="give up after SECONDS of silence (default: 60)",
     )
     parser.add_argument(
         "--allow-plaintext", action="store_true", help="allow sending the password unencrypted to another machine"
@@ -250,7 +254,7 @@ def _password(options: argparse.Namespace, prompt: str) -> PasswordCommand | Pas
 
 
 def _asked(prompt: str, *, hidden: bool = False) -> str:
-    """Ask at the terminal, even if the output is redirected; ValueError if there is no terminal."""
+    """Ask on the terminal, even if the output is redirected; ValueError if there is no terminal."""
     import getpass
     import warnings
 

@@ -38,7 +38,8 @@ def message_ids(text: str) -> tuple[str, ...]:
                 unclosed.add(mark)
             else:
                 position = end
-                loose.append(text[start:end] if mark == '"' and text.startswith("@", end) else " ")
+                quoted = mark == '"' and text.startswith("@", end) and "<" not in text[start:end]
+                loose.append(text[start:end] if quoted else " ")
             continue
         loose.append(mark)
     if not found:

@@ -233,7 +233,7 @@ _LOGIN: dict[str, Any] = {
     "barrier": True,
     "secret": True,
     "error": AuthenticationError,
-    "problem": "the server refused the login; check user and password",
+    "problem": "the server refused the login; check the user name and password",
 }
 
 _GREETING = Verb(

@@ -110,8 +110,8 @@ def _send_secret(session: Session, command: Command[T]) -> Flow[T]:
     except (ConnectionLost, Timeout) as error:
         if session.protocol.sent > before:
             error.problem += (
-                "; the login may be wrong, as some servers hang up or fall silent on a wrong password; check user and"
-                " password (or token) before trying again, or the account may be locked"
+                "; the login may be wrong, as some servers hang up or fall silent on a wrong password; check the user"
+                " name and password (or token) before trying again, or the account may be locked"
             )
             error.args = (error.problem,)
             error.retryable, error.retry_after = False, _NOT_BEFORE
@@ -339,14 +339,14 @@ def _require(name: str, user: str | None, password: str | bytes | None) -> None:
     if not needs_user(name):
         return
     if not user:
-        raise ValueError(f"{name} needs a user")
+        raise ValueError(f"{name} needs a user name")
     if password is None:
         raise ValueError(f"{name} needs a password (or a token)")
 
 
 def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> Mechanism:
     if not user or token is None:
-        raise ValueError("OAuth2 needs a user and a token")
+        raise ValueError("OAuth2 needs a user name and a token")
     offered = capabilities.sasl
     if "OAUTHBEARER" in offered:
         return OAuthBearer(user, token)
