@@ -20,8 +20,9 @@ MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those after them stay a
 MAX_INDENT = 10  # quotes and list items inside each other that are shown as such
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
-# A quoted value may hold a `>` (HTML §13.2.5.36), but no `<` here: then its quote has no end, and its tag ends early.
-_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"<]*+"|=\s*+'[^'<]*+'|=)*+>""")
+# A quoted value may hold `<` and `>` (HTML §13.2.5.36); if nothing like the next attribute follows its end, its quote
+# was never closed, and its tag ends at the first `>`.
+_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"]{0,2000}+"(?=[\s/>])|=\s*+'[^']{0,2000}+'(?=[\s/>])|=)*+>""")
 _COMMENT_END = re.compile(r"--!?>")
 _LONG_NUMBER = re.compile(r"&#(?=[0-9]{20})0*([0-9]{0,8})[0-9]*")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
@@ -98,10 +99,10 @@ def _read(html: str, page: "_Page") -> None:
         if start < 0:
             break
         if html.startswith("<!--", start):
-            end = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
-            if end is None:
+            comment = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
+            if comment is None:
                 break
-            position = end.end()
+            position = comment.end()
             continue
         tag = _TAG.match(html, start + 1)
         if tag is None and not html.startswith(("<!", "<?", "</"), start):
