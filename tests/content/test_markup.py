@@ -94,7 +94,7 @@ ENDS_OF_TAGS = [
     ('<p title="<b>">x', "x"),
     ("<a href='https://a.b/c>d'>x</a>", "x <https://a.b/c%3Ed>"),
     ("<p title=it's>x y's", "x y's"),
-    ('<p title="a>x</p>She said "yes" and left.', "x\n\nShe said \"yes\" and left."),
+    ('<p title="a>x</p>She said "yes" and left.', 'x\n\nShe said "yes" and left.'),
     ('<a href="https://a.b/>x</a> <b class="y">z</b>', "x z"),
     ("<p title='>x", "x"),
     ("x<br/>y<br title='>'/>z", "x\ny\nz"),

@@ -178,6 +178,12 @@ def test_no_label_uses_what_the_mail_declares_elsewhere() -> None:
     """UTF-8, then the hints, then windows-1252."""
     assert charset.decode("Привет".encode("koi8-r"), None, ["us-ascii", "koi8-r"])[0] == "Привет"
     assert charset.decode("Привет".encode(), None, ["koi8-r"])[0] == "Привет"
+    for declared in (
+        b"multipart/mixed; boundary=b; charset=koi8-r\n\n",
+        b"multipart/mixed; boundary=b\n\n--b\nContent-Type: text/x; charset=koi8-r\n\n\n",
+    ):
+        raw = b"Content-Type: " + declared + b"--b\n\n" + "Привет".encode("koi8-r") + b"\n--b--\n"
+        assert Content.from_bytes(raw).text == "Привет", declared
 
 
 NO_CHARSETS = [
