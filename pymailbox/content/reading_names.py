@@ -8,7 +8,7 @@ This module imports nothing that reads mail, so a mailbox can be created without
 """
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -168,11 +168,15 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
         If the standard library cannot parse it, for example thousands of nested multiparts, the body is one string.
         """
+        from email.message import EmailMessage
         from email.parser import BytesParser
-        from email.policy import default
+        from email.policy import compat32, default
 
         raw = self._get_content().raw
         try:
             return BytesParser(policy=default).parsebytes(raw)
         except Exception:  # RecursionError, and whatever its parsers of structured fields raise on damage
-            return BytesParser(policy=default).parsebytes(raw, headersonly=True)
+            parser = BytesParser(EmailMessage, policy=compat32)  # does not use them
+            message = cast("EmailMessage", parser.parsebytes(raw, headersonly=True))
+            message.policy = default
+            return message
