@@ -346,7 +346,12 @@ def test_the_standard_library_gets_what_it_can_parse() -> None:
     assert content.email.get_payload().endswith("hello")
     assert f"more than {MAX_DEPTH} multiparts in each other" in content.defects
     assert Content.from_bytes(MIXED + BODY).email.is_multipart()
-    for field in (b"Content-Type: text/plain; a=", b"Content-Type: ", b"Content-Transfer-Encoding: ", b"MIME-Version: "):
+    for field in (
+        b"Content-Type: text/plain; a=",
+        b"Content-Type: ",
+        b"Content-Transfer-Encoding: ",
+        b"MIME-Version: ",
+    ):
         read = Content.from_bytes(b"Subject: x\r\n" + field + b"(" * 5_000 + b"\r\n\r\nhello").email
         assert isinstance(read, EmailMessage)
         assert read["Subject"] == "x"
