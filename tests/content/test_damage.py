@@ -355,3 +355,6 @@ def test_the_standard_library_gets_what_it_can_parse() -> None:
         read = Content.from_bytes(b"Subject: x\r\n" + field + b"(" * 5_000 + b"\r\n\r\nhello").email
         assert isinstance(read, EmailMessage)
         assert read["Subject"] == "x"
+    flood = b"Content-Type: text/plain" + b";" * 1_000_000 + b"\r\nSubject: x\r\n\r\nhello"  # hours
+    assert Content.from_bytes(flood).email["Subject"] == "x"
+    assert not Content.from_bytes(MIXED + b"--b\r\n" + flood + b"\r\n--b--\r\n").email.is_multipart()
