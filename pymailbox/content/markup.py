@@ -17,11 +17,15 @@ __all__ = ["declared_charset", "exceeds_limits", "link_targets", "readable"]
 MAX_CHARACTERS = 4_194_304  # of one HTML part that are turned into text
 MAX_TAGS = 200_000  # of one HTML part: the text after them is dropped
 MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those after them stay as they are
+MAX_TAG = 10_000  # characters of a tag with a < in a quoted value
+MAX_BAD_TAGS = 1000  # tags that are longer, or have a quote without an end; after so many, no value holds a <
 MAX_INDENT = 10  # quotes and list items inside each other that are shown as such
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
-# A quoted value may hold a `>` (HTML §13.2.5.36), but no `<` here: then its quote has no end, and its tag ends early.
-_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"<]*+"|=\s*+'[^'<]*+'|=)*+>""")
+# A quoted value may hold a `>` (HTML §13.2.5.36), and a `<` if a blank, / or > follows its closing quote. Otherwise the
+# quote has no end, and the tag ends at the first `>`.
+_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+(?:"(?:[^"<]*+"|[^"]*+"(?=[\s/>]))|'(?:[^'<]*+'|[^']*+'(?=[\s/>])))|=)*+>""")
+_PLAIN_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"<]*+"|=\s*+'[^'<]*+'|=)*+>""")
 _COMMENT_END = re.compile(r"--!?>")
 _LONG_NUMBER = re.compile(r"&#(?=[0-9]{20})0*([0-9]{0,8})[0-9]*")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
@@ -86,6 +90,7 @@ def _read(html: str, page: "_Page") -> None:
     if html.count("&") > MAX_REFERENCES:
         escaped = len(html) - len(html.split("&", MAX_REFERENCES)[-1]) - 1
     unclosed: set[str] = set()  # what is known to have no end: keeps the pass linear
+    bad_tags = 0
     position = 0
     for _ in range(MAX_TAGS):
         start = html.find("<", position)
@@ -98,18 +103,22 @@ def _read(html: str, page: "_Page") -> None:
         if start < 0:
             break
         if html.startswith("<!--", start):
-            end = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
-            if end is None:
+            comment_end = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
+            if comment_end is None:
                 break
-            position = end.end()
+            position = comment_end.end()
             continue
         tag = _TAG.match(html, start + 1)
         if tag is None and not html.startswith(("<!", "<?", "</"), start):
             page.text("<")
             position = start + 1
             continue
-        position = _tag_end(html, start + 1)
-        if position < 0:
+        tag_end = _TAG_END.match(html, start + 1, start + MAX_TAG) if bad_tags < MAX_BAD_TAGS else None
+        if tag_end is None:
+            bad_tags += 1
+            tag_end = _PLAIN_TAG_END.match(html, start + 1)
+        position = tag_end.end() if tag_end is not None else html.find(">", start) + 1
+        if not position:
             break
         if tag is None:
             continue
@@ -127,12 +136,6 @@ def _read(html: str, page: "_Page") -> None:
                 position = close.end()
             continue
         page.open(name, attributes_of(html[tag.end() : position - 1]) if position - tag.end() > 1 else {})
-
-
-def _tag_end(html: str, start: int) -> int:
-    """Find the position after the tag that begins before `start`, a `>` in a quoted attribute passed over."""
-    match = _TAG_END.match(html, start)
-    return match.end() if match is not None else html.find(">", start) + 1 or -1
 
 
 def _numeral(number: int, kind: str) -> str:
