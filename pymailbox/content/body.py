@@ -141,7 +141,7 @@ def unflow(text: str, *, delete_blank: bool) -> str:
             pieces.append(content)
         else:
             paragraphs.append("".join(pieces))
-            pieces = [(">" * depth + " " if depth else "") + content]
+            pieces = [(">" * depth + " " if depth and content else ">" * depth) + content]
         if flows and delete_blank:
             pieces[-1] = pieces[-1][:-1]
         open_depth = depth if flows else -1

@@ -163,6 +163,15 @@ def _finder(name: str) -> re.Pattern[bytes]:
     return re.compile(rb"\n" + re.escape(name.encode("utf-8", "surrogateescape")) + _REST, re.IGNORECASE)
 
 
+def checked_bytes(raw: bytes) -> bytes:
+    """Return a message as bytes; raises TypeError for anything that is neither bytes nor like them."""
+    if isinstance(raw, bytes):
+        return raw
+    if isinstance(raw, bytearray | memoryview):
+        return bytes(raw)
+    raise TypeError(f"from_bytes() takes the bytes of a message, not {type(raw).__name__}; encode text first")
+
+
 @frozen(repr=False)
 class Headers(HeaderNames):
     """The fields of a header: by name in any case, decoded or as received, the first or all.
@@ -177,6 +186,7 @@ class Headers(HeaderNames):
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Read the header of a message, or a header alone; a body is not copied and hardly looked at."""
+        raw = checked_bytes(raw)
         if _FIELD_LINE.match(raw, 0, MAX_OCTETS) is not None and not raw.startswith(_JUNK_START):
             # A header as it should be, with an empty line after it; all others go the long way.
             empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)

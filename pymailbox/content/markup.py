@@ -5,6 +5,7 @@ does not show its target is followed by it, as `text <url>`. One linear pass; no
 """
 
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 from attrs import define, evolve, field, frozen
@@ -20,6 +21,7 @@ MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those after them stay a
 MAX_TAG = 10_000  # characters of a tag with a < in a quoted value
 MAX_BAD_TAGS = 1000  # tags that are longer, or have a quote without an end; after so many, no value holds a <
 MAX_INDENT = 10  # quotes and list items inside each other that are shown as such
+MAX_WIDTH = 18  # of quotes and blanks before a line: those of list items inside each other get no wider
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
 # A quoted value may hold a `>` (HTML §13.2.5.36), and a `<` if a blank, / or > follows its closing quote. Otherwise the
@@ -103,10 +105,10 @@ def _read(html: str, page: "_Page") -> None:
         if start < 0:
             break
         if html.startswith("<!--", start):
-            comment_end = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
-            if comment_end is None:
+            comment = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
+            if comment is None:
                 break
-            position = comment_end.end()
+            position = comment.end()
             continue
         tag = _TAG.match(html, start + 1)
         if tag is None and not html.startswith(("<!", "<?", "</"), start):
@@ -336,15 +338,14 @@ class _Page:
     def _write_indent(self) -> str:
         """Return what a line begins with; markers of items that were not yet written are."""
         written = ""
+        room = _room(self.context.indent)
         for token in self.context.indent:
-            if isinstance(token, str):
-                written += token
+            if isinstance(token, str) or not token.marker:
+                written, room = _indented(written, token, room)
                 continue
             if written.endswith(">"):
                 written += " "
-            if not token.marker:
-                written += " " * token.width
-                continue
+            room -= token.width
             if token.place and token.list.number is None:
                 self.pieces.append(written)
                 token.list.unnumbered.append((len(self.pieces), token.place))
@@ -582,13 +583,24 @@ def _deeper(indent: _Indent, token: str | _Item) -> _Indent:
     return (*indent, token) if len(indent) < MAX_INDENT else indent
 
 
-def _quotes(indent: list[str | _Item]) -> str:
+def _quotes(indent: Sequence[str | _Item]) -> str:
     """Return what an empty line begins with, between two lines that have this in common."""
     written = ""
+    room = _room(indent)
     for token in indent:
-        if isinstance(token, _Item):
-            token = " " * token.width
-            if written.endswith(">"):
-                written += " "
-        written += token
+        written, room = _indented(written, token, room)
     return written.rstrip()
+
+
+def _room(indent: Sequence[str | _Item]) -> int:
+    """Return how many blanks an indent may have, so that there is room for its quotes."""
+    return MAX_WIDTH - sum([mark == ">" for mark in indent])
+
+
+def _indented(written: str, mark: str | _Item, room: int) -> tuple[str, int]:
+    """Add what a quote, a list or an item puts before a line; return how much room is left, too."""
+    if mark == ">":
+        return written + ">", room
+    blanks = mark if isinstance(mark, str) else " " * (mark.width + written.endswith(">"))
+    blanks = blanks[: max(room, 0)]
+    return written + blanks, room - len(blanks)
