@@ -19,7 +19,16 @@ from .words import decode_text
 if TYPE_CHECKING:
     from .received import Hop
 
-__all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start", "has_stray_lines", "settle", "with_line_ends"]
+__all__ = [
+    "MAX_OCTETS",
+    "Headers",
+    "boundaries",
+    "find_end",
+    "find_start",
+    "has_stray_lines",
+    "settle",
+    "with_line_ends",
+]
 
 T = TypeVar("T")
 
@@ -111,6 +120,12 @@ def find_end(raw: bytes, start: int) -> tuple[int, int]:
     return settle(raw, start, len(raw), len(raw))
 
 
+def boundaries(raw: bytes, start: int, end: int) -> set[bytes]:
+    """Return the boundaries that a header declares between two positions, with and without a comment after them."""
+    found = [match[1] for match in _BOUNDARY.finditer(raw, start, end)]
+    return {value.rstrip() for boundary in found for value in (boundary, boundary.partition(b"(")[0])}
+
+
 def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -> tuple[int, int]:
     """Correct where a header ends that may lack the empty line after it: return its end and where its body begins.
 
@@ -119,12 +134,12 @@ def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -
     """
     limit = min(end, start + MAX_OCTETS)
     if raw.find(b"\n--", start, limit) >= 0:
-        declared: dict[bytes, int] = {}
-        for match in _BOUNDARY.finditer(raw, start, limit):
-            declared.setdefault(match[1].rstrip(), match.end())
-            declared.setdefault(match[1].partition(b"(")[0].rstrip(), match.end())  # without a comment
-        for match in _DELIMITER.finditer(raw, start, limit) if declared else ():
-            if declared.get(match[1].rstrip(), limit) <= match.start():
+        declared: set[bytes] = set()
+        read = start
+        for match in _DELIMITER.finditer(raw, start, limit):
+            declared |= boundaries(raw, read, match.start())
+            read = match.start()
+            if match[1].rstrip() in declared:
                 end, body = match.start(), match.start() + 1
                 limit = end
                 break

@@ -215,6 +215,8 @@ def test_fields_that_occur_twice() -> None:
 SAME = "multipart with the boundary of the one around it"
 INNER = b"--b\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: text/html\r\n\r\ntwo\r\n"
 LATE = "parts after the end of their multipart"
+EPILOGUE = "delimiter after the end of its multipart"
+ENDED = b"--b\r\n\r\none\r\n--b--\r\nsignature\r\n"
 NO_BOUNDARY = "multipart without a boundary"
 GUESSED = (NO_BOUNDARY, "multipart whose boundary was guessed from its body")
 NO_PARTS = "multipart without parts"
@@ -232,9 +234,15 @@ def of_boundary(parameter: bytes, mark: bytes, end: bytes) -> bytes:
 BOUNDARIES = [
     Case(MIXED + INNER + b"--b--\r\n\r\n--b\r\n" + PDF + b"--b--\r\n", "one", "two", ATTACHED, (SAME,)),
     Case(MIXED + INNER + b"--b\r\n" + PDF + b"--b--\r\n", "one", "two", ATTACHED, (SAME, "multipart without its end")),
+    Case(MIXED + ENDED + b"--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED, (LATE,)),
     Case(
-        MIXED + b"--b\r\n\r\none\r\n--b--\r\nsignature\r\n--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED, (LATE,)
+        MIXED + ENDED + b"--b\r\n" + PDF + b"--b--\r\n--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED * 2, (LATE,)
     ),
+    Case(MIXED + ENDED + b"--b\r\n\r\ntwo\r\n", "one", defects=(EPILOGUE,)),
+    Case(MIXED + ENDED + b"--b\r\n\r\ntwo\r\n--b--\r\n", "one", defects=(EPILOGUE,)),
+    Case(MIXED + ENDED + b"--b\r\n" + PDF, "one", defects=(EPILOGUE,)),
+    Case(MIXED + ENDED + b"--b\r\n--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED, (EPILOGUE, LATE)),
+    Case(MIXED + ENDED + b"--b--\r\n", "one"),
     Case(
         MIXED + b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\nlost\r\n--b\r\n\r\nHi\r\n--b--\r\n",
         "Hi",
@@ -268,6 +276,12 @@ def test_boundaries_that_are_shared_missing_or_padded(case: Case) -> None:
 # --- bodies -----------------------------------------------------------------------------------------------------
 
 
+ENDLESS = "multipart without its end"
+ALTERNATIVE = (
+    b"Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: %s\r\n\r\none\r\n--c\r\nContent-Type: %s\r\n\r\n"
+    b"two\r\n--c--\r\n"
+)
+RELATED = b"multipart/related; boundary=d\r\n\r\n--d\r\nContent-Type: text/html; name=b\r\n\r\none\r\n--d\r\nContent-Type: image/png"
 NAMED = [
     Case(b'Content-Type: text/plain; name="a.txt"\r\n\r\nHi', "Hi"),
     Case(b'Content-Type: text/html; name="a.html"\r\n\r\nHi', None, "Hi"),
@@ -295,12 +309,37 @@ NAMED = [
         "one",
         "two",
     ),
+    Case(ALTERNATIVE % (b"text/plain", b"text/html; name=b"), "one", "two"),
+    Case(ALTERNATIVE % (b"text/plain; name=a", b"text/html"), "one", "two"),
+    Case(
+        MIXED + b"--b\r\n" + ALTERNATIVE % (b"text/plain", b"text/html; name=b") + b"--b\r\n" + PDF + b"--b--\r\n",
+        "one",
+        "two",
+        ATTACHED,
+        ,
+    ),
+    Case(ALTERNATIVE % (b"text/plain", RELATED), "one", "one", [("", b"two")], (ENDLESS,)),
+    Case(ALTERNATIVE % (b"text/plain", b"text/calendar; name=b"), "one", None, [("b", b"two")]),
+    Case(
+        ALTERNATIVE % (b"text/plain", b"text/html\r\nContent-Disposition: attachment; filename=b"),
+        "one",
+        attached=[("b", b"two")],
+    ),
+    *[
+        Case(MIXED + b"--b\r\n" + empty + b"\r\n--b\r\nContent-Type: text/plain; name=a\r\n\r\nHi\r\n--b--\r\n", "Hi")
+        for empty in (b"\r\n", b"\r\n \r\n\r\n", b"Content-Transfer-Encoding: quoted-printable\r\n\r\n=20=\r\n=0A")
+    ],
+    Case(
+        MIXED + b"--b\r\n\r\n--b\r\n" + PDF + b"--b\r\nContent-Type: text/plain; name=a\r\n\r\nHi\r\n--b--\r\n",
+        "",
+        attached=[*ATTACHED, ("a", b"Hi")],
+    ),
 ]
 
 
 @pytest.mark.parametrize("case", NAMED)
-def test_the_only_text_is_the_message_though_it_has_a_name(case: Case) -> None:
-    """The text that a message begins with is its text when there is no other, unless it is marked as an attachment."""
+def test_the_text_of_a_message_may_have_a_name(case: Case) -> None:
+    """Alternatives are text, and so is what a message without other text begins with, unless marked as an attachment."""
     case.check()
 
 
