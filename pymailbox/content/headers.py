@@ -41,7 +41,8 @@ _EMPTY_LINE = re.compile(rb"\n([ \t]*)\r*\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one after it that is not
 _ODD_FIELD_LINE = re.compile(rb"[!-9;-~\x80-\xff]+[ \t]*:")
-_STRAY_LINE = re.compile(rb"(?:\A|\n)(?![ \t\r\n]|[!-9;-~]+[ \t]*:|\Z)")
+_STRAY_FIRST_LINE = re.compile(rb"(?![ \t\r]*(?:\n|\Z)|[!-9;-~]+[ \t]*:)")
+_STRAY_LINE = re.compile(rb"\n(?![ \t]|\r*(?:\n|\Z)|[!-9;-~]+[ \t]*:)")
 # `From :` is a field (RFC 5322 §4.5.1).
 _JUNK_LINE = re.compile(rb">?From (?![ \t]*:)|\+OK")
 _JUNK_LINES_END = re.compile(rb"\n(?!>?From (?![ \t]*:)|\+OK)")
@@ -163,7 +164,10 @@ def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -
 
 def has_stray_lines(raw: bytes, start: int, end: int) -> bool:
     """Tell whether a header has lines that neither are fields nor continue one."""
-    return _STRAY_LINE.search(raw, max(start - 1, 0), min(end, start + MAX_OCTETS)) is not None
+    end = min(end, start + MAX_OCTETS)
+    if start >= end:
+        return False
+    return _STRAY_FIRST_LINE.match(raw, start, end) is not None or _STRAY_LINE.search(raw, start, end) is not None
 
 
 #: What servers and mail programs write into a message that stays in the mailbox.

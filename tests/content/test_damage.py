@@ -103,6 +103,7 @@ def test_the_message_id_is_the_identifier_alone() -> None:
 
 
 NO_EMPTY_LINE = "header without an empty line after it"
+STRAY = "lines in a header that are not fields"
 NO_HEADER = "part without a header"
 RUN_ON = b"Content-Type: multipart/alternative; boundary=c\r\n%s--c\r\n\r\none\r\n--c\r\nContent-Type: text/html\r\n\r\ntwo\r\n--c--\r\n"
 
@@ -111,9 +112,7 @@ HEADERS = [
     Case(MIXED + b"--b\r\nThe text\r\n\r\nmore\r\n--b--\r\n", "The text\n\nmore", defects=(NO_HEADER,)),
     Case(MIXED + b"--b\r\nNote: text\r\n--b--\r\n", "Note: text", defects=(NO_HEADER,)),
     Case(MIXED + b"--b\r\nThe te", "The te", defects=(NO_HEADER, "multipart without its end")),
-    Case(
-        MIXED + b"--b\r\nContent-Ty", "", defects=("lines in a header that are not fields", "multipart without its end")
-    ),
+    Case(MIXED + b"--b\r\nContent-Ty", "", defects=(STRAY, "multipart without its end")),
     Case(MIXED + b"--b\r\nContent-Type: text/html\r\nHi\r\n--b--\r\n", None, "Hi", defects=(NO_EMPTY_LINE,)),
     Case(
         MIXED + b"--b\r\nContent-Type: text/html\r\nHi\r\n\r\nyou\r\n--b--\r\n",
@@ -124,8 +123,13 @@ HEADERS = [
     Case(MIXED + b"--b\r\nContent-Type: text/html;\r\n x=y\r\n--b--\r\n", None, ""),
     Case(b"Subject: s\r\nHi\r\n\r\nyou\r\n", "Hi\n\nyou\n", defects=(NO_EMPTY_LINE,)),
     Case(b"Subject: s\r\nHi\r\nyou\r\n", "Hi\nyou\n", defects=(NO_EMPTY_LINE,)),
-    Case(b"Subject: s\r\nHi\r\nTo: a@b\r\n\r\nyou\r\n", "you\n", defects=("lines in a header that are not fields",)),
-    Case(b"Subject: s\r\nTo: a@b\r\nDat", "", defects=("lines in a header that are not fields",)),
+    Case(b"Subject: s\r\nHi\r\nTo: a@b\r\n\r\nyou\r\n", "you\n", defects=(STRAY,)),
+    *[
+        Case(before + stray + b"\r\nContent-Type: text/html\r\n\r\nHi\r\n" + after, None, "Hi" + end, defects=(STRAY,))
+        for before, after, end in ((b"", b"", "\n"), (MIXED + b"--b\r\n", b"--b--\r\n", ""))
+        for stray in (b"words", b"\r<p>words</p>", b" words", b"\r\t words\r\n more", b": words", b"X: y\r\n\rwords")
+    ],
+    Case(b"Subject: s\r\nTo: a@b\r\nDat", "", defects=(STRAY,)),
     Case(b"Subject: s\r\n" + RUN_ON % b"", "one", "two", defects=(NO_EMPTY_LINE,)),
     Case(b"Subject: s\r\n" + RUN_ON % b"This is a message in MIME.\r\n", "one", "two", defects=(NO_EMPTY_LINE,)),
     Case(RUN_ON.replace(b"=c", b"=c (c)") % b"", "one", "two", defects=(NO_EMPTY_LINE,)),
@@ -316,7 +320,6 @@ NAMED = [
         "one",
         "two",
         ATTACHED,
-        ,
     ),
     Case(ALTERNATIVE % (b"text/plain", RELATED), "one", "one", [("", b"two")], (ENDLESS,)),
     Case(ALTERNATIVE % (b"text/plain", b"text/calendar; name=b"), "one", None, [("b", b"two")]),
