@@ -34,7 +34,7 @@ class Address:
 
         Characters with a meaning in addresses are quoted, in the name and before the `@`; control characters are
         dropped. An `email` that cannot be an address (`ann@example com`) is quoted like a name. Parsing the result
-        gives the same name and address again.
+        gives the same mailbox again: its name, and its address in the form that was written.
         """
         name, email = clean(self.name).strip(), " ".join(clean(self.email).split())
         address = _written(email)

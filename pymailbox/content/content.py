@@ -189,4 +189,4 @@ class Content(ContentNames[Attachment]):
 
     def _charsets(self, root: Part) -> tuple[str, ...]:
         """Return the codecs that the parts declare, for those that declare none."""
-        return useful_codecs(filter(None, [part.parameters.get("charset") for part in leaves(root)]))
+        return useful_codecs(filter(None, [part.parameters.get("charset") for part in (*leaves(root), root)]))

@@ -440,22 +440,32 @@ class _Page:
     def _void(self, name: str, attributes: dict[str, str]) -> None:
         style = style_of(name, attributes, self.context.style, sheets=self.sheets) if attributes else self.context.style
         if name == "area":  # of an image map: a link in the place of part of an image
-            self.blank = True
             self._begin_link(attributes.get("href", ""), style)
-        if not style.shown:
-            return
-        if name in ("img", "area"):
             if self.link is not None:
-                self.link.image = True
-            if alternative := attributes.get("alt", ""):
-                self.text(alternative)
-            if name == "area":
+                self.blank = True
+                self._image(attributes, style)
                 self._end_link()
+                self.blank = True
+        elif name == "img":
+            self._image(attributes, style)
+        elif not style.shown:
+            return
         elif name == "br":
             if style.preformatted or (self.breaks < 3 and not self.fresh):
                 self.breaks += 1
         elif name == "hr":
             self._break(1)
+
+    def _image(self, attributes: dict[str, str], style: Style) -> None:
+        """Add the description of an image, which no size of text hides."""
+        if style.removed or style.invisible:
+            return
+        if self.link is not None:
+            self.link.image = True
+        if alternative := attributes.get("alt", ""):
+            outer, self.context = self.context, evolve(self.context, style=evolve(style, tiny=False))
+            self.text(alternative)
+            self.context = outer
 
     def _break(self, breaks: int, *, least: int = 0) -> None:
         """Owe line breaks; at the beginning of a list item or a table cell `least` of them."""
@@ -565,7 +575,7 @@ class _Page:
         target = link_target(href) if href else ""
         if target:
             self.targets.append(target)
-            if style.shown:
+            if not style.removed:  # a child can be seen in what is invisible or tiny itself
                 self.link = _Link(target)
 
     def _end_link(self) -> None:

@@ -106,6 +106,7 @@ def test_parts_of_a_mixed_mail_are_read_in_order() -> None:
         ("one \ntwo\nthree", False, "one two\nthree"),
         ("one \ntwo", True, "onetwo"),
         ("> a \n> b\n>> c", False, "> a b\n>> c"),
+        ("> a\n>\n> b\n> \n>>", False, "> a\n>\n> b\n>\n>>"),
         ("a \n> b", False, "a \n> b"),
         (" > stuffed", False, "> stuffed"),
         ("text\n-- \nAnn", False, "text\n-- \nAnn"),
