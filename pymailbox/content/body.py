@@ -1,7 +1,8 @@
 """Owns which parts of a message are text, HTML or attachments, and which of them a person reads.
 
-A leaf is text when it is `text/plain` or `text/html`, has no file name, and is not an attachment; every other leaf
-is an attachment. A message inside a message is one attachment: its text is not that of the outer one.
+A leaf is text when it is `text/plain` or `text/html`, has no file name, and is not marked as an attachment; every other
+leaf is an attachment, but for the text of a message that has a file name all the same (see `tree`). A message inside a
+message is one attachment: its text is not that of the outer one.
 """
 
 import re
