@@ -190,7 +190,7 @@ class TemporaryFailure(CommandError):
 
 
 class PermanentFailure(CommandError):
-    """The server has a problem that somebody has to fix (`[SYS/PERM]`, RFC 3206 §4)."""
+    """The server has a problem that its operator has to fix (`[SYS/PERM]`, RFC 3206 §4)."""
 
 
 class MessageUnavailable(CommandError):

@@ -1,6 +1,6 @@
-"""Owns the reading of address lists (RFC 5322 §3.4) in every form they come in.
+"""Mailboxes: parses address lists (RFC 5322 §3.4) in any form.
 
-One left-to-right pass with no recursion and no backtracking: comments nest by a counter, and a closing character
+One left-to-right pass with no recursion and no backtracking: a counter tracks nested comments, and a closing character
 that was not found is not searched for again.
 """
 
@@ -25,19 +25,19 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def read_mailboxes(text: str, limit: int, *, names: bool) -> list[tuple[str, str]]:
-    """Read up to `limit` addresses as name and address; with `names`, also a name without an address."""
+    """Read up to `limit` addresses, each as (name, address); with `names`, also a name without an address."""
     reader = _Reader(text, limit, names=names)
     reader.run()
     return reader.found[:limit]
 
 
 class _Reader:
-    """The state of one pass over a field: the mailbox that is not complete yet, as far as it has been read."""
+    """The state of one pass over a field: the addresses found, and the mailbox being read."""
 
     angle: str | None = None
     quoted_local = False
-    quoted = False  # there is an @ in a quoted string that is no local part
-    addressed = False  # its address has begun: a colon means nothing until the mailbox ends
+    quoted = False  # an @ was seen in a quoted string that is not a local part
+    addressed = False  # the address has begun: colons are plain text until the mailbox ends
 
     def __init__(self, text: str, limit: int, *, names: bool) -> None:
         self.text = text
@@ -47,7 +47,7 @@ class _Reader:
         self.pieces: list[str] = []  # the phrase, unquoted
         self.comments: list[str] = []
         self.held: list[str] = []  # words before a comma that may belong to the name after it: Doe, Ann <ann@...>
-        self.exhausted: set[str] = set()  # closing characters that do not occur any more: keeps the pass linear
+        self.exhausted: set[str] = set()  # marks that are not closed any more: keeps the pass linear
 
     def run(self) -> None:
         """Read the whole text."""
@@ -111,10 +111,10 @@ class _Reader:
             self._colon()
         elif mark in ",;":
             self._end_mailbox(separator=mark == ",")
-        return start + 1  # a stray > means nothing
+        return start + 1  # a stray > is skipped
 
     def _closing(self, marks: re.Pattern[str], position: int, mark: str) -> int:
-        """Find the end of a quoted string or a comment (which nest); -1 if it has none."""
+        """Find the end of a quoted string or a comment (they nest); -1 if it has none."""
         if mark in self.exhausted:
             return -1
         depth = 1
@@ -133,12 +133,12 @@ class _Reader:
 
     def _angle(self, start: int) -> int:
         text = self.text
-        if self.angle is not None:  # a second one without a comma before it: the words between are its name
+        if self.angle is not None:  # a second address without a comma before it: the words between are its name
             name, self.pieces = self.pieces, []
             self._end_mailbox(separator=False)
             self.pieces = name
         local = self._closing(_QUOTE_OR_ESCAPE, start + 2, '"') if text.startswith('"', start + 1) else -1
-        quoted = local >= 0 and _AT.match(text, local) is not None  # what is quoted may hold brackets
+        quoted = local >= 0 and _AT.match(text, local) is not None  # a quoted local part may contain brackets
         end = text.find(">", local if quoted else start) if "<" not in self.exhausted else -1
         if end < 0:
             self.exhausted.add("<")
@@ -166,7 +166,7 @@ class _Reader:
     def _end_mailbox(self, *, separator: bool) -> None:
         phrase = "".join(self.pieces)
         self.addressed = False
-        if self.angle is None and (not phrase or phrase.isspace()):  # nothing, or a comment at most
+        if self.angle is None and (not phrase or phrase.isspace()):  # empty, or only a comment
             self.pieces, self.comments, self.quoted_local, self.quoted = [], [], False, False
             self._release()
             return
@@ -189,9 +189,9 @@ class _Reader:
         self._bare(phrase, comments, quoted_local=quoted_local, quoted=quoted)
 
     def _bare(self, phrase: str, comments: Sequence[str], *, quoted_local: bool, quoted: bool = False) -> None:
-        """Read a mailbox without angle brackets: words with an @ are addresses, and so is a single word without.
+        """Read a mailbox without angle brackets: words with an @ are addresses, and so is a single word without one.
 
-        In an address that was quoted, blanks are no part of it: those around an @ separate words.
+        In quotes, an address contains no blanks: those around an @ separate words.
         """
         words = " ".join(phrase.split())
         local = words.rfind('"') + 1
@@ -223,7 +223,7 @@ class _Reader:
     def _add(self, name: str, email: str) -> None:
         if email.count("@") > 1:
             local, _, domain = email.rpartition("@")
-            if not _QUOTED.match(local):  # only quoted it is an address
+            if not _QUOTED.match(local):  # a local part with an @ must be quoted
                 email = '"' + _SPECIAL_IN_QUOTES.sub(r"\\\1", local) + '"@' + domain
         if email or (name and self.names):
             self.found.append(("" if name.lower() == email.lower() else name, email))
@@ -252,7 +252,7 @@ def _email(text: str) -> str:
     if text.startswith("[") and text.endswith("]") and "@" in text:  # Ann [mailto:ann@example.com]
         text = text[1:-1]
     text = _SCHEME.sub("", text)
-    if text.endswith(":;"):  # an empty group, where a mailbox should be
+    if text.endswith(":;"):  # an empty group in place of a mailbox
         return ""
     quoted = text.rfind('"') + 1
     if " " in text[quoted:]:  # blanks around dots and @ (RFC 5322 §4.4)
@@ -262,7 +262,7 @@ def _email(text: str) -> str:
 
 
 def _joined(words: str) -> str:
-    """Remove blanks around the @ and the dots of an address (RFC 5322 §4.4), but not those of a name: Ann M. a@b."""
+    """Remove blanks around the @ and the dots of an address (RFC 5322 §4.4), but not in a name: Ann M. a@b."""
     words = words.replace(" @", "@").replace("@ ", "@").replace(" . ", ".").replace(" .", ".")
     head, _, last = words.rpartition(" ")
     return head + last if head.endswith(".") and "@" in head.rpartition(" ")[2] and "@" not in last else words

@@ -1,10 +1,10 @@
-"""The names that read a message, defined once: `HeaderNames` and `ContentNames`.
+"""Reading names: the properties that read a message, defined once as the mixins `HeaderNames` and `ContentNames`.
 
-Mixins without state: `Headers` reads itself, `Content` itself and its header, and a `Message` asks the server.
+The mixins have no state: `Headers` reads itself, `Content` reads itself and its header, and `Message` asks the server.
 Only `AsyncMessage` repeats the names, as coroutines: a type checker, `help()` and the reference need to see the
 signature of a coroutine, and cannot derive it from a property. A test keeps types and docstrings equal to these.
 
-Imports nothing that reads mail, so that a mailbox can be made without it.
+This module imports nothing that reads mail, so a mailbox can be created without it.
 """
 
 from abc import abstractmethod
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ContentNames", "HeaderNames"]
 
-#: `Attachment`: it is defined beside `Content`, as each may hold the other, and `Content` inherits from this module.
+#: Stands for `Attachment`, which cannot be imported here: its module imports this one.
 AttachmentT = TypeVar("AttachmentT")
 AttachmentT_co = TypeVar("AttachmentT_co", covariant=True)
 
 
 class _Header(Protocol):
-    """What the names of a header are read from: `Headers`."""
+    """What `HeaderNames` reads: `Headers`."""
 
     def get(self, name: str, default: str) -> str: ...
     def get_all(self, name: str) -> tuple[str, ...]: ...
@@ -33,7 +33,7 @@ class _Header(Protocol):
 
 
 class _Whole(Protocol[AttachmentT_co]):
-    """What the names of a whole message are read from: `Content`."""
+    """What `ContentNames` reads: `Content`."""
 
     @property
     def raw(self) -> bytes: ...
@@ -44,13 +44,13 @@ class _Whole(Protocol[AttachmentT_co]):
 
 
 class HeaderNames:
-    """What can be read from a header."""
+    """The properties that read a header."""
 
     __slots__ = ()
 
     @abstractmethod
     def _get_headers(self) -> _Header:
-        """Return the headers that are read."""
+        """Return the header to read."""
 
     @property
     def subject(self) -> str:
@@ -129,13 +129,13 @@ class HeaderNames:
 
 
 class ContentNames(HeaderNames, Generic[AttachmentT]):
-    """What can be read from a whole message."""
+    """The properties that read a whole message."""
 
     __slots__ = ()
 
     @abstractmethod
     def _get_content(self) -> _Whole[AttachmentT]:
-        """Return the content that is read."""
+        """Return the content to read."""
 
     @property
     def body(self) -> str:
@@ -154,7 +154,7 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
     @property
     def links(self) -> tuple[str, ...]:
-        """The URLs in the text and behind the links of the HTML, in order, each once."""
+        """The URLs in the text and the targets of the links in the HTML, in order, each once."""
         return self._get_content()._read_links()
 
     @property
@@ -164,10 +164,9 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
     @property
     def email(self) -> "EmailMessage":
-        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
+        """The message as parsed by the standard library, on each access; its methods may raise for a damaged message.
 
-        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
-        one string.
+        If the standard library cannot parse it, for example thousands of nested multiparts, the body is one string.
         """
         from email.parser import BytesParser
         from email.policy import default
@@ -175,5 +174,5 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
         raw = self._get_content().raw
         try:
             return BytesParser(policy=default).parsebytes(raw)
-        except Exception:  # RecursionError, and whatever its readers of structured fields do not foresee
+        except Exception:  # RecursionError, and whatever its parsers of structured fields raise on damage
             return BytesParser(policy=default).parsebytes(raw, headersonly=True)

@@ -37,7 +37,7 @@ _KEPT_TOGETHER = 40  # columns; a longer capability may be split between two lin
 
 @frozen
 class Certificate:
-    """What a server's certificate says."""
+    """The facts in a server's certificate."""
 
     #: SHA-256 of the certificate, as `tls.pinned` takes it.
     fingerprint: str

@@ -16,7 +16,7 @@ ATTACHED = [("a.pdf", b"PDF")]
 
 @frozen
 class Case:
-    """A message, and what it reads as."""
+    """A message, and the values expected of it."""
 
     raw: bytes
     text: str | None = None
@@ -25,7 +25,7 @@ class Case:
     defects: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Compare each name with what it should be."""
+        """Compare each name with the expected value."""
         content = Content.from_bytes(self.raw)
         assert content.text == self.text, self.raw
         assert content.html == self.html, self.raw
@@ -40,7 +40,7 @@ LINES += "Content-Type: application/pdf; name=a.pdf\nContent-Transfer-Encoding: 
 
 
 def test_line_ends_of_every_kind_and_mixed() -> None:
-    """Header and body may each end their lines in LF, CR LF, CR CR LF or CR; the rarer two are named."""
+    """Header and body may each end their lines in LF, CR LF, CR CR LF or CR; the last two are defects."""
     head, _, body = LINES.partition("\n\n")
     for before in ("\n", "\r\n", "\r\r\n", "\r"):
         for after in ("\n", "\r\n", "\r\r\n", "\r"):
@@ -58,8 +58,8 @@ def test_line_ends_of_every_kind_and_mixed() -> None:
                 assert content.raw == raw, case
 
 
-def test_fields_that_a_server_adds_may_end_otherwise() -> None:
-    """A header of CR or CR CR LF is read after fields of CR LF."""
+def test_fields_added_by_a_server_may_have_other_line_ends() -> None:
+    """A header with CR or CR CR LF is read after fields with CR LF."""
     for ending in ("\r", "\r\r\n"):
         content = Content.from_bytes(b"Received: x\r\nReceived: y\r\n" + LINES.replace("\n", ending).encode())
         assert (content.subject, content.text, len(content.attachments)) == ("s", "Hi\nyou", 1)
@@ -76,7 +76,7 @@ def test_cr_is_data_in_a_header_with_other_line_ends() -> None:
 
 
 def test_from_with_a_blank_before_its_colon_is_a_field() -> None:
-    """`From :` (RFC 5322 §4.5) is not the first line of an mbox, folded or not, also after one."""
+    """`From :` (RFC 5322 §4.5) is not an mbox line, whether it is folded or comes after a real mbox line."""
     for field in (b"From : Ann <a@b>", b"From\t:Ann <a@b>", b"From   :\r\n Ann\r\n <a@b>"):
         for before in (b"", b"Subject: x\r\n", b"From ann Mon Jun  2 10:00:00 2025\r\n"):
             content = Content.from_bytes(before + field + b"\r\nTo: c@d\r\n\r\ny")
@@ -85,7 +85,7 @@ def test_from_with_a_blank_before_its_colon_is_a_field() -> None:
 
 
 def test_the_message_id_is_the_identifier_alone() -> None:
-    """Words and comments around it are dropped, blanks inside it, too, and missing brackets are added."""
+    """Words and comments around it and blanks inside it are dropped, and missing brackets are added."""
     for value, identifier in (
         (b"<1@example.com>", "<1@example.com>"),
         (b"<1@example.com> (added by postmaster@example.com)", "<1@example.com>"),
@@ -139,11 +139,11 @@ HEADERS = [
 
 @pytest.mark.parametrize("case", HEADERS)
 def test_headers_without_an_empty_line(case: Case) -> None:
-    """A header ends before its first delimiter and after its last field; what has no field is a body."""
+    """A header ends before its first delimiter or after its last field; text without a field is a body."""
     case.check()
 
 
-def test_the_fields_of_a_header_that_runs_on_are_its_own() -> None:
+def test_a_header_without_an_empty_line_has_only_its_own_fields() -> None:
     """`Headers` reads no field of the first part."""
     headers = Headers.from_bytes(b"Subject: s\r\n" + RUN_ON % b"")
     assert headers.parameters("Content-Type") == ("multipart/alternative", {"boundary": "c"})
@@ -159,14 +159,14 @@ COMMENTED = [
 
 @pytest.mark.parametrize("value", COMMENTED)
 def test_comments_in_content_type(value: bytes) -> None:
-    """A comment may come before and after each word (RFC 2045 §5.1), and may hold anything."""
+    """A comment may come before and after each word (RFC 2045 §5.1), and may contain anything."""
     Case(
         b"Content-Type: " + value + b"\r\n\r\n--b\r\n\r\nHi\r\n--b\r\n" + PDF + b"--b--\r\n", "Hi", None, ATTACHED
     ).check()
 
 
 def test_comments_in_other_mime_fields() -> None:
-    """Also in the type of a leaf, its charset, its encoding, its disposition and its id."""
+    """Comments are read in the type of a leaf, its charset, its encoding, its disposition and its id."""
     Case(b"Content-Type: (really) text/html\r\n\r\nHi", None, "Hi").check()
     Case(b"Content-Type: text/plain; charset=koi8-r (Russian)\r\n\r\n\xf0", "П").check()
     Case(b"Content-Transfer-Encoding: (a (b)) base64 (c)\r\n\r\nSGk=", "Hi").check()
@@ -206,7 +206,7 @@ ENCODED_TWICE = [
 
 
 def test_fields_that_occur_twice() -> None:
-    """Of two Content-Type, Content-Disposition or Content-Transfer-Encoding fields the one that fits the body counts."""
+    """Of two Content-Type, -Disposition or -Transfer-Encoding fields, the one that fits the body counts."""
     for case in REPEATED:
         case.check()
     for first, second, body, text in ENCODED_TWICE:
@@ -273,7 +273,7 @@ BOUNDARIES = [
 
 @pytest.mark.parametrize("case", BOUNDARIES)
 def test_boundaries_that_are_shared_missing_or_padded(case: Case) -> None:
-    """The innermost multipart of a boundary has the next part; one without a boundary has that of its delimiters."""
+    """The innermost multipart with a boundary gets the next part; a missing boundary is guessed from the delimiters."""
     case.check()
 
 
@@ -369,7 +369,7 @@ LABELLED += [
 
 
 def test_an_attached_message_labelled_as_encoded() -> None:
-    """A message that is not encoded is not decoded (RFC 2046 §5.2.1), and one that is encoded is."""
+    """An attached message is decoded only if it is really encoded (RFC 2046 §5.2.1)."""
     for encoding, body, payload, named in LABELLED:
         head = b"--b\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: " + encoding.encode() + b"\r\n\r\n"
         name = "uuencode" if "uu" in encoding else encoding
@@ -378,7 +378,7 @@ def test_an_attached_message_labelled_as_encoded() -> None:
 
 
 def test_the_standard_library_gets_what_it_can_parse() -> None:
-    """`email` never raises; what is nested too deep for the standard library has its body as one string."""
+    """`email` never raises; if parts are nested too deep for the standard library, the body is one string."""
     depth = 3000
     heads = b"".join(b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (n, n) for n in range(depth))
     content = Content.from_bytes(b"Subject: x\n" + heads + b"\nhello")

@@ -1,4 +1,4 @@
-"""HTML as text: lists with their numbers, quotes, tables, links and their targets, and nothing that is hidden."""
+"""HTML as text has numbered lists, quotes, tables, links and their targets, and nothing that is hidden."""
 
 import pytest
 from hypothesis import given
@@ -104,6 +104,7 @@ SEEN = [
     '<!--[if !mso]><!--><a style="mso-hide:all">seen</a><!--<![endif]-->',
     '<div hidden style="display:block">seen</div>',
     '<div style="display:none;display:block">seen</div>',
+    '<div style="/* display:none */">seen</div>',
     '<div style="max-height:0">seen</div>',
     '<span style="height:0;overflow:hidden">seen</span>',
     '<table><tr><td style="height:0;overflow:hidden">seen</table>',
@@ -134,6 +135,7 @@ HIDDEN = [
     "<div style='DISPLAY : None ! Important; display: block'>no</div>",
     "<p hidden>no</p>",
     "<P HIDDEN=''>no</P>",
+    "<p style='/* a /* b */ display: /**/ none /* c'>no</p>",
     '<span style="visibility:hidden">no</span>',
     '<span style="font-size:0">no</span>',
     '<span style="font-size: 0px; line-height: 0">no <b>no</b></span>',
@@ -154,14 +156,14 @@ HIDDEN = [
     [LISTS, QUOTES, TABLES, PREFORMATTED, LINKS, ENDS_OF_TAGS],
     ids=["lists", "quotes", "tables", "pre", "links", "tags"],
 )
-def test_what_a_person_needs_is_there(pages: list[tuple[str, str]]) -> None:
-    """Each page reads as written here."""
+def test_each_page_reads_as_expected(pages: list[tuple[str, str]]) -> None:
+    """Lists, quotes, tables, preformatted text and links."""
     for html, text in pages:
         assert readable(html) == text, html
 
 
-def test_hidden_text_is_left_out_and_nothing_else() -> None:
-    """Text before and after it stays; what any program shows is text."""
+def test_only_hidden_text_is_dropped() -> None:
+    """Text before and after it stays, and so does text that any program shows."""
     for html in HIDDEN:
         assert readable(f"<p>before</p>{html}<p>after</p>") == "before\n\nafter", html
     for html in SEEN:
@@ -169,7 +171,7 @@ def test_hidden_text_is_left_out_and_nothing_else() -> None:
 
 
 def test_references_of_any_length_are_read() -> None:
-    """A number of thousands of digits is no character, and does not raise."""
+    """A number with thousands of digits is not a character, and does not raise."""
     for number in ("9" * 5000, "0" * 5000 + "65", "x" + "f" * 5000, "X41"):
         assert readable(f"a &#{number}; b")[:2] == "a "
         many = "&" * (MAX_REFERENCES + 1)
@@ -177,15 +179,15 @@ def test_references_of_any_length_are_read() -> None:
 
 
 @pytest.mark.parametrize("tag", ["blockquote", "ul><li", "ol><li", "table><tr><td"])
-def test_depth_costs_nothing(tag: str) -> None:
-    """What is deep inside is shown at a bounded indent."""
+def test_the_indent_of_nested_elements_is_bounded(tag: str) -> None:
+    """Text nested thousands of levels deep is shown at a bounded indent."""
     lines = readable(f"<{tag}>" * 5000 + "x" + "<br>y" * 10).split("\n")
     assert [line.lstrip("->1. ") for line in lines] == ["x"] + ["y"] * 10
     assert max(map(len, lines)) <= 4 * MAX_INDENT + 1
 
 
-def test_what_is_over_a_bound_is_a_defect() -> None:
-    """Text that `body` lacks is never dropped in silence."""
+def test_text_over_a_bound_is_a_defect() -> None:
+    """Text missing from `body` is never dropped silently."""
     head = b"Content-Type: text/html\r\n\r\n"
     for html in (b"x" * (MAX_CHARACTERS + 1), b"<b>x" * (MAX_TAGS + 1)):
         content = Content.from_bytes(head + html)
@@ -195,7 +197,7 @@ def test_what_is_over_a_bound_is_a_defect() -> None:
 
 
 def test_a_link_in_html_does_not_displace_a_short_plain_text() -> None:
-    """Targets do not count where the plain alternative is compared with the HTML."""
+    """Link targets do not count when the plain alternative is compared with the HTML."""
     link = b'<a href="https://a.b/' + b"x" * 500 + b'">Open</a>'
     content = Content.from_bytes(
         b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nOpen it.\r\n"
@@ -213,7 +215,7 @@ TAGS = [
 
 @given(st.lists(st.sampled_from(TAGS), max_size=60))
 def test_any_order_of_tags_reads(tags: list[str]) -> None:
-    """No order of start and end tags raises, and text outside of hidden elements is never lost."""
+    """No order of start and end tags raises, and text outside hidden elements is never lost."""
     text = readable("".join(tags))
     if not any("hidden" in tag or "font-size" in tag for tag in tags):
         assert text.count("text") == tags.count("text")
