@@ -33,8 +33,9 @@ class Address:
         """Write `Name <email>` as RFC 5322 §3.4 requires, or only the name or the email if the other is empty.
 
         Characters with a meaning in addresses are quoted, in the name and before the `@`; control characters are
-        dropped. An `email` that cannot be an address (`ann@example com`) is quoted like a name. Parsing the result
-        gives the same mailbox again: its name, and its address in the form that was written.
+        dropped. Parsing the result gives the same mailbox again: its name, and its address in the form that was
+        written. An `email` that cannot be an address (`ann@example com`) is quoted like a name, and may read
+        differently afterwards.
         """
         name, email = clean(self.name).strip(), " ".join(clean(self.email).split())
         address = _written(email)

@@ -186,7 +186,7 @@ class Content(ContentNames[Attachment]):
         texts = [read_text(self._data, part, hints, []) for part in leaves(root) if part.kind == kind]
         if len(texts) < 2:
             return texts[0] if texts else None
-        return "\n\n".join([text.strip("\n") for text in texts])
+        return "\n\n".join([text.strip("\n") for text in texts if text and not text.isspace()])
 
     def _charsets(self, root: Part) -> tuple[str, ...]:
         """Return the codecs that the parts declare, to try on those that declare none."""

@@ -36,6 +36,7 @@ class _Reader:
 
     angle: str | None = None
     quoted_local = False
+    quoted = False  # an @ was seen in a quoted string that is not a local part
     addressed = False  # the address has begun: colons are plain text until the mailbox ends
 
     def __init__(self, text: str, limit: int, *, names: bool) -> None:
@@ -87,6 +88,7 @@ class _Reader:
                 self.quoted_local = True
             else:
                 self.pieces.append(_ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted)
+                self.quoted = self.quoted or "@" in quoted
             return end
         if mark == "(":
             end = self._closing(_PAREN_OR_ESCAPE, start + 1, mark)
@@ -165,11 +167,11 @@ class _Reader:
         phrase = "".join(self.pieces)
         self.addressed = False
         if self.angle is None and (not phrase or phrase.isspace()):  # empty, or only a comment
-            self.pieces, self.comments, self.quoted_local = [], [], False
+            self.pieces, self.comments, self.quoted_local, self.quoted = [], [], False, False
             self._release()
             return
-        comments, angle, quoted_local = self.comments, self.angle, self.quoted_local
-        self.pieces, self.comments, self.angle, self.quoted_local = [], [], None, False
+        comments, angle, quoted_local, quoted = self.comments, self.angle, self.quoted_local, self.quoted
+        self.pieces, self.comments, self.angle, self.quoted_local, self.quoted = [], [], None, False, False
         if angle is not None:
             name = _show(", ".join(filter(None, [*self.held, self.name.strip()])) if self.held else self.name)
             self.held.clear()
@@ -184,13 +186,16 @@ class _Reader:
             self.held.append(phrase.strip())
             return
         self._release()
-        self._bare(phrase, comments, quoted_local=quoted_local)
+        self._bare(phrase, comments, quoted_local=quoted_local, quoted=quoted)
 
-    def _bare(self, phrase: str, comments: Sequence[str], *, quoted_local: bool) -> None:
-        """Read a mailbox without angle brackets: words with an @ are addresses, and so is a single word without one."""
+    def _bare(self, phrase: str, comments: Sequence[str], *, quoted_local: bool, quoted: bool = False) -> None:
+        """Read a mailbox without angle brackets: words with an @ are addresses, and so is a single word without one.
+
+        In quotes, an address contains no blanks: those around an @ separate words.
+        """
         words = " ".join(phrase.split())
-        quoted = words.rfind('"') + 1
-        words = words[:quoted] + _joined(words[quoted:])
+        local = words.rfind('"') + 1
+        words = words if quoted else words[:local] + _joined(words[local:])
         if not words:
             return
         name = _show(" ".join(comments))

@@ -5,6 +5,7 @@ by its target, as `text <url>`, unless its text shows the target already. One li
 """
 
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 from attrs import define, evolve, field, frozen
@@ -17,12 +18,16 @@ __all__ = ["declared_charset", "exceeds_limits", "link_targets", "readable"]
 MAX_CHARACTERS = 4_194_304  # of one HTML part that are converted to text
 MAX_TAGS = 200_000  # in one HTML part: the text after them is dropped
 MAX_REFERENCES = 200_000  # like &amp; in one HTML part: later ones are not resolved
+MAX_TAG = 10_000  # characters of a tag with a < in a quoted value
+MAX_BAD_TAGS = 1000  # tags that are longer, or in which a quote is not closed; after that many, no value contains a <
 MAX_INDENT = 10  # nested quotes and list items that are shown by an indent
+MAX_WIDTH = 18  # characters of an indent; that of nested list items does not get wider
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
-# A quoted value may hold `<` and `>` (HTML §13.2.5.36); if nothing like the next attribute follows its end, its quote
-# was never closed, and its tag ends at the first `>`.
-_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"]{0,2000}+"(?=[\s/>])|=\s*+'[^']{0,2000}+'(?=[\s/>])|=)*+>""")
+# A quoted value may contain a `>` (HTML §13.2.5.36), and also a `<` if a blank, `/` or `>` follows the closing quote.
+# Otherwise the quote was never closed, and the tag ends at the first `>`.
+_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+(?:"(?:[^"<]*+"|[^"]*+"(?=[\s/>]))|'(?:[^'<]*+'|[^']*+'(?=[\s/>])))|=)*+>""")
+_PLAIN_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"<]*+"|=\s*+'[^'<]*+'|=)*+>""")
 _COMMENT_END = re.compile(r"--!?>")
 _LONG_NUMBER = re.compile(r"&#(?=[0-9]{20})0*([0-9]{0,8})[0-9]*")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
@@ -87,6 +92,7 @@ def _read(html: str, page: "_Page") -> None:
     if html.count("&") > MAX_REFERENCES:
         escaped = len(html) - len(html.split("&", MAX_REFERENCES)[-1]) - 1
     unclosed: set[str] = set()  # tags known to be never closed: keeps the pass linear
+    bad_tags = 0
     position = 0
     for _ in range(MAX_TAGS):
         start = html.find("<", position)
@@ -109,8 +115,12 @@ def _read(html: str, page: "_Page") -> None:
             page.text("<")
             position = start + 1
             continue
-        position = _tag_end(html, start + 1)
-        if position < 0:
+        tag_end = _TAG_END.match(html, start + 1, start + MAX_TAG) if bad_tags < MAX_BAD_TAGS else None
+        if tag_end is None:
+            bad_tags += 1
+            tag_end = _PLAIN_TAG_END.match(html, start + 1)
+        position = tag_end.end() if tag_end is not None else html.find(">", start) + 1
+        if not position:
             break
         if tag is None:
             continue
@@ -128,12 +138,6 @@ def _read(html: str, page: "_Page") -> None:
                 position = close.end()
             continue
         page.open(name, attributes_of(html[tag.end() : position - 1]) if position - tag.end() > 1 else {})
-
-
-def _tag_end(html: str, start: int) -> int:
-    """Find the position after the tag that begins before `start`, ignoring a `>` in a quoted attribute; -1 if none."""
-    match = _TAG_END.match(html, start)
-    return match.end() if match is not None else html.find(">", start) + 1 or -1
 
 
 def _numeral(number: int, kind: str) -> str:
@@ -334,15 +338,14 @@ class _Page:
     def _write_indent(self) -> str:
         """Return what a line begins with, including the markers of items that have not been written yet."""
         written = ""
+        room = _room(self.context.indent)
         for token in self.context.indent:
-            if isinstance(token, str):
-                written += token
+            if isinstance(token, str) or not token.marker:
+                written, room = _indented(written, token, room)
                 continue
             if written.endswith(">"):
                 written += " "
-            if not token.marker:
-                written += " " * token.width
-                continue
+            room -= token.width
             if token.place and token.list.number is None:
                 self.pieces.append(written)
                 token.list.unnumbered.append((len(self.pieces), token.place))
@@ -590,13 +593,24 @@ def _deeper(indent: _Indent, token: str | _Item) -> _Indent:
     return (*indent, token) if len(indent) < MAX_INDENT else indent
 
 
-def _quotes(indent: list[str | _Item]) -> str:
+def _quotes(indent: Sequence[str | _Item]) -> str:
     """Return what an empty line begins with, between two lines that share this indent."""
     written = ""
+    room = _room(indent)
     for token in indent:
-        if isinstance(token, _Item):
-            token = " " * token.width
-            if written.endswith(">"):
-                written += " "
-        written += token
+        written, room = _indented(written, token, room)
     return written.rstrip()
+
+
+def _room(indent: Sequence[str | _Item]) -> int:
+    """Return how many blanks an indent may have beside its quotes."""
+    return MAX_WIDTH - sum([mark == ">" for mark in indent])
+
+
+def _indented(written: str, mark: str | _Item, room: int) -> tuple[str, int]:
+    """Add the `>` of a quote or the blanks of a list or item to an indent; return it and the room left for blanks."""
+    if mark == ">":
+        return written + ">", room
+    blanks = mark if isinstance(mark, str) else " " * (mark.width + written.endswith(">"))
+    blanks = blanks[: max(room, 0)]
+    return written + blanks, room - len(blanks)

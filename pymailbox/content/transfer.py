@@ -31,7 +31,8 @@ _NOT_IN_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _WORDS = re.compile(rb"\s*[^\s]+[ \t]+[^\s]")
 _FOOTER = "text after the end of base64"
 _LINE_ENDS_AND_PADDING = b"= \t\r\n"
-_BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t", b"\r")  # in transport, after a soft line break (RFC 2045 §6.7, rule 3)
+# A soft line break with blanks added in transport (RFC 2045 §6.7, rule 3), or with more than one CR.
+_SOFT_BREAK = re.compile(rb"=(?:[ \t]++\r*+(?:\n|\Z)|\r\r++\n)")
 _STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)[^\n]{0,2}")
 _ESCAPE = re.compile(rb"=(?:[0-9A-Fa-f]{2}|[ \t]{0,3}\r?\n)")
 _FIELD_LINE = re.compile(rb"\s{0,20}[!-9;-~]{1,100}[ \t]{0,20}:")
@@ -170,8 +171,7 @@ def _decode_piece(data: bytes) -> bytes:
 def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
     """Decode quoted-printable; a `=` that escapes nothing is kept, and so are the two bytes after it."""
     if len(data) <= MAX_REPAIRED and (b"= " in data or b"=\t" in data or b"=\r\r" in data):
-        for blanks in _BLANKS_ADDED:
-            data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
+        data = _SOFT_BREAK.sub(b"=\n", data)
     defect = None
     if len(data) <= MAX_REPAIRED and _STRAY.search(data):
         defect = "quoted-printable with a stray ="

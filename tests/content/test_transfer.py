@@ -20,6 +20,8 @@ ENCODED = [
     (b"a=3Db=\r\nc", "Quoted-Printable", b"a=bc", True),
     (b"a=\nb", "quoted-printable", b"ab", True),
     (b"a= \r\nb", "quoted-printable", b"ab", True),
+    (b"a= \t\r\nb=\t \t    \nc=\r\r\nd= ", "quoted-printable", b"abcd", True),
+    (b"a= b = \t c", "quoted-printable", b"a= b = \t c", False),
     (b"100= =ZZ ==41", "quoted-printable", b"100= =ZZ ==41", False),
     (b"=====\r\na=3Db", "quoted-printable", b"=====\r\na=b", False),
     (b"a=4=41 =41", "quoted-printable", b"a=4=41 A", False),
