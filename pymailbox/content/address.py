@@ -33,8 +33,9 @@ class Address:
         """Write `Name <email>` as RFC 5322 §3.4 requires, or only the name or the email if the other is empty.
 
         Characters with a meaning in addresses are quoted, in the name and before the `@`; control characters are
-        dropped. An `email` that cannot be an address (`ann@example com`) is quoted like a name. Parsing the result
-        gives the same name and address again.
+        dropped. Parsing the result gives the same mailbox again: its name, and its address in the form that was
+        written. An `email` that cannot be an address (`ann@example com`) is quoted like a name, and may read
+        differently afterwards.
         """
         name, email = clean(self.name).strip(), " ".join(clean(self.email).split())
         address = _written(email)
@@ -48,6 +49,9 @@ _WORDS = re.compile(rf"{_ATOM}(?: {_ATOM})*\Z")
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
 _LITERAL = re.compile(r"\[[^\[\]\\\s]*\]\Z")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"\Z')
+_QUOTED_WORD = rf"""(?:{_ATOM}|"(?:[^"\\]|\\.)*")"""
+_QUOTED_WORDS = re.compile(rf"{_QUOTED_WORD}(?:\.{_QUOTED_WORD})+\Z")
+_QUOTE_OR_ESCAPED = re.compile(r'"|\\(.)')
 _SPECIAL = re.compile(r'(["\\])')
 
 
@@ -71,7 +75,11 @@ def _written(email: str) -> str | None:
     domain = domain.removesuffix(".")
     if not local or not (_DOT_ATOM.match(domain) or _LITERAL.match(domain)):
         return None
-    return f"{local if _DOT_ATOM.match(local) or _QUOTED.match(local) else _quoted(local)}@{domain}"
+    if _DOT_ATOM.match(local) or _QUOTED.match(local):
+        return f"{local}@{domain}"
+    if _QUOTED_WORDS.match(local):  # of which some are quoted (RFC 5322 §4.4): the same address, as one string
+        local = _QUOTE_OR_ESCAPED.sub(lambda match: match[1] or "", local)
+    return f"{_quoted(local)}@{domain}"
 
 
 _PLAIN = re.compile(r"""(?:"([^"\\<>]*)"[ \t]*|([^"(<>,;:\\@=]*))<([^<>()\[\]",;:\\\s@]+@[^<>()\[\]",;:\\\s@]+)>\Z""")

@@ -1,7 +1,8 @@
 """Body: the text a person reads, from the parts of a message that are text or HTML, and the links in it.
 
 A leaf is text if it is `text/plain` or `text/html`, has no file name, and is not marked as an attachment; every other
-leaf is an attachment. An attached message is one attachment: its text is not part of the outer message's text.
+leaf is an attachment, unless it is the text of the message despite its file name (see `tree`). An attached message is
+one attachment: its text is not part of the outer message's text.
 """
 
 import re
@@ -141,7 +142,7 @@ def unflow(text: str, *, delete_blank: bool) -> str:
             pieces.append(content)
         else:
             paragraphs.append("".join(pieces))
-            pieces = [(">" * depth + " " if depth else "") + content]
+            pieces = [(">" * depth + " " if depth and content else ">" * depth) + content]
         if flows and delete_blank:
             pieces[-1] = pieces[-1][:-1]
         open_depth = depth if flows else -1

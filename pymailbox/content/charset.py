@@ -6,6 +6,7 @@
 """
 
 import re
+from codecs import utf_8_decode
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -180,7 +181,23 @@ def _as_utf8(data: bytes) -> str | None:
         return None
 
 
+def _without_end(data: bytes) -> str | None:
+    """Read UTF-8 that ends inside a character, with U+FFFD for that; None for anything else.
+
+    The last byte of windows-1252 may look like that, too, but not with other UTF-8 before it, or another byte like it.
+    On its own it counts if it begins characters of UTF-8 that are frequent (é, я), and ends no word (Ã, Ð).
+    """
+    try:
+        text, end = utf_8_decode(data, "strict", False)
+    except UnicodeDecodeError:
+        return None
+    cut_off = not text.isascii() or len(data) - end > 1 or data.endswith((b"\xc2", b"\xc3", b"\xd0", b"\xd1"))
+    return text + "\ufffd" if cut_off else None
+
+
 def _repair(data: bytes, codec: str, hints: Iterable[str]) -> str:
+    if codec == "utf-8" and (text := _without_end(data)) is not None:
+        return text
     if codec == "utf-8":
         if len(data) > MAX_SAMPLE and _repair_utf8(data[:MAX_SAMPLE], 4) is None:
             return guess(data, hints)

@@ -13,7 +13,7 @@ from .body import decode_leaf, decode_text, read_body, read_links, read_text
 from .charset import useful_codecs
 from .comments import without_comments
 from .filenames import safe_name
-from .headers import Headers, with_line_ends
+from .headers import Headers, checked_bytes, with_line_ends
 from .reading_names import ContentNames
 from .tree import Part, leaves, parse
 
@@ -106,7 +106,7 @@ class Content(ContentNames[Attachment]):
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Read a message as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
-        return cls(bytes(raw))
+        return cls(checked_bytes(raw))
 
     def __eq__(self, other: object) -> bool:
         return self.raw == other.raw if isinstance(other, Content) else NotImplemented
@@ -186,8 +186,8 @@ class Content(ContentNames[Attachment]):
         texts = [read_text(self._data, part, hints, []) for part in leaves(root) if part.kind == kind]
         if len(texts) < 2:
             return texts[0] if texts else None
-        return "\n\n".join([text.strip("\n") for text in texts])
+        return "\n\n".join([text.strip("\n") for text in texts if text and not text.isspace()])
 
     def _charsets(self, root: Part) -> tuple[str, ...]:
         """Return the codecs that the parts declare, to try on those that declare none."""
-        return useful_codecs(filter(None, [part.parameters.get("charset") for part in leaves(root)]))
+        return useful_codecs(filter(None, [part.parameters.get("charset") for part in (*leaves(root), root)]))

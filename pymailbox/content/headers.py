@@ -19,7 +19,16 @@ from .words import decode_text
 if TYPE_CHECKING:
     from .received import Hop
 
-__all__ = ["MAX_HEADER_BYTES", "Headers", "find_end", "find_start", "has_stray_lines", "settle", "with_line_ends"]
+__all__ = [
+    "MAX_HEADER_BYTES",
+    "Headers",
+    "boundaries",
+    "find_end",
+    "find_start",
+    "has_stray_lines",
+    "settle",
+    "with_line_ends",
+]
 
 T = TypeVar("T")
 
@@ -32,7 +41,8 @@ _EMPTY_LINE = re.compile(rb"\n([ \t]*)\r*\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # followed by one that is not indented
 _ODD_FIELD_LINE = re.compile(rb"[!-9;-~\x80-\xff]+[ \t]*:")
-_STRAY_LINE = re.compile(rb"(?:\A|\n)(?![ \t\r\n]|[!-9;-~]+[ \t]*:|\Z)")
+_STRAY_FIRST_LINE = re.compile(rb"(?![ \t\r]*(?:\n|\Z)|[!-9;-~]+[ \t]*:)")
+_STRAY_LINE = re.compile(rb"\n(?![ \t]|\r*(?:\n|\Z)|[!-9;-~]+[ \t]*:)")
 # `From :` is a field (RFC 5322 §4.5.1).
 _JUNK_LINE = re.compile(rb">?From (?![ \t]*:)|\+OK")
 _JUNK_LINES_END = re.compile(rb"\n(?!>?From (?![ \t]*:)|\+OK)")
@@ -111,6 +121,12 @@ def find_end(raw: bytes, start: int) -> tuple[int, int]:
     return settle(raw, start, len(raw), len(raw))
 
 
+def boundaries(raw: bytes, start: int, end: int) -> set[bytes]:
+    """Return the boundaries that a header declares between two positions, with and without a comment after them."""
+    found = [match[1] for match in _BOUNDARY.finditer(raw, start, end)]
+    return {value.rstrip() for boundary in found for value in (boundary, boundary.partition(b"(")[0])}
+
+
 def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -> tuple[int, int]:
     """Correct the end of a header that may lack the empty line after it; return its end and where the body begins.
 
@@ -119,12 +135,12 @@ def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -
     """
     limit = min(end, start + MAX_HEADER_BYTES)
     if raw.find(b"\n--", start, limit) >= 0:
-        declared: dict[bytes, int] = {}
-        for match in _BOUNDARY.finditer(raw, start, limit):
-            declared.setdefault(match[1].rstrip(), match.end())
-            declared.setdefault(match[1].partition(b"(")[0].rstrip(), match.end())  # without a comment
-        for match in _DELIMITER.finditer(raw, start, limit) if declared else ():
-            if declared.get(match[1].rstrip(), limit) <= match.start():
+        declared: set[bytes] = set()
+        read = start
+        for match in _DELIMITER.finditer(raw, start, limit):
+            declared |= boundaries(raw, read, match.start())
+            read = match.start()
+            if match[1].rstrip() in declared:
                 end, body = match.start(), match.start() + 1
                 limit = end
                 break
@@ -148,7 +164,10 @@ def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -
 
 def has_stray_lines(raw: bytes, start: int, end: int) -> bool:
     """Return whether a header has lines that neither are fields nor continue one."""
-    return _STRAY_LINE.search(raw, max(start - 1, 0), min(end, start + MAX_HEADER_BYTES)) is not None
+    end = min(end, start + MAX_HEADER_BYTES)
+    if start >= end:
+        return False
+    return _STRAY_FIRST_LINE.match(raw, start, end) is not None or _STRAY_LINE.search(raw, start, end) is not None
 
 
 #: Fields that servers and mail programs add to or change in a message while it is in the mailbox.
@@ -161,6 +180,15 @@ _CHANGING = frozenset(
 @lru_cache(maxsize=256)
 def _finder(name: str) -> re.Pattern[bytes]:
     return re.compile(rb"\n" + re.escape(name.encode("utf-8", "surrogateescape")) + _REST, re.IGNORECASE)
+
+
+def checked_bytes(raw: bytes) -> bytes:
+    """Return a message as bytes; raises TypeError for anything that is neither bytes nor like them."""
+    if isinstance(raw, bytes):
+        return raw
+    if isinstance(raw, bytearray | memoryview):
+        return bytes(raw)
+    raise TypeError(f"from_bytes() takes the bytes of a message, not {type(raw).__name__}; encode text first")
 
 
 @frozen(repr=False)
@@ -177,6 +205,7 @@ class Headers(HeaderNames):
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Read the header of a message, or a header alone; a body is not copied and hardly read."""
+        raw = checked_bytes(raw)
         if _FIELD_LINE.match(raw, 0, MAX_HEADER_BYTES) is not None and not raw.startswith(_JUNK_START):
             # Fast path: a well-formed header with an empty line after it.
             empty = _EMPTY_LINE.search(raw, 0, MAX_HEADER_BYTES)

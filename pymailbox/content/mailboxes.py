@@ -16,6 +16,7 @@ _SPECIAL = re.compile(r'["(<>,;:\[]|=\?')
 _WORD = re.compile(r"=\? ?[\"']?[^?\s\"<>]{1,80}[\"']? ?\?[bBqQ]\?")
 _QUOTE_OR_ESCAPE = re.compile(r'["\\]')
 _SEPARATOR = re.compile(r"[,;]")
+_SCHEME = re.compile(r"(?:mailto|smtp):", re.IGNORECASE)
 _PAREN_OR_ESCAPE = re.compile(r"[()\\]")
 _SPECIAL_IN_QUOTES = re.compile(r'(["\\])')
 _AT = re.compile(r"[ \t]*@")
@@ -35,6 +36,7 @@ class _Reader:
 
     angle: str | None = None
     quoted_local = False
+    quoted = False  # an @ was seen in a quoted string that is not a local part
     addressed = False  # the address has begun: colons are plain text until the mailbox ends
 
     def __init__(self, text: str, limit: int, *, names: bool) -> None:
@@ -86,6 +88,7 @@ class _Reader:
                 self.quoted_local = True
             else:
                 self.pieces.append(_ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted)
+                self.quoted = self.quoted or "@" in quoted
             return end
         if mark == "(":
             end = self._closing(_PAREN_OR_ESCAPE, start + 1, mark)
@@ -164,34 +167,42 @@ class _Reader:
         phrase = "".join(self.pieces)
         self.addressed = False
         if self.angle is None and (not phrase or phrase.isspace()):  # empty, or only a comment
-            self.pieces, self.comments, self.quoted_local = [], [], False
+            self.pieces, self.comments, self.quoted_local, self.quoted = [], [], False, False
             self._release()
             return
-        comments, angle, quoted_local = self.comments, self.angle, self.quoted_local
-        self.pieces, self.comments, self.angle, self.quoted_local = [], [], None, False
+        comments, angle, quoted_local, quoted = self.comments, self.angle, self.quoted_local, self.quoted
+        self.pieces, self.comments, self.angle, self.quoted_local, self.quoted = [], [], None, False, False
         if angle is not None:
-            name = _show(", ".join([*self.held, self.name.strip()]) if self.held else self.name)
+            name = _show(", ".join(filter(None, [*self.held, self.name.strip()])) if self.held else self.name)
             self.held.clear()
             trailing = _show(phrase)
             name = " ".join(filter(None, (name, trailing))) if trailing and not name else name
-            self._add(name or _show(" ".join(comments)), _email(angle))
+            name = name or _show(" ".join(comments))
+            for email in _separated(angle):
+                self._add(name, _email(email))
+                name = ""
             return
         if "@" not in phrase and separator:
             self.held.append(phrase.strip())
             return
         self._release()
-        self._bare(phrase, comments, quoted_local=quoted_local)
+        self._bare(phrase, comments, quoted_local=quoted_local, quoted=quoted)
 
-    def _bare(self, phrase: str, comments: Sequence[str], *, quoted_local: bool) -> None:
-        """Read a mailbox without angle brackets: words with an @ are addresses, and so is a single word without one."""
+    def _bare(self, phrase: str, comments: Sequence[str], *, quoted_local: bool, quoted: bool = False) -> None:
+        """Read a mailbox without angle brackets: words with an @ are addresses, and so is a single word without one.
+
+        In quotes, an address contains no blanks: those around an @ separate words.
+        """
         words = " ".join(phrase.split())
-        quoted = words.rfind('"') + 1
-        words = words[:quoted] + _joined(words[quoted:])
+        local = words.rfind('"') + 1
+        words = words if quoted else words[:local] + _joined(words[local:])
         if not words:
             return
         name = _show(" ".join(comments))
+        shown = _show(words) if "@" not in words or quoted_local else ""
+        if "@" in shown and not quoted_local:  # in an encoded word, perhaps with its name
+            words = shown
         if "@" not in words or quoted_local:
-            shown = _show(words)
             if quoted_local or " " not in shown:
                 self._add(name, shown)
             elif self.names:
@@ -200,8 +211,8 @@ class _Reader:
         emails = [word for word in words.split(" ") if "@" in word]
         if len(emails) == 1:
             name = name or _show(" ".join([word for word in words.split(" ") if "@" not in word]))
-        for email in emails[: self.limit]:
-            self._add(name if len(emails) == 1 else "", _email(email))
+        for email in emails[: self.limit]:  # in quotes there may be brackets and separators: "Ann <ann@example.com>"
+            self._add(name if len(emails) == 1 else "", _email(email.strip("<>,;")))
 
     def _release(self) -> None:
         if self.held:
@@ -226,12 +237,21 @@ def _show(phrase: str) -> str:
     return " ".join(clean(phrase).split())
 
 
+def _separated(angle: str) -> list[str]:
+    """Return the addresses in one pair of angle brackets: several if each has its own @, and none is a route."""
+    if angle.count("@") < 2 or '"' in angle or angle.lstrip().startswith("@"):
+        return [angle]
+    parts = [part for part in _SEPARATOR.split(angle) if part.strip()]
+    return parts if all(part.count("@") == 1 for part in parts) else [angle]
+
+
 def _email(text: str) -> str:
     text = without_comments(text).strip()
     if text.startswith("@") and ":" in text:  # a route (RFC 5322 §4.4): <@a,@b:user@host>
         text = text.rpartition(":")[2]
-    if text[:7].lower() == "mailto:":
-        text = text[7:]
+    if text.startswith("[") and text.endswith("]") and "@" in text:  # Ann [mailto:ann@example.com]
+        text = text[1:-1]
+    text = _SCHEME.sub("", text)
     if text.endswith(":;"):  # an empty group in place of a mailbox
         return ""
     quoted = text.rfind('"') + 1

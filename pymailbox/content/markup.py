@@ -5,6 +5,7 @@ by its target, as `text <url>`, unless its text shows the target already. One li
 """
 
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 from attrs import define, evolve, field, frozen
@@ -17,14 +18,23 @@ __all__ = ["declared_charset", "exceeds_limits", "link_targets", "readable"]
 MAX_CHARACTERS = 4_194_304  # of one HTML part that are converted to text
 MAX_TAGS = 200_000  # in one HTML part: the text after them is dropped
 MAX_REFERENCES = 200_000  # like &amp; in one HTML part: later ones are not resolved
+MAX_TAG = 10_000  # characters of a tag with a < in a quoted value
+MAX_BAD_TAGS = 1000  # tags that are longer, or in which a quote is not closed; after that many, no value contains a <
 MAX_INDENT = 10  # nested quotes and list items that are shown by an indent
+MAX_WIDTH = 18  # characters of an indent; that of nested list items does not get wider
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
+# A quoted value may contain a `>` (HTML §13.2.5.36), and also a `<` if a blank, `/` or `>` follows the closing quote.
+# Otherwise the quote was never closed, and the tag ends at the first `>`.
+_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+(?:"(?:[^"<]*+"|[^"]*+"(?=[\s/>]))|'(?:[^'<]*+'|[^']*+'(?=[\s/>])))|=)*+>""")
+_PLAIN_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"<]*+"|=\s*+'[^'<]*+'|=)*+>""")
+_COMMENT_END = re.compile(r"--!?>")
 _LONG_NUMBER = re.compile(r"&#(?=[0-9]{20})0*([0-9]{0,8})[0-9]*")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _META = re.compile(rb"""<meta[^<>]{0,200}?charset\s{0,5}=\s{0,5}["']?\s{0,5}([A-Za-z0-9_:.\-]{2,40})""", re.IGNORECASE)
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,9})(?![0-9])")
 _HIDDEN = frozenset({"script", "style", "title", "template", "noscript", "svg", "math", "object", "select", "textarea"})
+_RAW = frozenset({"script", "style"})  # they hide everything up to their end tag, or the end of the page
 _BREAKS = {
     "br": 1, "div": 1, "tr": 1, "li": 1, "dt": 1, "dd": 1, "option": 1, "address": 1, "article": 1, "section": 1,
     "header": 1, "footer": 1, "center": 1, "form": 1, "hr": 1, "table": 1, "tbody": 1, "thead": 1, "caption": 1,
@@ -76,15 +86,13 @@ def _read(html: str, page: "_Page") -> None:
     """Read HTML once from start to end, and pass its text and tags to `page`."""
     from html import unescape
 
-    html = html[:MAX_CHARACTERS].replace("\r\n", "\n")
-    escaped = len(html)  # references are resolved up to here
+    # Python raises for a number with thousands of digits; that of a character has seven at most.
+    html = _LONG_NUMBER.sub(r"&#0\1", html[:MAX_CHARACTERS].replace("\r\n", "\n"))
+    escaped = len(html)  # references in text are resolved up to here
     if html.count("&") > MAX_REFERENCES:
         escaped = len(html) - len(html.split("&", MAX_REFERENCES)[-1]) - 1
-    # Python raises for a number with thousands of digits; that of a character has seven at most.
-    references = _LONG_NUMBER.sub(r"&#0\1", html[:escaped])
-    html = references + html[escaped:]
-    escaped = len(references)
     unclosed: set[str] = set()  # tags known to be never closed: keeps the pass linear
+    bad_tags = 0
     position = 0
     for _ in range(MAX_TAGS):
         start = html.find("<", position)
@@ -96,19 +104,23 @@ def _read(html: str, page: "_Page") -> None:
             page.text(text)
         if start < 0:
             break
-        if html.startswith("<!--", start) and "-->" not in unclosed:
-            end = html.find("-->", start + 2)  # <!--> is a whole comment
-            if end >= 0:
-                position = end + 3
-                continue
-            unclosed.add("-->")
+        if html.startswith("<!--", start):
+            comment = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
+            if comment is None:
+                break
+            position = comment.end()
+            continue
         tag = _TAG.match(html, start + 1)
         if tag is None and not html.startswith(("<!", "<?", "</"), start):
             page.text("<")
             position = start + 1
             continue
-        position = _tag_end(html, start + 1)
-        if position < 0:
+        tag_end = _TAG_END.match(html, start + 1, start + MAX_TAG) if bad_tags < MAX_BAD_TAGS else None
+        if tag_end is None:
+            bad_tags += 1
+            tag_end = _PLAIN_TAG_END.match(html, start + 1)
+        position = tag_end.end() if tag_end is not None else html.find(">", start) + 1
+        if not position:
             break
         if tag is None:
             continue
@@ -118,23 +130,14 @@ def _read(html: str, page: "_Page") -> None:
             continue
         if name in _HIDDEN and name not in unclosed:
             close = re.compile(f"</{name}[^>]*>?", re.IGNORECASE).search(html, position)
+            if close is None and name in _RAW:
+                break
             if close is None:
                 unclosed.add(name)
             else:
                 position = close.end()
             continue
         page.open(name, attributes_of(html[tag.end() : position - 1]) if position - tag.end() > 1 else {})
-
-
-def _tag_end(html: str, start: int) -> int:
-    """Find the position after the tag that begins before `start`, ignoring a `>` in a quoted attribute; -1 if none."""
-    end = html.find(">", start)
-    if end >= 0 and html.count('"', start, end) % 2:
-        quote = html.find('"', end, end + 2000)
-        beyond = html.find(">", quote, quote + 2000) if quote >= 0 else -1
-        if beyond >= 0 and html.find("<", end, quote) < 0:
-            end = beyond
-    return end + 1 if end >= 0 else -1
 
 
 def _numeral(number: int, kind: str) -> str:
@@ -335,15 +338,14 @@ class _Page:
     def _write_indent(self) -> str:
         """Return what a line begins with, including the markers of items that have not been written yet."""
         written = ""
+        room = _room(self.context.indent)
         for token in self.context.indent:
-            if isinstance(token, str):
-                written += token
+            if isinstance(token, str) or not token.marker:
+                written, room = _indented(written, token, room)
                 continue
             if written.endswith(">"):
                 written += " "
-            if not token.marker:
-                written += " " * token.width
-                continue
+            room -= token.width
             if token.place and token.list.number is None:
                 self.pieces.append(written)
                 token.list.unnumbered.append((len(self.pieces), token.place))
@@ -436,21 +438,34 @@ class _Page:
             self._break(breaks)
 
     def _void(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "area" and (target := link_target(attributes.get("href", ""))):
-            self.targets.append(target)
         style = style_of(name, attributes, self.context.style, sheets=self.sheets) if attributes else self.context.style
-        if not style.shown:
-            return
-        if name == "img":
+        if name == "area":  # of an image map: a link in the place of part of an image
+            self._begin_link(attributes.get("href", ""), style)
             if self.link is not None:
-                self.link.image = True
-            if alternative := attributes.get("alt", ""):
-                self.text(alternative)
+                self.blank = True
+                self._image(attributes, style)
+                self._end_link()
+                self.blank = True
+        elif name == "img":
+            self._image(attributes, style)
+        elif not style.shown:
+            return
         elif name == "br":
             if style.preformatted or (self.breaks < 3 and not self.fresh):
                 self.breaks += 1
         elif name == "hr":
             self._break(1)
+
+    def _image(self, attributes: dict[str, str], style: Style) -> None:
+        """Add the description of an image, which no size of text hides."""
+        if style.removed or style.invisible:
+            return
+        if self.link is not None:
+            self.link.image = True
+        if alternative := attributes.get("alt", ""):
+            outer, self.context = self.context, evolve(self.context, style=evolve(style, tiny=False))
+            self.text(alternative)
+            self.context = outer
 
     def _break(self, breaks: int, *, least: int = 0) -> None:
         """Add pending line breaks, only `least` of them at the beginning of a list item or a table cell."""
@@ -560,7 +575,7 @@ class _Page:
         target = link_target(href) if href else ""
         if target:
             self.targets.append(target)
-            if style.shown:
+            if not style.removed:  # a child can be seen in what is invisible or tiny itself
                 self.link = _Link(target)
 
     def _end_link(self) -> None:
@@ -578,13 +593,24 @@ def _deeper(indent: _Indent, token: str | _Item) -> _Indent:
     return (*indent, token) if len(indent) < MAX_INDENT else indent
 
 
-def _quotes(indent: list[str | _Item]) -> str:
+def _quotes(indent: Sequence[str | _Item]) -> str:
     """Return what an empty line begins with, between two lines that share this indent."""
     written = ""
+    room = _room(indent)
     for token in indent:
-        if isinstance(token, _Item):
-            token = " " * token.width
-            if written.endswith(">"):
-                written += " "
-        written += token
+        written, room = _indented(written, token, room)
     return written.rstrip()
+
+
+def _room(indent: Sequence[str | _Item]) -> int:
+    """Return how many blanks an indent may have beside its quotes."""
+    return MAX_WIDTH - sum([mark == ">" for mark in indent])
+
+
+def _indented(written: str, mark: str | _Item, room: int) -> tuple[str, int]:
+    """Add the `>` of a quote or the blanks of a list or item to an indent; return it and the room left for blanks."""
+    if mark == ">":
+        return written + ">", room
+    blanks = mark if isinstance(mark, str) else " " * (mark.width + written.endswith(">"))
+    blanks = blanks[: max(room, 0)]
+    return written + blanks, room - len(blanks)

@@ -80,6 +80,8 @@ def _declarations(style: str) -> dict[str, str]:
     """Return the declarations of a style attribute: of each name the last one, unless an earlier one is !important."""
     declared: dict[str, str] = {}
     important: set[str] = set()
+    style, *comments = style.split("/*")
+    style += "".join([comment.partition("*/")[2] for comment in comments])
     for declaration in style.lower().split(";"):
         name, _, value = declaration.partition(":")
         name, (value, bang, _) = name.strip(), value.partition("!")

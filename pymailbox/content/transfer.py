@@ -26,8 +26,13 @@ __all__ = [
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
+_NOT_BASE64_BUT_LINE_ENDS = bytes(set(_NOT_BASE64) - set(b"\r\n"))
+_NOT_IN_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_WORDS = re.compile(rb"\s*[^\s]+[ \t]+[^\s]")
+_FOOTER = "text after the end of base64"
 _LINE_ENDS_AND_PADDING = b"= \t\r\n"
-_BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t", b"\r")  # in transport, after a soft line break (RFC 2045 §6.7, rule 3)
+# A soft line break with blanks added in transport (RFC 2045 §6.7, rule 3), or with more than one CR.
+_SOFT_BREAK = re.compile(rb"=(?:[ \t]++\r*+(?:\n|\Z)|\r\r++\n)")
 _STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)[^\n]{0,2}")
 _ESCAPE = re.compile(rb"=(?:[0-9A-Fa-f]{2}|[ \t]{0,3}\r?\n)")
 _FIELD_LINE = re.compile(rb"\s{0,20}[!-9;-~]{1,100}[ \t]{0,20}:")
@@ -78,6 +83,8 @@ def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
         decoded, defect = decode_base64(data)
         if defect is None and len(data) > sum([data.count(mark) for mark in b"= \t\r\n"], -(len(decoded) * -4 // 3)):
             defect = "base64 with characters that are not in its alphabet"
+        if defect is not None and (end := _end_of_base64(data)) is not None:
+            return (decode_base64(data[:end])[0], _FOOTER) if end else (data, "labelled base64 but not encoded")
         return decoded, defect
     if name == "quoted-printable":
         return decode_quoted_printable(data)
@@ -126,13 +133,32 @@ def decode_base64(data: bytes) -> tuple[bytes, str | None]:
     if padding >= 0 and (rest := data[padding:].translate(None, _LINE_ENDS_AND_PADDING)):
         # Plain words after the end: the footer of a mailing list.
         if rest.translate(None, _BASE64) or b" " in data[padding:].strip(_LINE_ENDS_AND_PADDING):
-            return _decode_piece(data[:padding]), "text after the end of base64"
+            return _decode_piece(data[:padding]), _FOOTER
         pieces = data.split(b"=", MAX_PIECES)[:MAX_PIECES]
         return b"".join([_decode_piece(piece) for piece in pieces]), "base64 with padding in the middle"
     try:
         return a2b_base64(data), None
     except Error:
         return _decode_piece(data), "base64 cut short or badly padded"
+
+
+def _end_of_base64(data: bytes) -> int | None:
+    """Return where text follows base64, which need not end in padding: 0 if all of it is text, None if none is.
+
+    A character that is not in the alphabet is ignored (RFC 2045 §6.8); text has many of them, and whole groups of four
+    letters before it.
+    """
+    foreign = _NOT_IN_BASE64.search(data)
+    if foreign is None:
+        return None
+    line = data.rfind(b"\n", 0, foreign.start()) + 1
+    paragraph = max(data.rfind(b"\n\n", 0, line), data.rfind(b"\n\r\n", 0, line)) + 1
+    for start in (paragraph, line):
+        letters = len(data[:start].translate(None, b" \t\r\n"))
+        others = len(data) - start - len(data[start:].translate(None, _NOT_BASE64_BUT_LINE_ENDS))
+        if letters % 4 == 0 and others * 10 > len(data) - start and (letters or _WORDS.match(data)):
+            return start
+    return None
 
 
 def _decode_piece(data: bytes) -> bytes:
@@ -145,8 +171,7 @@ def _decode_piece(data: bytes) -> bytes:
 def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
     """Decode quoted-printable; a `=` that escapes nothing is kept, and so are the two bytes after it."""
     if len(data) <= MAX_REPAIRED and (b"= " in data or b"=\t" in data or b"=\r\r" in data):
-        for blanks in _BLANKS_ADDED:
-            data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
+        data = _SOFT_BREAK.sub(b"=\n", data)
     defect = None
     if len(data) <= MAX_REPAIRED and _STRAY.search(data):
         defect = "quoted-printable with a stray ="

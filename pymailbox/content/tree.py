@@ -10,9 +10,9 @@ from itertools import islice
 
 from attrs import define, field
 
-from .headers import MAX_HEADER_BYTES, Headers, find_end, find_start, has_stray_lines, settle
+from .headers import MAX_HEADER_BYTES, Headers, boundaries, find_end, find_start, has_stray_lines, settle
 from .parameters import parse_parameters
-from .transfer import UuFile, encoding_name, uu_files
+from .transfer import UuFile, decode_transfer, encoding_name, uu_files
 from .words import clean, decode_raw
 
 __all__ = ["MAX_DEPTH", "MAX_PARTS", "Part", "leaves", "parse"]
@@ -21,12 +21,14 @@ MAX_DEPTH = 200  # nested multiparts: real mail has fewer than ten, tests of oth
 MAX_PARTS = 10_000
 MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; after that many, the search ends
 MAX_FIELDS = 20  # fields read of a MIME field that occurs more than once
+MAX_EMPTY = 1000  # bytes of a text that are decoded to see whether it has any words
 MAX_GUESSES = 20  # lines that begin with -- and are tried as the delimiter of a multipart without a boundary
 
 _EMPTY_LINE = re.compile(rb"\n\r*\n")
 _DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r*\n)")
 _DASHED_LINE = re.compile(rb"\n--([^\n]*)")
 _PART_HEADER = re.compile(rb"\ncontent-[a-z]+[ \t]*:", re.IGNORECASE)
+_WORD = re.compile(rb"\S")
 _FIRST_LINE = re.compile(rb"\s{0,1000}(--[^\n]*)")
 _HTML_START = re.compile(rb"\s{0,200}<(?:!doctype\s{1,9}html|html)\b", re.IGNORECASE)
 _TEXTS = {"text/plain": "plain", "text/html": "html"}
@@ -96,21 +98,46 @@ def parse(raw: bytes, defects: list[str]) -> Part:
     walk = _Walk(raw, defects)
     root = walk.part(start, end, body, "text/plain")
     walk.run(root)
-    _find_main_text(root)
+    _find_main_text(raw, root)
     _split_uuencoded(raw, root, defects)
     return root
 
 
-def _find_main_text(root: Part) -> None:
-    """Mark the text that a message begins with, if it has a file name and no other part is the text of the message."""
-    if any(leaf.kind in ("plain", "html") for leaf in leaves(root)):
+def _find_main_text(raw: bytes, root: Part) -> None:
+    """Mark text with a file name that is the message's own: alternatives, and the beginning of a message without text.
+
+    Parts without any text do not count. What is marked as an attachment stays one; see `Part.kind`.
+    """
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.children
+        if node.content_type == "multipart/alternative":  # each is the same text (RFC 2046 §5.1.4)
+            for child in node.children:
+                _first_leaf(child).main_text = True
+    found = list(leaves(root))
+    if any(leaf.kind in ("plain", "html") and not _is_empty(raw, leaf) for leaf in found):
         return
-    first, siblings = root, [root]
-    while first.children:
-        siblings = first.children if first.content_type == "multipart/alternative" else first.children[:1]
-        first = first.children[0]
-    for part in siblings:
-        part.main_text = part.content_type in _TEXTS and not part.children
+    for leaf in found:
+        if leaf.kind not in ("plain", "html"):
+            leaf.main_text = True
+            break
+
+
+def _first_leaf(part: Part) -> Part:
+    while part.children:
+        part = part.children[0]
+    return part
+
+
+def _is_empty(raw: bytes, leaf: Part) -> bool:
+    """Return whether a text is blank; it is decoded if it is short."""
+    if _WORD.search(raw, leaf.start, leaf.end) is None:
+        return True
+    if leaf.end - leaf.start > MAX_EMPTY:
+        return False
+    encoding = leaf.headers.get("content-transfer-encoding", "")
+    return not decode_transfer(raw[leaf.start : leaf.end], encoding)[0].strip()
 
 
 def _split_uuencoded(raw: bytes, root: Part, defects: list[str]) -> None:
@@ -183,6 +210,11 @@ class _Walk:
                 position += 3
                 continue
             if place == len(self.stack):
+                if not self._is_part(line_end):
+                    self.defects.append("delimiter after the end of its multipart")
+                    self.misses += 1
+                    position = line_end
+                    continue
                 self._reopen()
             self._end_parts(place, position, line_end)
             if closing:
@@ -212,11 +244,28 @@ class _Walk:
         self.misses += place < 0
         return place, True, end
 
+    def _line(self, start: int) -> bytes:
+        end = self.raw.find(b"\n", start)
+        return self.raw[start : end if end >= 0 else len(self.raw)].rstrip()
+
     def _place(self, line: bytes, trimmed: bytes) -> int:
         place = self.places.get(line, self.places.get(trimmed, -1))
         if place < 0 and self.closed is not None and self.closed[0] in (line, trimmed):
             return len(self.stack)
         return place
+
+    def _is_part(self, line_end: int) -> bool:
+        """Return whether a delimiter after the end of its multipart begins a part: one with a header, and another end.
+
+        Otherwise the delimiter is part of the epilogue, which is ignored (RFC 2046 §5.1.1).
+        """
+        match = _DELIMITER_OR_EMPTY_LINE.search(self.raw, line_end)
+        header_end = match.start() + 1 if match is not None else len(self.raw)
+        return (
+            self.closed is not None
+            and _PART_HEADER.search(self.raw, line_end, header_end) is not None
+            and self._follows(self.closed[0] + b"--", line_end)
+        )
 
     def _reopen(self) -> None:
         """Reopen a multipart that was closed before its last part."""
@@ -261,11 +310,16 @@ class _Walk:
         start = line_end + 1
         end = body = len(raw)
         position = line_end
+        declared: set[bytes] = set()
+        runs_on = False
         while (match := _DELIMITER_OR_EMPTY_LINE.search(raw, position)) is not None:
             if not match[0].endswith(b"-"):
                 end, body = match.span()
                 break
-            if self._delimiter(match.end())[0] >= 0:  # the next part cuts the header off
+            declared |= boundaries(raw, position, match.start())
+            runs_on = bool(declared) and self._line(match.end()) in declared
+            # The first part, or the next one, cuts the header off.
+            if runs_on or self._delimiter(match.end())[0] >= 0:
                 end, body = match.start(), match.start() + 1
                 break
             if self.misses > MAX_MISSES:
@@ -276,7 +330,7 @@ class _Walk:
             end, body = settle(raw, start, end, body, part=True)
             if end == body == start:
                 self.defects.append("part without a header")
-            elif (end, body) != found:
+            elif runs_on or (end, body) != found:
                 self.defects.append("header without an empty line after it")
         default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
         part = self.part(start, end, body, default)

@@ -5,17 +5,18 @@ bidirectional control characters and no lone surrogates: it is safe to print.
 """
 
 import re
+from binascii import a2b_qp
 from collections.abc import Callable, Iterable
 
 from pymailbox.display import safe_text
 
 from . import charset
-from .transfer import decode_base64, decode_quoted_printable
+from .transfer import decode_base64
 
 __all__ = ["clean", "decode_raw", "decode_text", "decode_words", "unfold"]
 
 _HEAD = re.compile(r"=\? ?([\"']?)([^?\s\"<>]{1,80})\1 ?\?([bBqQ])\?")
-_UNDERSCORE = str.maketrans("_", " ")
+_STRAY = re.compile(r"=(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 
 
 def unfold(raw: bytes) -> bytes:
@@ -68,6 +69,12 @@ def decode_words(text: str) -> str:
         if inside >= 0 and (follower := _HEAD.search(text, inside, end)) is not None:
             end = after = follower.start()
         gap = text[position:start]
+        if (end == after or end == len(text)) and not text[body:end].strip():
+            # Neither text nor an end: no encoded word, so it stays (RFC 2047 §6.3).
+            _flush(run, pieces)
+            pieces.append(text[position:after])
+            position = after
+            continue
         if not run or gap.strip():
             _flush(run, pieces)
             pieces.append(gap)
@@ -108,7 +115,9 @@ def _decode_each(words: list[tuple[str, str, str]], *, join: bool) -> tuple[byte
     sound = True
     for number, (_, encoding, encoded) in enumerate(words):
         if encoding == "q":
-            data.append(decode_quoted_printable(encoded.translate(_UNDERSCORE).encode("utf-8", "surrogateescape"))[0])
+            # A = that escapes nothing stays, and so do the two characters after it; there are no soft line breaks.
+            escaped = _STRAY.sub(lambda match: match[0].replace("=", "=3D"), encoded) if "=" in encoded else encoded
+            data.append(a2b_qp(escaped.encode("utf-8", "surrogateescape"), header=True))
             continue
         encoded = encoded.rstrip()
         carry.append(encoded)

@@ -42,6 +42,15 @@ LISTS = [
     (b"mailto:ann@example.com", [("", "ann@example.com")]),
     (b"Ann <MailTo:ann@example.com>", [("Ann", "ann@example.com")]),
     (b"<<ann@example.com>>", [("", "ann@example.com")]),
+    (b"Ann <SMTP:ann@example.com>", [("Ann", "ann@example.com")]),
+    (b"Ann [mailto:ann@example.com], Bob [c@d]", [("Ann", "ann@example.com"), ("Bob", "c@d")]),
+    (b"Ann [IT] <a@b>", [("Ann [IT]", "a@b")]),
+    (b"Ann, <a@b>, C, D <c@d>", [("Ann", "a@b"), ("C, D", "c@d")]),
+    (b"<a@b,c@d>", [("", "a@b"), ("", "c@d")]),
+    (b"Ann <a@b; c@d;>", [("Ann", "a@b"), ("", "c@d")]),
+    (b"<a,b@c> <a@b,c>", [("", "a,b@c"), ("", "a@b,c")]),
+    (b'"Lee, Ann <a@b>", "<c@d>"', [("Lee, Ann", "a@b"), ("", "c@d")]),
+    (b"=?utf-8?q?Ann_=3Ca=40b=3E?=, =?utf-8?q?c=40d?=", [("Ann", "a@b"), ("", "c@d")]),
     (b"Ann <ann@example.com", [("Ann", "ann@example.com")]),
     (b"ann @ example.com", [("", "ann@example.com")]),
     (b"Pete <pete(his account)@silly.test(his host)>", [("Pete", "pete@silly.test")]),
@@ -76,6 +85,10 @@ LISTS = [
     (b"a@b@c", [("", '"a@b"@c')]),
     (b"Ann <a@b@c>", [("Ann", '"a@b"@c')]),
     (b'<"a@b"@c>', [("", '"a@b"@c')]),
+    (b'"Mary Smith @node.test"', [("Mary Smith", "@node.test")]),
+    (b'"Mary Smith @", "c@d"', [("Mary Smith", "@"), ("", "c@d")]),
+    (b"Mary Smith <@node.test>", [("Mary Smith", "@node.test")]),
+    (b'Mary "Smith" m @ node.test', [("Mary Smith", "m@node.test")]),
 ]
 
 
@@ -119,6 +132,7 @@ def test_str_is_a_mailbox() -> None:
         (("", "a@b\r\nBcc: evil@e.com"), '"a@b Bcc: evil"@e.com'),
         (("", "a@b@c"), '"a@b"@c'),
         (("", "a..b@c"), '"a..b"@c'),
+        (("", 'a."b \\"c".d@e'), '"a.b \\"c.d"@e'),
         (("Ann", '"a b"@c'), 'Ann <"a b"@c>'),
         (("", '"a"b"@c'), '"\\"a\\"b\\""@c'),
         (("", "a@[192.0.2.1]"), "a@[192.0.2.1]"),
@@ -169,6 +183,14 @@ def test_an_address_that_is_written_is_read_back(name: str, email: str) -> None:
     shown = " ".join(safe_text(name, controls="drop", limit=None).split())
     assert found[0].name == ("" if shown.lower() == found[0].email.lower() else shown)
     assert parse_addresses(str(found[0]).encode()) == found
+
+
+@pytest.mark.parametrize("email", ["@node.t--b", "@", "ann@", "@[192.0.2.1]"])
+def test_half_an_address_is_read_back(email: str) -> None:
+    """A name and half an address, as read from a message, never become an address that nobody wrote."""
+    for name in ("", "Mary", "Mary Smith", "Smith, Mary"):
+        address = Address(name, email)
+        assert parse_addresses(str(address).encode()) == (address,)
 
 
 @given(st.one_of(st.binary(max_size=200), MARKS.map(lambda text: text.encode("utf-8", "replace"))))

@@ -35,8 +35,13 @@ PAGES = [
     ("<pre>a\n  b\nc</pre>d", "a\n  b\nc\n\nd"),
     ("<h1>T</h1>x", "T\n\nx"),
     ("<p>unclosed <b", "unclosed"),
-    ("<SCRIPT>never closed a", "never closed a"),
-    ("x<!--never closed", "x"),
+    ("<p title=\"a > b\" alt='<i>'>one <i title='>'>two</i>", "one two"),
+    ("<img alt='a > b <i>'>", "a > b <i>"),
+    ('<p a="x>y"b="<">one', "one"),
+    ('<b title="x>one</b> <a href="http://x/">two</a>', "one two <http://x/>"),
+    ("x<SCRIPT>never closed a", "x"),
+    ("x<style>p {} <p>y", "x"),
+    ("x<!--never closed <p>y", "x"),
     ("<p>a</p><o:p>&nbsp;</o:p><p>b</p>", "a\n\n\n\nb"),
 ]
 
@@ -101,6 +106,7 @@ def test_parts_of_a_mixed_message_are_read_in_order() -> None:
         ("one \ntwo\nthree", False, "one two\nthree"),
         ("one \ntwo", True, "onetwo"),
         ("> a \n> b\n>> c", False, "> a b\n>> c"),
+        ("> a\n>\n> b\n> \n>>", False, "> a\n>\n> b\n>\n>>"),
         ("a \n> b", False, "a \n> b"),
         (" > stuffed", False, "> stuffed"),
         ("text\n-- \nAnn", False, "text\n-- \nAnn"),

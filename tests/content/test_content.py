@@ -50,6 +50,16 @@ def test_absent_text_is_none() -> None:
     assert content.body == ""
 
 
+@pytest.mark.parametrize("kind", [Content, Headers])
+def test_only_bytes_are_read(kind: type[Content] | type[Headers]) -> None:
+    """What is like bytes reads as they do; anything else is a TypeError that says what to do."""
+    assert kind.from_bytes(bytearray(b"Subject: x\n\n")).subject == "x"
+    assert kind.from_bytes(memoryview(b"Subject: x\n\n")).subject == "x"  # type: ignore[arg-type]
+    for value in ("Subject: x", None, 5, [1]):
+        with pytest.raises(TypeError, match="takes the bytes of a message"):
+            kind.from_bytes(value)  # type: ignore[arg-type]
+
+
 def test_contents_compare_and_pickle_by_their_bytes() -> None:
     """Contents with the same bytes are equal; a pickle contains the bytes and nothing else."""
     content = Content.from_bytes(MAIL)

@@ -1,6 +1,7 @@
 """Damaged messages: each kind of damage is repaired, and the repair is named in `defects`."""
 
 import binascii
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -103,6 +104,7 @@ def test_the_message_id_is_the_identifier_alone() -> None:
 
 
 NO_EMPTY_LINE = "header without an empty line after it"
+STRAY = "lines in a header that are not fields"
 NO_HEADER = "part without a header"
 RUN_ON = b"Content-Type: multipart/alternative; boundary=c\r\n%s--c\r\n\r\none\r\n--c\r\nContent-Type: text/html\r\n\r\ntwo\r\n--c--\r\n"
 
@@ -111,9 +113,7 @@ HEADERS = [
     Case(MIXED + b"--b\r\nThe text\r\n\r\nmore\r\n--b--\r\n", "The text\n\nmore", defects=(NO_HEADER,)),
     Case(MIXED + b"--b\r\nNote: text\r\n--b--\r\n", "Note: text", defects=(NO_HEADER,)),
     Case(MIXED + b"--b\r\nThe te", "The te", defects=(NO_HEADER, "multipart without its end")),
-    Case(
-        MIXED + b"--b\r\nContent-Ty", "", defects=("lines in a header that are not fields", "multipart without its end")
-    ),
+    Case(MIXED + b"--b\r\nContent-Ty", "", defects=(STRAY, "multipart without its end")),
     Case(MIXED + b"--b\r\nContent-Type: text/html\r\nHi\r\n--b--\r\n", None, "Hi", defects=(NO_EMPTY_LINE,)),
     Case(
         MIXED + b"--b\r\nContent-Type: text/html\r\nHi\r\n\r\nyou\r\n--b--\r\n",
@@ -124,8 +124,13 @@ HEADERS = [
     Case(MIXED + b"--b\r\nContent-Type: text/html;\r\n x=y\r\n--b--\r\n", None, ""),
     Case(b"Subject: s\r\nHi\r\n\r\nyou\r\n", "Hi\n\nyou\n", defects=(NO_EMPTY_LINE,)),
     Case(b"Subject: s\r\nHi\r\nyou\r\n", "Hi\nyou\n", defects=(NO_EMPTY_LINE,)),
-    Case(b"Subject: s\r\nHi\r\nTo: a@b\r\n\r\nyou\r\n", "you\n", defects=("lines in a header that are not fields",)),
-    Case(b"Subject: s\r\nTo: a@b\r\nDat", "", defects=("lines in a header that are not fields",)),
+    Case(b"Subject: s\r\nHi\r\nTo: a@b\r\n\r\nyou\r\n", "you\n", defects=(STRAY,)),
+    *[
+        Case(before + stray + b"\r\nContent-Type: text/html\r\n\r\nHi\r\n" + after, None, "Hi" + end, defects=(STRAY,))
+        for before, after, end in ((b"", b"", "\n"), (MIXED + b"--b\r\n", b"--b--\r\n", ""))
+        for stray in (b"words", b"\r<p>words</p>", b" words", b"\r\t words\r\n more", b": words", b"X: y\r\n\rwords")
+    ],
+    Case(b"Subject: s\r\nTo: a@b\r\nDat", "", defects=(STRAY,)),
     Case(b"Subject: s\r\n" + RUN_ON % b"", "one", "two", defects=(NO_EMPTY_LINE,)),
     Case(b"Subject: s\r\n" + RUN_ON % b"This is a message in MIME.\r\n", "one", "two", defects=(NO_EMPTY_LINE,)),
     Case(RUN_ON.replace(b"=c", b"=c (c)") % b"", "one", "two", defects=(NO_EMPTY_LINE,)),
@@ -215,6 +220,8 @@ def test_fields_that_occur_twice() -> None:
 SAME = "multipart with the boundary of the one around it"
 INNER = b"--b\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: text/html\r\n\r\ntwo\r\n"
 LATE = "parts after the end of their multipart"
+EPILOGUE = "delimiter after the end of its multipart"
+ENDED = b"--b\r\n\r\none\r\n--b--\r\nsignature\r\n"
 NO_BOUNDARY = "multipart without a boundary"
 GUESSED = (NO_BOUNDARY, "multipart whose boundary was guessed from its body")
 NO_PARTS = "multipart without parts"
@@ -232,9 +239,15 @@ def of_boundary(parameter: bytes, mark: bytes, end: bytes) -> bytes:
 BOUNDARIES = [
     Case(MIXED + INNER + b"--b--\r\n\r\n--b\r\n" + PDF + b"--b--\r\n", "one", "two", ATTACHED, (SAME,)),
     Case(MIXED + INNER + b"--b\r\n" + PDF + b"--b--\r\n", "one", "two", ATTACHED, (SAME, "multipart without its end")),
+    Case(MIXED + ENDED + b"--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED, (LATE,)),
     Case(
-        MIXED + b"--b\r\n\r\none\r\n--b--\r\nsignature\r\n--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED, (LATE,)
+        MIXED + ENDED + b"--b\r\n" + PDF + b"--b--\r\n--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED * 2, (LATE,)
     ),
+    Case(MIXED + ENDED + b"--b\r\n\r\ntwo\r\n", "one", defects=(EPILOGUE,)),
+    Case(MIXED + ENDED + b"--b\r\n\r\ntwo\r\n--b--\r\n", "one", defects=(EPILOGUE,)),
+    Case(MIXED + ENDED + b"--b\r\n" + PDF, "one", defects=(EPILOGUE,)),
+    Case(MIXED + ENDED + b"--b\r\n--b\r\n" + PDF + b"--b--\r\n", "one", None, ATTACHED, (EPILOGUE, LATE)),
+    Case(MIXED + ENDED + b"--b--\r\n", "one"),
     Case(
         MIXED + b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\nlost\r\n--b\r\n\r\nHi\r\n--b--\r\n",
         "Hi",
@@ -268,6 +281,12 @@ def test_boundaries_that_are_shared_missing_or_padded(case: Case) -> None:
 # --- bodies -----------------------------------------------------------------------------------------------------
 
 
+ENDLESS = "multipart without its end"
+ALTERNATIVE = (
+    b"Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: %s\r\n\r\none\r\n--c\r\nContent-Type: %s\r\n\r\n"
+    b"two\r\n--c--\r\n"
+)
+RELATED = b"multipart/related; boundary=d\r\n\r\n--d\r\nContent-Type: text/html; name=b\r\n\r\none\r\n--d\r\nContent-Type: image/png"
 NAMED = [
     Case(b'Content-Type: text/plain; name="a.txt"\r\n\r\nHi', "Hi"),
     Case(b'Content-Type: text/html; name="a.html"\r\n\r\nHi', None, "Hi"),
@@ -295,12 +314,36 @@ NAMED = [
         "one",
         "two",
     ),
+    Case(ALTERNATIVE % (b"text/plain", b"text/html; name=b"), "one", "two"),
+    Case(ALTERNATIVE % (b"text/plain; name=a", b"text/html"), "one", "two"),
+    Case(
+        MIXED + b"--b\r\n" + ALTERNATIVE % (b"text/plain", b"text/html; name=b") + b"--b\r\n" + PDF + b"--b--\r\n",
+        "one",
+        "two",
+        ATTACHED,
+    ),
+    Case(ALTERNATIVE % (b"text/plain", RELATED), "one", "one", [("", b"two")], (ENDLESS,)),
+    Case(ALTERNATIVE % (b"text/plain", b"text/calendar; name=b"), "one", None, [("b", b"two")]),
+    Case(
+        ALTERNATIVE % (b"text/plain", b"text/html\r\nContent-Disposition: attachment; filename=b"),
+        "one",
+        attached=[("b", b"two")],
+    ),
+    *[
+        Case(MIXED + b"--b\r\n" + empty + b"\r\n--b\r\nContent-Type: text/plain; name=a\r\n\r\nHi\r\n--b--\r\n", "Hi")
+        for empty in (b"\r\n", b"\r\n \r\n\r\n", b"Content-Transfer-Encoding: quoted-printable\r\n\r\n=20=\r\n=0A")
+    ],
+    Case(
+        MIXED + b"--b\r\n\r\n--b\r\n" + PDF + b"--b\r\nContent-Type: text/plain; name=a\r\n\r\nHi\r\n--b--\r\n",
+        "",
+        attached=[*ATTACHED, ("a", b"Hi")],
+    ),
 ]
 
 
 @pytest.mark.parametrize("case", NAMED)
-def test_the_only_text_is_the_message_even_with_a_name(case: Case) -> None:
-    """The first text is the text of the message if there is no other, unless it is marked as an attachment."""
+def test_the_text_of_a_message_may_have_a_name(case: Case) -> None:
+    """Alternatives are text, and so is what a message without other text begins with, unless marked as an attachment."""
     case.check()
 
 
@@ -345,3 +388,15 @@ def test_the_standard_library_gets_what_it_can_parse() -> None:
     assert content.email.get_payload().endswith("hello")
     assert f"more than {MAX_DEPTH} multiparts in each other" in content.defects
     assert Content.from_bytes(MIXED + BODY).email.is_multipart()
+    for field in (
+        b"Content-Type: text/plain; a=",
+        b"Content-Type: ",
+        b"Content-Transfer-Encoding: ",
+        b"MIME-Version: ",
+    ):
+        read = Content.from_bytes(b"Subject: x\r\n" + field + b"(" * 5_000 + b"\r\n\r\nhello").email
+        assert isinstance(read, EmailMessage)
+        assert read["Subject"] == "x"
+    flood = b"Content-Type: text/plain" + b";" * 1_000_000 + b"\r\nSubject: x\r\n\r\nhello"  # hours
+    assert Content.from_bytes(flood).email["Subject"] == "x"
+    assert not Content.from_bytes(MIXED + b"--b\r\n" + flood + b"\r\n--b--\r\n").email.is_multipart()

@@ -258,9 +258,27 @@ def measure(family: Family, reading: Reading) -> tuple[float, bool, int, float, 
 
 def test_indents_do_not_multiply_a_body() -> None:
     """Nested lists and quotes add a few characters to each line of a body, however wide their markers are."""
-    for start in (b"<ol start=999999999><li>", b"<ol type=i start=3888><li>", b"<blockquote>", b"<ul><li>"):
-        for line in (b"<pre>" + b"x\n" * 50_000, b"x<br>" * 20_000, b"<pre>" + b"\n" * 50_000 + b"x"):
-            html = start * 10 + line
+    wide = b"<ol type=i start=3888><li>"
+    for start in (
+        b"<ol start=999999999><li>" * 10,
+        wide * 10,
+        b"<blockquote>" * 10,
+        b"<ul><li>" * 10,
+        b"<ul><ul>" * 10,
+        wide * 9 + b"<blockquote>",
+        (wide + b"<blockquote>") * 5,
+        b"<blockquote>" * 5 + wide * 5,
+        wide * 5 + b"<blockquote>" * 5,
+    ):
+        for line in (
+            b"<pre>" + b"x\n" * 50_000,
+            b"x<br>" * 20_000,
+            b"<pre>" + b"\n" * 50_000 + b"x",
+            b"<pre>x" + b"\n" * 50_000 + b"x",
+            b"<li>x" * 20_000,
+            b"<p>x" * 20_000,
+        ):
+            html = start + line
             assert len(Content.from_bytes(HTML + html).body) < 20 * len(html), (start, line[:10])
 
 

@@ -20,6 +20,8 @@ ENCODED = [
     (b"a=3Db=\r\nc", "Quoted-Printable", b"a=bc", True),
     (b"a=\nb", "quoted-printable", b"ab", True),
     (b"a= \r\nb", "quoted-printable", b"ab", True),
+    (b"a= \t\r\nb=\t \t    \nc=\r\r\nd= ", "quoted-printable", b"abcd", True),
+    (b"a= b = \t c", "quoted-printable", b"a= b = \t c", False),
     (b"100= =ZZ ==41", "quoted-printable", b"100= =ZZ ==41", False),
     (b"=====\r\na=3Db", "quoted-printable", b"=====\r\na=b", False),
     (b"a=4=41 =41", "quoted-printable", b"a=4=41 A", False),
@@ -33,6 +35,11 @@ ENCODED = [
     (b"YQ==YQ==", "base64", b"aa", False),
     (b"YWI=\r\nA list's footer.\r\n", "base64", b"ab", False),
     (b"YWI=\r\nOnly plain words\r\n", "base64", b"ab", False),
+    (b"YWJj\r\n\r\n_____\r\nA list's footer.\r\n", "base64", b"abc", False),
+    (b"YWJj\nYWJj\n\nList\nhttp://example.com/?list=abc\n", "base64", b"abcabc", False),
+    (b"YWJj\n" * 9 + b"YW*Jj\n" + b"YWJj\n" * 9, "base64", b"abc" * 19, False),
+    (b"Dear Ann,\nall is well.\n", "base64", b"Dear Ann,\nall is well.\n", False),
+    (b"<p>Dear Ann</p>\n\n<p>Yes</p>", "base64", b"<p>Dear Ann</p>\n\n<p>Yes</p>", False),
     (b"", "base64", b"", True),
     (b"begin 644 x\n#86)C\n`\nend\n", "x-uuencode", b"abc", True),
     (b"no such line", "uuencode", b"no such line", False),
@@ -173,6 +180,12 @@ def test_text_without_a_label_uses_the_charsets_of_other_parts() -> None:
     """UTF-8, then the hints, then windows-1252."""
     assert charset.decode("Привет".encode("koi8-r"), None, ["us-ascii", "koi8-r"])[0] == "Привет"
     assert charset.decode("Привет".encode(), None, ["koi8-r"])[0] == "Привет"
+    for declared in (
+        b"multipart/mixed; boundary=b; charset=koi8-r\n\n",
+        b"multipart/mixed; boundary=b\n\n--b\nContent-Type: text/x; charset=koi8-r\n\n\n",
+    ):
+        raw = b"Content-Type: " + declared + b"--b\n\n" + "Привет".encode("koi8-r") + b"\n--b--\n"
+        assert Content.from_bytes(raw).text == "Привет", declared
 
 
 NO_CHARSETS = [
