@@ -63,14 +63,17 @@ def tour(account: Account, directory: Path, **options: Unpack[MailboxOptions]) -
 def show(message: Message) -> None:
     """Read one message through each of its names."""
     print(message, message.uid, message.subject, message.from_, message.to, message.cc, message.bcc, message.reply_to)
-    print(message.date, message.date_str, message.message_id, message.filename, message.preview(2))
+    print(message.sender, message.date, message.date_str, message.received, message.filename, message.preview(2))
+    print(message.message_id, message.in_reply_to, message.references, message.links)
     print(message.body, message.text, message.html, message.email.get_content_type(), len(message.raw))
     content: Content = pickle.loads(pickle.dumps(message.content))
     headers = content.headers
     print(headers.get("Subject"), headers.get_all("Received"), headers.raw("To"), headers.items()[:1], content.defects)
+    print([(hop.date, hop.from_, hop.by) for hop in headers.hops])
     print([(address.name, address.email, str(address)) for address in message.headers.addresses("From")])
     for part in message.attachments:
         print(part.filename, part.content_type, part.size, part.content_id, part.inline, len(part.payload))
+        print(part.headers.get("Content-Description"), part.charset, part.text, part.content and part.content.subject)
 
 
 def report(progress: Progress) -> None:

@@ -1,7 +1,7 @@
-"""Owns addresses: what stands in From, To, Cc (RFC 5322 §3.4) as mail programs really write it.
+"""Owns addresses: the mailboxes in From, To, Cc (RFC 5322 §3.4) as mail programs really write them.
 
-`parse_addresses` knows the two commonest forms at sight; whatever else is read by `mailboxes`. Bounded in octets
-and in addresses. It reads for display: a name can say anything, also another address. Never decide trust by it.
+`parse_addresses` recognizes the two most common forms; `mailboxes` reads all others. Bounded in bytes and in addresses.
+It reads for display: a name can be anything, even another address. Never base trust on it.
 """
 
 import re
@@ -10,7 +10,7 @@ from functools import cache
 
 from attrs import frozen
 
-from .words import clean, decode_raw, unfold
+from .words import clean, decode_raw, decode_words, unfold
 
 __all__ = ["MAX_ADDRESSES", "Address", "parse_addresses"]
 
@@ -20,7 +20,7 @@ MAX_ADDRESSES = 10_000
 
 @frozen
 class Address:
-    """Name one correspondent: the display name ("" if none), and the address as written ("" if none).
+    """A correspondent: the display name ("" if none), and the address as written ("" if none).
 
     >>> str(Address("Ann Lee", "ann@example.com")), str(Address("Lee, Ann", "ann@example.com"))
     ('Ann Lee <ann@example.com>', '"Lee, Ann" <ann@example.com>')
@@ -30,12 +30,13 @@ class Address:
     email: str
 
     def __str__(self) -> str:
-        """Write `Name <email>` as a mailbox of RFC 5322 §3.4, or the one that is there.
+        """Write `Name <email>` as a mailbox of RFC 5322 §3.4, or whichever of the two there is.
 
-        What has a meaning in an address is quoted, in the name and before the `@`; control characters are left out.
-        What cannot be written as an address (`ann@example com`) is quoted like a name.
+        Characters with a meaning in addresses are quoted, in the name and before the `@`; control characters are
+        dropped. An `email` that cannot be an address (`ann@example com`) is quoted like a name. Parsing the result
+        gives the same name and address again.
         """
-        name, email = clean(self.name), clean(self.email)
+        name, email = clean(self.name).strip(), " ".join(clean(self.email).split())
         address = _written(email)
         if address is None:
             return _phrase(f"{name} {email}".strip())
@@ -51,8 +52,11 @@ _SPECIAL = re.compile(r'(["\\])')
 
 
 def _phrase(name: str) -> str:
-    """Write a display name: as it is where it is words, else quoted; also what would read as an encoded word."""
-    return name if not name or (_WORDS.match(name) and "=?" not in name) else _quoted(name)
+    """Write a display name: plain words as they are, anything else quoted; what looks like encoded words, as such."""
+    if "=?" in name and decode_words(name) != name:
+        pieces = [name[at : at + 5].encode() for at in range(0, len(name), 5)]  # a word has at most 75 characters
+        return " ".join([f"=?utf-8?q?{''.join([f'={byte:02X}' for byte in piece])}?=" for piece in pieces])
+    return name if not name or _WORDS.match(name) else _quoted(name)
 
 
 def _quoted(text: str) -> str:
@@ -60,7 +64,7 @@ def _quoted(text: str) -> str:
 
 
 def _written(email: str) -> str | None:
-    """Write an address, its local part quoted where it has to be (RFC 5322 §3.4.1); None for what is not an address."""
+    """Write an address, its local part quoted if needed (RFC 5322 §3.4.1); None for what is not an address."""
     local, at, domain = email.rpartition("@")
     if not at:
         return email if _DOT_ATOM.match(email) else None
@@ -71,6 +75,7 @@ def _written(email: str) -> str | None:
 
 
 _PLAIN = re.compile(r"""(?:"([^"\\<>]*)"[ \t]*|([^"(<>,;:\\@=]*))<([^<>()\[\]",;:\\\s@]+@[^<>()\[\]",;:\\\s@]+)>\Z""")
+_FOLDED_DOMAIN = re.compile(rb'(<[^\s<>@,;"]+@[^\s<>@,;"]+)(?:\r?\n[ \t]*)+([^\s<>@,;"]+>)')
 _BARE = re.compile(r"[^<>()\[\]\",;:\\\s@=]+@[^<>()\[\]\",;:\\\s@=]+\Z")
 
 
@@ -81,11 +86,14 @@ def parse_addresses(
     *,
     names: bool = False,
 ) -> tuple[Address, ...]:
-    """Read the addresses of one field's value: the members of groups, names from comments, odd separators.
+    """Read the addresses in one field's value: the members of groups, names from comments, odd separators.
 
-    One word without an `@` is taken as an address; several are none, and with `names` a name without an address.
+    A single word without an `@` is an address; several words are not, but with `names` they are a name without one.
     """
-    text = decode_raw(unfold(raw[:MAX_OCTETS]), hints)
+    raw = raw[:MAX_OCTETS]
+    if b"\n" in raw:
+        raw = _FOLDED_DOMAIN.sub(rb"\1\2", raw)
+    text = decode_raw(unfold(raw), hints)
     if not text:
         return ()
     if "=?" not in text:
@@ -100,7 +108,7 @@ def parse_addresses(
 
 @cache
 def _reader() -> Callable[..., list[tuple[str, str]]]:
-    """Import what reads the rarer forms when the first of them comes."""
+    """Import the reader of the rarer forms when the first of them occurs."""
     from .mailboxes import read_mailboxes
 
     return read_mailboxes

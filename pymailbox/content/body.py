@@ -1,74 +1,69 @@
-"""Owns what of a mail's parts is text, what is HTML, what is attached, and which of them a person reads.
+"""Owns which parts of a message are text, HTML or attachments, and which of them a person reads.
 
 A leaf is text when it is `text/plain` or `text/html`, has no file name, and is not an attachment; every other leaf
-is an attachment. A mail inside a mail is one attachment: its text is its own.
+is an attachment. A message inside a message is one attachment: its text is not that of the outer one.
 """
 
-from collections.abc import Iterator
+import re
 
 from . import charset
-from .attachment import Attachment
-from .markup import declared_charset, readable
-from .transfer import decode_transfer
-from .tree import Part
+from .links import find_urls
+from .markup import declared_charset, exceeds_limits, link_targets, readable
+from .transfer import choose_encoding, decode_transfer, encoding_name, is_plain_message
+from .tree import Part, leaves
 
-__all__ = ["decode_leaf", "leaves", "read_attachment", "read_body", "read_text"]
+__all__ = ["decode_leaf", "decode_text", "read_body", "read_links", "read_text"]
 
 MAX_FLOWED_LINES = 500_000
 _MAX_RECURSION = 40  # multiparts in each other; what is deeper is read flat
 _STUB = 300  # characters: a shorter plain alternative may only say "your reader cannot show HTML"
-
-
-def leaves(part: Part) -> Iterator[Part]:
-    """Give the leaves of a tree in the order of the mail."""
-    stack = [part]
-    while stack:
-        part = stack.pop()
-        if part.children:
-            stack.extend(reversed(part.children))
-        else:
-            yield part
+_TARGET = re.compile(r" ?<[^\s<>]+>")
 
 
 def decode_leaf(raw: bytes, part: Part, defects: list[str]) -> bytes:
-    """Give a leaf's octets, its transfer encoding undone."""
-    encoding = part.headers.get("content-transfer-encoding", "")
-    data, defect = decode_transfer(raw[part.start : part.end], encoding)
+    """Return a leaf's bytes with its transfer encoding undone."""
+    encoded = raw[part.start : part.end]
+    encodings = part.headers.get_all("content-transfer-encoding")
+    encoding = encodings[0] if encodings else ""
+    if len(set(encodings)) > 1:
+        defects.append("more than one Content-Transfer-Encoding field")
+        encoding = choose_encoding(encoded, encodings)
+    if part.content_type.startswith("message/") and is_plain_message(encoded, encoding):
+        defects.append(f"message labelled {encoding_name(encoding)} but not encoded")
+        return encoded
+    data, defect = decode_transfer(encoded, encoding)
     if defect is not None:
         defects.append(defect)
     return data
 
 
 def read_text(raw: bytes, part: Part, hints: tuple[str, ...], defects: list[str]) -> str:
-    """Decode a text leaf, its line ends as newlines."""
+    """Decode a text leaf, with newlines as line ends."""
     data = decode_leaf(raw, part, defects)
-    label = part.parameters.get("charset")
-    if part.content_type == "text/html" and label is None and (declared := declared_charset(data)) is not None:
+    return decode_text(data, part.content_type, part.parameters.get("charset"), hints, defects)
+
+
+def decode_text(data: bytes, content_type: str, label: str | None, hints: tuple[str, ...], defects: list[str]) -> str:
+    """Decode text, with newlines as line ends."""
+    if content_type == "text/html" and label is None and (declared := declared_charset(data)) is not None:
         hints = (declared, *hints)
     text, believed = charset.decode(data, label, hints)
+    if content_type == "text/html" and exceeds_limits(text):
+        defects.append("HTML too long: the end is not in the body")
     if not believed:
         defects.append(f"text read in spite of its charset, {(label or 'none')[:40]!a}")
     if "\r" in text:
+        if "\r\r\n" in text:
+            defects.append("lines that end in CR CR LF")
+            text = text.replace("\r\r\n", "\n")
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
 
 
-def read_attachment(raw: bytes, part: Part, defects: list[str]) -> Attachment:
-    """Decode an attached leaf."""
-    content_id = part.headers.get("content-id", "").strip("<> ") or None
-    return Attachment(
-        filename=part.filename,
-        content_type=part.content_type,
-        payload=decode_leaf(raw, part, defects),
-        content_id=content_id,
-        inline=part.disposition == "inline" or (content_id is not None and part.disposition != "attachment"),
-    )
-
-
 def read_body(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
-    """Give what a person would read, from text or HTML; of a mail without readable text, "".
+    """Return what a person would read, from text or HTML; "" if no text is readable.
 
-    Where there is nothing else, what has an invalid type, or is a multipart without parts, is read as text.
+    If there is nothing else, a part with an invalid type, or a multipart without parts, is read as text.
     """
     text = _read(raw, part, hints, 0).strip("\n")
     if text:
@@ -77,13 +72,28 @@ def read_body(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
     return "\n\n".join(lost)
 
 
+def read_links(raw: bytes, part: Part, hints: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the URLs of text and HTML in the order of the message, each once."""
+    found: dict[str, None] = {}
+    for leaf in leaves(part):
+        if leaf.kind == "plain":
+            found |= dict.fromkeys(find_urls(_read_plain(raw, leaf, hints)))
+        elif leaf.kind == "html":
+            found |= dict.fromkeys(link_targets(read_text(raw, leaf, hints, [])))
+    return tuple(found)
+
+
+def _read_plain(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
+    text = read_text(raw, part, hints, [])
+    if part.parameters.get("format", "").lower() == "flowed" and text.count("\n") <= MAX_FLOWED_LINES:
+        return unflow(text, delete_blank=part.parameters.get("delsp", "").lower() == "yes")
+    return text
+
+
 def _read(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
     kind = part.kind
     if kind == "plain":
-        text = read_text(raw, part, hints, [])
-        if part.parameters.get("format", "").lower() == "flowed" and text.count("\n") <= MAX_FLOWED_LINES:
-            return unflow(text, delete_blank=part.parameters.get("delsp", "").lower() == "yes")
-        return text
+        return _read_plain(raw, part, hints)
     if kind == "html":
         return readable(read_text(raw, part, hints, []))
     if kind == "attachment":
@@ -99,7 +109,7 @@ def _read(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
 
 
 def _best(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
-    """Choose among alternatives: the plain one, unless it is blank or but a stub of the last."""
+    """Choose among alternatives: the plain one, unless it is blank or only a stub beside the last."""
     plain = ""
     for child in part.children:
         if child.kind == "plain":
@@ -113,7 +123,7 @@ def _best(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
             continue
         rich = _read(raw, child, hints, depth + 1)
         if rich and not rich.isspace():
-            return plain if len(plain.strip()) * 10 > len(rich) else rich
+            return plain if len(plain.strip()) * 10 > len(_TARGET.sub("", rich)) else rich
     return plain
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from .codecs import decode_iso2022_cn, decode_viscii
+
 __all__ = ["codec_for", "decode", "guess", "guess_beyond_utf8", "useful_codecs"]
 
 _CODECS = {
@@ -71,6 +73,8 @@ _CODECS = {
     "cp932": "shiftjis sjis xsjis mskanji csshiftjis windows31j ms932 cp932 932 xmscp932 shiftjisx0213 windows932",
     "euc_jp": "eucjp xeucjp xeuc cseucpkdfmtjapanese eucjpms ujis cp51932",
     "iso2022_jp": "iso2022jp csiso2022jp iso2022jp1 iso2022jp2 iso2022jp3 iso2022jpms cp50220 cp50221 cp50222 jis",
+    "viscii": "viscii viscii11 viscii111 csviscii",
+    "iso2022_cn": "iso2022cn csiso2022cn iso2022cnext csiso2022cnext",
     "ptcp154": "ptcp154 csptcp154 pt154 cp154",
 }
 _BY_LABEL = {label: codec for codec, labels in _CODECS.items() for label in labels.split()}
@@ -85,7 +89,9 @@ _SHIFT = re.compile(rb"\x1b(\$[@ABC]|\$\([A-Z]|\([A-Z]|&@)|[\x0e\x0f]")
 
 # Wider codecs tried when a mail uses characters its charset does not have.
 _WIDER = {"euc_jp": "euc_jisx0213", "big5hkscs": "cp950", "cp949": "johab"}
-_SINGLE_BYTE_LATIN = frozenset({"cp1252", "iso8859-15", "cp1254", "iso8859-2", "cp1250"})
+_SINGLE_BYTE_LATIN = frozenset({"cp1252", "iso8859-15", "cp1254", "iso8859-2", "cp1250", "viscii"})
+_OWN_CODECS = {"viscii": decode_viscii, "iso2022_cn": decode_iso2022_cn}
+_NOT_TELLING = frozenset({"ascii", "utf-8", *_OWN_CODECS})
 
 
 def codec_for(label: str) -> str | None:
@@ -105,7 +111,7 @@ def _codec_for(label: str) -> str | None:
 def useful_codecs(labels: Iterable[str]) -> tuple[str, ...]:
     """Name the codecs among labels that tell something about octets without a label: each once, `MAX_HINTS` at most."""
     codecs = dict.fromkeys(filter(None, map(codec_for, labels)))
-    return tuple([codec for codec in codecs if codec not in ("ascii", "utf-8")][:MAX_HINTS])
+    return tuple([codec for codec in codecs if codec not in _NOT_TELLING][:MAX_HINTS])
 
 
 def decode(data: bytes, label: str | None = None, hints: Iterable[str] = ()) -> tuple[str, bool]:
@@ -130,6 +136,8 @@ def decode(data: bytes, label: str | None = None, hints: Iterable[str] = ()) -> 
         text = _as_utf8(data)
         if text is not None:
             return text, False
+    if codec in _OWN_CODECS:
+        return _OWN_CODECS[codec](data) if codec == "viscii" or data.isascii() else (guess(data, hints), False)
     try:
         return data.decode(codec), True
     except ValueError:  # UnicodeDecodeError, and what utf-16 and the like raise for odd lengths

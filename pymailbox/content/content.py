@@ -1,26 +1,94 @@
-"""Owns the reading of a whole mail: `Content`, every reading name over its octets, computed when asked and kept.
+"""Owns the reading of a whole message: `Content`, every reading name over its bytes, and its `Attachment`s.
 
-Offline and pure. No accessor but `email` raises, whatever the octets are: what had to be repaired or skipped is
-listed in `defects`.
+Offline and pure. Nothing raises, whatever the bytes are: whatever had to be repaired or skipped is listed in `defects`.
+A file name in a message comes from a stranger: see `filenames` and `saving`.
 """
 
-from typing import Self
+import os
+from typing import TYPE_CHECKING, Self
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from .attachment import Attachment
-from .body import decode_leaf, leaves, read_attachment, read_body, read_text
+from .body import decode_leaf, decode_text, read_body, read_links, read_text
 from .charset import useful_codecs
-from .headers import MAX_OCTETS, Headers
+from .comments import without_comments
+from .filenames import safe_name
+from .headers import Headers, with_line_ends
 from .reading_names import ContentNames
-from .tree import Part, parse
+from .tree import Part, leaves, parse
 
-__all__ = ["Content"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Attachment", "Content"]
+
+_MESSAGES = frozenset({"message/rfc822", "message/global"})
+
+
+@frozen
+class Attachment:
+    """One attachment, decoded; an attached message is one of type `message/rfc822`.
+
+    >>> attachment = Attachment("report.pdf", "application/pdf", b"%PDF-1.7")
+    >>> attachment.filename, attachment.size
+    ('report.pdf', 8)
+    """
+
+    filename: str  # as written in the message, without control characters; "" when there is none
+    content_type: str  # lower case: image/png
+    payload: bytes = field(repr=False)
+    content_id: str | None = None  # without angle brackets: what cid: in the HTML refers to
+    inline: bool = False
+    headers: Headers = field(factory=lambda: Headers.from_bytes(b""), repr=False, eq=False)  # of the part
+    charset: str | None = None  # as declared, lower case
+
+    @property
+    def size(self) -> int:
+        """The bytes of the payload, decoded."""
+        return len(self.payload)
+
+    @property
+    def text(self) -> str | None:
+        """The payload as text, with `"\\n"` as line end, if the type is `text/...`; otherwise None.
+
+        Read as `charset` declares, or as bytes without a label are read if that is missing, unknown or wrong.
+        """
+        if not self.content_type.startswith("text/"):
+            return None
+        return decode_text(self.payload, self.content_type, self.charset, (), [])
+
+    @property
+    def content(self) -> "Content | None":
+        """The attached message, for the types `message/rfc822` and `message/global`; otherwise None.
+
+        A new value at each access: keep it to read several names.
+        """
+        return Content.from_bytes(self.payload) if self.content_type in _MESSAGES else None
+
+    def save(self, where: str | os.PathLike[str], *, overwrite: bool = False) -> "Path":
+        """Save the payload, readable only by its owner (mode 0600); return the path.
+
+        `where` is a directory (one that exists, or a string that ends in `/`, which is created): the file is named
+        after `filename`, made harmless, with a number added if that name holds other content. Otherwise it is a file:
+        raises FileExistsError if that exists with other content, unless `overwrite`. Identical content is left as it
+        is. Raises ValueError for `overwrite` with a directory. A link is replaced, not followed; anything that is not
+        a regular file (a device, a FIFO), or a link to one, is never replaced: FileExistsError. A `~` is not expanded.
+        A failure leaves nothing behind.
+        """
+        from .saving import SavedFile
+
+        saved = SavedFile(where, overwrite=overwrite)
+        try:
+            saved.write(self.payload)
+            return saved.publish(safe_name(self.filename, self.content_type))
+        except BaseException:
+            saved.discard()
+            raise
 
 
 @define(eq=False, repr=False)
-class Content(ContentNames):
-    """Read a mail: its header, its text, what is attached.
+class Content(ContentNames[Attachment]):
+    """A message read from its bytes: its header, its text, its attachments.
 
     >>> content = Content.from_bytes(b"Subject: Lunch\\r\\nFrom: Ann <ann@example.com>\\r\\n\\r\\nAt noon?\\r\\n")
     >>> content.subject, str(content.from_), content.text
@@ -30,13 +98,13 @@ class Content(ContentNames):
     raw: bytes
     _headers: Headers | None = field(default=None, init=False)
     _tree: Part | None = field(default=None, init=False)
-    _octets: bytes = field(default=b"", init=False)  # what the positions of the tree mean
+    _data: bytes = field(default=b"", init=False)  # the positions of the tree are positions in it
     _structure_defects: list[str] = field(factory=list, init=False)
     _attachments: tuple[Attachment, ...] | None = field(default=None, init=False)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Take a mail as it was sent, whole or cut off (by TOP); nothing is read yet."""
+        """Read a message as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
         return cls(bytes(raw))
 
     def __eq__(self, other: object) -> bool:
@@ -66,46 +134,59 @@ class Content(ContentNames):
 
     def _read_body(self) -> str:
         root = self._parts()
-        return read_body(self._octets, root, self._charsets(root))
+        return read_body(self._data, root, self._charsets(root))
+
+    def _read_links(self) -> tuple[str, ...]:
+        root = self._parts()
+        return read_links(self._data, root, self._charsets(root))
 
     def _read_attachments(self) -> tuple[Attachment, ...]:
         if self._attachments is None:
             root = self._parts()
-            self._attachments = tuple(
-                [read_attachment(self._octets, part, []) for part in leaves(root) if part.kind == "attachment"]
-            )
+            self._attachments = tuple([self._attachment(part) for part in leaves(root) if part.kind == "attachment"])
         return self._attachments
+
+    def _attachment(self, part: Part) -> Attachment:
+        content_id = without_comments(part.headers.get("content-id", "")).strip("<> ") or None
+        return Attachment(
+            filename=part.filename,
+            content_type=part.content_type,
+            payload=decode_leaf(self._data, part, []),
+            content_id=content_id,
+            inline=part.disposition == "inline" or (content_id is not None and part.disposition != "attachment"),
+            headers=part.headers,
+            charset=part.parameters.get("charset", "").lower() or None,
+        )
 
     @property
     def defects(self) -> tuple[str, ...]:
-        """What had to be repaired or skipped to read the whole mail, in plain words; decodes every part."""
+        """What had to be repaired or skipped to read the whole message, in plain words; decodes every part."""
         root = self._parts()
         hints = self._charsets(root)
         found = list(self._structure_defects)
         for part in leaves(root):
             if part.kind == "attachment":
-                decode_leaf(self._octets, part, found)
+                decode_leaf(self._data, part, found)
             else:
-                read_text(self._octets, part, hints, found)
+                read_text(self._data, part, hints, found)
         return tuple(dict.fromkeys(found))
 
     def _parts(self) -> Part:
         if self._tree is None:
-            octets = self.raw
-            if octets.find(b"\n", 0, MAX_OCTETS) < 0:  # line ends of old: CR alone
-                octets = octets.replace(b"\r", b"\n")
-            self._octets = octets
-            self._tree = parse(octets, self._structure_defects)
+            self._data, defect = with_line_ends(self.raw)
+            if defect is not None:
+                self._structure_defects.append(defect)
+            self._tree = parse(self._data, self._structure_defects)
         return self._tree
 
     def _read_inline(self, kind: str) -> str | None:
         root = self._parts()
         hints = self._charsets(root)
-        texts = [read_text(self._octets, part, hints, []) for part in leaves(root) if part.kind == kind]
+        texts = [read_text(self._data, part, hints, []) for part in leaves(root) if part.kind == kind]
         if len(texts) < 2:
             return texts[0] if texts else None
         return "\n\n".join([text.strip("\n") for text in texts])
 
     def _charsets(self, root: Part) -> tuple[str, ...]:
-        """Name the charsets that the parts declare, for those that declare none."""
+        """Return the codecs that the parts declare, for those that declare none."""
         return useful_codecs(filter(None, [part.parameters.get("charset") for part in leaves(root)]))

@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
+from .comments import without_comments
+
 __all__ = ["parse_date"]
 
 _MONTHS = {
@@ -18,7 +20,7 @@ _ZONES = {
     "sast": 2, "hkt": 8, "sgt": 8, "aest": 10, "aedt": 11, "nzst": 12, "nzdt": 13,
 }  # fmt: skip
 
-# As RFC 5322 §3.3 wants it; most dates are so, and need no more than this.
+# As in RFC 5322 §3.3; most dates need no more than this.
 _STRICT = re.compile(
     r"(?:[A-Z][a-z]{2}, )?([0-9]{1,2}) ([A-Z][a-z]{2}) ((?:19|20)[0-9]{2})"
     r" ([0-9]{2}):([0-9]{2}):([0-9]{2})( [+-][0-9]{4})(?: \([A-Z]{1,5}\))?"
@@ -28,7 +30,6 @@ _MONTH = re.compile(rf"(?<![^\W\d_])({'|'.join(_MONTHS)})", re.IGNORECASE)
 _TIME = re.compile(r"(?<![\d:])(\d{1,3}) ?: ?(\d{1,2})(?: ?: ?(\d{1,2})(?:[.,]\d{1,9})?)?", re.ASCII)
 _DOTTED_TIME = re.compile(r"(?<![\d.])(\d{1,2})\.(\d{1,2})(?:\.(\d{1,2}))?(?![\d.])", re.ASCII)
 _NUMBER = re.compile(r"(?<!\d)\d{1,4}(?!\d)", re.ASCII)
-_COMMENT = re.compile(r"\([^()]*\)")
 _HALF = re.compile(r"[ ]?([ap])\.?m\b\.?", re.IGNORECASE)
 _STANDARD_ZONE = re.compile(r" ?(utc?|gmt|z|[ecmp][sd]t)\b(?! ?[+-]\d{1,2}\b)(?![+-])", re.IGNORECASE)
 _OFFSET = re.compile(r"([+-]) ?(\d{1,2}):?(\d{2})?(?!\d)")
@@ -38,18 +39,16 @@ MAX_CHARACTERS = 200
 
 
 def parse_date(text: str) -> datetime | None:
-    """Read a date as mail programs write it; None for what is none, and for an impossible day.
+    """Read a date as mail programs write it; None for anything else, and for an impossible day.
 
-    A time without a zone, or with `-0000` or an unknown zone, is taken as UTC (RFC 5322 §4.3); a day without a
-    time is its midnight. Comments say nothing.
+    A time without a zone, or with `-0000` or an unknown zone, is in UTC (RFC 5322 §4.3); a day without a time is its
+    midnight. Comments are ignored.
     """
     if (match := _STRICT.fullmatch(text)) is not None and match[2].lower() in _MONTHS:
         day, month_name, year, hour, minute, second, zone = match.groups()
         return _moment(int(year), _MONTHS[month_name.lower()], int(day), int(hour), int(minute), int(second), zone)
     text = text[:MAX_CHARACTERS]
-    if "(" in text:
-        text = _COMMENT.sub(" ", _COMMENT.sub(" ", text))  # one in another, too
-    text = " ".join(text.split())
+    text = " ".join(without_comments(text).split())
     if (match := _ISO.match(text)) is not None:
         time = _TIME.match(text, match.end()) or _DOTTED_TIME.match(text, match.end())
         rest = text[time.end() if time is not None else match.end() :]
@@ -58,7 +57,7 @@ def parse_date(text: str) -> datetime | None:
     if month is None:
         return None
     time = _TIME.search(text) or _DOTTED_TIME.search(text, month.end())
-    if time is None and ":" in text[month.end() :]:  # a time that is none
+    if time is None and ":" in text[month.end() :]:  # an invalid time
         return None
     rest = text[time.end() :] if time is not None else ""
     numbers = _numbers(text, time)
@@ -74,7 +73,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def _numbers(text: str, time: re.Match[str] | None) -> list[tuple[int, str]]:
-    """Find the numbers beside the time, those of the zone left out, each with its position."""
+    """Find the numbers besides those of the time and the zone, each with its position."""
     if time is None:
         return [(match.start(), match[0]) for match in _NUMBER.finditer(text)]
     numbers = [(match.start(), match[0]) for match in _NUMBER.finditer(text, 0, time.start())]
@@ -97,6 +96,8 @@ def _combine(year: int, month: int, day: int, time: re.Match[str] | None, rest: 
 
 
 def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int, zone: str) -> datetime | None:
+    if (year, month) == (9999, 12) and day >= 30:  # not every zone has these days: conversions would raise
+        return None
     try:
         if hour == 24 and minute == second == 0:  # the end of the day
             return datetime(year, month, day, tzinfo=_zone(zone)) + timedelta(days=1)
@@ -107,7 +108,7 @@ def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int
 
 @lru_cache(maxsize=256)
 def _zone(rest: str) -> timezone:
-    """Find the zone after the time: a name of RFC 5322, an offset wherever it stands, or another name."""
+    """Find the zone after the time: a name of RFC 5322, an offset anywhere, or another name."""
     if (match := _STANDARD_ZONE.match(rest)) is not None:
         return _named(match[1])
     if (match := _OFFSET.search(rest)) is not None:

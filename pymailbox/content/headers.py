@@ -1,13 +1,13 @@
-"""Owns the header of a mail: where it ends, and its fields.
+"""Owns the header of a message: where it ends, and its fields.
 
-A `Headers` keeps the octets of the header alone, and looks for a field when it is asked for. Lines that are no
-fields are passed over wherever they stand. Bounded by `MAX_OCTETS`; never raises on what a mail contains.
+A `Headers` keeps the bytes of the header alone and looks for a field when you ask for it. Lines that are not fields are
+skipped wherever they occur. Bounded by `MAX_OCTETS`; never raises, whatever a message contains.
 """
 
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from typing import Self, TypeVar, overload
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -16,7 +16,10 @@ from .parameters import parse_parameters
 from .reading_names import HeaderNames
 from .words import decode_text
 
-__all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start"]
+if TYPE_CHECKING:
+    from .received import Hop
+
+__all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start", "has_stray_lines", "settle", "with_line_ends"]
 
 T = TypeVar("T")
 
@@ -25,23 +28,60 @@ MAX_OCTETS = 1_048_576  # of one header that are read: the longest seen in real 
 _REST = rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
 _FIELD = re.compile(rb"\n([!-9;-~]+)" + _REST)
 _FIELD_NAME = re.compile(rb"\n([!-9;-~]+)[ \t]*:")
-_EMPTY_LINE = re.compile(rb"\n([ \t]*)\r?\n")
+_EMPTY_LINE = re.compile(rb"\n([ \t]*)\r*\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
 _INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one after it that is not
 _ODD_FIELD_LINE = re.compile(rb"[!-9;-~\x80-\xff]+[ \t]*:")
-_JUNK_LINE = re.compile(rb">?From |\+OK")
-_JUNK_LINES_END = re.compile(rb"\n(?!>?From |\+OK)")
+_STRAY_LINE = re.compile(rb"(?:\A|\n)(?![ \t\r\n]|[!-9;-~]+[ \t]*:|\Z)")
+# `From :` is a field (RFC 5322 §4.5.1).
+_JUNK_LINE = re.compile(rb">?From (?![ \t]*:)|\+OK")
+_JUNK_LINES_END = re.compile(rb"\n(?!>?From (?![ \t]*:)|\+OK)")
 _JUNK_START = (b"From ", b">From ", b"\xef\xbb\xbf", b"\n", b"\r", b"+OK")
+_HEADER_LINE = re.compile(rb"[ \t]|[!-9;-~\x80-\xff]+[ \t]*:|>?From |\+OK|\r*\Z")
+_START_OF_A_NAME = re.compile(rb"[!-9;-~]+\Z")
+_BOUNDARY = re.compile(rb"boundary[ \t]*=[ \t\r\n]*\"?([^\";\r\n]{1,200})", re.IGNORECASE)
+_DELIMITER = re.compile(rb"\n--([^\n]{1,200})")
+_CONTENT_FIELD = re.compile(rb"\ncontent-[a-z0-9-]+[ \t]*:", re.IGNORECASE)
+_CR_LINES = re.compile(rb"(?:\A|\r)[^\r\n]+\r\r(?!\n)")
+
+
+def with_line_ends(raw: bytes) -> tuple[bytes, str | None]:
+    """Return a message whose header has line ends that can be read, and a defect if they had to be changed.
+
+    CR alone ends the lines of a header that has no other (of old Macintoshes), and CR CR LF those of a message that a
+    gateway converted twice. The body's are changed with them.
+    """
+    if raw.find(b"\r", 0, MAX_OCTETS) < 0:
+        return raw, None
+    first = raw.find(b"\n", 0, MAX_OCTETS)
+    empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)
+    end = empty.end() if empty is not None else min(len(raw), MAX_OCTETS)
+    if empty is not None and raw.find(b"\n", end) in (-1, len(raw) - 1) and raw.find(b"\r--", end) >= 0:
+        return raw[:end] + raw[end:].replace(b"\r\n", b"\n").replace(b"\r", b"\n"), "lines that end in CR alone"
+    if first >= 0 and raw.find(b"\r\r", 0, end) < 0:
+        return raw, None
+    lines = _CR_LINES.search(raw, 0, end)
+    alone = raw.count(b"\r", 0, end) > raw.count(b"\r\n", 0, end)
+    if alone and (lines is not None or first < 0 or first == len(raw) - 1):
+        # Where the body has line ends as well, CR is data in it.
+        end = lines.end() if lines is not None else len(raw)
+        if raw.count(b"\r", end) > 2 * raw.count(b"\n", end):
+            end = len(raw)
+        changed = raw[:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return changed + raw[end:], "lines that end in CR alone"
+    if raw.endswith(b"\r\r\n\r\r\n" if empty is not None else b"\r\r\n", 0, end):
+        return raw.replace(b"\r\r\n", b"\r\n"), "lines that end in CR CR LF"
+    return raw, None
 
 
 def find_start(raw: bytes) -> int:
-    """Find where the header begins, after a byte order mark, empty lines, an mbox line, a status line."""
+    """Find where the header begins: after a byte order mark, empty lines, an mbox line, a status line."""
     # A status line: from servers that answer TOP with two (Q6).
     start = 3 if raw.startswith(b"\xef\xbb\xbf") else 0
     while raw.startswith(_JUNK_START, start):
         if _JUNK_LINE.match(raw, start):
             last = _JUNK_LINES_END.search(raw, start)
-            if last is None:  # they go on to the end, the last one without a line end
+            if last is None:  # such lines up to the end, the last one without a line end
                 return max(start, raw.rfind(b"\n") + 1)
             start = last.end()
             continue
@@ -57,27 +97,61 @@ def find_start(raw: bytes) -> int:
 def find_end(raw: bytes, start: int) -> tuple[int, int]:
     """Find where the header that begins at `start` ends and where its body begins.
 
-    Without an empty line both are the end.
+    Without an empty line after it, both are the same place; see `settle`.
     """
     if raw.startswith((b"\n", b"\r\n"), start):
         return start, raw.index(b"\n", start) + 1
     for match in _EMPTY_LINE.finditer(raw, start, start + MAX_OCTETS):
-        # A line of blanks ends a header, too, unless the header goes on after it.
+        # A line of blanks ends a header, too, unless the header continues after it.
         if not match[1] or (
             _FIELD_LINE.match(raw, match.end(), match.end() + MAX_OCTETS) is None
             and not raw.startswith((b" ", b"\t"), match.end())
         ):
-            end, body = match.span()
+            return settle(raw, start, *match.span())
+    return settle(raw, start, len(raw), len(raw))
+
+
+def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -> tuple[int, int]:
+    """Correct where a header ends that may lack the empty line after it: return its end and where its body begins.
+
+    It ends before the first delimiter that it declares, and before the lines after its last field. What has no field is
+    a body without a header, and so is a `part` that has no Content field and no empty line.
+    """
+    limit = min(end, start + MAX_OCTETS)
+    if raw.find(b"\n--", start, limit) >= 0:
+        declared: dict[bytes, int] = {}
+        for match in _BOUNDARY.finditer(raw, start, limit):
+            declared.setdefault(match[1].rstrip(), match.end())
+            declared.setdefault(match[1].partition(b"(")[0].rstrip(), match.end())  # without a comment
+        for match in _DELIMITER.finditer(raw, start, limit) if declared else ():
+            if declared.get(match[1].rstrip(), limit) <= match.start():
+                end, body = match.start(), match.start() + 1
+                limit = end
+                break
+    if _ODD_FIELD_LINE.match(raw, start, limit) is None and _FIELD.search(raw, start, limit) is None:
+        # In a part it may be a name that the end of the message cut off.
+        cut = part and end == len(raw) and _START_OF_A_NAME.match(raw, start, limit) is not None
+        return (end, body) if cut else (start, start)
+    if part and body <= end + 1 and end < len(raw) and _CONTENT_FIELD.search(raw, start - 1, limit) is None:
+        return start, start
+    if end > limit:
+        return end, body
+    text = end
+    line_end = end - raw.endswith(b"\n", start, end)
+    while text > start:
+        line = raw.rfind(b"\n", start, line_end) + 1 or start
+        if _HEADER_LINE.match(raw, line, line_end) or (end == len(raw) and _START_OF_A_NAME.match(raw, line, end)):
             break
-    else:
-        end = body = len(raw)
-    limit = start + MAX_OCTETS
-    if _ODD_FIELD_LINE.match(raw, start, limit) is None and _FIELD.search(raw, start, min(end, limit)) is None:
-        return start, start  # no field at all: this is a body without a header
-    return end, body
+        text, line_end = line, line - 1
+    return (text - 1, text) if text < end else (end, body)
 
 
-#: What servers and mail programs write into a mail that stays where it is.
+def has_stray_lines(raw: bytes, start: int, end: int) -> bool:
+    """Tell whether a header has lines that neither are fields nor continue one."""
+    return _STRAY_LINE.search(raw, max(start - 1, 0), min(end, start + MAX_OCTETS)) is not None
+
+
+#: What servers and mail programs write into a message that stays in the mailbox.
 _CHANGING = frozenset(
     b"status x-status x-uid x-uidl x-keywords x-imap x-imapbase x-mozilla-status x-mozilla-status2 x-mozilla-keys"
     b" content-length lines x-evolution".split()
@@ -91,7 +165,7 @@ def _finder(name: str) -> re.Pattern[bytes]:
 
 @frozen(repr=False)
 class Headers(HeaderNames):
-    """Read the fields of a header: by name in any case, decoded or as received, the first or all.
+    """The fields of a header: by name in any case, decoded or as received, the first or all.
 
     >>> headers = Headers.from_bytes(b"Subject: =?utf-8?q?Caf=C3=A9?=\\r\\nTo: ann@example.com\\r\\n\\r\\n")
     >>> headers["subject"], headers.raw("Subject"), list(headers)
@@ -102,24 +176,25 @@ class Headers(HeaderNames):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Take the header of a mail, or a header alone; of a body nothing is copied and little is looked at."""
+        """Read the header of a message, or a header alone; a body is not copied and hardly looked at."""
         if _FIELD_LINE.match(raw, 0, MAX_OCTETS) is not None and not raw.startswith(_JUNK_START):
             # A header as it should be, with an empty line after it; all others go the long way.
             empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)
             if empty is not None and not empty[1]:
-                return cls(b"\n" + raw[: empty.start()])
-        if raw.find(b"\n", 0, MAX_OCTETS) < 0:
-            raw = raw[:MAX_OCTETS].replace(b"\r", b"\n")
+                block = b"\n" + raw[: empty.start()]
+                if b"\n--" not in block and b"\r\r" not in block:
+                    return cls(block)
+        raw = with_line_ends(raw)[0]
         start = find_start(raw)
         return cls.between(raw, start, find_end(raw, start)[0])
 
     @classmethod
     def between(cls, raw: bytes, start: int, end: int) -> Self:
-        """Take the header that stands between two positions of a mail."""
+        """Return the header between two positions of a message."""
         return cls(b"\n" + raw[start : min(end, start + MAX_OCTETS)])
 
     def __getitem__(self, name: str) -> str:
-        """Give the first field of that name, decoded; KeyError when there is none."""
+        """Return the first field of that name, decoded; KeyError if there is none."""
         match = _finder(name).search(self._block)
         if match is None:
             raise KeyError(name)
@@ -130,21 +205,21 @@ class Headers(HeaderNames):
     @overload
     def get(self, name: str, default: T) -> str | T: ...
     def get(self, name: str, default: object = None) -> object:
-        """Give the first field of that name, decoded, or `default`."""
+        """Return the first field of that name, decoded, or `default`."""
         match = _finder(name).search(self._block)
         return default if match is None else decode_text(match[1], self.charsets)
 
     def get_all(self, name: str) -> tuple[str, ...]:
-        """Give every field of that name, decoded, in the order of the mail."""
+        """Return every field of that name, decoded, in the order of the message."""
         hints = cache(self.charsets)
         return tuple([decode_text(value, hints) for value in self._values(name)])
 
     def raw(self, name: str) -> tuple[bytes, ...]:
-        """Give every field of that name as received, folds included, without the name and the final line end."""
+        """Return every field of that name as received, folds included, without the name and the final line end."""
         return tuple([value.removeprefix(b" ").removesuffix(b"\r") for value in self._values(name)])
 
     def addresses(self, name: str) -> tuple[Address, ...]:
-        """Give the addresses of every field of that name, in the order of the mail."""
+        """Return the addresses of every field of that name, in the order of the message."""
         found: list[Address] = []
         hints = cache(self.charsets)
         for value in self._values(name):
@@ -153,21 +228,28 @@ class Headers(HeaderNames):
                 break
         return tuple(found)
 
+    @property
+    def hops(self) -> "tuple[Hop, ...]":
+        """The servers that the message passed, according to its Received fields, the last one first."""
+        from .received import parse_hop
+
+        return tuple([parse_hop(value) for value in self.get_all("received")])
+
     def parameters(self, name: str) -> tuple[str, dict[str, str]]:
         """Read the last field of that name as a MIME field: its value in lower case, and its parameters.
 
-        Of two Content-Type fields the last one rules, as with most mail programs.
+        Of several the last one counts, as with most mail programs.
         """
         values = self._values(name)
         return parse_parameters(values[-1], self.charsets) if values else ("", {})
 
     def items(self) -> tuple[tuple[str, str], ...]:
-        """Give every field as name and decoded value, in the order of the mail."""
+        """Return every field as name and decoded value, in the order of the message."""
         hints = cache(self.charsets)
         return tuple([(name.decode("ascii"), decode_text(value, hints)) for name, value in _FIELD.findall(self._block)])
 
     def lasting_fields(self) -> bytes:
-        """Give the fields without blanks and without those that servers change: an identity where there is no uid."""
+        """Return the fields that servers do not change, without blanks: an identity for a message without a uid."""
         fields = [(name.lower(), value) for name, value in _FIELD.findall(self._block)]
         return b"\n".join([name + b":" + b"".join(value.split()) for name, value in fields if name not in _CHANGING])
 
@@ -175,7 +257,7 @@ class Headers(HeaderNames):
         return isinstance(name, str) and _finder(name).search(self._block) is not None
 
     def __iter__(self) -> Iterator[str]:
-        """Give the names as written, in the order of the mail, repeated where fields repeat."""
+        """Yield the names as written, in the order of the message, repeated if fields repeat."""
         names = b"\n".join(_FIELD_NAME.findall(self._block)).decode("ascii")
         return iter(names.split("\n") if names else ())
 
@@ -199,7 +281,7 @@ class Headers(HeaderNames):
         return found[0] if found else None
 
     def charsets(self) -> tuple[str, ...]:
-        """Name the charset that Content-Type declares, if it does: what unlabelled 8-bit fields are tried with."""
+        """Return the charset that Content-Type declares, if any: unlabelled 8-bit fields are tried with it."""
         match = _finder("content-type").search(self._block)
         if match is None:
             return ()
@@ -207,5 +289,5 @@ class Headers(HeaderNames):
         return (label,) if label else ()
 
     def _values(self, name: str) -> list[bytes]:
-        """Give every field of that name with what stands around its value: the blank before, the CR of its line end."""
+        """Return every field of that name with what surrounds its value: the blank before, the CR of its line end."""
         return _finder(name).findall(self._block)

@@ -1,12 +1,13 @@
 """Owns the reading of address lists (RFC 5322 §3.4) in every form they come in.
 
 One left-to-right pass with no recursion and no backtracking: comments nest by a counter, and a closing character
-that was looked for in vain is not looked for again.
+that was not found is not searched for again.
 """
 
 import re
 from collections.abc import Sequence
 
+from .comments import without_comments
 from .words import clean, decode_words
 
 __all__ = ["read_mailboxes"]
@@ -16,7 +17,9 @@ _WORD = re.compile(r"=\? ?[\"']?[^?\s\"<>]{1,80}[\"']? ?\?[bBqQ]\?")
 _QUOTE_OR_ESCAPE = re.compile(r'["\\]')
 _SEPARATOR = re.compile(r"[,;]")
 _PAREN_OR_ESCAPE = re.compile(r"[()\\]")
-_COMMENT = re.compile(r"\([^()<>]{0,200}\)")
+_SPECIAL_IN_QUOTES = re.compile(r'(["\\])')
+_AT = re.compile(r"[ \t]*@")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"\Z', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -28,11 +31,11 @@ def read_mailboxes(text: str, limit: int, *, names: bool) -> list[tuple[str, str
 
 
 class _Reader:
-    """The state of one pass over a field: what has been read of the mailbox that is not complete yet."""
+    """The state of one pass over a field: the mailbox that is not complete yet, as far as it has been read."""
 
     angle: str | None = None
     quoted_local = False
-    addressed = False  # a colon says nothing until the mailbox ends: its address has begun
+    addressed = False  # its address has begun: a colon means nothing until the mailbox ends
 
     def __init__(self, text: str, limit: int, *, names: bool) -> None:
         self.text = text
@@ -62,7 +65,7 @@ class _Reader:
         self._release()
 
     def _special(self, mark: str, start: int) -> int:
-        """Take in what begins with a special character; give the position after it."""
+        """Read what begins with a special character; return the position after it."""
         text = self.text
         if mark == "=?":
             head = _WORD.match(text, start)
@@ -78,7 +81,7 @@ class _Reader:
             if end < 0:
                 return start + 1
             quoted = text[start + 1 : end - 1]
-            if text.startswith("@", end):
+            if _AT.match(text, end):
                 self.pieces.append(text[start:end])
                 self.quoted_local = True
             else:
@@ -105,10 +108,10 @@ class _Reader:
             self._colon()
         elif mark in ",;":
             self._end_mailbox(separator=mark == ",")
-        return start + 1  # a stray > says nothing
+        return start + 1  # a stray > means nothing
 
     def _closing(self, marks: re.Pattern[str], position: int, mark: str) -> int:
-        """Find the end of a quoted string or a comment (which nest); -1 when it has none."""
+        """Find the end of a quoted string or a comment (which nest); -1 if it has none."""
         if mark in self.exhausted:
             return -1
         depth = 1
@@ -127,12 +130,12 @@ class _Reader:
 
     def _angle(self, start: int) -> int:
         text = self.text
-        if self.angle is not None:  # a second one without a comma between: the words between are its name
+        if self.angle is not None:  # a second one without a comma before it: the words between are its name
             name, self.pieces = self.pieces, []
             self._end_mailbox(separator=False)
             self.pieces = name
         local = self._closing(_QUOTE_OR_ESCAPE, start + 2, '"') if text.startswith('"', start + 1) else -1
-        quoted = local >= 0 and text.startswith("@", local)  # what is quoted may hold brackets
+        quoted = local >= 0 and _AT.match(text, local) is not None  # what is quoted may hold brackets
         end = text.find(">", local if quoted else start) if "<" not in self.exhausted else -1
         if end < 0:
             self.exhausted.add("<")
@@ -180,8 +183,10 @@ class _Reader:
         self._bare(phrase, comments, quoted_local=quoted_local)
 
     def _bare(self, phrase: str, comments: Sequence[str], *, quoted_local: bool) -> None:
-        """Read a mailbox without angle brackets: words with an @ are addresses; one word without is one, too."""
-        words = " ".join(phrase.split()).replace(" @", "@").replace("@ ", "@")
+        """Read a mailbox without angle brackets: words with an @ are addresses, and so is a single word without."""
+        words = " ".join(phrase.split())
+        quoted = words.rfind('"') + 1
+        words = words[:quoted] + _joined(words[quoted:])
         if not words:
             return
         name = _show(" ".join(comments))
@@ -205,6 +210,10 @@ class _Reader:
                 self._bare(words, (), quoted_local=False)
 
     def _add(self, name: str, email: str) -> None:
+        if email.count("@") > 1:
+            local, _, domain = email.rpartition("@")
+            if not _QUOTED.match(local):  # only quoted it is an address
+                email = '"' + _SPECIAL_IN_QUOTES.sub(r"\\\1", local) + '"@' + domain
         if email or (name and self.names):
             self.found.append(("" if name.lower() == email.lower() else name, email))
 
@@ -218,13 +227,22 @@ def _show(phrase: str) -> str:
 
 
 def _email(text: str) -> str:
-    if "(" in text:
-        text = _COMMENT.sub("", text)
-    text = text.strip()
+    text = without_comments(text).strip()
     if text.startswith("@") and ":" in text:  # a route (RFC 5322 §4.4): <@a,@b:user@host>
         text = text.rpartition(":")[2]
     if text[:7].lower() == "mailto:":
         text = text[7:]
     if text.endswith(":;"):  # an empty group, where a mailbox should be
         return ""
+    quoted = text.rfind('"') + 1
+    if " " in text[quoted:]:  # blanks around dots and @ (RFC 5322 §4.4)
+        words = " ".join(text[quoted:].split())
+        text = text[:quoted] + words.replace(" .", ".").replace(". ", ".").replace(" @", "@").replace("@ ", "@")
     return _show(text)
+
+
+def _joined(words: str) -> str:
+    """Remove blanks around the @ and the dots of an address (RFC 5322 §4.4), but not those of a name: Ann M. a@b."""
+    words = words.replace(" @", "@").replace("@ ", "@").replace(" . ", ".").replace(" .", ".")
+    head, _, last = words.rpartition(" ")
+    return head + last if head.endswith(".") and "@" in head.rpartition(" ")[2] and "@" not in last else words

@@ -1,12 +1,13 @@
-"""Owns structured MIME fields: `text/plain; charset=utf-8; name*0=...` (RFC 2045 §5.1, RFC 2231), as found.
+"""Owns structured MIME fields as found: `text/plain; charset=utf-8; name*0=...` (RFC 2045 §5.1, RFC 2231).
 
-Bounded in octets, parameters and continuations; linear; never raises.
+Bounded in bytes, parameters and continuations; linear; never raises.
 """
 
 import re
 from collections.abc import Callable, Iterable
 
 from . import charset
+from .comments import comments
 from .words import clean, decode_raw, decode_words, unfold
 
 __all__ = ["parse_parameters"]
@@ -15,6 +16,10 @@ MAX_OCTETS = 65_536
 MAX_PARAMETERS = 200  # continuations are counted too
 
 _BLANKS = " \t\r\n"
+_AROUND_COMMENTS = frozenset(["", *' \t;=",()/'])
+_FILE_NAME = re.compile(r'[ \t]*(?:file)?name(?:\*\d{0,4}\*?)?[ \t]*=(?![ \t]*")[ \t]*', re.IGNORECASE)
+_WHOLE_NAME = re.compile(r"[^ \t]+\.[A-Za-z0-9]{1,8}[ \t]+\Z")
+_NEXT = re.compile(r"[ \t]*([^ \t]?)")
 _VALUE = re.compile(r"[^\s;(/]*(?:[ \t]*/[ \t]*[^\s;(]*)?")
 _UNQUOTED = re.compile(r"[^;\"]*")
 _FOLLOWER = re.compile(r"[ \t][A-Za-z][A-Za-z0-9*\-]{0,40}=(?!\?)")
@@ -27,6 +32,8 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> tuple[str, dict[str, str]]:
     """Split a field into its value (lower case) and its parameters (names in lower case, values decoded)."""
     text = decode_raw(unfold(raw[:MAX_OCTETS]), hints)
+    if "(" in text:
+        text = _uncommented(text).strip(_BLANKS)
     match = _VALUE.match(text)
     value = match[0] if match is not None else ""
     if "/" not in value.partition("=")[0] and "=" in value:  # parameters without a value before them
@@ -43,11 +50,11 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
             break
         section = _SECTION.match(name)
         if section is None or (section[2] is None and section[3] is None):
-            plain[name] = content  # of two the last one, as with most mail programs
+            plain[name] = content  # the last of several, as with most mail programs
             continue
         index = int(section[2] or 0)
         sections.setdefault(section[1], {}).setdefault(index, (section[3] is not None, content))
-    # A boundary may look like an encoded word; it is compared with octets of the mail.
+    # A boundary may look like an encoded word; it is compared with bytes of the message.
     parameters = {
         name: clean(decode_words(content) if "=?" in content and name != "boundary" else content)
         for name, content in plain.items()
@@ -57,13 +64,48 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
     return value, parameters
 
 
+def _uncommented(text: str) -> str:
+    """Take the comments out (RFC 2045 §5.1), but not from names of files and other values that are not quoted.
+
+    `report (1).pdf` and `=_(1)_b` are names and boundaries as many programs write them.
+    """
+    pieces: list[str] = []
+    done = 0  # the text is copied up to here
+    passed = parameter = 0  # it is searched up to here; the parameter in it begins there
+    value = False  # whether that has its `=`
+    for start, end in comments(text):
+        if (semicolon := text.rfind(";", passed, start)) >= 0:
+            parameter = semicolon + 1
+            value = False
+        value = value or text.find("=", max(passed, parameter), start) >= 0
+        passed = end
+        if value and _is_value(text, parameter, start, end):
+            continue
+        pieces.append(text[done:start])
+        done = end
+    return " ".join([*pieces, text[done:]]) if pieces else text
+
+
+def _is_value(text: str, parameter: int, start: int, end: int) -> bool:
+    """Tell whether what looks like a comment belongs to the value of the parameter around it."""
+    named = _FILE_NAME.match(text, parameter, start)
+    if named is None:
+        return text[start - 1] not in _AROUND_COMMENTS and text[end : end + 1] not in _AROUND_COMMENTS
+    match = _NEXT.match(text, end)
+    follower = match[1] if match is not None else ""
+    # A comment may come before a quoted name, and after one that has its extension.
+    if named.end() == start:
+        return follower != '"'
+    return follower not in ("", ";") or _WHOLE_NAME.match(text, named.end(), start) is None
+
+
 def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
     """Read one `name=value` from `position`; the name is None at the end."""
     while True:
         equals = text.find("=", position)
         if equals < 0:
             return None, "", len(text)
-        # What has no `=` before the next `;` is no parameter.
+        # Without a `=` before the next `;` it is not a parameter.
         words = text[position:equals].rpartition(";")[2].split()
         position = equals + 1
         if words:
@@ -75,7 +117,7 @@ def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
         match = _UNQUOTED.match(text, position)
         end = match.end() if match is not None else position
         content = text[position:end]
-        # A blank where a ; should be, but names may hold anything.
+        # A blank instead of a ;, but names may hold anything.
         if name not in ("filename", "name") and (follower := _FOLLOWER.search(content)) is not None:
             content = content[: follower.start()]
             end = position + follower.start()
@@ -86,15 +128,15 @@ def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
         position = match.end()
         if match[0] == '"':
             return name, _ESCAPED.sub(r"\1", text[start : position - 1]), position
-    # A quote that is never closed: up to the ; or the end.
+    # A quote that is never closed ends at the ; or the end.
     end = text.find(";", start)
     end = len(text) if end < 0 else end
     return name, text[start:end].strip(_BLANKS), end
 
 
 def _join_sections(found: dict[int, tuple[bool, str]]) -> str:
-    """Join the sections of an RFC 2231 value in their order; a gap in the numbers is passed over."""
-    octets: list[bytes] = []
+    """Join the sections of an RFC 2231 value in order; gaps in the numbers are ignored."""
+    data: list[bytes] = []
     label: str | None = None
     encoded_any = False
     for number, index in enumerate(sorted(found)):
@@ -103,10 +145,10 @@ def _join_sections(found: dict[int, tuple[bool, str]]) -> str:
             encoded_any = True
             if number == 0 and content.count("'") >= 2:
                 label, _, content = content.split("'", 2)
-            octets.append(_percent_decode(content.encode("utf-8", "surrogateescape")))
+            data.append(_percent_decode(content.encode("utf-8", "surrogateescape")))
         else:
-            octets.append(content.encode("utf-8", "surrogateescape"))
-    text = charset.decode(b"".join(octets), label or None)[0]
+            data.append(content.encode("utf-8", "surrogateescape"))
+    text = charset.decode(b"".join(data), label or None)[0]
     if "=?" in text and not (encoded_any and label):  # continuations of an encoded word: neither RFC, but seen
         return decode_words(text)
     return text

@@ -1,47 +1,126 @@
-"""Owns Content-Transfer-Encoding: what a body part says before it was wrapped for the wire (RFC 2045 §6).
+"""Owns Content-Transfer-Encoding: the bytes of a body part before they were encoded for transport (RFC 2045 §6).
 
-Each decoder takes what is there, in one linear pass in C, and says whether it had to repair something. None raises.
+Each decoder takes what is there, in one linear pass in C, and names what it had to repair. None raises.
 """
 
 import re
+import sys
 from binascii import Error, a2b_base64, a2b_qp, a2b_uu
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
 
-__all__ = ["decode_base64", "decode_quoted_printable", "decode_transfer"]
+from .comments import without_comments
+
+__all__ = [
+    "UuFile",
+    "choose_encoding",
+    "decode_base64",
+    "decode_quoted_printable",
+    "decode_transfer",
+    "encoding_name",
+    "is_plain_message",
+    "uu_files",
+]
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _LINE_ENDS_AND_PADDING = b"= \t\r\n"
-_BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t")  # after a soft line break, on the way (RFC 2045 §6.7, rule 3)
-_UU_BEGIN = re.compile(rb"(?:\A|\n)begin [^\n]{0,1000}\n")
+_BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t", b"\r")  # after a soft line break, in transport (RFC 2045 §6.7, rule 3)
 _STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)[^\n]{0,2}")
-_COMMENT = re.compile(r"\([^()]*\)?")
+_ESCAPE = re.compile(rb"=(?:[0-9A-Fa-f]{2}|[ \t]{0,3}\r?\n)")
+_FIELD_LINE = re.compile(rb"\s{0,20}[!-9;-~]{1,100}[ \t]{0,20}:")
+_EMPTY_LINE = re.compile(rb"\n\r*\n")
+_QUOTED_FIELD = re.compile(rb"(?:\A|\n)content-transfer-encoding[ \t]{0,20}:[ \t]{0,20}quoted", re.IGNORECASE)
+_ESCAPED_ESCAPE = re.compile(rb"=3D(?:[0-9A-F]{2}|\r?\n)")
+_UU_BEGIN = re.compile(
+    rb"^begin(-base64)?[ \t]{1,20}[0-7]{3,6}(?:[ \t]([^\r\n]{0,1000}))?\r*\n", re.IGNORECASE | re.MULTILINE
+)
+_UU_ODD_BEGIN = re.compile(rb"^begin(-base64)? ([^\r\n]{0,1000})\r*\n", re.MULTILINE)
+_UU_END = re.compile(rb"^(?:end|====)[ \t]{0,100}\r*(?:\n|\Z)", re.IGNORECASE | re.MULTILINE)
+_ENDLESS = "uuencoded file without its end"
+_UU_CHARACTERS = bytes(range(32, 97))
+_UU_MASK = bytes([((code - 32) & 63) + 32 for code in range(256)])  # what decoders in C make of any character
 
-# Base64 that goes on after its padding (parts pasted together) is read on; more pieces than this is no mail.
+# Base64 that continues after its padding (parts pasted together) is read on; more pieces than this are not mail.
 MAX_PIECES = 1000
 MAX_STRAYS = 100_000
-MAX_REPAIRED = 16_777_216  # octets of quoted-printable that are searched for damage
-MAX_UU_LINES = 1_200_000  # of 45 octets: 54 MB
+MAX_REPAIRED = 16_777_216  # bytes of quoted-printable that are searched for damage
+MAX_SAMPLE = 65_536  # bytes that are looked at to choose an encoding
+MAX_UU_LINES = 1_200_000  # of 45 bytes: 54 MB
+MAX_UU_FILES = 10_000
+
+#: What encodings are called.
+_NAMES = {
+    "": "", "7bit": "", "8bit": "", "binary": "",
+    "base64": "base64", "base-64": "base64", "b64": "base64", "b": "base64", "x-base64": "base64",
+    "quoted-printable": "quoted-printable", "quotedprintable": "quoted-printable", "qp": "quoted-printable",
+    "q": "quoted-printable", "quoted-printeable": "quoted-printable", "x-quoted-printable": "quoted-printable",
+    "x-uuencode": "uuencode", "uuencode": "uuencode", "x-uue": "uuencode", "uue": "uuencode", "x-uu": "uuencode",
+    "uu": "uuencode",
+}  # fmt: skip
+_ODD_NAMES = ("7-bit", "8-bit", "7bits", "8bits", "7", "8", "none", "identity", "ascii", "utf-8", "us-ascii")
+
+
+def encoding_name(encoding: str) -> str:
+    """Return "base64", "quoted-printable" or "uuencode", "" for no encoding, and any other name as it is."""
+    name = without_comments(encoding).strip(" \t\"';.").partition(";")[0].lower().replace(" ", "").replace("_", "-")
+    return _NAMES.get(name, name)
 
 
 def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
-    """Undo a transfer encoding by its name as found; the second value says what was wrong, if anything."""
-    name = _COMMENT.sub("", encoding) if "(" in encoding else encoding
-    name = name.strip(" \t\"';.").partition(";")[0].lower().replace(" ", "").replace("_", "-")
-    if name in ("", "7bit", "8bit", "binary"):
+    """Undo a transfer encoding by its name as found; the second value names what was wrong, if anything."""
+    name = encoding_name(encoding)
+    if not name:
         return data, None
-    if name in ("base64", "base-64", "b64", "b", "x-base64"):
-        return decode_base64(data)
-    if name in ("quoted-printable", "quotedprintable", "qp", "q", "quoted-printeable", "x-quoted-printable"):
+    if name == "base64":
+        decoded, defect = decode_base64(data)
+        if defect is None and len(data) > sum([data.count(mark) for mark in b"= \t\r\n"], -(len(decoded) * -4 // 3)):
+            defect = "base64 with characters that are not in its alphabet"
+        return decoded, defect
+    if name == "quoted-printable":
         return decode_quoted_printable(data)
-    if name in ("x-uuencode", "uuencode", "x-uue", "uue", "x-uu"):
+    if name == "uuencode":
         return _decode_uu(data)
-    if name in ("7-bit", "8-bit", "7bits", "8bits", "7", "8", "none", "identity", "ascii", "utf-8", "us-ascii"):
+    if name in _ODD_NAMES:
         return data, f"transfer encoding {name[:40]!r} read as 8bit"
     return data, f"unknown transfer encoding {name[:40]!a} read as 8bit"
 
 
+def choose_encoding(data: bytes, encodings: Sequence[str]) -> str:
+    """Return the one of several encodings that fits the data; if none does, one that changes nothing, or the first."""
+    names = [encoding_name(encoding) for encoding in encodings]
+    sample = data[:MAX_SAMPLE]
+    letters = sample.translate(None, _LINE_ENDS_AND_PADDING)
+    whole = len(sample) < len(data) or len(letters) % 4 == 0 or b"=" in sample
+    if "base64" in names and letters and whole and not letters.translate(None, _BASE64):
+        return "base64"
+    if "uuencode" in names and _UU_BEGIN.search(sample):
+        return "uuencode"
+    if "quoted-printable" in names and _ESCAPE.search(sample) and not _STRAY.search(sample):
+        return "quoted-printable"
+    return next((name for name in names if name not in ("base64", "uuencode", "quoted-printable")), names[0])
+
+
+def is_plain_message(data: bytes, encoding: str) -> bool:
+    """Tell whether a message that is labelled as encoded is not (RFC 2046 §5.2.1 forbids to encode one)."""
+    name = encoding_name(encoding)
+    if name not in ("base64", "uuencode", "quoted-printable") or _FIELD_LINE.match(data) is None:
+        return False
+    if name != "quoted-printable":  # neither has a colon so early
+        return True
+    data = data[:MAX_REPAIRED]
+    empty = _EMPTY_LINE.search(data)
+    header = data[: empty.start()] if empty is not None else data
+    if b"=" in header:  # encoded, that is =3D
+        return b"=3D" not in header and _STRAY.search(header) is not None
+    if _QUOTED_FIELD.search(header) is not None:
+        return _ESCAPED_ESCAPE.search(data) is None
+    return b"=3D" not in data and _STRAY.search(data) is not None
+
+
 def decode_base64(data: bytes) -> tuple[bytes, str | None]:
-    """Decode base64, skipping what is not of its alphabet, with padding missing, wrong, or in the middle."""
+    """Decode base64, without what is not in its alphabet; padding may be missing, wrong, or in the middle."""
     padding = data.find(b"=")
     if padding >= 0 and (rest := data[padding:].translate(None, _LINE_ENDS_AND_PADDING)):
         # Plain words after the end: a mailing list's footer.
@@ -63,8 +142,8 @@ def _decode_piece(data: bytes) -> bytes:
 
 
 def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
-    """Decode quoted-printable; a `=` that escapes nothing stands for itself, and so do the two octets after it."""
-    if len(data) <= MAX_REPAIRED and (b"= " in data or b"=\t" in data):
+    """Decode quoted-printable; a `=` that escapes nothing is kept, and so are the two bytes after it."""
+    if len(data) <= MAX_REPAIRED and (b"= " in data or b"=\t" in data or b"=\r\r" in data):
         for blanks in _BLANKS_ADDED:
             data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
     defect = None
@@ -74,26 +153,76 @@ def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
     return a2b_qp(data), defect
 
 
+class UuFile(NamedTuple):
+    """A uuencoded file: its position from its begin line to its end line, that of its rows, and what its lines say."""
+
+    start: int
+    end: int
+    rows: tuple[int, int]
+    name: bytes
+    base64: bool
+    ended: bool
+
+
+def uu_files(data: bytes, start: int = 0, end: int = sys.maxsize) -> list[UuFile]:
+    """Find the uuencoded files between two positions; one without an end line goes up to the next or the end."""
+    end = min(end, len(data))
+    begins = list(islice(_UU_BEGIN.finditer(data, start, end), MAX_UU_FILES)) or list(
+        islice(_UU_ODD_BEGIN.finditer(data, start, end), 1)
+    )
+    limits = [*[begin.start() for begin in begins[1:]], end]
+    files: list[UuFile] = []
+    for begin, limit in zip(begins, limits, strict=False):
+        last = _UU_END.search(data, begin.end(), limit)
+        rows = begin.end(), last.start() if last is not None else limit
+        stop = last.end() if last is not None else limit
+        name = (begin[2] or b"").strip()
+        files.append(UuFile(begin.start(), stop, rows, name, begin[1] is not None, last is not None))
+    return files
+
+
 def _decode_uu(data: bytes) -> tuple[bytes, str | None]:
-    begin = _UU_BEGIN.search(data)
-    if begin is None:
+    files = uu_files(data)
+    if not files:
         return data, "uuencoded part without a begin line"
+    file = files[0]
+    rows = data[file.rows[0] : file.rows[1]]
+    if file.base64:
+        return decode_base64(rows)
+    decoded, defect = _decode_rows(rows, ended=file.ended)
+    if defect is None and len(files) > 1:
+        defect = "more than one uuencoded file in a part"
+    return decoded, defect
+
+
+def _decode_rows(data: bytes, *, ended: bool) -> tuple[bytes, str | None]:
+    """Decode lines whose first character tells how many bytes they hold.
+
+    Trailing blanks may be missing, a check character or anything else may follow, and characters may be out of range.
+    Without an end line, the file ends before the first line that cannot be one of it.
+    """
     decoded: list[bytes] = []
-    broken = 0
-    for line in data[begin.end() :].split(b"\n", MAX_UU_LINES)[:MAX_UU_LINES]:
+    defect = None
+    lines = data.split(b"\n", MAX_UU_LINES)
+    for number, line in enumerate(lines[:MAX_UU_LINES], 1):
         row = line.rstrip(b"\r")
-        if not row or row == b"end":
-            break
+        if not row:
+            continue
+        size = (row[0] - 32) & 63
+        letters = (size * 4 + 2) // 3
+        beyond = len(row) - 1 - (size + 2) // 3 * 4
+        if not ended and (not size or beyond > 1 or (beyond < 0 and row.translate(None, _UU_CHARACTERS))):
+            rest = size or any(following.strip() for following in lines[number:])
+            return b"".join(decoded), "text after the end of a uuencoded file" if rest else defect or _ENDLESS
+        if beyond or size % 3:
+            if len(row) <= letters or beyond > 0:
+                defect = "uuencoded line of another length than it says"
+            row = row[: 1 + letters]
         try:
             decoded.append(a2b_uu(row))
         except Error:
-            # Some encoders append a check character: as many octets as the first character says.
-            length = ((row[0] - 32) & 63) * 4 // 3 + 3
-            broken += 1
-            try:
-                decoded.append(a2b_uu(row[: 1 + length // 4 * 4]))
-            except Error:
-                break
-        if broken > MAX_PIECES:
-            break
-    return b"".join(decoded), "broken uuencoding" if broken else None
+            defect = "uuencoded line with characters out of range"
+            decoded.append(a2b_uu(row.translate(_UU_MASK)))
+    if len(lines) > MAX_UU_LINES:
+        defect = f"more than {MAX_UU_LINES} uuencoded lines"
+    return b"".join(decoded), defect or (None if ended else _ENDLESS)

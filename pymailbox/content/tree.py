@@ -1,23 +1,34 @@
-"""Owns the MIME structure (RFC 2046 §5.1): one pass over the octets of a mail, giving its parts as positions.
+"""Owns the MIME structure (RFC 2046 §5.1): one pass over a message that finds its parts as positions in it.
 
-The pass looks at the lines that begin with `--` and at nothing else, keeps the open multiparts on a list of its
-own (no recursion), and copies no body. What is over a bound stays an opaque part and is named in `defects`.
+The pass looks at the lines that begin with `--` and at nothing else, keeps the open multiparts in a list (there is no
+recursion), and copies no body. What exceeds a bound stays an opaque part and is named in `defects`.
 """
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 
 from attrs import define, field
 
-from .headers import MAX_OCTETS, Headers, find_end, find_start
+from .headers import MAX_OCTETS, Headers, find_end, find_start, has_stray_lines, settle
+from .parameters import parse_parameters
+from .transfer import UuFile, encoding_name, uu_files
+from .words import clean, decode_raw
 
-__all__ = ["MAX_DEPTH", "MAX_PARTS", "Part", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_PARTS", "Part", "leaves", "parse"]
 
 MAX_DEPTH = 200  # multiparts in multiparts: real mail has less than ten, other parsers' tests have 105
 MAX_PARTS = 10_000
-MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; after so many, nothing is looked for
+MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; after so many, the search ends
+MAX_FIELDS = 20  # of one MIME field that occurs more than once
+MAX_GUESSES = 20  # lines that begin with -- and are tried as the delimiter of a multipart that names none
 
-_EMPTY_LINE = re.compile(rb"\n\r?\n")
-_DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r?\n)")
+_EMPTY_LINE = re.compile(rb"\n\r*\n")
+_DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r*\n)")
+_DASHED_LINE = re.compile(rb"\n--([^\n]*)")
+_PART_HEADER = re.compile(rb"\ncontent-[a-z]+[ \t]*:", re.IGNORECASE)
+_FIRST_LINE = re.compile(rb"\s{0,1000}(--[^\n]*)")
+_HTML_START = re.compile(rb"\s{0,200}<(?:!doctype\s{1,9}html|html)\b", re.IGNORECASE)
 _TEXTS = {"text/plain": "plain", "text/html": "html"}
 _NO_TYPE = "application/octet-stream"  # what a part is given whose type cannot be read
 _CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+\-]+/[a-z0-9!#$&^_.+\-]+\Z")
@@ -26,16 +37,17 @@ _NOT_IN_A_TYPE = re.compile(r"[^a-z0-9!#$&^_.+\-/]+")
 
 @define(eq=False)
 class Part:
-    """One part of a mail: its header, where its body stands, and its children if it is a multipart."""
+    """One part of a message: its header, the position of its body, and its children if it is a multipart."""
 
     headers: Headers
-    start: int  # of the body, in the mail
+    start: int  # of the body, in the message
     end: int
     content_type: str
     parameters: dict[str, str]
     disposition: str
     filename: str
     children: list["Part"] = field(factory=list)
+    main_text: bool = False  # text with a file name that is the message itself all the same
 
     @property
     def unreadable(self) -> bool:
@@ -51,120 +63,202 @@ class Part:
         """What the part is to a reader: "multipart", "plain", "html" or "attachment"."""
         if self.children:
             return "multipart"
-        if self.filename or self.disposition == "attachment":
+        if (self.filename and not self.main_text) or self.disposition == "attachment":
             return "attachment"
         if self.content_type.startswith("multipart/"):  # without parts
             return "multipart"
         return _TEXTS.get(self.content_type, "attachment")
 
 
+def leaves(part: Part) -> Iterator[Part]:
+    """Yield the leaves of a tree in the order of the message."""
+    stack = [part]
+    while stack:
+        part = stack.pop()
+        if part.children:
+            stack.extend(reversed(part.children))
+        else:
+            yield part
+
+
 def parse(raw: bytes, defects: list[str]) -> Part:
-    """Find the parts of a mail; what is malformed is added to `defects`."""
+    """Find the parts of a message; what is malformed is added to `defects`."""
     start = find_start(raw)
     if start:
         defects.append("junk before the header")
     end, body = find_end(raw, start)
     if end - start > MAX_OCTETS:
-        defects.append(f"header longer than {MAX_OCTETS} octets")
+        defects.append(f"header longer than {MAX_OCTETS} bytes")
         if (empty := _EMPTY_LINE.search(raw, start + MAX_OCTETS)) is not None:
             body = empty.end()
-    root = _part(Headers.between(raw, start, end), body, "text/plain")
-    root.end = len(raw)
-    _Walk(raw, root, defects).run()
+    elif body < len(raw) and body <= end + 1 and start < end:
+        defects.append("header without an empty line after it")
+    walk = _Walk(raw, defects)
+    root = walk.part(start, end, body, "text/plain")
+    walk.run(root)
+    _find_main_text(root)
+    _split_uuencoded(raw, root, defects)
     return root
 
 
-def _part(headers: Headers, start: int, default: str) -> Part:
-    content_type, parameters = headers.parameters("content-type")
-    if not _CONTENT_TYPE.match(content_type):
-        if content_type.startswith(("multipart/", "message/")):
-            content_type = _NOT_IN_A_TYPE.sub("", content_type)
-        elif not content_type:
-            content_type = _NO_TYPE if "content-type" in headers else default
-        else:
-            content_type = content_type.strip("\"';,: ")
-            if not _CONTENT_TYPE.match(content_type):
-                content_type = _NO_TYPE
-    disposition, named = headers.parameters("content-disposition")
-    filename = named["filename"] if "filename" in named else parameters.get("name", "")
-    if not filename and (disposition == "attachment" or content_type not in _TEXTS):
-        # Not where names belong, but names. They do not make an attachment of text.
-        filename = parameters.get("name") or named.get("name") or parameters.get("filename") or ""
-    return Part(headers, start, start, content_type, parameters, disposition, filename)
+def _find_main_text(root: Part) -> None:
+    """Mark the text that a message begins with, when it has a file name and no other part is its text."""
+    if any(leaf.kind in ("plain", "html") for leaf in leaves(root)):
+        return
+    first, siblings = root, [root]
+    while first.children:
+        siblings = first.children if first.content_type == "multipart/alternative" else first.children[:1]
+        first = first.children[0]
+    for part in siblings:
+        part.main_text = part.content_type in _TEXTS and not part.children
+
+
+def _split_uuencoded(raw: bytes, root: Part, defects: list[str]) -> None:
+    """Make the files of a uuencoded part one part each, and so the text around them, unless it holds one file alone."""
+    for leaf in list(leaves(root)):
+        if encoding_name(leaf.headers.get("content-transfer-encoding", "")) != "uuencode":
+            continue
+        files = uu_files(raw, leaf.start, leaf.end)
+        if not files:
+            continue
+        starts = [leaf.start, *[file.end for file in files]]
+        ends = [*[file.start for file in files], leaf.end]
+        texts = [(start, end) for start, end in zip(starts, ends, strict=True) if raw[start:end].strip()]
+        if len(files) == 1 and (not texts or not files[0].ended):
+            if leaf.content_type not in _TEXTS and not leaf.filename:
+                leaf.filename = _uu_name(files[0])
+            continue
+        defects.append("several files, or text as well, in a uuencoded part")
+        content_type = _NO_TYPE if leaf.content_type in _TEXTS else leaf.content_type
+        parts = [
+            Part(leaf.headers, file.start, file.end, content_type, {}, "attachment", _uu_name(file) or leaf.filename)
+            for file in files
+        ]
+        parts += [Part(Headers(b""), start, end, "text/plain", leaf.parameters, "", "") for start, end in texts]
+        leaf.children = sorted(parts, key=lambda part: part.start)
+
+
+def _uu_name(file: UuFile) -> str:
+    return clean(decode_raw(file.name))
 
 
 @define(eq=False)
 class _Walk:
     raw: bytes
-    root: Part
     defects: list[str]
-    stack: list[tuple[bytes, Part]] = field(factory=list)  # the open multiparts, the outermost first
-    places: dict[bytes, int] = field(factory=dict)  # their boundaries -> where they stand on the stack
-    current: Part | None = None  # the part that goes on now; None after a closed multipart
+    stack: list[tuple[bytes, Part, int]] = field(factory=list)  # the open multiparts, the outermost first
+    places: dict[bytes, int] = field(factory=dict)  # their boundaries -> the innermost of them on the stack
+    current: Part | None = None  # the part that is open now; None after a closed multipart
+    closed: tuple[bytes, Part] | None = None  # the multipart that has just been closed, too early if more parts follow
     count: int = 1
     misses: int = 0  # lines that looked like delimiters
+    lines: dict[bytes, int] | None = None  # what follows `--` at the start of a line -> where it does last
 
-    def run(self) -> None:
+    def run(self, root: Part) -> None:
+        """Find the parts of `root`, and theirs."""
+        root.end = len(self.raw)
+        self._enter(root)
+        self._find_parts(root.start)
+        if any(leaf.content_type.startswith("multipart/") for leaf in leaves(root)):
+            self.defects.append("multipart without parts")
+        if self.stack:
+            self.defects.append("multipart without its end")
+        if self.misses > MAX_MISSES:
+            self.defects.append(f"more than {MAX_MISSES} lines that look like delimiters")
+
+    def _find_parts(self, start: int) -> None:
         raw = self.raw
-        self._enter(self.root)
-        position = max(self.root.start - 1, 0)
-        while self.stack:
-            # With one multipart open its boundary is searched for in C; with more, every line that may be one is read.
-            position = raw.find(b"\n--" if len(self.stack) > 1 else b"\n--" + self.stack[0][0], position)
+        position = max(start - 1, 0)
+        while self.stack or self.closed is not None:
+            # With one boundary to look for it is searched for in C; with more, every line that may be one is read.
+            if len(self.stack) + (self.closed is not None) > 1:
+                mark = b"\n--"
+            else:
+                mark = b"\n--" + (self.closed or self.stack[0])[0]
+            position = raw.find(mark, position)
             if position < 0 or self.misses > MAX_MISSES:
                 break
             place, closing, line_end = self._delimiter(position + 3)
-            if place < 0:
+            if place < 0 or (closing and place == len(self.stack)):
                 position += 3
                 continue
-            self._end_parts(place, position)
+            if place == len(self.stack):
+                self._reopen()
+            self._end_parts(place, position, line_end)
             if closing:
-                boundary, _ = self.stack.pop()
-                del self.places[boundary]
+                self.closed = self._pop()
                 position = line_end
                 continue
             if self.count >= MAX_PARTS:
                 self.defects.append(f"more than {MAX_PARTS} parts")
                 break
             position = self._begin_part(self.stack[place][1], line_end)
-        if self.stack:
-            self.defects.append("multipart without its end")
-        if self.misses > MAX_MISSES:
-            self.defects.append(f"more than {MAX_MISSES} lines that look like delimiters")
-        if not self.root.children and self.root.content_type.startswith("multipart/"):
-            self.defects.append("multipart without parts")
 
     def _delimiter(self, start: int) -> tuple[int, bool, int]:
-        """Read the line whose `--` ends at `start`: the place of its boundary or -1, whether it closes, its end."""
+        """Read the line whose `--` ends at `start`: the place of its boundary or -1, whether it closes, its end.
+
+        The place after the last is that of the multipart that has just been closed.
+        """
         raw = self.raw
         end = raw.find(b"\n", start)
         if end < 0:
             end = len(raw)
-        line = raw[start:end].removesuffix(b"\r")
-        trimmed = line.rstrip()  # blanks may have been added on the way (RFC 2046 §5.1.1)
-        place = self.places.get(line, self.places.get(trimmed, -1))
+        line = raw[start:end].rstrip(b"\r")
+        trimmed = line.rstrip()  # blanks may have been added (RFC 2046 §5.1.1)
+        place = self._place(line, trimmed)
         if place >= 0:
             return place, False, end
-        place = self.places.get(trimmed[:-2], -1) if trimmed.endswith(b"--") else -1
+        place = self._place(trimmed[:-2], trimmed[:-2].rstrip()) if trimmed.endswith(b"--") else -1
         self.misses += place < 0
         return place, True, end
 
-    def _end_parts(self, place: int, position: int) -> None:
-        """End what is open inside the multipart at `place` before the line end at `position`."""
-        if self.raw[position - 1 : position] == b"\r":
+    def _place(self, line: bytes, trimmed: bytes) -> int:
+        place = self.places.get(line, self.places.get(trimmed, -1))
+        if place < 0 and self.closed is not None and self.closed[0] in (line, trimmed):
+            return len(self.stack)
+        return place
+
+    def _reopen(self) -> None:
+        """Open the multipart again that was closed before its last part."""
+        if self.closed is not None:
+            self.defects.append("parts after the end of their multipart")
+            self._push(*self.closed)
+
+    def _push(self, boundary: bytes, part: Part) -> None:
+        self.stack.append((boundary, part, self.places.get(boundary, -1)))
+        self.places[boundary] = len(self.stack) - 1
+        self.closed = None
+
+    def _pop(self) -> tuple[bytes, Part]:
+        boundary, part, outer = self.stack.pop()
+        if outer >= 0:
+            self.places[boundary] = outer
+        else:
+            del self.places[boundary]
+        return boundary, part
+
+    def _end_parts(self, place: int, position: int, line_end: int) -> None:
+        """End what is open inside the multipart at `place` before the line end at `position`.
+
+        That line end has two CRs only if the one of the delimiter, at `line_end`, has.
+        """
+        if self.raw.endswith(b"\r\r", 0, position) and self.raw.endswith(b"\r\r", 0, line_end):
+            position -= 2
+        elif self.raw.endswith(b"\r", 0, position):
             position -= 1
         if self.current is not None:
             self.current.end = max(position, self.current.start)
             self.current = None
         while len(self.stack) > place + 1:
-            boundary, part = self.stack.pop()
+            _, part = self._pop()
             part.end = max(position, part.start)
-            del self.places[boundary]
             self.defects.append("multipart without its end")
 
     def _begin_part(self, parent: Part, line_end: int) -> int:
-        """Read the header of the part after the delimiter that ends at `line_end`; give where to look on from."""
+        """Read the header of the part after the delimiter that ends at `line_end`; return where to search on from."""
         raw = self.raw
+        self.closed = None
+        start = line_end + 1
         end = body = len(raw)
         position = line_end
         while (match := _DELIMITER_OR_EMPTY_LINE.search(raw, position)) is not None:
@@ -177,8 +271,15 @@ class _Walk:
             if self.misses > MAX_MISSES:
                 break
             position = match.end()
+        if start < end:
+            found = end, body
+            end, body = settle(raw, start, end, body, part=True)
+            if end == body == start:
+                self.defects.append("part without a header")
+            elif (end, body) != found:
+                self.defects.append("header without an empty line after it")
         default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
-        part = _part(Headers.between(raw, line_end + 1, end), body, default)
+        part = self.part(start, end, body, default)
         part.end = len(raw)
         parent.children.append(part)
         self.count += 1
@@ -190,12 +291,102 @@ class _Walk:
         if not part.content_type.startswith("multipart/"):
             return
         boundary = part.parameters.get("boundary", "").encode("utf-8", "replace")
+        if boundary != boundary.rstrip() and not self._follows(boundary, part.start - 1):
+            boundary = boundary.rstrip()  # blanks that the delimiters do not have
         if not boundary:
             self.defects.append("multipart without a boundary")
+            guess = self._guess(part)
+            if guess is None:
+                return
+            boundary = guess
+            self.defects.append("multipart whose boundary was guessed from its body")
         elif boundary in self.places:
             self.defects.append("multipart with the boundary of the one around it")
-        elif len(self.stack) >= MAX_DEPTH:
+        if len(self.stack) >= MAX_DEPTH:
             self.defects.append(f"more than {MAX_DEPTH} multiparts in each other")
         else:
-            self.places[boundary] = len(self.stack)
-            self.stack.append((boundary, part))
+            self._push(boundary, part)
+
+    def _guess(self, part: Part) -> bytes | None:
+        """Return the boundary of the first line of a body that begins with `--` and delimits: a part's header follows.
+
+        So does one that is closed later. The search ends at a delimiter of a multipart that is open already.
+        """
+        position = max(part.start - 1, 0)
+        for _ in range(MAX_GUESSES):
+            match = _DASHED_LINE.search(self.raw, position)
+            if match is None:
+                break
+            position = match.end()
+            boundary = match[1].rstrip()
+            if boundary in self.places or boundary.removesuffix(b"--") in self.places:
+                break
+            if _PART_HEADER.match(self.raw, position) or (boundary and self._follows(boundary + b"--", position)):
+                return boundary
+        return None
+
+    def _follows(self, line: bytes, position: int) -> bool:
+        """Tell whether a line that begins with `--` occurs after a position; all of them are listed once."""
+        if self.lines is None:
+            self.lines = {}
+            for match in islice(_DASHED_LINE.finditer(self.raw), MAX_MISSES):
+                found = match[1].rstrip(b"\r")
+                self.lines[found] = self.lines[found.rstrip()] = match.start()
+        return self.lines.get(line, -1) >= position
+
+    def part(self, start: int, end: int, body: int, default: str) -> Part:
+        """Read the header from `start` to `end`, of a body that begins at `body`."""
+        headers = Headers.between(self.raw, start, end)
+        if has_stray_lines(self.raw, start, end):
+            self.defects.append("lines in a header that are not fields")
+        content_type, parameters = self._content_type(headers, body)
+        if not _CONTENT_TYPE.match(content_type):
+            if content_type.startswith(("multipart/", "message/")):
+                content_type = _NOT_IN_A_TYPE.sub("", content_type)
+            elif not content_type:
+                content_type = _NO_TYPE if "content-type" in headers else default
+            else:
+                content_type = content_type.strip("\"';,: ")
+                if not _CONTENT_TYPE.match(content_type):
+                    content_type = _NO_TYPE
+        disposition, named = self._disposition(headers)
+        filename = named["filename"] if "filename" in named else parameters.get("name", "")
+        if not filename and (disposition == "attachment" or content_type not in _TEXTS):
+            # Not where names belong, but names. They do not make an attachment of text.
+            filename = parameters.get("name") or named.get("name") or parameters.get("filename") or ""
+        return Part(headers, body, body, content_type, parameters, disposition, filename)
+
+    def _several(self, headers: Headers, name: str) -> list[tuple[str, dict[str, str]]]:
+        """Read each field of a name that occurs more than once, the last one first."""
+        found = [parse_parameters(raw, headers.charsets) for raw in headers.raw(name)[: -MAX_FIELDS - 1 : -1]]
+        if any(entry != found[0] for entry in found):
+            self.defects.append(f"more than one {name} field")
+        return found
+
+    def _content_type(self, headers: Headers, body: int) -> tuple[str, dict[str, str]]:
+        """Read Content-Type: of several the one that fits the body, else the last that can be read.
+
+        A multipart fits when its boundary occurs; beside a type that is not one, when the body begins with it.
+        """
+        if len(headers.raw("content-type")) < 2:
+            return headers.parameters("content-type")
+        found = self._several(headers, "Content-Type")
+        readable = [entry for entry in found if _CONTENT_TYPE.match(entry[0])]
+        leaf_types = [entry for entry in readable if not entry[0].startswith("multipart/")]
+        match = _FIRST_LINE.match(self.raw, body)
+        first_line = match[1].rstrip() if match is not None else b""
+        for entry in readable:
+            boundary = entry[1].get("boundary", "").encode("utf-8", "replace").rstrip()
+            begins = not leaf_types or first_line == b"--" + boundary
+            if entry not in leaf_types and boundary and begins and self._follows(boundary, body - 1):
+                return entry
+        if _HTML_START.match(self.raw, body):
+            leaf_types.sort(key=lambda entry: entry[0] != "text/html")
+        return (leaf_types or readable or found)[0]
+
+    def _disposition(self, headers: Headers) -> tuple[str, dict[str, str]]:
+        """Read Content-Disposition: of several the last one that names a file, else the last."""
+        if len(headers.raw("content-disposition")) < 2:
+            return headers.parameters("content-disposition")
+        found = self._several(headers, "Content-Disposition")
+        return next((entry for entry in found if entry[1].get("filename")), found[0])

@@ -1,7 +1,7 @@
-"""Owns how the text of a header field reads: folding, RFC 2047 words, 8-bit text, and no control characters.
+"""Owns the text of header fields: folding, RFC 2047 words, 8-bit text, and no control characters.
 
-`decode_text` is what every other module calls. One pass, linear in the value, never raises. The text it returns
-has no C0, C1 or bidirectional control characters and no lone surrogates: it can be printed.
+Other modules call `decode_text`. One pass, linear in the value, never raises. The text it returns has no C0, C1 or
+bidirectional control characters and no lone surrogates: it can be printed.
 """
 
 import re
@@ -19,25 +19,25 @@ _UNDERSCORE = str.maketrans("_", " ")
 
 
 def unfold(raw: bytes) -> bytes:
-    """Join the lines of a folded value by one blank each (RFC 5322 §2.2.3), and trim both ends."""
+    """Join the lines of a folded value with one blank each (RFC 5322 §2.2.3), and trim both ends."""
     if b"\n" not in raw:
         return raw.strip(b" \t\r")
     return b" ".join([line.strip(b" \t\r") for line in raw.split(b"\n")]).strip(b" ")
 
 
 def clean(text: str) -> str:
-    """Return a value that can be printed: its control characters are blanks, and the hidden ones are gone."""
-    return text if text.isprintable() else safe_text(text, controls="drop", limit=None)  # most are: spared a call
+    """Return a value that can be printed: control characters become blanks, hidden ones are dropped."""
+    return text if text.isprintable() else safe_text(text, controls="drop", limit=None)  # most are: saves a call
 
 
 def decode_text(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:
-    """Decode one field's value as a person would read it; `hints` names charsets to try for unlabelled octets."""
+    """Decode one field's value as a person would read it; `hints` returns charsets to try for unlabelled bytes."""
     text = decode_raw(unfold(raw), hints)
     return clean(decode_words(text) if "=?" in text else text)
 
 
 def decode_raw(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:
-    """Decode octets outside encoded words: ASCII, UTF-8 (RFC 6532), else a guess (never a language detector)."""
+    """Decode bytes outside encoded words: ASCII, UTF-8 (RFC 6532), otherwise a guess (never a language detector)."""
     if raw.isascii() and b"\x1b" not in raw:
         return raw.decode("ascii")
     try:
@@ -47,14 +47,14 @@ def decode_raw(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> 
 
 
 def decode_words(text: str) -> str:
-    """Replace RFC 2047 encoded words, also where they are not allowed: in quotes, in other words, unended, with blanks.
+    """Replace RFC 2047 encoded words, even where they are not allowed: in quotes, in other words, unended, with blanks.
 
-    Words next to each other are joined as octets first when they share a charset: mailers cut characters in two.
+    Adjacent words that share a charset are joined as bytes first, because mailers split characters between them.
     """
     pieces: list[str] = []
     run: list[tuple[str, str, str]] = []  # neighbours: charset, encoding, encoded text
     position = 0
-    mark = -1  # where the next ?= is; looked for only when it has been passed: many words may share it, or have none
+    mark = -1  # where the next ?= is; searched for only once it has been passed: many words may share it, or have none
     while True:
         head = _HEAD.search(text, position)
         if head is None:
@@ -88,27 +88,27 @@ def _flush(run: list[tuple[str, str, str]], pieces: list[str]) -> None:
 
 
 def _decode_run(words: list[tuple[str, str, str]], label: str) -> str:
-    octets, sound = _octets(words, join=True)
-    text, fits = charset.decode(octets, label)
+    data, sound = _decode_each(words, join=True)
+    text, fits = charset.decode(data, label)
     if len(words) > 1 and not (sound and fits):  # not cut inside a group of four letters then, but without padding
-        apart, fits = charset.decode(_octets(words, join=False)[0], label)
+        apart, fits = charset.decode(_decode_each(words, join=False)[0], label)
         if fits:
             return apart
     return text
 
 
-def _octets(words: list[tuple[str, str, str]], *, join: bool) -> tuple[bytes, bool]:
-    """Undo the encoding of words that share a charset; with `join`, base64 that seems cut goes on in the next word.
+def _decode_each(words: list[tuple[str, str, str]], *, join: bool) -> tuple[bytes, bool]:
+    """Undo the encoding of words that share a charset; with `join`, base64 that seems cut continues in the next word.
 
-    The flag says that all base64 was as it should be.
+    The flag is True if all base64 was well-formed.
     """
-    octets: list[bytes] = []
-    carry: list[str] = []  # what ends inside a group of four letters
+    data: list[bytes] = []
+    carry: list[str] = []  # ends inside a group of four letters
     letters = 0
     sound = True
     for number, (_, encoding, encoded) in enumerate(words):
         if encoding == "q":
-            octets.append(decode_quoted_printable(encoded.translate(_UNDERSCORE).encode("utf-8", "surrogateescape"))[0])
+            data.append(decode_quoted_printable(encoded.translate(_UNDERSCORE).encode("utf-8", "surrogateescape"))[0])
             continue
         encoded = encoded.rstrip()
         carry.append(encoded)
@@ -117,8 +117,8 @@ def _octets(words: list[tuple[str, str, str]], *, join: bool) -> tuple[bytes, bo
         if join and follows and letters % 4 and not encoded.endswith("="):
             continue
         decoded, defect = decode_base64("".join(carry).encode("ascii", "replace"))
-        octets.append(decoded)
+        data.append(decoded)
         sound = sound and defect is None
         carry.clear()
         letters = 0
-    return b"".join(octets), sound
+    return b"".join(data), sound

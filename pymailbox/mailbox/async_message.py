@@ -87,6 +87,10 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """The first address of From, or the name there without an address; None when there is none."""
         return (await self.headers()).from_
 
+    async def sender(self) -> "Address | None":
+        """The address of Sender, who sent the message for the author in From; None when there is none."""
+        return (await self.headers()).sender
+
     async def to(self) -> "tuple[Address, ...]":
         """The addresses of To."""
         return (await self.headers()).to
@@ -111,9 +115,21 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """The Date as written; "" when there is none."""
         return (await self.headers()).date_str
 
+    async def received(self) -> "datetime | None":
+        """When the last server received it, always aware: the date of the topmost Received; None if it has none."""
+        return (await self.headers()).received
+
     async def message_id(self) -> str | None:
-        """The Message-ID as written, with its angle brackets; None when there is none."""
+        """The identifier in Message-ID, as `<id>`; None when there is none."""
         return (await self.headers()).message_id
+
+    async def in_reply_to(self) -> tuple[str, ...]:
+        """The identifiers in In-Reply-To, each as `<id>`: the messages this one answers."""
+        return (await self.headers()).in_reply_to
+
+    async def references(self) -> tuple[str, ...]:
+        """The identifiers in References, each as `<id>`: the thread up to this message, the oldest first."""
+        return (await self.headers()).references
 
     # --- the whole message: RETR --------------------------------------------------------------------------
 
@@ -136,7 +152,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return self._mailbox.content_of(self, await self.raw())
 
     async def body(self) -> str:
-        """What a person would read: the best of each alternative, HTML as text, flowed lines joined."""
+        """The text a person would read: the best of each alternative, HTML as text, flowed lines joined."""
         return (await self.content()).body
 
     async def text(self) -> str | None:
@@ -147,12 +163,20 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """The inline text/html parts in order, joined by a blank line; None when there is none."""
         return (await self.content()).html
 
+    async def links(self) -> tuple[str, ...]:
+        """The URLs in the text and behind the links of the HTML, in order, each once."""
+        return (await self.content()).links
+
     async def attachments(self) -> "tuple[Attachment, ...]":
-        """All parts that are not the mail's own text, decoded, in order; attached mails are one each."""
+        """All parts that are not the message's own text, decoded, in order; an attached message is one of them."""
         return (await self.content()).attachments
 
     async def email(self) -> "EmailMessage":
-        """The mail as the standard library parses it, again each time; may raise on mail it cannot parse."""
+        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
+
+        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
+        one string.
+        """
         return (await self.content()).email
 
     async def preview(self, lines: int = 10) -> str:

@@ -18,12 +18,12 @@ from pymailbox.progress import Meter, Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pymailbox.content import Content, Headers
+    from pymailbox.content import Attachment, Content, Headers  # noqa: F401  # Attachment is named by a base class
 
 __all__ = ["Message", "metered"]
 
 
-class Message(AbstractMessage[Connection], ContentNames):
+class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
     """One message in the mailbox, downloaded as you read it.
 
     A mailbox returns messages: `inbox[0]`, `for message in inbox`. Reading `subject` or another header downloads the

@@ -4,11 +4,12 @@ import re
 from email.utils import getaddresses
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pymailbox.content import Address, Headers
-from pymailbox.content.address import parse_addresses
+from pymailbox.content.address import _written, parse_addresses
+from pymailbox.display import safe_text
 
 LISTS = [
     (b"ann@example.com", [("", "ann@example.com")]),
@@ -61,6 +62,20 @@ LISTS = [
     (b'"a" <"x>y"@r.org>', [("a", '"x>y"@r.org')]),
     (b'<"x, <y>"@r.org>, c@d', [("", '"x, <y>"@r.org'), ("", "c@d")]),
     (b'<"a@b>, "Bob" <c@d>', [("", '"a@b'), ("Bob", "c@d")]),
+    (b"jdoe@test  . example", [("", "jdoe@test.example")]),
+    (b"john . doe@test.example", [("", "john.doe@test.example")]),
+    (b"Ann M. Lee ann@test . example", [("Ann M. Lee", "ann@test.example")]),
+    (b"<user-from (comment)@ (comment) domain.org>", [("", "user-from@domain.org")]),
+    (b"<john(the (first)) . doe @ test.example>", [("", "john.doe@test.example")]),
+    (b"Mary <jdoe@machine(comment).  example>", [("Mary", "jdoe@machine.example")]),
+    (b"jdoe@machine(comment).  example", [("comment", "jdoe@machine.example")]),
+    (b"john(c).doe@example.com, <a@b . c>", [("c", "john.doe@example.com"), ("", "a@b.c")]),
+    (b'"ann lee" @example.com', [("", '"ann lee"@example.com')]),
+    (b'<"ann lee" @ example . com>', [("", '"ann lee"@example.com')]),
+    (b"<hello@example.emai\r\n \r\n l>, <a@b\r\n c@d>", [("", "hello@example.email"), ("", '"a@b c"@d')]),
+    (b"a@b@c", [("", '"a@b"@c')]),
+    (b"Ann <a@b@c>", [("Ann", '"a@b"@c')]),
+    (b'<"a@b"@c>', [("", '"a@b"@c')]),
 ]
 
 
@@ -94,7 +109,11 @@ def test_str_is_a_mailbox() -> None:
         (('Ann "A" \\ Lee', "a@b"), '"Ann \\"A\\" \\\\ Lee" <a@b>'),
         (("evil@e.com", "a@b"), '"evil@e.com" <a@b>'),
         (("Ann\r\nBcc: evil@e.com", "a@b"), '"Ann Bcc: evil@e.com" <a@b>'),
-        (("=?utf-8?q?x?=", "a@b"), '"=?utf-8?q?x?=" <a@b>'),
+        (
+            ("=?utf-8?q?x?=", "a@b"),
+            "=?utf-8?q?=3D=3F=75=74=66?= =?utf-8?q?=2D=38=3F=71=3F?= =?utf-8?q?=78=3F=3D?= <a@b>",
+        ),
+        (("=?utf-8?", "a@b"), "=?utf-8? <a@b>"),
         (("山田　太郎", "a@b"), "山田　太郎 <a@b>"),
         (("Management, The", ""), '"Management, The"'),
         (("", "a@b\r\nBcc: evil@e.com"), '"a@b Bcc: evil"@e.com'),
@@ -129,6 +148,35 @@ def test_any_address_is_written_as_a_mailbox(name: str, email: str) -> None:
     written = str(Address(name, email))
     assert MAILBOX.match(written), written
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", written)
+
+
+EMAILS = st.one_of(
+    st.sampled_from(
+        ["a@b.c", '"a b"@c', '"<x@y>"@c', "a.b@c", "ann", "a@[192.0.2.1]", "a@b@c", "a..b@c", "a b@c", ".@c"]
+    ),
+    st.builds("{}@c.d".format, MARKS),
+)
+
+
+@given(st.one_of(MARKS, st.text(max_size=20)), EMAILS)
+def test_an_address_that_is_written_is_read_back(name: str, email: str) -> None:
+    """Parsing `str(address)` gives the address again: its name but for blanks, its email as it has to be quoted."""
+    bare = _written(" ".join(safe_text(email, controls="drop", limit=None).split()))
+    assume(bare is not None)
+    written = str(Address(name, email))
+    found = parse_addresses(written.encode("utf-8", "replace"), names=True)
+    assert [again.email for again in found] == [bare]
+    shown = " ".join(safe_text(name, controls="drop", limit=None).split())
+    assert found[0].name == ("" if shown.lower() == found[0].email.lower() else shown)
+    assert parse_addresses(str(found[0]).encode()) == found
+
+
+@given(st.one_of(st.binary(max_size=200), MARKS.map(lambda text: text.encode("utf-8", "replace"))))
+def test_an_address_that_is_read_is_written_and_read_again(raw: bytes) -> None:
+    """What can be an address, in any message, is the same after it is written and read."""
+    for address in parse_addresses(raw):
+        if (bare := _written(address.email)) is not None:
+            assert parse_addresses(str(address).encode()) == (Address(address.name, bare),)
 
 
 @given(MARKS, st.sampled_from(["a@b.c", '"a b"@c', '"<x@y>"@c', "a.b@c"]))

@@ -36,7 +36,7 @@ def test_what_an_attachment_says() -> None:
 @pytest.mark.parametrize(
     ("header", "filename"),
     [
-        (b"Content-Type: text/plain; name=a.txt", "a.txt"),
+        (b"Content-Type: text/calendar; name=a.txt", "a.txt"),
         (b"Content-Disposition: attachment", ""),
         (b"Content-Disposition: attachment; filename=my summer.txt", "my summer.txt"),
         (b'Content-Disposition: attachment; filename="=?utf-8?b?Q2Fmw6kudHh0?="', "Café.txt"),

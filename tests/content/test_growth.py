@@ -36,7 +36,12 @@ OF_THE_HEADER: Readings = {
     "reply_to": lambda content: content.reply_to,
     "date": lambda content: content.date,
     "date_str": lambda content: content.date_str,
+    "sender": lambda content: content.sender,
+    "received": lambda content: content.received,
+    "hops": lambda content: content.headers.hops,
     "message_id": lambda content: content.message_id,
+    "in_reply_to": lambda content: content.in_reply_to,
+    "references": lambda content: content.references,
     "repr": repr,
     "repr of headers": lambda content: repr(content.headers),
     "names": lambda content: list(content.headers),
@@ -46,6 +51,7 @@ OF_THE_BODY: Readings = {
     "text": lambda content: content.text,
     "html": lambda content: content.html,
     "body": lambda content: content.body,
+    "links": lambda content: content.links,
     "attachments": lambda content: content.attachments,
     "defects": lambda content: content.defects,
 }
@@ -143,8 +149,28 @@ FIELDS = [
     b"Message-ID: <a@b>\n", b"Subject: a\n", b"Date: 2 Jun 2025 10:00\n", b"Content-Type: text/plain; a=b\n", b"X:\n",
     b" \nX: a\n", b"no field\n", b"\xff\xfe\n", b"no-field   \n", b" indented: a\n",
 ]  # fmt: skip
-JUNK = [b"From x\n", b"+OK\n", b"\n", b"\r", b"junk\n", b" ", b"a", b"a ", b":", b"\0\n", b"From x\n\n", b" \n"]
+JUNK = [
+    b"From : x\n",
+    b"a\r\r",
+    b"\r\r\n",
+    b"a\r",
+    b"--a\n",
+    b"boundary=a\n--b\n",
+    b"From x\n",
+    b"+OK\n",
+    b"\n",
+    b"\r",
+    b"junk\n",
+    b" ",
+    b"a",
+    b"a ",
+    b":",
+    b"\0\n",
+    b"From x\n\n",
+    b" \n",
+]
 ADDRESSES = [
+    b" .", b". ", b"a@b .c ", b"a@b. ", b"<a@b\n c>", b"<a (b)@ c>", b"a@b@c,", b'"a" @b,', b"<(",
     b",", b";", b"(", b")", b"<", b">", b'"', b"\\", b":", b"@", b"[", b" ", b"a@b,", b"a@b ", b"a b@c ", b"a:b@c ",
     b"a,", b"Ann <a@b>, ", b"Ann <a@b> ", b'"A, B" <a@b>,', b'"a\\" (', b"((a)", b"(a)<", b"<,", b"<;", b" @", b"g: a@b;",
     b"a@[b],", b"=?a?q?", b"=?a?q?x", b"=?utf-8?q?a?= ", b"=?utf-8?q?a?= <a@b>,", b"\n a@b,", b"\xe9", b"\xe2\x80\xae",
@@ -158,28 +184,54 @@ WORDS = [
     b"=?utf-8?q?=41?= ", b"=?utf-8?b?YQ==?=", b"=?utf-8?b?w6?= ", b"=?utf-8?q?=C3?= =?koi8-r?b?YQ==?= ", b"=?utf-8?q?",
     b"=?utf-8?q?a", b"=?x?b?Y", b"=?", b"?=", b"=? ?", b"=?x?b?A?= ", b"\x1b$B", b"\x1b$B\xe9",
 ]  # fmt: skip
-PARAMETERS = ["; a=b", '; a="b"', "; f*{0}*=%41", "; f*{0}=a", "; f{0}=a", "=", ";", '"', "%41", "; a=b c=d", "\\", '; a="\\', "/", "*", "; =?x?q?a?="]  # fmt: skip
+IDENTIFIERS = [
+    b"<a@b> ", b"<a@b", b"<", b">", b"(", b"()", b"((a)", b'"', b'\\"', b'"\\"', b"a ", b"a@b ", b"<a\n @b>", b'<"a" @b> ', b'"<',
+]  # fmt: skip
+HOPS = [
+    b"from a ",
+    b"by b ",
+    b"(",
+    b"(a)",
+    b")",
+    b";",
+    b"; 2 Jun 2025 10:00:00 ",
+    b"2 Jun 2025 10:00 ",
+    b"for <a> ",
+    b"2 Jun ",
+]
+PARAMETERS = ["(", ")", "(c)", " (c)", "a(c)b", "; a=b (c)", "; name=a (c)", "; name=(c)", '("', "(;", "\\(", "; a=b", '; a="b"', "; f*{0}*=%41", "; f*{0}=a", "; f{0}=a", "=", ";", '"', "%41", "; a=b c=d", "\\", '; a="\\', "/", "*", "; =?x?q?a?="]  # fmt: skip
 PARTS = [
     b"--b\n\nx\n", b"--b\n", b"--b\nA: b\n", b"--b\nx\n", b"--c\n", b"--b--\n", b"--b" + b" " * 50 + b"\n", b"\n",
     b"--b\nContent-Type: multipart/mixed; boundary=b\n\n", b"--b\nContent-Type: message/rfc822\n\nx\n",
     b"--b\nContent-Type: text/html\n\n<p>x\n", b"--b\nContent-Type: x\n\nx\n", b"--b\nContent-Type: image/png\n\nx\n",
-    b"--b\nContent-Type: text/plain; charset=koi8-r\n\n\xe9\n", b"--b\n\n\xe9\n",
+    b"--b\nContent-Type: text/plain; charset=koi8-r\n\n\xe9\n", b"--b\n\n\xe9\n", b"--b--\n--b\n", b"--b\nboundary=x\n--x\n",
+    b"--b\nContent-Type: multipart/mixed\n\n--x%d\n", b"--b\nContent-Type: multipart/mixed\n\n", b"boundary=x\n--y\n",
+    b"--b\nContent-Type: multipart/mixed; boundary=x\nContent-Type: a/b\n\n", b"--b\nContent-Type: a/b\nx\n",
+    b'--b\nContent-Type: multipart/mixed; boundary="x "\n\n', b"--b\nContent-Type: text/plain; name=a\n\nx\n",
+    b"--b\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 x\n", b"--b\nContent-Type: message/rfc822\n"
+    b"Content-Transfer-Encoding: quoted-printable\n\nA: =x\n", b"--b\nx\n\r\r\n", b"begin 644 x\n", b"begin 644 x\n`\nend\n",
 ]  # fmt: skip
 MARKUP = [
     "<", "<!--", "<!-- -->", "<a ", '<a b="', '<a b=">', "<a:", "<b>x", "&", "&#x", "&#9", "&lt", "&lt;", "<script>",
     "<script></script ", "<script>x</script>", " \n", "<br>", "<li>", "<pre>", "<pre>\n", "<img alt=", "<img alt='a'>",
     '<img alt="', "<![", "<?", "</", "<meta ", '<a "> ', "<title>x", "\r\n", "\xa0", "word ",
+    "<a href=http://x/>y", "<a href=http://x/>y</a>", "<a href=http://x/><img></a>", "http://x/ ", "http://", "<blockquote>x",
+    "<blockquote>x</blockquote>", "<ol><li>x", "<ol reversed><li>x", "<ol reversed><li>x</ol>", "<ul>", "<li value=9>x",
+    "<li><p>x</p>", "<table><tr><td>x", "<td>x", "<td><p>x</p></td>", "<table>", "</table>", "<table><td>x</table>", "</p>",
+    "</li>", "<p style='display:none'>x", "<b style='font-size:0;", "<p style='font:0 a'>x", "<i hidden>x", "<i hidden>x</i>",
+    "<p style='white-space:pre'>\nx", "<dd>x<dt>", "<div><p><span>x", "<a b='c\" d", "<a b   ", "<!-->", "&#9999999999999999999999;",
 ]  # fmt: skip
 ESCAPES = [
-    b"=", b"=A", b"= ", b"= \n", b"=41", b"AA==", b"A", b"QUJD\n", b"#86)C\n", b"\n", b"\xff", b"\x1b$B", b"> ", b">", b"a \n",
+    b"begin 644 x\n", b"end\n", b"`\n", b"M\n", b"\r\r\n", b"\r", b"=\r\r\n", b"=", b"=A", b"= ", b"= \n", b"=41", b"AA==", b"A", b"QUJD\n", b"#86)C\n", b"\n", b"\xff", b"\x1b$B", b"> ", b">", b"a \n",
     b"> a \n", b"-- \n", b"\xc3\xa9\xff", b"--",
 ]  # fmt: skip
 ENCODINGS = [b"base64", b"quoted-printable", b"x-uuencode", b"7bit"]
 CHARSETS = [
-    "", "utf-8", "us-ascii", "gb2312", "big5", "shift_jis", "iso-2022-jp", "utf-7", "utf-16", "utf-32", "koi8-r", "hz",
+    "", "utf-8", "us-ascii", "gb2312", "big5", "shift_jis", "iso-2022-jp", "utf-7", "utf-16", "utf-32", "koi8-r", "hz", "viscii",
+    "iso-2022-cn",
 ]  # fmt: skip
 UNFIT = [b"\xff", b"\xe9a", bytes(range(128, 256))]
-SHIFTS = [b"\x1b$B", b"\x1b$B\xe9\x0e", b"+A"]
+SHIFTS = [b"\x1b$B", b"\x1b$B\xe9\x0e", b"+A", b"\x1b$)A\x0eDc\x0f", b"\x0e", b"\x1bNab"]
 
 
 @pytest.mark.threat(106)
@@ -223,6 +275,32 @@ def test_floods_between_two_marks(growth: Growth) -> None:
         growth.judge(
             lambda size, b=before, m=mark, a=after: long_fields(b + flood(m, size) + a), 15_000, ONE_FIELD, case
         )
+
+
+@pytest.mark.threat(107)
+def test_many_identifiers(growth: Growth) -> None:
+    """Each name takes its share of time for fields of many identifiers, and for marks of their syntax."""
+    readings = {name: OF_THE_HEADER[name] for name in ("message_id", "in_reply_to", "references")}
+    fields = (b"Message-ID", b"In-Reply-To", b"References")
+    for mark in IDENTIFIERS:
+        growth.judge(
+            lambda size, m=mark: b"".join([b"%s: %s\n" % (name, flood(m, size)) for name in fields]) + b"\nhello",
+            50_000,
+            readings,
+            mark,
+        )
+
+
+@pytest.mark.threat(107)
+def test_many_hops(growth: Growth) -> None:
+    """Each name takes its share of time for long Received fields, and for many of them."""
+    readings = {name: OF_THE_HEADER[name] for name in ("received", "hops")}
+    for mark in HOPS:
+        for make in (
+            lambda size, m=mark: b"Received: " + flood(m, size) + b"\n\nhello",
+            lambda size, m=mark: flood(b"Received: " + m * 9 + b"\n", size) + b"\nhello",
+        ):
+            growth.judge(make, 50_000, readings, mark)
 
 
 @pytest.mark.threat(108)

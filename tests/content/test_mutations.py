@@ -1,15 +1,17 @@
-"""Damaged mails: nothing raises, whatever is cut, flipped, shuffled, or relabelled.
+"""Damaged messages: nothing raises, whatever is cut, flipped, shuffled, or relabelled.
 
 `PYMAILBOX_MUTATIONS=20000` in the environment asks for more than the 300 of an ordinary run.
 """
 
 import os
 import pickle
+from datetime import UTC
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pymailbox.content import Content
+from pymailbox.content.filenames import safe_name
 from tests import SHARED
 
 CORPUS = SHARED / "corpus"
@@ -24,11 +26,17 @@ NAMES = [
     "date",
     "date_str",
     "message_id",
+    "sender",
+    "received",
+    "in_reply_to",
+    "references",
+    "links",
     "text",
     "html",
     "body",
     "attachments",
     "defects",
+    "email",
 ]
 LABELS = [
     b"utf-8",
@@ -38,6 +46,8 @@ LABELS = [
     b"gb2312",
     b"utf-7",
     b"utf-16",
+    b"iso-2022-cn",
+    b"viscii",
     b"hz",
     b"zlib",
     b"big5",
@@ -54,6 +64,14 @@ OWN = [
     b"boundary=c\r\n\r\n--c\r\n\r\nplain\r\n--c\r\nContent-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     b"PHA+SGVsbG88L3A+\r\n--c--\r\n--b\r\nContent-Disposition: attachment; filename*0*=utf-8''a%C3; filename*1*=%A9.txt\r\n"
     b"Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 x\r\n#86)C\r\n`\r\nend\r\n--b--\r\n",
+    b"Subject: &#"
+    + b"9" * 5000
+    + b"\r\nDate: Fri, 31 Dec 9999 23:59:59 -1200\r\nMessage-ID: 1@x (c)\r\nFrom : a@b@c\r\n"
+    b'Content-Type: multipart/mixed (c); boundary="b "\r\n--b\r\ntext\r\n--b\r\nContent-Type: text/html\r\n\r\n&#'
+    + b"9"
+    * 5000
+    + b';\r\n--b\r\nContent-Type: multipart/mixed; boundary=""\r\n\r\n--\r\nContent-Type: message/rfc822\r\n'
+    b"Content-Transfer-Encoding: base64\r\n\r\nA: b\r\n----\r\n--b--\r\n",
 ]
 
 
@@ -120,9 +138,23 @@ def test_damaged_mails_read(raw: bytes) -> None:
         value = getattr(content, name)
         if isinstance(value, str):
             value.encode()
-    assert len(content.headers) == len(content.headers.items())
+    if (date := content.date) is not None:
+        assert date.astimezone(UTC) == date.astimezone() == date
+    headers = content.headers
+    assert len(headers) == len(headers.items()) == len(list(headers))
+    headers.lasting_fields()
+    for name, value in headers.items():
+        value.encode()
+        headers.parameters(name)
+        assert value in headers.get_all(name)
+        assert len(headers.raw(name)) == len(headers.get_all(name))
+        for address in headers.addresses(name):
+            str(address).encode()
     assert repr(content).isprintable()
     assert pickle.loads(pickle.dumps(content)) == content
     for attachment in content.attachments:
         assert attachment.size == len(attachment.payload)
         attachment.filename.encode()
+        (attachment.text or "").encode()
+        assert attachment.content is None or attachment.content.subject is not None
+        safe_name(attachment.filename, attachment.content_type).encode()

@@ -1,0 +1,49 @@
+"""Owns comments in structured fields (RFC 5322 §3.2.2): where they are. One linear pass; never raises."""
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["comments", "without_comments"]
+
+_OPENING = re.compile(r'["(]')
+_CLOSING = {"(": re.compile(r"[()]|\\.", re.DOTALL), '"': re.compile(r'"|\\.', re.DOTALL)}
+
+
+def comments(text: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each comment outside quoted strings; comments nest. What is never closed is none."""
+    position = 0
+    unclosed: set[str] = set()  # marks that are known to have no end: keeps the pass linear
+    while (match := _OPENING.search(text, position)) is not None:
+        start, position = match.span()
+        if (mark := match[0]) in unclosed:
+            continue
+        end = _end_of(mark, text, position)
+        if end < 0:
+            unclosed.add(mark)
+            continue
+        position = end
+        if mark == "(":
+            yield start, end
+
+
+def without_comments(text: str) -> str:
+    """Return a text with a blank in place of each comment."""
+    pieces: list[str] = []
+    position = 0
+    for start, end in comments(text) if "(" in text else ():
+        pieces.append(text[position:start])
+        position = end
+    return " ".join([*pieces, text[position:]]) if pieces else text
+
+
+def _end_of(mark: str, text: str, position: int) -> int:
+    depth = 1
+    while (match := _CLOSING[mark].search(text, position)) is not None:
+        position = match.end()
+        if match[0] == "(":
+            depth += 1
+        elif match[0] in ('"', ")"):
+            depth -= 1
+            if not depth:
+                return position
+    return -1

@@ -1,0 +1,61 @@
+"""Owns message identifiers: what Message-ID, In-Reply-To and References name, in every form they come in.
+
+One left-to-right pass, linear in the text; never raises.
+"""
+
+import re
+
+__all__ = ["message_ids"]
+
+_TOKEN = re.compile(r'<([^<>]*)(>?)|["(]|[^<"(]+')
+_CLOSING = {"(": re.compile(r"[()]|\\.", re.DOTALL), '"': re.compile(r'"|\\.', re.DOTALL)}
+_SEPARATORS = re.compile(r"[\s,;>]+")
+
+
+def message_ids(text: str) -> tuple[str, ...]:
+    """Return the identifiers in the value of a field, in order, each as `<id>`.
+
+    Comments, quoted words and everything else outside angle brackets are ignored; a bracket that is never closed ends
+    at the next blank, and blanks that folding left inside an identifier are removed. In text without brackets, words
+    with an `@` are identifiers, and so is a single word.
+    """
+    found: list[str] = []
+    loose: list[str] = []  # outside brackets
+    unclosed: set[str] = set()  # marks that are known to have no end: keeps the pass linear
+    position = 0
+    while (token := _TOKEN.match(text, position)) is not None:
+        start, position = token.span()
+        if token[1] is not None:
+            words = token[1].split() if token[2] else token[1].split()[:1]
+            identifier = token[1].strip() if '"' in token[1] and token[2] else "".join(words)
+            if identifier:
+                found.append(f"<{identifier}>")
+            continue
+        mark = token[0]
+        if mark in _CLOSING and mark not in unclosed:
+            end = _end_of(mark, text, position)
+            if end < 0:
+                unclosed.add(mark)
+            else:
+                position = end
+                loose.append(text[start:end] if mark == '"' and text.startswith("@", end) else " ")
+            continue
+        loose.append(mark)
+    if not found:
+        words = [word for word in _SEPARATORS.split("".join(loose)) if word]
+        found = [f"<{word}>" for word in words if "@" in word or len(words) == 1]
+    return tuple(found)
+
+
+def _end_of(mark: str, text: str, position: int) -> int:
+    """Find the position after the quoted string, or the comment (which nest), that begins before `position`, or -1."""
+    depth = 1
+    while (match := _CLOSING[mark].search(text, position)) is not None:
+        position = match.end()
+        if match[0] == "(":
+            depth += 1
+        elif match[0] in ('"', ")"):
+            depth -= 1
+            if not depth:
+                return position
+    return -1
