@@ -31,9 +31,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use the real servers."""
+    """Mark the tests that use the real servers, or programs such as strace."""
     for item in items:
-        if "real_servers" in getattr(item, "fixturenames", ()):
+        if {"real_servers", "installed"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
 
 

@@ -197,6 +197,8 @@ class Archive(Collection[Record]):
             self._layout.disk.make_directory(self._state)
             with locked(self._state / "lock"):
                 self._layout.prepare()
+                if not (self._state / _LEDGER).exists():  # a run that was killed may have made the directories
+                    self._layout.disk.sync_directory(self.path)
                 recover(self._ledger, self._layout)
                 yield self._ledger
 
@@ -305,7 +307,9 @@ class Archive(Collection[Record]):
         meter.end()
         missing = tuple(row.name for row in rows if row.name not in files)
         names = {row.name for row in rows}
-        strangers = self._layout.count() - sum(name in names for name in files) if rows else 0
+        # A run beside this one may have added files since: the ledger has those by now.
+        unknown = [name for name in files if name not in names and not self._ledger.has_file(name)]
+        strangers = self._layout.strangers() + len(unknown) if rows else 0
         return Verified(read, size, len(rows), tuple(damaged), missing, strangers)
 
     @classmethod
@@ -328,7 +332,7 @@ class Archive(Collection[Record]):
         meter = Meter(progress, (file.stored_size for file in files))
         damaged, size, number = [], 0, 0
         fresh = self._state / "ledger.new"
-        fresh.unlink(missing_ok=True)
+        self._layout.disk.remove(fresh)
         with Ledger(fresh) as ledger, ledger.transaction():
             for file in files:
                 if not file.complete:

@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 
 from pymailbox.content.saving import sync_directory
-from pymailbox.errors import DiskFull
+from pymailbox.errors import DiskFull, MailboxError
 
 __all__ = ["Disk", "disk_errors"]
 
@@ -23,13 +23,17 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextlib.contextmanager
 def disk_errors(where: Path) -> Iterator[None]:
-    """Turn "no space left on device" into `DiskFull`; other errors pass."""
+    """Turn "no space left on device" into `DiskFull`; an error that names no file gets this directory's name."""
     try:
         yield
+    except MailboxError:
+        raise
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise DiskFull(f"the disk of {str(where)!r} is full; free some space and run again") from error
+        if error.errno in _FULL:
+            raise DiskFull(f"the disk of {str(where)!r} is full; free some space and run again") from error
+        if error.errno is not None and error.filename is None:
+            error.filename = str(where)
+        raise
 
 
 class Disk:
@@ -41,6 +45,8 @@ class Disk:
         while not path.is_dir():
             missing.append(path)
             path = path.parent
+        if missing:
+            self.sync_directory(path.parent)  # a run that was killed may have made `path` and done no more
         for path in reversed(missing):
             with contextlib.suppress(FileExistsError):  # another run of the same archive was faster
                 path.mkdir(0o700)

@@ -6,6 +6,7 @@ ledger never decides that a message may be deleted; the file on disk does.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import sqlite3
@@ -24,6 +25,7 @@ __all__ = ["AccountRow", "FailureRow", "Ledger", "MessageRow"]
 _APPLICATION = 0x706D6278  # "pmbx"
 _VERSION = 1
 _WAIT = 30.0  # seconds for another process that commits
+_PAGE = 1_000  # rows read at once
 _TABLES = """
 CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, run INTEGER NOT NULL, ended INTEGER,
     count INTEGER, size INTEGER, one_by_one INTEGER NOT NULL, seal BLOB NOT NULL);
@@ -114,15 +116,13 @@ class Ledger:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             sync_directory(path.parent)
-        self._database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-        try:
-            self._open()
-        except sqlite3.DatabaseError as error:
-            self.close()
-            self._damaged(str(error), error)
-        except BaseException:
-            self.close()
-            raise
+        with self._checked():
+            self._database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+            try:
+                self._open()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> "Ledger":
         return self
@@ -189,11 +189,12 @@ class Ledger:
         """Turn what SQLite says of a damaged file into `LedgerDamaged`; OSError for one that cannot be written now."""
         try:
             yield
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-                self._damaged(str(error), error)
-            raise OSError(f"the ledger {str(self.path)!r} cannot be read or written ({error})") from error
         except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # none: a value is not readable
+            if code == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
+            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_CORRUPT:
+                raise OSError(f"the ledger {str(self.path)!r} cannot be read or written ({error})") from error
             self._damaged(str(error), error)
 
     def _insert(self, table: str, row: Any, *, replace: bool = False) -> int:
@@ -233,11 +234,22 @@ class Ledger:
     # --- messages -----------------------------------------------------------------------------------------
 
     def messages(self, where: str = "", values: Iterable[Any] = ()) -> Iterator[MessageRow]:
-        """Yield the rows that a condition selects, in the order they were archived."""
-        query = f"SELECT {_MESSAGE}, seal FROM message {where and 'WHERE ' + where} ORDER BY id"  # noqa: S608
-        with self._checked():
-            for values_ in self._database.execute(query, tuple(map(_storable, values))):
-                yield MessageRow(*map(_readable, self._sealed("message", values_)))
+        """Yield the rows that a condition selects, in the order they were archived.
+
+        They are read page by page: an open query would keep another process from committing.
+        """
+        query = (
+            f"SELECT {_MESSAGE}, seal FROM message WHERE {where and f'({where}) AND'} id > ? ORDER BY id LIMIT {_PAGE}"  # noqa: S608
+        )
+        last, condition = -1, tuple(map(_storable, values))
+        while True:
+            with self._checked():
+                page = self._database.execute(query, (*condition, last)).fetchall()
+            for found in page:
+                yield MessageRow(*map(_readable, self._sealed("message", found)))
+            if len(page) < _PAGE:
+                return
+            last = page[-1][0]
 
     def count(self) -> int:
         """Return how many messages are archived."""

@@ -1,6 +1,7 @@
 """The lock of an archive: one process at a time writes to it."""
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -11,6 +12,7 @@ from pymailbox.errors import ArchiveLocked
 
 __all__ = ["locked"]
 
+_TAKEN = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # the last two on Windows
 _SHOWN = 200  # bytes of the lock file that an error shows
 
 if sys.platform == "win32":
@@ -39,6 +41,8 @@ def locked(path: Path) -> Iterator[None]:
         try:
             _lock(descriptor)
         except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
             holder = os.pread(descriptor, _SHOWN, 0) if hasattr(os, "pread") else b""
             by = holder.decode("utf-8", "replace").strip() or "another process"
             raise ArchiveLocked(

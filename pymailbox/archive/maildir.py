@@ -130,9 +130,9 @@ class Maildir:
                     form: Form = "w" if match["form"] == "w" else "l"
                     yield StoredFile(path, label, form, int(match["size"]))
 
-    def count(self) -> int:
-        """Return how many files are in `new` and `cur`, whoever put them there."""
-        return sum(1 for name in ("new", "cur") for _ in (self.root / name).iterdir())
+    def strangers(self) -> int:
+        """Return how many files in `new` and `cur` are not ours, by their names."""
+        return sum(not _NAME.match(path.name) for name in ("new", "cur") for path in (self.root / name).iterdir())
 
     def sweep(self) -> None:
         """Remove what earlier runs left in `tmp`."""

@@ -205,8 +205,8 @@ def recover(ledger: Ledger, layout: Maildir) -> None:
             whole.append((staged, row.name))
         else:
             lost.append(row)
-    if whole:
-        layout.publish(whole)
+    if stored:
+        layout.publish(whole)  # also those in their place already: the run may have been killed before that was durable
     if stored or lost:
         with ledger.transaction():
             for row in stored:

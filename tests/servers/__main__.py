@@ -1,6 +1,6 @@
 """``python -m tests.servers install`` installs the servers; ``... check`` starts each and reports the result.
 
-Both also cover the programs that the tests compare with.
+Both also cover the programs that the tests use, such as strace.
 """
 
 import subprocess
