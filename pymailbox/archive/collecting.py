@@ -83,12 +83,12 @@ class Collecting:
         self.account.run += 1
         self.writer = Writer(self.ledger, self.layout, self.account, self.began, self.clock)
         self.failures = self.ledger.failures(self.account.id)
-        for row in self.ledger.messages("account = ? AND uid IS NOT NULL", (self.account.id,)):
+        for row in self.ledger.messages("+account = ? AND uid IS NOT NULL", (self.account.id,)):
             self.index.add(row)
         try:
             return self._run()
         finally:
-            self.writer.discard()
+            self.writer.close()
 
     def _run(self) -> Collected:
         while True:

@@ -35,8 +35,8 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER, sha256 TEXT NOT N
     seal BLOB NOT NULL);
 CREATE INDEX message_uid ON message (account, uid);
 CREATE INDEX message_hash ON message (sha256);
-CREATE INDEX message_label ON message (uid_hash) WHERE uid IS NULL;
-CREATE INDEX message_pending ON message (state) WHERE state <> 'stored';
+CREATE INDEX message_label ON message (id) WHERE uid IS NULL;
+CREATE INDEX message_pending ON message (id) WHERE state = 'pending';
 CREATE INDEX message_deleting ON message (account, server) WHERE server = 'deleting';
 CREATE TABLE failure (account INTEGER NOT NULL, uid TEXT NOT NULL, size INTEGER, times INTEGER NOT NULL,
     problem TEXT NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (account, uid));

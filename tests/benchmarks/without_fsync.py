@@ -20,5 +20,5 @@ def open_without_fsync(ledger: Ledger) -> None:
 
 if __name__ == "__main__":
     Ledger._open = open_without_fsync  # type: ignore[method-assign]
-    Disk.sync_file = Disk.sync_files = Disk.sync_directory = lambda *_: None  # type: ignore[method-assign]
+    Disk.sync_file = Disk.sync_directory = lambda *_: None  # type: ignore[method-assign]
     sys.exit(main())
