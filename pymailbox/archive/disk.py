@@ -60,7 +60,7 @@ class Disk:
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename a file. Not durable before `sync_directory` of the target's directory."""
-        source.rename(target)
+        os.rename(source, target)  # noqa: PTH104 - Path.rename makes a path of what it returns
 
     def sync_directory(self, path: Path) -> None:
         """Force the entries of a directory to disk."""
