@@ -333,6 +333,7 @@ class Archive(Collection[Record]):
         damaged, size, number = [], 0, 0
         fresh = self._state / "ledger.new"
         self._layout.disk.remove(fresh)
+        self._layout.disk.sync_everything()
         with Ledger(fresh) as ledger, ledger.transaction():
             for file in files:
                 if not file.complete:

@@ -6,6 +6,7 @@ A run is one or more sessions. QUIT is sent only when all that was downloaded is
 import shutil
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import define, evolve, field
@@ -73,6 +74,8 @@ class Collecting:
     #: Messages on the server when the run began.
     there: int = field(default=0, init=False)
     may_delete: bool = field(default=True, init=False)
+    #: Rows of messages that this run found under uids of others: a later run deletes them.
+    spared: set[int] = field(factory=set, init=False)
     #: Whether this is not the first session of the run.
     further: bool = field(default=False, init=False)
 
@@ -178,8 +181,9 @@ class _Session:
         self.listed = set(self.uids)
         work.writer.begin_session()
         self._settle_doubts()
-        self._recognise_names()
         result = self._plan()
+        if self._recognise_names([*result.unknown, *result.doubtful]):
+            result = self._plan()
         aside = {number for number in (*result.unknown, *result.doubtful) if self._is_set_aside(number)}
         wanted = [] if work.at_most is not None else sorted({*result.unknown, *result.doubtful} - aside)[: work.left]
         may_go = self._may_go(result, wanted) & {*wanted, *result.known}
@@ -196,8 +200,9 @@ class _Session:
         sizes = [self._size(number) for number in wanted]
         self._total = None if None in sizes else sum(size or 0 for size in sizes), len(wanted)
         if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
-            self._compare([number for number in result.unknown if number in set(wanted)][:_COMPARED])
-        complete = self._fetch([number for number in wanted if number not in self.read], may_go)
+            asked = set(wanted)
+            self._compare([number for number in result.unknown if number in asked][:_COMPARED])
+        complete = self._fetch(wanted, may_go)
         complete = complete and self._delete_known(result, may_go)
         whole = complete and work.limit is None and not aside and not work.failures and not self.deletions.marked
         work.account.count = len(self.inbox) if whole else None
@@ -205,6 +210,8 @@ class _Session:
         work.account.ended = int(work.now())
         work.writer.settle()
         self.deletions.note()
+        for note in self.deletions.kept:
+            work.note(note)
         return complete
 
     # --- the listing --------------------------------------------------------------------------------------
@@ -233,19 +240,34 @@ class _Session:
             result = plan(self.uids, self.sizes, work.index)
         return result
 
-    def _recognise_names(self) -> None:
-        """Find messages whose uid only the name of their file still has: after a rebuild, or with an older ledger."""
+    def _recognise_names(self, numbers: Iterable[int]) -> bool:
+        """Find messages whose uid only the name of their file still has: after a rebuild, or with an older ledger.
+
+        Return whether the listing means something else now. Where a uid has several files, or none of its own, the
+        messages are fetched and compared.
+        """
         work = self.work
-        unknown = {uid_hash(work.account.name, uid): uid for uid in self.uids if uid and uid not in work.index.uids}
-        if not unknown:
-            return
-        rows = {row.uid_hash: row for row in work.ledger.messages("uid IS NULL") if row.uid_hash in unknown}
-        for file in work.layout.files():
-            label = file.label.uid_hash
-            if label in unknown and label not in rows and file.complete and not work.ledger.has_file(file.name):
-                rows[label] = work.writer.adopt(file)
-        for label, row in rows.items():
-            work.index.add(work.writer.meet(row, unknown[label], None))
+        uids = {uid_hash(work.account.name, self.uids[number - 1] or ""): self.uids[number - 1] for number in numbers}
+        if not uids:
+            return False
+        rows: defaultdict[str, list[MessageRow]] = defaultdict(list)
+        for row in work.ledger.messages("uid IS NULL"):
+            rows[row.uid_hash].append(row)
+        names = work.ledger.names()
+        files = (file for file in work.layout.files() if file.name not in names and file.complete)
+        adopted = [work.writer.adopt(file) for file in files]
+        if adopted:
+            work.layout.disk.sync_everything()
+            with work.ledger.transaction():
+                for row in adopted:
+                    work.ledger.put(row)
+                    rows[row.uid_hash].append(row)
+        found = False
+        for label, uid in uids.items():
+            if uid is not None and uid not in work.index.uids and len(rows[label]) == 1:
+                work.index.add(work.writer.meet(rows[label][0], uid, None))
+                found = True
+        return found
 
     def _at(self, number: int) -> int:
         """Return where the index has a known message."""
@@ -290,29 +312,30 @@ class _Session:
         """Fetch some messages with new uids, and see whether they are archived under uids that are gone."""
         work, matched = self.work, []
         for number, staged in self._staged(numbers):
-            same = work.writer.recognise(staged, self.uids[number - 1], self.listed)
+            same = work.writer.recognise(staged, self.uids[number - 1], self.listed, gone=True)
             if same is not None and same.uid is not None:
-                matched.append((number, same))
-                staged.discard()
+                matched.append((number, staged))
             else:
-                self._take(number, staged, same)
+                self._take(number, staged)
         if all_changed(len(matched), len(numbers)):
+            for _, staged in matched:
+                staged.discard()
             work.writer.settle()
             raise UidsChanged(
                 f"{len(matched)} of {len(numbers)} messages with new uids are archived under uids that the server"
                 " no longer lists; nothing was deleted. Pass renumbered=True, or --renumbered, to recognise messages by"
                 " their content"
             )
-        for number, same in matched:
-            self._met(number, work.writer.meet(same, self.uids[number - 1], self._size(number)))
+        for number, staged in matched:
+            self._take(number, staged)
 
     def _fetch(self, numbers: Sequence[int], may_go: set[int]) -> bool:
         """Archive messages, and mark those that may go; return whether all were asked for."""
         work = self.work
         for at in range(0, len(numbers), _AT_ONCE):
             asked = numbers[at : at + _AT_ONCE]
-            for number, staged in self._staged(asked):
-                self._take(number, staged, work.writer.recognise(staged, self.uids[number - 1], self.listed))
+            for number, staged in self._staged([number for number in asked if number not in self.read]):
+                self._take(number, staged)
                 if work.writer.due:
                     work.writer.flush()
                 if work.stopped and number != asked[-1]:
@@ -370,9 +393,10 @@ class _Session:
         self._staging = self.work.writer.stage(self.uids[message.number - 1])
         return self._staging.write
 
-    def _take(self, number: int, staged: StagedFile, same: MessageRow | None) -> None:
-        work = self.work
-        row = work.writer.take(staged, self.uids[number - 1], self._size(number), same)
+    def _take(self, number: int, staged: StagedFile) -> None:
+        work, uid = self.work, self.uids[number - 1]
+        same = work.writer.recognise(staged, uid, self.listed, gone=work.renumbered)
+        row = work.writer.take(staged, uid, self._size(number), same)
         if same is None:
             work.done = evolve(work.done, new=work.done.new + 1, bytes=work.done.bytes + row.size)
         self._met(number, row)
@@ -400,7 +424,10 @@ class _Session:
     def _mark(self, candidates: Sequence[tuple[int, MessageRow]]) -> None:
         if candidates and self._deleting_since is None:
             self._deleting_since = self.work.clock()
-        self.deletions.mark((number, row) for number, row in candidates if self.deletions.is_safe(row))
+        safe = [(number, row) for number, row in candidates if self.deletions.is_safe(row)]
+        self.deletions.mark(safe)
+        if len(safe) < len(candidates):
+            self.work.note("messages whose file is missing or damaged were not deleted; verify names them")
 
     def _is_full(self) -> bool:
         """Whether pending deletions should be committed before there are more."""
@@ -412,15 +439,23 @@ class _Session:
     def _delete_known(self, result: Plan, may_go: set[int]) -> bool:
         """Mark what was archived before and may go; return whether all of it was."""
         work = self.work
-        numbers = sorted(may_go & set(result.known))
+        known = (number for number in result.known if number in may_go)
+        numbers = [number for number in known if work.index.ids[self._at(number)] not in work.spared]
         for at in range(0, len(numbers), _AT_ONCE):
             asked = numbers[at : at + _AT_ONCE]
             candidates = list(
                 zip(asked, work.ledger.rows(work.index.ids[self._at(number)] for number in asked), strict=True)
             )
             same = self.deletions.same_header(candidates)
-            others = [number for number, _ in candidates if number not in dict(same)]
             self._mark(same)
-            if not self._fetch(others, may_go) or self._is_full() or work.stopped:
+            others = dict(candidates)
+            for number, _ in same:
+                del others[number]
+            if not self._fetch(list(others), set()):
+                return False
+            read = {number: self.read[number] for number in others if number in self.read}
+            self._mark([(number, row) for number, row in read.items() if row.id == others[number].id])
+            work.spared.update(row.id for number, row in read.items() if row.id != others[number].id)
+            if self._is_full() or work.stopped:
                 return False
         return True

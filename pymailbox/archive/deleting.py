@@ -72,8 +72,9 @@ class Deletions:
         self.marked.update({number: row for number, row in chosen.items() if number not in refused})
 
     def note(self) -> None:
-        """Write down what QUIT is about to delete."""
+        """Write down what QUIT is about to delete, and make durable where its files are."""
         if self.marked:
+            self.layout.sync()
             with self.ledger.transaction():
                 for row in self.marked.values():
                     self.ledger.put(evolve(row, state="stored", server="deleting"))

@@ -66,6 +66,11 @@ class Disk:
         """Force the entries of a directory to disk."""
         sync_directory(path)
 
+    def sync_everything(self) -> None:
+        """Force to disk what other programs have written: files that were copied here a moment ago."""
+        if hasattr(os, "sync"):
+            os.sync()
+
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there."""
         path.unlink(missing_ok=True)

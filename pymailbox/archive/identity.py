@@ -5,7 +5,7 @@ what a listing leaves open is fetched and compared.
 """
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
 from attrs import define, field
@@ -60,16 +60,18 @@ class Index:
         first = self._at.get(uid)
         return [] if first is None else [first, *self._others.get(uid, ())]
 
-    def copies(self, uid: str) -> int:
-        """Return how many messages of that uid are archived and, as far as is known, still on the server."""
-        return sum(self._copies[at] for at in self._all(uid) if not self._gone[at])
+    def covers(self, uid: str, sizes: Sequence[int | None]) -> bool:
+        """Whether messages of these sizes that share a uid can be those that are archived under it."""
+        archived: Counter[int] = Counter()
+        for at in self._all(uid):
+            if not self._gone[at]:
+                archived[self._listed[at]] += self._copies[at]
+        wanted = Counter(size for size in sizes if size is not None)
+        return len(sizes) <= archived.total() and (wanted - archived).total() <= archived[_UNKNOWN]
 
     def find(self, uid: str, size: int | None) -> int | None:
-        """Return the position of a message of that uid and, where it is known, size; None if there is none."""
-        at = self._at.get(uid)
-        if at is None or (not self._gone[at] and (size is None or self._listed[at] in (size, _UNKNOWN))):
-            return at
-        for at in self._others.get(uid, ()):
+        """Return the position of the newest message of that uid and, where it is known, size; None if there is none."""
+        for at in (*reversed(self._others.get(uid, ())), self._at[uid]):
             if not self._gone[at] and (size is None or self._listed[at] in (size, _UNKNOWN)):
                 return at
         return None
@@ -92,19 +94,28 @@ class Plan:
 def plan(uids: Sequence[str | None], sizes: Sequence[int | None], index: Index) -> Plan:
     """Sort the messages of a listing; if `sizes` is empty each is taken to have the size it had."""
     result = Plan()
-    counts = Counter(uids) if len(set(uids)) < len(uids) else None
+    covered = _covered(uids, sizes, index) if len(set(uids)) < len(uids) else {}
     for number, uid in enumerate(uids, 1):
         if uid is None:
             where = result.doubtful
         elif uid not in index.uids:
             where = result.unknown
-        elif counts is not None and counts[uid] > 1:
-            where = result.shared if index.copies(uid) >= counts[uid] else result.doubtful
+        elif uid in covered:
+            where = result.shared if covered[uid] else result.doubtful
         else:
             found = index.find(uid, sizes[number - 1] if sizes else None)
             where = result.doubtful if found is None else result.known
         where.append(number)
     return result
+
+
+def _covered(uids: Sequence[str | None], sizes: Sequence[int | None], index: Index) -> dict[str, bool]:
+    """Return, for each uid that several messages share, whether all of them are archived."""
+    groups: defaultdict[str, list[int | None]] = defaultdict(list)
+    for at, uid in enumerate(uids):
+        if uid is not None:
+            groups[uid].append(sizes[at] if sizes else None)
+    return {uid: index.covers(uid, group) for uid, group in groups.items() if len(group) > 1}
 
 
 def all_changed(matched: int, compared: int) -> bool:

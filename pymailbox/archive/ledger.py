@@ -27,6 +27,20 @@ _APPLICATION = 0x706D6278  # "pmbx"
 _VERSION = 1
 _WAIT = 30.0  # seconds for another process that commits
 _PAGE = 1_000  # rows read at once
+#: What SQLite reports about the machine; anything else that it reports is damage, as every query here is right.
+_PASSING = {
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
 _TABLES = """
 CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, run INTEGER NOT NULL, ended INTEGER,
     count INTEGER, size INTEGER, one_by_one INTEGER NOT NULL, seal BLOB NOT NULL);
@@ -36,8 +50,6 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER, sha256 TEXT NOT N
     seal BLOB NOT NULL);
 CREATE INDEX message_uid ON message (account, uid);
 CREATE INDEX message_hash ON message (sha256);
-CREATE INDEX message_label ON message (id) WHERE uid IS NULL;
-CREATE INDEX message_pending ON message (id) WHERE state = 'pending';
 CREATE INDEX message_deleting ON message (account, server) WHERE server = 'deleting';
 CREATE TABLE failure (account INTEGER NOT NULL, uid TEXT NOT NULL, size INTEGER, times INTEGER NOT NULL,
     problem TEXT NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (account, uid));
@@ -121,6 +133,7 @@ class Ledger:
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             sync_directory(path.parent)
+        self._check_header()
         with self._checked():
             self._database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
             try:
@@ -141,6 +154,25 @@ class Ledger:
 
     # --- the file -----------------------------------------------------------------------------------------
 
+    def _check_header(self) -> None:
+        """Refuse a file that is not ours before SQLite opens it, as that may change it: see sqlite.org/fileformat."""
+        if not self.path.is_file():
+            self._damaged("it is not a file")
+        with self.path.open("rb") as file:
+            header = file.read(100)
+        if header.startswith(b"SQLite format 3\0") and len(header) == 100:
+            self._check_origin(int.from_bytes(header[68:72]), int.from_bytes(header[60:64], signed=True))
+            if header[18] != 1:
+                self._damaged("its journal mode was changed by something else")
+
+    def _check_origin(self, application: int, version: int) -> None:
+        if application != _APPLICATION:
+            self._damaged("it is a database of another program")
+        if version > _VERSION:
+            self._damaged(f"it was written by a newer pymailbox (version {version} of the ledger)")
+        if version < 1:
+            self._damaged(f"it has version {version}, which no pymailbox wrote")
+
     def _open(self) -> None:
         for pragma, wanted in (("journal_mode=truncate", "truncate"), ("synchronous=full", None)):
             (given,) = self._database.execute(f"PRAGMA {pragma}").fetchone() or (None,)
@@ -157,13 +189,7 @@ class Ledger:
                         self._database.execute(statement)
                     self._database.execute(f"PRAGMA application_id={_APPLICATION}")
                     self._database.execute(f"PRAGMA user_version={_VERSION}")
-        if self._value("PRAGMA application_id") != _APPLICATION:
-            self._damaged("it is a database of another program")
-        version = self._value("PRAGMA user_version")
-        if version > _VERSION:
-            self._damaged(f"it was written by a newer pymailbox (version {version} of the ledger)")
-        if version < 1:
-            self._damaged(f"it has version {version}, which no pymailbox wrote")
+        self._check_origin(self._value("PRAGMA application_id"), self._value("PRAGMA user_version"))
 
     def _value(self, query: str) -> Any:
         row = self._database.execute(query).fetchone()
@@ -194,11 +220,13 @@ class Ledger:
         """Turn what SQLite says of a damaged file into `LedgerDamaged`; OSError for one that cannot be written now."""
         try:
             yield
+        except UnicodeDecodeError as error:  # in what SQLite says of it
+            self._damaged("its tables are not those of a ledger", error)
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # none: a value is not readable
             if code == sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
-            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_CORRUPT:
+            if code in _PASSING:
                 raise OSError(f"the ledger {str(self.path)!r} cannot be read or written ({error})") from error
             self._damaged(str(error), error)
 
@@ -219,18 +247,24 @@ class Ledger:
 
     def account(self, name: str) -> AccountRow:
         """Return the row of an account, a new one if there is none."""
+        rows = self._accounts()
+        for row in rows:
+            if row.name == name:
+                return row
+        number = max((row.id for row in rows), default=0) + 1
         with self._checked():
-            found = self._database.execute("SELECT * FROM account WHERE name=?", (_storable(name),)).fetchone()
-            if found is not None:
-                return AccountRow(*map(_readable, self._sealed("account", found)))
-            (number,) = self._database.execute("SELECT coalesce(max(id), 0) + 1 FROM account").fetchone()
+            if self._value("SELECT coalesce(max(account), 0) FROM message") >= number:
+                self._damaged("the account of some messages is missing")
         return AccountRow(number, name)
 
     def accounts(self) -> dict[int, str]:
         """Return the names of all accounts by id."""
-        with self._checked():
-            rows = self._database.execute("SELECT * FROM account").fetchall()
-        return {row[0]: row[1] for row in (self._sealed("account", row) for row in rows)}
+        return {row.id: row.name for row in self._accounts()}
+
+    def _accounts(self) -> list[AccountRow]:
+        with self._checked():  # not by the index, whose damage would hide an account
+            rows = self._database.execute("SELECT * FROM account NOT INDEXED").fetchall()
+        return [AccountRow(*map(_readable, self._sealed("account", row))) for row in rows]
 
     def put_account(self, row: AccountRow) -> None:
         """Write the row of an account."""
@@ -272,6 +306,11 @@ class Ledger:
         """Whether a row has that name."""
         with self._checked():
             return self._database.execute("SELECT 1 FROM message WHERE name = ?", (name,)).fetchone() is not None
+
+    def names(self) -> set[str]:
+        """Return the names of all files that have a row."""
+        with self._checked():  # not by the index, whose damage would have files adopted twice
+            return {name for (name,) in self._database.execute("SELECT name FROM message NOT INDEXED")}
 
     def next_id(self) -> int:
         """Return an id that no message has."""

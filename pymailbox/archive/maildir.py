@@ -102,6 +102,11 @@ class Maildir:
             self.disk.rename(path, new / name)
         self.disk.sync_directory(new)
 
+    def sync(self) -> None:
+        """Make durable where the files are, whoever renamed them: a run that was killed, or a mail program."""
+        for name in ("new", "cur"):
+            self.disk.sync_directory(self.root / name)
+
     def staged(self, name: str) -> Path | None:
         """Return the staged file of a message that was to get that name; None if there is none."""
         stem, _, rest = name.partition("F")

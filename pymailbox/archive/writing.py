@@ -36,7 +36,7 @@ class Writer:
     #: The id of the first row that this run adds.
     first: int = field(init=False)
     _ids: Iterator[int] = field(init=False)
-    _positions: Iterator[int] = field(factory=lambda: itertools.count(1), init=False)
+    _positions: Iterator[int] = field(factory=lambda: itertools.count(_position()), init=False)
     _group: list[tuple[StagedFile, MessageRow]] = field(factory=list, init=False)
     _bytes: int = field(default=0, init=False)  # of the group
     _pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_SYNCING), init=False)
@@ -59,10 +59,13 @@ class Writer:
         label = Label(self.began, self.account.run, next(self._positions), uid_hash(self.account.name, uid or ""))
         return self.layout.stage(label)
 
-    def recognise(self, staged: StagedFile, uid: str | None, listed: set[str | None]) -> MessageRow | None:
+    def recognise(
+        self, staged: StagedFile, uid: str | None, listed: set[str | None], *, gone: bool
+    ) -> MessageRow | None:
         """Return the row of the same message; None if it is not archived. `listed` are the uids of the listing.
 
-        Archived under another uid it is the same only if that uid is not listed any more.
+        Archived under another uid it is the same only if that uid is not listed any more; and, without `gone`, only if
+        it was not deleted: a copy of a deleted message is another message.
         """
         sha256 = staged.sha256
         stored = self.ledger.messages("sha256 = ? AND (account = ? OR account IS NULL)", (sha256, self.account.id))
@@ -71,9 +74,11 @@ class Writer:
         for row in rows:
             if row.uid == uid or uid is None:
                 return row
-        return next(
-            (row for row in rows if row.uid is None or (row.uid not in listed and row.id not in self._met)), None
-        )
+        for row in rows:
+            moved = row.uid not in listed and row.id not in self._met and (gone or row.server != "gone")
+            if row.uid is None or moved:
+                return row
+        return None
 
     def take(self, staged: StagedFile, uid: str | None, size: int | None, same: MessageRow | None) -> MessageRow:
         """Store a message, unless it is the `same` as one that is archived: then only what is known of it changes."""
@@ -151,6 +156,7 @@ class Writer:
             staged.file.close()
         with self.ledger.transaction():
             self._write_known()
+            self.ledger.put_account(self.account)  # the rows refer to it
             for _, row in self._group:
                 self.ledger.put(row)
         self._published, self._changed = [row for _, row in self._group], {}
@@ -180,6 +186,11 @@ class Writer:
         self._group, self._bytes = [], 0
 
 
+def _position() -> int:
+    """Return where a run begins to count: runs of the same second never give two files the same name."""
+    return time.time_ns() // 1_000 % 1_000_000 + 1
+
+
 def row_of(file: StoredFile, number: int) -> MessageRow:
     """Return a row for a stored message of which only the file is known."""
     sha256, size = digest_of(file.path, file.form)
@@ -204,16 +215,18 @@ def recover(ledger: Ledger, layout: Maildir) -> None:
     """Finish what a run left half done, and remove what it had only begun."""
     stored, whole, lost = [], [], []
     for row in ledger.messages("state = 'pending'"):
-        staged = layout.staged(row.name)
-        if layout.find(row.name) is not None:
+        staged, found = layout.staged(row.name), layout.find(row.name)
+        if found is not None and digest_of(found, row.form) == (row.sha256, row.size):
             stored.append(row)
         elif staged is not None and digest_of(staged, row.form) == (row.sha256, row.size):
             stored.append(row)
             whole.append((staged, row.name))
         else:
             lost.append(row)
+    if whole:
+        layout.publish(whole)
     if stored:
-        layout.publish(whole)  # also those in their place already: the run may have been killed before that was durable
+        layout.sync()  # the run that renamed them may have been killed before it did this
     if stored or lost:
         with ledger.transaction():
             for row in stored:
