@@ -160,7 +160,7 @@ class _Session:
     uids: Sequence[str | None] = field(default=(), init=False)
     sizes: Sequence[int | None] = field(default=(), init=False)  # empty: LIST was not asked
     listed: set[str | None] = field(factory=set, init=False)
-    #: What was fetched in this session, by number.
+    #: What was fetched in this session and may still be marked, by number.
     read: dict[int, MessageRow] = field(factory=dict, init=False)
     _staging: StagedFile | None = field(default=None, init=False)
     # Progress: of all that is wanted, of the pipelines that are done, of the one that runs.
@@ -344,6 +344,8 @@ class _Session:
             self._mark([(number, self.read[number]) for number in asked if number in may_go and number in self.read])
             if self._is_full() or work.stopped:
                 return False
+            if at + _AT_ONCE < len(numbers):
+                self.read = {number: row for number, row in self.read.items() if number > asked[-1]}
         return True
 
     def _cut_off(self) -> bool:
