@@ -1,6 +1,6 @@
 """The command line of pymailbox, with archives that never wait for the disk: it shows what durability costs.
 
-    python -m tests.benchmarks.without_fsync archive URL --to DIR
+python -m tests.benchmarks.without_fsync archive URL --to DIR
 """
 
 import sys
@@ -19,6 +19,7 @@ def open_without_fsync(ledger: Ledger) -> None:
 
 
 if __name__ == "__main__":
-    Ledger._open = open_without_fsync  # type: ignore[method-assign]
-    Disk.sync_file = Disk.sync_directory = lambda *_: None  # type: ignore[method-assign]
+    Ledger._open = open_without_fsync  # type: ignore[method-assign, assignment]
+    Disk.sync_file = lambda *_: None  # type: ignore[method-assign]
+    Disk.sync_directory = lambda *_: None  # type: ignore[method-assign]
     sys.exit(main())
