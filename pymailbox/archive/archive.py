@@ -21,6 +21,8 @@ from pymailbox.archive.maildir import Maildir
 from pymailbox.archive.results import Cleaned, Collected, Rebuilt, Verified
 from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
 from pymailbox.archive.writing import recover, row_of
+from pymailbox.display import type_name
+from pymailbox.errors import LedgerDamaged
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.progress import Meter, Progress
@@ -108,8 +110,10 @@ class Archive(Collection[Record]):
     def __init__(self, path: str | os.PathLike[str], *, layout: Literal["maildir"] = "maildir") -> None:
         if layout != "maildir":
             raise ValueError(f'layout must be "maildir", not {layout!r}')
-        #: The directory.
-        self.path = Path(path).expanduser()
+        if not os.fspath(path):
+            raise ValueError("path must not be empty; the current directory is '.'")
+        #: The directory; absolute, as the ledger stays open when the program changes its directory.
+        self.path = Path(path).expanduser().absolute()
         self._layout = Maildir(self.path, Disk())
         self._open_ledger: Ledger | None = None
 
@@ -168,6 +172,9 @@ class Archive(Collection[Record]):
 
     def by_uid(self, account: Account, uid: str) -> tuple[Record, ...]:
         """Return what is archived under a uid of an account; usually one message."""
+        _check_account(account)
+        if not isinstance(uid, str):
+            raise TypeError(f"uid must be a str, not {type_name(uid)}")
         return tuple(
             self._records(
                 self._rows(
@@ -179,6 +186,8 @@ class Archive(Collection[Record]):
 
     def find(self, message_id: str) -> tuple[Record, ...]:
         """Return the messages with that Message-ID, with or without its angle brackets. Reads every header."""
+        if not isinstance(message_id, str):
+            raise TypeError(f"message_id must be a str, not {type_name(message_id)}")
         wanted = message_id.strip().strip("<>")
         found = []
         for record in self:
@@ -234,6 +243,8 @@ class Archive(Collection[Record]):
             raise TypeError(f"limit must be a whole number, not {limit!r}")
         if limit is not None and limit < 1:
             raise ValueError(f"limit must be 1 or more, not {limit}")
+        if stop is not None and not isinstance(stop, threading.Event):
+            raise TypeError(f"stop must be a threading.Event, not {type_name(stop)}")
         return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None).done
 
     def clean(
@@ -250,6 +261,7 @@ class Archive(Collection[Record]):
         A message is deleted only if its file is there and unchanged, and the server still shows the same header.
         `at_most` is the largest part of the mailbox that may be deleted; beyond it, `MailboxError` and nothing is.
         """
+        _check_number("at_most", at_most)
         if not 0 <= at_most <= 1:
             raise ValueError(f"at_most must be between 0 and 1, not {at_most!r}")
         work = self._collect(account, keep, options, dry_run, False, None, None, None, at_most)
@@ -267,10 +279,13 @@ class Archive(Collection[Record]):
         progress: Callable[[Progress], None] | None,
         at_most: float | None,
     ) -> Collecting:
+        _check_account(account)
         if not isinstance(keep, Keep):
             raise TypeError(f"keep must be a Keep, such as Keep(days=30), not {keep!r}")
         if dry_run:
             options["read_only"] = True
+        elif options.get("read_only") and not keep.keeps_everything:
+            raise ValueError("read_only=True deletes nothing, so keep must be Keep.everything(); or use dry_run=True")
         Mailbox.from_account(account, **options)  # a wrong option is refused before anything is made on disk
         with self._writing() as ledger:
             row = ledger.account(account_name(account))
@@ -287,9 +302,11 @@ class Archive(Collection[Record]):
 
     def verify(self, *, sample: float = 1.0, progress: Callable[[Progress], None] | None = None) -> Verified:
         """Read every message, or a random `sample` (a part of 1), and compare it with its hash; changes nothing."""
+        _check_number("sample", sample)
         if not 0 < sample <= 1:
             raise ValueError(f"sample must be more than 0 and at most 1, not {sample!r}")
         Meter.check(progress)
+        self._check_that_there_is_one()
         rows = list(self._rows())
         chosen = rows if sample == 1 else random.sample(rows, max(1, round(sample * len(rows)))) if rows else []
         files = {file.name: file for file in self._layout.files()} if rows else {}
@@ -312,6 +329,16 @@ class Archive(Collection[Record]):
         strangers = self._layout.strangers() + len(unknown) if rows else 0
         return Verified(read, size, len(rows), tuple(damaged), missing, strangers)
 
+    def _check_that_there_is_one(self) -> None:
+        if not self.path.is_dir():
+            raise _no_archive(self.path)
+        if not (self._state / _LEDGER).exists() and any(self._layout.files()):
+            raise LedgerDamaged(
+                f"the ledger of the archive {str(self.path)!r} is gone, so its messages cannot be compared with anything."
+                f" Make a new one from the files with Archive.rebuild({str(self.path)!r}), or"
+                f" `pymailbox rebuild {self.path}`"
+            )
+
     @classmethod
     def rebuild(cls, path: str | os.PathLike[str], *, progress: Callable[[Progress], None] | None = None) -> Rebuilt:
         """Make a new ledger from the files of an archive, without any network; the old one is kept beside it.
@@ -321,7 +348,7 @@ class Archive(Collection[Record]):
         Meter.check(progress)
         archive = cls(path)
         if not archive.path.is_dir():
-            raise FileNotFoundError(f"there is no archive at {str(archive.path)!r}")
+            raise _no_archive(archive.path)
         with disk_errors(archive.path):
             archive._layout.disk.make_directory(archive._state)
             with locked(archive._state / "lock"):
@@ -364,9 +391,23 @@ class Archive(Collection[Record]):
         return old
 
 
+def _no_archive(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(f"there is no archive at {str(path)!r}")
+
+
+def _check_account(account: object) -> None:
+    if not isinstance(account, Account):
+        raise TypeError(f"account must be an Account, not {type_name(account)}; Account.from_url() takes a URL")
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+
+
 def account_name(account: Account) -> str:
     """Return what an account is called in a ledger: user@host."""
-    return f"{account.user or ''}@{account.host.lower()}"
+    return f"{account.user or ''}@{account.host.lower().removesuffix('.')}"
 
 
 def _headers(record: Record) -> "Headers":

@@ -76,6 +76,14 @@ class Collecting:
     may_delete: bool = field(default=True, init=False)
     #: Rows of messages that this run found under uids of others: a later run deletes them.
     spared: set[int] = field(factory=set, init=False)
+    #: Uids of messages that this run could not fetch.
+    failed: set[str] = field(factory=set, init=False)
+    #: What was reported of the failures of the last session.
+    told: list[str] = field(factory=list, init=False)
+    #: Rows of messages that this run has deleted.
+    deleted: set[int] = field(factory=set, init=False)
+    #: Uids under which this run archived or deleted something; a session that adds none is the last.
+    handled: set[tuple[str, str]] = field(factory=set, init=False)
     #: Whether this is not the first session of the run.
     further: bool = field(default=False, init=False)
 
@@ -95,7 +103,7 @@ class Collecting:
 
     def _run(self) -> Collected:
         while True:
-            before = self.done.new, self.done.deleted
+            before = len(self.handled)
             try:
                 complete = self._session()
             except (LoginDelay, MailboxLocked, TemporaryFailure) as error:
@@ -105,7 +113,7 @@ class Collecting:
                 return self.done
             if self.dry_run or self.stopped or self.left == 0:
                 return self.done
-            if complete and before == (self.done.new, self.done.deleted):
+            if complete and before == len(self.handled):
                 return self.done
             self.further = True
 
@@ -117,6 +125,7 @@ class Collecting:
 
     def _session(self) -> bool:
         """Run one session; return whether it did all that there was to do."""
+        session: _Session | None = None
         try:
             with self.inbox as inbox:
                 session = _Session(self, inbox, Deletions(self.ledger, self.layout, inbox, self.writer.first))
@@ -124,6 +133,8 @@ class Collecting:
         except MailboxError as error:
             unverified = NO_PIPELINING & self.inbox.connection.quirks
             if not unverified or self.account.one_by_one or isinstance(error, CommitError):
+                if session is not None:
+                    session.blame(error)
                 raise
             self.account.one_by_one = 1  # the next session of this mailbox does not pipeline, nor will later runs
             self.writer.settle()
@@ -131,8 +142,22 @@ class Collecting:
         deleted = session.deletions.confirm()
         for row in deleted:
             self.index.add(row)
-        self.done = evolve(self.done, deleted=self.done.deleted + len(deleted), failed=session.failed)
+            self.deleted.add(row.id)
+            self.handle("deleted", row.uid)
+        notes = [note for note in self.done.notes if note not in self.told]  # this session has tried those again
+        self.told = list(session.failures.values())
+        self.done = evolve(
+            self.done,
+            deleted=self.done.deleted + len(deleted),
+            failed=len(session.failures),
+            notes=(*notes, *self.told),
+        )
         return complete
+
+    def handle(self, what: str, uid: str | None) -> None:
+        """Note that something was done; without a uid it is done again in each session, and is no reason for one more."""
+        if uid is not None:
+            self.handled.add((what, uid))
 
     @property
     def stopped(self) -> bool:
@@ -162,14 +187,18 @@ class _Session:
     listed: set[str | None] = field(factory=set, init=False)
     #: What was fetched in this session and may still be marked, by number.
     read: dict[int, MessageRow] = field(factory=dict, init=False)
+    #: The numbers of messages that are fetched because their uids do not say whether they are archived.
+    compared: set[int] = field(factory=set, init=False)
     _staging: StagedFile | None = field(default=None, init=False)
+    #: The message that was being downloaded when the session ended.
+    _last_asked: int | None = field(default=None, init=False)
     # Progress: of all that is wanted, of the pipelines that are done, of the one that runs.
     _total: tuple[int | None, int] = field(default=(None, 0), init=False)
     _reported: tuple[int, int] = field(default=(0, 0), init=False)
     _last: Progress = field(default=Progress(0, None, 0, 0), init=False)
     _deleting_since: float | None = field(default=None, init=False)
-    #: Messages that could not be fetched.
-    failed: int = field(default=0, init=False)
+    #: What to report of messages that could not be fetched, by number.
+    failures: dict[int, str] = field(factory=dict, init=False)
 
     def run(self) -> bool:
         """Return whether all was done. The caller sends QUIT."""
@@ -185,7 +214,9 @@ class _Session:
         if self._recognise_names([*result.unknown, *result.doubtful]):
             result = self._plan()
         aside = {number for number in (*result.unknown, *result.doubtful) if self._is_set_aside(number)}
-        wanted = [] if work.at_most is not None else sorted({*result.unknown, *result.doubtful} - aside)[: work.left]
+        wanted = (
+            [] if work.at_most is not None else self._in_order({*result.unknown, *result.doubtful} - aside)[: work.left]
+        )
         may_go = self._may_go(result, wanted) & {*wanted, *result.known}
         self._brake(len(may_go))
         if not work.further:
@@ -197,6 +228,7 @@ class _Session:
             work.done = evolve(work.done, new=len(wanted), bytes=size, deleted=len(may_go))
             return True
         self._check_space(wanted)
+        self.compared = set(wanted)
         sizes = [self._size(number) for number in wanted]
         self._total = None if None in sizes else sum(size or 0 for size in sizes), len(wanted)
         if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
@@ -277,6 +309,12 @@ class _Session:
         assert at is not None
         return at
 
+    def _in_order(self, numbers: Iterable[int]) -> list[int]:
+        """Return what is to be fetched, that which failed before last: it may be what ends the session."""
+        failures = self.work.failures
+        times = {number: failures[uid].times for number in numbers if (uid := self.uids[number - 1] or "") in failures}
+        return sorted(numbers, key=lambda number: (times.get(number, 0), number))
+
     def _is_set_aside(self, number: int) -> bool:
         failure = self.work.failures.get(self.uids[number - 1] or "")
         return failure is not None and failure.times >= _TRIES and failure.size == self._size(number)
@@ -299,7 +337,9 @@ class _Session:
                 " nothing was deleted. Pass a larger at_most if that is what you want"
             )
 
-    def _check_space(self, wanted: Iterable[int]) -> None:
+    def _check_space(self, wanted: Sequence[int]) -> None:
+        if not wanted:
+            return
         needed = sum(self._size(number) or 0 for number in wanted)
         free = shutil.disk_usage(self.work.layout.root).free
         if needed + _RESERVE > free:
@@ -336,7 +376,8 @@ class _Session:
         work = self.work
         for at in range(0, len(numbers), _AT_ONCE):
             asked = numbers[at : at + _AT_ONCE]
-            for number, staged in self._staged([number for number in asked if number not in self.read]):
+            left = [number for number in asked if number not in self.read and number not in self.failures]
+            for number, staged in self._staged(left):
                 self._take(number, staged)
                 if work.writer.due:
                     work.writer.flush()
@@ -347,7 +388,8 @@ class _Session:
             if self._is_full() or work.stopped:
                 return False
             if at + _AT_ONCE < len(numbers):
-                self.read = {number: row for number, row in self.read.items() if number > asked[-1]}
+                past = set(asked)
+                self.read = {number: row for number, row in self.read.items() if number not in past}
         return True
 
     def _cut_off(self) -> bool:
@@ -371,6 +413,7 @@ class _Session:
                 yield message.number, staged
         except (MailboxError, OSError) as error:
             if not isinstance(error, CommandError | LimitExceeded) or not error.usable:
+                self._last_asked = next(iter(missed), None)
                 work.writer.settle()  # the session has ended, or the disk is full: what came whole is kept
                 raise
             refusal = error
@@ -403,6 +446,9 @@ class _Session:
         row = work.writer.take(staged, uid, self._size(number), same)
         if same is None:
             work.done = evolve(work.done, new=work.done.new + 1, bytes=work.done.bytes + row.size)
+            work.handle("archived", uid)
+        elif same.id < work.writer.first and number in self.compared and not work.further:
+            work.done = evolve(work.done, known=work.done.known + 1)
         self._met(number, row)
 
     def _met(self, number: int, row: MessageRow) -> None:
@@ -411,12 +457,17 @@ class _Session:
         if self.work.failures.pop(self.uids[number - 1] or "", None) is not None:
             self.work.writer.forget_failure(self.uids[number - 1] or "")
 
+    def blame(self, error: MailboxError) -> None:
+        """Count the message whose download ended the session as failed: it may end each session."""
+        if self._last_asked is not None:
+            self._failed(self._last_asked, error)
+
     def _failed(self, number: int, error: MailboxError) -> None:
         """Count a message that could not be fetched; one without a uid cannot be known again, and is only reported."""
         work, uid = self.work, self.uids[number - 1]
-        self.failed += 1
-        work.note(f"message {number} was not archived: {error.problem}")
-        if uid:
+        self.failures[number] = f"message {number} was not archived: {error.problem}"
+        if uid and uid not in work.failed:  # once for each run
+            work.failed.add(uid)
             times = work.failures[uid].times if uid in work.failures else 0
             row = FailureRow(work.account.id, uid, self._size(number), times + 1, error.problem)
             work.failures[uid] = row
@@ -426,12 +477,17 @@ class _Session:
     # --- deleting -----------------------------------------------------------------------------------------
 
     def _mark(self, candidates: Sequence[tuple[int, MessageRow]]) -> None:
-        if candidates and self._deleting_since is None:
-            self._deleting_since = self.work.clock()
+        work = self.work
+        again = [row for _, row in candidates if row.id in work.deleted]
+        if again:
+            candidates = [(number, row) for number, row in candidates if row.id not in work.deleted]
+            work.note(f"{len(again)} not deleted: the server confirmed that before, and lists them again")
         safe = [(number, row) for number, row in candidates if self.deletions.is_safe(row)]
         self.deletions.mark(safe)
+        if self.deletions.marked and self._deleting_since is None:
+            self._deleting_since = work.clock()
         if len(safe) < len(candidates):
-            self.work.note("messages whose file is missing or damaged were not deleted; verify names them")
+            work.note("messages whose file is missing or damaged were not deleted; verify names them")
 
     def _is_full(self) -> bool:
         """Whether pending deletions should be committed before there are more."""

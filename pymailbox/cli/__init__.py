@@ -58,12 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed: int = options.status_of(error)
         return failed
     except KeyboardInterrupt:
-        print(
-            "\npymailbox: interrupted; what was archived is safe"
-            if options.run.__name__ == "_archive"
-            else "\npymailbox: interrupted; nothing was changed",
-            file=sys.stderr,
-        )
+        print(f"\npymailbox: interrupted; {options.interrupted}", file=sys.stderr)
         return 130
     return status
 

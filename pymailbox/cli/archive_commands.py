@@ -67,6 +67,7 @@ def add_archive_commands(
     for added in (archive, clean, verify, rebuild):
         added.set_defaults(status_of=_status_of)
     archive.set_defaults(interrupted="what was archived is safe; run it again for the rest")
+    clean.set_defaults(interrupted="what is archived is safe; run it again for the rest")
 
 
 def _status_of(error: Exception) -> int:

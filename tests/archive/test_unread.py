@@ -292,8 +292,9 @@ def test_a_disk_without_room_stops_before_the_download(
 
 def test_a_message_that_fails_three_times_is_set_aside(stack: ExitStack, tmp_path: Path) -> None:
     run = begin(stack, tmp_path, 3, collected=False, quirks=Quirk.ONE_UNREADABLE)
-    results = [run.collect(Keep.everything()) for _ in range(3)]
-    assert [result.new for result in results] == [2, 0, 0]
+    results = [run.collect(Keep.everything()) for _ in range(4)]
+    assert [result.new for result in results] == [2, 0, 0, 0]
+    assert [result.failed for result in results] == [1, 1, 1, 0]
     assert results[-1].set_aside == 1
     assert run.read_last() == 0
     assert run.contents == [message(2), message(3)]
