@@ -334,7 +334,7 @@ class Archive(Collection[Record]):
             raise _no_archive(self.path)
         if not (self._state / _LEDGER).exists() and any(self._layout.files()):
             raise LedgerDamaged(
-                f"the ledger of the archive {str(self.path)!r} is gone, so its messages cannot be compared with anything."
+                f"the ledger of the archive {str(self.path)!r} is gone, so nothing can be compared."
                 f" Make a new one from the files with Archive.rebuild({str(self.path)!r}), or"
                 f" `pymailbox rebuild {self.path}`"
             )

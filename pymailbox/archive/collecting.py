@@ -155,7 +155,7 @@ class Collecting:
         return complete
 
     def handle(self, what: str, uid: str | None) -> None:
-        """Note that something was done; without a uid it is done again in each session, and is no reason for one more."""
+        """Note that something was done; without a uid each session does it again, so it calls for no other."""
         if uid is not None:
             self.handled.add((what, uid))
 
@@ -334,7 +334,7 @@ class _Session:
         if at_most is not None and not self.work.further and going > at_most * len(self.inbox):
             raise MailboxError(
                 f"{going} of {len(self.inbox)} messages would be deleted, more than at_most={at_most:g} allows;"
-                " nothing was deleted. Pass a larger at_most if that is what you want"
+                " nothing was deleted. Pass a larger at_most, or --at-most, if that is what you want"
             )
 
     def _check_space(self, wanted: Sequence[int]) -> None:

@@ -36,7 +36,9 @@ def add_archive_commands(
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
     archive = command("archive", _archive, "archive every new message of an account, each once, whatever happens")
     add_account(archive)
-    archive.add_argument("--to", required=True, type=Path, metavar="DIR", help="the archive; it is made on first use")
+    archive.add_argument(
+        "--to", required=True, type=_directory, metavar="DIR", help="the archive; it is made on first use"
+    )
     _add_keep(archive, "delete from the server what is archived, except ")
     archive.add_argument("--limit", type=_count, metavar="N", help="archive N messages at most")
     archive.add_argument(
@@ -48,7 +50,7 @@ def add_archive_commands(
 
     clean = command("clean", _clean, "delete archived messages from the server, and archive nothing")
     add_account(clean)
-    clean.add_argument("--to", required=True, type=Path, metavar="DIR", help="the archive")
+    clean.add_argument("--to", required=True, type=_directory, metavar="DIR", help="the archive")
     _add_keep(clean, "do not delete ")
     clean.add_argument(
         "--at-most", type=_part, default=0.5, metavar="PART", help="delete PART of the mailbox at most (default 0.5)"
@@ -56,18 +58,18 @@ def add_archive_commands(
     _add_dry_run(clean)
 
     verify = command("verify", _verify, "read an archive and compare every message with its hash")
-    verify.add_argument("archive", type=Path, metavar="DIR", help="the archive")
+    verify.add_argument("archive", type=_directory, metavar="DIR", help="the archive")
     verify.add_argument(
         "--sample", type=_part, default=1.0, metavar="PART", help="read only a random PART of it, such as 0.1"
     )
 
     rebuild = command("rebuild", _rebuild, "make a new ledger for an archive from its files; the old one is kept")
-    rebuild.add_argument("archive", type=Path, metavar="DIR", help="the archive")
+    rebuild.add_argument("archive", type=_directory, metavar="DIR", help="the archive")
 
     for added in (archive, clean, verify, rebuild):
         added.set_defaults(status_of=_status_of)
     archive.set_defaults(interrupted="what was archived is safe; run it again for the rest")
-    clean.set_defaults(interrupted="what is archived is safe; run it again for the rest")
+    clean.set_defaults(wrong_usage=clean.error, interrupted="what is archived is safe; run it again for the rest")
 
 
 def _status_of(error: Exception) -> int:
@@ -96,6 +98,12 @@ def _add_dry_run(parser: argparse.ArgumentParser) -> None:
 
 
 # --- arguments ------------------------------------------------------------------------------------------------
+
+
+def _directory(value: str) -> Path:
+    if not value:  # an unset variable of a script
+        raise argparse.ArgumentTypeError("the directory must not be empty; the current one is .")
+    return Path(value)
 
 
 def _count_or_none(value: str) -> int:
@@ -171,7 +179,7 @@ def _clean(options: argparse.Namespace) -> int:
 
     keep = _keep(options)
     if keep.keeps_everything:
-        raise ValueError("clean needs --keep-days, --keep-latest or --keep-bytes; --keep-latest 0 keeps nothing")
+        options.wrong_usage("clean needs --keep-days, --keep-latest or --keep-bytes; --keep-latest 0 keeps nothing")
     account = account_of(options)
     with Archive(options.to) as archive:
         done = archive.clean(

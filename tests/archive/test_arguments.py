@@ -75,7 +75,7 @@ def test_verify_never_says_that_all_is_well_where_it_can_compare_nothing(tmp_pat
         archive.collect(account_of(server))
         archive.close()
         shutil.rmtree(tmp_path / "a" / ".pymailbox")
-        with pytest.raises(LedgerDamaged, match="is gone.*Archive.rebuild"):
+        with pytest.raises(LedgerDamaged, match=r"is gone.*Archive\.rebuild"):
             archive.verify()
         assert Archive.rebuild(tmp_path / "a").messages == 1
         assert archive.verify().read == 1
