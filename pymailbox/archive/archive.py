@@ -1,6 +1,7 @@
 """Archive: the messages of accounts as files, each once and for good, with a ledger that says what they are."""
 
 import contextlib
+import functools
 import os
 import random
 import threading
@@ -77,7 +78,13 @@ class Record:
     @property
     def raw(self) -> bytes:
         """The message exactly as the server sent it. FileNotFoundError if its file is gone."""
-        return b"".join(wire_chunks(self.path, self._form))
+        return self._read(lambda path: b"".join(wire_chunks(path, self._form)))
+
+    def _read(self, use: Callable[[Path], bytes]) -> bytes:
+        found = self._layout.read(self.name, use)
+        if found is None:
+            raise FileNotFoundError(f"the file of this message is gone: {self.name}")
+        return found
 
     @property
     def content(self) -> "Content":
@@ -309,15 +316,18 @@ class Archive(Collection[Record]):
         self._check_that_there_is_one()
         rows = list(self._rows())
         chosen = rows if sample == 1 else random.sample(rows, max(1, round(sample * len(rows)))) if rows else []
-        files = {file.name: file for file in self._layout.files()} if rows else {}
+        files = self._layout.files_by_name() if rows else {}
         meter = Meter(progress, (row.size for row in chosen))
         damaged, read, size = [], 0, 0
         for row in chosen:
-            file = files.get(row.name)
-            if file is None:
+            found = (
+                self._layout.read(row.name, functools.partial(digest_of, form=row.form)) if row.name in files else None
+            )
+            if found is None:
+                files.pop(row.name, None)  # it was removed meanwhile
                 continue
-            if digest_of(file.path, row.form) != (row.sha256, row.size):
-                damaged.append(file.path)
+            if found != (row.sha256, row.size):
+                damaged.append(files[row.name].path)
             read, size = read + 1, size + row.size
             meter.add(row.size)
             meter.finish(row.size, row.size)
@@ -355,7 +365,10 @@ class Archive(Collection[Record]):
                 return archive._rebuild(progress)
 
     def _rebuild(self, progress: Callable[[Progress], None] | None) -> Rebuilt:
-        files = sorted(self._layout.files(), key=lambda file: (file.label.first_seen, file.label.position, file.name))
+        files = sorted(
+            self._layout.files_by_name().values(),
+            key=lambda file: (file.label.first_seen, file.label.position, file.name),
+        )
         meter = Meter(progress, (file.stored_size for file in files))
         damaged, size, number = [], 0, 0
         fresh = self._state / "ledger.new"
@@ -363,11 +376,11 @@ class Archive(Collection[Record]):
         self._layout.disk.sync_everything()
         with Ledger(fresh) as ledger, ledger.transaction():
             for file in files:
-                if not file.complete:
+                row = row_of(self._layout, file, number + 1)
+                if row is None:
                     damaged.append(file.path)
                     continue
                 number += 1
-                row = row_of(file, number)
                 ledger.put(row)
                 size += row.size
                 meter.add(file.stored_size)
@@ -415,5 +428,8 @@ def _headers(record: Record) -> "Headers":
     from pymailbox.content import Headers
     from pymailbox.content.headers import MAX_HEADER_BYTES
 
-    with record.path.open("rb") as file:
-        return Headers.from_bytes(file.read(MAX_HEADER_BYTES))
+    def beginning(path: Path) -> bytes:
+        with path.open("rb") as file:
+            return file.read(MAX_HEADER_BYTES)
+
+    return Headers.from_bytes(record._read(beginning))

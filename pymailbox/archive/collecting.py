@@ -288,8 +288,8 @@ class _Session:
         for row in work.ledger.messages("uid IS NULL"):
             rows[row.uid_hash].append(row)
         names = work.ledger.names()
-        files = (file for file in work.layout.files() if file.name not in names and file.complete)
-        adopted = [work.writer.adopt(file) for file in files]
+        files = (file for name, file in work.layout.files_by_name().items() if name not in names)
+        adopted = [new for file in files if (new := work.writer.adopt(file)) is not None]
         if adopted:
             work.layout.disk.sync_everything()
             with work.ledger.transaction():

@@ -5,6 +5,7 @@ has under the uid is still that message: it was downloaded in this session, or i
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from attrs import define, evolve, field
 
@@ -35,10 +36,13 @@ class Deletions:
 
     def is_safe(self, row: MessageRow) -> bool:
         """Whether the file of a message is there and whole."""
-        path = self.layout.find(row.name)
-        if path is None or path.stat().st_size != _stored_size(row):
-            return False
-        return row.id >= self.first or digest_of(path, row.form) == (row.sha256, row.size)
+
+        def is_whole(path: Path) -> bool:
+            if path.stat().st_size != _stored_size(row):
+                return False
+            return row.id >= self.first or digest_of(path, row.form) == (row.sha256, row.size)
+
+        return self.layout.read(row.name, is_whole) is True
 
     def same_header(self, candidates: Sequence[tuple[int, MessageRow]]) -> list[tuple[int, MessageRow]]:
         """Return those of which the server shows the archived header; it is asked by TOP."""
@@ -51,13 +55,16 @@ class Deletions:
 
     def _beginning(self, row: MessageRow, size: int) -> bytes:
         """Return the first bytes of a stored message, as sent: enough to hold a header of that size."""
-        path, data = self.layout.find(row.name), b""
-        if path is not None:
+
+        def beginning(path: Path) -> bytes:
+            data = b""
             for piece in wire_chunks(path, row.form):
                 data += piece
                 if len(data) > size + 4:
                     break
-        return data
+            return data
+
+        return self.layout.read(row.name, beginning) or b""
 
     def mark(self, candidates: Iterable[tuple[int, MessageRow]]) -> None:
         """Mark messages that are safe and are those that the server has."""

@@ -4,12 +4,15 @@ A name in it carries what a new ledger needs: when the message was first seen, a
 and the form it is stored in. It holds nothing that a server could choose, so no server can choose where a file goes.
 """
 
+import contextlib
 import functools
 import hashlib
+import os
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import field, frozen
 
@@ -23,6 +26,9 @@ _NAME = re.compile(
     r"F(?P<form>[lw])\.[A-Za-z0-9.-]{1,64},S=(?P<size>\d{1,15})(?P<flags>:2,[A-Za-z]*)?\Z"
 )
 _STAGED = re.compile(r"\d{1,12}\.pmb\d{1,12}Q\d{1,9}U[0-9a-f]{16}w?\Z")
+_MOVES = 20  # of one file, each between looking for it and reading it
+
+T = TypeVar("T")
 
 
 def uid_hash(account: str, uid: str) -> str:
@@ -66,11 +72,6 @@ class StoredFile:
     def name(self) -> str:
         """The name without flags, as the ledger has it."""
         return self.path.name.partition(":")[0]
-
-    @property
-    def complete(self) -> bool:
-        """Whether the file has the size it should have."""
-        return self.path.stat().st_size == self.stored_size
 
 
 @frozen
@@ -125,10 +126,24 @@ class Maildir:
             known = self._found.get(name)
         return known
 
+    def read(self, name: str, use: Callable[[Path], T]) -> T | None:
+        """Return what `use` makes of a message's file; None if it is gone. Mail programs may move it meanwhile."""
+        for _ in range(_MOVES):
+            path = self.find(name)
+            if path is None:
+                break
+            with contextlib.suppress(FileNotFoundError):
+                return use(path)
+        return None
+
     def files(self) -> Iterator[StoredFile]:
         """Yield our files in `new` and `cur`; those of other programs are not ours."""
         for directory in ("new", "cur"):
-            for path in (self.root / directory).glob("*"):
+            if not (self.root / directory).is_dir():
+                continue
+            with os.scandir(self.root / directory) as entries:
+                found = [self.root / directory / entry.name for entry in entries if entry.is_file()]
+            for path in found:
                 match = _NAME.match(path.name)
                 if match is not None:
                     label = Label(
@@ -136,6 +151,16 @@ class Maildir:
                     )
                     form: Form = "w" if match["form"] == "w" else "l"
                     yield StoredFile(path, label, form, int(match["size"]))
+
+    def files_by_name(self) -> dict[str, StoredFile]:
+        """Return our files, none overlooked: while mail programs move files, one scan may miss some."""
+        files: dict[str, StoredFile] = {}
+        for _ in range(_MOVES):
+            before = len(files)
+            files.update((file.name, file) for file in self.files())
+            if len(files) == before:
+                break
+        return files
 
     def strangers(self) -> int:
         """Return how many files in `new` and `cur` are not ours, by their names."""

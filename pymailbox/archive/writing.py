@@ -4,10 +4,12 @@ Of each group the files are forced to disk, then one commit of the ledger names 
 directory is forced to disk. The ledger learns that with its next commit.
 """
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from attrs import define, evolve, field
 
@@ -131,9 +133,9 @@ class Writer:
                 self._group[in_group] = (self._group[in_group][0], seen)
         return seen
 
-    def adopt(self, file: StoredFile) -> MessageRow:
-        """Return a row for a message of the archive that the ledger does not have."""
-        return row_of(file, next(self._ids))
+    def adopt(self, file: StoredFile) -> MessageRow | None:
+        """Return a row for a message of the archive that the ledger does not have; None if its file is not whole."""
+        return row_of(self.layout, file, next(self._ids))
 
     def forget_failure(self, uid: str) -> None:
         """Note that a message that failed before was fetched."""
@@ -187,9 +189,16 @@ class Writer:
         self._group, self._bytes = [], 0
 
 
-def row_of(file: StoredFile, number: int) -> MessageRow:
-    """Return a row for a stored message of which only the file is known."""
-    sha256, size = digest_of(file.path, file.form)
+def row_of(layout: Maildir, file: StoredFile, number: int) -> MessageRow | None:
+    """Return a row for a stored message of which only the file is known; None if it is not whole, or gone."""
+
+    def whole(path: Path) -> tuple[str, int] | None:
+        return digest_of(path, file.form) if path.stat().st_size == file.stored_size else None
+
+    digest = layout.read(file.name, whole)
+    if digest is None:
+        return None
+    sha256, size = digest
     return MessageRow(
         id=number,
         account=None,
@@ -211,8 +220,8 @@ def recover(ledger: Ledger, layout: Maildir) -> None:
     """Finish what a run left half done, and remove what it had only begun."""
     stored, whole, lost = [], [], []
     for row in ledger.messages("state = 'pending'"):
-        staged, found = layout.staged(row.name), layout.find(row.name)
-        if found is not None and digest_of(found, row.form) == (row.sha256, row.size):
+        staged, found = layout.staged(row.name), layout.read(row.name, functools.partial(digest_of, form=row.form))
+        if found == (row.sha256, row.size):
             stored.append(row)
         elif staged is not None and digest_of(staged, row.form) == (row.sha256, row.size):
             stored.append(row)

@@ -104,6 +104,7 @@ def test_wrong_options_are_usage_errors(tmp_path: Path, capsys: Captured) -> Non
     to = tmp_path / "me"
     for options, told in (
         ((), "--to"),
+        (("--to", ""), "must not be empty"),
         (("--to", str(to), "--keep-latest", "-1"), "invalid number of messages"),
         (("--to", str(to), "--keep-days", "many"), "invalid number of days"),
         (("--to", str(to), "--keep-bytes", "1X"), "invalid size"),
@@ -114,6 +115,8 @@ def test_wrong_options_are_usage_errors(tmp_path: Path, capsys: Captured) -> Non
                 main(["archive", "pop://me@127.0.0.1:1", *options])
             assert ended.value.code == 2
             assert told in capsys.readouterr().err
-    assert main(["clean", "pop://me@127.0.0.1:1", "--to", str(to)]) == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["clean", "pop://me@127.0.0.1:1", "--to", str(to)])
+    assert ended.value.code == 2
     assert "--keep-days" in capsys.readouterr().err
     assert not to.exists()

@@ -1,0 +1,74 @@
+"""Mail programs move and flag files at any moment: nothing is taken for missing, and no run fails because of it."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pymailbox import Archive, Keep
+from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, serve
+
+MESSAGES = 300
+
+
+@contextmanager
+def moving(archive: Path) -> Iterator[None]:
+    """Move files from new to cur and change their flags, as fast as possible."""
+    ended = threading.Event()
+
+    def move() -> None:
+        flags = 0
+        while not ended.is_set():
+            for directory in ("new", "cur"):
+                for name in os.listdir(archive / directory):
+                    flags = (flags + 1) % 3
+                    moved = name.partition(":")[0] + (":2,", ":2,S", ":2,FS")[flags]
+                    (archive / directory / name).rename(archive / "cur" / moved)
+                    ended.wait(0.0005)
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_files_that_are_being_moved_are_read_verified_and_deletable(tmp_path: Path) -> None:
+    box = Box()
+    for n in range(MESSAGES):
+        box.put(f"u{n}", message(n))
+    with disks_that_do_not_wait(), serve(box) as server, Archive(tmp_path / "a") as archive:
+        assert archive.collect(account_of(server)).new == MESSAGES
+        with moving(tmp_path / "a"):
+            found = archive.verify()
+            assert (found.read, found.damaged, found.missing, found.strangers) == (MESSAGES, (), (), 0)
+            assert len({record.raw for record in archive}) == MESSAGES
+            archive.close()
+            assert Archive.rebuild(tmp_path / "a").messages == MESSAGES
+            assert archive.collect(account_of(server)).known == MESSAGES
+            assert archive.collect(account_of(server), keep=Keep.nothing()).deleted == MESSAGES
+        assert archive.verify().read == MESSAGES
+
+
+def test_copies_links_and_directories_in_an_archive_are_left_alone(tmp_path: Path) -> None:
+    box, new, cur = Box(), tmp_path / "a" / "new", tmp_path / "a" / "cur"
+    for n in range(4):
+        box.put(f"u{n}", message(n))
+    with serve(box) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        copied, directory, link, _ = (record.path for record in archive)
+        (cur / f"{copied.name}:2,S").write_bytes(copied.read_bytes())
+        directory.unlink()
+        directory.mkdir()
+        link.unlink()
+        link.symlink_to("nowhere")
+        (new / "other").symlink_to("nowhere")
+        found = archive.verify()
+        assert (found.read, found.damaged, set(found.missing)) == (2, (), {directory.name, link.name})
+        assert archive.collect(account_of(server), keep=Keep.nothing()).deleted == 2
+        assert box.uids == ["u1", "u2"]
+        archive.close()
+        assert Archive.rebuild(tmp_path / "a").messages == 2
