@@ -222,6 +222,8 @@ class _Session:
         if not work.further:
             work.there = len(self.inbox)
             work.done = evolve(work.done, known=len(result.known) + len(result.shared))
+            if result.shared and work.may_delete and not (work.renumbered or work.keep.keeps_everything):
+                work.note(f"{len(result.shared)} stay, as they share their uids with other messages")
         work.done = evolve(work.done, set_aside=len(aside))
         if work.dry_run:
             size = sum(self._size(number) or 0 for number in wanted)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -82,6 +83,8 @@ class Maildir:
     disk: Disk
     #: Where each of our files was last seen; mail programs move them from `new` to `cur` and add flags.
     _found: dict[str, Path] = field(factory=dict, init=False, repr=False)
+    #: When the directories had last changed, if all is still where `_found` says: what is not there is gone.
+    _scanned: set[float] = field(factory=set, init=False, repr=False)
 
     def prepare(self) -> None:
         """Make the directories."""
@@ -121,8 +124,14 @@ class Maildir:
             return path
         known = self._found.get(name)
         if known is None or not known.is_file():
+            changed = self._changed()
+            if known is None and changed in self._scanned:
+                return None
             self._found.clear()
-            self._found.update((file.name, file.path) for file in self.files())
+            self._found.update((file.name, file.path) for file in self.files_by_name().values())
+            self._scanned.clear()
+            if changed == self._changed() and changed < time.time() - 1:  # a clock of a disk may be coarse
+                self._scanned.add(changed)
             known = self._found.get(name)
         return known
 
@@ -135,6 +144,10 @@ class Maildir:
             with contextlib.suppress(FileNotFoundError):
                 return use(path)
         return None
+
+    def _changed(self) -> float:
+        """Return when a file was last added, moved or removed, in seconds since 1970."""
+        return max((self.root / name).stat().st_mtime for name in ("new", "cur"))
 
     def files(self) -> Iterator[StoredFile]:
         """Yield our files in `new` and `cur`; those of other programs are not ours."""

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from pymailbox import Archive, Keep
+from pymailbox.archive.maildir import Maildir
 from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, serve
 
 MESSAGES = 300
@@ -21,7 +24,7 @@ def moving(archive: Path) -> Iterator[None]:
         flags = 0
         while not ended.is_set():
             for directory in ("new", "cur"):
-                for name in os.listdir(archive / directory):
+                for name in [path.name for path in (archive / directory).iterdir()]:
                     flags = (flags + 1) % 3
                     moved = name.partition(":")[0] + (":2,", ":2,S", ":2,FS")[flags]
                     (archive / directory / name).rename(archive / "cur" / moved)
@@ -72,3 +75,20 @@ def test_copies_links_and_directories_in_an_archive_are_left_alone(tmp_path: Pat
         assert box.uids == ["u1", "u2"]
         archive.close()
         assert Archive.rebuild(tmp_path / "a").messages == 2
+
+
+def test_files_that_are_gone_are_not_looked_for_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box, scans = Box(), []
+    for n in range(40):
+        box.put(f"u{n}", message(n))
+    with serve(box) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        for record in list(archive)[:30]:
+            record.path.unlink()
+        for name in ("new", "cur"):
+            os.utime(tmp_path / "a" / name, (1_700_000_000, 1_700_000_000))
+        real = Maildir.files
+        monkeypatch.setattr(Maildir, "files", lambda layout: scans.append(layout) or real(layout))
+        assert archive.collect(account_of(server), keep=Keep.nothing()).deleted == 10
+        assert len(scans) < 10
+        assert len(box.mails) == 30

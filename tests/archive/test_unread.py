@@ -223,6 +223,7 @@ def test_messages_that_share_a_uid(stack: ExitStack, tmp_path: Path) -> None:
     assert run.collect(Keep.everything()).new == 1
     done = run.collect()  # by uid alone nothing is deleted that is not alone
     assert done.deleted == 1
+    assert done.notes == ("3 stay, as they share their uids with other messages",)
     assert run.box.uids == ["same"] * 3
     run.nothing_is_lost()
 
