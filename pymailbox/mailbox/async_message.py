@@ -175,7 +175,8 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     async def email(self) -> "EmailMessage":
         """The message as parsed by the standard library, on each access; its methods may raise for a damaged message.
 
-        If the standard library cannot parse it, for example thousands of nested multiparts, the body is one string.
+        If the standard library cannot parse it, for example thousands of nested multiparts, or its MIME fields are so
+        long that this would take seconds, the body is one string.
         """
         return (await self.content()).email
 

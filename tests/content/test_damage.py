@@ -1,6 +1,7 @@
 """Damaged messages: each kind of damage is repaired, and the repair is named in `defects`."""
 
 import binascii
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -387,3 +388,15 @@ def test_the_standard_library_gets_what_it_can_parse() -> None:
     assert content.email.get_payload().endswith("hello")
     assert f"more than {MAX_DEPTH} multiparts in each other" in content.defects
     assert Content.from_bytes(MIXED + BODY).email.is_multipart()
+    for field in (
+        b"Content-Type: text/plain; a=",
+        b"Content-Type: ",
+        b"Content-Transfer-Encoding: ",
+        b"MIME-Version: ",
+    ):
+        read = Content.from_bytes(b"Subject: x\r\n" + field + b"(" * 5_000 + b"\r\n\r\nhello").email
+        assert isinstance(read, EmailMessage)
+        assert read["Subject"] == "x"
+    flood = b"Content-Type: text/plain" + b";" * 1_000_000 + b"\r\nSubject: x\r\n\r\nhello"  # hours
+    assert Content.from_bytes(flood).email["Subject"] == "x"
+    assert not Content.from_bytes(MIXED + b"--b\r\n" + flood + b"\r\n--b--\r\n").email.is_multipart()
