@@ -86,12 +86,12 @@ class Collecting:
         self.account.run += 1
         self.writer = Writer(self.ledger, self.layout, self.account, self.began, self.clock)
         self.failures = self.ledger.failures(self.account.id)
-        for row in self.ledger.messages("account = ? AND uid IS NOT NULL", (self.account.id,)):
+        for row in self.ledger.messages("+account = ? AND uid IS NOT NULL", (self.account.id,)):
             self.index.add(row)
         try:
             return self._run()
         finally:
-            self.writer.discard()
+            self.writer.close()
 
     def _run(self) -> Collected:
         while True:
@@ -160,7 +160,7 @@ class _Session:
     uids: Sequence[str | None] = field(default=(), init=False)
     sizes: Sequence[int | None] = field(default=(), init=False)  # empty: LIST was not asked
     listed: set[str | None] = field(factory=set, init=False)
-    #: What was fetched in this session, by number.
+    #: What was fetched in this session and may still be marked, by number.
     read: dict[int, MessageRow] = field(factory=dict, init=False)
     _staging: StagedFile | None = field(default=None, init=False)
     # Progress: of all that is wanted, of the pipelines that are done, of the one that runs.
@@ -346,6 +346,8 @@ class _Session:
             self._mark([(number, self.read[number]) for number in asked if number in may_go and number in self.read])
             if self._is_full() or work.stopped:
                 return False
+            if at + _AT_ONCE < len(numbers):
+                self.read = {number: row for number, row in self.read.items() if number > asked[-1]}
         return True
 
     def _cut_off(self) -> bool:

@@ -7,8 +7,7 @@ file excepted. A test puts a recorder in its place and replays every state that 
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from pymailbox.errors import DiskFull, MailboxError
 
 __all__ = ["Disk", "disk_errors"]
 
-_SYNCING = 8  # threads that wait for fsync: the disk merges what is asked for together
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -60,19 +58,9 @@ class Disk:
         """Force the content of a file to disk. A failure is final, as the kernel may have dropped the data."""
         os.fsync(file.fileno())
 
-    def sync_files(self, files: Iterable[FileIO]) -> None:
-        """Force several files to disk, all of them or an error."""
-        files = list(files)
-        if len(files) < 2:
-            for file in files:
-                self.sync_file(file)
-            return
-        with ThreadPoolExecutor(min(_SYNCING, len(files))) as pool:
-            list(pool.map(self.sync_file, files))
-
     def rename(self, source: Path, target: Path) -> None:
         """Rename a file. Not durable before `sync_directory` of the target's directory."""
-        source.rename(target)
+        os.rename(source, target)  # noqa: PTH104 - Path.rename makes a path of what it returns
 
     def sync_directory(self, path: Path) -> None:
         """Force the entries of a directory to disk."""

@@ -40,18 +40,21 @@ class Index:
         """Add a row, or what has changed of it."""
         if row.uid is None:
             return
-        at = next((at for at in self._all(row.uid) if self.ids[at] == row.id), len(self.ids))
+        new = len(self.ids)
+        first = self._at.setdefault(row.uid, new)
+        at = first if first == new else next((at for at in self._all(row.uid) if self.ids[at] == row.id), new)
         listed = _UNKNOWN if row.listed is None else row.listed
-        if at == len(self.ids):
-            if self._at.setdefault(row.uid, at) != at:
-                self._others.setdefault(row.uid, []).append(at)
-            for values, value in ((self.ids, row.id), (self.first_seen, row.first_seen)):
-                values.append(value)
-            self._listed.append(listed)
-            self._copies.append(row.copies)
-            self._gone.append(row.server == "gone")
-        else:
-            self._listed[at], self._copies[at], self._gone[at] = listed, row.copies, row.server == "gone"
+        gone = row.server == "gone"
+        if at < new:
+            self._listed[at], self._copies[at], self._gone[at] = listed, row.copies, gone
+            return
+        if first != new:
+            self._others.setdefault(row.uid, []).append(new)
+        self.ids.append(row.id)
+        self.first_seen.append(row.first_seen)
+        self._listed.append(listed)
+        self._copies.append(row.copies)
+        self._gone.append(gone)
 
     def _all(self, uid: str) -> list[int]:
         first = self._at.get(uid)

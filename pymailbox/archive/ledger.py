@@ -8,13 +8,14 @@ ledger never decides that a message may be deleted; the file on disk does.
 import contextlib
 import errno
 import hashlib
+import operator
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from attrs import astuple, define, fields
+from attrs import define, fields
 
 from pymailbox.archive.stored_form import Form
 from pymailbox.content.saving import sync_directory
@@ -49,8 +50,6 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER, sha256 TEXT NOT N
     seal BLOB NOT NULL);
 CREATE INDEX message_uid ON message (account, uid);
 CREATE INDEX message_hash ON message (sha256);
-CREATE INDEX message_label ON message (uid_hash) WHERE uid IS NULL;
-CREATE INDEX message_pending ON message (state) WHERE state <> 'stored';
 CREATE INDEX message_deleting ON message (account, server) WHERE server = 'deleting';
 CREATE TABLE failure (account INTEGER NOT NULL, uid TEXT NOT NULL, size INTEGER, times INTEGER NOT NULL,
     problem TEXT NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (account, uid));
@@ -115,6 +114,10 @@ class FailureRow:
 
 
 _MESSAGE = ", ".join(field.name for field in fields(MessageRow))
+#: Returns the values of a row as a tuple; attrs.astuple takes several times as long.
+_VALUES = {
+    kind: operator.attrgetter(*(field.name for field in fields(kind))) for kind in (AccountRow, MessageRow, FailureRow)
+}
 
 
 class Ledger:
@@ -235,7 +238,7 @@ class Ledger:
                 self._damaged(found.splitlines()[-1])
 
     def _insert(self, table: str, row: Any, *, replace: bool = False) -> int:
-        values = tuple(map(_storable, astuple(row)))
+        values = tuple(map(_storable, _VALUES[type(row)](row)))
         places = ", ".join("?" * (len(values) + 1))
         verb = "REPLACE" if replace else "INSERT"
         cursor = self._database.execute(f"{verb} INTO {table} VALUES ({places})", (*values, _seal(values)))
@@ -289,7 +292,9 @@ class Ledger:
             with self._checked():
                 page = self._database.execute(query, (*condition, last)).fetchall()
             for found in page:
-                yield MessageRow(*map(_readable, self._sealed("message", found)))
+                row = MessageRow(*self._sealed("message", found))
+                row.uid = _readable(row.uid)
+                yield row
             if len(page) < _PAGE:
                 return
             last = page[-1][0]

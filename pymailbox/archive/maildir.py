@@ -4,6 +4,7 @@ A name in it carries what a new ledger needs: when the message was first seen, a
 and the form it is stored in. It holds nothing that a server could choose, so no server can choose where a file goes.
 """
 
+import functools
 import hashlib
 import re
 import socket
@@ -29,6 +30,7 @@ def uid_hash(account: str, uid: str) -> str:
     return hashlib.sha256(f"{account}\0{uid}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+@functools.cache
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:64] or "localhost"
 
@@ -87,7 +89,7 @@ class Maildir:
 
     def stage(self, label: Label) -> StagedFile:
         """Return a temporary file to write a message to."""
-        return StagedFile(self.root / "tmp" / str(label), self.disk)
+        return StagedFile(self.root / f"tmp/{label}", self.disk)
 
     def name_of(self, staged: StagedFile) -> str:
         """Return the name that a staged file gets."""

@@ -55,8 +55,9 @@ class StagedFile:
             data, self._held = self._held + data, b""
         if data.endswith(b"\r"):
             data, self._held = data[:-1], b"\r"
-        if data.count(b"\n") == data.count(b"\r\n"):
-            self._append(data.replace(b"\r\n", b"\n"))
+        stored = data.replace(b"\r\n", b"\n")
+        if data.count(b"\n") == len(data) - len(stored):  # as many LFs as CRLFs
+            self._append(stored)
         else:
             self._rewrite()
             self._append(data + self._held)

@@ -7,6 +7,7 @@ directory is forced to disk. The ledger learns that with its next commit.
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from attrs import define, evolve, field
 
@@ -19,6 +20,7 @@ __all__ = ["Writer", "recover", "row_of"]
 _MESSAGES = 128  # in a group
 _BYTES = 32 << 20
 _SECONDS = 2.0
+_SYNCING = 8  # threads that wait for fsync: the disk merges what is asked for together
 
 
 @define
@@ -37,6 +39,8 @@ class Writer:
     _positions: Iterator[int] = field(init=False)
     _group: list[tuple[StagedFile, MessageRow]] = field(factory=list, init=False)
     _bytes: int = field(default=0, init=False)  # of the group
+    _pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_SYNCING), init=False)
+    _syncs: list[Future[None]] = field(factory=list, init=False)  # of the group's files
     _since: float = field(default=0.0, init=False)  # when the group began
     _published: list[MessageRow] = field(factory=list, init=False)  # the ledger does not know yet
     _changed: dict[int, MessageRow] = field(factory=dict, init=False)
@@ -102,6 +106,8 @@ class Writer:
             self._since = self.clock()
         self._group.append((staged, row))
         self._bytes += staged.stored_size
+        # While the disk writes it the next one is downloaded.
+        self._syncs.append(self._pool.submit(self.layout.disk.sync_file, staged.file))
         return row
 
     def meet(self, row: MessageRow, uid: str | None, size: int | None) -> MessageRow:
@@ -145,17 +151,17 @@ class Writer:
         """Store the group: when this returns its messages survive a power cut."""
         if not self._group:
             return
-        files = [staged.file for staged, _ in self._group]
-        self.layout.disk.sync_files(files)
-        for file in files:
-            file.close()
+        for sync in self._syncs:
+            sync.result()
+        for staged, _ in self._group:
+            staged.file.close()
         with self.ledger.transaction():
             self._write_known()
             self.ledger.put_account(self.account)  # the rows refer to it
             for _, row in self._group:
                 self.ledger.put(row)
         self._published, self._changed = [row for _, row in self._group], {}
-        group, self._group, self._bytes = self._group, [], 0
+        group, self._group, self._bytes, self._syncs = self._group, [], 0, []
         self.layout.publish((staged.path, row.name) for staged, row in group)
 
     def settle(self) -> None:
@@ -173,8 +179,9 @@ class Writer:
         for row in self._changed.values():
             self.ledger.put(row)
 
-    def discard(self) -> None:
+    def close(self) -> None:
         """Remove what was staged and not stored."""
+        self._pool.shutdown(cancel_futures=True)
         for staged, _ in self._group:
             staged.discard()
         self._group, self._bytes = [], 0

@@ -4,6 +4,7 @@ import argparse
 import re
 
 from tests import ROOT
+from tests.benchmarks import archive
 from tests.benchmarks.report import chart, machine, table
 from tests.benchmarks.rounds import WORKS, run_rounds, staged
 
@@ -14,20 +15,25 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="use small mailboxes, to see whether it runs")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="run each client N times (default 3)")
     parser.add_argument("--write-docs", action="store_true", help="write the table and the chart to docs/")
+    parser.add_argument("--archive", action="store_true", help="measure archives instead: on dovecot, against mpop")
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
     if options.write_docs and options.quick:
         parser.error("--write-docs needs the whole benchmark; omit --quick")
-    with staged(quick=options.quick) as stage:
-        results = run_rounds(stage, WORKS, options.rounds)
-    text = f"{machine(options.rounds)}\n\n{table(results, WORKS)}"
+    if options.archive:
+        taken, disk = archive.run_rounds(options.rounds, quick=options.quick)
+        text, page = f"{machine(options.rounds)} · {disk}\n\n{archive.table(taken)}", ROOT / "docs" / "archive.md"
+    else:
+        with staged(quick=options.quick) as stage:
+            results = run_rounds(stage, WORKS, options.rounds)
+        text, page = f"{machine(options.rounds)}\n\n{table(results, WORKS)}", ROOT / "docs" / "performance.md"
     print(text)
     if options.write_docs:
-        page = ROOT / "docs" / "performance.md"
         before, after = re.split(r"(?<=begin -->\n)(?s:.*)(?=<!-- measured: end)", page.read_text(encoding="utf-8"))
         page.write_text(f"{before}{text}\n{after}", encoding="utf-8")
-        (ROOT / "docs" / "performance.svg").write_text(chart(results, WORKS), encoding="utf-8")
+        if not options.archive:
+            (ROOT / "docs" / "performance.svg").write_text(chart(results, WORKS), encoding="utf-8")
 
 
 if __name__ == "__main__":

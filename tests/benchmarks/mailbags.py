@@ -29,6 +29,8 @@ SHAPES = {
     "large": (20, 25_000_000, 1),
     "far-small": (400, 2_200, 61),
     "far-medium": (400, 75_000, 13),
+    "archive-small": (2_000, 4_096, 61),
+    "archive-large": (50, 2_000_000, 1),
 }
 
 
@@ -55,7 +57,7 @@ def fill(name: str, *, quick: bool = False) -> Mailbag:
     rng = random.Random(f"pymailbox {name}")
     signature = base64.b64encode(rng.randbytes(258)).decode()
     folded = "\r\n\t".join(signature[i : i + 72] for i in range(0, len(signature), 72))
-    encoding, make = ("base64", base64_body) if name == "large" else ("8bit", text_body)
+    encoding, make = ("base64", base64_body) if name.endswith("large") else ("8bit", text_body)
     template = HEADER.replace("SIGNATURE", folded).replace("ENCODING", encoding)
     headers = [(template % fields(number)).encode("ascii") for number in range(1, count + 1)]
     return Mailbag(headers, [make(rng, size - len(headers[0])) for _ in range(pool)])

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import mailbox
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests import case
-from tests.benchmarks import floor, ours
+from tests.benchmarks import archive, floor, ours
 from tests.benchmarks.case import Service
 from tests.benchmarks.mailbags import fill
 from tests.benchmarks.report import chart, table
 from tests.benchmarks.rounds import CLIENTS, PROGRAMS, WORKS, Stage, Work, run_rounds, staged
+from tests.servers import RealServer
 from tests.timing import GENEROUS
 
 
@@ -102,3 +104,13 @@ def test_a_round_of_every_client_fills_the_table_and_the_chart(stage: Stage) -> 
         title, *cells = line.split("|")[1:-1]
         assert title.strip() == work.title in drawn
         assert "–" not in "".join(cells[:4]) + cells[-1]
+
+
+def test_archives_are_measured_with_their_rivals(dovecot: RealServer, installed: Callable[[str], list[str]]) -> None:
+    """Each program archives every message, once; the second run is in the table, too."""
+    installed("mpop")
+    taken, disk = archive.run_rounds(1, quick=True)
+    assert re.fullmatch(r"\S+, fsync of 4 KB in [0-9.]+ ms", disk)
+    header, _, *lines = archive.table(taken).splitlines()
+    assert [line.count("|") for line in lines] == [header.count("|")] * 4
+    assert all(one.seconds > 0 and one.memory > 1_000_000 for rounds in taken.values() for one in rounds)
