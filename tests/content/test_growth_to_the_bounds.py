@@ -18,6 +18,7 @@ from attrs import frozen
 
 from pymailbox.content import Content, Headers
 from tests.content.test_growth import Growth, Readings, everything, flood, public
+from tests.timing import Clock
 
 Reading = Callable[[Content], object]
 
@@ -311,13 +312,15 @@ def test_headers_that_run_into_each_other_are_read_once() -> None:
 
 
 def test_what_grows_is_told_from_what_costs_more_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reading that searches the rest of the message for each mark grows; a step at one size is not growth."""
+    """A quadratic reading grows; a step at one size is not growth. By a clock that only readings move."""
+    clock = Clock()
+    monkeypatch.setattr(time, "thread_time", clock)
     monkeypatch.setattr(f"{__name__}.HEADER", 24_000)
-    monkeypatch.setattr(f"{__name__}.MEASURABLE", 0.01)
     family = Family("To", b"To: ", b"a@b, ")
-    assert measure(family, lambda content: [content.raw.find(b"a@c", at) for at in range(0, len(content.raw), 4)])[1]
+    assert measure(family, lambda content: clock.advance((len(content.raw) / 10_000) ** 2))[1]
+    assert not measure(family, lambda content: clock.advance(len(content.raw) / 10_000))[1]
     assert not measure(
-        family, lambda content: sum(range(200 * len(content.raw) + (len(content.raw) > 10_000) * 4_000_000))
+        family, lambda content: clock.advance(len(content.raw) / 10_000 + 9 * (len(content.raw) > 10_000))
     )[1]
 
 
