@@ -6,8 +6,8 @@ No `repr` shows a password, and no pickle contains one. References to secrets (s
 each login; any other secret is replaced by a `NotPickled`, which raises when the account is used. Copying an account
 returns the account itself.
 
-A mechanism (RFC 4422) of your own is any object with the attributes of `Mechanism`; pass it as `auth=`. Those that come
-with pymailbox are in `pymailbox.pop3.sasl`.
+To use a mechanism (RFC 4422) of your own, pass any object with the attributes of `Mechanism` as `auth=`. Those that
+come with pymailbox are in `pymailbox.pop3.sasl`.
 """
 
 import contextlib
@@ -56,9 +56,9 @@ Token = str | PasswordReference | Callable[[], str | Awaitable[str]]
 # --- the interface of SASL mechanisms --------------------------------------------------------------------------
 
 #: One run of a mechanism. The generator yields responses, first the initial one (None if the server sends the first
-#: message). It is sent challenges, decoded from base64, and None for the server's +OK. Then it returns to accept the
-#: login, yields if it has more to send, or raises `ProtocolError` if the server has not proved its identity. If the
-#: server refuses, the error is thrown into it.
+#: message). Each `yield` returns the server's next challenge, decoded from base64, or None if the server replied +OK.
+#: After +OK the generator returns to accept the login, yields if it has more to send, or raises `ProtocolError` if the
+#: server has not proved its identity. If the server refuses, the error is thrown into it.
 Exchange = Generator[bytes | None, bytes | None, None]
 
 
@@ -90,7 +90,7 @@ class Peer:
 
 
 class Mechanism(Protocol):
-    """One way to log in. The first three can be plain class attributes, without annotations: `name = "X-TICKET"`."""
+    """One way to log in. `name`, `plaintext` and `initial` can be class attributes, without annotations."""
 
     # A ClassVar would work at run time, but pyright does not accept one for a property.
 
@@ -104,7 +104,7 @@ class Mechanism(Protocol):
 
     @property
     def initial(self) -> bool | None:
-        """Whether to send the initial response with AUTH if it fits (RFC 5034 §4); None if there is none."""
+        """Whether to send the initial response with AUTH if it fits (RFC 5034 §4); None if the mechanism has none."""
 
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
@@ -140,7 +140,7 @@ def check_host(_: object, attribute: "Attribute[Any]", host: object) -> None:
 
 
 def _is_name(host: str) -> bool:
-    """Whether DNS, TLS and proxies can use a name (or address); only international names import the codec."""
+    """Whether DNS, TLS and proxies can use a name (or address); only internationalized names import the codec."""
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
@@ -164,7 +164,7 @@ def check_security(_: object, attribute: "Attribute[Any]", value: object) -> Non
 
 
 def _check_text(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    """Raise for a wrong type, or for control characters (from a URL, a file, the environment), hiding the value."""
+    """Raise for a wrong type, or for control characters (from a URL, a file, the environment); never show the value."""
     if isinstance(value, str) or (isinstance(value, bytes) and attribute.name == "password"):
         codes = value if isinstance(value, bytes) else map(ord, value)
         if any(code < 0x20 or code == 0x7F for code in codes):
@@ -174,7 +174,11 @@ def _check_text(_: object, attribute: "Attribute[Any]", value: object) -> None:
     elif value is not None and (
         attribute.name == "user" or not (callable(value) or isinstance(value, PasswordReference))
     ):
-        raise TypeError(f"{attribute.name} must be a str, not {type_name(value)}")
+        expected = "a str"
+        if attribute.name != "user":
+            text = "a str, bytes" if attribute.name == "password" else "a str"
+            expected = f"{text}, a callable or a reference such as PasswordCommand"
+        raise TypeError(f"{attribute.name} must be {expected}, not {type_name(value)}")
 
 
 def check_auth(auth: object) -> None:
@@ -195,7 +199,7 @@ def check_auth(auth: object) -> None:
     elif not isinstance(getattr(auth, "initial", "missing"), bool | None):
         problem = "`initial`, a bool or None"
     if problem:
-        raise TypeError(f"the mechanism {type(auth).__name__} lacks {problem} (pymailbox.account.Mechanism)")
+        raise TypeError(f"the mechanism {type(auth).__name__} lacks {problem}; see pymailbox.account.Mechanism")
 
 
 def needs_user(name: str) -> bool:
@@ -208,9 +212,9 @@ def _check_auth(account: "Account", _: "Attribute[Any]", value: object) -> None:
     if account.user:
         return
     if isinstance(value, OAuth2):
-        raise ValueError("OAuth2 needs a user")
+        raise ValueError("OAuth2 needs a user name")
     if isinstance(value, str) and needs_user(value):
-        raise ValueError(f"{safe_text(value)} needs a user")
+        raise ValueError(f"{safe_text(value)} needs a user name")
 
 
 # --- pickling -------------------------------------------------------------------------------------------------
@@ -286,8 +290,8 @@ class OAuth2:
     """An access token instead of a password, for `auth=`: OAUTHBEARER (RFC 7628) or XOAUTH2, as the server advertises.
 
     `token` is text, a callable, or a reference such as `PasswordCommand(["oama", "access", "me@example.com"])`. A
-    callable or reference is used at each login, so that it can return a fresh token; over asyncio the callable may be a
-    coroutine function. Only a reference is pickled.
+    callable or reference is used at each login, so that it can return a fresh token; with `AsyncMailbox` the callable
+    may be a coroutine function. Only a reference is pickled.
 
     >>> from pymailbox import Account, OAuth2
     >>> Account("outlook.office365.com", "me@example.com", auth=OAuth2(lambda: "a fresh token"))
@@ -306,7 +310,8 @@ class OAuth2:
         return self
 
 
-#: How to log in: a mechanism, its name, or an access token; None for the strongest mechanism that the server offers.
+#: How to log in: a mechanism, its name, or an access token; None for the strongest mechanism that the server
+#: advertises.
 Auth = Mechanism | OAuth2 | str | None
 
 
@@ -318,22 +323,22 @@ class Account:
 
     Pickles contain references to secrets (`PasswordCommand`, `PasswordEnv`, `PasswordFile`, `PasswordKeyring`,
     `PasswordNetrc`), so that the account works in another process, but no secrets: a password or token given as text,
-    bytes or any other callable, and a mechanism object that may contain one, are left out. Making a mailbox from an
-    account that was unpickled without its secret raises ValueError.
+    as bytes or as a callable of your own, and a mechanism object that may contain one, are left out. Making a mailbox
+    from an account that was unpickled without its secret raises ValueError.
 
     >>> from pymailbox import Account
     >>> Account.from_url("pops://me%40example.com@pop.example.com")
     Account(host='pop.example.com', user='me@example.com', security='tls', port=995)
     """
 
-    #: The server's host name or address.
+    #: The server's host name or IP address.
     host: str = field(validator=check_host)
     #: The login name; None if the mechanism needs none.
     user: str | None = field(default=None, validator=_check_text)
     #: Text, bytes (sent as they are), a reference, or a callable without arguments that returns text or bytes.
     #: References and callables are used at each login. Never shown; only a reference is pickled.
     password: AsyncPassword | None = field(default=None, repr=False, converter=_hidden, validator=_check_text)
-    #: "tls" from the first byte, "starttls" before the login, or "none".
+    #: "tls": TLS from the first byte. "starttls": the connection switches to TLS before the login. "none": no TLS.
     security: Security = field(default="tls", validator=check_security, kw_only=True)
     #: The server's port; by default 995 for "tls", otherwise 110.
     port: int = field(
@@ -342,7 +347,7 @@ class Account:
         validator=check_port,
         kw_only=True,
     )
-    #: A mechanism, its name, or `OAuth2(token)`; None for the strongest mechanism that the server offers.
+    #: A mechanism, its name, or `OAuth2(token)`; None for the strongest mechanism that the server advertises.
     auth: Auth = field(default=None, repr=False, validator=_check_auth, kw_only=True)
 
     # --- constructors -------------------------------------------------------------------------------------
@@ -351,10 +356,11 @@ class Account:
     def from_url(cls, url: str, password: AsyncPassword | None = None, *, refuse_password: bool = False) -> Self:
         """Make an account from a POP URL such as `pops://user;auth=PLAIN@host:port` (RFC 2384).
 
-        `pops://` means `security="tls"`, `pop+starttls://` "starttls" and `pop://` "none". `password` overrides a
-        password in the URL. Write @ in the user name as %40; a plain one is accepted if the URL has no password
-        (`pops://me@x.org@host`). A URL typed on a command line is visible in process lists and histories: with
-        `refuse_password=True` a password in it raises ValueError. So does anything that is not a valid POP URL.
+        The scheme sets `security`: `pops://` is "tls", `pop+starttls://` is "starttls", and `pop://` is "none".
+        `password` overrides a password in the URL. Write @ in the user name as %40; a plain one is accepted if the URL
+        has no password (`pops://me@x.org@host`). A URL typed on a command line is visible in process lists and in the
+        shell's history: with `refuse_password=True` a password in it raises ValueError. So does anything that is not a
+        valid POP URL.
         """
         url = secret(url)  # it may contain a password, which no traceback must show
         return cls(**fields_of_url(url, password, refuse_password))
@@ -385,7 +391,9 @@ class Account:
             changes["auth"] = OAuth2(token)
         elif token:
             if str(auth).upper() not in ("XOAUTH2", "OAUTHBEARER"):
-                raise ValueError(f"{prefix}TOKEN needs {prefix}AUTH=XOAUTH2 or OAUTHBEARER, not {auth}; or unset it")
+                raise ValueError(
+                    f"{prefix}AUTH={auth} does not use {prefix}TOKEN; set it to XOAUTH2 or OAUTHBEARER, or unset it"
+                )
             changes["password"] = token
         if port:
             if not (port.isascii() and port.isdigit() and len(port) < 6):

@@ -192,13 +192,13 @@ class LoginDelay(CommandError):
 
 
 class TemporaryFailure(CommandError):
-    """The server refuses for now: it has a problem (`[SYS/TEMP]`, RFC 3206 §4), is busy, or limits its use."""
+    """The server refuses temporarily: it has a problem (`[SYS/TEMP]`, RFC 3206 §4), is busy, or has reached a limit."""
 
     retryable = True
 
 
 class PermanentFailure(CommandError):
-    """The server has a problem that somebody has to fix (`[SYS/PERM]`, RFC 3206 §4)."""
+    """The server has a problem that its operator has to fix (`[SYS/PERM]`, RFC 3206 §4)."""
 
 
 class MessageUnavailable(CommandError):

@@ -64,7 +64,7 @@ def fields_of_url(url: str, password: Any, refuse_password: bool) -> dict[str, A
             "unexpected text after the port; percent-encode / ? # as %2F %3F %23 in the user name or password"
         )
     if written is not None and refuse_password:
-        raise ValueError("other users can read a password in a URL; remove it and pass the password in another way")
+        raise ValueError("other users can read a password in a URL; remove it and pass the password separately")
     if written is not None and "@" in login + written:
         raise ValueError("percent-encode @ as %40 in the user name or password, and : as %3A in the user name")
     name, semicolon, option = login.partition(";")

@@ -26,7 +26,7 @@ class Progress:
 
     #: Bytes that have arrived so far.
     bytes: int
-    #: Bytes expected in total: by LIST, corrected as messages arrive; None if the server gives no sizes.
+    #: Bytes expected in total: by LIST, corrected as messages arrive; None if the server sends no sizes.
     total_bytes: int | None
     #: Messages that have arrived completely.
     messages: int

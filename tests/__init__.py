@@ -6,7 +6,7 @@ from pathlib import Path
 
 #: The checkout.
 ROOT = Path(__file__).resolve().parent.parent
-#: Test data beside the checkout; used if it exists.
+#: Test data next to the checkout; used if it exists.
 SHARED = ROOT.parent / "shared"
 
 

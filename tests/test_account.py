@@ -286,14 +286,14 @@ def test_misuse_is_found_at_once() -> None:
 
 def test_a_host_is_only_a_host() -> None:
     """A URL as host, or a port after the name, raises with advice, not when the name is looked up."""
-    for host, says in (
+    for host, problem in (
         (f"pops://me:{SECRET}@pop.example.com", "from_url"),
         ("me@pop.example.com", "from_url"),
         ("[::1]", "invalid host name"),
         ("pop.example.com:995", "port="),
     ):
         with case(host):
-            with pytest.raises(ValueError, match=says) as caught:
+            with pytest.raises(ValueError, match=problem) as caught:
                 Mailbox(host)
             assert SECRET not in str(caught.value)
 
@@ -314,12 +314,12 @@ def test_a_type_is_named_as_it_was_given() -> None:
     """Errors name the type that the caller used, not the private types in which secrets are wrapped."""
     misuses: list[tuple[Callable[[], object], str]] = [
         (lambda: Mailbox("h", proxy=b"x"), "proxy must be a str, not bytes"),  # type: ignore[arg-type] # misuse
-        (lambda: OAuth2(b"x"), "token must be a str, not bytes"),  # type: ignore[arg-type] # misuse
+        (lambda: OAuth2(b"x"), "token must be a str, a callable or a reference such as PasswordCommand, not bytes"),  # type: ignore[arg-type] # misuse
         (lambda: Account(b"x"), "host must be a str, not bytes"),  # type: ignore[arg-type] # misuse
         (lambda: sasl.XOAuth2("me", b"x"), "token must be a str, not bytes"),  # type: ignore[arg-type] # misuse
     ]
-    for misuse, says in misuses:
-        with case(says), pytest.raises(TypeError, match=f"^{says}$"):
+    for misuse, problem in misuses:
+        with case(problem), pytest.raises(TypeError, match=f"^{problem}$"):
             misuse()
 
 
@@ -477,15 +477,15 @@ def test_using_a_secret_that_was_not_pickled_raises() -> None:
         (Account("h", "me", auth=Local()), "mechanism Local"),
     ):
         again = pickle.loads(pickle.dumps(account))
-        says = f"was unpickled without its {what}, because .*PasswordCommand"
+        problem = f"was unpickled without its {what}, because .*PasswordCommand"
         with case(account, what):
             for make in (Mailbox, AsyncMailbox):
-                with pytest.raises(ValueError, match=says):
+                with pytest.raises(ValueError, match=problem):
                     make.from_account(again)
-            with pytest.raises(ValueError, match=says):
+            with pytest.raises(ValueError, match=problem):
                 diagnose(again)
             with Server() as server, Connection(server.host, server.port, security="none") as pop:
-                with pytest.raises(ValueError, match=says):
+                with pytest.raises(ValueError, match=problem):
                     pop.login("me", again.password, again.auth)
                 assert not any(line.startswith(("AUTH", "USER", "PASS")) for line in server.log)
             Mailbox.from_account(attrs.evolve(again, password="new", auth=None))
@@ -525,10 +525,10 @@ def test_an_account_works_in_another_process(tmp_path: Path, monkeypatch: pytest
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             results = list(pool.map(count_in_a_worker, works + fails, timeout=GENEROUS))
     assert results[: len(works)] == [(1, "")] * len(works)
-    for count, said in results[len(works) :]:
+    for count, outcome in results[len(works) :]:
         assert count is None
-        assert "was unpickled without" in said
-        assert SECRET not in said
+        assert "was unpickled without" in outcome
+        assert SECRET not in outcome
 
 
 def test_pickling_an_ssl_context_is_refused() -> None:

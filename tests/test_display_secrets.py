@@ -135,7 +135,7 @@ def test_many_fragments_in_one_long_word_cost_little() -> None:
 
 
 def test_our_own_words_do_not_reveal_the_password() -> None:
-    """They are not redacted: `check user and ***` would reveal the password to anyone who knows the sentence."""
+    """They are not redacted: `check the user name and ***` would reveal the password to anyone who knows the sentence."""
     passwords = ("check", "password", "credentials", "PASS", "a", "server")
     faults = [Fault.refuse("PASS", text=f"no {password}", session=n) for n, password in enumerate(passwords, 1)]
     with Server(password="another", faults=faults) as server:
@@ -144,7 +144,7 @@ def test_our_own_words_do_not_reveal_the_password() -> None:
             with case(password):
                 with pytest.raises(MailboxError) as caught:
                     mailbox.open()
-                assert caught.value.problem == "the server refused the login; check user and password"
+                assert caught.value.problem == "the server refused the login; check the user name and password"
                 assert caught.value.response == "no ***"
 
 

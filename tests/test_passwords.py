@@ -39,9 +39,9 @@ def printing(data: bytes) -> list[str]:
     return [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({data!r})"]
 
 
-def fails(read: Callable[[], object], says: str) -> None:
+def fails(read: Callable[[], object], problem: str) -> None:
     """Check that reading raises ValueError, with the secret neither in the error nor in its frames or context."""
-    with pytest.raises(ValueError, match=says) as caught:
+    with pytest.raises(ValueError, match=problem) as caught:
         read()
     assert type(caught.value) is ValueError
     assert exposed(caught.value) == []
@@ -97,8 +97,8 @@ def test_misuse_is_found_when_the_reference_is_made() -> None:
         (lambda: PasswordNetrc(""), ValueError, "path must not be empty"),
         (lambda: PasswordNetrc(7), TypeError, "path must be a str"),  # type: ignore[arg-type] # misuse
     ]
-    for misuse, error, says in make:
-        with case(says), pytest.raises(error, match=says):
+    for misuse, error, problem in make:
+        with case(problem), pytest.raises(error, match=problem):
             misuse()
 
 
@@ -238,7 +238,7 @@ def test_a_password_command_runs_without_a_shell(tmp_path: Path) -> None:
 def test_a_password_command_that_fails() -> None:
     """ValueError with its name, without its output or its arguments."""
     away = "import sys; print(sys.argv[1]); raise SystemExit(int(sys.argv[2]))"
-    for command, says in (
+    for command, problem in (
         ([sys.executable, "-c", away, HIDDEN, "3"], "status 3; run it in a terminal"),
         ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)", HIDDEN], "status -9"),
         ([sys.executable, "-c", "", HIDDEN], "printed nothing.*; it must print the password"),
@@ -248,7 +248,7 @@ def test_a_password_command_that_fails() -> None:
         (["/", HIDDEN], r"cannot be run \(Permission denied"),
     ):
         with case(command):
-            fails(PasswordCommand(command), f"the password command .*{says}")
+            fails(PasswordCommand(command), f"the password command .*{problem}")
 
 
 def test_a_password_command_is_bounded_in_time() -> None:
@@ -297,7 +297,7 @@ def test_a_variable_that_is_not_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_without_a_password(tmp_path: Path) -> None:
     """ValueError with its path."""
     file = tmp_path / "secret"
-    for data, says in (
+    for data, problem in (
         (b"", "is empty.*; write the password"),
         (b"\n", "begins with an empty line"),
         (b"\r\n" + HIDDEN.encode(), "begins with an empty line"),
@@ -306,14 +306,14 @@ def test_a_file_without_a_password(tmp_path: Path) -> None:
     ):
         file.write_bytes(data)
         with case(data[:20]):
-            fails(PasswordFile(file), f"the password file '{file}' .*{says}")
-    for path, says in (
+            fails(PasswordFile(file), f"the password file '{file}' .*{problem}")
+    for path, problem in (
         (tmp_path / "none", "No such file"),
         (tmp_path, "Is a directory"),
         ("~nobody-at-all/x", "No such file"),
     ):
         with case(path):
-            fails(PasswordFile(path), rf"cannot be read \({says}.*\); check its path")
+            fails(PasswordFile(path), rf"cannot be read \({problem}.*\); check its path")
 
 
 def test_a_file_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,13 +366,13 @@ def test_a_netrc_without_the_entry(tmp_path: Path) -> None:
     file = netrc(
         tmp_path, f"machine h login me password {HIDDEN}\nmachine i login me\ndefault login guest password {HIDDEN}\n"
     )
-    for host, user, says in (
+    for host, user, problem in (
         ("h", "you", "no entry for 'you' at 'h'; add a line: machine h login you password"),
         ("j", "me", "no entry for 'me' at 'j'"),
         ("i", "me", "an entry for 'me' at 'i', but no password"),
     ):
         with case(host, user):
-            fails(lambda host=host, user=user: PasswordNetrc(file).read(host, user), f"'{file}' has {says}")
+            fails(lambda host=host, user=user: PasswordNetrc(file).read(host, user), f"'{file}' has {problem}")
     fails(lambda: PasswordNetrc(tmp_path / "none").read("h", "me"), r"cannot be read \(No such file")
     fails(lambda: PasswordNetrc("~nobody-at-all/netrc").read("h", "me"), r"cannot be read \(No such file")
 

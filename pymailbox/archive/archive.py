@@ -372,7 +372,7 @@ def account_name(account: Account) -> str:
 def _headers(record: Record) -> "Headers":
     """Return the headers of a message, reading no more of its file than they need."""
     from pymailbox.content import Headers
-    from pymailbox.content.headers import MAX_OCTETS
+    from pymailbox.content.headers import MAX_HEADER_BYTES
 
     with record.path.open("rb") as file:
-        return Headers.from_bytes(file.read(MAX_OCTETS))
+        return Headers.from_bytes(file.read(MAX_HEADER_BYTES))

@@ -250,6 +250,8 @@ class _Session:
         uids = {uid_hash(work.account.name, self.uids[number - 1] or ""): self.uids[number - 1] for number in numbers}
         if not uids:
             return False
+        if not work.further:
+            work.ledger.check()
         rows: defaultdict[str, list[MessageRow]] = defaultdict(list)
         for row in work.ledger.messages("uid IS NULL"):
             rows[row.uid_hash].append(row)

@@ -29,8 +29,9 @@ class Deletions:
     first: int
     #: The rows of the messages that are marked, by number.
     marked: dict[int, MessageRow] = field(factory=dict, init=False)
-    #: Messages that the server refused to mark, or whose file is missing or damaged: they stay.
+    #: What to report of messages that the server refused to mark.
     kept: list[str] = field(factory=list, init=False)
+    _synced: bool = field(default=False, init=False)
 
     def is_safe(self, row: MessageRow) -> bool:
         """Whether the file of a message is there and whole."""
@@ -63,6 +64,9 @@ class Deletions:
         chosen = dict(candidates)
         if not chosen:
             return
+        if not self._synced and any(row.id < self.first for row in chosen.values()):
+            self.layout.sync()  # a mail program may have moved files since they were stored
+            self._synced = True
         refused: Iterable[int] = ()
         try:
             self.inbox.delete([self.inbox[number - 1] for number in chosen])
@@ -72,9 +76,8 @@ class Deletions:
         self.marked.update({number: row for number, row in chosen.items() if number not in refused})
 
     def note(self) -> None:
-        """Write down what QUIT is about to delete, and make durable where its files are."""
+        """Write down what QUIT is about to delete."""
         if self.marked:
-            self.layout.sync()
             with self.ledger.transaction():
                 for row in self.marked.values():
                     self.ledger.put(evolve(row, state="stored", server="deleting"))

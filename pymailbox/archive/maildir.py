@@ -43,7 +43,7 @@ class Label:
     first_seen: int
     #: The number of the run that fetched it.
     run: int
-    #: The message's place among those that the run fetched, from 1.
+    #: Grows with each message that the run fetches, from 1; in the same second no two messages have the same.
     position: int
     uid_hash: str
 
@@ -140,6 +140,12 @@ class Maildir:
     def strangers(self) -> int:
         """Return how many files in `new` and `cur` are not ours, by their names."""
         return sum(not _NAME.match(path.name) for name in ("new", "cur") for path in (self.root / name).iterdir())
+
+    def last_position(self, second: int) -> int:
+        """Return the highest position of the messages first seen in that second, such as by a run that just ended."""
+        if all((self.root / name).stat().st_mtime < second for name in ("new", "cur")):
+            return 0
+        return max((file.label.position for file in self.files() if file.label.first_seen == second), default=0)
 
     def sweep(self) -> None:
         """Remove what earlier runs left in `tmp`."""

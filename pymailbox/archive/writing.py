@@ -36,7 +36,7 @@ class Writer:
     #: The id of the first row that this run adds.
     first: int = field(init=False)
     _ids: Iterator[int] = field(init=False)
-    _positions: Iterator[int] = field(factory=lambda: itertools.count(_position()), init=False)
+    _positions: Iterator[int] = field(init=False)
     _group: list[tuple[StagedFile, MessageRow]] = field(factory=list, init=False)
     _bytes: int = field(default=0, init=False)  # of the group
     _pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_SYNCING), init=False)
@@ -49,6 +49,7 @@ class Writer:
     def __attrs_post_init__(self) -> None:
         self.first = self.ledger.next_id()
         self._ids = itertools.count(self.first)
+        self._positions = itertools.count(self.layout.last_position(self.began) + 1)
 
     def begin_session(self) -> None:
         """Count copies from the start."""
@@ -64,19 +65,19 @@ class Writer:
     ) -> MessageRow | None:
         """Return the row of the same message; None if it is not archived. `listed` are the uids of the listing.
 
-        Archived under another uid it is the same only if that uid is not listed any more; and, without `gone`, only if
-        it was not deleted: a copy of a deleted message is another message.
+        Archived under another uid it is the same only if that uid is not listed any more and, without `gone`, if it was
+        not deleted: a copy of a deleted message is another message. One without a uid may be any that is not listed.
         """
         sha256 = staged.sha256
         stored = self.ledger.messages("sha256 = ? AND (account = ? OR account IS NULL)", (sha256, self.account.id))
         rows = [self._changed.get(row.id, row) for row in stored]
         rows += [row for _, row in self._group if row.sha256 == sha256]
         for row in rows:
-            if row.uid == uid or uid is None:
+            if row.uid == uid:
                 return row
         for row in rows:
-            moved = row.uid not in listed and row.id not in self._met and (gone or row.server != "gone")
-            if row.uid is None or moved:
+            there = gone or uid is None or row.server != "gone"
+            if row.id not in self._met and (row.uid is None or (row.uid not in listed and there)):
                 return row
         return None
 
@@ -184,11 +185,6 @@ class Writer:
         for staged, _ in self._group:
             staged.discard()
         self._group, self._bytes = [], 0
-
-
-def _position() -> int:
-    """Return where a run begins to count: runs of the same second never give two files the same name."""
-    return time.time_ns() // 1_000 % 1_000_000 + 1
 
 
 def row_of(file: StoredFile, number: int) -> MessageRow:

@@ -5,7 +5,7 @@ A password is never an argument, because every user of the machine can read thos
 printed with control characters escaped. `ls` and `show` change nothing on the server: they mark no message, and do not
 send QUIT after reading one.
 
-Exit status: 0 for success, 1 if the account or the server failed, 2 for wrong usage, 130 if interrupted.
+Exit status: 0 for success, 1 if the account or the server failed, 2 for a usage error, 130 if interrupted.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # the terminal may not have every character
+            stream.reconfigure(errors="backslashreplace")  # the terminal may not be able to show every character
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -90,14 +90,16 @@ def _parser() -> argparse.ArgumentParser:
 
     command("demo", _demo, "demonstrate pymailbox with a sample mailbox on this machine")
 
-    add_account(command("ls", _ls, "list the messages of an account, without changing anything"))
+    add_account(command("ls", _ls, "list the messages in an account, without changing anything"))
 
     show = command("show", _show, "show or save one message, without changing anything on the server")
     add_account(show)
     show.add_argument("number", type=_number, metavar="N", help="the number of the message in the listing")
     form = show.add_mutually_exclusive_group()
     form.add_argument("--headers", action="store_true", help="show all header fields, without downloading the message")
-    form.add_argument("--raw", action="store_true", help="write the bytes exactly as sent, even control characters")
+    form.add_argument(
+        "--raw", action="store_true", help="write the bytes exactly as sent, including control characters"
+    )
     form.add_argument("--save", metavar="WHERE", help="save the message as the file WHERE, or in the directory WHERE")
 
     add_archive_commands(command)

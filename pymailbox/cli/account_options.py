@@ -57,7 +57,7 @@ def in_other_words(text: str) -> str:
 def add_account(parser: argparse.ArgumentParser) -> None:
     """Add the options of an account to a command."""
     parser.add_argument(
-        "url", metavar="URL", type=_url, help="the account: pops://user@host, or with pop+starttls:// or pop://"
+        "url", metavar="URL", type=_url, help="the account, as pops://user@host (or pop+starttls://, pop://)"
     )
     parser.add_argument("--user", help="log in as USER, if the URL has no user name")
     parser.add_argument(
@@ -66,16 +66,18 @@ def add_account(parser: argparse.ArgumentParser) -> None:
         type=_words,
         help=f"run COMMAND to get the password from its first line of output (default: ${VARIABLE}, or else a prompt)",
     )
-    parser.add_argument("--oauth2", action="store_true", help="log in with the password as an OAuth2 access token")
+    parser.add_argument("--oauth2", action="store_true", help="use the password as an OAuth2 access token")
     trust = parser.add_mutually_exclusive_group()
-    trust.add_argument("--ca", type=_authority, metavar="FILE", help="trust the private authority in FILE (PEM)")
+    trust.add_argument(
+        "--ca", type=_authority, metavar="FILE", help="trust the private certificate authority in FILE (PEM)"
+    )
     trust.add_argument("--pin", type=_pin, metavar="SHA256", help="trust only the certificate with this fingerprint")
     parser.add_argument(
         "--timeout",
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="give up after SECONDS of silence (default 60)",
+        help="give up after SECONDS of silence (default: 60)",
     )
     parser.add_argument(
         "--allow-plaintext", action="store_true", help="allow sending the password unencrypted to another machine"
@@ -128,7 +130,7 @@ def _password(options: argparse.Namespace, prompt: str) -> PasswordCommand | Pas
 
 
 def _asked(prompt: str, *, hidden: bool = False) -> str:
-    """Ask at the terminal, even if the output is redirected; ValueError if there is no terminal."""
+    """Ask on the terminal, even if the output is redirected; ValueError if there is no terminal."""
     import getpass
     import warnings
 

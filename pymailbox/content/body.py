@@ -1,7 +1,8 @@
-"""Owns which parts of a message are text, HTML or attachments, and which of them a person reads.
+"""Body: the text a person reads, from the parts of a message that are text or HTML, and the links in it.
 
-A leaf is text when it is `text/plain` or `text/html`, has no file name, and is not an attachment; every other leaf
-is an attachment. A message inside a message is one attachment: its text is not that of the outer one.
+A leaf is text if it is `text/plain` or `text/html`, has no file name, and is not marked as an attachment; every other
+leaf is an attachment, unless it is the text of the message despite its file name (see `tree`). An attached message is
+one attachment: its text is not part of the outer message's text.
 """
 
 import re
@@ -15,13 +16,13 @@ from .tree import Part, leaves
 __all__ = ["decode_leaf", "decode_text", "read_body", "read_links", "read_text"]
 
 MAX_FLOWED_LINES = 500_000
-_MAX_RECURSION = 40  # multiparts in each other; what is deeper is read flat
+_MAX_RECURSION = 40  # nested multiparts; deeper ones are read as a flat list of leaves
 _STUB = 300  # characters: a shorter plain alternative may only say "your reader cannot show HTML"
 _TARGET = re.compile(r" ?<[^\s<>]+>")
 
 
 def decode_leaf(raw: bytes, part: Part, defects: list[str]) -> bytes:
-    """Return a leaf's bytes with its transfer encoding undone."""
+    """Return the decoded bytes of a leaf."""
     encoded = raw[part.start : part.end]
     encodings = part.headers.get_all("content-transfer-encoding")
     encoding = encodings[0] if encodings else ""
@@ -47,10 +48,10 @@ def decode_text(data: bytes, content_type: str, label: str | None, hints: tuple[
     """Decode text, with newlines as line ends."""
     if content_type == "text/html" and label is None and (declared := declared_charset(data)) is not None:
         hints = (declared, *hints)
-    text, believed = charset.decode(data, label, hints)
+    text, fits = charset.decode(data, label, hints)
     if content_type == "text/html" and exceeds_limits(text):
         defects.append("HTML too long: the end is not in the body")
-    if not believed:
+    if not fits:
         defects.append(f"text read in spite of its charset, {(label or 'none')[:40]!a}")
     if "\r" in text:
         if "\r\r\n" in text:
@@ -61,7 +62,7 @@ def decode_text(data: bytes, content_type: str, label: str | None, hints: tuple[
 
 
 def read_body(raw: bytes, part: Part, hints: tuple[str, ...]) -> str:
-    """Return what a person would read, from text or HTML; "" if no text is readable.
+    """Return what a person would read, from text or HTML; "" if there is no text.
 
     If there is nothing else, a part with an invalid type, or a multipart without parts, is read as text.
     """
@@ -109,7 +110,7 @@ def _read(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
 
 
 def _best(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
-    """Choose among alternatives: the plain one, unless it is blank or only a stub beside the last."""
+    """Choose among alternatives: the plain one, unless it is blank or only a stub compared with the last one."""
     plain = ""
     for child in part.children:
         if child.kind == "plain":
@@ -130,8 +131,8 @@ def _best(raw: bytes, part: Part, hints: tuple[str, ...], depth: int) -> str:
 def unflow(text: str, *, delete_blank: bool) -> str:
     """Join the lines of format=flowed paragraphs (RFC 3676 §4); quotes keep their depth."""
     paragraphs: list[str] = []
-    pieces: list[str] = []  # of the paragraph that goes on
-    open_depth = -1  # of the paragraph that goes on, -1 when none does
+    pieces: list[str] = []  # of the open paragraph
+    open_depth = -1  # quote depth of the open paragraph; -1 if the last line ended it
     for line in text.split("\n"):
         content = line.lstrip(">")
         depth = len(line) - len(content)
@@ -141,9 +142,9 @@ def unflow(text: str, *, delete_blank: bool) -> str:
             pieces.append(content)
         else:
             paragraphs.append("".join(pieces))
-            pieces = [(">" * depth + " " if depth else "") + content]
+            pieces = [(">" * depth + " " if depth and content else ">" * depth) + content]
         if flows and delete_blank:
             pieces[-1] = pieces[-1][:-1]
         open_depth = depth if flows else -1
     paragraphs.append("".join(pieces))
-    return "\n".join(paragraphs[1:])  # the first is what was before the text
+    return "\n".join(paragraphs[1:])  # the first is empty: nothing comes before the first line

@@ -1,12 +1,12 @@
-"""Owns the way from octets to text: charset labels, labels that lie, and no label at all.
+"""Charset: decodes bytes to text by a charset label that may be wrong or missing.
 
-`decode` never raises and never trusts a label with more than a name: only the codecs of the table
-below are ever looked up (no `zlib`, `idna`, `unicode_escape`). Labels map to the superset that real
-mail means by them, as the WHATWG Encoding Standard does: `gb2312` is read as gb18030, `latin-1` as
-windows-1252. Nothing here guesses a language from statistics.
+`decode` never raises, and looks up only the codecs in the table below, whatever the label (no `zlib`, `idna`,
+`unicode_escape`). As in the WHATWG Encoding Standard, a label means the superset that real mail uses under that name:
+`gb2312` is read as gb18030, `latin-1` as windows-1252. Nothing here guesses a language from statistics.
 """
 
 import re
+from codecs import utf_8_decode
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -79,23 +79,23 @@ _CODECS = {
 }
 _BY_LABEL = {label: codec for codec, labels in _CODECS.items() for label in labels.split()}
 
-MAX_REPAIRED = 1_048_576  # octets of ISO-2022-JP, UTF-7 and UTF-32 that are repaired character by character
-MAX_SAMPLE = 65_536  # octets that are looked at before all are tried as broken UTF-8
-MAX_HINTS = 8  # codecs that unlabelled octets are tried with
-MAX_BROKEN = 16  # characters of unlabelled UTF-8 that may be broken
+MAX_REPAIRED = 1_048_576  # bytes of ISO-2022-JP, UTF-7 and UTF-32 that are repaired character by character
+MAX_SAMPLE = 65_536  # bytes examined before all of them are tried as broken UTF-8
+MAX_HINTS = 8  # codecs tried on unlabelled bytes
+MAX_BROKEN = 16  # broken characters tolerated in unlabelled UTF-8
 
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 _SHIFT = re.compile(rb"\x1b(\$[@ABC]|\$\([A-Z]|\([A-Z]|&@)|[\x0e\x0f]")
 
-# Wider codecs tried when a mail uses characters its charset does not have.
+# Wider codecs, tried if a message uses characters that its charset does not have.
 _WIDER = {"euc_jp": "euc_jisx0213", "big5hkscs": "cp950", "cp949": "johab"}
 _SINGLE_BYTE_LATIN = frozenset({"cp1252", "iso8859-15", "cp1254", "iso8859-2", "cp1250", "viscii"})
 _OWN_CODECS = {"viscii": decode_viscii, "iso2022_cn": decode_iso2022_cn}
-_NOT_TELLING = frozenset({"ascii", "utf-8", *_OWN_CODECS})
+_USELESS_HINTS = frozenset({"ascii", "utf-8", *_OWN_CODECS})
 
 
 def codec_for(label: str) -> str | None:
-    """Name the codec to read a charset label with; None for a label that is unknown or not allowed."""
+    """Return the codec for a charset label; None if the label is unknown or not allowed."""
     return _codec_for(label[:64])
 
 
@@ -109,16 +109,16 @@ def _codec_for(label: str) -> str | None:
 
 
 def useful_codecs(labels: Iterable[str]) -> tuple[str, ...]:
-    """Name the codecs among labels that tell something about octets without a label: each once, `MAX_HINTS` at most."""
+    """Return the codecs of these labels that are worth trying on unlabelled bytes: each once, `MAX_HINTS` at most."""
     codecs = dict.fromkeys(filter(None, map(codec_for, labels)))
-    return tuple([codec for codec in codecs if codec not in _NOT_TELLING][:MAX_HINTS])
+    return tuple([codec for codec in codecs if codec not in _USELESS_HINTS][:MAX_HINTS])
 
 
 def decode(data: bytes, label: str | None = None, hints: Iterable[str] = ()) -> tuple[str, bool]:
-    """Decode octets labelled `label`; the flag is False when the label was missing, unknown or a lie.
+    """Decode bytes labelled `label`; the flag is False if the label was missing, unknown or wrong.
 
-    A label is believed when the octets fit it. When they do not: UTF-8 if they are that, then the label again
-    with U+FFFD for what does not fit if that is rare, then as for no label.
+    A label is used if the bytes fit it. If they do not, they are read as UTF-8 if they are valid UTF-8, otherwise by
+    the label with U+FFFD for what does not fit, or, if too much does not fit, as bytes without a label.
     """
     codec = codec_for(label) if label else None
     if codec is None:
@@ -140,12 +140,12 @@ def decode(data: bytes, label: str | None = None, hints: Iterable[str] = ()) -> 
         return _OWN_CODECS[codec](data) if codec == "viscii" or data.isascii() else (guess(data, hints), False)
     try:
         return data.decode(codec), True
-    except ValueError:  # UnicodeDecodeError, and what utf-16 and the like raise for odd lengths
-        return _mend(data, codec, hints), False
+    except ValueError:  # UnicodeDecodeError, or what codecs such as utf-16 raise for an odd length
+        return _repair(data, codec, hints), False
 
 
 def guess(data: bytes, hints: Iterable[str] = ()) -> str:
-    """Decode octets without a usable label: UTF-8, then ISO-2022-JP, then `hints` in order, then windows-1252."""
+    """Decode bytes without a usable label: as UTF-8, ISO-2022-JP, each of `hints` in order, or windows-1252."""
     if data.isascii():
         return _decode_jis(data)[0] if b"\x1b$" in data else data.decode("ascii")
     text = _as_utf8(data.removeprefix(b"\xef\xbb\xbf"))
@@ -153,7 +153,7 @@ def guess(data: bytes, hints: Iterable[str] = ()) -> str:
 
 
 def guess_beyond_utf8(data: bytes, hints: Iterable[str] = ()) -> str:
-    """Decode octets without a usable label that are known not to be UTF-8."""
+    """Decode bytes without a usable label that are known not to be UTF-8."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) and len(data) > 3:
         return data.decode("utf-16", "replace")
     codecs = useful_codecs(hints) if hints else ()
@@ -163,8 +163,8 @@ def guess_beyond_utf8(data: bytes, hints: Iterable[str] = ()) -> str:
         except ValueError:
             continue
     sample = data[:MAX_SAMPLE].decode("utf-8", "replace")
-    if sample.count("\ufffd") <= MAX_BROKEN + 1:  # one may be cut at its end
-        # Mostly UTF-8 with a character cut in two (a header folded by octets): better than mojibake throughout.
+    if sample.count("\ufffd") <= MAX_BROKEN + 1:  # one more: the end of the sample may cut a character
+        # Mostly UTF-8 with a character cut in two (a header folded between bytes): better than mojibake throughout.
         text = sample if len(data) <= MAX_SAMPLE else data.decode("utf-8", "replace")
         broken = text.count("\ufffd")
         start = text[:4096]
@@ -174,22 +174,38 @@ def guess_beyond_utf8(data: bytes, hints: Iterable[str] = ()) -> str:
 
 
 def _as_utf8(data: bytes) -> str | None:
-    # Text in windows-1252 that is also well-formed UTF-8 is next to impossible beyond one accent.
+    # Text in windows-1252 with more than one accent is almost never valid UTF-8.
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return None
 
 
-def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
+def _without_end(data: bytes) -> str | None:
+    """Read UTF-8 that ends inside a character, with U+FFFD for that; None for anything else.
+
+    The last byte of windows-1252 may look like that, too, but not with other UTF-8 before it, or another byte like it.
+    On its own it counts if it begins characters of UTF-8 that are frequent (é, я), and ends no word (Ã, Ð).
+    """
+    try:
+        text, end = utf_8_decode(data, "strict", False)
+    except UnicodeDecodeError:
+        return None
+    cut_off = not text.isascii() or len(data) - end > 1 or data.endswith((b"\xc2", b"\xc3", b"\xd0", b"\xd1"))
+    return text + "\ufffd" if cut_off else None
+
+
+def _repair(data: bytes, codec: str, hints: Iterable[str]) -> str:
+    if codec == "utf-8" and (text := _without_end(data)) is not None:
+        return text
     if codec == "utf-8":
-        if len(data) > MAX_SAMPLE and _mend_utf8(data[:MAX_SAMPLE], 4) is None:
+        if len(data) > MAX_SAMPLE and _repair_utf8(data[:MAX_SAMPLE], 4) is None:
             return guess(data, hints)
-        text = _mend_utf8(data, 0)
+        text = _repair_utf8(data, 0)
         return guess(data, hints) if text is None else text
     if codec.startswith("utf-32") and len(data) > MAX_REPAIRED:
         return guess(data, hints)
-    if data.isascii() and codec.startswith("utf-"):  # utf-16 and utf-32, which ASCII is not
+    if data.isascii() and codec.startswith("utf-"):  # utf-16 or utf-32 by its label, but plain ASCII
         return data.decode("ascii")
     as_utf8 = None if data.isascii() else _as_utf8(data)
     if as_utf8 is not None:
@@ -207,8 +223,8 @@ def _mend(data: bytes, codec: str, hints: Iterable[str]) -> str:
     return data.decode(codec, "replace")
 
 
-def _mend_utf8(data: bytes, slack: int) -> str | None:
-    """Read octets that are mostly UTF-8, U+FFFD for the others; None when they are mostly not."""
+def _repair_utf8(data: bytes, slack: int) -> str | None:
+    """Decode bytes that are mostly UTF-8, with U+FFFD for the others; None if they are mostly not UTF-8."""
     text = data.decode("utf-8", "replace")
     return text if text.count("\ufffd") * 4 <= len(data) - len(text) + slack else None
 
@@ -219,14 +235,14 @@ def _decode_utf7(data: bytes) -> tuple[str, bool]:
             data.decode("utf-7")
         except UnicodeDecodeError:
             return guess(data), False
-    # The only codec here that lets half a pair of surrogates through, which no other codec could write.
+    # UTF-7 is the only codec here that lets half of a surrogate pair through, which no codec could encode again.
     text = data.decode("utf-7", "replace")
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return whole, "\ufffd" not in whole
 
 
 def _decode_jis(data: bytes) -> tuple[str, bool]:
-    """ISO-2022-JP as sent: with the vendor characters (row 13 and beyond) that the codec of that name lacks."""
+    """Decode ISO-2022-JP as sent, including the vendor characters (row 13 and beyond) that Python's codec lacks."""
     try:
         return data.decode("iso2022_jp_2"), True
     except UnicodeDecodeError:
@@ -249,7 +265,7 @@ def _decode_jis(data: bytes) -> tuple[str, bool]:
 
 
 def _guess_japanese(data: bytes) -> str:
-    """Read text that says it is ISO-2022-JP and has eighth bits: UTF-8, else Shift_JIS, the common confusion."""
+    """Decode 8-bit text that is labelled ISO-2022-JP: as UTF-8, otherwise as Shift_JIS, the common confusion."""
     text = _as_utf8(data)
     if text is not None:
         return text
@@ -258,7 +274,7 @@ def _guess_japanese(data: bytes) -> str:
 
 def _jis_segment(data: bytes, kanji: bool, kana: bool) -> str:
     if kana:
-        return bytes(octet | 0x80 for octet in data).decode("cp932", "replace")
+        return bytes(byte | 0x80 for byte in data).decode("cp932", "replace")
     if not kanji:
         return data.decode("ascii", "replace")
     shifted = bytearray()

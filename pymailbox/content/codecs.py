@@ -1,6 +1,6 @@
-"""Owns the charsets of mail that Python has no codec for: VISCII (RFC 1456) and ISO-2022-CN (RFC 1922).
+"""Codecs for charsets that Python lacks: VISCII (RFC 1456) and ISO-2022-CN (RFC 1922).
 
-Both are linear and never raise; each result comes with whether all of it could be read.
+Both are linear and never raise. The second value they return is False if something could not be decoded.
 """
 
 import re
@@ -8,7 +8,7 @@ from codecs import charmap_decode
 
 __all__ = ["decode_iso2022_cn", "decode_viscii"]
 
-# ASCII but for six letters in the place of control characters, and letters above it.
+# ASCII, except that six control characters are letters; the upper half is letters, too.
 _VISCII = (
     "".join(map(chr, range(128))).translate({0x02: "Ẳ", 0x05: "Ẵ", 0x06: "Ẫ", 0x14: "Ỷ", 0x19: "Ỹ", 0x1E: "Ỵ"})
     + "ẠẮẰẶẤẦẨẬẼẸẾỀỂỄỆỐỒỔỖỘỢỚỜỞỊỎỌỈỦŨỤỲÕắằặấầẩậẽẹếềểễệốồổỗỠƠộờởịỰỨỪỬơớƯ"
@@ -16,16 +16,16 @@ _VISCII = (
 )
 
 _SHIFT = re.compile(rb"\x1b\$([)*+])([A-Z])|\x1bN(..?)|[\x0e\x0f\n]", re.DOTALL)
-_TO_EUC = bytes(octet | 0x80 for octet in range(256))
+_TO_EUC = bytes(byte | 0x80 for byte in range(256))
 
 
 def decode_viscii(data: bytes) -> tuple[str, bool]:
-    """Decode Vietnamese text; every byte has a meaning."""
+    """Decode VISCII (Vietnamese), in which every byte is a character."""
     return charmap_decode(data, "replace", _VISCII)[0], True
 
 
 def decode_iso2022_cn(data: bytes) -> tuple[str, bool]:
-    """Decode Chinese text: GB 2312 is read, U+FFFD stands for each character of CNS 11643, which Python lacks."""
+    """Decode ISO-2022-CN (Chinese): GB 2312, with U+FFFD for each character of CNS 11643, which Python lacks."""
     pieces: list[str] = []
     position = 0
     charset = b""  # what SO shifts to

@@ -1,4 +1,4 @@
-"""Owns comments in structured fields (RFC 5322 §3.2.2): where they are. One linear pass; never raises."""
+"""Comments: where they are in structured fields (RFC 5322 §3.2.2). One linear pass; never raises."""
 
 import re
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ _CLOSING = {"(": re.compile(r"[()]|\\.", re.DOTALL), '"': re.compile(r'"|\\.', r
 
 
 def comments(text: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each comment outside quoted strings; comments nest. What is never closed is none."""
+    """Yield start and end of each comment outside quoted strings; comments nest. One that is never closed is text."""
     position = 0
-    unclosed: set[str] = set()  # marks that are known to have no end: keeps the pass linear
+    unclosed: set[str] = set()  # marks known to be never closed: keeps the pass linear
     while (match := _OPENING.search(text, position)) is not None:
         start, position = match.span()
         if (mark := match[0]) in unclosed:

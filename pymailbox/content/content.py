@@ -1,7 +1,7 @@
-"""Owns the reading of a whole message: `Content`, every reading name over its bytes, and its `Attachment`s.
+"""Content: a whole message read from its bytes, with its text and its `Attachment`s.
 
 Offline and pure. Nothing raises, whatever the bytes are: whatever had to be repaired or skipped is listed in `defects`.
-A file name in a message comes from a stranger: see `filenames` and `saving`.
+File names in a message are untrusted: see `filenames` and `saving`.
 """
 
 import os
@@ -13,7 +13,7 @@ from .body import decode_leaf, decode_text, read_body, read_links, read_text
 from .charset import useful_codecs
 from .comments import without_comments
 from .filenames import safe_name
-from .headers import Headers, with_line_ends
+from .headers import Headers, checked_bytes, with_line_ends
 from .reading_names import ContentNames
 from .tree import Part, leaves, parse
 
@@ -34,7 +34,7 @@ class Attachment:
     ('report.pdf', 8)
     """
 
-    filename: str  # as written in the message, without control characters; "" when there is none
+    filename: str  # as written in the message, without control characters; "" if there is none
     content_type: str  # lower case: image/png
     payload: bytes = field(repr=False)
     content_id: str | None = None  # without angle brackets: what cid: in the HTML refers to
@@ -44,14 +44,14 @@ class Attachment:
 
     @property
     def size(self) -> int:
-        """The bytes of the payload, decoded."""
+        """The size of the decoded payload in bytes."""
         return len(self.payload)
 
     @property
     def text(self) -> str | None:
-        """The payload as text, with `"\\n"` as line end, if the type is `text/...`; otherwise None.
+        """The payload as text with `"\\n"` as line end, if the type is `text/...`; otherwise None.
 
-        Read as `charset` declares, or as bytes without a label are read if that is missing, unknown or wrong.
+        Decoded by `charset`, or as text without a charset if that is missing, unknown or wrong.
         """
         if not self.content_type.startswith("text/"):
             return None
@@ -61,7 +61,7 @@ class Attachment:
     def content(self) -> "Content | None":
         """The attached message, for the types `message/rfc822` and `message/global`; otherwise None.
 
-        A new value at each access: keep it to read several names.
+        Parsed on each access: keep the value if you read several names.
         """
         return Content.from_bytes(self.payload) if self.content_type in _MESSAGES else None
 
@@ -69,11 +69,12 @@ class Attachment:
         """Save the payload, readable only by its owner (mode 0600); return the path.
 
         `where` is a directory (one that exists, or a string that ends in `/`, which is created): the file is named
-        after `filename`, made harmless, with a number added if that name holds other content. Otherwise it is a file:
-        raises FileExistsError if that exists with other content, unless `overwrite`. Identical content is left as it
-        is. Raises ValueError for `overwrite` with a directory. A link is replaced, not followed; anything that is not
-        a regular file (a device, a FIFO), or a link to one, is never replaced: FileExistsError. A `~` is not expanded.
-        A failure leaves nothing behind.
+        after `filename`, made harmless, with a number added if a file of that name has other content. Otherwise it is
+        a file. A file that already has this content is left alone, and a link is replaced, not followed. A `~` is not
+        expanded. A failure leaves nothing behind.
+
+        Raises FileExistsError if the file exists with other content, unless `overwrite` is true; and always if it is
+        not a regular file (a device, a FIFO) or is a link to one. Raises ValueError for `overwrite` with a directory.
         """
         from .saving import SavedFile
 
@@ -98,14 +99,14 @@ class Content(ContentNames[Attachment]):
     raw: bytes
     _headers: Headers | None = field(default=None, init=False)
     _tree: Part | None = field(default=None, init=False)
-    _data: bytes = field(default=b"", init=False)  # the positions of the tree are positions in it
+    _data: bytes = field(default=b"", init=False)  # what positions in the tree refer to
     _structure_defects: list[str] = field(factory=list, init=False)
     _attachments: tuple[Attachment, ...] | None = field(default=None, init=False)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Read a message as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
-        return cls(bytes(raw))
+        return cls(checked_bytes(raw))
 
     def __eq__(self, other: object) -> bool:
         return self.raw == other.raw if isinstance(other, Content) else NotImplemented
@@ -185,8 +186,8 @@ class Content(ContentNames[Attachment]):
         texts = [read_text(self._data, part, hints, []) for part in leaves(root) if part.kind == kind]
         if len(texts) < 2:
             return texts[0] if texts else None
-        return "\n\n".join([text.strip("\n") for text in texts])
+        return "\n\n".join([text.strip("\n") for text in texts if text and not text.isspace()])
 
     def _charsets(self, root: Part) -> tuple[str, ...]:
-        """Return the codecs that the parts declare, for those that declare none."""
-        return useful_codecs(filter(None, [part.parameters.get("charset") for part in leaves(root)]))
+        """Return the codecs that the parts declare, to try on those that declare none."""
+        return useful_codecs(filter(None, [part.parameters.get("charset") for part in (*leaves(root), root)]))

@@ -1,4 +1,4 @@
-"""Owns dates: from a Date field as found to an aware `datetime`, or None. Never a naive one."""
+"""Dates: a Date field as an aware `datetime`, or None if it is not a date. Never naive."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -12,7 +12,7 @@ _MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11,
     "dec": 12,
 }  # fmt: skip
-# RFC 5322 §4.3, and the names that mail in the wild adds. Hours from UTC.
+# RFC 5322 §4.3, and names seen in real mail. Hours from UTC.
 _ZONES = {
     "ut": 0, "utc": 0, "gmt": 0, "z": 0, "wet": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6,
     "pst": -8, "pdt": -7, "cet": 1, "met": 1, "mez": 1, "bst": 1, "west": 1, "cest": 2, "mest": 2, "mesz": 2, "eet": 2,
@@ -20,7 +20,7 @@ _ZONES = {
     "sast": 2, "hkt": 8, "sgt": 8, "aest": 10, "aedt": 11, "nzst": 12, "nzdt": 13,
 }  # fmt: skip
 
-# As in RFC 5322 §3.3; most dates need no more than this.
+# RFC 5322 §3.3: matches most dates.
 _STRICT = re.compile(
     r"(?:[A-Z][a-z]{2}, )?([0-9]{1,2}) ([A-Z][a-z]{2}) ((?:19|20)[0-9]{2})"
     r" ([0-9]{2}):([0-9]{2}):([0-9]{2})( [+-][0-9]{4})(?: \([A-Z]{1,5}\))?"
@@ -39,9 +39,9 @@ MAX_CHARACTERS = 200
 
 
 def parse_date(text: str) -> datetime | None:
-    """Read a date as mail programs write it; None for anything else, and for an impossible day.
+    """Parse a date in any form that mail programs write; None if it is not a date or the day does not exist.
 
-    A time without a zone, or with `-0000` or an unknown zone, is in UTC (RFC 5322 §4.3); a day without a time is its
+    A time without a zone, or with `-0000` or an unknown zone, is in UTC (RFC 5322 §4.3); a day without a time means
     midnight. Comments are ignored.
     """
     if (match := _STRICT.fullmatch(text)) is not None and match[2].lower() in _MONTHS:
@@ -73,7 +73,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def _numbers(text: str, time: re.Match[str] | None) -> list[tuple[int, str]]:
-    """Find the numbers besides those of the time and the zone, each with its position."""
+    """Find the numbers that are not part of the time or the zone, each with its position."""
     if time is None:
         return [(match.start(), match[0]) for match in _NUMBER.finditer(text)]
     numbers = [(match.start(), match[0]) for match in _NUMBER.finditer(text, 0, time.start())]
@@ -89,17 +89,17 @@ def _combine(year: int, month: int, day: int, time: re.Match[str] | None, rest: 
     if year < 50:
         year += 2000
     elif year < 150:
-        year += 1900  # RFC 5322 §4.3: two digits from 50 on, and three, of programs that count from 1900
+        year += 1900  # RFC 5322 §4.3: two digits from 50, or three digits counted from 1900
     elif year < 1000:
         return None
     return _moment(year, month, day, hour, minute, second, rest[:40])
 
 
 def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int, zone: str) -> datetime | None:
-    if (year, month) == (9999, 12) and day >= 30:  # not every zone has these days: conversions would raise
+    if (year, month) == (9999, 12) and day >= 30:  # converting these to some zones would raise
         return None
     try:
-        if hour == 24 and minute == second == 0:  # the end of the day
+        if hour == 24 and minute == second == 0:  # midnight at the end of the day
             return datetime(year, month, day, tzinfo=_zone(zone)) + timedelta(days=1)
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=_zone(zone))
     except (ValueError, OverflowError):
@@ -108,7 +108,7 @@ def _moment(year: int, month: int, day: int, hour: int, minute: int, second: int
 
 @lru_cache(maxsize=256)
 def _zone(rest: str) -> timezone:
-    """Find the zone after the time: a name of RFC 5322, an offset anywhere, or another name."""
+    """Find the zone after the time: a name from RFC 5322, an offset anywhere, or another name."""
     if (match := _STANDARD_ZONE.match(rest)) is not None:
         return _named(match[1])
     if (match := _OFFSET.search(rest)) is not None:

@@ -1,6 +1,7 @@
-"""File names for what comes from strangers: each is one name on every system, whatever a mail says. Pure.
+"""File names: safe on every system, whatever a message contains. Pure.
 
-No path, not hidden, not reserved, no control or direction characters, normalised, bounded in bytes.
+A single name without a path; not hidden, not reserved, without control or direction characters, normalised, bounded in
+bytes.
 """
 
 import os
@@ -30,7 +31,7 @@ _EXTENSIONS = {
 
 
 def safe_name(filename: str, content_type: str = "") -> str:
-    """Return a name for an attachment, close to the one that the mail gives."""
+    """Return a safe name for an attachment, close to the one in the message."""
     name = _cleaned(filename.replace("\\", "/").rpartition("/")[2])
     if not name.strip("_"):
         name = "attachment" + _EXTENSIONS.get(content_type, ".bin")
@@ -43,7 +44,7 @@ def safe_name(filename: str, content_type: str = "") -> str:
 
 
 def message_name(date: "datetime | None", subject: str, identity: bytes) -> str:
-    """Return a name for a mail that is the same each day: its date, its subject, and a hash of what identifies it."""
+    """Return a name for a message that never changes: its date, its subject, and a hash of what identifies it."""
     from hashlib import sha256
 
     day = "undated" if date is None else f"{date.year:04}-{date.month:02}-{date.day:02}"
@@ -52,7 +53,7 @@ def message_name(date: "datetime | None", subject: str, identity: bytes) -> str:
 
 
 def _cleaned(name: str) -> str:
-    """Return a text without what a file name may not have, in it or at its ends."""
+    """Return a text without characters that a file name may not contain, begin with or end with."""
     from unicodedata import normalize
 
     name = _FORBIDDEN.sub("_", _INVISIBLE.sub("", safe_text(name, controls="drop", limit=None)))
@@ -60,5 +61,5 @@ def _cleaned(name: str) -> str:
 
 
 def _cut(name: str, most: int) -> str:
-    """Return the beginning of a name that takes at most so many bytes."""
+    """Cut a name to at most `most` bytes, between characters."""
     return name.encode()[:most].decode("utf-8", "ignore").rstrip(". ")

@@ -1,7 +1,7 @@
-"""Owns the header of a message: where it ends, and its fields.
+"""Headers: the header of a message, its fields, and where it ends.
 
-A `Headers` keeps the bytes of the header alone and looks for a field when you ask for it. Lines that are not fields are
-skipped wherever they occur. Bounded by `MAX_OCTETS`; never raises, whatever a message contains.
+`Headers` keeps only the bytes of the header and searches for a field when you ask for it. Lines that are not fields are
+skipped anywhere in it. Bounded by `MAX_HEADER_BYTES`; never raises, whatever a message contains.
 """
 
 import re
@@ -19,20 +19,30 @@ from .words import decode_text
 if TYPE_CHECKING:
     from .received import Hop
 
-__all__ = ["MAX_OCTETS", "Headers", "find_end", "find_start", "has_stray_lines", "settle", "with_line_ends"]
+__all__ = [
+    "MAX_HEADER_BYTES",
+    "Headers",
+    "boundaries",
+    "find_end",
+    "find_start",
+    "has_stray_lines",
+    "settle",
+    "with_line_ends",
+]
 
 T = TypeVar("T")
 
-MAX_OCTETS = 1_048_576  # of one header that are read: the longest seen in real mail are some 100 KB
+MAX_HEADER_BYTES = 1_048_576  # read of one header: the longest in real mail have about 100 KB
 
 _REST = rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
 _FIELD = re.compile(rb"\n([!-9;-~]+)" + _REST)
 _FIELD_NAME = re.compile(rb"\n([!-9;-~]+)[ \t]*:")
 _EMPTY_LINE = re.compile(rb"\n([ \t]*)\r*\n")
 _FIELD_LINE = re.compile(rb"[!-9;-~]+[ \t]*:")
-_INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # and one after it that is not
+_INDENTED_FIELD_LINE = re.compile(rb"[ \t]+(?=[!-9;-~]+:[^\n]*\n[!-9;-~]+:)")  # followed by one that is not indented
 _ODD_FIELD_LINE = re.compile(rb"[!-9;-~\x80-\xff]+[ \t]*:")
-_STRAY_LINE = re.compile(rb"(?:\A|\n)(?![ \t\r\n]|[!-9;-~]+[ \t]*:|\Z)")
+_STRAY_FIRST_LINE = re.compile(rb"(?![ \t\r]*(?:\n|\Z)|[!-9;-~]+[ \t]*:)")
+_STRAY_LINE = re.compile(rb"\n(?![ \t]|\r*(?:\n|\Z)|[!-9;-~]+[ \t]*:)")
 # `From :` is a field (RFC 5322 §4.5.1).
 _JUNK_LINE = re.compile(rb">?From (?![ \t]*:)|\+OK")
 _JUNK_LINES_END = re.compile(rb"\n(?!>?From (?![ \t]*:)|\+OK)")
@@ -46,16 +56,16 @@ _CR_LINES = re.compile(rb"(?:\A|\r)[^\r\n]+\r\r(?!\n)")
 
 
 def with_line_ends(raw: bytes) -> tuple[bytes, str | None]:
-    """Return a message whose header has line ends that can be read, and a defect if they had to be changed.
+    """Return the message with line ends that can be read, and a defect if they had to be changed.
 
-    CR alone ends the lines of a header that has no other (of old Macintoshes), and CR CR LF those of a message that a
-    gateway converted twice. The body's are changed with them.
+    CR alone is a line end in a header that has no other (old Macintoshes), and CR CR LF in a message that a gateway
+    converted twice. The line ends of the body are changed as well.
     """
-    if raw.find(b"\r", 0, MAX_OCTETS) < 0:
+    if raw.find(b"\r", 0, MAX_HEADER_BYTES) < 0:
         return raw, None
-    first = raw.find(b"\n", 0, MAX_OCTETS)
-    empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)
-    end = empty.end() if empty is not None else min(len(raw), MAX_OCTETS)
+    first = raw.find(b"\n", 0, MAX_HEADER_BYTES)
+    empty = _EMPTY_LINE.search(raw, 0, MAX_HEADER_BYTES)
+    end = empty.end() if empty is not None else min(len(raw), MAX_HEADER_BYTES)
     if empty is not None and raw.find(b"\n", end) in (-1, len(raw) - 1) and raw.find(b"\r--", end) >= 0:
         return raw[:end] + raw[end:].replace(b"\r\n", b"\n").replace(b"\r", b"\n"), "lines that end in CR alone"
     if first >= 0 and raw.find(b"\r\r", 0, end) < 0:
@@ -63,7 +73,7 @@ def with_line_ends(raw: bytes) -> tuple[bytes, str | None]:
     lines = _CR_LINES.search(raw, 0, end)
     alone = raw.count(b"\r", 0, end) > raw.count(b"\r\n", 0, end)
     if alone and (lines is not None or first < 0 or first == len(raw) - 1):
-        # Where the body has line ends as well, CR is data in it.
+        # If the body has line ends of another kind, a CR in it is data.
         end = lines.end() if lines is not None else len(raw)
         if raw.count(b"\r", end) > 2 * raw.count(b"\n", end):
             end = len(raw)
@@ -75,61 +85,67 @@ def with_line_ends(raw: bytes) -> tuple[bytes, str | None]:
 
 
 def find_start(raw: bytes) -> int:
-    """Find where the header begins: after a byte order mark, empty lines, an mbox line, a status line."""
-    # A status line: from servers that answer TOP with two (Q6).
+    """Find where the header begins: after a byte order mark, empty lines, an mbox line or a status line."""
+    # Some servers answer TOP with two status lines (Q6).
     start = 3 if raw.startswith(b"\xef\xbb\xbf") else 0
     while raw.startswith(_JUNK_START, start):
         if _JUNK_LINE.match(raw, start):
             last = _JUNK_LINES_END.search(raw, start)
-            if last is None:  # such lines up to the end, the last one without a line end
+            if last is None:  # nothing but such lines; the last one may lack its line end
                 return max(start, raw.rfind(b"\n") + 1)
             start = last.end()
             continue
         position = start
-        while raw.startswith((b"\n", b"\r"), position) and position < MAX_OCTETS:
+        while raw.startswith((b"\n", b"\r"), position) and position < MAX_HEADER_BYTES:
             position += 1
         # Empty lines before a field are junk; before anything else they are an empty header.
-        return position if _FIELD_LINE.match(raw, position, position + MAX_OCTETS) else start
-    indent = _INDENTED_FIELD_LINE.match(raw, start, start + MAX_OCTETS)
+        return position if _FIELD_LINE.match(raw, position, position + MAX_HEADER_BYTES) else start
+    indent = _INDENTED_FIELD_LINE.match(raw, start, start + MAX_HEADER_BYTES)
     return indent.end() if indent is not None else start
 
 
 def find_end(raw: bytes, start: int) -> tuple[int, int]:
-    """Find where the header that begins at `start` ends and where its body begins.
+    """Find where the header that begins at `start` ends, and where the body begins.
 
-    Without an empty line after it, both are the same place; see `settle`.
+    Without an empty line between them, both are at the same position; see `settle`.
     """
     if raw.startswith((b"\n", b"\r\n"), start):
         return start, raw.index(b"\n", start) + 1
-    for match in _EMPTY_LINE.finditer(raw, start, start + MAX_OCTETS):
-        # A line of blanks ends a header, too, unless the header continues after it.
+    for match in _EMPTY_LINE.finditer(raw, start, start + MAX_HEADER_BYTES):
+        # A line of blanks also ends a header, unless the header continues after it.
         if not match[1] or (
-            _FIELD_LINE.match(raw, match.end(), match.end() + MAX_OCTETS) is None
+            _FIELD_LINE.match(raw, match.end(), match.end() + MAX_HEADER_BYTES) is None
             and not raw.startswith((b" ", b"\t"), match.end())
         ):
             return settle(raw, start, *match.span())
     return settle(raw, start, len(raw), len(raw))
 
 
-def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -> tuple[int, int]:
-    """Correct where a header ends that may lack the empty line after it: return its end and where its body begins.
+def boundaries(raw: bytes, start: int, end: int) -> set[bytes]:
+    """Return the boundaries that a header declares between two positions, with and without a comment after them."""
+    found = [match[1] for match in _BOUNDARY.finditer(raw, start, end)]
+    return {value.rstrip() for boundary in found for value in (boundary, boundary.partition(b"(")[0])}
 
-    It ends before the first delimiter that it declares, and before the lines after its last field. What has no field is
-    a body without a header, and so is a `part` that has no Content field and no empty line.
+
+def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -> tuple[int, int]:
+    """Correct the end of a header that may lack the empty line after it; return its end and where the body begins.
+
+    A header ends before the first delimiter that it declares, and before the lines after its last field. Text without
+    any field is a body without a header, and so is a `part` with neither a Content field nor an empty line.
     """
-    limit = min(end, start + MAX_OCTETS)
+    limit = min(end, start + MAX_HEADER_BYTES)
     if raw.find(b"\n--", start, limit) >= 0:
-        declared: dict[bytes, int] = {}
-        for match in _BOUNDARY.finditer(raw, start, limit):
-            declared.setdefault(match[1].rstrip(), match.end())
-            declared.setdefault(match[1].partition(b"(")[0].rstrip(), match.end())  # without a comment
-        for match in _DELIMITER.finditer(raw, start, limit) if declared else ():
-            if declared.get(match[1].rstrip(), limit) <= match.start():
+        declared: set[bytes] = set()
+        read = start
+        for match in _DELIMITER.finditer(raw, start, limit):
+            declared |= boundaries(raw, read, match.start())
+            read = match.start()
+            if match[1].rstrip() in declared:
                 end, body = match.start(), match.start() + 1
                 limit = end
                 break
     if _ODD_FIELD_LINE.match(raw, start, limit) is None and _FIELD.search(raw, start, limit) is None:
-        # In a part it may be a name that the end of the message cut off.
+        # A part may be the start of a field name, cut off at the end of the message.
         cut = part and end == len(raw) and _START_OF_A_NAME.match(raw, start, limit) is not None
         return (end, body) if cut else (start, start)
     if part and body <= end + 1 and end < len(raw) and _CONTENT_FIELD.search(raw, start - 1, limit) is None:
@@ -147,11 +163,14 @@ def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -
 
 
 def has_stray_lines(raw: bytes, start: int, end: int) -> bool:
-    """Tell whether a header has lines that neither are fields nor continue one."""
-    return _STRAY_LINE.search(raw, max(start - 1, 0), min(end, start + MAX_OCTETS)) is not None
+    """Return whether a header has lines that neither are fields nor continue one."""
+    end = min(end, start + MAX_HEADER_BYTES)
+    if start >= end:
+        return False
+    return _STRAY_FIRST_LINE.match(raw, start, end) is not None or _STRAY_LINE.search(raw, start, end) is not None
 
 
-#: What servers and mail programs write into a message that stays in the mailbox.
+#: Fields that servers and mail programs add to or change in a message while it is in the mailbox.
 _CHANGING = frozenset(
     b"status x-status x-uid x-uidl x-keywords x-imap x-imapbase x-mozilla-status x-mozilla-status2 x-mozilla-keys"
     b" content-length lines x-evolution".split()
@@ -161,6 +180,15 @@ _CHANGING = frozenset(
 @lru_cache(maxsize=256)
 def _finder(name: str) -> re.Pattern[bytes]:
     return re.compile(rb"\n" + re.escape(name.encode("utf-8", "surrogateescape")) + _REST, re.IGNORECASE)
+
+
+def checked_bytes(raw: bytes) -> bytes:
+    """Return a message as bytes; raises TypeError for anything that is neither bytes nor like them."""
+    if isinstance(raw, bytes):
+        return raw
+    if isinstance(raw, bytearray | memoryview):
+        return bytes(raw)
+    raise TypeError(f"from_bytes() takes the bytes of a message, not {type(raw).__name__}; encode text first")
 
 
 @frozen(repr=False)
@@ -176,10 +204,11 @@ class Headers(HeaderNames):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Read the header of a message, or a header alone; a body is not copied and hardly looked at."""
-        if _FIELD_LINE.match(raw, 0, MAX_OCTETS) is not None and not raw.startswith(_JUNK_START):
-            # A header as it should be, with an empty line after it; all others go the long way.
-            empty = _EMPTY_LINE.search(raw, 0, MAX_OCTETS)
+        """Read the header of a message, or a header alone; a body is not copied and hardly read."""
+        raw = checked_bytes(raw)
+        if _FIELD_LINE.match(raw, 0, MAX_HEADER_BYTES) is not None and not raw.startswith(_JUNK_START):
+            # Fast path: a well-formed header with an empty line after it.
+            empty = _EMPTY_LINE.search(raw, 0, MAX_HEADER_BYTES)
             if empty is not None and not empty[1]:
                 block = b"\n" + raw[: empty.start()]
                 if b"\n--" not in block and b"\r\r" not in block:
@@ -190,11 +219,11 @@ class Headers(HeaderNames):
 
     @classmethod
     def between(cls, raw: bytes, start: int, end: int) -> Self:
-        """Return the header between two positions of a message."""
-        return cls(b"\n" + raw[start : min(end, start + MAX_OCTETS)])
+        """Return the header between two positions in a message."""
+        return cls(b"\n" + raw[start : min(end, start + MAX_HEADER_BYTES)])
 
     def __getitem__(self, name: str) -> str:
-        """Return the first field of that name, decoded; KeyError if there is none."""
+        """Return the first field of that name, decoded. Raises KeyError if there is none."""
         match = _finder(name).search(self._block)
         if match is None:
             raise KeyError(name)
@@ -230,7 +259,7 @@ class Headers(HeaderNames):
 
     @property
     def hops(self) -> "tuple[Hop, ...]":
-        """The servers that the message passed, according to its Received fields, the last one first."""
+        """The servers that the message passed, according to its Received fields; the last server comes first."""
         from .received import parse_hop
 
         return tuple([parse_hop(value) for value in self.get_all("received")])
@@ -238,7 +267,7 @@ class Headers(HeaderNames):
     def parameters(self, name: str) -> tuple[str, dict[str, str]]:
         """Read the last field of that name as a MIME field: its value in lower case, and its parameters.
 
-        Of several the last one counts, as with most mail programs.
+        Most mail programs also use the last of several fields.
         """
         values = self._values(name)
         return parse_parameters(values[-1], self.charsets) if values else ("", {})
@@ -249,7 +278,7 @@ class Headers(HeaderNames):
         return tuple([(name.decode("ascii"), decode_text(value, hints)) for name, value in _FIELD.findall(self._block)])
 
     def lasting_fields(self) -> bytes:
-        """Return the fields that servers do not change, without blanks: an identity for a message without a uid."""
+        """Return the fields that servers do not change, without blanks: they identify a message that has no uid."""
         fields = [(name.lower(), value) for name, value in _FIELD.findall(self._block)]
         return b"\n".join([name + b":" + b"".join(value.split()) for name, value in fields if name not in _CHANGING])
 
@@ -275,13 +304,13 @@ class Headers(HeaderNames):
         return self
 
     def _first_address(self, name: str) -> Address | None:
-        """Return the first address of the first field of that name, or the name there without an address."""
+        """Return the first address in the first field of that name; its email is "" if there is only a name."""
         match = _finder(name).search(self._block)
         found = parse_addresses(match[1], 1, self.charsets, names=True) if match is not None else ()
         return found[0] if found else None
 
     def charsets(self) -> tuple[str, ...]:
-        """Return the charset that Content-Type declares, if any: unlabelled 8-bit fields are tried with it."""
+        """Return the charset that Content-Type declares, if any, to try on unlabelled 8-bit fields."""
         match = _finder("content-type").search(self._block)
         if match is None:
             return ()
@@ -289,5 +318,5 @@ class Headers(HeaderNames):
         return (label,) if label else ()
 
     def _values(self, name: str) -> list[bytes]:
-        """Return every field of that name with what surrounds its value: the blank before, the CR of its line end."""
+        """Return the value of every field of that name, with the blank before it and the CR of its line end."""
         return _finder(name).findall(self._block)

@@ -1,4 +1,4 @@
-"""Owns message identifiers: what Message-ID, In-Reply-To and References name, in every form they come in.
+"""Message identifiers: what Message-ID, In-Reply-To and References contain, in any form.
 
 One left-to-right pass, linear in the text; never raises.
 """
@@ -20,8 +20,8 @@ def message_ids(text: str) -> tuple[str, ...]:
     with an `@` are identifiers, and so is a single word.
     """
     found: list[str] = []
-    loose: list[str] = []  # outside brackets
-    unclosed: set[str] = set()  # marks that are known to have no end: keeps the pass linear
+    loose: list[str] = []  # text outside brackets
+    unclosed: set[str] = set()  # marks known to be never closed: keeps the pass linear
     position = 0
     while (token := _TOKEN.match(text, position)) is not None:
         start, position = token.span()
@@ -38,7 +38,8 @@ def message_ids(text: str) -> tuple[str, ...]:
                 unclosed.add(mark)
             else:
                 position = end
-                loose.append(text[start:end] if mark == '"' and text.startswith("@", end) else " ")
+                quoted = mark == '"' and text.startswith("@", end) and "<" not in text[start:end]
+                loose.append(text[start:end] if quoted else " ")
             continue
         loose.append(mark)
     if not found:
@@ -48,7 +49,7 @@ def message_ids(text: str) -> tuple[str, ...]:
 
 
 def _end_of(mark: str, text: str, position: int) -> int:
-    """Find the position after the quoted string, or the comment (which nest), that begins before `position`, or -1."""
+    """Find the end of the quoted string or the comment (they nest) that begins before `position`; -1 if it has none."""
     depth = 1
     while (match := _CLOSING[mark].search(text, position)) is not None:
         position = match.end()

@@ -1,4 +1,4 @@
-"""Owns links: the URLs in text, which targets of HTML are worth showing, and whether its text shows them already."""
+"""Links: the URLs in text, the targets of HTML links that are worth showing, and whether a text shows its target."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _CONTROLS = dict.fromkeys([*range(32), 127])
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
-#: Targets that lead nowhere outside the message, or that nobody should follow.
+#: Schemes that lead nowhere outside the message, or that must not be followed.
 _REFUSED = frozenset({
     "javascript", "vbscript", "livescript", "data", "about", "blob", "cid", "mid", "applewebdata",
     "x-apple-data-detectors",
@@ -24,7 +24,7 @@ _REFUSED = frozenset({
 
 
 def find_urls(text: str) -> Iterator[str]:
-    """Yield the URLs written in text: http, https, ftp and mailto, without the punctuation that follows them."""
+    """Yield the URLs in text: http, https, ftp and mailto, without the punctuation that follows them."""
     for match in _URL.finditer(text):
         url = match[0]
         end = len(url)
@@ -42,10 +42,10 @@ def find_urls(text: str) -> Iterator[str]:
 
 
 def link_target(href: str) -> str:
-    """Return the URL that a link leads to; "" if there is none worth showing.
+    """Return the URL that a link leads to; "" if it is not worth showing.
 
-    That is an anchor in the page, a relative target, `javascript:`, `data:` and the like. The scheme of `//example.com`
-    is https, that of `www.example.com` http.
+    Not worth showing are anchors in the page, relative targets, and schemes such as `javascript:` and `data:`.
+    `//example.com` is completed with https, `www.example.com` with http.
     """
     url = href.translate(_CONTROLS).strip()
     if url.startswith("//"):
@@ -59,7 +59,7 @@ def link_target(href: str) -> str:
 
 
 def shows(text: str, url: str) -> bool:
-    """Return whether the text of a link shows its target: in full, or but for `https://`, `mailto:` or a last `/`."""
+    """Return whether the text of a link shows its target, at least without `https://`, `mailto:` or a final `/`."""
     if url in text:
         return True
     scheme, _, rest = url.partition(":")

@@ -1,10 +1,11 @@
-"""Owns HTML as readable text: what a person would see, without tags, scripts, styles and hidden text.
+"""Markup: HTML as readable text, without tags, scripts, styles and hidden text.
 
-Blocks are on separate lines, list items begin with `-` or their number, lines of quotes with `>`, and a link whose text
-does not show its target is followed by it, as `text <url>`. One linear pass; nothing is run or loaded.
+Blocks are on separate lines, list items begin with `-` or their number, and quoted lines with `>`. A link is followed
+by its target, as `text <url>`, unless its text shows the target already. One linear pass; nothing is run or loaded.
 """
 
 import re
+from collections.abc import Sequence
 from itertools import takewhile
 
 from attrs import define, evolve, field, frozen
@@ -14,17 +15,26 @@ from .styles import Style, attributes_of, style_of
 
 __all__ = ["declared_charset", "exceeds_limits", "link_targets", "readable"]
 
-MAX_CHARACTERS = 4_194_304  # of one HTML part that are turned into text
-MAX_TAGS = 200_000  # of one HTML part: the text after them is dropped
-MAX_REFERENCES = 200_000  # like &amp; in one HTML part: those after them stay as they are
-MAX_INDENT = 10  # quotes and list items inside each other that are shown as such
+MAX_CHARACTERS = 4_194_304  # of one HTML part that are converted to text
+MAX_TAGS = 200_000  # in one HTML part: the text after them is dropped
+MAX_REFERENCES = 200_000  # like &amp; in one HTML part: later ones are not resolved
+MAX_TAG = 10_000  # characters of a tag with a < in a quoted value
+MAX_BAD_TAGS = 1000  # tags that are longer, or in which a quote is not closed; after that many, no value contains a <
+MAX_INDENT = 10  # nested quotes and list items that are shown by an indent
+MAX_WIDTH = 18  # characters of an indent; that of nested list items does not get wider
 
 _TAG = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:]*)")
+# A quoted value may contain a `>` (HTML §13.2.5.36), and also a `<` if a blank, `/` or `>` follows the closing quote.
+# Otherwise the quote was never closed, and the tag ends at the first `>`.
+_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+(?:"(?:[^"<]*+"|[^"]*+"(?=[\s/>]))|'(?:[^'<]*+'|[^']*+'(?=[\s/>])))|=)*+>""")
+_PLAIN_TAG_END = re.compile(r"""(?:[^<>=]++|=\s*+"[^"<]*+"|=\s*+'[^'<]*+'|=)*+>""")
+_COMMENT_END = re.compile(r"--!?>")
 _LONG_NUMBER = re.compile(r"&#(?=[0-9]{20})0*([0-9]{0,8})[0-9]*")
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
 _META = re.compile(rb"""<meta[^<>]{0,200}?charset\s{0,5}=\s{0,5}["']?\s{0,5}([A-Za-z0-9_:.\-]{2,40})""", re.IGNORECASE)
 _INTEGER = re.compile(r"\s*([+-]?[0-9]{1,9})(?![0-9])")
 _HIDDEN = frozenset({"script", "style", "title", "template", "noscript", "svg", "math", "object", "select", "textarea"})
+_RAW = frozenset({"script", "style"})  # they hide everything up to their end tag, or the end of the page
 _BREAKS = {
     "br": 1, "div": 1, "tr": 1, "li": 1, "dt": 1, "dd": 1, "option": 1, "address": 1, "article": 1, "section": 1,
     "header": 1, "footer": 1, "center": 1, "form": 1, "hr": 1, "table": 1, "tbody": 1, "thead": 1, "caption": 1,
@@ -73,18 +83,16 @@ def exceeds_limits(html: str) -> bool:
 
 
 def _read(html: str, page: "_Page") -> None:
-    """Go through a page once, and give its text and its tags to `page`."""
+    """Read HTML once from start to end, and pass its text and tags to `page`."""
     from html import unescape
 
-    html = html[:MAX_CHARACTERS].replace("\r\n", "\n")
-    escaped = len(html)  # up to where references are resolved
+    # Python raises for a number with thousands of digits; that of a character has seven at most.
+    html = _LONG_NUMBER.sub(r"&#0\1", html[:MAX_CHARACTERS].replace("\r\n", "\n"))
+    escaped = len(html)  # references in text are resolved up to here
     if html.count("&") > MAX_REFERENCES:
         escaped = len(html) - len(html.split("&", MAX_REFERENCES)[-1]) - 1
-    # Python raises for a number of thousands of digits; no character has one of more than seven.
-    references = _LONG_NUMBER.sub(r"&#0\1", html[:escaped])
-    html = references + html[escaped:]
-    escaped = len(references)
-    unclosed: set[str] = set()  # what is known to have no end: keeps the pass linear
+    unclosed: set[str] = set()  # tags known to be never closed: keeps the pass linear
+    bad_tags = 0
     position = 0
     for _ in range(MAX_TAGS):
         start = html.find("<", position)
@@ -96,19 +104,23 @@ def _read(html: str, page: "_Page") -> None:
             page.text(text)
         if start < 0:
             break
-        if html.startswith("<!--", start) and "-->" not in unclosed:
-            end = html.find("-->", start + 2)  # <!--> is a whole comment
-            if end >= 0:
-                position = end + 3
-                continue
-            unclosed.add("-->")
+        if html.startswith("<!--", start):
+            comment = _COMMENT_END.search(html, start + 2)  # <!--> is a whole comment
+            if comment is None:
+                break
+            position = comment.end()
+            continue
         tag = _TAG.match(html, start + 1)
         if tag is None and not html.startswith(("<!", "<?", "</"), start):
             page.text("<")
             position = start + 1
             continue
-        position = _tag_end(html, start + 1)
-        if position < 0:
+        tag_end = _TAG_END.match(html, start + 1, start + MAX_TAG) if bad_tags < MAX_BAD_TAGS else None
+        if tag_end is None:
+            bad_tags += 1
+            tag_end = _PLAIN_TAG_END.match(html, start + 1)
+        position = tag_end.end() if tag_end is not None else html.find(">", start) + 1
+        if not position:
             break
         if tag is None:
             continue
@@ -118,6 +130,8 @@ def _read(html: str, page: "_Page") -> None:
             continue
         if name in _HIDDEN and name not in unclosed:
             close = re.compile(f"</{name}[^>]*>?", re.IGNORECASE).search(html, position)
+            if close is None and name in _RAW:
+                break
             if close is None:
                 unclosed.add(name)
             else:
@@ -126,19 +140,8 @@ def _read(html: str, page: "_Page") -> None:
         page.open(name, attributes_of(html[tag.end() : position - 1]) if position - tag.end() > 1 else {})
 
 
-def _tag_end(html: str, start: int) -> int:
-    """Find the position after the tag that begins before `start`, a `>` in a quoted attribute passed over."""
-    end = html.find(">", start)
-    if end >= 0 and html.count('"', start, end) % 2:
-        quote = html.find('"', end, end + 2000)
-        beyond = html.find(">", quote, quote + 2000) if quote >= 0 else -1
-        if beyond >= 0 and html.find("<", end, quote) < 0:
-            end = beyond
-    return end + 1 if end >= 0 else -1
-
-
 def _numeral(number: int, kind: str) -> str:
-    """Write the number of an item as the type of its list has it: 1, a, A, i or I."""
+    """Write the number of a list item in the style of its list: 1, a, A, i or I."""
     text = ""
     if kind in ("a", "A") and 0 < number < 18_279:
         while number:
@@ -155,14 +158,14 @@ def _numeral(number: int, kind: str) -> str:
 
 @define(eq=False)
 class _List:
-    """An ordered list, or one of dashes, and the items it had so far."""
+    """An ordered or unordered list, and its items so far."""
 
     ordered: bool = False
-    number: int | None = 0  # of the last item; None as long as that depends on how many there will be
+    number: int | None = 0  # of the last item; None if it depends on the final count (reversed, without a start)
     step: int = 1
     kind: str = "1"
     count: int = 0
-    unnumbered: list[tuple[int, int]] = field(factory=list)  # markers to be written at the end: their places and items
+    unnumbered: list[tuple[int, int]] = field(factory=list)  # markers to fill in at the end: their places and items
 
     @classmethod
     def of(cls, name: str, attributes: dict[str, str]) -> "_List":
@@ -173,7 +176,7 @@ class _List:
         return cls(name == "ol", number, step, attributes.get("type", "1").strip())
 
     def item(self, attributes: dict[str, str]) -> "_Item":
-        """Count one more item."""
+        """Count one more item and return it."""
         self.count += 1
         if not self.ordered:
             return _Item("- ", self)
@@ -187,18 +190,18 @@ class _List:
 
 @define(eq=False)
 class _Item:
-    """A list item: what it begins with, until that has been written."""
+    """A list item, with its marker until that has been written."""
 
     marker: str
     list: _List
-    place: int = 0  # in the list, from 1
+    place: int = 0  # in an ordered list, from 1
     width: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.width = len(self.marker)
 
 
-_Indent = tuple[str | _Item, ...]  # ">" for each quote, blanks or an item for lists, the outermost first
+_Indent = tuple[str | _Item, ...]  # ">" for each quote, blanks or an item for lists; outermost first
 
 
 _SEEN = Style()
@@ -206,26 +209,26 @@ _SEEN = Style()
 
 @frozen
 class _Context:
-    """What an element passes on to its children, and what is restored at its end."""
+    """What an element passes on to its children; the outer one is restored at its end."""
 
     style: Style = _SEEN
     indent: _Indent = ()
     list: _List | None = None
-    item: str = ""  # which kind of item is open in the nearest list: "li", "dd" or none
+    item: str = ""  # the kind of item that is open in the nearest list: "li", "dd" or ""
 
 
 @define(eq=False)
 class _Frame:
-    """The elements that an end tag can end: those of the page, of a table outside its cells, or of one cell."""
+    """The open elements that an end tag can end: those of the page, of a table outside its cells, or of one cell."""
 
     kind: str  # "page", "table" or "cell"
     outer: _Context
     lines: int = 0  # begun before the cell
     pieces: int = 0  # written before the cell
-    elements: list[tuple[str, _Context]] = field(factory=list)  # each with what is restored at its end
+    elements: list[tuple[str, _Context]] = field(factory=list)  # each with the context to restore at its end
     counts: dict[str, int] = field(factory=dict)
-    row_cells: int = 0  # those with text
-    row_breaks: int = 0  # owed after the row
+    row_cells: int = 0  # cells with text in the current row
+    row_breaks: int = 0  # pending after the current row
 
 
 @define(eq=False)
@@ -236,7 +239,7 @@ class _Link:
 
 
 class _Page:
-    """The text so far, the line breaks and blanks owed before more of it, and the elements that are open."""
+    """The text so far, the line breaks and blanks pending before more text, and the open elements."""
 
     def __init__(self, *, sheets: bool, urls: bool = False) -> None:
         self.sheets = sheets
@@ -246,7 +249,7 @@ class _Page:
         self.breaks = 0
         self.blank = False
         self.lines = 0
-        self.fresh = False  # nothing written since a list item or a table cell began
+        self.fresh = False  # no text since a list item or a table cell began
         self.pre_begins = False
         self.line_indent: _Indent = ()  # of the last line
         self.link: _Link | None = None
@@ -254,7 +257,7 @@ class _Page:
         self.frames = [_Frame("page", self.context)]
 
     def finish(self) -> str:
-        """End what is open, and return the text."""
+        """End all open elements, and return the text."""
         while len(self.frames) > 1:
             self._end_frame()
         self._end_elements()
@@ -333,17 +336,16 @@ class _Page:
             self.pieces.append(self._write_indent())
 
     def _write_indent(self) -> str:
-        """Return what a line begins with; markers of items that were not yet written are."""
+        """Return what a line begins with, including the markers of items that have not been written yet."""
         written = ""
+        room = _room(self.context.indent)
         for token in self.context.indent:
-            if isinstance(token, str):
-                written += token
+            if isinstance(token, str) or not token.marker:
+                written, room = _indented(written, token, room)
                 continue
             if written.endswith(">"):
                 written += " "
-            if not token.marker:
-                written += " " * token.width
-                continue
+            room -= token.width
             if token.place and token.list.number is None:
                 self.pieces.append(written)
                 token.list.unnumbered.append((len(self.pieces), token.place))
@@ -386,7 +388,7 @@ class _Page:
             self._begin_link(attributes.get("href", ""), style)
         elif name in _LISTS:
             breaks = 2 if outer.list is None else 1
-            inside = outer.list is not None and not outer.item  # a list that is not in an item is indented like one
+            inside = outer.list is not None and not outer.item  # a list directly in a list is indented like an item
             context = evolve(
                 context,
                 list=_List.of(name, attributes),
@@ -411,7 +413,7 @@ class _Page:
             self.fresh = True
 
     def close(self, name: str) -> None:
-        """End an element, and what is open inside it."""
+        """End an element, and everything open inside it."""
         self.pre_begins = False
         frame = self.frames[-1]
         style = self.context.style
@@ -436,28 +438,41 @@ class _Page:
             self._break(breaks)
 
     def _void(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "area" and (target := link_target(attributes.get("href", ""))):
-            self.targets.append(target)
         style = style_of(name, attributes, self.context.style, sheets=self.sheets) if attributes else self.context.style
-        if not style.shown:
-            return
-        if name == "img":
+        if name == "area":  # of an image map: a link in the place of part of an image
+            self._begin_link(attributes.get("href", ""), style)
             if self.link is not None:
-                self.link.image = True
-            if alternative := attributes.get("alt", ""):
-                self.text(alternative)
+                self.blank = True
+                self._image(attributes, style)
+                self._end_link()
+                self.blank = True
+        elif name == "img":
+            self._image(attributes, style)
+        elif not style.shown:
+            return
         elif name == "br":
             if style.preformatted or (self.breaks < 3 and not self.fresh):
                 self.breaks += 1
         elif name == "hr":
             self._break(1)
 
+    def _image(self, attributes: dict[str, str], style: Style) -> None:
+        """Add the description of an image, which no size of text hides."""
+        if style.removed or style.invisible:
+            return
+        if self.link is not None:
+            self.link.image = True
+        if alternative := attributes.get("alt", ""):
+            outer, self.context = self.context, evolve(self.context, style=evolve(style, tiny=False))
+            self.text(alternative)
+            self.context = outer
+
     def _break(self, breaks: int, *, least: int = 0) -> None:
-        """Owe line breaks; at the beginning of a list item or a table cell `least` of them."""
+        """Add pending line breaks, only `least` of them at the beginning of a list item or a table cell."""
         self.breaks = max(self.breaks, least if self.fresh else breaks)
 
     def _end_implied(self, name: str) -> None:
-        """End what the start tag `name` ends without an end tag."""
+        """End the elements that the start tag `name` ends without an end tag."""
         if name in _CLOSES_P and self.frames[-1].counts.get("p") and self._end_element("p").style.shown:
             self._break(2)
         if name == "li" and self.context.item == "li":
@@ -474,7 +489,7 @@ class _Page:
             self._end_frame()
 
     def _end_element(self, *names: str) -> _Context:
-        """End the innermost element of one of these names, and what is open inside it; return its own context."""
+        """End the innermost element of one of these names, and everything open inside it; return its context."""
         frame = self.frames[-1]
         while True:
             name, outer = frame.elements.pop()
@@ -484,7 +499,7 @@ class _Page:
                 self._end_link()
             elif name == "li":
                 if not self.fresh:
-                    self.breaks = min(self.breaks, 1)  # a paragraph in an item is no reason for an empty line after it
+                    self.breaks = min(self.breaks, 1)  # no empty line after an item that ends with a paragraph
                 self.fresh = False
             elif name == "ol" and own.list is not None:
                 for place, number in own.list.unnumbered:
@@ -530,7 +545,7 @@ class _Page:
             return
         table = self.frames[-1]
         table.row_cells += 1
-        if self.lines == frame.lines:  # one line: what follows in the row goes on in it
+        if self.lines == frame.lines:  # the cell is one line: the row continues on it
             table.row_breaks = max(table.row_breaks, self.breaks)
             self.breaks = 0
             self.blank = True
@@ -548,7 +563,7 @@ class _Page:
                     self._end_element(part)
 
     def _finish_row(self, table: _Frame) -> None:
-        """Owe the line break after a row; what its only cell owes, too."""
+        """Add the pending line break after a row, and those of its only cell."""
         if table.row_cells:
             self.breaks = max(self.breaks, 1, table.row_breaks if table.row_cells == 1 else 0)
         table.row_cells = table.row_breaks = 0
@@ -560,7 +575,7 @@ class _Page:
         target = link_target(href) if href else ""
         if target:
             self.targets.append(target)
-            if style.shown:
+            if not style.removed:  # a child can be seen in what is invisible or tiny itself
                 self.link = _Link(target)
 
     def _end_link(self) -> None:
@@ -578,13 +593,24 @@ def _deeper(indent: _Indent, token: str | _Item) -> _Indent:
     return (*indent, token) if len(indent) < MAX_INDENT else indent
 
 
-def _quotes(indent: list[str | _Item]) -> str:
-    """Return what an empty line begins with, between two lines that have this in common."""
+def _quotes(indent: Sequence[str | _Item]) -> str:
+    """Return what an empty line begins with, between two lines that share this indent."""
     written = ""
+    room = _room(indent)
     for token in indent:
-        if isinstance(token, _Item):
-            token = " " * token.width
-            if written.endswith(">"):
-                written += " "
-        written += token
+        written, room = _indented(written, token, room)
     return written.rstrip()
+
+
+def _room(indent: Sequence[str | _Item]) -> int:
+    """Return how many blanks an indent may have beside its quotes."""
+    return MAX_WIDTH - sum([mark == ">" for mark in indent])
+
+
+def _indented(written: str, mark: str | _Item, room: int) -> tuple[str, int]:
+    """Add the `>` of a quote or the blanks of a list or item to an indent; return it and the room left for blanks."""
+    if mark == ">":
+        return written + ">", room
+    blanks = mark if isinstance(mark, str) else " " * (mark.width + written.endswith(">"))
+    blanks = blanks[: max(room, 0)]
+    return written + blanks, room - len(blanks)

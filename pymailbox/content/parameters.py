@@ -1,4 +1,4 @@
-"""Owns structured MIME fields as found: `text/plain; charset=utf-8; name*0=...` (RFC 2045 §5.1, RFC 2231).
+"""Parameters: parses MIME fields like `text/plain; charset=utf-8; name*0=...` (RFC 2045 §5.1, RFC 2231).
 
 Bounded in bytes, parameters and continuations; linear; never raises.
 """
@@ -12,7 +12,7 @@ from .words import clean, decode_raw, decode_words, unfold
 
 __all__ = ["parse_parameters"]
 
-MAX_OCTETS = 65_536
+MAX_FIELD_BYTES = 65_536
 MAX_PARAMETERS = 200  # continuations are counted too
 
 _BLANKS = " \t\r\n"
@@ -31,7 +31,7 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 
 def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> tuple[str, dict[str, str]]:
     """Split a field into its value (lower case) and its parameters (names in lower case, values decoded)."""
-    text = decode_raw(unfold(raw[:MAX_OCTETS]), hints)
+    text = decode_raw(unfold(raw[:MAX_FIELD_BYTES]), hints)
     if "(" in text:
         text = _uncommented(text).strip(_BLANKS)
     match = _VALUE.match(text)
@@ -50,11 +50,11 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
             break
         section = _SECTION.match(name)
         if section is None or (section[2] is None and section[3] is None):
-            plain[name] = content  # the last of several, as with most mail programs
+            plain[name] = content  # the last of several counts, as in most mail programs
             continue
         index = int(section[2] or 0)
         sections.setdefault(section[1], {}).setdefault(index, (section[3] is not None, content))
-    # A boundary may look like an encoded word; it is compared with bytes of the message.
+    # A boundary may look like an encoded word, but is compared with the bytes of the message.
     parameters = {
         name: clean(decode_words(content) if "=?" in content and name != "boundary" else content)
         for name, content in plain.items()
@@ -65,14 +65,14 @@ def parse_parameters(raw: bytes, hints: Callable[[], Iterable[str]] | None = Non
 
 
 def _uncommented(text: str) -> str:
-    """Take the comments out (RFC 2045 §5.1), but not from names of files and other values that are not quoted.
+    """Remove the comments (RFC 2045 §5.1), but not from file names and other values that are not quoted.
 
-    `report (1).pdf` and `=_(1)_b` are names and boundaries as many programs write them.
+    Many programs write names and boundaries like `report (1).pdf` and `=_(1)_b` without quotes.
     """
     pieces: list[str] = []
     done = 0  # the text is copied up to here
-    passed = parameter = 0  # it is searched up to here; the parameter in it begins there
-    value = False  # whether that has its `=`
+    passed = parameter = 0  # how far the text is searched; where the current parameter begins
+    value = False  # whether the current parameter has its `=`
     for start, end in comments(text):
         if (semicolon := text.rfind(";", passed, start)) >= 0:
             parameter = semicolon + 1
@@ -87,13 +87,13 @@ def _uncommented(text: str) -> str:
 
 
 def _is_value(text: str, parameter: int, start: int, end: int) -> bool:
-    """Tell whether what looks like a comment belongs to the value of the parameter around it."""
+    """Return whether what looks like a comment is part of the value of a parameter."""
     named = _FILE_NAME.match(text, parameter, start)
     if named is None:
         return text[start - 1] not in _AROUND_COMMENTS and text[end : end + 1] not in _AROUND_COMMENTS
     match = _NEXT.match(text, end)
     follower = match[1] if match is not None else ""
-    # A comment may come before a quoted name, and after one that has its extension.
+    # A comment may come before a quoted name, and after a name that ends with an extension.
     if named.end() == start:
         return follower != '"'
     return follower not in ("", ";") or _WHOLE_NAME.match(text, named.end(), start) is None
@@ -105,7 +105,7 @@ def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
         equals = text.find("=", position)
         if equals < 0:
             return None, "", len(text)
-        # Without a `=` before the next `;` it is not a parameter.
+        # Text without a `=` before the next `;` is not a parameter.
         words = text[position:equals].rpartition(";")[2].split()
         position = equals + 1
         if words:
@@ -117,7 +117,7 @@ def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
         match = _UNQUOTED.match(text, position)
         end = match.end() if match is not None else position
         content = text[position:end]
-        # A blank instead of a ;, but names may hold anything.
+        # A blank may separate parameters instead of a `;`, but file names may contain anything.
         if name not in ("filename", "name") and (follower := _FOLLOWER.search(content)) is not None:
             content = content[: follower.start()]
             end = position + follower.start()
@@ -128,7 +128,7 @@ def _next_parameter(text: str, position: int) -> tuple[str | None, str, int]:
         position = match.end()
         if match[0] == '"':
             return name, _ESCAPED.sub(r"\1", text[start : position - 1]), position
-    # A quote that is never closed ends at the ; or the end.
+    # A quoted string that is never closed ends at the next `;` or the end.
     end = text.find(";", start)
     end = len(text) if end < 0 else end
     return name, text[start:end].strip(_BLANKS), end
@@ -149,7 +149,7 @@ def _join_sections(found: dict[int, tuple[bool, str]]) -> str:
         else:
             data.append(content.encode("utf-8", "surrogateescape"))
     text = charset.decode(b"".join(data), label or None)[0]
-    if "=?" in text and not (encoded_any and label):  # continuations of an encoded word: neither RFC, but seen
+    if "=?" in text and not (encoded_any and label):  # an encoded word split into sections: no RFC allows it, but seen
         return decode_words(text)
     return text
 

@@ -1,14 +1,16 @@
-"""The names that read a message, defined once: `HeaderNames` and `ContentNames`.
+"""Reading names: the properties that read a message, defined once as the mixins `HeaderNames` and `ContentNames`.
 
-Mixins without state: `Headers` reads itself, `Content` itself and its header, and a `Message` asks the server.
+The mixins have no state: `Headers` reads itself, `Content` reads itself and its header, and `Message` asks the server.
 Only `AsyncMessage` repeats the names, as coroutines: a type checker, `help()` and the reference need to see the
 signature of a coroutine, and cannot derive it from a property. A test keeps types and docstrings equal to these.
 
-Imports nothing that reads mail, so that a mailbox can be made without it.
+This module imports nothing that reads mail, so a mailbox can be created without it.
 """
 
+import re
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,13 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["ContentNames", "HeaderNames"]
 
-#: `Attachment`: it is defined beside `Content`, as each may hold the other, and `Content` inherits from this module.
+# The standard library reads these while it parses, in time that grows with the square of their length: 2 s for 16 KiB.
+_MIME_FIELD = re.compile(
+    rb"^(?:content-type|content-transfer-encoding|mime-version)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*",
+    re.IGNORECASE | re.MULTILINE,
+)
+MAX_SQUARES = 4096 * 4096  # of the lengths of long ones
+
+#: Stands for `Attachment`, which cannot be imported here: its module imports this one.
 AttachmentT = TypeVar("AttachmentT")
 AttachmentT_co = TypeVar("AttachmentT_co", covariant=True)
 
 
 class _Header(Protocol):
-    """What the names of a header are read from: `Headers`."""
+    """What `HeaderNames` reads: `Headers`."""
 
     def get(self, name: str, default: str) -> str: ...
     def get_all(self, name: str) -> tuple[str, ...]: ...
@@ -33,7 +42,7 @@ class _Header(Protocol):
 
 
 class _Whole(Protocol[AttachmentT_co]):
-    """What the names of a whole message are read from: `Content`."""
+    """What `ContentNames` reads: `Content`."""
 
     @property
     def raw(self) -> bytes: ...
@@ -44,13 +53,13 @@ class _Whole(Protocol[AttachmentT_co]):
 
 
 class HeaderNames:
-    """What can be read from a header."""
+    """The properties that read a header."""
 
     __slots__ = ()
 
     @abstractmethod
     def _get_headers(self) -> _Header:
-        """Return the headers that are read."""
+        """Return the header to read."""
 
     @property
     def subject(self) -> str:
@@ -129,13 +138,13 @@ class HeaderNames:
 
 
 class ContentNames(HeaderNames, Generic[AttachmentT]):
-    """What can be read from a whole message."""
+    """The properties that read a whole message."""
 
     __slots__ = ()
 
     @abstractmethod
     def _get_content(self) -> _Whole[AttachmentT]:
-        """Return the content that is read."""
+        """Return the content to read."""
 
     @property
     def body(self) -> str:
@@ -154,7 +163,7 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
     @property
     def links(self) -> tuple[str, ...]:
-        """The URLs in the text and behind the links of the HTML, in order, each once."""
+        """The URLs in the text and the targets of the links in the HTML, in order, each once."""
         return self._get_content()._read_links()
 
     @property
@@ -164,16 +173,26 @@ class ContentNames(HeaderNames, Generic[AttachmentT]):
 
     @property
     def email(self) -> "EmailMessage":
-        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
+        """The message as parsed by the standard library, on each access; its methods may raise for a damaged message.
 
-        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
-        one string.
+        If the standard library cannot parse it, for example thousands of nested multiparts, or its MIME fields are so
+        long that this would take seconds, the body is one string.
         """
+        from email.message import EmailMessage
         from email.parser import BytesParser
-        from email.policy import default
+        from email.policy import compat32, default
 
         raw = self._get_content().raw
-        try:
-            return BytesParser(policy=default).parsebytes(raw)
-        except Exception:  # RecursionError, and whatever its readers of structured fields do not foresee
-            return BytesParser(policy=default).parsebytes(raw, headersonly=True)
+        if not _has_long_fields(raw):
+            with suppress(Exception):  # RecursionError, and whatever its parsers of structured fields raise on damage
+                return BytesParser(policy=default).parsebytes(raw)
+        parser = BytesParser(EmailMessage, policy=compat32)  # does not use them
+        message = cast("EmailMessage", parser.parsebytes(raw, headersonly=True))
+        message.policy = default
+        return message
+
+
+def _has_long_fields(raw: bytes) -> bool:
+    """Return whether the standard library takes seconds for the MIME fields: the square of their length."""
+    spans = [match.end() - match.start() for match in _MIME_FIELD.finditer(raw)]
+    return sum([length * length for length in spans if length > 1000]) > MAX_SQUARES

@@ -1,6 +1,6 @@
-"""Owns the trace of a message (RFC 5321 §4.4): what each Received field tells of one server it passed.
+"""Received: the servers that a message passed, one for each Received field (RFC 5321 §4.4).
 
-Anyone can write a Received field: only those of your own servers, the topmost, can be trusted.
+Anyone can write a Received field: trust only the topmost ones, which your own servers added.
 """
 
 import re
@@ -24,7 +24,7 @@ _DATE = re.compile(r"\b\d{1,2} [A-Za-z]{3} \d{2,4} \d{1,2}:\d\d", re.ASCII)
 
 @frozen
 class Hop:
-    """Describe one server that a message passed: who sent it there, who received it, and when.
+    """One server that a message passed: who sent it there, who received it, and when.
 
     >>> from pymailbox.content import Headers
     >>> headers = Headers.from_bytes(
@@ -36,7 +36,7 @@ class Hop:
     ('mx (mx.example.net [192.0.2.7])', 'pop.example.com', '2025-06-02T10:00:00+02:00')
     """
 
-    from_: str  # as written, the comment with the address of the sender included; "" when there is none
+    from_: str  # as written, including the comment with the address of the sender; "" if there is none
     by: str
     date: "datetime | None"  # always aware
 
@@ -44,7 +44,7 @@ class Hop:
 def parse_hop(text: str) -> Hop:
     """Read the value of one Received field."""
     text = text[:MAX_CHARACTERS]
-    # Comments hide the words inside them, also one in another.
+    # Words inside comments are not clauses; one level of nested comments is handled.
     masked = _COMMENT.sub(_mask, _COMMENT.sub(_mask, text))
     clauses: dict[str, str] = {}
     name, start = "", 0

@@ -1,8 +1,8 @@
-"""SavedFile: a copy on disk that appears whole or not at all, and never in place of another file.
+"""SavedFile: a copy on disk that appears whole or not at all, and never replaces another file unless told to.
 
-It is written under another name beside its place, forced to disk, and then published by a step that fails where the
-name is taken, so that no race can overwrite what somebody else wrote. A name that holds the same bytes already is left
-as it is.
+It is written under a temporary name in the same directory, forced to disk, and then published in one step that fails if
+the name is taken, so no race can overwrite a file that another program wrote. A file that already has the same bytes is
+left alone.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ _MAX_TRIES = 10_000  # names with a number added
 _CHUNK = 1 << 20
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a FIFO must not wait
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep, "/")))
-#: What link() says where the file system has no links, or no more of them.
+#: Errors of link() on a file system that has no links, or no more of them.
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES}
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a directory, on some network file systems
 
 
 class SavedFile:
-    """A copy that is written by `write()` and takes its place with `publish()`; `discard()` leaves nothing of it.
+    """A copy that `write()` fills and `publish()` puts in its place; `discard()` removes it.
 
-    `where` is a directory, where it exists as one or is a string that ends in a separator (then it is made), and else
-    a file. A `~` is not expanded.
+    `where` is a directory if a directory of that name exists or the string ends in a separator (it is then created);
+    otherwise it is a file. A `~` is not expanded.
     """
 
     def __init__(self, where: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -39,7 +39,7 @@ class SavedFile:
             raise ValueError('where is empty; "." is the current directory')
         path = Path(text)
         self._asked = text
-        #: Whether a directory was given, so that `publish()` needs a name.
+        #: Whether `where` is a directory, and `publish()` needs a name.
         self.needs_name = text.endswith(_SEPARATORS) or path.is_dir()
         if self.needs_name and overwrite:
             raise ValueError("overwrite=True needs the name of a file; in a directory a copy never replaces another")
@@ -70,11 +70,11 @@ class SavedFile:
 
     def _remove_directories(self) -> None:
         for path in reversed(self._made):
-            with contextlib.suppress(OSError):  # somebody else uses it by now
+            with contextlib.suppress(OSError):  # another program has put a file into it
                 path.rmdir()
 
     def write(self, data: bytes) -> int:
-        """Write some bytes; OSError names the path that was asked for."""
+        """Write some bytes. An OSError names the path that the caller asked for."""
         try:
             return self._file.write(data)
         except OSError as error:
@@ -82,18 +82,18 @@ class SavedFile:
             raise
 
     def beginning(self, count: int) -> bytes:
-        """Return the first bytes of what was written."""
+        """Return the first `count` bytes written."""
         try:
-            self._file.seek(0)  # writes what is in the buffer
+            self._file.seek(0)  # also flushes the buffer
             return self._file.read(count)
         except OSError as error:
             error.filename = self._asked
             raise
 
     def publish(self, name: str = "") -> Path:
-        """Force the file to disk and put it in its place: under `name`, or one with a number, in a directory.
+        """Force the file to disk and put it in its place; in a directory, under `name` or `name` with a number.
 
-        FileExistsError where the name of a file is taken by another content, unless it is to be overwritten.
+        Raises FileExistsError if the file exists with other content, unless `overwrite` is true.
         """
         try:
             with self._file as file:
@@ -114,8 +114,8 @@ class SavedFile:
         return path
 
     def discard(self) -> None:
-        """Remove what was written, unless it has taken its place, and the directories made for it."""
-        with contextlib.suppress(Exception):  # what is still in a buffer may not fit on the disk; it is thrown away
+        """Remove what was written, unless it was published, and the directories created for it."""
+        with contextlib.suppress(Exception):  # flushing the buffer may fail on a full disk; the data is not needed
             self._file.close()
         self._written.unlink(missing_ok=True)
         self._remove_directories()
@@ -131,7 +131,7 @@ class SavedFile:
         )
 
     def _claim(self, path: Path) -> bool:
-        """Take a name that is free, or is held by the same content; the second leaves it as it is."""
+        """Take a free name, or accept a file that already has the same content; return whether one of them worked."""
         try:
             self._publish_new(path)
         except FileExistsError:
@@ -139,9 +139,9 @@ class SavedFile:
         return True
 
     def _publish_new(self, path: Path) -> None:
-        """Put the file in its place; FileExistsError, in the same step, where anything has the name."""
+        """Put the file in its place, or raise FileExistsError in the same step if the name is taken."""
         if os.name == "nt":
-            self._written.rename(path)  # refuses a name that is taken
+            self._written.rename(path)  # fails if the name is taken
             return
         try:
             os.link(self._written, path)
@@ -158,17 +158,17 @@ class SavedFile:
                 raise
 
     def _replace(self, path: Path) -> None:
-        """Replace what has the name: a regular file, or a link (not what it leads to) to one or to nothing."""
+        """Replace a regular file, or a link to one or to nothing (the link, not its target)."""
         if not _may_be_replaced(path):
             raise FileExistsError(errno.EEXIST, _in_the_way(path), str(path))
         if not self._is_same(path):
             self._written.replace(path)
 
     def _is_same(self, path: Path) -> bool:
-        """Whether a file has the same bytes; then they are forced to disk, as whoever wrote them may not have."""
+        """Return whether a file has the same bytes; force them to disk, as the program that wrote them may not have."""
         try:
             descriptor = os.open(path, _READ)
-        except OSError:  # a dangling link, a directory, or not ours to read
+        except OSError:  # a dangling link, a directory, or a file that we may not read
             return False
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size != self._written.stat().st_size:
@@ -177,24 +177,24 @@ class SavedFile:
         with os.fdopen(descriptor, "rb") as there, self._written.open("rb") as ours:
             while (piece := ours.read(_CHUNK)) == there.read(_CHUNK):
                 if not piece:
-                    if os.name != "nt":  # Windows forces only what is open for writing
+                    if os.name != "nt":  # Windows can only force files that are open for writing
                         os.fsync(there.fileno())
                     return True
         return False
 
 
 def _may_be_replaced(path: Path) -> bool:
-    """Whether a name is free, or is that of a regular file, or of a link that leads to one or to nothing."""
+    """Return whether a name is free, a regular file, or a link to a regular file or to nothing."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # a link that leads to itself, or to where we may not look
+    except OSError:  # a link to itself, or a target that we may not look at
         return False
 
 
 def _in_the_way(path: Path) -> str:
-    """Say what has a name, and what to do."""
+    """Return what has the name, and what to do."""
     if not _may_be_replaced(path):
         return "something that is not a regular file has this name; it is not replaced"
     if path.is_file():
@@ -205,11 +205,11 @@ def _in_the_way(path: Path) -> str:
 def sync_directory(path: Path) -> None:
     """Force the entries of a directory to disk."""
     if os.name == "nt":
-        return  # Windows opens no directories
+        return  # Windows cannot open a directory
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except PermissionError:
-        return  # one that may be written to but not read; all that can be done is done
+        return  # a directory that we may write to but not read: nothing more can be done
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Owns what the attributes of an HTML element do to its text: whether it is seen, and whether its line breaks count.
+"""Styles: what the attributes of an HTML element do to its text: whether it is shown, and whether line breaks count.
 
-Reads `style` and `hidden`, no style sheets. If in doubt, text is shown. `mso-hide` on its own hides nothing: it hides
-from Outlook alone what all other programs show, such as the HTML twin of a button drawn for Outlook.
+Reads `style` and `hidden`, but no style sheets. If in doubt, text is shown. `mso-hide` alone hides nothing here: it is
+for text that only Outlook hides, such as the HTML version of a button drawn for Outlook.
 """
 
 import re
@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 __all__ = ["Style", "attributes_of", "style_of"]
 
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++)))?""")
-_TELLING = re.compile(r"none|hidden|visib|collapse|font|opacity|white-space|:\s*+0", re.IGNORECASE)
+_RELEVANT = re.compile(r"none|hidden|visib|collapse|font|opacity|white-space|:\s*+0", re.IGNORECASE)
 _ZERO = re.compile(r"[+-]?0*+\.?0*+(?:px|pt|pc|in|cm|mm|em|rem|ex|ch|vw|vh|%)?")
 _RELATIVE = re.compile(r"(?:[\d.]+(?:em|ex|ch|%)|smaller|larger|inherit|unset)")
 _FONT_SIZE = re.compile(r"(?<!\S)(0|[\d.]+(?:[a-z]+|%))(?=/|\s)")
@@ -26,19 +26,19 @@ _KEPT = frozenset({"pre", "pre-wrap", "pre-line", "break-spaces"})
 class Style:
     """How the text of an element is shown; children inherit it."""
 
-    removed: bool = False  # display:none and its like: nothing in it is shown
+    removed: bool = False  # display:none or similar: nothing in the element is shown
     invisible: bool = False  # visibility:hidden, which a child can undo
     tiny: bool = False  # font-size:0, which a child can undo
     preformatted: bool = False
 
     @property
     def shown(self) -> bool:
-        """Whether text is seen."""
+        """Whether text is shown."""
         return not (self.removed or self.invisible or self.tiny)
 
 
 def attributes_of(tag: str) -> dict[str, str]:
-    """Return the attributes of a tag, by their names in lower case; of two the first, as browsers do."""
+    """Return the attributes of a tag by lower-case name; of two with the same name the first, as in browsers."""
     from html import unescape
 
     found: dict[str, str] = {}
@@ -51,17 +51,17 @@ def attributes_of(tag: str) -> dict[str, str]:
 
 
 def style_of(name: str, attributes: dict[str, str], inherited: Style, *, sheets: bool) -> Style:
-    """Return the style of an element; `sheets`: the page has style sheets, which may undo what is inherited."""
+    """Return the style of an element. `sheets`: the page has style sheets, which may undo inherited styles."""
     if name == "pre" and not inherited.preformatted:
         inherited = evolve(inherited, preformatted=True)
-    # Tables do not inherit sizes in quirks mode, in which many programs show mail.
+    # Tables do not inherit font sizes in quirks mode, which many programs use to show mail.
     if inherited.tiny and (
         name == "table" or (sheets and (name in _BLOCKS or "class" in attributes or "id" in attributes))
     ):
         inherited = evolve(inherited, tiny=False)
     style = attributes.get("style", "")
     hidden = "hidden" in attributes
-    declared = _declarations(style) if style and (hidden or _TELLING.search(style)) else {}
+    declared = _declarations(style) if style and (hidden or _RELEVANT.search(style)) else {}
     hidden = hidden and "display" not in declared
     if not hidden and not declared:
         return inherited
@@ -77,9 +77,11 @@ def style_of(name: str, attributes: dict[str, str], inherited: Style, *, sheets:
 
 
 def _declarations(style: str) -> dict[str, str]:
-    """Return the declarations of a style attribute: the last of a name, unless an earlier one is important."""
+    """Return the declarations of a style attribute: of each name the last one, unless an earlier one is !important."""
     declared: dict[str, str] = {}
     important: set[str] = set()
+    style, *comments = style.split("/*")
+    style += "".join([comment.partition("*/")[2] for comment in comments])
     for declaration in style.lower().split(";"):
         name, _, value = declaration.partition(":")
         name, (value, bang, _) = name.strip(), value.partition("!")
@@ -94,7 +96,7 @@ def _declarations(style: str) -> dict[str, str]:
 def _removes(name: str, declared: dict[str, str]) -> bool:
     if declared.get("display") == "none" or _is_zero(declared.get("opacity", "1")):
         return True
-    # A box of no height or width hides what flows over, if it is a box: inline elements and table cells grow.
+    # A box without height or width hides overflowing text. Inline elements and table cells grow instead.
     if not (name in _BLOCKS or declared.get("display", "").endswith("block")):
         return False
     if declared.get("overflow", "").partition(" ")[0] not in ("hidden", "clip"):

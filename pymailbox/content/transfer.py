@@ -1,6 +1,7 @@
-"""Owns Content-Transfer-Encoding: the bytes of a body part before they were encoded for transport (RFC 2045 §6).
+"""Transfer: decodes Content-Transfer-Encoding (RFC 2045 §6): base64, quoted-printable and uuencode.
 
-Each decoder takes what is there, in one linear pass in C, and names what it had to repair. None raises.
+Each decoder takes one linear pass in C and returns whatever can be read, with a defect if it had to repair something.
+None raises.
 """
 
 import re
@@ -25,8 +26,13 @@ __all__ = [
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
+_NOT_BASE64_BUT_LINE_ENDS = bytes(set(_NOT_BASE64) - set(b"\r\n"))
+_NOT_IN_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_WORDS = re.compile(rb"\s*[^\s]+[ \t]+[^\s]")
+_FOOTER = "text after the end of base64"
 _LINE_ENDS_AND_PADDING = b"= \t\r\n"
-_BLANKS_ADDED = (b" ", b"  ", b"   ", b"\t", b"\r")  # after a soft line break, in transport (RFC 2045 §6.7, rule 3)
+# A soft line break with blanks added in transport (RFC 2045 §6.7, rule 3), or with more than one CR.
+_SOFT_BREAK = re.compile(rb"=(?:[ \t]++\r*+(?:\n|\Z)|\r\r++\n)")
 _STRAY = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)[^\n]{0,2}")
 _ESCAPE = re.compile(rb"=(?:[0-9A-Fa-f]{2}|[ \t]{0,3}\r?\n)")
 _FIELD_LINE = re.compile(rb"\s{0,20}[!-9;-~]{1,100}[ \t]{0,20}:")
@@ -40,17 +46,17 @@ _UU_ODD_BEGIN = re.compile(rb"^begin(-base64)? ([^\r\n]{0,1000})\r*\n", re.MULTI
 _UU_END = re.compile(rb"^(?:end|====)[ \t]{0,100}\r*(?:\n|\Z)", re.IGNORECASE | re.MULTILINE)
 _ENDLESS = "uuencoded file without its end"
 _UU_CHARACTERS = bytes(range(32, 97))
-_UU_MASK = bytes([((code - 32) & 63) + 32 for code in range(256)])  # what decoders in C make of any character
+_UU_MASK = bytes([((code - 32) & 63) + 32 for code in range(256)])  # any character, as decoders in C read it
 
-# Base64 that continues after its padding (parts pasted together) is read on; more pieces than this are not mail.
+# Base64 that continues after its padding (parts pasted together) is read, too; real mail has fewer pieces than this.
 MAX_PIECES = 1000
 MAX_STRAYS = 100_000
 MAX_REPAIRED = 16_777_216  # bytes of quoted-printable that are searched for damage
-MAX_SAMPLE = 65_536  # bytes that are looked at to choose an encoding
+MAX_SAMPLE = 65_536  # bytes examined to choose an encoding
 MAX_UU_LINES = 1_200_000  # of 45 bytes: 54 MB
 MAX_UU_FILES = 10_000
 
-#: What encodings are called.
+#: Names of encodings, as found in mail.
 _NAMES = {
     "": "", "7bit": "", "8bit": "", "binary": "",
     "base64": "base64", "base-64": "base64", "b64": "base64", "b": "base64", "x-base64": "base64",
@@ -63,13 +69,13 @@ _ODD_NAMES = ("7-bit", "8-bit", "7bits", "8bits", "7", "8", "none", "identity", 
 
 
 def encoding_name(encoding: str) -> str:
-    """Return "base64", "quoted-printable" or "uuencode", "" for no encoding, and any other name as it is."""
+    """Return "base64", "quoted-printable" or "uuencode", "" for no encoding, or an unknown name in lower case."""
     name = without_comments(encoding).strip(" \t\"';.").partition(";")[0].lower().replace(" ", "").replace("_", "-")
     return _NAMES.get(name, name)
 
 
 def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
-    """Undo a transfer encoding by its name as found; the second value names what was wrong, if anything."""
+    """Undo a transfer encoding, named as in the message; the second value is the defect, if any."""
     name = encoding_name(encoding)
     if not name:
         return data, None
@@ -77,6 +83,8 @@ def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
         decoded, defect = decode_base64(data)
         if defect is None and len(data) > sum([data.count(mark) for mark in b"= \t\r\n"], -(len(decoded) * -4 // 3)):
             defect = "base64 with characters that are not in its alphabet"
+        if defect is not None and (end := _end_of_base64(data)) is not None:
+            return (decode_base64(data[:end])[0], _FOOTER) if end else (data, "labelled base64 but not encoded")
         return decoded, defect
     if name == "quoted-printable":
         return decode_quoted_printable(data)
@@ -88,7 +96,7 @@ def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, str | None]:
 
 
 def choose_encoding(data: bytes, encodings: Sequence[str]) -> str:
-    """Return the one of several encodings that fits the data; if none does, one that changes nothing, or the first."""
+    """Return the encoding that fits the data; if none does, one that changes nothing, otherwise the first."""
     names = [encoding_name(encoding) for encoding in encodings]
     sample = data[:MAX_SAMPLE]
     letters = sample.translate(None, _LINE_ENDS_AND_PADDING)
@@ -103,16 +111,16 @@ def choose_encoding(data: bytes, encodings: Sequence[str]) -> str:
 
 
 def is_plain_message(data: bytes, encoding: str) -> bool:
-    """Tell whether a message that is labelled as encoded is not (RFC 2046 §5.2.1 forbids to encode one)."""
+    """Return whether an attached message that is labelled as encoded is not (RFC 2046 §5.2.1 forbids encoding one)."""
     name = encoding_name(encoding)
     if name not in ("base64", "uuencode", "quoted-printable") or _FIELD_LINE.match(data) is None:
         return False
-    if name != "quoted-printable":  # neither has a colon so early
+    if name != "quoted-printable":  # base64 and uuencode have no colon that early
         return True
     data = data[:MAX_REPAIRED]
     empty = _EMPTY_LINE.search(data)
     header = data[: empty.start()] if empty is not None else data
-    if b"=" in header:  # encoded, that is =3D
+    if b"=" in header:  # if encoded, it would be =3D
         return b"=3D" not in header and _STRAY.search(header) is not None
     if _QUOTED_FIELD.search(header) is not None:
         return _ESCAPED_ESCAPE.search(data) is None
@@ -120,18 +128,37 @@ def is_plain_message(data: bytes, encoding: str) -> bool:
 
 
 def decode_base64(data: bytes) -> tuple[bytes, str | None]:
-    """Decode base64, without what is not in its alphabet; padding may be missing, wrong, or in the middle."""
+    """Decode base64, ignoring characters outside its alphabet; padding may be missing, wrong, or in the middle."""
     padding = data.find(b"=")
     if padding >= 0 and (rest := data[padding:].translate(None, _LINE_ENDS_AND_PADDING)):
-        # Plain words after the end: a mailing list's footer.
+        # Plain words after the end: the footer of a mailing list.
         if rest.translate(None, _BASE64) or b" " in data[padding:].strip(_LINE_ENDS_AND_PADDING):
-            return _decode_piece(data[:padding]), "text after the end of base64"
+            return _decode_piece(data[:padding]), _FOOTER
         pieces = data.split(b"=", MAX_PIECES)[:MAX_PIECES]
         return b"".join([_decode_piece(piece) for piece in pieces]), "base64 with padding in the middle"
     try:
         return a2b_base64(data), None
     except Error:
         return _decode_piece(data), "base64 cut short or badly padded"
+
+
+def _end_of_base64(data: bytes) -> int | None:
+    """Return where text follows base64, which need not end in padding: 0 if all of it is text, None if none is.
+
+    A character that is not in the alphabet is ignored (RFC 2045 §6.8); text has many of them, and whole groups of four
+    letters before it.
+    """
+    foreign = _NOT_IN_BASE64.search(data)
+    if foreign is None:
+        return None
+    line = data.rfind(b"\n", 0, foreign.start()) + 1
+    paragraph = max(data.rfind(b"\n\n", 0, line), data.rfind(b"\n\r\n", 0, line)) + 1
+    for start in (paragraph, line):
+        letters = len(data[:start].translate(None, b" \t\r\n"))
+        others = len(data) - start - len(data[start:].translate(None, _NOT_BASE64_BUT_LINE_ENDS))
+        if letters % 4 == 0 and others * 10 > len(data) - start and (letters or _WORDS.match(data)):
+            return start
+    return None
 
 
 def _decode_piece(data: bytes) -> bytes:
@@ -144,8 +171,7 @@ def _decode_piece(data: bytes) -> bytes:
 def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
     """Decode quoted-printable; a `=` that escapes nothing is kept, and so are the two bytes after it."""
     if len(data) <= MAX_REPAIRED and (b"= " in data or b"=\t" in data or b"=\r\r" in data):
-        for blanks in _BLANKS_ADDED:
-            data = data.replace(b"=" + blanks + b"\r\n", b"=\r\n").replace(b"=" + blanks + b"\n", b"=\n")
+        data = _SOFT_BREAK.sub(b"=\n", data)
     defect = None
     if len(data) <= MAX_REPAIRED and _STRAY.search(data):
         defect = "quoted-printable with a stray ="
@@ -154,18 +180,18 @@ def decode_quoted_printable(data: bytes) -> tuple[bytes, str | None]:
 
 
 class UuFile(NamedTuple):
-    """A uuencoded file: its position from its begin line to its end line, that of its rows, and what its lines say."""
+    """A uuencoded file: its position in the data, and what its begin line declares."""
 
-    start: int
-    end: int
-    rows: tuple[int, int]
+    start: int  # of the begin line
+    end: int  # after the end line
+    lines: tuple[int, int]  # start and end of the encoded lines
     name: bytes
     base64: bool
-    ended: bool
+    ended: bool  # whether there is an end line
 
 
 def uu_files(data: bytes, start: int = 0, end: int = sys.maxsize) -> list[UuFile]:
-    """Find the uuencoded files between two positions; one without an end line goes up to the next or the end."""
+    """Find the uuencoded files between two positions; one without an end line extends to the next file or `end`."""
     end = min(end, len(data))
     begins = list(islice(_UU_BEGIN.finditer(data, start, end), MAX_UU_FILES)) or list(
         islice(_UU_ODD_BEGIN.finditer(data, start, end), 1)
@@ -174,10 +200,10 @@ def uu_files(data: bytes, start: int = 0, end: int = sys.maxsize) -> list[UuFile
     files: list[UuFile] = []
     for begin, limit in zip(begins, limits, strict=False):
         last = _UU_END.search(data, begin.end(), limit)
-        rows = begin.end(), last.start() if last is not None else limit
+        lines = begin.end(), last.start() if last is not None else limit
         stop = last.end() if last is not None else limit
         name = (begin[2] or b"").strip()
-        files.append(UuFile(begin.start(), stop, rows, name, begin[1] is not None, last is not None))
+        files.append(UuFile(begin.start(), stop, lines, name, begin[1] is not None, last is not None))
     return files
 
 
@@ -186,43 +212,43 @@ def _decode_uu(data: bytes) -> tuple[bytes, str | None]:
     if not files:
         return data, "uuencoded part without a begin line"
     file = files[0]
-    rows = data[file.rows[0] : file.rows[1]]
+    encoded = data[file.lines[0] : file.lines[1]]
     if file.base64:
-        return decode_base64(rows)
-    decoded, defect = _decode_rows(rows, ended=file.ended)
+        return decode_base64(encoded)
+    decoded, defect = _decode_uu_lines(encoded, ended=file.ended)
     if defect is None and len(files) > 1:
         defect = "more than one uuencoded file in a part"
     return decoded, defect
 
 
-def _decode_rows(data: bytes, *, ended: bool) -> tuple[bytes, str | None]:
-    """Decode lines whose first character tells how many bytes they hold.
+def _decode_uu_lines(data: bytes, *, ended: bool) -> tuple[bytes, str | None]:
+    """Decode lines that each begin with a character for the number of bytes in the line.
 
     Trailing blanks may be missing, a check character or anything else may follow, and characters may be out of range.
-    Without an end line, the file ends before the first line that cannot be one of it.
+    Without an end line, the file ends before the first line that cannot belong to it.
     """
     decoded: list[bytes] = []
     defect = None
     lines = data.split(b"\n", MAX_UU_LINES)
-    for number, line in enumerate(lines[:MAX_UU_LINES], 1):
-        row = line.rstrip(b"\r")
-        if not row:
+    for number, whole in enumerate(lines[:MAX_UU_LINES], 1):
+        line = whole.rstrip(b"\r")
+        if not line:
             continue
-        size = (row[0] - 32) & 63
+        size = (line[0] - 32) & 63
         letters = (size * 4 + 2) // 3
-        beyond = len(row) - 1 - (size + 2) // 3 * 4
-        if not ended and (not size or beyond > 1 or (beyond < 0 and row.translate(None, _UU_CHARACTERS))):
+        beyond = len(line) - 1 - (size + 2) // 3 * 4
+        if not ended and (not size or beyond > 1 or (beyond < 0 and line.translate(None, _UU_CHARACTERS))):
             rest = size or any(following.strip() for following in lines[number:])
             return b"".join(decoded), "text after the end of a uuencoded file" if rest else defect or _ENDLESS
         if beyond or size % 3:
-            if len(row) <= letters or beyond > 0:
-                defect = "uuencoded line of another length than it says"
-            row = row[: 1 + letters]
+            if len(line) <= letters or beyond > 0:
+                defect = "uuencoded line with the wrong length"
+            line = line[: 1 + letters]
         try:
-            decoded.append(a2b_uu(row))
+            decoded.append(a2b_uu(line))
         except Error:
             defect = "uuencoded line with characters out of range"
-            decoded.append(a2b_uu(row.translate(_UU_MASK)))
+            decoded.append(a2b_uu(line.translate(_UU_MASK)))
     if len(lines) > MAX_UU_LINES:
         defect = f"more than {MAX_UU_LINES} uuencoded lines"
     return b"".join(decoded), defect or (None if ended else _ENDLESS)

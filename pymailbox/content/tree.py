@@ -1,7 +1,7 @@
-"""Owns the MIME structure (RFC 2046 §5.1): one pass over a message that finds its parts as positions in it.
+"""Tree: the MIME structure of a message (RFC 2046 §5.1), with its parts as positions in the message.
 
-The pass looks at the lines that begin with `--` and at nothing else, keeps the open multiparts in a list (there is no
-recursion), and copies no body. What exceeds a bound stays an opaque part and is named in `defects`.
+One pass looks only at lines that begin with `--`, keeps the open multiparts in a list (there is no recursion), and
+copies no body. Whatever exceeds a bound stays an opaque part and is named in `defects`.
 """
 
 import re
@@ -10,27 +10,29 @@ from itertools import islice
 
 from attrs import define, field
 
-from .headers import MAX_OCTETS, Headers, find_end, find_start, has_stray_lines, settle
+from .headers import MAX_HEADER_BYTES, Headers, boundaries, find_end, find_start, has_stray_lines, settle
 from .parameters import parse_parameters
-from .transfer import UuFile, encoding_name, uu_files
+from .transfer import UuFile, decode_transfer, encoding_name, uu_files
 from .words import clean, decode_raw
 
 __all__ = ["MAX_DEPTH", "MAX_PARTS", "Part", "leaves", "parse"]
 
-MAX_DEPTH = 200  # multiparts in multiparts: real mail has less than ten, other parsers' tests have 105
+MAX_DEPTH = 200  # nested multiparts: real mail has fewer than ten, tests of other parsers have 105
 MAX_PARTS = 10_000
-MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; after so many, the search ends
-MAX_FIELDS = 20  # of one MIME field that occurs more than once
-MAX_GUESSES = 20  # lines that begin with -- and are tried as the delimiter of a multipart that names none
+MAX_MISSES = 500_000  # lines that begin with -- and delimit nothing; after that many, the search ends
+MAX_FIELDS = 20  # fields read of a MIME field that occurs more than once
+MAX_EMPTY = 1000  # bytes of a text that are decoded to see whether it has any words
+MAX_GUESSES = 20  # lines that begin with -- and are tried as the delimiter of a multipart without a boundary
 
 _EMPTY_LINE = re.compile(rb"\n\r*\n")
 _DELIMITER_OR_EMPTY_LINE = re.compile(rb"\n(?:--|\r*\n)")
 _DASHED_LINE = re.compile(rb"\n--([^\n]*)")
 _PART_HEADER = re.compile(rb"\ncontent-[a-z]+[ \t]*:", re.IGNORECASE)
+_WORD = re.compile(rb"\S")
 _FIRST_LINE = re.compile(rb"\s{0,1000}(--[^\n]*)")
 _HTML_START = re.compile(rb"\s{0,200}<(?:!doctype\s{1,9}html|html)\b", re.IGNORECASE)
 _TEXTS = {"text/plain": "plain", "text/html": "html"}
-_NO_TYPE = "application/octet-stream"  # what a part is given whose type cannot be read
+_NO_TYPE = "application/octet-stream"  # the type of a part if its own is invalid
 _CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+\-]+/[a-z0-9!#$&^_.+\-]+\Z")
 _NOT_IN_A_TYPE = re.compile(r"[^a-z0-9!#$&^_.+\-/]+")
 
@@ -47,11 +49,11 @@ class Part:
     disposition: str
     filename: str
     children: list["Part"] = field(factory=list)
-    main_text: bool = False  # text with a file name that is the message itself all the same
+    main_text: bool = False  # text with a file name that is the text of the message nevertheless
 
     @property
     def unreadable(self) -> bool:
-        """Whether the header does not tell what this leaf is: an invalid type, a multipart without parts."""
+        """Whether this leaf has an invalid type or is a multipart without parts, so nothing says how to read it."""
         if self.children or self.filename or self.disposition == "attachment":
             return False
         if self.content_type.startswith("multipart/"):
@@ -60,7 +62,7 @@ class Part:
 
     @property
     def kind(self) -> str:
-        """What the part is to a reader: "multipart", "plain", "html" or "attachment"."""
+        """How to show the part: "multipart", "plain", "html" or "attachment"."""
         if self.children:
             return "multipart"
         if (self.filename and not self.main_text) or self.disposition == "attachment":
@@ -82,39 +84,64 @@ def leaves(part: Part) -> Iterator[Part]:
 
 
 def parse(raw: bytes, defects: list[str]) -> Part:
-    """Find the parts of a message; what is malformed is added to `defects`."""
+    """Find the parts of a message, and add everything malformed to `defects`."""
     start = find_start(raw)
     if start:
         defects.append("junk before the header")
     end, body = find_end(raw, start)
-    if end - start > MAX_OCTETS:
-        defects.append(f"header longer than {MAX_OCTETS} bytes")
-        if (empty := _EMPTY_LINE.search(raw, start + MAX_OCTETS)) is not None:
+    if end - start > MAX_HEADER_BYTES:
+        defects.append(f"header longer than {MAX_HEADER_BYTES} bytes")
+        if (empty := _EMPTY_LINE.search(raw, start + MAX_HEADER_BYTES)) is not None:
             body = empty.end()
     elif body < len(raw) and body <= end + 1 and start < end:
         defects.append("header without an empty line after it")
     walk = _Walk(raw, defects)
     root = walk.part(start, end, body, "text/plain")
     walk.run(root)
-    _find_main_text(root)
+    _find_main_text(raw, root)
     _split_uuencoded(raw, root, defects)
     return root
 
 
-def _find_main_text(root: Part) -> None:
-    """Mark the text that a message begins with, when it has a file name and no other part is its text."""
-    if any(leaf.kind in ("plain", "html") for leaf in leaves(root)):
+def _find_main_text(raw: bytes, root: Part) -> None:
+    """Mark text with a file name that is the message's own: alternatives, and the beginning of a message without text.
+
+    Parts without any text do not count. What is marked as an attachment stays one; see `Part.kind`.
+    """
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.children
+        if node.content_type == "multipart/alternative":  # each is the same text (RFC 2046 §5.1.4)
+            for child in node.children:
+                _first_leaf(child).main_text = True
+    found = list(leaves(root))
+    if any(leaf.kind in ("plain", "html") and not _is_empty(raw, leaf) for leaf in found):
         return
-    first, siblings = root, [root]
-    while first.children:
-        siblings = first.children if first.content_type == "multipart/alternative" else first.children[:1]
-        first = first.children[0]
-    for part in siblings:
-        part.main_text = part.content_type in _TEXTS and not part.children
+    for leaf in found:
+        if leaf.kind not in ("plain", "html"):
+            leaf.main_text = True
+            break
+
+
+def _first_leaf(part: Part) -> Part:
+    while part.children:
+        part = part.children[0]
+    return part
+
+
+def _is_empty(raw: bytes, leaf: Part) -> bool:
+    """Return whether a text is blank; it is decoded if it is short."""
+    if _WORD.search(raw, leaf.start, leaf.end) is None:
+        return True
+    if leaf.end - leaf.start > MAX_EMPTY:
+        return False
+    encoding = leaf.headers.get("content-transfer-encoding", "")
+    return not decode_transfer(raw[leaf.start : leaf.end], encoding)[0].strip()
 
 
 def _split_uuencoded(raw: bytes, root: Part, defects: list[str]) -> None:
-    """Make the files of a uuencoded part one part each, and so the text around them, unless it holds one file alone."""
+    """Split a uuencoded part into one part for each file and for the text around them, unless it is just one file."""
     for leaf in list(leaves(root)):
         if encoding_name(leaf.headers.get("content-transfer-encoding", "")) != "uuencode":
             continue
@@ -146,16 +173,16 @@ def _uu_name(file: UuFile) -> str:
 class _Walk:
     raw: bytes
     defects: list[str]
-    stack: list[tuple[bytes, Part, int]] = field(factory=list)  # the open multiparts, the outermost first
-    places: dict[bytes, int] = field(factory=dict)  # their boundaries -> the innermost of them on the stack
-    current: Part | None = None  # the part that is open now; None after a closed multipart
-    closed: tuple[bytes, Part] | None = None  # the multipart that has just been closed, too early if more parts follow
+    stack: list[tuple[bytes, Part, int]] = field(factory=list)  # the open multiparts, outermost first
+    places: dict[bytes, int] = field(factory=dict)  # boundary -> the innermost multipart on the stack that has it
+    current: Part | None = None  # the open part; None after a closed multipart
+    closed: tuple[bytes, Part] | None = None  # the multipart just closed; too early if more of its parts follow
     count: int = 1
-    misses: int = 0  # lines that looked like delimiters
-    lines: dict[bytes, int] | None = None  # what follows `--` at the start of a line -> where it does last
+    misses: int = 0  # lines that look like delimiters but are not
+    lines: dict[bytes, int] | None = None  # what follows `--` at the start of a line -> its last position
 
     def run(self, root: Part) -> None:
-        """Find the parts of `root`, and theirs."""
+        """Find the parts of `root`, and their parts."""
         root.end = len(self.raw)
         self._enter(root)
         self._find_parts(root.start)
@@ -170,7 +197,7 @@ class _Walk:
         raw = self.raw
         position = max(start - 1, 0)
         while self.stack or self.closed is not None:
-            # With one boundary to look for it is searched for in C; with more, every line that may be one is read.
+            # A single boundary is searched for in C; with more than one, every line that begins with -- is read.
             if len(self.stack) + (self.closed is not None) > 1:
                 mark = b"\n--"
             else:
@@ -183,6 +210,11 @@ class _Walk:
                 position += 3
                 continue
             if place == len(self.stack):
+                if not self._is_part(line_end):
+                    self.defects.append("delimiter after the end of its multipart")
+                    self.misses += 1
+                    position = line_end
+                    continue
                 self._reopen()
             self._end_parts(place, position, line_end)
             if closing:
@@ -195,9 +227,9 @@ class _Walk:
             position = self._begin_part(self.stack[place][1], line_end)
 
     def _delimiter(self, start: int) -> tuple[int, bool, int]:
-        """Read the line whose `--` ends at `start`: the place of its boundary or -1, whether it closes, its end.
+        """Read a line after its `--`: return the place of its boundary on the stack or -1, whether it closes, its end.
 
-        The place after the last is that of the multipart that has just been closed.
+        The place after the top of the stack means the multipart that has just been closed.
         """
         raw = self.raw
         end = raw.find(b"\n", start)
@@ -212,14 +244,31 @@ class _Walk:
         self.misses += place < 0
         return place, True, end
 
+    def _line(self, start: int) -> bytes:
+        end = self.raw.find(b"\n", start)
+        return self.raw[start : end if end >= 0 else len(self.raw)].rstrip()
+
     def _place(self, line: bytes, trimmed: bytes) -> int:
         place = self.places.get(line, self.places.get(trimmed, -1))
         if place < 0 and self.closed is not None and self.closed[0] in (line, trimmed):
             return len(self.stack)
         return place
 
+    def _is_part(self, line_end: int) -> bool:
+        """Return whether a delimiter after the end of its multipart begins a part: one with a header, and another end.
+
+        Otherwise the delimiter is part of the epilogue, which is ignored (RFC 2046 §5.1.1).
+        """
+        match = _DELIMITER_OR_EMPTY_LINE.search(self.raw, line_end)
+        header_end = match.start() + 1 if match is not None else len(self.raw)
+        return (
+            self.closed is not None
+            and _PART_HEADER.search(self.raw, line_end, header_end) is not None
+            and self._follows(self.closed[0] + b"--", line_end)
+        )
+
     def _reopen(self) -> None:
-        """Open the multipart again that was closed before its last part."""
+        """Reopen a multipart that was closed before its last part."""
         if self.closed is not None:
             self.defects.append("parts after the end of their multipart")
             self._push(*self.closed)
@@ -238,9 +287,9 @@ class _Walk:
         return boundary, part
 
     def _end_parts(self, place: int, position: int, line_end: int) -> None:
-        """End what is open inside the multipart at `place` before the line end at `position`.
+        """End everything open inside the multipart at `place`, before the line end at `position`.
 
-        That line end has two CRs only if the one of the delimiter, at `line_end`, has.
+        That line end counts as CR CR LF only if the delimiter ends in CR CR LF, too, at `line_end`.
         """
         if self.raw.endswith(b"\r\r", 0, position) and self.raw.endswith(b"\r\r", 0, line_end):
             position -= 2
@@ -255,17 +304,22 @@ class _Walk:
             self.defects.append("multipart without its end")
 
     def _begin_part(self, parent: Part, line_end: int) -> int:
-        """Read the header of the part after the delimiter that ends at `line_end`; return where to search on from."""
+        """Read the header of the part after the delimiter that ends at `line_end`; return where to search next."""
         raw = self.raw
         self.closed = None
         start = line_end + 1
         end = body = len(raw)
         position = line_end
+        declared: set[bytes] = set()
+        runs_on = False
         while (match := _DELIMITER_OR_EMPTY_LINE.search(raw, position)) is not None:
             if not match[0].endswith(b"-"):
                 end, body = match.span()
                 break
-            if self._delimiter(match.end())[0] >= 0:  # a header that is cut off by the next part
+            declared |= boundaries(raw, position, match.start())
+            runs_on = bool(declared) and self._line(match.end()) in declared
+            # The first part, or the next one, cuts the header off.
+            if runs_on or self._delimiter(match.end())[0] >= 0:
                 end, body = match.start(), match.start() + 1
                 break
             if self.misses > MAX_MISSES:
@@ -276,7 +330,7 @@ class _Walk:
             end, body = settle(raw, start, end, body, part=True)
             if end == body == start:
                 self.defects.append("part without a header")
-            elif (end, body) != found:
+            elif runs_on or (end, body) != found:
                 self.defects.append("header without an empty line after it")
         default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
         part = self.part(start, end, body, default)
@@ -292,7 +346,7 @@ class _Walk:
             return
         boundary = part.parameters.get("boundary", "").encode("utf-8", "replace")
         if boundary != boundary.rstrip() and not self._follows(boundary, part.start - 1):
-            boundary = boundary.rstrip()  # blanks that the delimiters do not have
+            boundary = boundary.rstrip()  # the delimiters do not have these blanks
         if not boundary:
             self.defects.append("multipart without a boundary")
             guess = self._guess(part)
@@ -308,9 +362,9 @@ class _Walk:
             self._push(boundary, part)
 
     def _guess(self, part: Part) -> bytes | None:
-        """Return the boundary of the first line of a body that begins with `--` and delimits: a part's header follows.
+        """Guess a boundary: return that of the first `--` line in the body that the header of a part follows.
 
-        So does one that is closed later. The search ends at a delimiter of a multipart that is open already.
+        A line also counts if its boundary is closed later. The search ends at a delimiter of an open multipart.
         """
         position = max(part.start - 1, 0)
         for _ in range(MAX_GUESSES):
@@ -326,7 +380,7 @@ class _Walk:
         return None
 
     def _follows(self, line: bytes, position: int) -> bool:
-        """Tell whether a line that begins with `--` occurs after a position; all of them are listed once."""
+        """Return whether a `--` line occurs after a position; all such lines are indexed once."""
         if self.lines is None:
             self.lines = {}
             for match in islice(_DASHED_LINE.finditer(self.raw), MAX_MISSES):
@@ -335,7 +389,7 @@ class _Walk:
         return self.lines.get(line, -1) >= position
 
     def part(self, start: int, end: int, body: int, default: str) -> Part:
-        """Read the header from `start` to `end`, of a body that begins at `body`."""
+        """Return a part with the header from `start` to `end` and a body from `body`; the caller sets its end."""
         headers = Headers.between(self.raw, start, end)
         if has_stray_lines(self.raw, start, end):
             self.defects.append("lines in a header that are not fields")
@@ -352,21 +406,21 @@ class _Walk:
         disposition, named = self._disposition(headers)
         filename = named["filename"] if "filename" in named else parameters.get("name", "")
         if not filename and (disposition == "attachment" or content_type not in _TEXTS):
-            # Not where names belong, but names. They do not make an attachment of text.
+            # Names in the wrong field are still names, but do not turn text into an attachment.
             filename = parameters.get("name") or named.get("name") or parameters.get("filename") or ""
         return Part(headers, body, body, content_type, parameters, disposition, filename)
 
     def _several(self, headers: Headers, name: str) -> list[tuple[str, dict[str, str]]]:
-        """Read each field of a name that occurs more than once, the last one first."""
+        """Read each field of a name that occurs more than once, the last field first."""
         found = [parse_parameters(raw, headers.charsets) for raw in headers.raw(name)[: -MAX_FIELDS - 1 : -1]]
         if any(entry != found[0] for entry in found):
             self.defects.append(f"more than one {name} field")
         return found
 
     def _content_type(self, headers: Headers, body: int) -> tuple[str, dict[str, str]]:
-        """Read Content-Type: of several the one that fits the body, else the last that can be read.
+        """Read Content-Type; of several fields use the one that fits the body, otherwise the last valid one.
 
-        A multipart fits when its boundary occurs; beside a type that is not one, when the body begins with it.
+        A multipart fits if its boundary occurs in the body or, if another field is not a multipart, begins the body.
         """
         if len(headers.raw("content-type")) < 2:
             return headers.parameters("content-type")
@@ -385,7 +439,7 @@ class _Walk:
         return (leaf_types or readable or found)[0]
 
     def _disposition(self, headers: Headers) -> tuple[str, dict[str, str]]:
-        """Read Content-Disposition: of several the last one that names a file, else the last."""
+        """Read Content-Disposition; of several fields use the last one with a file name, otherwise the last one."""
         if len(headers.raw("content-disposition")) < 2:
             return headers.parameters("content-disposition")
         found = self._several(headers, "Content-Disposition")

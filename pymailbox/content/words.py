@@ -1,21 +1,22 @@
-"""Owns the text of header fields: folding, RFC 2047 words, 8-bit text, and no control characters.
+"""Words: the text of header fields, with folds, encoded words (RFC 2047) and 8-bit bytes decoded.
 
 Other modules call `decode_text`. One pass, linear in the value, never raises. The text it returns has no C0, C1 or
-bidirectional control characters and no lone surrogates: it can be printed.
+bidirectional control characters and no lone surrogates: it is safe to print.
 """
 
 import re
+from binascii import a2b_qp
 from collections.abc import Callable, Iterable
 
 from pymailbox.display import safe_text
 
 from . import charset
-from .transfer import decode_base64, decode_quoted_printable
+from .transfer import decode_base64
 
 __all__ = ["clean", "decode_raw", "decode_text", "decode_words", "unfold"]
 
 _HEAD = re.compile(r"=\? ?([\"']?)([^?\s\"<>]{1,80})\1 ?\?([bBqQ])\?")
-_UNDERSCORE = str.maketrans("_", " ")
+_STRAY = re.compile(r"=(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 
 
 def unfold(raw: bytes) -> bytes:
@@ -26,8 +27,8 @@ def unfold(raw: bytes) -> bytes:
 
 
 def clean(text: str) -> str:
-    """Return a value that can be printed: control characters become blanks, hidden ones are dropped."""
-    return text if text.isprintable() else safe_text(text, controls="drop", limit=None)  # most are: saves a call
+    """Return a value that is safe to print: control characters become blanks, hidden ones are dropped."""
+    return text if text.isprintable() else safe_text(text, controls="drop", limit=None)  # most text is printable
 
 
 def decode_text(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> str:
@@ -47,14 +48,14 @@ def decode_raw(raw: bytes, hints: Callable[[], Iterable[str]] | None = None) -> 
 
 
 def decode_words(text: str) -> str:
-    """Replace RFC 2047 encoded words, even where they are not allowed: in quotes, in other words, unended, with blanks.
+    """Decode RFC 2047 encoded words, also where the RFC forbids them: quoted, in words, without an end, with blanks.
 
-    Adjacent words that share a charset are joined as bytes first, because mailers split characters between them.
+    Adjacent words with the same charset are joined as bytes first, because mailers split characters between them.
     """
     pieces: list[str] = []
-    run: list[tuple[str, str, str]] = []  # neighbours: charset, encoding, encoded text
+    run: list[tuple[str, str, str]] = []  # adjacent words: charset, encoding, encoded text
     position = 0
-    mark = -1  # where the next ?= is; searched for only once it has been passed: many words may share it, or have none
+    mark = -1  # the next ?=; searched for again only after it has been passed: many words may share it or have none
     while True:
         head = _HEAD.search(text, position)
         if head is None:
@@ -68,6 +69,12 @@ def decode_words(text: str) -> str:
         if inside >= 0 and (follower := _HEAD.search(text, inside, end)) is not None:
             end = after = follower.start()
         gap = text[position:start]
+        if (end == after or end == len(text)) and not text[body:end].strip():
+            # Neither text nor an end: no encoded word, so it stays (RFC 2047 §6.3).
+            _flush(run, pieces)
+            pieces.append(text[position:after])
+            position = after
+            continue
         if not run or gap.strip():
             _flush(run, pieces)
             pieces.append(gap)
@@ -90,7 +97,7 @@ def _flush(run: list[tuple[str, str, str]], pieces: list[str]) -> None:
 def _decode_run(words: list[tuple[str, str, str]], label: str) -> str:
     data, sound = _decode_each(words, join=True)
     text, fits = charset.decode(data, label)
-    if len(words) > 1 and not (sound and fits):  # not cut inside a group of four letters then, but without padding
+    if len(words) > 1 and not (sound and fits):  # the words are not one base64 stream, but each lacks its padding
         apart, fits = charset.decode(_decode_each(words, join=False)[0], label)
         if fits:
             return apart
@@ -98,17 +105,19 @@ def _decode_run(words: list[tuple[str, str, str]], label: str) -> str:
 
 
 def _decode_each(words: list[tuple[str, str, str]], *, join: bool) -> tuple[bytes, bool]:
-    """Undo the encoding of words that share a charset; with `join`, base64 that seems cut continues in the next word.
+    """Decode words that share a charset; with `join`, base64 that seems cut continues in the next word.
 
     The flag is True if all base64 was well-formed.
     """
     data: list[bytes] = []
-    carry: list[str] = []  # ends inside a group of four letters
+    carry: list[str] = []  # base64 that ends inside a group of four letters
     letters = 0
     sound = True
     for number, (_, encoding, encoded) in enumerate(words):
         if encoding == "q":
-            data.append(decode_quoted_printable(encoded.translate(_UNDERSCORE).encode("utf-8", "surrogateescape"))[0])
+            # A = that escapes nothing stays, and so do the two characters after it; there are no soft line breaks.
+            escaped = _STRAY.sub(lambda match: match[0].replace("=", "=3D"), encoded) if "=" in encoded else encoded
+            data.append(a2b_qp(escaped.encode("utf-8", "surrogateescape"), header=True))
             continue
         encoded = encoded.rstrip()
         carry.append(encoded)

@@ -23,11 +23,11 @@ def diagnose(
 
     `target` is a POP URL, an account, or a mailbox that is not open; `options` are those of `Mailbox`. The diagnosis
     usually takes two sessions, and a few more if the server breaks one. The last session reads up to three small
-    messages, unless the server lists EXPIRE 0. No message is marked or deleted. A session that read a message ends
+    messages, unless the server advertises EXPIRE 0. No message is marked or deleted. A session that read a message ends
     without QUIT, because after QUIT some servers hide what was read.
 
     Whatever goes wrong (unknown host, certificate, password, silence) is part of the report, which also says how far
-    the diagnosis got. Raises only ValueError and TypeError, for misuse. The report never contains a secret.
+    the diagnosis got. Raises only ValueError or TypeError, for invalid arguments. The report never contains a secret.
 
     >>> from pymailbox import diagnose
     >>> from pymailbox.testing import Server
@@ -38,7 +38,7 @@ def diagnose(
     """
     if isinstance(target, Mailbox):
         if password is not None or options:
-            raise TypeError("pass a password and options only with a URL or an account, not with a Mailbox")
+            raise TypeError("a password and options can be passed with a URL or an account, but not with a Mailbox")
         mailbox = target
     elif isinstance(target, Account):
         account = target if password is None else evolve(target, password=password)

@@ -68,12 +68,12 @@ def listing(connection: Connection, findings: Findings) -> None:
         return
     findings.sizes = listed
     known = [size for size in listed.values() if size is not None]
-    size, total, said = findings.report.size, sum(known), [_counted(len(listed), findings)]
+    size, total, details = findings.report.size, sum(known), [_counted(len(listed), findings)]
     if len(known) < len(listed):
-        said.append(f"{len(listed) - len(known):,} of them without a size")
+        details.append(f"{len(listed) - len(known):,} of them without a size")
     elif size is not None:
-        said.append("same total size" if total == size else f"{total:,} bytes, but STAT has {size:,}")
-    findings.probe("LIST", True, ", ".join(said))
+        details.append("same total size" if total == size else f"{total:,} bytes, but STAT has {size:,}")
+    findings.probe("LIST", True, ", ".join(details))
 
 
 def _listed(
@@ -112,21 +112,21 @@ def uidl(connection: Connection, findings: Findings) -> None:
         return
     named = [uid for uid in uids.values() if uid is not None]
     longest = max((len(uid.encode("utf-8", "surrogateescape")) for uid in named), default=0)
-    said = []
+    details = []
     if blank := len(uids) - len(named):
-        said.append(f"{blank:,} are blank")
+        details.append(f"{blank:,} are blank")
     if repeated := len(named) - len(set(named)):
         findings.quirks.add("DUPLICATE_UIDS")
-        said.append(f"{repeated:,} are not unique")
+        details.append(f"{repeated:,} are not unique")
     if invalid := sum(len(uid) > 70 or not uid.isascii() or " " in uid or not uid.isprintable() for uid in named):
         findings.quirks.add("INVALID_UIDS")
-        said.append(f"{invalid:,} are longer than 70 characters or not visible ASCII")
-    if not said:
-        said.append(f"all different, at most {longest} characters long")
+        details.append(f"{invalid:,} are longer than 70 characters or not visible ASCII")
+    if not details:
+        details.append(f"all different, at most {longest} characters long")
     if listed is False:
         findings.quirks.add("UIDL_UNLISTED")
-        said.append("although it is not listed")
-    findings.probe("UIDL", True, ", ".join((_counted(len(uids), findings), *said)))
+        details.append("although it is not listed")
+    findings.probe("UIDL", True, ", ".join((_counted(len(uids), findings), *details)))
 
 
 def stable(connection: Connection, findings: Findings) -> None:
@@ -217,18 +217,18 @@ def compare(findings: Findings) -> None:
 
 def _judge_top(findings: Findings, tops: dict[int, bytes], raws: dict[int, bytes]) -> None:
     listed, missing = findings.listed("TOP"), findings.tops.keys() - tops.keys()
-    said = []
+    details = []
     if tops and listed is False:
         findings.quirks.add("TOP_UNLISTED")
-        said.append("although it is not listed")
+        details.append("although it is not listed")
     for problem in dict.fromkeys(findings.tops[number].problem for number in sorted(missing)):
-        said.append(f"{problem} for {_numbered([n for n in missing if findings.tops[n].problem == problem])}")
+        details.append(f"{problem} for {_numbered([n for n in missing if findings.tops[n].problem == problem])}")
     more = [number for number, block in tops.items() if _parted(block)[1]]
     if more:
-        said.append(f"returned more than the header of {_numbered(more)}")
+        details.append(f"returned more than the header of {_numbered(more)}")
     other = [number for number in tops.keys() & raws.keys() if _parted(tops[number])[0] != _parted(raws[number])[0]]
     if other:
-        said.append(f"returned a different header than RETR for {_numbered(other)}")
+        details.append(f"returned a different header than RETR for {_numbered(other)}")
     findings.quirk("TOP_IGNORES_COUNT", more)
     findings.quirk("TOP_OTHER_HEADERS", other)
     doubled = [number for number, block in tops.items() if _ok(block) and not _ok(raws.get(number, b""))]
@@ -239,7 +239,7 @@ def _judge_top(findings: Findings, tops: dict[int, bytes], raws: dict[int, bytes
     fails = not tops and (len(missing) > 1 or bool(missing & raws.keys()))
     if fails and listed and all(answer.refused for answer in findings.tops.values()):
         findings.quirks.add("TOP_REFUSED")
-    findings.probe("TOP", True if tops else False if fails else None, ", ".join(said))
+    findings.probe("TOP", True if tops else False if fails else None, ", ".join(details))
 
 
 def _ok(block: bytes) -> bool:

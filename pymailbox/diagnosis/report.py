@@ -1,6 +1,6 @@
 """The report of a diagnosis, as values, as text to read, and as plain data for JSON.
 
-Pure. Every text from a server has already been made safe to show: control characters are escaped, secrets replaced.
+Pure. Text from the server has already been made safe to show: control characters are escaped, and secrets are replaced.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,11 +37,11 @@ _KEPT_TOGETHER = 40  # columns; a longer capability may be split between two lin
 
 @frozen
 class Certificate:
-    """What a server's certificate says."""
+    """The facts in a server's certificate."""
 
     #: SHA-256 of the certificate, as `tls.pinned` takes it.
     fingerprint: str
-    #: The host names and addresses it is for; empty if it could not be decoded.
+    #: The host names and IP addresses that it is valid for; empty if the certificate could not be decoded.
     names: tuple[str, ...] = ()
     issuer: str = ""
     valid_from: datetime | None = None
@@ -49,7 +49,7 @@ class Certificate:
 
     @property
     def days_left(self) -> int | None:
-        """Whole days until it expires, negative after that; None if it could not be decoded."""
+        """Whole days until it expires, negative after that; None if the certificate could not be decoded."""
         return None if self.valid_until is None else (self.valid_until - datetime.now(UTC)).days
 
 
@@ -57,7 +57,7 @@ class Certificate:
 class Encryption:
     """The facts of a TLS connection to the server."""
 
-    #: Whether the login uses it; False if verification failed, and it was only inspected.
+    #: Whether the login uses this connection; False if the certificate failed verification and was only inspected.
     trusted: bool
     version: str | None = None
     cipher: str | None = None
@@ -68,7 +68,7 @@ class Encryption:
 class Probe:
     """Whether a command or capability really works."""
 
-    #: Whether the capabilities list it; None if nothing would list it, or there are no capabilities.
+    #: Whether the server advertises it; None if it is not a capability (LIST, QUIT, CAPA), or CAPA does not work.
     listed: bool | None
     #: None if it was not or could not be tried; `detail` says why.
     works: bool | None
@@ -90,7 +90,8 @@ class SizeCheck:
 class Diagnosis:
     """A report of what a server really does, with advice.
 
-    `str(report)` is text to read, `report.as_dict()` is data for JSON. A fact that was not found out is None or empty.
+    `str(report)` is text to read, `report.as_dict()` is data for JSON. Whatever could not be determined is None or
+    empty.
 
     >>> from pymailbox import diagnose
     >>> report = diagnose("pop://me@127.0.0.1:1", "secret")
@@ -102,11 +103,11 @@ class Diagnosis:
 
     #: The account as a POP URL, without the password.
     url: str
-    #: Whether the account could be opened, as `Mailbox.open` would.
+    #: Whether `Mailbox.open` would succeed.
     opened: bool = False
     #: How far the diagnosis got.
     reached: Stage = "nothing"
-    #: The step that failed, which the first of the problems describes; None if none failed or could be tried.
+    #: The step that failed; `problems[0]` describes it. None if no step failed, or none could be tried.
     failed: Step | None = None
     #: What went wrong, in order.
     problems: tuple[str, ...] = ()
@@ -115,7 +116,7 @@ class Diagnosis:
     capabilities_before_tls: Capabilities | None = None
     capabilities_after_tls: Capabilities | None = None
     capabilities_after_login: Capabilities | None = None
-    #: The login mechanisms that the server lists: SASL mechanisms, `USER`, `APOP`.
+    #: The login mechanisms that the server advertises: SASL mechanisms, `USER`, `APOP`.
     mechanisms: tuple[str, ...] = ()
     #: The mechanism that was used last, whether it succeeded or not.
     mechanism: str | None = None
@@ -124,7 +125,7 @@ class Diagnosis:
     size: int | None = None
     #: In seconds; the median of several NOOPs.
     round_trip: float | None = None
-    #: By name: `CAPA`, `LIST`, `UIDL`, `TOP`, `PIPELINING`, `QUIT`.
+    #: The probes by name: `CAPA`, `LIST`, `UIDL`, `TOP`, `PIPELINING`, `QUIT`.
     probes: Mapping[str, Probe] = field(factory=dict)
     sizes: tuple[SizeCheck, ...] = ()
     #: The quirks that the server showed, each with its meaning.
@@ -132,7 +133,7 @@ class Diagnosis:
     advice: tuple[str, ...] = ()
 
     def capabilities(self) -> Capabilities:
-        """Return the last capabilities that the server listed, which are those that count; empty if there are none."""
+        """Return the last capabilities that the server advertised (they replace earlier ones); empty if none."""
         told = (self.capabilities_after_login, self.capabilities_after_tls, self.capabilities_before_tls)
         return next((one for one in told if one is not None), Capabilities())
 

@@ -38,12 +38,12 @@ __all__ = ["AbstractMailbox", "plan_of"]
 
 E = TypeVar("E", bound=AbstractMessage[Any])
 C = TypeVar("C", bound=AbstractConnection)
-#: The type of the password: `Password`, or `AsyncPassword` over asyncio.
+#: The type of the password: `Password`, or `AsyncPassword` for `AsyncMailbox`.
 P = TypeVar("P")
 
 
 class AbstractMailbox(ABC, Generic[E, C, P]):
-    """A POP3 session as a lazy sequence of messages; nothing in this class asks the server."""
+    """A POP3 session as a lazy sequence of messages; nothing in this class communicates with the server."""
 
     #: Whether a callable for a password or a token may be a coroutine function.
     _can_await: ClassVar[bool] = False
@@ -81,7 +81,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             auth=auth,
         )
         if password is not None and not user and auth is None:
-            raise ValueError("a password needs a user")
+            raise ValueError("a password needs a user name; pass user=, or add it to the URL")
         check_pickled(self.account)
         if not self._can_await:
             _refuse_coroutines(self.account)
@@ -107,17 +107,17 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         )
         self._connection = self._new_connection()
         self._opened: OpenMailbox[E, C] | None = None
-        self._may_reopen = False  # although not open: the last reopen() failed, or QUIT did
+        self._may_reopen = False  # True if reopen() or QUIT failed: reopen() is then allowed although nothing is open
         self._in_doubt: CommitError | None = None  # the next reopen() raises it
 
     @classmethod
     def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
         """Make a mailbox from a POP URL such as `pops://me@pop.example.com` (RFC 2384).
 
-        `pops://` means `security="tls"`, `pop+starttls://` "starttls" and `pop://` "none". The port is optional, and
-        `;AUTH=name` after the user names a mechanism. A password in the URL is used if `password` is None.
-        Percent-encode `@ : / ? # ; %` in the user name and password. `options` are those of `from_account`. Raises
-        ValueError if `url` is not a valid POP URL.
+        The scheme sets `security`: `pops://` is "tls", `pop+starttls://` is "starttls", and `pop://` is "none". The
+        port is optional, and `;AUTH=name` after the user names a mechanism. A password in the URL is used if `password`
+        is None. Percent-encode `@ : / ? # ; %` in the user name and password. `options` are described in
+        `MailboxOptions`. Raises ValueError if `url` is not a valid POP URL.
         """
         return cls.from_account(Account.from_url(url, cast(Any, password)), **options)
 
@@ -141,7 +141,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             raise ValueError("the given socket can only be used once; make a new mailbox with a new socket")
 
     def _check_reopen(self) -> None:
-        """Raise if there was no session to reopen, and once after a `CommitError`, for the caller to check."""
+        """Raise ValueError without a session to reopen, and once the `CommitError` with which the last one ended."""
         if not self._may_reopen:
             self._require_open()
         self._check_fresh()
@@ -150,7 +150,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
             raise in_doubt
 
     def _fresh_connection(self) -> C:
-        """Make the connection of the next session, with what was learned in the last one.
+        """Make the connection for the next session, adapted to what the last session showed.
 
         No pipelining if the server stalled a pipeline; headers by RETR if the end of a TOP reply could not be found
         (decisions 6 and 7).
@@ -215,7 +215,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @property
     def connection(self) -> C:
-        """The POP3 connection of this mailbox, for commands that the mailbox does not have."""
+        """The POP3 connection of this mailbox, for commands that `Mailbox` has no method for."""
         return self._connection
 
     # --- the sequence -------------------------------------------------------------------------------------
@@ -246,19 +246,19 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
 
     @property
     def deleted(self) -> tuple[E, ...]:
-        """The messages currently marked as deleted, in the order of the mailbox."""
+        """The messages currently marked as deleted, in mailbox order."""
         opened = self._require_open()
         return tuple(map(opened.message, sorted(opened.state.deleted)))
 
     def __repr__(self) -> str:
-        if "_opened" not in vars(self):  # a traceback out of the constructor may show the object
+        if "_opened" not in vars(self):  # a traceback from the constructor may show the object
             return f"<{type(self).__name__}, not initialized>"
         state = "not open" if self._opened is None else f"{self._opened.state.count} messages"
         return f"<{type(self).__name__} {self.account.url!r}, {state}>"
 
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
-        raise TypeError(f"{name} cannot be pickled or copied: it has a connection; make a new one from its account")
+        raise TypeError(f"{name} cannot be pickled or copied: it has a connection; use from_account(mailbox.account)")
 
 
 def plan_of(mailbox: AbstractMailbox[Any, Any, Any]) -> tuple[ConnectionSettings, bool]:
@@ -272,5 +272,5 @@ def _refuse_coroutines(account: Account) -> None:
     """Raise TypeError if the password or the token of a blocking mailbox is a coroutine function."""
     token = account.auth.token if isinstance(account.auth, OAuth2) else None
     for what, value in (("password", account.password), ("token", token)):
-        if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004 - looked at
+        if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004 - inspected, not called
             raise coroutine_refused(what)

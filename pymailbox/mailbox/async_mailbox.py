@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]):
-    """A POP3 account as a lazy sequence of messages, and its session as a transaction, over asyncio.
+    """A POP3 account as a lazy sequence of messages, for asyncio; each session is a transaction.
 
     It has the names, arguments and errors of `Mailbox`. Whatever may ask the server is awaited, properties included:
     `await inbox.uids()`, `await message.subject()`. `len`, indexing and slicing need no `await`, and `async for`
@@ -65,10 +65,10 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def open(self) -> Self:
         """Connect, log in and ask for the number of messages (STAT); return the mailbox.
 
-        The start of a `with` block calls it. Raises `ConnectionLost`, `Timeout` or `TLSError` if there is no connection
-        to use, `AuthenticationError`, `MailboxLocked`, `LoginDelay` or `TemporaryFailure` if the server refuses the
-        login, `NotSupported` if it offers no way to log in safely, and ValueError if the mailbox is already open. After
-        a failure nothing stays connected.
+        Entering an `async with` block calls it. Raises `ConnectionLost`, `Timeout` or `TLSError` if connecting fails,
+        `AuthenticationError`, `MailboxLocked`, `LoginDelay` or `TemporaryFailure` if the server refuses the login,
+        `NotSupported` if it offers no way to log in safely, and ValueError if the mailbox is already open. After a
+        failure the connection is closed.
         """
         if self._opened is not None:
             raise ValueError("the mailbox is already open")
@@ -92,27 +92,27 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def commit(self) -> None:
         """End the session with QUIT, which commits the deletions.
 
-        The end of a `with` block calls it. With deletions pending, it raises `ConnectionLost` if the session broke
-        before QUIT was sent (nothing was deleted), and `CommitError` if QUIT was refused or not answered (some of the
-        messages may be gone). With none pending, a broken session is not an error. Raises ValueError if the mailbox is
-        not open.
+        An `async with` block that ends without an exception calls it. With deletions pending, it raises
+        `ConnectionLost` if the session broke before QUIT was sent (nothing was deleted), and `CommitError` if QUIT was
+        refused or not answered (some of the messages may be gone). With none pending, a broken session is not an error.
+        Raises ValueError if the mailbox is not open.
         """
         self._require_open()
         await self._leave(transaction.commit)
 
     async def rollback(self) -> None:
-        """Remove all marks (RSET) and end the session, deleting nothing.
+        """Remove all deletion marks (RSET) and end the session, deleting nothing.
 
-        An exception in a `with` block calls it. Calling it again does nothing. QUIT is sent only if no message was
-        marked or downloaded, because some servers delete or hide downloaded messages on QUIT. Raises `CommandError` if
-        RSET is refused; the session has ended then, too, and nothing was deleted.
+        An `async with` block that ends with an exception calls it. Calling it again does nothing. QUIT is sent only if
+        no message was marked or downloaded, because some servers delete or hide downloaded messages on QUIT. Raises
+        `CommandError` if RSET is refused; even then the session has ended, and nothing was deleted.
         """
         await self._leave(transaction.roll_back)
 
     async def close(self) -> None:
         """End the session without deleting anything, as `rollback()` does, but never raise.
 
-        Calling it again does nothing. If deletions are pending, the warning `Uncommitted` counts them. If another
+        Calling it again does nothing. If deletions are pending, the warning `Uncommitted` says how many. If another
         task is using the session, the connection is closed at once.
         """
         opened = self._opened
@@ -169,11 +169,11 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def reopen(self) -> None:
         """Commit, then open a new session, which sees the mail that has arrived since.
 
-        Messages of the old session keep what you have read of them, and nothing more can be read of them. Raises what
-        `commit()` and `open()` raise, and may be called again after any of these errors. If the old session broke with
-        deletions pending, the first call raises `ConnectionLost` (nothing was deleted) or `CommitError` (some messages
-        may be gone), and the next call opens. Raises ValueError if the mailbox was never opened, has been ended
-        by `commit()`, `rollback()` or `close()`, or was made with `sock=`.
+        What you have read of a message of the old session stays readable; reading more raises `ConnectionLost`. Raises
+        what `commit()` and `open()` raise, and may be called again after any of these errors. If the old session broke
+        with deletions pending, the first call raises `ConnectionLost` (nothing was deleted) or `CommitError` (some
+        messages may be gone), and the next call opens a new session. Raises ValueError if the mailbox was never opened,
+        was ended by `commit()`, `rollback()` or `close()`, or was made with `sock=`.
         """
         self._check_reopen()
         await self._leave(transaction.commit, reopening=True)
@@ -182,15 +182,15 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     # --- facts and listings -------------------------------------------------------------------------------
 
     async def size(self) -> int:
-        """The size of all messages together, in bytes (STAT, asked by `open()`)."""
+        """The total size of all messages in bytes, from the STAT that `open()` sends."""
         opened = self._require_open()
         return await opened.connection.run(reading.total(opened.state))
 
     async def uids(self) -> tuple[str | None, ...]:
-        """The uid of every message, in order: `uids[i]` belongs to `inbox[i]`; None for a blank one.
+        """The uid of every message, in order: `uids[i]` belongs to `inbox[i]`; None if the server sent an empty uid.
 
         Costs one UIDL, once per session. Raises `NotSupported` if the server has no UIDL, and `TemporaryFailure` if it
-        refuses for now; the next use asks again.
+        refuses UIDL temporarily; the next use asks again.
         """
         opened = self._require_open()
         return await opened.connection.run(reading.uids(opened.state))
@@ -198,8 +198,8 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def sizes(self) -> tuple[int | None, ...]:
         """The size of every message in bytes, in order: `sizes[i]` belongs to `inbox[i]`; None if unknown.
 
-        Treat sizes as hints: many servers count differently. Costs one LIST, once per session. Raises
-        `TemporaryFailure` if the server refuses for now; the next use asks again.
+        Treat sizes as hints: many servers list inaccurate ones. Costs one LIST, once per session. Raises
+        `TemporaryFailure` if the server refuses LIST temporarily; the next use asks again.
         """
         opened = self._require_open()
         return await opened.connection.run(reading.sizes(opened.state))
@@ -207,7 +207,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def by_uid(self, uid: str) -> AsyncMessage:
         """Return the first message with this uid; raise KeyError if there is none.
 
-        Costs and errors are those of `uids`.
+        Costs the same as `uids`, and raises the same errors.
         """
         opened = self._require_open()
         return await opened.connection.run(opened.by_uid(uid))
@@ -215,8 +215,8 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def new(self, seen: Collection[str | None]) -> tuple[AsyncMessage, ...]:
         """Return the messages whose uid is not in `seen`, in order.
 
-        `seen` is a collection of uids, best a set. A message without a uid is always returned, one marked as deleted
-        never. Costs and errors are those of `uids`.
+        `seen` is a collection of uids, ideally a set. Messages marked as deleted are skipped; messages without a uid
+        count as new, even if `seen` contains None. Costs the same as `uids`, and raises the same errors.
         """
         opened = self._require_open()
         return await opened.connection.run(opened.new(seen))
@@ -233,18 +233,19 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         into: Callable[[AsyncMessage], Sink | Awaitable[Sink]] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> AsyncGenerator[AsyncMessage, None]:
-        """Iterate over these messages, by default all, in order, downloading their bodies ahead in a pipeline.
+        """Iterate over messages, by default all, in the order given; they are downloaded ahead of the loop, in a
+        pipeline.
 
-        The fast way to read many messages: without `into`, the body of each message is already in memory. Messages
-        marked as deleted are skipped. A message larger than `Limits.window` comes without its body, so that `save` can
-        stream it. If the server refuses a message, reading that message raises the error. You may use the mailbox in
-        the loop, delete included, and leave the loop early (or call `aclose()`).
+        The fast way to read many messages: without `into`, each yielded message has already been downloaded. Messages
+        marked as deleted are skipped. A message larger than `Limits.window` is yielded before it is downloaded, so that
+        `save` can stream it. If the server refuses a message, reading that message raises the error. In the loop you
+        may use the mailbox and delete messages; you may also leave the loop early (or call `aclose()`).
 
-        With `into`, bodies are written instead of kept: `into(message)` returns, or is awaited for, a binary file or a
-        function that takes bytes; `write` and the function may be coroutine functions. The message is handed out once
-        all of its body has been written there and verified, so that it is safe to delete. Messages of any size are
-        streamed. You close the files. A message that the server refuses is not handed out; after the last one the
-        first refusal is raised, with all of them, by message number, in `refused`.
+        With `into`, messages are written instead of kept: `into(message)` returns, or is awaited for, a binary file or
+        a function that takes bytes; `write` and the function may be coroutine functions. The message is yielded once
+        all of it has been written there and verified, so that it is safe to delete. Messages of any size are streamed.
+        `fetch` does not close the files. A message that the server refuses is not yielded; after the last message, the
+        first refusal is raised; its `refused` maps message numbers to all of them.
 
         `progress` is called with a `Progress` at most ten times a second and at the end.
         """
@@ -255,18 +256,18 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
     async def delete(self, messages: AsyncMessage | Iterable[AsyncMessage]) -> None:
         """Mark messages as deleted (DELE, pipelined); committing the session deletes them.
 
-        `messages` is one message or an iterable of them; those already marked are skipped. The first call also asks
-        UIDL and LIST, which later omit marked messages. If the server refuses some of them, the others are marked, and
-        the first refusal is raised: a `CommandError` with all refusals, by message number, in `refused`. Raises
-        ValueError if the mailbox is `read_only` or a message belongs to another session.
+        `messages` is one message or an iterable of them; those already marked are skipped. The first call sends UIDL
+        and LIST beforehand, because servers omit marked messages from their replies. If the server refuses some of the
+        messages, the others are marked, and the first `CommandError` is raised; its `refused` maps message numbers to
+        all of them. Raises ValueError if the mailbox is `read_only` or a message belongs to another session.
         """
         opened = self._require_open()
         await opened.connection.run(transaction.delete(opened.state, opened.numbers(messages)))
 
     async def undelete(self, messages: AsyncMessage | Iterable[AsyncMessage] | None = None) -> None:
-        """Remove the marks of these messages, by default of all (RSET, then DELE again for the rest).
+        """Remove the deletion marks of these messages, by default all (RSET, then DELE again for the rest).
 
-        Raises `CommandError` if RSET is refused: then the session has ended and nothing was deleted.
+        Raises `CommandError` if RSET is refused; the session has then ended without deleting anything.
         """
         opened = self._require_open()
         numbers = None if messages is None else opened.numbers(messages)

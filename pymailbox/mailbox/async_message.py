@@ -29,8 +29,8 @@ T = TypeVar("T")
 class AsyncMessage(AbstractMessage[AsyncConnection]):
     """One message in the mailbox, downloaded as you read it, over asyncio.
 
-    A mailbox returns messages: `inbox[0]`, `async for message in inbox`. They have the names, arguments and errors of
-    `Message`; whatever may ask the server is awaited, properties included: `await message.subject()`.
+    You get messages from a mailbox: `inbox[0]`, `async for message in inbox`. They have the names, arguments and errors
+    of `Message`; whatever may ask the server is awaited, properties included: `await message.subject()`.
 
     >>> import asyncio
     >>> from pymailbox import AsyncMailbox
@@ -49,19 +49,19 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- from the listings --------------------------------------------------------------------------------
 
     async def size(self) -> int | None:
-        """The size in bytes, as LIST gives it; None if that has no number.
+        """The size in bytes according to LIST; None if LIST does not give one.
 
-        Treat it as a hint: many servers count differently. Costs one LIST for all messages, once per session.
+        Treat it as a hint: many servers list inaccurate sizes. Costs one LIST for all messages, once per session.
         """
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
         return sizes[self.number - 1] if sizes is not None else await mailbox.connection.run(mailbox.ask_size(self))
 
     async def uid(self) -> str | None:
-        """The message's unique id, the same in every session (UIDL, RFC 1939 §7); None if the server's is blank.
+        """The message's unique id, the same in every session (UIDL, RFC 1939 §7); None if the server sent an empty one.
 
         Costs one UIDL for all messages, once per session. Raises `NotSupported` if the server has no UIDL, and
-        `TemporaryFailure` if it refuses for now.
+        `TemporaryFailure` if it refuses UIDL temporarily.
         """
         mailbox = self._mailbox
         uids = mailbox.state.uids
@@ -72,8 +72,9 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     async def headers(self) -> "Headers":
         """All header fields.
 
-        Costs one TOP, prefetched when messages are read in a regular order, or one RETR if the server's TOP does not
-        work. Once the whole message has been downloaded these are its own fields, as some servers' TOP differs.
+        Costs one TOP, prefetched when you read messages in a regular order (such as forward or reversed), or one RETR
+        if the server's TOP does not work. Once the whole message has been downloaded, the fields are taken from it,
+        because some servers return other fields for TOP.
         """
         mailbox = self._mailbox
         headers = mailbox.cached_headers(self)
@@ -134,11 +135,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- the whole message: RETR --------------------------------------------------------------------------
 
     async def raw(self) -> bytes:
-        """The whole message as bytes, exactly as the server sent it, with dot-stuffing removed.
+        """The whole message as bytes, exactly as the server sent it, except that dot-stuffing is removed.
 
         Costs one RETR. The bytes are kept while you keep a reference to the message, up to `Limits.cache` bytes for all
-        messages together. Raises `LimitExceeded` if the message is larger than `Limits.message`; `save` and `write_to`
-        need no memory for it.
+        messages together. Raises `LimitExceeded` if the message is larger than `Limits.message`; to stream such a
+        message, use `save` or `write_to`.
         """
         mailbox = self._mailbox
         raw = mailbox.cached_raw(self)
@@ -147,7 +148,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     async def content(self) -> "Content":
         """The whole message as a `Content`: a value that needs no session and can be pickled.
 
-        Costs and errors are those of `raw`.
+        Costs the same as `raw`, and raises the same errors.
         """
         return self._mailbox.content_of(self, await self.raw())
 
@@ -164,7 +165,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.content()).html
 
     async def links(self) -> tuple[str, ...]:
-        """The URLs in the text and behind the links of the HTML, in order, each once."""
+        """The URLs in the text and the targets of the links in the HTML, in order, each once."""
         return (await self.content()).links
 
     async def attachments(self) -> "tuple[Attachment, ...]":
@@ -172,10 +173,10 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return (await self.content()).attachments
 
     async def email(self) -> "EmailMessage":
-        """The message as the standard library parses it, anew each time; its own methods may raise on a damaged one.
+        """The message as parsed by the standard library, on each access; its methods may raise for a damaged message.
 
-        A message that the standard library cannot parse, such as thousands of multiparts in each other, has its body as
-        one string.
+        If the standard library cannot parse it, for example thousands of nested multiparts, or its MIME fields are so
+        long that this would take seconds, the body is one string.
         """
         return (await self.content()).email
 
@@ -190,10 +191,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     # --- to disk ------------------------------------------------------------------------------------------
 
     async def filename(self) -> str:
-        """A safe file name for a copy: the date, the subject, and a hash of the uid (without a uid, of the header).
+        """A safe file name for a copy: the date, the subject, and a hash of the uid (or of the headers if it has none).
 
         It is the same in every session and on every system, and valid whatever the subject contains. Costs one UIDL for
-        all messages, once per session, and the headers. Raises `TemporaryFailure` if the server refuses UIDL for now.
+        all messages, once per session, and the headers. Raises `TemporaryFailure` if the server refuses UIDL
+        temporarily.
         """
         mailbox = self._mailbox
         return await mailbox.connection.run(mailbox.ask_filename(self))
@@ -202,11 +204,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """Write the raw message to a binary file; return the number of bytes.
 
         The message is streamed, a few chunks in memory at a time. The file's `write` may be a coroutine function; an
-        ordinary one blocks the event loop while it writes. Either all of the message is written or this raises: what
-        the file raises, or OSError if a non-blocking file accepts no bytes. After a failure the file has what was
-        written so far, and the session has ended unless the message had arrived completely. `progress`, an ordinary
-        function, is called with a `Progress` at most ten times a second and at the end; if it raises, this fails in the
-        same way.
+        ordinary one blocks the event loop while it writes. Either all of the message is written, or an exception is
+        raised: whatever the file raises, or OSError if a non-blocking file accepts no bytes. After a failure the file
+        contains what was written so far, and the session has ended unless the message had arrived completely.
+        `progress`, an ordinary function, is called with a `Progress` at most ten times a second and at the end; an
+        exception that it raises is such a failure, too.
         """
         write = write_of(file)
         mailbox = self._mailbox
@@ -231,12 +233,12 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     ) -> "Path":
         """Save the raw message to disk; return the path of the file.
 
-        If `where` is a directory (an existing one, or a string that ends in `/`, which is created), the file is called
-        `filename`, with a number added if that name is taken by other content. Otherwise `where` is the file itself.
-        Raises FileExistsError if it exists with other content and `overwrite` is not set, and ValueError for
-        `overwrite` with a directory. A file that already has the same content is left alone. A symbolic link is
-        replaced, not followed; a device, a FIFO, or a link to one is never replaced (FileExistsError). `~` is not
-        expanded.
+        If `where` is a directory (an existing one, or a string that ends in `/`, which is created), the file gets the
+        name that the property `filename` returns, with a number added if a file of that name has other content.
+        Otherwise `where` is the file itself. Raises FileExistsError if it exists with other content and `overwrite` is
+        not set, and ValueError for `overwrite` with a directory. A file that already has the same content is left
+        alone. A symbolic link is replaced, not followed; a device, a FIFO, or a link to one is never replaced
+        (FileExistsError). `~` is not expanded.
 
         The message is streamed to a temporary file in the same directory, which only its owner can read (mode 0600),
         flushed to disk, and then renamed. A failure leaves nothing behind; once `save()` has returned, it is safe to
@@ -262,18 +264,18 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
     async def delete(self) -> None:
         """Mark the message as deleted (DELE); committing the session deletes it.
 
-        Deleting it again does nothing. A marked message keeps its place, and what you have read of it; reading more
-        raises `MessageUnavailable`. Raises `CommandError` if the server refuses, and ValueError if the mailbox is
-        `read_only`. For many messages, `inbox.delete()` is faster.
+        Deleting it again does nothing. A marked message keeps its index, and what you have read of it stays readable;
+        reading more raises `MessageUnavailable`. Raises `CommandError` if the server refuses, and ValueError if the
+        mailbox is `read_only`. For many messages, `inbox.delete()` is faster.
         """
         mailbox = self._mailbox
         await mailbox.connection.run(transaction.delete(mailbox.state, (self.number,)))
 
     async def undelete(self) -> None:
-        """Remove the mark (RSET, then DELE again for all other marked messages).
+        """Remove the deletion mark (RSET, then DELE again for all other marked messages).
 
-        For many messages, `inbox.undelete()` is faster. Raises `CommandError` if RSET is refused: then the session has
-        ended and nothing was deleted.
+        For many messages, `inbox.undelete()` is faster. Raises `CommandError` if RSET is refused; the session has then
+        ended without deleting anything.
         """
         mailbox = self._mailbox
         await mailbox.connection.run(transaction.undelete(mailbox.state, (self.number,)))

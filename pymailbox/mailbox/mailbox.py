@@ -27,20 +27,20 @@ __all__ = ["Mailbox"]
 
 
 class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message]):
-    """A POP3 account as a lazy sequence of messages, and its session as a transaction.
+    """A POP3 account as a lazy sequence of messages; each session is a transaction.
 
-    Making a mailbox connects nothing; `with` or `open()` connects and logs in. `len`, indexing, slicing and iterating
-    download nothing: each message downloads what you read of it. The end of the `with` block commits the deletions, and
-    an exception rolls them back. Until then a deleted message keeps its index and is counted. New mail appears after
-    `reopen()`.
+    Creating a mailbox does not connect; `with` or `open()` connects and logs in. `len`, indexing, slicing and iterating
+    download nothing: each message is downloaded as you read it. The end of the `with` block commits the deletions, and
+    an exception rolls them back. Until then a deleted message keeps its index and still counts in `len`. New mail
+    appears after `reopen()`.
 
-    `host` is a host name or an address (for a URL, see `from_url`), and `user` the login name, None if the mechanism
-    needs none. `password` is text, bytes (sent as they are), a callable without arguments that returns either, or a
-    reference such as `PasswordCommand`; callables and references are read at each login. `MailboxOptions` describes
-    the other arguments. Invalid arguments raise ValueError or TypeError at once.
+    `host` is a host name or an IP address (for a URL, see `from_url`), and `user` is the login name, or None if the
+    mechanism needs none. `password` is text, bytes (sent as they are), a callable without arguments that returns
+    either, or a reference such as `PasswordCommand`; callables and references are used at each login. `MailboxOptions`
+    describes the other arguments. Invalid arguments raise ValueError or TypeError at once.
 
-    Using a mailbox that is not open raises ValueError. An error of the connection or the protocol (`ConnectionLost`,
-    `Timeout`, `ProtocolError`) ends the session without deleting anything, and later use raises `ConnectionLost`.
+    Using a mailbox that is not open raises ValueError. A connection or protocol error (`ConnectionLost`, `Timeout`,
+    `ProtocolError`) ends the session without deleting anything, and later use raises `ConnectionLost`.
 
     >>> from pymailbox import Mailbox
     >>> from pymailbox.testing import Server
@@ -62,10 +62,10 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def open(self) -> Self:
         """Connect, log in and ask for the number of messages (STAT); return the mailbox.
 
-        The start of a `with` block calls it. Raises `ConnectionLost`, `Timeout` or `TLSError` if there is no connection
-        to use, `AuthenticationError`, `MailboxLocked`, `LoginDelay` or `TemporaryFailure` if the server refuses the
-        login, `NotSupported` if it offers no way to log in safely, and ValueError if the mailbox is already open. After
-        a failure nothing stays connected.
+        Entering a `with` block calls it. Raises `ConnectionLost`, `Timeout` or `TLSError` if connecting fails,
+        `AuthenticationError`, `MailboxLocked`, `LoginDelay` or `TemporaryFailure` if the server refuses the login,
+        `NotSupported` if it offers no way to log in safely, and ValueError if the mailbox is already open. After a
+        failure the connection is closed.
         """
         if self._opened is not None:
             raise ValueError("the mailbox is already open")
@@ -89,27 +89,27 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def commit(self) -> None:
         """End the session with QUIT, which commits the deletions.
 
-        The end of a `with` block calls it. With deletions pending, it raises `ConnectionLost` if the session broke
-        before QUIT was sent (nothing was deleted), and `CommitError` if QUIT was refused or not answered (some of the
-        messages may be gone). With none pending, a broken session is not an error. Raises ValueError if the mailbox is
-        not open.
+        A `with` block that ends without an exception calls it. With deletions pending, it raises `ConnectionLost` if
+        the session broke before QUIT was sent (nothing was deleted), and `CommitError` if QUIT was refused or not
+        answered (some of the messages may be gone). With none pending, a broken session is not an error. Raises
+        ValueError if the mailbox is not open.
         """
         self._require_open()
         self._leave(transaction.commit)
 
     def rollback(self) -> None:
-        """Remove all marks (RSET) and end the session, deleting nothing.
+        """Remove all deletion marks (RSET) and end the session, deleting nothing.
 
-        An exception in a `with` block calls it. Calling it again does nothing. QUIT is sent only if no message was
-        marked or downloaded, because some servers delete or hide downloaded messages on QUIT. Raises `CommandError` if
-        RSET is refused; the session has ended then, too, and nothing was deleted.
+        A `with` block that ends with an exception calls it. Calling it again does nothing. QUIT is sent only if no
+        message was marked or downloaded, because some servers delete or hide downloaded messages on QUIT. Raises
+        `CommandError` if RSET is refused; even then the session has ended, and nothing was deleted.
         """
         self._leave(transaction.roll_back)
 
     def close(self) -> None:
         """End the session without deleting anything, as `rollback()` does, but never raise.
 
-        Calling it again does nothing. If deletions are pending, the warning `Uncommitted` counts them. If another
+        Calling it again does nothing. If deletions are pending, the warning `Uncommitted` says how many. If another
         thread is using the session, the connection is closed at once.
         """
         opened = self._opened
@@ -164,11 +164,11 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def reopen(self) -> None:
         """Commit, then open a new session, which sees the mail that has arrived since.
 
-        Messages of the old session keep what you have read of them, and nothing more can be read of them. Raises what
-        `commit()` and `open()` raise, and may be called again after any of these errors. If the old session broke with
-        deletions pending, the first call raises `ConnectionLost` (nothing was deleted) or `CommitError` (some messages
-        may be gone), and the next call opens. Raises ValueError if the mailbox was never opened, has been ended
-        by `commit()`, `rollback()` or `close()`, or was made with `sock=`.
+        What you have read of a message of the old session stays readable; reading more raises `ConnectionLost`. Raises
+        what `commit()` and `open()` raise, and may be called again after any of these errors. If the old session broke
+        with deletions pending, the first call raises `ConnectionLost` (nothing was deleted) or `CommitError` (some
+        messages may be gone), and the next call opens a new session. Raises ValueError if the mailbox was never opened,
+        was ended by `commit()`, `rollback()` or `close()`, or was made with `sock=`.
         """
         self._check_reopen()
         self._leave(transaction.commit, reopening=True)
@@ -178,16 +178,16 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
     @property
     def size(self) -> int:
-        """The size of all messages together, in bytes (STAT, asked by `open()`)."""
+        """The total size of all messages in bytes, from the STAT that `open()` sends."""
         opened = self._require_open()
         return opened.connection.run(reading.total(opened.state))
 
     @property
     def uids(self) -> tuple[str | None, ...]:
-        """The uid of every message, in order: `uids[i]` belongs to `inbox[i]`; None for a blank one.
+        """The uid of every message, in order: `uids[i]` belongs to `inbox[i]`; None if the server sent an empty uid.
 
         Costs one UIDL, once per session. Raises `NotSupported` if the server has no UIDL, and `TemporaryFailure` if it
-        refuses for now; the next use asks again.
+        refuses UIDL temporarily; the next use asks again.
         """
         opened = self._require_open()
         return opened.connection.run(reading.uids(opened.state))
@@ -196,8 +196,8 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def sizes(self) -> tuple[int | None, ...]:
         """The size of every message in bytes, in order: `sizes[i]` belongs to `inbox[i]`; None if unknown.
 
-        Treat sizes as hints: many servers count differently. Costs one LIST, once per session. Raises
-        `TemporaryFailure` if the server refuses for now; the next use asks again.
+        Treat sizes as hints: many servers list inaccurate ones. Costs one LIST, once per session. Raises
+        `TemporaryFailure` if the server refuses LIST temporarily; the next use asks again.
         """
         opened = self._require_open()
         return opened.connection.run(reading.sizes(opened.state))
@@ -205,7 +205,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def by_uid(self, uid: str) -> Message:
         """Return the first message with this uid; raise KeyError if there is none.
 
-        Costs and errors are those of `uids`.
+        Costs the same as `uids`, and raises the same errors.
         """
         opened = self._require_open()
         return opened.connection.run(opened.by_uid(uid))
@@ -213,8 +213,8 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def new(self, seen: Collection[str | None]) -> tuple[Message, ...]:
         """Return the messages whose uid is not in `seen`, in order.
 
-        `seen` is a collection of uids, best a set. A message without a uid is always returned, one marked as deleted
-        never. Costs and errors are those of `uids`.
+        `seen` is a collection of uids, ideally a set. Messages marked as deleted are skipped; messages without a uid
+        count as new, even if `seen` contains None. Costs the same as `uids`, and raises the same errors.
         """
         opened = self._require_open()
         return opened.connection.run(opened.new(seen))
@@ -226,17 +226,18 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         into: Callable[[Message], Sink] | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> Iterator[Message]:
-        """Yield these messages, by default all, in order, downloading their bodies ahead in a pipeline.
+        """Yield messages, by default all, in the order given; they are downloaded ahead of the loop, in a pipeline.
 
-        The fast way to read many messages: without `into`, the body of each yielded message is already in memory.
-        Messages marked as deleted are skipped. A message larger than `Limits.window` is yielded without its body, so
-        that `save` can stream it. If the server refuses a message, reading that message raises the error. You may use
-        the mailbox in the loop, delete included, and leave the loop early.
+        The fast way to read many messages: without `into`, each yielded message has already been downloaded. Messages
+        marked as deleted are skipped. A message larger than `Limits.window` is yielded before it is downloaded, so that
+        `save` can stream it. If the server refuses a message, reading that message raises the error. In the loop you
+        may use the mailbox and delete messages; you may also leave the loop early.
 
-        With `into`, bodies are written instead of kept: `into(message)` returns a binary file or a function that takes
-        bytes, and the message is yielded once all of its body has been written there and verified, so that it is safe
-        to delete. Messages of any size are streamed. You close the files. A message that the server refuses is not
-        yielded; after the last one the first refusal is raised, with all of them, by message number, in `refused`.
+        With `into`, messages are written instead of kept: `into(message)` returns a binary file or a function that
+        takes bytes, and the message is yielded once all of it has been written there and verified, so that it is safe
+        to delete. Messages of any size are streamed. `fetch` does not close the files. A message that the server
+        refuses is not yielded; after the last message, the first refusal is raised; its `refused` maps message numbers
+        to all of them.
 
         `progress` is called with a `Progress` at most ten times a second and at the end.
         """
@@ -247,18 +248,18 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
     def delete(self, messages: Message | Iterable[Message]) -> None:
         """Mark messages as deleted (DELE, pipelined); committing the session deletes them.
 
-        `messages` is one message or an iterable of them; those already marked are skipped. The first call also asks
-        UIDL and LIST, which later omit marked messages. If the server refuses some of them, the others are marked, and
-        the first refusal is raised: a `CommandError` with all refusals, by message number, in `refused`. Raises
-        ValueError if the mailbox is `read_only` or a message belongs to another session.
+        `messages` is one message or an iterable of them; those already marked are skipped. The first call sends UIDL
+        and LIST beforehand, because servers omit marked messages from their replies. If the server refuses some of the
+        messages, the others are marked, and the first `CommandError` is raised; its `refused` maps message numbers to
+        all of them. Raises ValueError if the mailbox is `read_only` or a message belongs to another session.
         """
         opened = self._require_open()
         opened.connection.run(transaction.delete(opened.state, opened.numbers(messages)))
 
     def undelete(self, messages: Message | Iterable[Message] | None = None) -> None:
-        """Remove the marks of these messages, by default of all (RSET, then DELE again for the rest).
+        """Remove the deletion marks of these messages, by default all (RSET, then DELE again for the rest).
 
-        Raises `CommandError` if RSET is refused: then the session has ended and nothing was deleted.
+        Raises `CommandError` if RSET is refused; the session has then ended without deleting anything.
         """
         opened = self._require_open()
         numbers = None if messages is None else opened.numbers(messages)

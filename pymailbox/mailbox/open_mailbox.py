@@ -318,10 +318,10 @@ class OpenMailbox(Generic[E, C]):
 
     def filename_of(self, message: E, uid: str | None, beginning: Callable[[int], bytes]) -> str:
         """Return the same name for a message that has been written; `beginning` returns its first bytes."""
-        from pymailbox.content.headers import MAX_OCTETS
+        from pymailbox.content.headers import MAX_HEADER_BYTES
 
         headers = self.known_headers(message)
-        return _filename(self._read_headers(beginning(MAX_OCTETS)) if headers is None else headers, uid)
+        return _filename(self._read_headers(beginning(MAX_HEADER_BYTES)) if headers is None else headers, uid)
 
     def meter(self, message: E, report: Callable[[Progress], None] | None) -> Flow[tuple[Meter, int | None]]:
         """Return a meter for one message, and the expected size; ask LIST only if progress is reported."""

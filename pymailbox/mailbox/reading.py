@@ -84,7 +84,7 @@ def size_hints(state: MailboxState[M]) -> Flow[None]:
 def _is_missing(state: MailboxState[M], refused: CommandError) -> bool:
     """Whether the server refused a command because it does not have it.
 
-    That can be so if it does not advertise the command, or if the text of its reply says so.
+    That can be if it does not advertise the command, or if the text of its reply says so.
     """
     if type(refused) not in (CommandError, MessageUnavailable):  # a code or a text with another meaning
         return False

@@ -96,7 +96,7 @@ class AsyncTransport(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Add received data to the buffer; pause a peer that sends faster than it is read."""
         self._arrived.add(data)
-        if self._arrived.octets > _HIGH and not self._paused and self._transport is not None:
+        if self._arrived.size > _HIGH and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -175,7 +175,7 @@ class AsyncTransport(asyncio.Protocol):
 
     def take(self) -> bytes | None:
         """Take everything out of the buffer: None for nothing, empty at the end of the stream."""
-        if not self._arrived.octets:
+        if not self._arrived.size:
             return b"" if self._ended else None
         data = self._arrived.take()
         if self._paused and self._transport is not None:
@@ -227,8 +227,8 @@ class AsyncTransport(asyncio.Protocol):
 
         if isinstance(error, ssl.SSLError):
             return self._explained(error)
-        said = error.strerror if isinstance(error, OSError) else None
-        return ConnectionLost(f"the connection to {self.host} broke: {said or error}")
+        reason = error.strerror if isinstance(error, OSError) else None
+        return ConnectionLost(f"the connection to {self.host} broke: {reason or error}")
 
     def _explained(self, error: OSError) -> MailboxError:
         from pymailbox.pop3.tls import explain

@@ -80,7 +80,7 @@ class Verb(Generic[T_co]):
     secret: bool = False
     #: Whether the server may answer `+ challenge` (RFC 5034 §4).
     accepts_challenge: bool = False
-    #: The error for a refusal whose text or code does not tell more.
+    #: The error for a refusal, unless its text or code is more specific.
     error: type[CommandError] = CommandError
     #: The message of that error.
     problem: str = "the server refused the command"

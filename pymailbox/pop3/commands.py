@@ -112,11 +112,11 @@ def secret_octets(value: str | bytes, name: str) -> bytes:
     """Return a password as bytes: text as UTF-8, bytes unchanged; ValueError if it has control characters."""
     if not isinstance(value, bytes):
         return text(value, name)
-    octets = SecretOctets(value)
+    data = SecretOctets(value)
     del value
-    if any(octet < 0x20 or octet == 0x7F for octet in octets):
-        raise ValueError(f"{name} must not contain control characters (C0 or DEL)")
-    return octets
+    if any(byte < 0x20 or byte == 0x7F for byte in data):
+        raise ValueError(f"{name} must not contain control characters")
+    return data
 
 
 def no_control_octets(_: object, attribute: "Attribute[Any]", value: str | bytes) -> None:
@@ -130,10 +130,10 @@ def no_control_characters(_: object, attribute: "Attribute[Any]", value: str) ->
 
 
 def _word(value: str, name: str) -> bytes:
-    octets = text(value, name)
-    if not octets or b" " in octets:
+    data = text(value, name)
+    if not data or b" " in data:
         raise ValueError(f"{name} must be one word, without spaces")
-    return octets
+    return data
 
 
 # --- replies --------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ _LOGIN: dict[str, Any] = {
     "barrier": True,
     "secret": True,
     "error": AuthenticationError,
-    "problem": "the server refused the login; check user and password",
+    "problem": "the server refused the login; check the user name and password",
 }
 
 _GREETING = Verb(

@@ -102,7 +102,7 @@ class Dispatcher:
     _proof: PipelineProof = field(init=False)
     _stream: StreamCheck = field(factory=StreamCheck, init=False)
     _unchecked: int = field(default=0, init=False)  # commands sent since the last checkpoint
-    _unchecked_octets: int = field(default=0, init=False)  # the expected size of their replies
+    _unchecked_bytes: int = field(default=0, init=False)  # the expected size of their replies
     _checked_alone: bool = field(default=False, init=False)  # whether only a checkpoint is in flight
     _checkpoint_text: bytes | None = field(default=None, init=False)  # of the last reply to a checkpoint or IN_STEP
     _pipelined: bool = field(default=False, init=False)  # whether commands were ever in flight together
@@ -110,7 +110,7 @@ class Dispatcher:
     _rechecking: bool = field(default=False, init=False)  # whether a result must be requested again before all else
     _one_at_a_time: int = field(default=0, init=False)  # the next so many commands are sent one at a time
     # Bytes received for other batches since the batch that the driver waits for last got a reply.
-    _aside: int = field(default=0, init=False)
+    _early: int = field(default=0, init=False)
     _dropped: int = field(default=0, init=False)  # those of them that were for abandoned batches
 
     def __attrs_post_init__(self) -> None:
@@ -139,20 +139,20 @@ class Dispatcher:
 
         An error from the caller's iterator is passed on, and no command is lost. The iterator may use the session.
         """
-        count, octets = self.protocol.room()
+        count, room = self.protocol.room()
         if batch.depth is not None:
             count = min(count, batch.depth - batch.pending)
         if not batch.pending:
             count = max(count, 1)
         unsent, commands = batch.unsent, batch.commands
-        octets -= sum(waiting.expected for waiting in unsent)
-        while len(unsent) < count and not batch.exhausted and (octets > 0 or not (unsent or batch.pending)):
+        room -= sum(waiting.expected for waiting in unsent)
+        while len(unsent) < count and not batch.exhausted and (room > 0 or not (unsent or batch.pending)):
             command: Command[Any] | None = next(commands, None)
             if command is None:
                 batch.exhausted = True
             else:
                 unsent.append(command)
-                octets -= command.expected
+                room -= command.expected
 
     def submit(self, batch: Batch[Any]) -> None:
         """Queue the commands taken that the window has room for, and at least one if no reply is owed.
@@ -169,7 +169,7 @@ class Dispatcher:
             return
         self._current = batch
         if unsent and not (busy or proof.in_doubt):
-            self._kind, self._unchecked, self._unchecked_octets = _kind(unsent[0]), 0, 0
+            self._kind, self._unchecked, self._unchecked_bytes = _kind(unsent[0]), 0, 0
             if self._kind is Body.STREAMED and self._pipelined and not self._in_step:
                 self._precede_stream()
         if self._kind is Body.KEPT:
@@ -181,14 +181,14 @@ class Dispatcher:
         """Queue RETRs and TOPs in runs, each followed by a checkpoint."""
         protocol, proof, unsent = self.protocol, self._proof, batch.unsent
         most = self.limits.window // _RUNS
-        count, octets = self._room(batch)
+        count, room = self._room(batch)
         while True:
             run: list[Command[Any]] = []
             total = 0
-            left = most - self._unchecked_octets
+            left = most - self._unchecked_bytes
             for command in islice(unsent, max(min(count, LONGEST_RUN - self._unchecked), not batch.pending)):
                 expected = command.expected
-                if command.verb.body is not Body.KEPT or (total + expected > octets and (run or batch.pending)):
+                if command.verb.body is not Body.KEPT or (total + expected > room and (run or batch.pending)):
                     break
                 run.append(command)
                 total += expected
@@ -206,9 +206,9 @@ class Dispatcher:
                 unsent.popleft()
             batch.pending += len(run)
             self._unchecked += len(run)
-            self._unchecked_octets += total
+            self._unchecked_bytes += total
             self._one_at_a_time = max(0, self._one_at_a_time - len(run))
-            count, octets = count - len(run), octets - total
+            count, room = count - len(run), room - total
             if self._unchecked >= LONGEST_RUN or total >= left:
                 if self._send_checkpoint():
                     count -= 1
@@ -219,11 +219,11 @@ class Dispatcher:
     def _submit_others(self, batch: Batch[Any]) -> None:
         """Queue one stream, or commands for neither messages nor streams."""
         protocol, unsent = self.protocol, batch.unsent
-        count, octets = self._room(batch)
+        count, room = self._room(batch)
         while unsent:
             command = unsent[0]
             barrier, expected = command.verb.barrier, command.expected
-            if batch.pending and (count < 1 or expected > octets or barrier or _kind(command) is not None):
+            if batch.pending and (count < 1 or expected > room or barrier or _kind(command) is not None):
                 break
             self._pipelined = self._pipelined or protocol.owed > 0
             protocol.send(command)
@@ -238,7 +238,7 @@ class Dispatcher:
                 break
             if barrier:
                 break
-            count, octets = count - 1, octets - expected
+            count, room = count - 1, room - expected
 
     @property
     def _verifies_alone(self) -> bool:
@@ -248,17 +248,17 @@ class Dispatcher:
     def _room(self, batch: Batch[Any]) -> tuple[int, int]:
         """Return how many commands of a batch may be queued now, and how many bytes their replies may have."""
         protocol, proof = self.protocol, self._proof
-        count, octets = protocol.room()
+        count, room = protocol.room()
         if self._one_at_a_time:
             count = min(count, 1 - batch.pending)
         elif proof.in_doubt and self._unchecked >= LONGEST_RUN:
             count = 0
         elif self._kind is Body.KEPT and protocol.pipelining and not proof.agreed:
             count = min(count, FIRST_BURST - batch.pending)
-        return count, octets
+        return count, room
 
     def _precede_stream(self) -> None:
-        """Queue a checkpoint before a stream, whose chunks cannot be taken back once they are passed on."""
+        """Queue a checkpoint before a stream, because chunks cannot be undone once they are passed on."""
         checkpoint = self._proof.checkpoint(alone=False) if self._proof.agreed else None
         self._checked_alone = False
         self.protocol.send(IN_STEP if checkpoint is None else checkpoint)
@@ -275,7 +275,7 @@ class Dispatcher:
         if checkpoint is None:
             return False
         self.protocol.send(checkpoint)
-        self._checked_alone, self._unchecked, self._unchecked_octets = alone, 0, 0
+        self._checked_alone, self._unchecked, self._unchecked_bytes = alone, 0, 0
         return True
 
     def next_chunk(self, wanted: Batch[Any]) -> tuple[Batch[Any], Chunk] | None:
@@ -312,7 +312,7 @@ class Dispatcher:
                 return None
             if isinstance(event, Chunk):
                 if batch.abandoned:
-                    self._set_aside(batch, len(event.data))
+                    self._count_early(batch, len(event.data))
                 elif not protocol.discarding:
                     chunk = self._stream.pass_on(event, protocol.text or b"", self._checkpoint_text)
                     if chunk is not None:
@@ -320,9 +320,9 @@ class Dispatcher:
                 continue
             self.answered += 1
             if batch is not wanted:
-                self._set_aside(batch, len(event.body or b""))
-            elif self._aside:
-                self._aside = self._dropped = 0
+                self._count_early(batch, len(event.body or b""))
+            elif self._early:
+                self._early = self._dropped = 0
             plain = is_checkpoint(event.command)
             if plain:
                 self._checkpoint_answered(event, batch)
@@ -375,18 +375,18 @@ class Dispatcher:
 
     def _checkpoint_answered(self, reply: Reply, batch: Batch[Any]) -> None:
         """Release what a checkpoint has verified; if the server does not support checkpoints, stop pipelining."""
-        said = self._read(reply)
+        answer = self._read(reply)
         alone, self._checked_alone = self._checked_alone, False
         self._checkpoint_text = reply.text
         self._in_step = True
-        if said == reply.command.arguments:
+        if answer == reply.command.arguments:
             if not self._proof.agreed:
                 self.protocol.widen()
-            self._proof.prove(all_of_it=not self.protocol.owed)
+            self._proof.confirm(all_of_it=not self.protocol.owed)
             self._release(batch)
-        elif isinstance(said, CommandError) and not alone:
+        elif isinstance(answer, CommandError) and not alone:
             self._proof.strike(reply.command.arguments)  # refused for now, or gone; the next checkpoint decides
-        elif alone and not (self._proof.agreed and isinstance(said, bytes)):
+        elif alone and not (self._proof.agreed and isinstance(answer, bytes)):
             self.protocol.note("LIST_PROVES_NOTHING", f"{reply.command.redacted} was answered {reply.message!r}")
             self.protocol.pipelining = False
             self.protocol.send(IN_STEP)
@@ -461,18 +461,18 @@ class Dispatcher:
         hide_secrets(refused, self.protocol.secrets)
         return refused
 
-    def _set_aside(self, batch: Batch[Any], octets: int) -> None:
+    def _count_early(self, batch: Batch[Any], size: int) -> None:
         """Bound what arrives for other batches: by `Limits.window` if it is dropped, `Limits.message` if it is kept."""
         limits = self.limits
-        self._aside += octets
+        self._early += size
         if batch.abandoned:
-            self._dropped += octets
+            self._dropped += size
             if self._dropped > limits.window:
                 raise ConnectionLost(
                     "the replies in flight when an iteration was stopped early exceed Limits.window;"
                     " open a new session, or iterate to the end"
                 )
-        elif self._aside > limits.message:
+        elif self._early > limits.message:
             problem = "the replies in flight before this command exceed Limits.message in total"
             raise LimitExceeded(problem, field="message")
 

@@ -80,7 +80,7 @@ _PLAINTEXT = ("PLAIN", "LOGIN", "USER")
 def pass_(session: Session, password: str | bytes) -> Flow[str]:
     """Send PASS if a password may be sent at all."""
     _refuse_plaintext(session)
-    return (yield from _say(session, password, commands.pass_(password)))
+    return (yield from _send_login(session, password, commands.pass_(password)))
 
 
 def apop(session: Session, user: str, password: str | bytes) -> Flow[str]:
@@ -88,18 +88,18 @@ def apop(session: Session, user: str, password: str | bytes) -> Flow[str]:
     stamps = _TIMESTAMP.findall(session.greeting)
     if len(stamps) != 1 or session.greeting.count("<") != 1:
         raise NotSupported("the greeting has no valid timestamp for APOP (RFC 1939 §7); use another login")
-    return (yield from _say(session, password, commands.apop(user, password, stamps[0].encode("ascii"))))
+    return (yield from _send_login(session, password, commands.apop(user, password, stamps[0].encode("ascii"))))
 
 
-def _say(session: Session, password: str | bytes, command: Command[str]) -> Flow[str]:
+def _send_login(session: Session, password: str | bytes, command: Command[str]) -> Flow[str]:
     session.secrets.add(password)
     try:
-        said = yield from _send_secret(session, command)
+        message = yield from _send_secret(session, command)
     except MailboxError as error:
         _forget(error)
         raise
     _forget_capabilities(session)
-    return session.secrets.redact(said)
+    return session.secrets.redact(message)
 
 
 def _send_secret(session: Session, command: Command[T]) -> Flow[T]:
@@ -110,8 +110,8 @@ def _send_secret(session: Session, command: Command[T]) -> Flow[T]:
     except (ConnectionLost, Timeout) as error:
         if session.protocol.sent > before:
             error.problem += (
-                "; the login may be wrong, as some servers hang up or fall silent on a wrong password; check user and"
-                " password (or token) before trying again, or the account may be locked"
+                "; the login may be wrong, as some servers hang up or fall silent on a wrong password; check the user"
+                " name and password (or token) before trying again, or the account may be locked"
             )
             error.args = (error.problem,)
             error.retryable, error.retry_after = False, _NOT_BEFORE
@@ -159,28 +159,28 @@ def _converse(session: Session, chosen: Mechanism, exchange: Exchange, initial: 
     del first
     if response is None:
         reply = yield from _ask(session, exchange, commands.auth(chosen.name), False)
-        said = 0
+        responses = 0
     else:
-        said = 1
+        responses = 1
         at_once = commands.auth(chosen.name, response)
         if initial or (initial is None and chosen.initial and len(at_once.line) <= _LINE):
-            reply = yield from _ask(session, exchange, at_once, said > harmless)
+            reply = yield from _ask(session, exchange, at_once, responses > harmless)
         else:
             # The reply only invites the response, whatever its text (Q24).
             yield from _ask(session, exchange, commands.auth(chosen.name), False)
-            reply = yield from _ask(session, exchange, commands.respond(response), said > harmless)
+            reply = yield from _ask(session, exchange, commands.respond(response), responses > harmless)
     for _ in range(session.limits.sasl_rounds):
         try:
-            response = _next_response(chosen, exchange, reply, said > 0)
+            response = _next_response(chosen, exchange, reply, responses > 0)
         except MailboxError:
             if not reply.final:
                 yield from _cancel()
             raise
         if response is None:
             return
-        said += 1
-        reply = yield from _ask(session, exchange, commands.respond(response), said > harmless)
-    if not reply.final or _next_response(chosen, exchange, reply, said > 0) is not None:
+        responses += 1
+        reply = yield from _ask(session, exchange, commands.respond(response), responses > harmless)
+    if not reply.final or _next_response(chosen, exchange, reply, responses > 0) is not None:
         if not reply.final:
             yield from _cancel()
         raise LimitExceeded(
@@ -339,14 +339,14 @@ def _require(name: str, user: str | None, password: str | bytes | None) -> None:
     if not needs_user(name):
         return
     if not user:
-        raise ValueError(f"{name} needs a user")
+        raise ValueError(f"{name} needs a user name")
     if password is None:
         raise ValueError(f"{name} needs a password (or a token)")
 
 
 def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> Mechanism:
     if not user or token is None:
-        raise ValueError("OAuth2 needs a user and a token")
+        raise ValueError("OAuth2 needs a user name and a token")
     offered = capabilities.sasl
     if "OAUTHBEARER" in offered:
         return OAuthBearer(user, token)
@@ -408,15 +408,15 @@ def _name(method: Any) -> str:
 
 def _not_known(session: Session, method: Any, error: AuthenticationError) -> bool:
     """Whether the server refused a login because it does not support it, not because of the credentials."""
-    said = error.response or ""
+    response = error.response or ""
     if error.code is not None:
         return False
     if isinstance(method, tuple):
-        return error.command != "PASS ***" and bool(_NO_COMMAND.search(said))
-    if may_have_judged(said) or not _failed_at_auth_line(error):
+        return error.command != "PASS ***" and bool(_NO_COMMAND.search(response))
+    if may_have_judged(response) or not _failed_at_auth_line(error):
         return False
     listed = session.capabilities.sasl if session.capabilities is not None else ()
-    return bool(_UNKNOWN.search(said)) or not (session.secret_sent or method.name.upper() in listed)
+    return bool(_UNKNOWN.search(response)) or not (session.secret_sent or method.name.upper() in listed)
 
 
 def _no_such_method(method: Any, methods: list[Any], error: AuthenticationError) -> NotSupported:
@@ -437,12 +437,12 @@ def _alternative_form(session: Session, method: Mechanism, error: MailboxError) 
     """Return the form of AUTH to try instead, or None if the credentials may already have been judged."""
     if session.secret_sent or method.initial is None or not session.may_reconnect or not _failed_at_auth_line(error):
         return None
-    said = error.response or ""
-    if error.code is not None or (_UNKNOWN.search(said) and not may_have_judged(said)):
+    response = error.response or ""
+    if error.code is not None or (_UNKNOWN.search(response) and not may_have_judged(response)):
         return None
     if error.command == f"AUTH {method.name}":  # this was the two-step form
         return True
-    return None if may_have_judged(said) else False
+    return None if may_have_judged(response) else False
 
 
 def _advise(error: AuthenticationError, method: Any) -> None:

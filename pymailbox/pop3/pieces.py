@@ -16,13 +16,13 @@ class Pieces:
     content and an eighth, and briefly twice that when it is taken.
     """
 
-    octets: int = field(default=0, init=False)
+    size: int = field(default=0, init=False)
     _pieces: list[bytes] = field(factory=list, init=False)
     _small: bytearray = field(factory=bytearray, init=False)
 
     def add(self, piece: bytes) -> None:
         """Add a piece at the end."""
-        self.octets += len(piece)
+        self.size += len(piece)
         if len(piece) < _SMALL:
             self._small += piece
             return
@@ -41,4 +41,4 @@ class Pieces:
 
     def clear(self) -> None:
         """Drop everything."""
-        self.octets, self._pieces, self._small = 0, [], bytearray()
+        self.size, self._pieces, self._small = 0, [], bytearray()

@@ -133,7 +133,7 @@ class PipelineProof:
         number = next((number for number in numbers if number not in self.marked), b"")
         return Command(_CHECKPOINT, number) if number else None
 
-    def prove(self, *, all_of_it: bool) -> None:
+    def confirm(self, *, all_of_it: bool) -> None:
         """Record that a checkpoint matched: for everything in flight, or only for what was sent before it."""
         self.agreed = True
         self.in_doubt = self.in_doubt and not all_of_it

@@ -200,7 +200,7 @@ class Protocol:
 
     @property
     def awaiting(self) -> str | None:
-        """The command whose reply is due next, or else the one to be sent next, redacted."""
+        """The command whose reply is due next, otherwise the one to be sent next, redacted."""
         waiting = self._owed or self._queued
         return waiting[0].redacted if waiting else None
 
@@ -438,7 +438,7 @@ class Protocol:
         self._buffer.clear()
 
     def reset_for_tls(self) -> None:
-        """Start again inside TLS (RFC 2595 §4); the next status line fixes the line ends anew."""
+        """Start again inside TLS (RFC 2595 §4); the next status line fixes the line ends again."""
         if self.pending or self.owed:
             error = data_before_tls()
             self.fail(error.problem)

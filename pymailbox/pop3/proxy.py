@@ -114,10 +114,10 @@ class _ProxySocket(socket.socket):
         while not self._head.endswith(b"\r\n\r\n"):
             if len(self._head) >= _LONGEST_HEAD:
                 raise ConnectionLost("the head of its reply is too long")
-            octet = self._receive(1)  # raises BlockingIOError over asyncio; then the library calls recv again
-            if not octet:
+            byte = self._receive(1)  # raises BlockingIOError over asyncio; then the library calls recv again
+            if not byte:
                 break
-            self._head += octet
+            self._head += byte
         if self._head and not _STATUS.match(self._head):  # the library would accept digits of any script
             raise ConnectionLost("its reply has no HTTP status line")
         return self._head
@@ -237,10 +237,10 @@ def _failure(url: Secret, host: str, port: int, error: Exception) -> MailboxErro
         return Timeout(f"the proxy {_shown(url)} did not connect to {host}:{port} in time")
     known = Secrets()
     known.add(_parts(url)[-1])
-    said = "its reply is invalid"
+    reason = "its reply is invalid"
     if isinstance(error, ProxyError | OSError):
-        said = safe_text(known.redact(error.problem if isinstance(error, MailboxError) else str(error)))
-    return ConnectionLost(f"the proxy {_shown(url)} did not connect to {host}:{port} ({said})")
+        reason = safe_text(known.redact(error.problem if isinstance(error, MailboxError) else str(error)))
+    return ConnectionLost(f"the proxy {_shown(url)} did not connect to {host}:{port} ({reason})")
 
 
 def _shown(url: Secret) -> str:

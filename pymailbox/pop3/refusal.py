@@ -2,8 +2,8 @@
 
 Pure. The response code decides if there is one (RFC 2449 §8, RFC 3206 §4), then the words, then the purpose of the
 refused command. The one exception: [AUTH] with words about limits is a limit (Gmail sends this). Words about the
-password win over all other words: a wrong password mistaken for a temporary failure would be tried until the account is
-locked.
+password take precedence over all others: a wrong password mistaken for a temporary failure would be tried until the
+account is locked.
 """
 
 import re
@@ -23,10 +23,10 @@ _CODE = re.compile(r"\[([A-Za-z][A-Za-z0-9/._-]{0,63})[ \]]")
 
 _LOCKED = MailboxLocked, "another session holds the mailbox; try again when it has ended"
 _DELAY = LoginDelay, "the server requires more time between logins; try again later"
-_TEMPORARY = TemporaryFailure, "the server has a temporary fault; try again later"
-_LIMITED = TemporaryFailure, "a limit of the server was reached (connections, commands or traffic); try again later"
-_BROKEN = PermanentFailure, "the server has a fault that its operator must fix"
-_REFUSED = AuthenticationError, "the credentials were refused; check user and password"
+_TEMPORARY = TemporaryFailure, "the server has a temporary problem; try again later"
+_LIMITED = TemporaryFailure, "a server limit was reached (connections, commands or traffic); try again later"
+_BROKEN = PermanentFailure, "the server has a problem that its operator must fix"
+_REFUSED = AuthenticationError, "the credentials were refused; check the user name and password"
 
 _BY_CODE: dict[str, tuple[type[CommandError], str]] = {
     "IN-USE": _LOCKED,
@@ -40,7 +40,7 @@ _MAKE_ANOTHER = "this account needs an app password; create one in the provider'
 _OAUTH = "this account does not accept passwords over POP3; log in with auth=OAuth2(token)"
 _SWITCHED_OFF = "POP3 is disabled for this account; enable it in the provider's settings"
 _REFUSED_OR_OFF = (
-    "the credentials were refused, or POP3 is disabled; check user and password, then the provider's settings"
+    "the credentials were refused, or POP3 is disabled; check the user name and password, then the provider's settings"
 )
 
 
@@ -55,7 +55,7 @@ _WANTS_ANOTHER = _any(r"app(lication)?[- ](specific )?password")
 _WANTS_OAUTH = _any(r"basic ?auth", r"web ?login required", r"oauth")
 _POP_IS_OFF = _any(r"\bpop3?\b.{0,40}\b(not enabled|disabled|switched off|turned off)", r"not enabled for pop")
 
-#: A part of the server: the word about credentials is only in its name.
+#: Names of server components, such as "auth service": a word about credentials in such a name is ignored.
 _SERVICE = _any(
     r"\b(passw\w*|(o|s)?auth\w*|account|user|login|logon|credentials?)[ -]"
     r"(server|service|database|db|back-?end|daemon|process|module|system|provider|host)s?\b"
@@ -69,7 +69,7 @@ _ABOUT_AUTH = _any(r"authenti", r"\bmechanism|\bauth\w* (type|method)|\bcommand\
 _OWN_FAULT = _any(
     r"temporar|\binternal\b|unavailable|not respon|time[d-]?[ -]?out"
 )  # dovecot sends "Temporary authentication failure" for an internal fault
-_AT_FAULT = _any(  # a named service, whatever it was doing
+_AT_FAULT = _any(  # a component that has failed, whatever it was doing
     r"\b(service|backend|back-end|upstream|database|ldap|\w*sql|cluster|radius|directory)\b.{0,30}"
     r"(time[d-]?[ -]?out|unreachable|gone away|unavailable|\berror|not respon|connection (refused|lost)|\bdown\b)"
 )
@@ -125,7 +125,7 @@ _FOR_NOW = _any(
 _WITHIN: tuple[_Meaning, ...] = (
     _PROSE[0],
     (_any(r"no such|not exist|not found|deleted|too (large|big)|\bsize\b|message number"), (None, None)),
-    (_FOR_NOW, (TemporaryFailure, "the server is busy or limits its use; try again later")),
+    (_FOR_NOW, (TemporaryFailure, "the server is busy or has reached a limit; try again later")),
 )
 _UNKNOWN = _any(
     r"(un|not )(known|recogni[sz]ed|implemented|supported)|(no such|invalid|illegal|bad|undefined) command",
@@ -143,7 +143,7 @@ def response_code(text: str) -> str | None:
 
 
 def may_have_judged(text: str) -> bool:
-    """Whether the text of a refused AUTH is about the credentials, and not only about the mechanism or the line."""
+    """Whether the text of a refused AUTH is about the credentials, not only about the mechanism or the command line."""
     return bool(_CREDENTIALS.search(text) or _WHO.search(text))
 
 
@@ -153,7 +153,7 @@ def is_unknown_command(text: str) -> bool:
 
 
 def refusal(text: str, *, command: str, default: type[CommandError], problem: str) -> CommandError:
-    """Return the error for the reply `-ERR text`; `default` and `problem` describe a plain refusal of the command."""
+    """Return the error for the reply `-ERR text`; `default` and `problem` apply if the text gives no known reason."""
     code = response_code(text)
     kind, what = _meaning(text, code, default is AuthenticationError, default is TemporaryFailure or command == "STAT")
     error = (kind or default)(what or problem, command=command, response=text or None, code=code)
@@ -163,7 +163,7 @@ def refusal(text: str, *, command: str, default: type[CommandError], problem: st
 
 
 def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[type[CommandError] | None, str | None]:
-    """Return the meaning of code or words; (None, None) for a plain refusal of the command."""
+    """Return the meaning of the code or the words; (None, None) if they give no known reason."""
     text = _SERVICE.sub("service", text)
     known = code
     while known:

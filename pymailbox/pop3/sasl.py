@@ -201,16 +201,16 @@ def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchan
     raise ProtocolError("the server rejected the token, then reported success")
 
 
-def _reason(said: str, known: Secrets) -> str:
+def _reason(response: str, known: Secrets) -> str:
     """Read the JSON of an OAuth failure (RFC 7628 §3.2.2); other text is shown unchanged, except for the token."""
     import json
 
     try:
-        facts: Any = json.loads(said)
+        facts: Any = json.loads(response)
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):
-        return safe_text(known.redact(said.strip())) or "no reason given"
+        return safe_text(known.redact(response.strip())) or "no reason given"
     return safe_text(known.redact(", ".join(f"{name} {facts[name]}" for name in sorted(facts) if facts[name])))
 
 

@@ -98,7 +98,7 @@ class Scram:
         final = _text(challenge)
         if final.startswith("e="):
             raise AuthenticationError(
-                "the server refused the proof of the password; check user and password", response=final
+                "the server refused the proof of the password; check the user name and password", response=final
             )
         _check(
             lambda: client.set_server_final(final),

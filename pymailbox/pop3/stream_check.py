@@ -1,6 +1,6 @@
 """StreamCheck: tells whether a streamed body is a message or a stray reply that was read as one. Pure.
 
-Chunks go to the caller's sink at once and cannot be taken back, so a body that begins with "+OK" is dropped, and its
+Chunks go to the caller's sink at once and cannot be undone, so a body that begins with "+OK" is dropped, and its
 command is sent again. If the second body begins so too and has the same size, it is a message that begins so.
 """
 
@@ -29,9 +29,9 @@ class StreamCheck:
     def pass_on(self, chunk: Chunk, text: bytes, checkpoint: bytes | None) -> Chunk | None:
         """Return what the sink may be given after this chunk, if anything.
 
-        `text` is that of the body's status line, `checkpoint` that of the last reply to a checkpoint: a body that looks
-        like a reply and has both alike is a second copy of that reply. Raises `ProtocolError` for that, and if only the
-        first of two bodies looks like a reply.
+        `text` is the text of the body's status line, `checkpoint` that of the last reply to a checkpoint. If they
+        are equal, a body that looks like a reply is a second copy of that reply. Raises `ProtocolError` for that, and
+        if only the first of two bodies looks like a reply.
         """
         if self._begun:
             return None if self._dropping else chunk

@@ -183,12 +183,12 @@ def _at_least_1_2(context: ssl.SSLContext) -> ssl.SSLContext:
 def _fingerprint(given: str) -> bytes:
     digits = given.strip().replace(":", "").replace(" ", "")
     try:
-        octets = bytes.fromhex(digits)
+        digest = bytes.fromhex(digits)
     except ValueError:
-        octets = b""
-    if len(octets) != 32:
+        digest = b""
+    if len(digest) != 32:
         raise ValueError(f"invalid SHA-256 fingerprint: {given!r} (64 hexadecimal digits, colons allowed)")
-    return octets
+    return digest
 
 
 # --- probing ---
@@ -205,9 +205,9 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
-def is_tls(octets: bytes) -> bool:
+def is_tls(data: bytes) -> bool:
     """Whether the bytes start a TLS handshake or alert record (RFC 8446 §5.1)."""
-    return octets[:2] in (b"\x16\x03", b"\x15\x03")
+    return data[:2] in (b"\x16\x03", b"\x15\x03")
 
 
 # --- facts of a channel ---------------------------------------------------------------------------------------
@@ -222,12 +222,12 @@ def channel_binding(channel: "Channel") -> tuple[str, bytes] | None:
     """
     kind = "tls-exporter" if channel.version() == "TLSv1.3" else "tls-unique"
     if kind in ssl.CHANNEL_BINDING_TYPES:
-        octets = channel.get_channel_binding(kind)
-        if octets:
-            return kind, octets
+        binding = channel.get_channel_binding(kind)
+        if binding:
+            return kind, binding
     certificate = channel.getpeercert(binary_form=True)
-    octets = _end_point(certificate) if certificate else None
-    return ("tls-server-end-point", octets) if octets else None
+    binding = _end_point(certificate) if certificate else None
+    return ("tls-server-end-point", binding) if binding else None
 
 
 def _end_point(certificate: bytes) -> bytes | None:

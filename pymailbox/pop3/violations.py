@@ -26,8 +26,8 @@ def limit_exceeded(name: str, what: str, command: str | None) -> LimitExceeded:
 
 def bad_status(what: str, line: bytes, command: str | None) -> ProtocolError:
     """Return the error for a line (without its line end) that does not answer the command."""
-    said = line.decode("latin-1")
-    return ProtocolError(what, command=command, response=said, code=response_code(said))
+    text = line.decode("latin-1")
+    return ProtocolError(what, command=command, response=text, code=response_code(text))
 
 
 def mixed_line_ends(line: bytes, command: str | None) -> ProtocolError:
@@ -85,18 +85,18 @@ def truncated(
 
     `midway`: inside a body; `ended_in_lf`: after something that looks like its end; `greeted`: after the greeting.
     """
-    said = "" if midway else left[:_SHOWN].decode("latin-1")
+    text = "" if midway else left[:_SHOWN].decode("latin-1")
     if midway:
         what = "the server closed the connection in the middle of a message or listing, which was discarded"
         if ended_in_lf:
             what += f"; {ends_in_lf(command)}"
     elif greeted:
         what = "the server closed the connection instead of answering"
-    elif said and not said.upper().startswith(("+", "-")):
+    elif text and not text.upper().startswith(("+", "-")):
         what = guess_service(left)
     else:
         what = "the server closed the connection instead of greeting; check host, port and security"
-    return ConnectionLost(what, command=command, response=said or None, code=response_code(said[4:]))
+    return ConnectionLost(what, command=command, response=text or None, code=response_code(text[4:]))
 
 
 def ends_in_lf(command: str | None) -> str:

@@ -36,5 +36,5 @@ def received(reply: Reply, secrets: Secrets) -> None:
     if status == "+":
         _log("S: + (%d characters)", len(reply.text))
         return
-    said = safe_text(secrets.redact(reply.message))
-    _log("S: %s%s%s", status, said and f" {said}", f" (and {reply.octets} bytes)" if reply.octets else "")
+    text = safe_text(secrets.redact(reply.message))
+    _log("S: %s%s%s", status, text and f" {text}", f" (and {reply.octets} bytes)" if reply.octets else "")

@@ -108,13 +108,13 @@ class LineProtocol:
             raise ConnectionLost(self.failure)
         buffer = self._buffer
         begun = self._begun
-        line = buffer.take_line(longest - begun.octets)
+        line = buffer.take_line(longest - begun.size)
         if line is None:
             line = buffer.take(longest)  # there is less in the buffer
             if not buffer.ended:
                 begun.add(line)
                 return None
-        if begun.octets:
+        if begun.size:
             begun.add(line)
             line = begun.take()
         if (self._owed or buffer.framing is None) and line[-1:] == b"\n":
@@ -358,8 +358,8 @@ class Reader(io.BufferedIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         """Return `size` bytes as the server sent them, fewer only at the end of the stream; all by default."""
         pieces, most = Pieces(), sys.maxsize if size is None or size < 0 else size
-        while pieces.octets < most:
-            data = self.read1(most - pieces.octets)
+        while pieces.size < most:
+            data = self.read1(most - pieces.size)
             if not data:
                 break
             pieces.add(data)

@@ -1,8 +1,8 @@
 """One direction of a connection as a delay line: data goes in at one end and comes out at the other when it is due.
 
-Pure: the time is an argument, and there is no I/O. It applies latency (each byte is delayed, and none waits for the
-one before it) and wire faults. The caller asks `head` for what is due now, reports to `advance` what it sent, and
-checks `ended`.
+Pure: the time is an argument, and there is no I/O. It applies latency (every byte is delayed by the same time, which
+does not limit throughput) and wire faults. The caller asks `head` for what is due now, reports to `advance` what it
+sent, and checks `ended`.
 """
 
 from bisect import insort
@@ -14,7 +14,7 @@ from pymailbox.testing.fault import End, Fault
 
 __all__ = ["DelayLine"]
 
-_JOIN = 262_144  # bytes up to which small pieces are joined, so that one send takes many replies
+_JOIN = 262_144  # bytes; small pieces are joined up to this size, so that one send takes many replies
 _SMALL = 65_536
 
 
@@ -38,7 +38,7 @@ class DelayLine:
     _not_before: float = 0.0
 
     def arm(self, fault: Fault) -> None:
-        """Start a wire fault `fault.after` bytes after everything pushed so far."""
+        """Schedule a wire fault; it starts `fault.after` bytes after everything pushed so far."""
         insort(self._marks, (self._pushed + fault.after, len(self._marks), fault))
 
     def push(self, data: bytes, now: float) -> None:
@@ -49,7 +49,7 @@ class DelayLine:
             self.backlog += len(data)
 
     def head(self, now: float) -> bytes | memoryview:
-        """Return the data that is due now, at most one segment; empty if none is."""
+        """Return the data that is due now, at most one piece of a `drip` or `split` fault; empty if none is."""
         while self._marks and self._marks[0][0] <= self._passed:
             self._begin(self._marks.pop(0)[2])
         if not self._queue or self.ended or self.stalled or now < self._not_before or self._queue[0][0] > now:
@@ -64,7 +64,7 @@ class DelayLine:
         return memoryview(data)[:room] if room and room < len(data) else data
 
     def advance(self, size: int, now: float) -> None:
-        """Note that this many bytes of the head were sent."""
+        """Record that this many bytes of the head were sent."""
         due, data = self._queue[0]
         if size == len(data):
             self._queue.popleft()

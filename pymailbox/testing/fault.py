@@ -38,7 +38,7 @@ class Fault:
     >>> from pymailbox.testing import Fault, Server
     >>> with Server([b"Subject: 1\\r\\n\\r\\nHello\\r\\n"], faults=[Fault.cut(20, command="RETR")]) as server:
     ...     pop = poplib.POP3(server.host, server.port, timeout=5)
-    ...     said = pop.user("me"), pop.pass_("secret")
+    ...     replies = pop.user("me"), pop.pass_("secret")
     ...     try:
     ...         pop.retr(1)
     ...     except poplib.error_proto as error:

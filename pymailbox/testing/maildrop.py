@@ -67,7 +67,7 @@ class Maildrop:
             return self._view
 
     def remove(self, mails: Collection[StoredMail]) -> None:
-        """Delete these for good, as QUIT does."""
+        """Delete these permanently, as QUIT does."""
         with self._guard:
             for mail in mails:
                 mail.gone = True

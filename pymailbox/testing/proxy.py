@@ -31,7 +31,7 @@ class Proxy:
     >>> from pymailbox.testing import Proxy, Server
     >>> with Server([b"Subject: 1\\r\\n\\r\\n"]) as server, Proxy(server.host, server.port, latency=0.025) as proxy:
     ...     pop = poplib.POP3(proxy.host, proxy.port, timeout=5)  # each command takes 50 ms
-    ...     said = pop.user("me"), pop.pass_("secret"), pop.quit()
+    ...     replies = pop.user("me"), pop.pass_("secret"), pop.quit()
     ...     proxy.connections
     1
 

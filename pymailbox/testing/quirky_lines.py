@@ -1,4 +1,4 @@
-"""Quirks in how a server reads command lines, and in its status lines and line ends."""
+"""Quirks in how a server reads command lines, and in its status lines and line endings."""
 
 from attrs import define
 
@@ -15,7 +15,7 @@ _WITH_DATA = frozenset({b"STAT", b"LIST", b"UIDL", b"LANG"})
 
 @define(eq=False)
 class QuirkyLines:
-    """A dialogue with quirky lines, around a plain one. `quirks` are single members."""
+    """A plain dialogue with quirks of lines added. `quirks` contains members of `Quirk`, not combinations."""
 
     session: SessionState
     plain: Dialogue
@@ -24,7 +24,7 @@ class QuirkyLines:
     _hangs_up: bool = False
 
     def lines(self) -> list[bytes]:
-        """Wait for whole lines, as `ClientSocket.lines` does, but lose some of them or hang up."""
+        """Wait for whole lines, as `ClientSocket.lines` does, but drop some of them or hang up."""
         if self._hangs_up:
             self.socket.flush()
             raise Hangup("closed")
@@ -58,7 +58,7 @@ class QuirkyLines:
         return self._restyle(self.plain.answer(line), keep=self.session.exchange is not None or verb in _WITH_DATA)
 
     def _restyle(self, reply: ReplyBytes, *, keep: bool) -> ReplyBytes:
-        """Change status lines and line ends. `keep`: data may follow the status."""
+        """Change status lines and line endings. `keep`: keep a status line's text, which may be data."""
         if reply and reply[0].startswith((b"+OK", b"-ERR")):
             status, end, rest = b"".join(reply).partition(b"\n")
             end = (b"\r" if status.endswith(b"\r") else b"") + end

@@ -12,7 +12,7 @@ class SessionRecord:
     >>> import poplib
     >>> from pymailbox.testing import Server
     >>> with Server() as server:
-    ...     said = poplib.POP3(server.host, server.port, timeout=5).quit()
+    ...     goodbye = poplib.POP3(server.host, server.port, timeout=5).quit()
     >>> server.sessions[0].ended, server.sessions[0].commands
     ('QUIT', ('QUIT',))
 

@@ -221,9 +221,9 @@ class Server:
         """Return a user's messages, by default the first user's, as a client that connects now would read them."""
         return tuple(mail.content for mail in self.maildrop(user).view().mails)
 
-    def deliver(self, octets: bytes, user: str | None = None) -> None:
+    def deliver(self, raw: bytes, user: str | None = None) -> None:
         """Deliver a new message, by default to the first user. Sessions that begin after this see it."""
-        self.maildrop(user).deliver(octets)
+        self.maildrop(user).deliver(raw)
 
     @property
     def sessions(self) -> tuple[SessionRecord, ...]:

@@ -34,7 +34,7 @@ class Store(Protocol):
         """Return the present messages, oldest first."""
 
     def remove(self, mails: Collection[StoredMail]) -> None:
-        """Delete these for good."""
+        """Delete these permanently."""
 
     def add(self, raw: bytes) -> None:
         """Store one more message, the newest."""
@@ -210,14 +210,14 @@ class Mbox:
         self._gone |= gone
         path = self.path.resolve()  # so that a symbolic link is kept
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        beside = Path(name)
+        temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(kept)
-            _copy_rights(path, beside)
-            beside.replace(path)
+            _copy_rights(path, temporary)
+            temporary.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
     def add(self, raw: bytes) -> None:
         line = f"From MAILER-DAEMON {time.asctime(time.gmtime())}\n".encode()

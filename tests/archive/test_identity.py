@@ -51,9 +51,11 @@ class Histories(RuleBasedStateMachine):
         #: How many messages of that content have arrived.
         self.arrived: Counter[bytes] = Counter()
         #: By uid, what runs have seen under it.
-        self.shown: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self.shown: defaultdict[bytes, Counter[bytes]] = defaultdict(Counter)
         #: What may be there twice: it came back under another uid after it was deleted, or swapped uids.
         self.may_double: set[bytes] = set()
+        #: What shared its uid: under a new one it is another message as long as the old one is listed.
+        self.sharing: set[bytes] = set()
         self.files: dict[str, bytes] = {}
         self.snapshot: list[StoredMail] = []
         self.ledger_kept = False
@@ -102,6 +104,7 @@ class Histories(RuleBasedStateMachine):
         content = mail.content if copy else self.content(size)
         if not copy:
             self.arrived[content] += 1
+        self.sharing |= {mail.content, content}
         self.put(mail.uid, content)
 
     @precondition(lambda self: self.box.mails)
@@ -113,16 +116,18 @@ class Histories(RuleBasedStateMachine):
         self.put(self.uid("{}"), mail.content)
 
     @precondition(lambda self: self.box.mails)
-    @rule(data=st.data(), size=st.sampled_from((None, *SIZES)), archived=st.booleans())
-    def recycle(self, data: Any, size: int | None, archived: bool) -> None:
-        """Another message has a uid that was another's, which is `archived` before; and perhaps its size."""
-        if archived:
+    @rule(data=st.data(), size=st.sampled_from((None, None, *SIZES)), between=st.booleans())
+    def recycle(self, data: Any, size: int | None, between: bool) -> None:
+        """Another message has a uid that was another's, and perhaps its size; it comes `between` two runs or not."""
+        if between:
             self.collect(Keep.everything(), False)
         at = data.draw(st.integers(0, len(self.box.mails) - 1))
         content = self.content(size or len(self.box.mails[at].content))
         self.arrived[content] += 1
         self.put(self.box.mails[at].uid, content)
         self.box.mails[at] = self.box.mails.pop()
+        if between:
+            self.collect(data.draw(st.sampled_from(KEEPS)), False)
 
     @precondition(lambda self: len(self.box.mails) > 1)
     @rule()
@@ -149,9 +154,10 @@ class Histories(RuleBasedStateMachine):
                 self.note_new_uid(mail.content)
 
     def note_new_uid(self, content: bytes) -> None:
-        """A message that was deleted once, or whose copy is there, may be stored again under a new uid."""
+        """A message that was deleted once, or is not the only one of its content or uid, may be stored again."""
         copies = sum(mail.content == content for mail in self.box.mails)
-        if copies > 1 or self.arrived[content] > 1 or content in {mail.content for mail in self.box.deleted}:
+        several = copies > 1 or self.arrived[content] > 1 or content in self.sharing
+        if several or content in {mail.content for mail in self.box.deleted}:
             self.may_double.add(content)
 
     @rule(restore=st.booleans())
@@ -161,7 +167,7 @@ class Histories(RuleBasedStateMachine):
             self.snapshot = self.box.mails.copy()
             return
         now = {(mail.uid, mail.content) for mail in self.box.mails}
-        self.box.mails = self.snapshot.copy()
+        self.box.mails = [StoredMail(mail.uid, mail.size, content=mail.content) for mail in self.snapshot]
         for mail in self.box.mails:
             if (mail.uid, mail.content) not in now:
                 self.note_new_uid(mail.content)
@@ -211,13 +217,13 @@ class Histories(RuleBasedStateMachine):
         for content, times in archived.items():
             assert content in self.arrived, "altered"
             assert times <= self.arrived[content] or content in self.may_double, "stored twice"
-        by_uid: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        by_uid: defaultdict[bytes, Counter[bytes]] = defaultdict(Counter)
         for mail in listed:
-            by_uid[mail.uid].add(mail.content)
+            by_uid[mail.uid][mail.content] += 1
         for uid, contents in by_uid.items():
             # What replaced another message under its uid cannot be told from it as long as LIST shows the same size.
             if not uid or self.shown[uid] <= contents:
-                assert contents <= archived.keys(), "not archived"
+                assert contents.keys() <= archived.keys(), "not archived"
             self.shown[uid] |= contents
 
     @precondition(lambda self: self.path.exists())

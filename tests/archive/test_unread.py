@@ -308,3 +308,15 @@ def test_very_long_uids_are_refused_and_nothing_is_deleted(stack: ExitStack, tmp
         run.collect()
     assert len(run.box.mails) == 5
     assert run.archive.verify()
+
+
+def test_runs_of_the_same_second_never_give_two_files_one_name(stack: ExitStack, tmp_path: Path) -> None:
+    """Not even after a rebuild, when runs are counted from 1 again, and without uids that would tell names apart."""
+    run = begin(stack, tmp_path, 0)
+    for n in range(1, 9):
+        run.box.mails.clear()
+        run.box.put("", message(n))
+        assert run.collect(Keep.everything()).new == 1
+        run.archive.close()
+        assert Archive.rebuild(tmp_path / "a").messages == n
+    assert run.contents == sorted(message(n) for n in range(1, 9))

@@ -237,7 +237,7 @@ def test_a_wrong_password_is_an_error(server: Server, capsys: Captured, monkeypa
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "wrong-one")
     assert main(["ls", server.url]) == 1
     err = capsys.readouterr().err
-    assert "the credentials were refused; check user and password" in err
+    assert "the credentials were refused; check the user name and password" in err
     assert "wrong-one" not in err
 
 

@@ -1,4 +1,4 @@
-"""Attachments: what they say they are, and that saving one does no harm."""
+"""Attachments are read as their parts declare, and saving one is safe."""
 
 import os
 import stat
@@ -17,13 +17,13 @@ PART = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%s\r\n\r\nYWJj\
 
 
 def attached(header: bytes) -> Attachment:
-    """Give the attachment of a mail whose part has this header."""
+    """Return the attachment of a message with this header in its part."""
     (attachment,) = Content.from_bytes(PART % header).attachments
     return attachment
 
 
-def test_what_an_attachment_says() -> None:
-    """Name, type, octets, id and place are read from the part's header."""
+def test_an_attachment_is_read_from_its_part() -> None:
+    """Name, type, payload, id and disposition come from the header and the body of the part."""
     attachment = attached(
         b"Content-Type: Image/PNG; name=old.png\r\nContent-Transfer-Encoding: base64\r\nContent-ID: <1@x>\r\n"
         b"Content-Disposition: inline; filename*=utf-8''Caf%C3%A9.png"
@@ -46,7 +46,7 @@ def test_what_an_attachment_says() -> None:
     ],
 )
 def test_names_are_safe_to_show(header: bytes, filename: str) -> None:
-    """Names are decoded, and hold no control or bidirectional characters."""
+    """Names are decoded, without control or bidirectional characters."""
     assert attached(header).filename == filename
 
 
@@ -58,8 +58,8 @@ def test_names_are_safe_to_show(header: bytes, filename: str) -> None:
         b"Content-Type: text/plain; filename=a.txt",
     ],
 )
-def test_text_is_attached_only_by_a_name_where_names_belong(header: bytes) -> None:
-    """`filename` of Content-Disposition, else `name` of Content-Type; an empty one, or one elsewhere, leaves it text."""
+def test_only_a_name_in_the_right_field_makes_text_an_attachment(header: bytes) -> None:
+    """`filename` in Content-Disposition or `name` in Content-Type; an empty name, or one elsewhere, does not."""
     assert Content.from_bytes(PART % header).text == "YWJj"
     assert Content.from_bytes(PART % header).attachments == ()
 
@@ -72,8 +72,8 @@ def test_text_is_attached_only_by_a_name_where_names_belong(header: bytes) -> No
         b"Content-Type: image/png; filename=a.bin",
     ],
 )
-def test_a_name_is_found_wherever_it_stands(header: bytes) -> None:
-    """What is attached anyhow takes its name from where it should not be rather than have none."""
+def test_the_name_of_an_attachment_may_be_in_the_wrong_field(header: bytes) -> None:
+    """If a part is an attachment anyway, a name in the wrong field is better than none."""
     assert attached(header).filename == "a.bin"
 
 
@@ -112,7 +112,7 @@ def test_names_do_no_harm(tmp_path: Path) -> None:
 @pytest.mark.threat(93)
 @pytest.mark.threat(112)
 def test_nothing_is_overwritten_or_followed(tmp_path: Path) -> None:
-    """A taken name gets a number, also when it is a link to elsewhere."""
+    """If the name is taken, even by a link, a number is added."""
     outside = tmp_path / "outside"
     inside = tmp_path / "in"
     inside.mkdir()
@@ -124,15 +124,15 @@ def test_nothing_is_overwritten_or_followed(tmp_path: Path) -> None:
     assert not outside.exists()
 
 
-def test_a_name_is_made_where_there_is_none(tmp_path: Path) -> None:
-    """A nameless attachment is named after its type."""
+def test_a_nameless_attachment_is_named_after_its_type(tmp_path: Path) -> None:
+    """The extension fits the type."""
     assert Attachment("", "image/png", b"").save(tmp_path).name == "attachment.png"
     assert Attachment("", "x/y", b"").save(tmp_path).name == "attachment.bin"
 
 
 @pytest.mark.threat(94)
 def test_a_failing_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk is full the half-written file is taken away, and the caller is told."""
+    """If the disk is full, the half-written file is removed and the error is raised."""
 
     class Full:
         def __init__(self, handle: int, mode: str) -> None:
@@ -153,8 +153,8 @@ def test_a_failing_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_directory_is_the_callers(tmp_path: Path) -> None:
-    """Of a file; it is named by the error, and not the file that is written first."""
+def test_the_directory_of_a_file_must_exist(tmp_path: Path) -> None:
+    """The error names the path that the caller passed, not the temporary file."""
     with pytest.raises(FileNotFoundError) as caught:
         Attachment("a.txt", "text/plain", b"1").save(tmp_path / "none" / "a.txt")
     assert caught.value.filename == str(tmp_path / "none" / "a.txt")

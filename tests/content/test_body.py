@@ -1,4 +1,4 @@
-"""What a person reads: text, HTML as text, flowed lines, and the best of alternatives."""
+"""`body` is what a person reads: text, HTML as text, flowed lines joined, and the best of the alternatives."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from pymailbox.content.markup import declared_charset, readable
 
 
 def alternative(*parts: tuple[bytes, bytes]) -> Content:
-    """Make a mail with alternatives, each a type and a text."""
+    """Return a message with alternatives, each a type and a text."""
     body = b"".join(b"--b\r\nContent-Type: %s\r\n\r\n%s\r\n" % part for part in parts)
     return Content.from_bytes(b"Content-Type: multipart/alternative; boundary=b\r\n\r\n" + body + b"--b--\r\n")
 
@@ -35,14 +35,19 @@ PAGES = [
     ("<pre>a\n  b\nc</pre>d", "a\n  b\nc\n\nd"),
     ("<h1>T</h1>x", "T\n\nx"),
     ("<p>unclosed <b", "unclosed"),
-    ("<SCRIPT>never closed a", "never closed a"),
-    ("x<!--never closed", "x"),
+    ("<p title=\"a > b\" alt='<i>'>one <i title='>'>two</i>", "one two"),
+    ("<img alt='a > b <i>'>", "a > b <i>"),
+    ('<p a="x>y"b="<">one', "one"),
+    ('<b title="x>one</b> <a href="http://x/">two</a>', "one two <http://x/>"),
+    ("x<SCRIPT>never closed a", "x"),
+    ("x<style>p {} <p>y", "x"),
+    ("x<!--never closed <p>y", "x"),
     ("<p>a</p><o:p>&nbsp;</o:p><p>b</p>", "a\n\n\n\nb"),
 ]
 
 
 def test_html_reads_as_text() -> None:
-    """Blocks on lines of their own, blanks collapsed, nothing of scripts, styles and comments."""
+    """Blocks on separate lines, blanks collapsed, no scripts, styles or comments."""
     for html, text in PAGES:
         assert readable(html) == text, html
 
@@ -55,33 +60,33 @@ def test_html_reads_as_text() -> None:
     )
 )
 def test_any_markup_reads(parts: list[str]) -> None:
-    """Every order of the marks HTML is made of reads."""
+    """Marks of HTML in any order are read."""
     readable("".join(parts))
 
 
 @given(st.text("abc<>&\"' é", max_size=60))
 def test_escaped_text_is_read_back(text: str) -> None:
-    """Text escaped into HTML reads as itself, blanks collapsed."""
+    """Text escaped as HTML is read as the same text, with blanks collapsed."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert readable(f"<p>{escaped}</p>").split() == text.split()
 
 
-def test_the_charset_of_a_meta_tag_helps_where_there_is_no_label() -> None:
-    """HTML without a charset parameter is read as its own header says."""
+def test_a_meta_tag_declares_the_charset_if_there_is_no_label() -> None:
+    """HTML without a charset parameter is decoded as its `<meta>` declares."""
     assert declared_charset(b'<meta http-equiv=x content="text/html; charset=koi8-r">') == "koi8-r"
     html = b"Content-Type: text/html\r\n\r\n<meta charset=koi8-r>" + "Привет".encode("koi8-r")
     assert Content.from_bytes(html).body == "Привет"
 
 
 def test_the_plain_alternative_is_read() -> None:
-    """What the sender wrote as text is read as text."""
+    """Text that the sender wrote is preferred to HTML."""
     content = alternative((b"text/plain", b"Hello Ann"), (b"text/html", b"<p>Hello <b>Ann</b></p>"))
     assert content.body == "Hello Ann"
     assert content.html == "<p>Hello <b>Ann</b></p>"
 
 
-def test_html_is_read_where_the_plain_alternative_says_nothing() -> None:
-    """A blank plain part, or a stub beside a long HTML part, is passed over."""
+def test_html_is_read_if_the_plain_alternative_is_useless() -> None:
+    """A blank plain part is skipped, and so is a stub next to a long HTML part."""
     assert alternative((b"text/plain", b" \r\n"), (b"text/html", b"<p>Hello</p>")).body == "Hello"
     assert alternative(
         (b"text/plain", b"Use another reader."), (b"text/html", b"<p>" + b"word " * 200)
@@ -89,8 +94,8 @@ def test_html_is_read_where_the_plain_alternative_says_nothing() -> None:
     assert alternative((b"text/html", b"<p>Hello</p>")).body == "Hello"
 
 
-def test_parts_of_a_mixed_mail_are_read_in_order() -> None:
-    """Text before and behind an attachment is read, HTML turned into text."""
+def test_parts_of_a_mixed_message_are_read_in_order() -> None:
+    """Text before and after an attachment is read, with HTML converted to text."""
     mail = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: image/png\r\n\r\n\x89\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>two</p>\r\n--b--\r\n"
     assert Content.from_bytes(mail).body == "one\n\ntwo"
 
@@ -101,6 +106,7 @@ def test_parts_of_a_mixed_mail_are_read_in_order() -> None:
         ("one \ntwo\nthree", False, "one two\nthree"),
         ("one \ntwo", True, "onetwo"),
         ("> a \n> b\n>> c", False, "> a b\n>> c"),
+        ("> a\n>\n> b\n> \n>>", False, "> a\n>\n> b\n>\n>>"),
         ("a \n> b", False, "a \n> b"),
         (" > stuffed", False, "> stuffed"),
         ("text\n-- \nAnn", False, "text\n-- \nAnn"),
@@ -108,12 +114,12 @@ def test_parts_of_a_mixed_mail_are_read_in_order() -> None:
     ],
 )
 def test_flowed_lines_are_joined(text: str, delete_blank: bool, expected: str) -> None:
-    """RFC 3676: a blank at the end of a line goes on; quotes keep their depth; the signature stands alone."""
+    """A line that ends in a blank continues; quotes keep their depth; a signature is never joined (RFC 3676)."""
     assert unflow(text, delete_blank=delete_blank) == expected
 
 
 def test_flowed_text_keeps_its_lines_in_text() -> None:
-    """`text` is what was sent, `body` what was meant."""
+    """`text` is as sent, `body` has the lines joined."""
     content = Content.from_bytes(b"Content-Type: text/plain; format=flowed\r\n\r\none \r\ntwo\r\n")
     assert content.text == "one \ntwo\n"
     assert content.body == "one two"

@@ -1,4 +1,4 @@
-"""A whole mail: every name reads, compares, pickles, and loads no more than it needs."""
+"""A whole message: every name reads, contents compare and pickle, and no more is imported than needed."""
 
 import email.message
 import pickle
@@ -18,7 +18,7 @@ MAIL = (
 
 
 def test_every_name_reads() -> None:
-    """All reading names of a Message are here, offline."""
+    """Content has all reading names of Message, offline."""
     content = Content.from_bytes(MAIL)
     assert content.raw == MAIL
     assert content.subject == "Hi [2J"
@@ -43,15 +43,25 @@ def test_every_name_reads() -> None:
 
 
 def test_absent_text_is_none() -> None:
-    """`text` and `html` are None where the mail has none; `body` is always a str."""
+    """`text` and `html` are None if the message has none; `body` is always a str."""
     content = Content.from_bytes(b"Content-Type: image/png\r\n\r\nPNG")
     assert content.text is None
     assert content.html is None
     assert content.body == ""
 
 
-def test_contents_compare_and_pickle_by_their_octets() -> None:
-    """Equal octets are equal mails; a pickle holds the octets and nothing else."""
+@pytest.mark.parametrize("kind", [Content, Headers])
+def test_only_bytes_are_read(kind: type[Content] | type[Headers]) -> None:
+    """What is like bytes reads as they do; anything else is a TypeError that says what to do."""
+    assert kind.from_bytes(bytearray(b"Subject: x\n\n")).subject == "x"
+    assert kind.from_bytes(memoryview(b"Subject: x\n\n")).subject == "x"  # type: ignore[arg-type]
+    for value in ("Subject: x", None, 5, [1]):
+        with pytest.raises(TypeError, match="takes the bytes of a message"):
+            kind.from_bytes(value)  # type: ignore[arg-type]
+
+
+def test_contents_compare_and_pickle_by_their_bytes() -> None:
+    """Contents with the same bytes are equal; a pickle contains the bytes and nothing else."""
     content = Content.from_bytes(MAIL)
     assert content.attachments
     assert content == Content.from_bytes(MAIL)
@@ -65,8 +75,8 @@ def test_contents_compare_and_pickle_by_their_octets() -> None:
 
 
 @pytest.mark.threat(113)
-def test_repr_is_short_and_inert() -> None:
-    """No control character of a mail reaches a log or a terminal by `repr`."""
+def test_repr_is_short_and_safe_to_show() -> None:
+    """No control character of a message reaches a log or a terminal through `repr`."""
     shown = repr(Content.from_bytes(b"Subject: " + b"\x1b]52;c;x\x07\xe2\x80\xae" + b"a" * 500 + b"\r\n\r\n"))
     assert shown.isascii()
     assert shown.isprintable()
@@ -74,7 +84,7 @@ def test_repr_is_short_and_inert() -> None:
 
 
 def test_reading_changes_nothing() -> None:
-    """The octets stay as they came, and a second reading is the same."""
+    """`raw` stays the same, and a second reading gives the same values."""
     content = Content.from_bytes(bytearray(MAIL))
     first = (content.subject, content.text, content.attachments, content.defects)
     assert first == (content.subject, content.text, content.attachments, content.defects)

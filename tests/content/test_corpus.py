@@ -1,6 +1,6 @@
-"""300 real mails read as several other parsers agree they should; the rules of scoring are the corpus' own.
+"""300 real messages are read as several other parsers agree; the corpus defines how the result is scored.
 
-The corpus lies beside the repository (`../shared/corpus`) and is not part of it.
+The corpus is next to the repository (`../shared/corpus`) and not part of it.
 """
 
 import hashlib
@@ -35,17 +35,17 @@ pytestmark = pytest.mark.skipif(not (CORPUS / "expected.json").is_file(), reason
 
 
 def squeeze(text: str | None) -> str:
-    """Compare subjects and names after NFC and with blanks collapsed."""
+    """Normalise subjects and names for comparison: NFC, blanks collapsed."""
     return " ".join(unicodedata.normalize("NFC", text or "").split())
 
 
 def solid(text: str | None) -> str:
-    """Compare texts after NFC and without blanks, byte order marks and zero-width spaces."""
+    """Normalise text for comparison: NFC, without blanks, byte order marks and zero-width spaces."""
     return "".join(c for c in unicodedata.normalize("NFC", text or "") if not c.isspace() and c not in "\ufeff\u200b")
 
 
 def wanted(field: str, value: Any) -> Any:
-    """Bring an expectation into the form that is compared."""
+    """Convert an expected value to the form that is compared."""
     if field == "subject":
         return squeeze(value)
     if field == "text":
@@ -60,7 +60,7 @@ def wanted(field: str, value: Any) -> Any:
 
 
 def read(field: str, content: Content) -> Any:
-    """Read a field in the form that is compared."""
+    """Return a field in the form that is compared."""
     if field == "subject":
         return squeeze(content.subject)
     if field == "date":
@@ -82,7 +82,7 @@ def read(field: str, content: Content) -> Any:
 
 
 def score() -> dict[str, tuple[int, int, list[str]]]:
-    """Read every mail once: per field, how many expectations hold, how many there are, and the misses."""
+    """Read every message once; per field, return how many expectations hold, how many there are, and the misses."""
     expected = json.loads((CORPUS / "expected.json").read_text())
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
@@ -102,14 +102,14 @@ def score() -> dict[str, tuple[int, int, list[str]]]:
 
 
 def test_at_least_995_of_1000_expectations_hold() -> None:
-    """Of what the other parsers agree on, at least 99.5 % is read alike, field by field."""
+    """At least 99.5 % of what other parsers agree on is read the same way, in each field."""
     for field, (right, total, misses) in score().items():
         assert total > 200, field
         assert right / total >= 0.995, f"{field}: {right} of {total}, not {misses}"
 
 
-def test_every_name_of_every_mail_reads() -> None:
-    """No mail of the corpus makes any name raise, and its text and names can be encoded."""
+def test_every_name_of_every_message_reads() -> None:
+    """No message of the corpus makes any name raise, and its text and names can be encoded."""
     for path in sorted(CORPUS.glob("*.eml")):
         content = Content.from_bytes(path.read_bytes())
         for name in (*NAMES, "headers"):

@@ -1,4 +1,4 @@
-"""Dates as mail programs write them: aware, or None."""
+"""Dates in any form that mail programs write are aware, or None."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -51,7 +51,7 @@ DATES = [
 
 
 def test_dates_read_as_meant() -> None:
-    """Every form seen in mail gives the instant it means; without a usable zone, UTC."""
+    """Every form seen in mail gives the instant it means; UTC without a usable zone."""
     for text, expected in DATES:
         read = parse_date(text)
         assert read is not None, text
@@ -75,14 +75,14 @@ NO_DATES = [
 ]
 
 
-def test_what_is_no_date_is_none() -> None:
-    """No date is invented for impossible days, hours and words."""
+def test_text_that_is_not_a_date_is_none() -> None:
+    """Impossible days and hours, and mere words, give no date."""
     for text in NO_DATES:
         assert parse_date(text) is None, text
 
 
 def test_the_offset_is_kept() -> None:
-    """The zone of the sender stays in the value."""
+    """The value keeps the zone of the sender."""
     read = parse_date("Mon, 2 Jun 2025 10:00:00 -0330")
     assert read is not None
     assert read.utcoffset() == -timedelta(hours=3, minutes=30)
@@ -93,7 +93,7 @@ def test_the_offset_is_kept() -> None:
     st.integers(-14 * 60, 14 * 60),
 )
 def test_a_well_written_date_is_read_back(instant: datetime, offset: int) -> None:
-    """What RFC 5322 says to write is read as the same instant and offset."""
+    """A date written as in RFC 5322 is read as the same instant and offset."""
     written = instant.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=offset)))
     sign, minutes = ("-", -offset) if offset < 0 else ("+", offset)
     text = f"{written:%d} {['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'][written.month - 1]} {written.year:04} "
@@ -126,9 +126,9 @@ def test_dates_built_of_their_own_parts_read(parts: list[str]) -> None:
     st.integers(0, 40), st.sampled_from(["Jan", "Feb", "Jun", "Sep", "Dec", "Foo"]), st.integers(1900, 2099),
     st.integers(0, 25), st.integers(0, 61), st.integers(0, 61), st.sampled_from(["+0000", "-0000", "+0530", "-1130", "+9999"]),
 )  # fmt: skip
-def test_the_short_way_is_the_long_way(
+def test_the_fast_path_agrees_with_the_slow_one(
     day: int, month: str, year: int, hour: int, minute: int, second: int, zone: str
 ) -> None:
-    """A date as the RFC wants it reads the same with an odd blank in it, which sends it the long way."""
+    """A date as in the RFC is read the same with an extra blank, which makes the fast path fail."""
     text = f"Mon, {day} {month} {year} {hour:02}:{minute:02}:{second:02} {zone}"
     assert parse_date(text) == parse_date(text.replace(" ", "  ", 1))

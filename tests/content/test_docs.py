@@ -1,4 +1,4 @@
-"""What docs/reading.md and the docstrings show is what happens."""
+"""The examples in docs/reading.md and in the docstrings run as shown."""
 
 import doctest
 import re
@@ -18,10 +18,10 @@ def test_the_examples_of_the_page_run() -> None:
     names: dict[str, object] = {}
     for number, example in enumerate(EXAMPLES):
         test = doctest.DocTestParser().get_doctest(example, names, f"{PAGE.name} {number}", str(PAGE), 0)
-        said: list[str] = []
-        doctest.DocTestRunner().run(test, out=said.append, clear_globs=False)
+        failures: list[str] = []
+        doctest.DocTestRunner().run(test, out=failures.append, clear_globs=False)
         names.update(test.globs)
-        assert not said, "".join(said)
+        assert not failures, "".join(failures)
 
 
 @pytest.mark.parametrize("module", ["address", "content", "headers", "received"])

@@ -1,4 +1,4 @@
-"""Names for copies of mails and attachments: one plain name on every system, and the same each day."""
+"""File names for messages and attachments are one plain name on every system, and never change."""
 
 import unicodedata
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ HOSTILE = [
 
 
 def check(name: str) -> None:
-    """One name, not hidden, not reserved, bounded, normalised, without anything that hides or acts."""
+    """Assert that a name is not a path, hidden, reserved or too long, is normalised, and has no special characters."""
     assert name
     assert Path(name).name == name
     assert PureWindowsPath(name).name == name
@@ -35,7 +35,7 @@ def check(name: str) -> None:
 
 @pytest.mark.threat(112)
 def test_hostile_subjects_make_plain_names() -> None:
-    """Whatever the subject says: the date in front, the hash and .eml behind, and at most 150 bytes."""
+    """With any subject: first the date, last the hash and .eml, and at most 150 bytes."""
     for subject in HOSTILE:
         name = message_name(DAY, subject, b"uid:1")
         check(name)
@@ -49,23 +49,23 @@ def test_hostile_subjects_make_plain_names() -> None:
 @given(st.one_of(st.text(max_size=300), st.sampled_from(HOSTILE)), st.binary(max_size=20))
 @example("e\u200b\u0301", b"")
 def test_any_subject_makes_a_plain_name(subject: str, identity: bytes) -> None:
-    """No text makes a path, a hidden file, or another name tomorrow."""
+    """No subject makes a path or a hidden file, and the same subject makes the same name."""
     name = message_name(DAY, subject, identity)
     check(name)
     assert name == message_name(DAY, subject, identity)
     check(safe_name(subject))
 
 
-def test_a_name_says_when_and_what() -> None:
-    """The day as the sender wrote it; years of three digits sort, too."""
+def test_a_name_contains_date_and_subject() -> None:
+    """The day is that of the sender; years with three digits sort, too."""
     assert message_name(DAY, "Re: Lunch", b"uid:1") == "2026-06-03 Re Lunch 8c7de7ba71fa.eml"
     assert message_name(datetime(800, 1, 2, tzinfo=UTC), "", b"uid:1") == "0800-01-02 8c7de7ba71fa.eml"
     assert message_name(None, "x", b"uid:1") == "undated x 8c7de7ba71fa.eml"
     assert message_name(DAY, "x", b"uid:1") != message_name(DAY, "x", b"uid:2")
 
 
-def test_what_servers_change_is_not_the_identity_of_a_mail() -> None:
-    """Marks of what was read, and how lines are folded or ended; anything else is."""
+def test_what_servers_change_does_not_change_the_identity() -> None:
+    """Status fields, folds and line ends do not count; every other field does."""
     mail = b"From: a@example.com\r\nSubject: one\r\n two\r\nMessage-ID: <1@x>\r\n\r\n"
     identity = Headers.from_bytes(mail).lasting_fields()
     same = [

@@ -1,4 +1,4 @@
-"""Mails made to hurt: every name of each reads, none raises, and none takes more than its share for a longer mail."""
+"""Hostile messages: reading them never raises, and no name takes more than linear time."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ from pymailbox.mailbox.reading import first_lines
 from tests import timing
 from tests.timing import assert_linear
 
-SECONDS = 10.0  # of CPU for one name of one megabyte: tells an end from none; how much is too much, growth tells
-MEASURABLE = 0.02  # seconds of CPU; what takes less for a flood is bounded by something else
+SECONDS = 10.0  # of CPU for one name of one megabyte: only catches endless loops; `Growth` judges the rest
+MEASURABLE = 0.02  # seconds of CPU; a reading that takes less for a flood is not judged
 
 SLOW = pytest.mark.slow
 
@@ -59,7 +59,7 @@ NAMES = OF_THE_HEADER | OF_THE_BODY
 
 
 def of_fields(name: str) -> Readings:
-    """Read all fields of one name in each way there is."""
+    """Return each way to read all fields of one name."""
     return {
         "get": lambda content: content.headers.get(name),
         "get_all": lambda content: content.headers.get_all(name),
@@ -70,7 +70,7 @@ def of_fields(name: str) -> Readings:
 
 
 def spent(raw: bytes, case: object = "", readings: Readings = NAMES) -> dict[str, float]:
-    """Read every name of a mail, each within a generous bound; return the seconds of CPU of each."""
+    """Read every name of a message, each within a generous bound; return the seconds of CPU of each."""
     content = Content.from_bytes(raw)
     taken: dict[str, float] = {}
     for name, reading in readings.items():
@@ -82,24 +82,24 @@ def spent(raw: bytes, case: object = "", readings: Readings = NAMES) -> dict[str
 
 
 def read(raw: bytes, case: object = "") -> Content:
-    """Read every name of a mail; return the mail for what is to be asserted of it."""
+    """Read every name of a message; return the message for further assertions."""
     spent(raw, case)
     return Content.from_bytes(raw)
 
 
 @define
 class Growth:
-    """Judges how what a name takes grows with the mail.
+    """Judges how the time for reading each name grows with the message.
 
-    Each name of a flood of `size` bytes is read once, and of a quarter of it: where that takes six times as long or
-    more (linear is 4, quadratic 16), `assert_linear` judges. If it is `thorough`, floods are twice as large, and five
-    times as long is enough: what `assert_linear` finds takes nine times as long at least.
+    Each name is read once for a flood of `size` bytes and once for a quarter of it. If the first takes at least six
+    times as long (linear is 4, quadratic 16), `assert_linear` decides. If `thorough`, floods are twice as large, and
+    five times as long is enough; whatever `assert_linear` rejects takes at least nine times as long.
     """
 
     thorough: bool
 
     def judge(self, make: Make, size: int, readings: Readings, case: object) -> None:
-        """Assert that each name takes no more than about twice as long for a mail of twice the size."""
+        """Assert that no name takes much more than twice as long for a message twice the size."""
         size *= 1 + self.thorough
         quarter = spent(make(size // 4), case, readings)
         for name, seconds in spent(make(size), case, readings).items():
@@ -114,7 +114,7 @@ class Growth:
 
 
 def prepared(make: Make, reading: Callable[[Content], object]) -> Callable[[int], Callable[[], object]]:
-    """Return what makes a new mail of a size, and then reads one name of it."""
+    """Return a function that makes a message of a given size, and returns the reading of one name of it."""
 
     def prepare(size: int) -> Callable[[], object]:
         content = Content.from_bytes(make(size))
@@ -135,7 +135,7 @@ def flood(mark: bytes, size: int) -> bytes:
 
 
 def nested(depth: int, kind: bytes = b"mixed") -> bytes:
-    """Make multiparts in each other."""
+    """Return nested multiparts."""
     heads = b"".join(b'Content-Type: multipart/%s; boundary="b%d"\n\n--b%d\n' % (kind, n, n) for n in range(depth))
     return b"Subject: x\n" + heads + b"\nhello"
 
@@ -175,7 +175,7 @@ ADDRESSES = [
     b"a,", b"Ann <a@b>, ", b"Ann <a@b> ", b'"A, B" <a@b>,', b'"a\\" (', b"((a)", b"(a)<", b"<,", b"<;", b" @", b"g: a@b;",
     b"a@[b],", b"=?a?q?", b"=?a?q?x", b"=?utf-8?q?a?= ", b"=?utf-8?q?a?= <a@b>,", b"\n a@b,", b"\xe9", b"\xe2\x80\xae",
 ]  # fmt: skip
-AROUND = [  # what stands before a flood, the flood, what stands after it
+AROUND = [  # the text before a flood, the flood, the text after it
     (b"a", b" ", b"b"), (b"a", b"\t", b"<"), (b"", b"=?x?q?a", b"?="), (b"(", b"\\(", b")"), (b'"', b'\\"', b'"'),
     (b"<", b"<", b">"), (b"[", b"[", b"]"), (b'""' * 999, b":", b"@"), (b"@", b":", b""), (b"<a>", b"<", b""),
     (b"a,", b"b,", b"c <d>"), (b"=?", b"a", b"?q?"), (b"x", b"=? ", b"?="), (b"=?x?b?", b"Y", b""),
@@ -236,7 +236,7 @@ SHIFTS = [b"\x1b$B", b"\x1b$B\xe9\x0e", b"+A", b"\x1b$)A\x0eDc\x0f", b"\x0e", b"
 
 @pytest.mark.threat(106)
 def test_many_fields(growth: Growth) -> None:
-    """Each name takes its share of time for many fields of one name, and for lines that are not fields."""
+    """Each name takes linear time for many fields of one name, and for lines that are not fields."""
     for line in FIELDS:
         name = line.partition(b":")[0].strip().decode("latin-1")
         readings = {name: OF_THE_HEADER[name] for name in ("headers", "from_", "to", "date", "names", "items")}
@@ -245,7 +245,7 @@ def test_many_fields(growth: Growth) -> None:
 
 @pytest.mark.threat(106)
 def test_junk_before_the_header(growth: Growth) -> None:
-    """Each name takes its share of time for whatever stands before the header, or in place of one."""
+    """Each name takes linear time for anything before the header, or in place of one."""
     readings = {name: NAMES[name] for name in ("headers", "subject", "names", "items", "text", "defects")}
     for mark in JUNK:
         growth.judge(lambda size, m=mark: flood(m, size) + b"Subject: z\n\nhello", 150_000, readings, mark)
@@ -255,13 +255,13 @@ ONE_FIELD = {name: OF_THE_HEADER[name] for name in ("subject", "from_", "to", "d
 
 
 def long_fields(value: bytes) -> bytes:
-    """Make a mail that has a value in fields of each kind."""
+    """Return a message that has a value in fields of each kind."""
     return b"".join([b"%s: %s\n" % (name, value) for name in (b"From", b"To", b"Subject", b"Date")]) + b"\nhello"
 
 
 @pytest.mark.threat(107)
 def test_long_address_lists(growth: Growth) -> None:
-    """Each name takes its share of time for fields of many addresses, and of marks of their syntax."""
+    """Each name takes linear time for fields of many addresses, and of marks of their syntax."""
     for mark in ADDRESSES:
         growth.judge(lambda size, m=mark: long_fields(flood(m, size)), 15_000, ONE_FIELD, mark)
 
@@ -269,7 +269,7 @@ def test_long_address_lists(growth: Growth) -> None:
 @pytest.mark.threat(107)
 @pytest.mark.threat(122)
 def test_floods_between_two_marks(growth: Growth) -> None:
-    """Nothing is searched for anew for each mark: not the end of what is open, not the start of what ends."""
+    """No mark starts another search for the end of what is open, or the start of what ends."""
     for before, mark, after in AROUND:
         case = (before[:9], mark, after)
         growth.judge(
@@ -279,7 +279,7 @@ def test_floods_between_two_marks(growth: Growth) -> None:
 
 @pytest.mark.threat(107)
 def test_many_identifiers(growth: Growth) -> None:
-    """Each name takes its share of time for fields of many identifiers, and for marks of their syntax."""
+    """Each name takes linear time for fields of many identifiers, and for marks of their syntax."""
     readings = {name: OF_THE_HEADER[name] for name in ("message_id", "in_reply_to", "references")}
     fields = (b"Message-ID", b"In-Reply-To", b"References")
     for mark in IDENTIFIERS:
@@ -293,7 +293,7 @@ def test_many_identifiers(growth: Growth) -> None:
 
 @pytest.mark.threat(107)
 def test_many_hops(growth: Growth) -> None:
-    """Each name takes its share of time for long Received fields, and for many of them."""
+    """Each name takes linear time for long Received fields, and for many of them."""
     readings = {name: OF_THE_HEADER[name] for name in ("received", "hops")}
     for mark in HOPS:
         for make in (
@@ -305,20 +305,20 @@ def test_many_hops(growth: Growth) -> None:
 
 @pytest.mark.threat(108)
 def test_many_encoded_words(growth: Growth) -> None:
-    """Each name takes its share of time for encoded words, whole and broken."""
+    """Each name takes linear time for encoded words, whole and broken."""
     for mark in WORDS:
         growth.judge(lambda size, m=mark: long_fields(flood(m, size)), 15_000, ONE_FIELD, mark)
 
 
 def with_parameters(mark: str, size: int) -> bytes:
-    """Make a mail with floods of a mark in its structured fields."""
+    """Return a message with floods of a mark in its structured fields."""
     fields = "".join([mark.format(number) for number in range(size // len(mark))]).encode()
     return b"Content-Type: text/plain%s\nContent-Disposition: inline%s\n\nhello" % (fields, fields)
 
 
 @pytest.mark.threat(108)
 def test_many_parameters(growth: Growth) -> None:
-    """Each name takes its share of time for parameters and sections (RFC 2231)."""
+    """Each name takes linear time for parameters and sections (RFC 2231)."""
     readings = of_fields("Content-Type") | {name: NAMES[name] for name in ("items", "text", "attachments")}
     for mark in PARAMETERS:
         growth.judge(lambda size, m=mark: with_parameters(m, size), 30_000, readings, mark)
@@ -329,7 +329,7 @@ MIXED = b"Content-Type: multipart/mixed; boundary=b\n\n"
 
 @pytest.mark.threat(105)
 def test_many_parts(growth: Growth) -> None:
-    """Each name takes its share of time for parts, and for lines that look like delimiters."""
+    """Each name takes linear time for parts, and for lines that look like delimiters."""
     readings = {name: OF_THE_BODY[name] for name in ("text", "body", "attachments", "defects")}
     for head in (MIXED, MIXED + b"--b\nContent-Type: multipart/alternative; boundary=c\n\n"):
         for part in PARTS:
@@ -349,7 +349,7 @@ def test_many_charsets(growth: Growth) -> None:
 
 @pytest.mark.threat(103)
 def test_deep_structures(growth: Growth) -> None:
-    """Each name takes its share of time for multiparts in each other, and for what closes and opens them again."""
+    """Each name takes linear time for nested multiparts, and for text that closes and reopens them."""
     deep = nested(MAX_DEPTH - 1)
     for mark in (b"\n--b7\n\nx", b"\n--b0\nContent-Type: multipart/mixed; boundary=x\n\n", b"\n--zz", b"\n--b9--"):
         growth.judge(lambda size, m=mark: deep + flood(m, size), 50_000, OF_THE_BODY, mark)
@@ -360,30 +360,30 @@ def test_deep_structures(growth: Growth) -> None:
 
 @pytest.mark.threat(111)
 def test_much_markup(growth: Growth) -> None:
-    """Each name takes its share of time for HTML of many tags, comments, attributes and references."""
+    """Each name takes linear time for HTML of many tags, comments, attributes and references."""
     for mark in MARKUP:
         growth.judge(lambda size, m=mark: page(m, size), 100_000, OF_THE_BODY, mark)
 
 
 def page(mark: str, size: int) -> bytes:
-    """Make a mail of HTML of one mark."""
+    """Return an HTML message that repeats one mark."""
     return b"Content-Type: text/html\n\n" + flood(mark.encode(), size)
 
 
 def encoded(encoding: bytes, mark: bytes, size: int) -> bytes:
-    """Make a mail of a flood of one mark under a transfer encoding."""
+    """Return a message that repeats one mark under a transfer encoding."""
     head = b"Content-Type: text/plain; format=flowed\nContent-Transfer-Encoding: %s\n\n" % encoding
     return head + (b"begin 644 x\n" if encoding == b"x-uuencode" else b"") + flood(mark, size)
 
 
 def labelled(charset: str, mark: bytes, size: int) -> bytes:
-    """Make a mail of a flood of one mark under the label of a charset."""
+    """Return a message that repeats one mark under the label of a charset."""
     return f"Subject: x\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode() + flood(mark, size)
 
 
 @pytest.mark.threat(111)
 def test_much_that_is_escaped(growth: Growth) -> None:
-    """Each name takes its share of time for each transfer encoding, done well and badly."""
+    """Each name takes linear time for each transfer encoding, well-formed and damaged."""
     for encoding in ENCODINGS:
         for mark in ESCAPES:
             growth.judge(lambda size, e=encoding, m=mark: encoded(e, m, size), 200_000, OF_THE_BODY, (encoding, mark))
@@ -391,7 +391,7 @@ def test_much_that_is_escaped(growth: Growth) -> None:
 
 @pytest.mark.threat(111)
 def test_much_that_does_not_fit_its_charset(growth: Growth) -> None:
-    """`text` takes its share of time for octets that are not text in the charset they are labelled with."""
+    """`text` takes linear time for bytes that are not text in the charset of their label."""
     readings = {"text": OF_THE_BODY["text"]}
     for charset in CHARSETS:
         for mark in UNFIT + SHIFTS:
@@ -429,22 +429,22 @@ HEADS_OF_BODIES = [
     b"Content-Type: application/x\nContent-Transfer-Encoding: x-uuencode\n\n", MIXED + b"--b\nContent-Type: text/html\n\n",
 ]  # fmt: skip
 
-#: What is not a reading of ours: it makes one, copies nothing, or is the standard library's.
+#: Not readings of ours: constructors, plain attributes, and the parser of the standard library.
 NOT_READ = {"from_bytes", "between", "email", "raw"}
 
 
 def public(kind: type) -> list[str]:
-    """Return the public names of a class, those of its bases too."""
+    """Return the public names of a class and its bases."""
     return [name for name in dir(kind) if not name.startswith("_") and name not in NOT_READ]
 
 
 def called(value: object, *arguments: object) -> object:
-    """Return a value, or what a method gives."""
+    """Return a value, or the result if it is a method."""
     return value(*arguments) if callable(value) else value
 
 
 def everything(name: bytes) -> Readings:
-    """Return every public reading of a mail, found by looking: new ones are judged as soon as they are there."""
+    """Return every public reading of a message, found by inspection, so that new ones are judged at once."""
     field = name.decode()
     readings: Readings = {
         "repr": repr,
@@ -471,7 +471,7 @@ def everything(name: bytes) -> Readings:
 
 @frozen
 class Generated:
-    """One mail of the family: what stands before a flood, the flood, what stands after it."""
+    """One message of the family: the text before a flood, the flood, the text after it."""
 
     name: bytes
     before: bytes
@@ -479,12 +479,12 @@ class Generated:
     after: bytes
 
     def make(self, size: int) -> bytes:
-        """Make the mail with a flood of that size."""
+        """Return the message with a flood of that size."""
         return self.before + flood(self.unit, size) + self.after
 
 
 def generated(seed: int) -> Iterator[Generated]:
-    """Yield a family of mails in which each fragment leads one flood, joined by others at random."""
+    """Yield a family of messages in which each fragment leads one flood, joined by others at random."""
     chance = Random(seed)
 
     def some(fragments: list[bytes], least: int, most: int) -> bytes:
@@ -508,7 +508,7 @@ def generated(seed: int) -> Iterator[Generated]:
 @pytest.mark.threat(106)
 @pytest.mark.threat(111)
 def test_every_reading_of_a_generated_family() -> None:
-    """Each public reading takes its share of time for floods of fragments of mail, joined at random."""
+    """Each public reading takes linear time for floods of fragments of mail, joined at random."""
     for case in generated(1):
         Growth(thorough=False).judge(case.make, 20_000, everything(case.name), case)
 
@@ -521,7 +521,7 @@ def test_every_reading_of_a_larger_family() -> None:
 
 
 def looks_back(known: Callable[..., object]) -> Callable[..., object]:
-    """Return a function that does the same, and looks at the rest of its text anew for every few marks."""
+    """Return a function that does the same, but also searches the rest of its text for every few marks."""
 
     def slow(text: Any, *arguments: Any, **options: Any) -> object:
         for at in range(0, len(text), 4):
@@ -531,10 +531,10 @@ def looks_back(known: Callable[..., object]) -> Callable[..., object]:
     return slow
 
 
-def test_what_is_quadratic_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judge finds a reading that looks at the rest of the mail anew for each mark of a generated one."""
-    monkeypatch.setattr(timing, "_TRIES", 1)  # more could only clear it
-    monkeypatch.setattr(timing, "_MEASURABLE", 0.01)  # the least of sixteen times as much is enough to see
+def test_a_quadratic_reading_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge finds a reading that searches the rest of the message for each mark."""
+    monkeypatch.setattr(timing, "_TRIES", 1)  # more tries could only acquit it
+    monkeypatch.setattr(timing, "_MEASURABLE", 0.01)  # sixteen times as long is measurable even so
     quadratic: Readings = {"quadratic": lambda content: looks_back(len)(content.raw)}
     case = next(generated(1))
     with pytest.raises(AssertionError, match="of CPU time"):
@@ -547,7 +547,7 @@ def test_what_is_quadratic_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     [("headers", "decode_text"), ("headers", "find_start"), ("address", "decode_raw"), ("words", "decode_words")],
 )
 def test_a_reading_that_became_quadratic_is_found(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The family finds whatever part of the reading looks at the rest of its text for each mark."""
+    """The family finds whichever part of the reading searches the rest of its text for each mark."""
     monkeypatch.setattr(timing, "_TRIES", 1)
     owner = import_module(f"pymailbox.content.{module}")
     monkeypatch.setattr(owner, name, looks_back(getattr(owner, name)))
@@ -561,7 +561,7 @@ def test_a_reading_that_became_quadratic_is_found(module: str, name: str, monkey
 @pytest.mark.threat(103)
 @pytest.mark.parametrize("depth", [300, pytest.param(3000, marks=SLOW)])
 def test_nested_multiparts(depth: int) -> None:
-    """Multiparts in each other are read up to a depth; the rest is opaque, and that is said."""
+    """Nested multiparts are read up to a depth; the rest is opaque, and that is a defect."""
     for kind in (b"mixed", b"alternative"):
         content = read(nested(depth, kind), kind)
         assert f"more than {MAX_DEPTH} multiparts in each other" in content.defects, kind
@@ -570,7 +570,7 @@ def test_nested_multiparts(depth: int) -> None:
 
 @pytest.mark.threat(104)
 def test_nested_messages() -> None:
-    """A mail in a mail in a mail is one attachment, however deep."""
+    """Messages attached to each other are one attachment, however deep."""
     content = read(b"Content-Type: message/rfc822\n\n" * 3000 + b"hello")
     assert len(content.attachments) == 1
 
@@ -578,7 +578,7 @@ def test_nested_messages() -> None:
 @pytest.mark.threat(105)
 @pytest.mark.parametrize("count", [MAX_PARTS + 1, pytest.param(100_000, marks=SLOW)])
 def test_parts_are_counted(count: int) -> None:
-    """After the cap nothing is read, and that is said."""
+    """Nothing is read after the limit, and that is a defect."""
     for part in (b"--b\n\nx\n", b"--b\n", b"--b\nA: b\n"):
         content = read(MIXED + part * count, part)
         assert f"more than {MAX_PARTS} parts" in content.defects, part
@@ -587,20 +587,20 @@ def test_parts_are_counted(count: int) -> None:
 @pytest.mark.threat(105)
 @pytest.mark.parametrize("cap", [5_000, pytest.param(MAX_MISSES, marks=SLOW)])
 def test_lines_like_delimiters_are_counted(cap: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines that only look like delimiters cost little, and are given up at a cap, which is said."""
+    """Lines that only look like delimiters cost little, and are ignored after a limit, which is a defect."""
     monkeypatch.setattr(tree, "MAX_MISSES", cap)
     for head in (b"", b"--b\n", b"--b\nContent-Type: multipart/mixed; boundary=c\n\n"):
         content = read(MIXED + head + b"--d\n" * (cap * 4), head)
         assert isinstance(content.body, str), head
-        said = f"more than {cap} lines that look like delimiters" in content.defects
-        assert said == bool(head), head  # with one multipart open its own boundary is all that is looked for
+        named = f"more than {cap} lines that look like delimiters" in content.defects
+        assert named == bool(head), head  # with one open multipart, only its own boundary is searched for
 
 
 @pytest.mark.threat(106)
 @pytest.mark.parametrize("size", [1_100_000, pytest.param(5_000_000, marks=SLOW)])
 def test_huge_headers(size: int) -> None:
-    """Fields are read up to a cap of octets; the body after a huge header is found."""
-    assert size > headers.MAX_OCTETS
+    """Fields are read up to a limit in bytes; the body after a huge header is found."""
+    assert size > headers.MAX_HEADER_BYTES
     for case, raw in {
         "fields": flood(b"X-A: b\n", size) + b"Subject: z\n\nhello",
         "long": b"Subject: " + flood(b"a b ", size) + b"\n\nhello",
@@ -616,7 +616,7 @@ def test_huge_headers(size: int) -> None:
             assert content.text == "hello", case
 
 
-# Those of `test_huge_headers` are longer than what is read of a header; a hundred thousand short fields fit into it.
+# The headers in `test_huge_headers` exceed the limit; a hundred thousand short fields do not.
 @pytest.mark.threat(106)
 @pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=SLOW)])
 def test_a_hundred_thousand_fields(count: int) -> None:
@@ -655,7 +655,7 @@ def test_floods_of_parameters(count: int) -> None:
 
 @pytest.mark.threat(109)
 def test_addresses_are_for_display() -> None:
-    """What a parser confusion would make the sender is a name here (CVE-2023-27043); the raw field is at hand."""
+    """An address that would confuse a parser is a name here (CVE-2023-27043); the raw field is available."""
     content = read(b"From: alice@example.org <mallory@example.net>\n\n")
     assert content.from_ is not None
     assert content.from_.email == "mallory@example.net"
@@ -665,7 +665,7 @@ def test_addresses_are_for_display() -> None:
 @pytest.mark.threat(110)
 @pytest.mark.threat(114)
 def test_encoded_line_breaks() -> None:
-    """No decoded header holds a line break, so none can become a second header or a second log line."""
+    """No decoded field contains a line break, so none can become a second field or a second log line."""
     content = read(b"Subject: =?utf-8?q?a=0D=0ABcc:_x=40y?=\nFrom: =?utf-8?q?a=0Ab?= <a@b>\n\n")
     assert content.subject == "a Bcc: x@y"
     assert str(content.from_) == "a b <a@b>"
@@ -674,7 +674,7 @@ def test_encoded_line_breaks() -> None:
 
 @pytest.mark.threat(111)
 def test_bad_labels() -> None:
-    """Charsets and encodings that do not exist or do not fit give text, and are named among the defects."""
+    """Charsets and encodings that do not exist or do not fit still give text, and are defects."""
     charsets = [b"no-such", b"zlib", b"utf-7", b"utf-16", b"iso-2022-jp", b"hz", b"\xff", b'"', b"idna"]
     for charset in charsets:
         for encoding in (b"base64", b"quoted-printable", b"x-uuencode", b"nonsense", b"\xff"):
@@ -688,7 +688,7 @@ def test_bad_labels() -> None:
 @SLOW
 @pytest.mark.threat(111)
 def test_floods_of_markup() -> None:
-    """Half a megabyte of HTML of one mark (`test_much_markup` reads less of it)."""
+    """Half a megabyte of HTML that repeats one mark (`test_much_markup` reads less of it)."""
     for mark in MARKUP:
         read(page(mark, 500_000), mark)
 
@@ -696,7 +696,7 @@ def test_floods_of_markup() -> None:
 @pytest.mark.threat(111)
 @pytest.mark.parametrize(("cap", "count"), [(10_000, 15_000), pytest.param(200_000, 300_000, marks=SLOW)])
 def test_references_are_resolved_up_to_a_bound(cap: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes after the bound stays as it was written; nothing is lost."""
+    """References after the bound stay as written; nothing is lost."""
     assert markup.MAX_REFERENCES == 200_000
     monkeypatch.setattr(markup, "MAX_REFERENCES", cap)
     body = read(b"Content-Type: text/html\n\n" + b"&lt;b&gt;" * count).body
@@ -707,7 +707,7 @@ def test_references_are_resolved_up_to_a_bound(cap: int, count: int, monkeypatch
 
 @pytest.mark.threat(111)
 def test_references_with_endless_numbers() -> None:
-    """A number longer than Python converts is a character that cannot be shown; zeros before one change nothing."""
+    """A number too long for Python is a character that cannot be shown; leading zeros change nothing."""
     for number, expected in {
         b"9" * 5_000: "\ufffd",
         b"0" * 5_000 + b"65": "A",
@@ -733,7 +733,7 @@ def test_floods_of_escapes() -> None:
 
 @pytest.mark.parametrize("size", [2_500_000, pytest.param(50_000_000, marks=SLOW)])
 def test_much_ordinary_base64(size: int) -> None:
-    """A mail of ordinary base64 reads, up to 50 MB."""
+    """A message with ordinary base64 is read, up to 50 MB."""
     body = flood(b"QUJD" * 19 + b"\r\n", size)
     head = b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nhi\r\n--b\r\nContent-Type: image/png\r\n'
     content = read(head + b"Content-Transfer-Encoding: base64\r\n\r\n" + body + b"--b--\r\n")
@@ -742,8 +742,8 @@ def test_much_ordinary_base64(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1_100_000, pytest.param(5_000_000, marks=SLOW)])
-def test_octets_that_do_not_fit_their_charset(size: int) -> None:
-    """Megabytes that are not text in the charset they are labelled with read, too."""
+def test_bytes_that_do_not_fit_their_charset(size: int) -> None:
+    """Megabytes that are not text in the charset of their label are read, too."""
     for charset in CHARSETS:
         for mark in UNFIT:
             raw = labelled(charset, mark, size)
@@ -753,7 +753,7 @@ def test_octets_that_do_not_fit_their_charset(size: int) -> None:
 @pytest.mark.threat(111)
 @pytest.mark.parametrize("scale", [1, pytest.param(20, marks=SLOW)])
 def test_charsets_declared_elsewhere_are_tried_a_few_times_only(scale: int) -> None:
-    """Neither one long text nor thousands of short ones without a label are tried with every label of the mail."""
+    """Neither one long text nor thousands of short ones without a label are tried with every label of the message."""
     labels = ["gb18030", "big5", "euc-kr", "shift_jis", "euc-jp", "johab", "hz", "iso-2022-kr"]
     part = "--b\r\nContent-Type: text/plain; charset=%s\r\n\r\nx\r\n"
     head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
@@ -765,7 +765,7 @@ def test_charsets_declared_elsewhere_are_tried_a_few_times_only(scale: int) -> N
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """Note each value that is read for its parameters."""
+    """Record each value that is parsed for its parameters."""
     values: list[bytes] = []
     parse = headers.parse_parameters
 
@@ -780,7 +780,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 
 @pytest.mark.threat(106)
 def test_the_declared_charset_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long Content-Type is not parsed anew for each of many fields of unlabelled octets."""
+    """A long Content-Type is parsed once, not again for each of many fields with unlabelled bytes."""
     parameters = b"; ".join(b"a%d=%s" % (number, b"x" * 300) for number in range(190))
     head = b"Content-Type: text/plain; " + parameters + b"; charset=koi8-r\r\n"
     for field in (b"A: \xff\xfe\x81\r\n", b"To: \xff\xfe\x81 a b\r\n", b"Cc: \xff\x81 a,\r\n"):
@@ -797,12 +797,12 @@ def test_the_declared_charset_is_looked_up_once(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.threat(111)
 @pytest.mark.parametrize("lines", [20_000, pytest.param(400_000, marks=SLOW)])
 def test_one_endless_flowed_paragraph(lines: int) -> None:
-    """A paragraph of as many lines as are joined at all is joined in one go."""
+    """A paragraph with the maximum number of lines is joined in one go."""
     raw = b"Content-Type: text/plain; format=flowed\n\n" + b"> a \n" * lines
     assert len(read(raw).body) == 2 + 2 * lines
 
 
 @pytest.mark.parametrize("size", [2_500_000, pytest.param(50_000_000, marks=SLOW)])
 def test_megabytes_on_one_line(size: int) -> None:
-    """A mail without a line end is looked at no further than a header may be long."""
+    """Of a message without a line end, no more is searched than the maximum length of a header."""
     assert len(read(b"x" * size).body) == size

@@ -1,4 +1,4 @@
-"""The header of a mail: where it ends, what counts as a field, and that no mail makes reading raise."""
+"""The header of a message: where it ends, what counts as a field, and that nothing in it raises."""
 
 import pickle
 import tracemalloc
@@ -29,8 +29,8 @@ def test_a_field_is_found_in_any_case_decoded_and_unfolded() -> None:
     assert headers.get("Cc", "") == ""
 
 
-def test_names_are_given_as_written_in_order_and_repeated() -> None:
-    """Iteration and `len` count fields, not names."""
+def test_names_are_as_written_in_order_and_repeated() -> None:
+    """Iteration and `len` count fields, not different names."""
     headers = Headers.from_bytes(MAIL)
     assert list(headers) == ["Received", "Received", "From", "TO", "Subject", "Date", "Message-ID"]
     assert len(headers) == 7
@@ -39,7 +39,7 @@ def test_names_are_given_as_written_in_order_and_repeated() -> None:
 
 
 def test_raw_is_as_received() -> None:
-    """`raw` keeps folds and leaves out the name and the final line end."""
+    """`raw` keeps folds, without the name and the final line end."""
     headers = Headers.from_bytes(MAIL)
     assert headers.raw("Received") == (b"from a\r\n by b", b"from c")
     assert headers.raw("subject") == (b"=?utf-8?q?Caf=C3=A9?= at\r\n\tnoon",)
@@ -58,8 +58,8 @@ def test_the_reading_names() -> None:
     assert headers.message_id == "<1@example.com>"
 
 
-def test_absent_fields_read_as_nothing() -> None:
-    """A mail without a header has an empty subject and no addresses, date or id."""
+def test_absent_fields_read_as_empty() -> None:
+    """A message without a header has an empty subject and no addresses, date or id."""
     for headers in (Headers.from_bytes(b""), Headers.from_bytes(b"\r\n\r\nbody")):
         assert (headers.subject, headers.from_, headers.to, headers.date, headers.date_str) == ("", None, (), None, "")
         assert headers.message_id is None
@@ -80,7 +80,7 @@ def test_absent_fields_read_as_nothing() -> None:
         b"\t",
     ],
 )
-def test_junk_before_the_header_is_passed_over(junk: bytes) -> None:
+def test_junk_before_the_header_is_skipped(junk: bytes) -> None:
     """A byte order mark, an mbox line, empty lines, a status line (Q6), lines without a colon, blanks hide nothing."""
     headers = Headers.from_bytes(junk + b"Subject: here\r\nTo: a@b\r\n\r\nbody")
     assert headers.subject == "here"
@@ -88,7 +88,7 @@ def test_junk_before_the_header_is_passed_over(junk: bytes) -> None:
 
 
 def test_junk_lines_do_not_end_the_header() -> None:
-    """Lines without a colon and 8-bit names are passed over; the fields behind them are read (Q61)."""
+    """Lines without a colon and 8-bit names are skipped; the fields after them are read (Q61)."""
     headers = Headers.from_bytes(b"Subject: a\r\nthis is no field\r\n\xff\xfe\r\nTo: b@c\r\nX Y: z\r\nCc : d@e\r\n\r\n")
     assert headers.to == (Address("", "b@c"),)
     assert headers.cc == (Address("", "d@e"),)
@@ -104,14 +104,14 @@ def test_line_ends_of_every_kind(ending: bytes) -> None:
     assert headers.cc == ()
 
 
-def test_a_line_of_blanks_ends_the_header_unless_it_goes_on() -> None:
+def test_a_line_of_blanks_ends_the_header_unless_fields_follow() -> None:
     """Some mailers write blanks into the empty line; folded blank lines stay folds."""
     assert list(Headers.from_bytes(b"A: b\n \n--x\nC: d\n\n")) == ["A"]
     assert list(Headers.from_bytes(b"A: b\n \nC: d\n\n")) == ["A", "C"]
 
 
-def test_unlabelled_octets_are_read_as_the_mail_declares_elsewhere() -> None:
-    """UTF-8 first, then the charset of Content-Type, then windows-1252."""
+def test_unlabelled_bytes_use_the_charset_of_content_type() -> None:
+    """UTF-8 is tried first, then the charset of Content-Type, then windows-1252."""
     assert Headers.from_bytes("Subject: Café\n\n".encode()).subject == "Café"
     koi8 = "Subject: Привет\nContent-Type: text/plain; charset=koi8-r\n\n".encode("koi8-r")
     assert Headers.from_bytes(koi8).subject == "Привет"
@@ -119,7 +119,7 @@ def test_unlabelled_octets_are_read_as_the_mail_declares_elsewhere() -> None:
 
 
 def test_the_body_is_neither_copied_nor_searched() -> None:
-    """Slicing a 25 MB mail at its header costs kilobytes."""
+    """Reading the header of a 25 MB message costs kilobytes."""
     mail = MAIL + b"x" * 25_000_000
     tracemalloc.start()
     headers = Headers.from_bytes(mail)
@@ -129,8 +129,8 @@ def test_the_body_is_neither_copied_nor_searched() -> None:
     assert peak < 200_000
 
 
-def test_values_compare_and_pickle_and_show_nothing() -> None:
-    """Headers of the same octets are equal; `repr` is short and holds nothing of the mail."""
+def test_headers_compare_and_pickle_and_repr_shows_no_content() -> None:
+    """Headers with the same bytes are equal; `repr` is short and contains nothing of the message."""
     headers = Headers.from_bytes(MAIL)
     assert headers == Headers.from_bytes(MAIL)
     assert pickle.loads(pickle.dumps(headers)) == headers
@@ -138,8 +138,8 @@ def test_values_compare_and_pickle_and_show_nothing() -> None:
 
 
 @given(st.binary(max_size=400), st.text(max_size=20))
-def test_any_octets_and_any_name_read(raw: bytes, name: str) -> None:
-    """No header and no name asked for makes reading raise anything but KeyError."""
+def test_any_bytes_and_any_name_read(raw: bytes, name: str) -> None:
+    """No header and no field name raises anything but KeyError."""
     headers = Headers.from_bytes(raw)
     headers.get(name)
     headers.raw(name)
@@ -153,7 +153,7 @@ def test_any_octets_and_any_name_read(raw: bytes, name: str) -> None:
     st.lists(st.sampled_from([b"Subject", b" x", b":", b"\r\n", b"\n", b"\r", b"=?utf-8?q?", b"?=", b"\t", b"From "]))
 )
 def test_headers_built_of_their_own_marks_read(parts: list[bytes]) -> None:
-    """Every order of the marks a header is made of reads."""
+    """Marks of the header syntax in any order are read."""
     headers = Headers.from_bytes(b"".join(parts))
     assert "\n" not in headers.subject
     assert "\r" not in headers.subject

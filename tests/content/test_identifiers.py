@@ -1,4 +1,4 @@
-"""The identifiers in Message-ID, In-Reply-To and References are read in every form they come in."""
+"""The identifiers in Message-ID, In-Reply-To and References are read in any form."""
 
 import pytest
 from hypothesis import given
@@ -41,13 +41,13 @@ FORMS = [
 
 
 def test_every_form_is_read() -> None:
-    """Brackets, comments, quotes, blanks and their absence; each result is in brackets."""
+    """Brackets, comments, quotes and blanks, present or missing; each result is in brackets."""
     for text, ids in FORMS:
         assert message_ids(text) == ids, text
 
 
 def test_the_names_of_a_header() -> None:
-    """`message_id` is the first identifier, the others are all of every field; folds are no part of them."""
+    """`message_id` is the first identifier, the others have all of every field; folds are removed."""
     headers = Headers.from_bytes(
         b"Message-ID: <1@a> (x)\r\nIn-Reply-To: <2@a>\r\n <3@a>\r\nReferences: <4@\r\n a>\r\n\t<5@a>\r\nReferences: <6@a>\r\n\r\n"
     )
@@ -58,14 +58,14 @@ def test_the_names_of_a_header() -> None:
 
 @pytest.mark.parametrize("field", [b"", b"Message-ID:\n", b"Message-ID: <>\n", b"Message-ID: ()\n"])
 def test_none_without_an_identifier(field: bytes) -> None:
-    """A header without an identifier has none."""
+    """A header without an identifier gives None and empty tuples."""
     headers = Headers.from_bytes(field + b"X: y\n\n")
     assert (headers.message_id, headers.in_reply_to, headers.references) == (None, (), ())
 
 
 @given(st.text('<>()"\\ ,;@ab\n'))
 def test_any_text_reads(text: str) -> None:
-    """Every result is in brackets, and holds neither brackets nor line ends."""
+    """Every result is in brackets, and contains neither brackets nor line ends."""
     for identifier in message_ids(text):
         assert identifier[0] == "<"
         assert identifier[-1] == ">"

@@ -1,4 +1,4 @@
-"""Links: the URLs of text and HTML in order, each once, without what leads nowhere."""
+"""The URLs of text and HTML in order, each once, without those that lead nowhere."""
 
 import pytest
 
@@ -35,19 +35,19 @@ SHOWN = [
 
 
 def test_urls_are_found_in_text() -> None:
-    """Without the punctuation of the sentence around them."""
+    """The punctuation of the sentence around a URL is not part of it."""
     for text, urls in IN_TEXT:
         assert list(find_urls(text)) == urls, text
 
 
 def test_targets_that_lead_nowhere_are_dropped() -> None:
-    """Scripts, data and places in the page are none; what is left can be printed on one line."""
+    """Scripts, data and anchors are dropped; all others can be printed on one line."""
     for href, target in TARGETS:
         assert link_target(href) == target, href
 
 
 def test_a_text_that_shows_its_target() -> None:
-    """The same but for the scheme and a last slash, or the whole target somewhere in the text."""
+    """The text may lack the scheme and the final slash, or contain the whole target."""
     for text, url, shown in SHOWN:
         assert shows(text, url) is shown, (text, url)
 
@@ -67,7 +67,7 @@ def test_a_text_that_shows_its_target() -> None:
     ],
 )
 def test_links_of_html(html: str, links: tuple[str, ...]) -> None:
-    """Targets of links, hidden ones too, and URLs that are plain text."""
+    """The targets of links, hidden ones too, and URLs in plain text."""
     assert Content.from_bytes(b"Content-Type: text/html; charset=utf-8\r\n\r\n" + html.encode()).links == links
 
 

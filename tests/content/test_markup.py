@@ -1,11 +1,11 @@
-"""HTML as text: lists with their numbers, quotes, tables, links and their targets, and nothing that is hidden."""
+"""HTML as text has numbered lists, quotes, tables, links and their targets, and nothing that is hidden."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pymailbox.content import Content
-from pymailbox.content.markup import MAX_CHARACTERS, MAX_INDENT, MAX_TAGS, readable
+from pymailbox.content.markup import MAX_CHARACTERS, MAX_INDENT, MAX_REFERENCES, MAX_TAGS, readable
 
 LISTS = [
     ("<ul><li>one<li>two</ul>x", "- one\n- two\n\nx"),
@@ -81,12 +81,30 @@ LINKS = [
     ('<a href="https://a.b/">x<a href="https://c.d/">y', "x <https://a.b/>y <https://c.d/>"),
     ('<a href="https://a.b/" style="display:none">x</a>y', "y"),
     ("<a href='https://a.b/?x=1&amp;y=2'>x</a>", "x <https://a.b/?x=1&y=2>"),
+    ('<a href="https://a.b/" style="font-size:0"><b style="font-size:9px">x</b></a>', "x <https://a.b/>"),
+    ('<a href="https://a.b/" style="visibility:hidden">no</a>y', "y"),
+    ('<td style="font-size:0"><a href="https://a.b/"><img src=x></a></td>', "<https://a.b/>"),
+    ('<map><area href="https://a.b/" alt=A><area href="https://c.d/"></map>x', "A <https://a.b/> <https://c.d/> x"),
+    ('<area href="#c" alt=no><area href="https://a.b/" alt=no hidden>x', "x"),
+]
+# Where a tag ends: behind its quoted values, or at the first > if a quote has no end.
+ENDS_OF_TAGS = [
+    ("<p title='a > b'>x", "x"),
+    ("<p title='a > b' data-x = \"c > d\" class=y>x", "x"),
+    ('<p title="<b>">x', "x"),
+    ("<a href='https://a.b/c>d'>x</a>", "x <https://a.b/c%3Ed>"),
+    ("<p title=it's>x y's", "x y's"),
+    ('<p title="a>x</p>She said "yes" and left.', 'x\n\nShe said "yes" and left.'),
+    ('<a href="https://a.b/>x</a> <b class="y">z</b>', "x z"),
+    ("<p title='>x", "x"),
+    ("x<br/>y<br title='>'/>z", "x\ny\nz"),
 ]
 SEEN = [
     '<div style="mso-hide:all">seen</div>',
     '<!--[if !mso]><!--><a style="mso-hide:all">seen</a><!--<![endif]-->',
     '<div hidden style="display:block">seen</div>',
     '<div style="display:none;display:block">seen</div>',
+    '<div style="/* display:none */">seen</div>',
     '<div style="max-height:0">seen</div>',
     '<span style="height:0;overflow:hidden">seen</span>',
     '<table><tr><td style="height:0;overflow:hidden">seen</table>',
@@ -106,12 +124,18 @@ SEEN = [
     "<input hidden>seen",
     "<!-->seen<!-- no -->",
     "<p data-hidden=1 title='hidden' class='hidden'>seen",
+    "<!-- no --!>seen",
+    "<div style='font-size:0'>no<img alt=seen></div>",
+    "seen<style>p > b { color: red }",
+    "seen<script>if (1 > 0) no()",
+    "seen<!-- > <p>no",
 ]
 HIDDEN = [
     '<div style="display:none">no</div>',
     "<div style='DISPLAY : None ! Important; display: block'>no</div>",
     "<p hidden>no</p>",
     "<P HIDDEN=''>no</P>",
+    "<p style='/* a /* b */ display: /**/ none /* c'>no</p>",
     '<span style="visibility:hidden">no</span>',
     '<span style="font-size:0">no</span>',
     '<span style="font-size: 0px; line-height: 0">no <b>no</b></span>',
@@ -128,16 +152,18 @@ HIDDEN = [
 
 
 @pytest.mark.parametrize(
-    "pages", [LISTS, QUOTES, TABLES, PREFORMATTED, LINKS], ids=["lists", "quotes", "tables", "pre", "links"]
+    "pages",
+    [LISTS, QUOTES, TABLES, PREFORMATTED, LINKS, ENDS_OF_TAGS],
+    ids=["lists", "quotes", "tables", "pre", "links", "tags"],
 )
-def test_what_a_person_needs_is_there(pages: list[tuple[str, str]]) -> None:
-    """Each page reads as written here."""
+def test_each_page_reads_as_expected(pages: list[tuple[str, str]]) -> None:
+    """Lists, quotes, tables, preformatted text and links."""
     for html, text in pages:
         assert readable(html) == text, html
 
 
-def test_hidden_text_is_left_out_and_nothing_else() -> None:
-    """Text before and after it stays; what any program shows is text."""
+def test_only_hidden_text_is_dropped() -> None:
+    """Text before and after it stays, and so does text that any program shows."""
     for html in HIDDEN:
         assert readable(f"<p>before</p>{html}<p>after</p>") == "before\n\nafter", html
     for html in SEEN:
@@ -145,21 +171,23 @@ def test_hidden_text_is_left_out_and_nothing_else() -> None:
 
 
 def test_references_of_any_length_are_read() -> None:
-    """A number of thousands of digits is no character, and does not raise."""
+    """A number with thousands of digits is not a character, and does not raise."""
     for number in ("9" * 5000, "0" * 5000 + "65", "x" + "f" * 5000, "X41"):
         assert readable(f"a &#{number}; b")[:2] == "a "
+        many = "&" * (MAX_REFERENCES + 1)
+        assert readable(f"{many}<p title='&#{number};'>b").endswith("b")
 
 
 @pytest.mark.parametrize("tag", ["blockquote", "ul><li", "ol><li", "table><tr><td"])
-def test_depth_costs_nothing(tag: str) -> None:
-    """What is deep inside is shown at a bounded indent."""
+def test_the_indent_of_nested_elements_is_bounded(tag: str) -> None:
+    """Text nested thousands of levels deep is shown at a bounded indent."""
     lines = readable(f"<{tag}>" * 5000 + "x" + "<br>y" * 10).split("\n")
     assert [line.lstrip("->1. ") for line in lines] == ["x"] + ["y"] * 10
     assert max(map(len, lines)) <= 4 * MAX_INDENT + 1
 
 
-def test_what_is_over_a_bound_is_a_defect() -> None:
-    """Text that `body` lacks is never dropped in silence."""
+def test_text_over_a_bound_is_a_defect() -> None:
+    """Text missing from `body` is never dropped silently."""
     head = b"Content-Type: text/html\r\n\r\n"
     for html in (b"x" * (MAX_CHARACTERS + 1), b"<b>x" * (MAX_TAGS + 1)):
         content = Content.from_bytes(head + html)
@@ -169,7 +197,7 @@ def test_what_is_over_a_bound_is_a_defect() -> None:
 
 
 def test_a_link_in_html_does_not_displace_a_short_plain_text() -> None:
-    """Targets do not count where the plain alternative is compared with the HTML."""
+    """Link targets do not count when the plain alternative is compared with the HTML."""
     link = b'<a href="https://a.b/' + b"x" * 500 + b'">Open</a>'
     content = Content.from_bytes(
         b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nOpen it.\r\n"
@@ -187,7 +215,7 @@ TAGS = [
 
 @given(st.lists(st.sampled_from(TAGS), max_size=60))
 def test_any_order_of_tags_reads(tags: list[str]) -> None:
-    """No order of start and end tags raises, and text outside of hidden elements is never lost."""
+    """No order of start and end tags raises, and text outside hidden elements is never lost."""
     text = readable("".join(tags))
     if not any("hidden" in tag or "font-size" in tag for tag in tags):
         assert text.count("text") == tags.count("text")

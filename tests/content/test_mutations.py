@@ -1,6 +1,6 @@
-"""Damaged messages: nothing raises, whatever is cut, flipped, shuffled, or relabelled.
+"""Damaged messages: nothing raises, whatever is cut, flipped, shuffled or relabelled.
 
-`PYMAILBOX_MUTATIONS=20000` in the environment asks for more than the 300 of an ordinary run.
+Set `PYMAILBOX_MUTATIONS=20000` in the environment to try more than the 300 of an ordinary run.
 """
 
 import os
@@ -76,7 +76,7 @@ OWN = [
 
 
 def mails() -> list[bytes]:
-    """Give the mails that are damaged: our own, and the corpus where it is there."""
+    """Return the messages to damage: those written here, and the corpus if it exists."""
     return OWN + [path.read_bytes()[:100_000] for path in sorted(CORPUS.glob("*.eml"))]
 
 
@@ -85,7 +85,7 @@ MAILS = mails()
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """Take a mail and cut, flip, shuffle, repeat, relabel or splice it, one to six times."""
+    """Draw a message and cut, flip, shuffle, repeat, relabel or splice it, one to six times."""
     raw = draw(st.sampled_from(MAILS))
     for _ in range(draw(st.integers(1, 6))):
         kind = draw(st.integers(0, 8))
@@ -98,7 +98,7 @@ def damaged(draw: st.DrawFn) -> bytes:
         elif kind == 2:
             raw = raw[:at] + draw(st.binary(max_size=20)) + raw[to:]
         elif kind == 3:
-            raw = raw[:at] + bytes(octet ^ (1 << draw(st.integers(0, 7))) for octet in raw[at : at + 3]) + raw[at + 3 :]
+            raw = raw[:at] + bytes(byte ^ (1 << draw(st.integers(0, 7))) for byte in raw[at : at + 3]) + raw[at + 3 :]
         elif kind == 4:
             lines = raw.split(b"\n")
             raw = b"\n".join(draw(st.permutations(lines[:30])) + lines[30:])
@@ -131,8 +131,8 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=MUTATIONS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(damaged())
-def test_damaged_mails_read(raw: bytes) -> None:
-    """Every name of every damaged mail reads, and what is to be shown can be encoded."""
+def test_damaged_messages_read(raw: bytes) -> None:
+    """Every name of every damaged message reads, and every text that is shown can be encoded."""
     content = Content.from_bytes(raw)
     for name in NAMES:
         value = getattr(content, name)

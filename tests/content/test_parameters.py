@@ -1,4 +1,4 @@
-"""Parameters of MIME fields: RFC 2045 and RFC 2231 as written and as found."""
+"""Parameters of MIME fields are read as in RFC 2045 and RFC 2231, and as found in real mail."""
 
 import pytest
 from hypothesis import given
@@ -62,8 +62,8 @@ def test_floods_of_sections_are_capped(count: int) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_octets_read(raw: bytes) -> None:
-    """Nothing raises, whatever the field holds."""
+def test_any_bytes_read(raw: bytes) -> None:
+    """Nothing raises, whatever the field contains."""
     parse_parameters(raw)
 
 
@@ -73,7 +73,7 @@ def test_any_octets_read(raw: bytes) -> None:
     )
 )
 def test_fields_built_of_their_own_marks_read(parts: list[str]) -> None:
-    """Every order of the marks a field is made of reads."""
+    """Marks of the syntax in any order are read."""
     parse_parameters("".join(parts).encode())
 
 
@@ -82,10 +82,10 @@ def test_fields_built_of_their_own_marks_read(parts: list[str]) -> None:
         st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text("ab c;=,()<>@éж", max_size=12).map(str.strip), max_size=6
     )
 )
-def test_what_rfc_2231_says_to_write_is_read_back(parameters: dict[str, str]) -> None:
-    """Percent-encoding each value and reading the field gives the values again."""
+def test_parameters_encoded_as_in_rfc_2231_are_read_back(parameters: dict[str, str]) -> None:
+    """Reading percent-encoded values gives the values again."""
     raw = b"a/b" + b"".join(
-        b"; %s*=utf-8''%s" % (name.encode(), b"".join(b"%%%02X" % octet for octet in value.encode()))
+        b"; %s*=utf-8''%s" % (name.encode(), b"".join(b"%%%02X" % byte for byte in value.encode()))
         for name, value in parameters.items()
     )
     assert parse_parameters(raw) == ("a/b", parameters)

@@ -1,4 +1,4 @@
-"""The names under which a mail is read: defined once, and the same for asyncio."""
+"""The names that read a message are defined once, and are the same for asyncio."""
 
 from typing import Any, get_type_hints
 
@@ -7,7 +7,7 @@ import pytest
 from pymailbox import Address, AsyncMessage, Attachment, Content, Headers, Message
 from pymailbox.content.reading_names import ContentNames, HeaderNames
 
-#: What the modules import for typing only.
+#: Names that the modules import only for typing.
 NAMES = {"Address": Address, "Attachment": Attachment}
 for module, name in (("datetime", "datetime"), ("email.message", "EmailMessage")):
     NAMES[name] = getattr(__import__(module, fromlist=[name]), name)
@@ -22,8 +22,8 @@ def public(kind: type) -> set[str]:
     return {name for name in vars(kind) if not name.startswith("_")}
 
 
-def test_they_are_defined_once() -> None:
-    """Nothing that has them defines one again."""
+def test_reading_names_are_defined_once() -> None:
+    """No class that inherits the names defines one again."""
     assert public(HeaderNames) == HEADER
     assert public(ContentNames) == WHOLE
     for kind, names in ((Headers, HEADER), (Content, HEADER | WHOLE), (Message, HEADER | WHOLE)):
@@ -33,11 +33,11 @@ def test_they_are_defined_once() -> None:
 
 @pytest.mark.parametrize("name", sorted(HEADER | WHOLE))
 def test_the_same_for_asyncio(name: str) -> None:
-    """A coroutine has the docstring and the type of its property."""
+    """A coroutine has the docstring and the type of the property."""
     one: Any = getattr(Message, name)
     other: Any = getattr(AsyncMessage, name)
     assert other.__doc__ == one.__doc__
     hints = get_type_hints(one.fget, localns=NAMES)
-    if name == "attachments":  # a type variable, as Attachment is defined beside Content
+    if name == "attachments":  # a type variable, because reading_names cannot import Attachment
         hints["return"] = hints["return"][Attachment]
     assert get_type_hints(other, localns=NAMES) == hints

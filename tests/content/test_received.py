@@ -22,7 +22,7 @@ HOPS = [
 
 
 def test_each_part_is_read() -> None:
-    """From, by and date in every form; words in comments are no clauses."""
+    """From, by and date in every form; words in comments are not clauses."""
     for text, from_, by, date in HOPS:
         hop = parse_hop(text)
         assert (hop.from_, hop.by, hop.date and hop.date.isoformat()) == (from_, by, date), text
@@ -39,5 +39,5 @@ def test_hops_are_in_order_and_the_topmost_is_the_last_server() -> None:
 
 @pytest.mark.parametrize("field", [b"", b"Received: by c\nReceived: by b; 2 Jun 2025 10:01:00 +0000\n"])
 def test_none_without_a_date(field: bytes) -> None:
-    """A lower field says nothing about when the last server received the message."""
+    """A lower field does not tell when the last server received the message."""
     assert Headers.from_bytes(field + b"X: y\n\n").received is None

@@ -1,4 +1,4 @@
-"""The recipes of docs/reading.md read what they are for, and survive damage."""
+"""The recipes of docs/reading.md work, and survive damage."""
 
 import base64
 import re
@@ -15,7 +15,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "reading.md").read_
 
 
 def recipe(name: str) -> Any:
-    """Return a function of the page."""
+    """Return a function from the page."""
     (block,) = [block for block in BLOCKS if f"def {name}(" in block]
     names: dict[str, Any] = {}
     exec(block, names)
@@ -23,7 +23,7 @@ def recipe(name: str) -> Any:
 
 
 def attached(content_type: bytes, payload: bytes) -> Content:
-    """Make a message with one attachment, in base64 so that it is kept as it is."""
+    """Return a message with one attachment, in base64 so that its bytes are kept."""
     return Content.from_bytes(
         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nSee below.\r\n--b\r\nContent-Type: %s\r\n"
         b"Content-Transfer-Encoding: base64\r\n\r\n%s\r\n--b--\r\n" % (content_type, base64.encodebytes(payload))
@@ -41,7 +41,7 @@ BOUNCE = (
 
 
 def test_the_recipients_of_a_bounce(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each recipient with its fields, under the names of RFC 3464; the message that bounced beside them."""
+    """Each recipient has its fields, named as in RFC 3464; the message that bounced is an attachment."""
     content = Content.from_bytes(BOUNCE)
     recipe("report")(content)
     assert capsys.readouterr().out.splitlines() == [
@@ -55,14 +55,14 @@ def test_the_recipients_of_a_bounce(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.skipif(not (SHARED / "corpus").is_dir(), reason="no corpus")
 @pytest.mark.parametrize("name", ["enmime__simple_dsn.raw.eml", "enmime__delayed_dsn.raw.eml"])
 def test_the_recipients_of_real_bounces(name: str) -> None:
-    """Those of other projects' tests have an action and a status, too."""
+    """The recipients in test messages of other projects have an action and a status, too."""
     found = list(recipe("recipients")(Content.from_bytes((SHARED / "corpus" / name).read_bytes())))
     assert found
     assert all(fields["Action"].lower() in ("failed", "delayed") and fields["Status"] for fields in found)
 
 
 def test_the_message_inside_a_signature() -> None:
-    """The inner message reads like any other; what is not a signature has none."""
+    """The inner message reads like any other; an attachment that is not a signature has none."""
     cms = pytest.importorskip("asn1crypto.cms", reason="asn1crypto is not installed; pip install 'pymailbox[test]'")
     inner = b"Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nSigned.\r\n--c\r\nContent-Type: image/png\r\n\r\nPNG\r\n--c--\r\n"
     signed = {
@@ -85,7 +85,7 @@ def test_the_message_inside_a_signature() -> None:
 
 
 def tnef(*attributes: tuple[int, int, bytes]) -> bytes:
-    """Make a winmail.dat of attributes, each a level, a tag and a value, with their checksums."""
+    """Return a winmail.dat with attributes, each a level, a tag and a value, with their checksums."""
     pieces = [b"\x78\x9f\x3e\x22\x01\x00"]
     for level, tag, value in attributes:
         pieces.append(pack("<BII", level, tag, len(value)) + value + pack("<H", sum(value) & 0xFFFF))
@@ -93,7 +93,7 @@ def tnef(*attributes: tuple[int, int, bytes]) -> bytes:
 
 
 def properties(tag: bytes, value: bytes) -> bytes:
-    """Make the properties of an attachment: a number, and its long name."""
+    """Return the properties of an attachment: a number, and its long name."""
     padding = b"\0" * (-len(value) % 4)
     return (
         pack("<I", 2)
@@ -108,7 +108,7 @@ def properties(tag: bytes, value: bytes) -> bytes:
 
 
 def containers() -> Iterator[tuple[bytes, list[tuple[str, bytes]]]]:
-    """Yield winmail.dat files, and what is in them."""
+    """Yield winmail.dat files, each with the files in it."""
     first = (2, 0x69002, b"\x01\x00" + b"\xff" * 12)
     title, data = (2, 0x18010, b"REPORT~1.PDF\0"), (2, 0x6800F, b"%PDF")
     wide = properties(b"\x1f\x00", "Übersicht.pdf\0".encode("utf-16-le"))
@@ -125,7 +125,7 @@ def containers() -> Iterator[tuple[bytes, list[tuple[str, bytes]]]]:
 
 
 def test_the_files_in_a_winmail_dat() -> None:
-    """Each file with its bytes and its long name, or its short one; whatever is cut off."""
+    """Each file has its bytes and its long name, or its short one; cut-off files do not raise."""
     read = recipe("outlook_files")
     for container, files in containers():
         found = read(attached(b"application/ms-tnef; name=winmail.dat", container))

@@ -1,4 +1,4 @@
-"""SavedFile: a copy appears whole or not at all, never in place of another file, and is on disk when it appears."""
+"""A copy appears whole or not at all, never replaces another file, and is on disk when it appears."""
 
 import errno
 import os
@@ -24,12 +24,12 @@ def save(where: str | os.PathLike[str], data: bytes, *, overwrite: bool = False)
 
 
 def content(directory: Path) -> dict[str, bytes]:
-    """What a directory holds, hidden files too."""
+    """Return the files in a directory and their data, hidden files too."""
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def test_where_is_a_directory_or_a_file(tmp_path: Path) -> None:
-    """A directory that exists, in whatever form; a string that ends in a separator, which is made; else a file."""
+    """A directory that exists, in any form; a string that ends in a separator, which is created; otherwise a file."""
     there = tmp_path / "there"
     there.mkdir()
     for where, expected in (
@@ -46,15 +46,15 @@ def test_where_is_a_directory_or_a_file(tmp_path: Path) -> None:
             assert expected.read_bytes() == b"1"
 
 
-def test_a_tilde_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is expanded."""
+def test_a_tilde_is_not_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is an ordinary name."""
     monkeypatch.chdir(tmp_path)
     assert save("~/", b"1") == Path("~/a.txt")
     assert content(tmp_path) == {os.path.join("~", "a.txt"): b"1"}  # noqa: PTH118
 
 
-def test_misuse(tmp_path: Path) -> None:
-    """ValueError or TypeError, and nothing is made."""
+def test_misuse_raises_and_creates_nothing(tmp_path: Path) -> None:
+    """ValueError or TypeError."""
     for where, overwrite, kind in (
         ("", False, ValueError),
         (tmp_path, True, ValueError),
@@ -68,8 +68,8 @@ def test_misuse(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_content_is_left_as_it_is(tmp_path: Path) -> None:
-    """In a directory, under whatever number, and as a file; also where it might be overwritten."""
+def test_a_file_with_the_same_content_is_left_alone(tmp_path: Path) -> None:
+    """In a directory, under any number, and as a file; also with `overwrite`."""
     paths = [save(tmp_path, data) for data in (b"1", b"2", b"33", b"1", b"33", b"2")]
     assert [path.name for path in paths] == ["a.txt", "a (2).txt", "a (3).txt", "a.txt", "a (3).txt", "a (2).txt"]
     before = {path: path.stat() for path in tmp_path.iterdir()}
@@ -78,8 +78,8 @@ def test_the_same_content_is_left_as_it_is(tmp_path: Path) -> None:
     assert {path: path.stat() for path in tmp_path.iterdir()} == before
 
 
-def test_another_content_is_replaced_only_where_that_is_said(tmp_path: Path) -> None:
-    """FileExistsError names the file and what to do; nothing is left beside it."""
+def test_other_content_is_replaced_only_on_request(tmp_path: Path) -> None:
+    """FileExistsError names the file and says what to do; no other file is left in the directory."""
     path = save(tmp_path / "b.txt", b"old")
     for data in (b"new", b"", b"older"):
         with pytest.raises(FileExistsError, match="overwrite=True") as caught:
@@ -91,8 +91,8 @@ def test_another_content_is_replaced_only_where_that_is_said(tmp_path: Path) -> 
 
 
 @posix
-def test_what_is_no_file_is_in_the_way(tmp_path: Path) -> None:
-    """A directory, a FIFO, a dangling link: a name with a number, or an error; none of them is touched or waited for."""
+def test_anything_that_is_not_a_file_is_never_replaced(tmp_path: Path) -> None:
+    """A directory, a FIFO or a dangling link is not touched or waited for: a number is added, or an error raised."""
     (tmp_path / "a.txt").mkdir()
     os.mkfifo(tmp_path / "a (2).txt")
     (tmp_path / "a (3).txt").symlink_to(tmp_path / "nowhere")
@@ -116,7 +116,7 @@ def test_what_is_no_file_is_in_the_way(tmp_path: Path) -> None:
 @pytest.mark.threat(100)
 @posix
 def test_a_link_is_not_written_through(tmp_path: Path) -> None:
-    """Its content counts as the name's; what is replaced is the link."""
+    """The content of its target counts as its content; `overwrite` replaces the link itself."""
     outside = tmp_path / "outside"
     outside.write_bytes(b"theirs")
     link = tmp_path / "b.txt"
@@ -131,8 +131,8 @@ def test_a_link_is_not_written_through(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_link_to_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
-    """A device, a FIFO, a loop: the error says what has the name; a link to nothing is replaced where that is said."""
+def test_a_link_to_anything_but_a_file_is_not_replaced(tmp_path: Path) -> None:
+    """A device, a FIFO, a loop: the error says what has the name; a link to nothing is replaced only on request."""
     os.mkfifo(tmp_path / "fifo")
     for name, target in (("device", os.devnull), ("to fifo", "fifo"), ("loop", "loop")):
         link = tmp_path / name
@@ -154,8 +154,8 @@ def test_a_link_to_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_file_is_in_the_way_of_a_directory(tmp_path: Path) -> None:
-    """`where` ends in `/`, and is a file, or is below one."""
+def test_a_directory_cannot_replace_a_file(tmp_path: Path) -> None:
+    """`where` ends in `/`, but is a file or is below one."""
     (tmp_path / "b").write_bytes(b"1")
     for where in (f"{tmp_path}/b/", f"{tmp_path}/b/c/"):
         with case(where), pytest.raises(NotADirectoryError) as caught:
@@ -166,7 +166,7 @@ def test_a_file_is_in_the_way_of_a_directory(tmp_path: Path) -> None:
 
 @pytest.mark.threat(100)
 def test_names_that_differ_in_case_are_two_files_or_numbered(tmp_path: Path) -> None:
-    """On a file system that does not tell them apart the second one gets a number: neither is lost."""
+    """If the file system ignores case, the second file gets a number: neither is lost."""
     for name, data in (("A.txt", b"1"), ("a.txt", b"2"), ("É.txt", b"3"), ("E\u0301.txt", b"4")):
         Attachment(name, "text/plain", data).save(tmp_path)
     assert sorted(content(tmp_path).values()) == [b"1", b"2", b"3", b"4"]
@@ -177,7 +177,7 @@ WAYS: dict[str, int | None] = {"links": None, "no links": errno.EPERM, "not here
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How the file system publishes a name."""
+    """Return how the file system publishes a name."""
     number = WAYS[request.param]
     if number is not None:
 
@@ -190,8 +190,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.threat(93)
-def test_savers_at_once_lose_nothing(tmp_path: Path, way: str) -> None:
-    """Many threads want one name for different contents: each is there, whole, and none is replaced."""
+def test_concurrent_saves_lose_nothing(tmp_path: Path, way: str) -> None:
+    """Many threads save different contents under one name: each is there, whole, and none is replaced."""
     wanted = [b"%d" % (number % 12) * 1000 for number in range(48)]
     barrier = threading.Barrier(8)
     paths: list[tuple[bytes, Path]] = []
@@ -217,7 +217,7 @@ def test_savers_at_once_lose_nothing(tmp_path: Path, way: str) -> None:
 def test_a_name_taken_at_the_last_moment_is_not_replaced(
     tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look at a name and the step that takes it: that step itself fails."""
+    """If the name is taken after it was checked, the step that publishes the file fails."""
     assert way
     real = SavedFile._publish_new
 
@@ -233,7 +233,7 @@ def test_a_name_taken_at_the_last_moment_is_not_replaced(
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, step: str) -> Callable[[], None]:
-    """Have one step fail as a full or broken disk does; return what undoes that."""
+    """Make one step fail like a full or broken disk; return a function that undoes that."""
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -248,7 +248,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: str) -> Callable[[], None]:
 @pytest.mark.threat(94)
 @posix
 def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever step fails: no file, no directory that was made for it, and what was there is as it was."""
+    """Whatever step fails, no file or new directory is left, and existing files are unchanged."""
     old = save(tmp_path / "old.txt", b"old")
     for step, where, overwrite in (
         ("fsync", f"{tmp_path}/new/er/", False),
@@ -263,7 +263,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             try:
                 with pytest.raises(OSError, match="No space") as caught:
                     save(where, b"new", overwrite=overwrite)
-                if step == "fsync":  # what is not about a file of two names
+                if step == "fsync":  # errors of link and replace name two files
                     assert caught.value.filename == str(where)
             finally:
                 undo()
@@ -273,7 +273,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @posix
 def test_a_full_disk_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
-    """Whether the buffer or a write meets it; never the temporary name."""
+    """Whether flushing or writing fails, the error names that file and never the temporary one."""
     code = """
 import resource, signal, sys
 from pymailbox import Attachment
@@ -294,8 +294,8 @@ for size in (2_000, 2_000_000):
 @pytest.mark.threat(91)
 @posix
 @pytest.mark.threat(88)
-def test_the_disk_has_it_when_save_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file and then its directory, those made for it too; and what was there already."""
+def test_the_file_is_on_disk_when_save_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is forced to disk, then its directory, including new ones; also a file that was there already."""
     forced: list[str] = []
     real = os.fsync
 

@@ -1,4 +1,4 @@
-"""Transfer encodings and charsets: the octets and the text that were meant, whatever the labels say."""
+"""Transfer encodings and charsets are decoded to what the sender meant, even if the labels are wrong."""
 
 import base64
 import binascii
@@ -20,6 +20,8 @@ ENCODED = [
     (b"a=3Db=\r\nc", "Quoted-Printable", b"a=bc", True),
     (b"a=\nb", "quoted-printable", b"ab", True),
     (b"a= \r\nb", "quoted-printable", b"ab", True),
+    (b"a= \t\r\nb=\t \t    \nc=\r\r\nd= ", "quoted-printable", b"abcd", True),
+    (b"a= b = \t c", "quoted-printable", b"a= b = \t c", False),
     (b"100= =ZZ ==41", "quoted-printable", b"100= =ZZ ==41", False),
     (b"=====\r\na=3Db", "quoted-printable", b"=====\r\na=b", False),
     (b"a=4=41 =41", "quoted-printable", b"a=4=41 A", False),
@@ -33,13 +35,18 @@ ENCODED = [
     (b"YQ==YQ==", "base64", b"aa", False),
     (b"YWI=\r\nA list's footer.\r\n", "base64", b"ab", False),
     (b"YWI=\r\nOnly plain words\r\n", "base64", b"ab", False),
+    (b"YWJj\r\n\r\n_____\r\nA list's footer.\r\n", "base64", b"abc", False),
+    (b"YWJj\nYWJj\n\nList\nhttp://example.com/?list=abc\n", "base64", b"abcabc", False),
+    (b"YWJj\n" * 9 + b"YW*Jj\n" + b"YWJj\n" * 9, "base64", b"abc" * 19, False),
+    (b"Dear Ann,\nall is well.\n", "base64", b"Dear Ann,\nall is well.\n", False),
+    (b"<p>Dear Ann</p>\n\n<p>Yes</p>", "base64", b"<p>Dear Ann</p>\n\n<p>Yes</p>", False),
     (b"", "base64", b"", True),
     (b"begin 644 x\n#86)C\n`\nend\n", "x-uuencode", b"abc", True),
     (b"no such line", "uuencode", b"no such line", False),
 ]
 
 
-def test_octets_are_what_was_meant() -> None:
+def test_bytes_are_decoded_as_meant() -> None:
     """Encodings are undone as far as possible, and repairs are named."""
     for data, encoding, expected, whole in ENCODED:
         decoded, defect = decode_transfer(data, encoding)
@@ -49,10 +56,10 @@ def test_octets_are_what_was_meant() -> None:
 
 @given(st.binary(max_size=300))
 def test_what_is_encoded_is_read_back(data: bytes) -> None:
-    """Base64 and quoted-printable as other programs write them give the octets again."""
+    """Base64 and quoted-printable as other programs write them are decoded to the same bytes."""
     assert decode_transfer(base64.encodebytes(data), "base64") == (data, None)
     encoded = quopri.encodestring(data, quotetabs=True)
-    if quopri.decodestring(encoded) == data:  # of line ends of two kinds the standard library makes one
+    if quopri.decodestring(encoded) == data:  # the standard library converts mixed line ends to one kind
         assert decode_transfer(encoded, "quoted-printable") == (data, None)
     rows = b"".join(codecs.encode(data[at : at + 45], "uu").split(b"\n")[1] + b"\n" for at in range(0, len(data), 45))
     assert decode_transfer(b"begin 644 x\n" + rows + b"`\nend\n", "x-uuencode") == (data, None)
@@ -60,8 +67,8 @@ def test_what_is_encoded_is_read_back(data: bytes) -> None:
 
 @pytest.mark.threat(111)
 @given(st.binary(max_size=300), st.sampled_from(["base64", "quoted-printable", "x-uuencode", "?"]))
-def test_any_octets_decode(data: bytes, encoding: str) -> None:
-    """No octets under any encoding raise."""
+def test_any_bytes_decode(data: bytes, encoding: str) -> None:
+    """No bytes under any encoding raise."""
     decode_transfer(data, encoding)
     decode_transfer(b"begin 644 x\n" + data, encoding)
 
@@ -70,14 +77,14 @@ UU_DATA = bytes(range(101)) + bytes(30)  # its last line has fill characters and
 UU_ROWS = [binascii.b2a_uu(UU_DATA[at : at + 45], backtick=True)[:-1] for at in range(0, len(UU_DATA), 45)]
 UU_BLANKS = [row.replace(b"`", b" ") for row in UU_ROWS]
 UU_HEAD, UU_TAIL = b"begin 644 a.bin", [b"`", b"end", b""]
-LENGTHS = "uuencoded line of another length than it says"
+LENGTHS = "uuencoded line with the wrong length"
 RANGE = "uuencoded line with characters out of range"
 ENDLESS = "uuencoded file without its end"
 BEYOND = "text after the end of a uuencoded file"
 
 
 def filled(row: bytes, fill: bytes) -> bytes:
-    """Return a line with something else in place of the characters that no byte needs."""
+    """Replace the characters of a line that are not needed for its bytes."""
     letters = (((row[0] - 32) & 63) * 4 + 2) // 3
     return row[: 1 + letters] + fill * (len(row) - 1 - letters)
 
@@ -113,7 +120,7 @@ def test_uuencoded_files_in_every_form() -> None:
 
 
 def test_each_uuencoded_file_of_a_part_is_an_attachment() -> None:
-    """Several files in one part are one attachment each, and the text around them is text; one has its own name."""
+    """Several files in one part are one attachment each, and the text around them is text."""
     head = b"Content-Type: %s\nContent-Transfer-Encoding: x-uuencode\n\n"
     file = b"\n".join([UU_HEAD, *UU_ROWS, *UU_TAIL])
     other = b"begin 600 b.bin\n#86)C\n`\nend\n"
@@ -163,16 +170,22 @@ LABELLED = [
 ]
 
 
-def test_text_is_what_was_meant() -> None:
-    """Labels mean what mailers mean by them; a label that does not fit the octets loses."""
+def test_text_is_decoded_as_meant() -> None:
+    """A label means what mailers mean by it; a label that does not fit the bytes is not used."""
     for label, data, text in LABELLED:
         assert charset.decode(data, label)[0] == text, (label, data)
 
 
-def test_no_label_uses_what_the_mail_declares_elsewhere() -> None:
+def test_text_without_a_label_uses_the_charsets_of_other_parts() -> None:
     """UTF-8, then the hints, then windows-1252."""
     assert charset.decode("Привет".encode("koi8-r"), None, ["us-ascii", "koi8-r"])[0] == "Привет"
     assert charset.decode("Привет".encode(), None, ["koi8-r"])[0] == "Привет"
+    for declared in (
+        b"multipart/mixed; boundary=b; charset=koi8-r\n\n",
+        b"multipart/mixed; boundary=b\n\n--b\nContent-Type: text/x; charset=koi8-r\n\n\n",
+    ):
+        raw = b"Content-Type: " + declared + b"--b\n\n" + "Привет".encode("koi8-r") + b"\n--b--\n"
+        assert Content.from_bytes(raw).text == "Привет", declared
 
 
 NO_CHARSETS = [
@@ -203,14 +216,14 @@ def test_only_charsets_are_looked_up() -> None:
 
 
 def test_every_codec_of_the_table_exists_and_never_raises() -> None:
-    """Each codec named decodes all octets, in one way or another."""
+    """Each codec decodes all bytes, in one way or another."""
     for codec, labels in charset._CODECS.items():
         assert codec in charset._OWN_CODECS or codecs.lookup(codec), codec
         assert isinstance(charset.decode(bytes(range(256)), labels.split()[0])[0], str), codec
 
 
 def test_half_a_surrogate_pair_in_utf_7_is_replaced() -> None:
-    """Text can always be encoded again, also from the one codec that lets surrogates through."""
+    """Text can always be encoded again, even from the only codec that lets surrogates through."""
     assert charset.decode(b"a+2os-b", "utf-7")[0] == "a\ufffdb"
     assert charset.decode("\U0001f4a2".encode("utf-7"), "utf-7") == ("\U0001f4a2", True)
     charset.decode(b"a+2os-b\xff", None, ["utf-7"])[0].encode()
@@ -218,8 +231,8 @@ def test_half_a_surrogate_pair_in_utf_7_is_replaced() -> None:
 
 @pytest.mark.threat(111)
 @given(st.binary(max_size=100), st.one_of(st.none(), st.text(max_size=20), st.sampled_from(sorted(charset._BY_LABEL))))
-def test_any_octets_under_any_label_decode(data: bytes, label: str | None) -> None:
-    """No octets under any label raise."""
+def test_any_bytes_under_any_label_decode(data: bytes, label: str | None) -> None:
+    """No bytes under any label raise."""
     assert isinstance(charset.decode(data, label, ["koi8-r"])[0], str)
 
 
@@ -227,16 +240,16 @@ VIETNAMESE = "ẲẴẪỶỸỴẠẮẰẶẤẦẨẬẼẸẾỀỂỄỆỐ
 
 
 def test_vietnamese_in_viscii_reads() -> None:
-    """Every letter of RFC 1456, six of them in the place of control characters, and ASCII."""
-    octets = bytes([0x02, 0x05, 0x06, 0x14, 0x19, 0x1E, *range(0x80, 0x100)])
-    assert charset.decode(octets, "VISCII") == (VIETNAMESE, True)
+    """Every letter of RFC 1456, including the six that replace control characters, and ASCII."""
+    data = bytes([0x02, 0x05, 0x06, 0x14, 0x19, 0x1E, *range(0x80, 0x100)])
+    assert charset.decode(data, "VISCII") == (VIETNAMESE, True)
     assert charset.decode(b"ASCII\r\n", "viscii") == ("ASCII\r\n", True)
     assert charset.decode("Việt Nam".encode(), "viscii") == ("Việt Nam", False)
 
 
 @pytest.mark.parametrize("label", ["ISO-2022-CN", "iso-2022-cn-ext"])
 def test_chinese_in_iso_2022_cn_reads(label: str) -> None:
-    """GB 2312 reads; of CNS 11643 each character is U+FFFD, which makes it a defect."""
+    """GB 2312 is read; each character of CNS 11643 becomes U+FFFD, and that is a defect."""
     assert charset.decode(b"\x1b$)A\x0eDc:C\x0f hi\n\x1b$)A\x0eJ@=g\x0f", label) == ("你好 hi\n世界", True)
     assert charset.decode(b"\x1b$)A\x0e71\x1b$)G|UGs\x0f x\x1b$*H\x1bNaby", label) == ("繁\ufffd\ufffd x\ufffdy", False)
     assert charset.decode(b"\x0eDc\n\x1b$)A\x0eDc", label) == ("\ufffd\n你", False)
@@ -244,7 +257,7 @@ def test_chinese_in_iso_2022_cn_reads(label: str) -> None:
 
 
 def test_chinese_that_is_not_read_is_a_defect() -> None:
-    """Text with U+FFFD in it is never handed out in silence."""
+    """Text with U+FFFD is never returned silently."""
     head = b"Content-Type: text/plain; charset=iso-2022-cn\r\n\r\n"
     assert Content.from_bytes(head + b"\x1b$)A\x0eDc\x0f").defects == ()
     assert Content.from_bytes(head + b"\x1b$)G\x0eDc\x0f").defects == (

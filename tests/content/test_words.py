@@ -1,4 +1,4 @@
-"""Text of header fields: RFC 2047 as it is really sent, 8-bit text, and nothing that could harm a terminal."""
+"""The text of header fields: RFC 2047 as really sent, 8-bit text, and nothing that could harm a terminal."""
 
 import base64
 import unicodedata
@@ -50,11 +50,26 @@ FIELDS = [
     (b"a\r\n\tb\r\n  c", "a b c"),
     (b"=?utf-8?q?a =?utf-8?q?b =?utf-8?q?c?= d", "a b c d"),
     (b"=?utf-8?q?a =?utf-8?q?b", "a b"),
+    (b"=?utf-8?q?a=?=", "a="),
+    (b"=?utf-8?q?=?=", "="),
+    (b"=?utf-8?q?a==?= =?utf-8?q?b=\r=41=?=", "a==b= =41="),
+    (b"=?utf-8?q?", "=?utf-8?q?"),
+    (b"a =?utf-8?b?  ", "a =?utf-8?b?"),
+    (b"=?utf-8?q?a?= =?utf-8?q?", "a =?utf-8?q?"),
+    (b"=?utf-8?q?=?utf-8?q?b?= c", "=?utf-8?q?b c"),
+    (b"a =?utf-8?q??= b", "a  b"),
+    (b"=?UTF-8?b?w6=?=", "\ufffd"),
+    (b"=?UTF-8?b?Q2Fm4oI?=", "Caf\ufffd"),
+    (b"=?UTF-8?q?=C3=A9t=C3?=", "ét\ufffd"),
+    (b"=?UTF-8?q?=C3=A9t=C3?= x", "ét\ufffd x"),
+    (b"=?UTF-8?q?=C3=A9t=E9?= x", "ét\ufffd x"),
+    (b"=?UTF-8?q?Caf=E9?=", "Café"),
+    (b"=?UTF-8?q?MEN=DC?=", "MENÜ"),
 ]
 
 
 def test_words_read_as_meant() -> None:
-    """Encoded words are read wherever they stand, joined as octets, with padding, ends and labels missing or wrong."""
+    """Encoded words are read anywhere, joined as bytes, with padding, ends and labels missing or wrong."""
     for raw, text in FIELDS:
         assert decode_text(raw) == text, raw
 
@@ -67,7 +82,7 @@ def test_encoded_line_breaks_stay_on_one_line() -> None:
 
 @pytest.mark.threat(113)
 def test_no_control_or_bidi_character_is_shown() -> None:
-    """No C0, DEL, C1, line separator or bidirectional control comes out of a value, encoded or not."""
+    """No value has C0, DEL, C1, line separator or bidirectional control characters, encoded or not."""
     for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029, *map(ord, BIDI)):
         raw = f"a{chr(code)}b".encode()
         for value in (raw, b"=?utf-8?b?" + base64.b64encode(raw) + b"?="):
@@ -76,19 +91,19 @@ def test_no_control_or_bidi_character_is_shown() -> None:
 
 @given(st.text(max_size=60), st.sampled_from(["utf-8", "utf-16", "utf-7", "gb18030"]), st.booleans())
 def test_what_a_mailer_encodes_is_read_back(text: str, charset: str, quoted: bool) -> None:
-    """Encoding printable text as one word and reading it is the identity, up to what must not be shown."""
-    octets = text.encode(charset, "replace")
+    """Text encoded as one word is read as the same text, except for characters that must not be shown."""
+    data = text.encode(charset, "replace")
     word = (
-        b"=?%s?Q?%s?=" % (charset.encode(), b"".join(b"=%02X" % octet for octet in octets))
+        b"=?%s?Q?%s?=" % (charset.encode(), b"".join(b"=%02X" % byte for byte in data))
         if quoted
-        else b"=?%s?B?%s?=" % (charset.encode(), base64.b64encode(octets))
+        else b"=?%s?B?%s?=" % (charset.encode(), base64.b64encode(data))
     )
-    assert decode_text(word) == clean(octets.decode(charset, "replace").removeprefix("\ufeff"))
+    assert decode_text(word) == clean(data.decode(charset, "replace").removeprefix("\ufeff"))
 
 
 @given(st.binary(max_size=200))
-def test_any_octets_give_text_that_can_be_shown(raw: bytes) -> None:
-    """Whatever a field holds, the text has no control characters and can be encoded."""
+def test_any_bytes_give_text_that_is_safe_to_show(raw: bytes) -> None:
+    """Whatever a field contains, its text has no control characters and can be encoded."""
     text = decode_text(raw)
     text.encode("utf-8")
     assert not any(unicodedata.category(character) in ("Cc", "Cs") or character in BIDI for character in text)
@@ -96,5 +111,5 @@ def test_any_octets_give_text_that_can_be_shown(raw: bytes) -> None:
 
 @given(st.lists(st.sampled_from(["=?", "?=", "?", "=", "utf-8", "q", "b", "Q", "B", "YQ", "==", " ", "_", "=41", "*"])))
 def test_words_built_of_their_own_marks_read(parts: list[str]) -> None:
-    """Every order of the marks a word is made of reads."""
+    """Marks of encoded words in any order are read."""
     decode_words("".join(parts))

@@ -797,8 +797,8 @@ def test_names_of_certificates_are_matched() -> None:
     ):
         certificate = Certificate("00", (name,))
         report = Diagnosis(url="", failed="TLS", encryption=Encryption(False, certificate=certificate))
-        said = " ".join(advise(report, Account(host)))
-        assert ("certificate is for" not in said) == same, (name, host)
+        advice = " ".join(advise(report, Account(host)))
+        assert ("certificate is for" not in advice) == same, (name, host)
 
 
 def test_a_certificate_that_expires_soon_is_reported() -> None:

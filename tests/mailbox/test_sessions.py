@@ -74,7 +74,7 @@ def idle(
     after: Sequence[Step] = (),
     **options: Any,
 ) -> Iterator[tuple[Any, Replay]]:
-    """Open a mailbox with deletions pending, and return to the caller after the server has said goodbye."""
+    """Open a mailbox with deletions pending, and return to the caller after the server's goodbye."""
     marked, gone = threading.Event(), threading.Event()
 
     def leave(sock: socket.socket) -> None:

@@ -34,7 +34,7 @@ WORDS = {
 
 
 def plainly_dead(pop: Any) -> bool:
-    """Whether the session has ended for good: the next use raises at once, and the socket is closed."""
+    """Whether the session has ended: the next use raises at once, and the socket is closed."""
     with pytest.raises(ConnectionError):
         pop.noop()
     assert isinstance(pop, Facade)
@@ -57,7 +57,7 @@ class Select:
             found = select.select(readers, writers, others, min(timeout, 0.01))
             if any(found) or time.monotonic() >= deadline:
                 return found
-            if any(pop._transport and pop._transport._arrived.octets for pop in self._connections()):
+            if any(pop._transport and pop._transport._arrived.size for pop in self._connections()):
                 return readers, [], []
 
 

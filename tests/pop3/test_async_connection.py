@@ -240,8 +240,8 @@ def test_time_in_a_sink_that_is_awaited_does_not_count(clock: Clock) -> None:
         await asyncio.sleep(0.001)
 
     async def use(pop: AsyncConnection) -> None:
-        octets = await pop.retr(1, slow)
-        assert octets == len(body)
+        size = await pop.retr(1, slow)
+        assert size == len(body)
 
     played((b"RETR 1\r\n", b"+OK\r\n" + stuffed(body)), timeout=300, clock=clock, segment=60_000, use=use)
     assert chunks > 1
@@ -468,7 +468,7 @@ def slow_sink(lines: int, security: Any) -> None:
                         await eventually_async(lambda: transport._paused)
                     paused += transport._paused
                     await asyncio.sleep(0.005)
-                    held.append(transport._arrived.octets)
+                    held.append(transport._arrived.size)
 
                 assert await pop.retr(1, sink) == taken == len(mail)
                 assert paused
@@ -496,16 +496,16 @@ def test_data_waiting_for_a_slow_sink_costs_only_its_size() -> None:
 
     async def use() -> None:
         transport = transport_module.AsyncTransport("pop.example.com")
-        octets = 300_000
+        size = 300_000
         packet = b"ab"
         tracemalloc.start()
-        for _ in range(octets // 2):
+        for _ in range(size // 2):
             transport.data_received(packet[:1] + packet[1:])
         data = transport.take()
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert data == packet * (octets // 2)
-        assert most < 2.5 * octets
+        assert data == packet * (size // 2)
+        assert most < 2.5 * size
 
     asyncio.run(use())
 
@@ -525,7 +525,7 @@ def test_an_idle_session_buffers_little() -> None:
         go.set()
         await eventually_async(lambda: transport._paused)
         await asyncio.sleep(0.05)
-        assert transport._arrived.octets < transport_module._HIGH + 600_000
+        assert transport._arrived.size < transport_module._HIGH + 600_000
         with pytest.raises(ProtocolError):
             await pop.dele(1)
         await dead(pop)
@@ -547,8 +547,8 @@ def test_a_pipeline_left_early_is_dropped_at_once() -> None:
     script = [CAPA, (b"NOOP\r\n", b"+OK first\r\n"), *[(b"NOOP\r\n", later)] * 2, (b"NOOP\r\n", b"+OK last\r\n")]
 
     async def use(pop: AsyncConnection) -> None:
-        async for said in pop.pipeline([commands.noop()] * 3):
-            assert said == "first"
+        async for result in pop.pipeline([commands.noop()] * 3):
+            assert result == "first"
             break
         batch = pop.session.dispatcher._current
         assert batch is not None

@@ -81,7 +81,7 @@ def test_a_command_is_one_line() -> None:
 @pytest.mark.threat(121)
 def test_message_numbers_out_of_range_are_refused() -> None:
     """Message numbers start at 1 and have at most 18 digits; anything else is ValueError at once."""
-    for said, bad in (
+    for words, bad in (
         ("0", 0),
         ("-1", -1),
         ("19 digits", 10**18),
@@ -89,7 +89,7 @@ def test_message_numbers_out_of_range_are_refused() -> None:
         ("-5000 digits", -(10**5000)),
     ):
         for make in NUMBERED:
-            with case(make, said), pytest.raises(ValueError):
+            with case(make, words), pytest.raises(ValueError):
                 make(bad)
 
 
@@ -111,10 +111,10 @@ def test_top_accepts_zero_lines_or_more() -> None:
 def test_no_argument_can_add_a_command() -> None:
     """Any control character (C0 or DEL) in any text argument is ValueError, and the value is not shown."""
     for number, make in enumerate(TEXTUAL):
-        for octet in (*range(32), 127):
-            with case(number, octet):
+        for byte in (*range(32), 127):
+            with case(number, byte):
                 with pytest.raises(ValueError) as caught:
-                    make(f"hidden{chr(octet)}DELE 1")
+                    make(f"hidden{chr(byte)}DELE 1")
                 assert "hidden" not in str(caught.value)
 
 
@@ -164,13 +164,13 @@ def test_stat_needs_a_count_but_no_size() -> None:
 
 def test_stat_without_a_count_is_a_protocol_error() -> None:
     """A count that is not a number is a `ProtocolError` with the server's text."""
-    for said in (
+    for words in (
         *(b"", b" ", b" two 320", b" -1 320", b" 1_0 320", b" 1.0 3", b" " + b"9" * 5000),
         *("  ٣ 1".encode(), b" 0x2 1"),
     ):
-        error = read(commands.stat(), b"+OK" + said + b"\r\n")
-        assert isinstance(error, ProtocolError), said
-        assert error.command == "STAT", said
+        error = read(commands.stat(), b"+OK" + words + b"\r\n")
+        assert isinstance(error, ProtocolError), words
+        assert error.command == "STAT", words
 
 
 @pytest.mark.threat(67)
@@ -199,8 +199,8 @@ def test_list_and_uidl_of_one_message() -> None:
 def test_a_reply_about_another_message_is_a_protocol_error() -> None:
     """A reply about a message other than the requested one is a `ProtocolError`: replies may be out of step (Q38)."""
     for command in (commands.list(3), commands.uidl(3)):
-        for said in (b"", b" ", b" 4 120", b" 120", b" three 120", b" follows"):
-            assert isinstance(read(command, b"+OK" + said + b"\r\n"), ProtocolError), (command, said)
+        for words in (b"", b" ", b" 4 120", b" 120", b" three 120", b" follows"):
+            assert isinstance(read(command, b"+OK" + words + b"\r\n"), ProtocolError), (command, words)
 
 
 def test_texts_are_decoded() -> None:
@@ -249,8 +249,8 @@ def test_a_refusal_is_a_value_of_the_right_error() -> None:
             assert reply.body is None
 
 
-@given(st.binary(max_size=60).filter(lambda said: b"\n" not in said), st.binary(max_size=60))
-def test_any_reply_is_read_or_refused(said: bytes, body: bytes) -> None:
+@given(st.binary(max_size=60).filter(lambda words: b"\n" not in words), st.binary(max_size=60))
+def test_any_reply_is_read_or_refused(words: bytes, body: bytes) -> None:
     """A reply to any command is read, or raises `MailboxError`."""
     for make in (
         commands.stat,
@@ -264,7 +264,7 @@ def test_any_reply_is_read_or_refused(said: bytes, body: bytes) -> None:
         lambda: commands.auth("X"),
     ):
         command: Command[Any] = make()  # type: ignore[operator]
-        wire = b"+OK " + said + b"\r\n"
+        wire = b"+OK " + words + b"\r\n"
         if command.verb.body is not Body.NONE:
             wire += body.replace(b".", b"..") + b"\r\n.\r\n"
         answer = read(command, wire)

@@ -743,8 +743,8 @@ def test_a_pipeline_interrupted_at_every_line_never_shifts_replies() -> None:
     def echo(sock: socket.socket) -> None:
         for line in sock.makefile("rb"):
             tag = line.strip()
-            said = tag[5:] + b" 9" if tag.startswith(b"LIST") else tag
-            sock.sendall(b"+OK %s\r\n" % said + (b"..%s\r\n.\r\n" % tag if tag.startswith(b"RETR") else b""))
+            status = tag[5:] + b" 9" if tag.startswith(b"LIST") else tag
+            sock.sendall(b"+OK %s\r\n" % status + (b"..%s\r\n.\r\n" % tag if tag.startswith(b"RETR") else b""))
 
     while not finished:
         number += 1

@@ -65,7 +65,7 @@ def test_a_wait_below_the_rate_ends_within_two_timeouts(steps: list[tuple[float,
     """This holds however the bytes are spread over time."""
     reply_timeout, now = ReplyTimeout(5.0, 1000, 0.0), 0.0
     ended = None
-    for pause, octets in steps:
+    for pause, size in steps:
         now += pause
         try:
             left = reply_timeout.left(now, None)
@@ -74,7 +74,7 @@ def test_a_wait_below_the_rate_ends_within_two_timeouts(steps: list[tuple[float,
             break
         assert left is not None
         assert left <= 5.0
-        reply_timeout.received(octets, now)
+        reply_timeout.received(size, now)
     assert now < 10.0 + 3.0 or ended is not None
 
 
@@ -93,12 +93,12 @@ def test_no_timeout_means_no_bound() -> None:
 
 def test_the_error_names_what_was_expected() -> None:
     """It says whether a greeting, a reply or the end of a body was expected (Q21, Q51)."""
-    for command, midway, said in (
+    for command, midway, problem in (
         ("greeting", False, "the greeting"),
         ("RETR 1", True, "the end of a body"),
         ("NOOP", False, "a reply"),
     ):
-        with pytest.raises(Timeout, match=said):
+        with pytest.raises(Timeout, match=problem):
             ReplyTimeout(1.0, 1, 0.0).left(5.0, command, midway=midway)
 
 

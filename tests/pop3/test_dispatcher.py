@@ -242,7 +242,7 @@ def test_replies_to_an_abandoned_batch_are_bounded_by_the_window() -> None:
     batch.abandoned = True
     single = session.dispatcher.single(commands.noop())
     feed(session, single, b"+OK\r\n", *[b"x" * 1000] * 9)
-    assert not session.protocol._pieces.octets
+    assert not session.protocol._pieces.size
     with pytest.raises(ConnectionLost, match=r"Limits\.window"):
         feed(session, single, *[b"x" * 1000] * 2)
     with pytest.raises(ConnectionLost):

@@ -71,12 +71,12 @@ def test_lines_of_any_length_are_kept() -> None:
 @pytest.mark.threat(50)
 def test_dots_line_ends_and_bytes_are_kept() -> None:
     """Only CRLF . CRLF ends a body, a line that begins with a dot loses exactly one, and the rest is content."""
-    octets = bytes(range(256)) * 3 + b"\r\n"
+    data = bytes(range(256)) * 3 + b"\r\n"
     for wire, body in (
         (b"a\n.\nb\n.\r\nc\r\n.\r\n", b"a\n.\nb\n.\r\nc\r\n"),
         (b"\rleading\r.\n\r\r\n\r.\r\n.\r\n", b"\rleading\r.\n\r\r\n\r.\r\n"),
         (b"..one\r\n...two\r\n.hidden\r\nx.\r\n..\r\n.\r\n", b".one\r\n..two\r\nhidden\r\nx.\r\n.\r\n"),
-        (stuffed(octets), octets),
+        (stuffed(data), data),
         (b".\r\n", b""),
         (b"\r\n.\r\n", b"\r\n"),
     ):
@@ -198,8 +198,8 @@ def test_streaming_needs_the_memory_of_one_chunk(rounds: int) -> None:
     thread.start()
     (printed,) = child("stream", "127.0.0.1", listener.getsockname()[1])
     ended(thread)
-    octets, growth = map(int, printed.split())
-    assert octets == (len(block) - 32) * rounds
+    size, growth = map(int, printed.split())
+    assert size == (len(block) - 32) * rounds
     assert growth < 8 * 1024 * 1024, growth
 
 
@@ -256,15 +256,15 @@ def test_the_session_after_a_stalled_pipeline_does_not_pipeline() -> None:
 def test_full_buffers_are_not_a_deadlock(rounds: int) -> None:
     """A server that reads nothing while its replies wait is no deadlock, because we read while we write."""
     mails = [b"x" * 200_000 + b"\r\n"] * rounds
-    octets = 0
+    size = 0
     with (
         Server(mails, quirks=Quirk.STOPS_READING) as server,
         logged_in(server, limits=Limits(window=1 << 30)) as pop,
     ):
         for body in pop.pipeline(map(commands.retr, range(1, rounds + 1))):
             assert isinstance(body, bytes)
-            octets += len(body)
-    assert octets == rounds * 200_002
+            size += len(body)
+    assert size == rounds * 200_002
 
 
 # --- byte for byte, or an error ---------------------------------------------------------------------------------------

@@ -127,14 +127,14 @@ def test_another_protocol_is_named_and_sent_nothing() -> None:
 @pytest.mark.threat(8)
 def test_a_refusal_in_place_of_the_greeting_is_retryable() -> None:
     """A greeting of -ERR is a typed error with its code; nothing is sent."""
-    for said, kind, code in (
+    for text, kind, code in (
         (b" [SYS/TEMP] too busy", TemporaryFailure, "SYS/TEMP"),
         (b" [IN-USE] locked", MailboxLocked, "IN-USE"),
         (b" too many connections", CommandError, None),
         (b"", CommandError, None),
     ):
-        with case(said):
-            error = refused_at_the_greeting(b"-ERR" + said + b"\r\n")
+        with case(text):
+            error = refused_at_the_greeting(b"-ERR" + text + b"\r\n")
             assert isinstance(error, kind)
             assert error.code == code
             assert error.retryable

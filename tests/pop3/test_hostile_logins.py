@@ -38,7 +38,7 @@ class Hostile:
 
     def __init__(self, replies: Sequence[bytes]) -> None:
         self.replies = replies
-        self.octets = b""
+        self.received = b""
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self.listening.getsockname()[1])
 
@@ -59,19 +59,19 @@ class Hostile:
     def _talk(self, client: socket.socket) -> None:
         for reply in self.replies:
             client.sendall(reply)
-            octet = b""
-            while octet != b"\n":
-                octet = client.recv(1)
-                if not octet:
+            byte = b""
+            while byte != b"\n":
+                byte = client.recv(1)
+                if not byte:
                     return
-                self.octets += octet
-        while octets := client.recv(4096):
-            self.octets += octets
+                self.received += byte
+        while data := client.recv(4096):
+            self.received += data
 
     @property
-    def said(self) -> list[bytes]:
+    def lines(self) -> list[bytes]:
         """All lines received, in all sessions."""
-        return self.octets.splitlines(keepends=True)
+        return self.received.splitlines(keepends=True)
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def test_nothing_but_stls_is_sent_unencrypted(authority: Authority) -> None:
                 ours = tls.private_ca(authority.pem)
                 error = refused(server.port, host="localhost", security="starttls", ssl_context=ours)
                 assert isinstance(error, kind)
-            assert server.octets == b"STLS\r\n"
+            assert server.received == b"STLS\r\n"
 
 
 @pytest.mark.threat(19)
@@ -168,7 +168,7 @@ def test_a_mechanism_that_is_not_advertised_is_not_replaced() -> None:
         with case(auth):
             with hostile(b"+OK\r\n", b"+OK\r\nSASL PLAIN\r\nUSER\r\n.\r\n", b"-ERR unsupported\r\n") as server:
                 refused(server.port, auth=auth)
-            assert [line.split()[:2] for line in server.said if line != b"CAPA\r\n"] == [[b"AUTH", auth.encode()]]
+            assert [line.split()[:2] for line in server.lines if line != b"CAPA\r\n"] == [[b"AUTH", auth.encode()]]
 
 
 @pytest.mark.threat(31)
@@ -178,7 +178,7 @@ def test_ok_without_the_servers_scram_proof_is_not_a_login() -> None:
         with case(answer):
             with hostile(b"+OK\r\n", CAPA, answer, b"-ERR\r\n") as server:
                 assert isinstance(refused(server.port, auth="SCRAM-SHA-256"), ProtocolError)
-            assert not any(line.startswith(b"STAT") for line in server.said)
+            assert not any(line.startswith(b"STAT") for line in server.lines)
 
 
 @pytest.mark.threat(32)
@@ -189,7 +189,7 @@ def test_the_reason_of_an_oauth_failure_is_acknowledged_and_raised() -> None:
         error = refused(server.port, None, auth=OAuth2("a-token"))
     assert isinstance(error, AuthenticationError)
     assert "status invalid_token" in str(error)
-    assert server.said[-1] == b"AQ==\r\n"
+    assert server.lines[-1] == b"AQ==\r\n"
 
 
 # --- connections ----------------------------------------------------------------------------------------------

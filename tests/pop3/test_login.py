@@ -135,15 +135,15 @@ def test_a_server_without_capa_gets_user_and_pass() -> None:
 
 def test_an_unsupported_mechanism_is_followed_by_the_next() -> None:
     """A server that refuses an advertised mechanism as unknown has judged nothing; the next in the ranking is tried."""
-    for said in (
+    for refusal in (
         "Unsupported authentication mechanism",
         "Unknown AUTH type",
         "mechanism not available",
         "invalid method",
         "no such mechanism",
     ):
-        refused: Turn = (b"AUTH LOGIN\r\n", f"-ERR {said}\r\n".encode())
-        with case(said):
+        refused: Turn = (b"AUTH LOGIN\r\n", f"-ERR {refusal}\r\n".encode())
+        with case(refusal):
             enter(session(), [capa("SASL LOGIN", "USER"), refused, *USER])
 
 
@@ -182,22 +182,22 @@ def test_a_login_that_the_server_lacks_is_not_supported() -> None:
         ("USER", USER[0], ("Unknown command.", "command USER not recognized", "USER command is not available")),
     ]
     for auth, (line, _), words in cases:
-        for said in words:
+        for refusal in words:
             made = session()
             made.greeting = "<a@b>"
-            with case(auth, said):
+            with case(auth, refusal):
                 with pytest.raises(NotSupported, match=f"does not support the login {auth}") as caught:
-                    enter(made, [capa("SASL CRAM-MD5"), (line, f"-ERR {said}\r\n".encode())], auth=auth)
+                    enter(made, [capa("SASL CRAM-MD5"), (line, f"-ERR {refusal}\r\n".encode())], auth=auth)
                 assert caught.value.usable
-    for line, said in (
+    for line, refusal in (
         (b"AUTH LOGIN\r\n", "user unknown"),
         (b"AUTH LOGIN\r\n", "[AUTH] unsupported"),
         (b"AUTH LOGIN\r\n", "Login not supported for this account"),
         (b"USER me\r\n", "unknown"),
         (b"USER me\r\n", "unknown user command@example.com"),
     ):
-        with case(line, said), pytest.raises(AuthenticationError):
-            turns = [capa("SASL LOGIN", "USER"), (line, f"-ERR {said}\r\n".encode())]
+        with case(line, refusal), pytest.raises(AuthenticationError):
+            turns = [capa("SASL LOGIN", "USER"), (line, f"-ERR {refusal}\r\n".encode())]
             enter(session(), turns, auth=line.split()[-1].decode().replace("me", "USER"))
 
 
@@ -219,9 +219,9 @@ def test_missing_credentials_are_value_errors() -> None:
         (None, "s3cret", "APOP", "needs a user"),
         (None, None, OAuth2("t"), "needs a user"),
     ]
-    for user, password, auth, says in missing:
+    for user, password, auth, problem in missing:
         made = session()
-        with case(user, password, auth), pytest.raises(ValueError, match=says):
+        with case(user, password, auth), pytest.raises(ValueError, match=problem):
             play(made, login.login(made, user, password, auth), [capa("SASL PLAIN")])
 
 
@@ -331,7 +331,7 @@ def test_the_error_for_a_refused_token_is_about_the_token_its_scope_and_pop() ->
     """It never mentions a password, whatever the server's words; other refusals keep their class."""
     token = coded(f"n,a=me,\1host=pop.example.com\1auth=Bearer {SHORT}\1\1")
     reason = b"+ " + coded('{"status":"400"}') + b"\r\n"
-    for said, kind in (
+    for refusal, kind in (
         ("Authentication failure: unknown user name or bad password.", AuthenticationError),
         ("User is authenticated but not connected.", AuthenticationError),
         ("Connection is closed. 23", AuthenticationError),
@@ -341,7 +341,7 @@ def test_the_error_for_a_refused_token_is_about_the_token_its_scope_and_pop() ->
         ("[IN-USE] locked", MailboxLocked),
         ("[SYS/PERM] POP is disabled for this account", PermanentFailure),
     ):
-        refused = f"-ERR {said}\r\n".encode()
+        refused = f"-ERR {refusal}\r\n".encode()
         for turns in (
             [capa("SASL XOAUTH2"), (b"AUTH XOAUTH2\r\n", b"+ \r\n"), (XOAUTH2 + b"\r\n", refused)],
             [
@@ -352,7 +352,7 @@ def test_the_error_for_a_refused_token_is_about_the_token_its_scope_and_pop() ->
             ],
             [capa("SASL OAUTHBEARER"), (b"AUTH OAUTHBEARER " + token + b"\r\n", refused)],
         ):
-            with case(said, turns):
+            with case(refusal, turns):
                 with pytest.raises(MailboxError) as caught:
                     enter(session(), turns, password=None, auth=OAuth2(SHORT))
                 assert type(caught.value) is kind
@@ -433,12 +433,12 @@ def test_a_refused_one_step_form_is_tried_in_two() -> None:
 
 def test_the_error_for_a_refused_line_with_a_secret_names_the_alternatives() -> None:
     """It names the option for the two-step form, and the next login."""
-    for said, advice in (
+    for refusal, advice in (
         ("Protocol error. 10", r"sasl.Plain\(user, ..., initial=False\)"),
         ("syntax", "initial=False"),
     ):
-        with case(said), pytest.raises(AuthenticationError, match=advice):
-            enter(session(), [capa("SASL PLAIN"), (PLAIN[0], f"-ERR {said}\r\n".encode())])
+        with case(refusal), pytest.raises(AuthenticationError, match=advice):
+            enter(session(), [capa("SASL PLAIN"), (PLAIN[0], f"-ERR {refusal}\r\n".encode())])
     with pytest.raises(NotSupported, match="auth='USER' may work"):
         enter(session(), [capa("SASL PLAIN", "USER"), (PLAIN[0], b"-ERR unsupported\r\n")])
     two_steps: list[Turn] = [(b"AUTH PLAIN\r\n", b"+ \r\n"), (coded("\0me\0s3cret") + b"\r\n", b"+OK\r\n")]

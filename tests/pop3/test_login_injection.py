@@ -47,23 +47,23 @@ MECHANISMS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def forms(octet: int) -> Iterator[str]:
+def forms(byte: int) -> Iterator[str]:
     """Return texts with this character: alone, first, last, in the middle, between umlauts."""
-    character = chr(octet)
+    character = chr(byte)
     yield from (character, f"{character}x", f"x{character}", f"x{character}y", f"ä{character}ö")
 
 
 @pytest.mark.threat(14)
 def test_no_argument_of_a_command_accepts_control_characters() -> None:
     """C0 and DEL are ValueError; with any other character the line has one CRLF, at its end."""
-    for where, octet in itertools.product(COMMANDS, range(256)):
-        for text in forms(octet):
+    for where, byte in itertools.product(COMMANDS, range(256)):
+        for text in forms(byte):
             with case(where, text):
-                if octet in FORBIDDEN:
+                if byte in FORBIDDEN:
                     with pytest.raises(ValueError) as caught:
                         COMMANDS[where](text)
                     assert repr(text) not in str(caught.value)
-                elif not (octet == 0x20 and where in WORDS):
+                elif not (byte == 0x20 and where in WORDS):
                     line = COMMANDS[where](text)
                     assert not FORBIDDEN & set(line[:-2])
                     assert line.endswith(b"\r\n")
@@ -72,10 +72,10 @@ def test_no_argument_of_a_command_accepts_control_characters() -> None:
 @pytest.mark.threat(14)
 def test_no_field_of_a_mechanism_accepts_control_characters() -> None:
     """Base64 hides a control character from the line but not from the server: C0 and DEL are ValueError."""
-    for where, octet in itertools.product(MECHANISMS, range(256)):
-        for text in forms(octet):
+    for where, byte in itertools.product(MECHANISMS, range(256)):
+        for text in forms(byte):
             with case(where, text):
-                if octet in FORBIDDEN:
+                if byte in FORBIDDEN:
                     with pytest.raises(ValueError):
                         MECHANISMS[where](text)
                 else:
@@ -86,23 +86,23 @@ def test_no_field_of_a_mechanism_accepts_control_characters() -> None:
 def test_no_password_of_bytes_may_contain_control_characters() -> None:
     """As in text, C0 and DEL are ValueError, without showing the password; all other bytes are sent unchanged."""
     takers: dict[str, Callable[[bytes], object]] = {
-        "PASS": lambda octets: commands.pass_(octets).line,
-        "APOP": lambda octets: commands.apop("me", octets, b"<a@b>").line,
-        "PLAIN": lambda octets: sasl.Plain("x", octets),
-        "LOGIN": lambda octets: sasl.Login("x", octets),
-        "CRAM-MD5": lambda octets: sasl.CramMD5("x", octets),
-        "SCRAM": lambda octets: sasl.Scram("x", octets),
-        "Account": lambda octets: Account("h", "x", octets),
-        "Mailbox": lambda octets: Mailbox("h", "x", octets),
+        "PASS": lambda data: commands.pass_(data).line,
+        "APOP": lambda data: commands.apop("me", data, b"<a@b>").line,
+        "PLAIN": lambda data: sasl.Plain("x", data),
+        "LOGIN": lambda data: sasl.Login("x", data),
+        "CRAM-MD5": lambda data: sasl.CramMD5("x", data),
+        "SCRAM": lambda data: sasl.Scram("x", data),
+        "Account": lambda data: Account("h", "x", data),
+        "Mailbox": lambda data: Mailbox("h", "x", data),
     }
-    for where, octet in itertools.product(takers, range(256)):
-        for octets in (bytes((octet,)), b"sEcr\xe4t" + bytes((octet,)), bytes((octet,)) + b"sEcr\xe4t"):
-            with case(where, octets):
-                if octet not in FORBIDDEN:
-                    takers[where](octets)
+    for where, byte in itertools.product(takers, range(256)):
+        for data in (bytes((byte,)), b"sEcr\xe4t" + bytes((byte,)), bytes((byte,)) + b"sEcr\xe4t"):
+            with case(where, data):
+                if byte not in FORBIDDEN:
+                    takers[where](data)
                     continue
                 with pytest.raises(ValueError) as caught:
-                    takers[where](octets)
+                    takers[where](data)
                 assert "sEcr" not in f"{caught.value!r}"
     assert commands.pass_(b"a b\xff").line == b"PASS a b\xff\r\n"
 
@@ -145,11 +145,11 @@ def test_nothing_is_sent_for_a_forbidden_byte(server: Server) -> None:
         with Connection(server.host, server.port, security="none", timeout=GENEROUS) as pop:
             pop.capa()
             record = server.sessions[-1]
-            for octet in sorted(FORBIDDEN):
-                text = f"x{chr(octet)}y"
+            for byte in sorted(FORBIDDEN):
+                text = f"x{chr(byte)}y"
                 attempts: list[tuple[str, Any]] = [("me", text), ("me", lambda text=text: text), (text, "secret")]
                 for user, password in attempts:
-                    with case(way, octet, user, password), pytest.raises(ValueError):
+                    with case(way, byte, user, password), pytest.raises(ValueError):
                         pop.login(user, password, way)
             pop.quit()
         assert [line for line in record.commands if line not in ("CAPA", "QUIT")] == [], way
@@ -159,8 +159,8 @@ def test_nothing_is_sent_for_a_forbidden_byte(server: Server) -> None:
 def test_a_mailbox_does_not_even_connect(server: Server) -> None:
     """A user, password or token with a forbidden character is ValueError in the constructor."""
     before = len(server.sessions)
-    for octet in sorted(FORBIDDEN):
-        text = f"x{chr(octet)}y"
+    for byte in sorted(FORBIDDEN):
+        text = f"x{chr(byte)}y"
         makers: list[Callable[[], object]] = [
             lambda text=text: Mailbox(server.host, "me", text, port=server.port, security="none"),
             lambda text=text: Mailbox(server.host, text, "secret", port=server.port, security="none"),
@@ -168,14 +168,14 @@ def test_a_mailbox_does_not_even_connect(server: Server) -> None:
             lambda text=text: Account.from_env(environment={"PYMAILBOX_HOST": "h", "PYMAILBOX_PASSWORD": text}),
         ]
         for number, make in enumerate(makers):
-            with case(octet, number), pytest.raises(ValueError):
+            with case(byte, number), pytest.raises(ValueError):
                 make()
     assert len(server.sessions) == before
 
 
 def test_every_other_character_works_in_a_password() -> None:
     """Q30: spaces and 8-bit characters are part of a password in any position: no valid login is refused."""
-    users = {f"user{octet}": f"{chr(octet)}a{chr(octet)}" for octet in sorted(set(range(256)) - FORBIDDEN)}
+    users = {f"user{byte}": f"{chr(byte)}a{chr(byte)}" for byte in sorted(set(range(256)) - FORBIDDEN)}
     with Server(users=users, sasl=("PLAIN",), lock=False) as server:
         for user, password in users.items():
             for way in ("USER", "PLAIN"):

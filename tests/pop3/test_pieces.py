@@ -19,9 +19,9 @@ def test_pieces_are_joined_in_order(rounds: list[list[bytes]]) -> None:
         given_pieces = [bytes([number]) + piece + bytes([len(piece) % 256]) for piece in added]
         for piece in given_pieces:
             pieces.add(piece)
-        assert pieces.octets == sum(map(len, given_pieces))
+        assert pieces.size == sum(map(len, given_pieces))
         assert pieces.take() == b"".join(given_pieces)
-        assert pieces.octets == 0
+        assert pieces.size == 0
 
 
 def test_one_large_piece_is_not_copied() -> None:
@@ -33,20 +33,20 @@ def test_one_large_piece_is_not_copied() -> None:
 
 def test_memory_is_proportional_to_the_content() -> None:
     """For pieces of any size and order it is 1.2 times their content, and 2.3 times while they are taken."""
-    octets, room = 1 << 19, 1 << 16
+    total, room = 1 << 19, 1 << 16
     for sizes in ((1,), (2,), (16,), (100,), (1, 20_000), (16_383,), (16_384,), (1 << 17,), (1, 3, 16_384, 7)):
         with case(sizes):
             pieces = Pieces()
             tracemalloc.start()
-            while pieces.octets < octets:
+            while pieces.size < total:
                 for size in sizes:
                     pieces.add(b"x" * size)
             held = tracemalloc.get_traced_memory()[0]
             pieces.take()
             most = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
-            assert held <= 1.2 * octets + room
-            assert most <= 2.3 * octets + room
+            assert held <= 1.2 * total + room
+            assert most <= 2.3 * total + room
 
 
 def test_time_is_proportional_to_the_content() -> None:

@@ -69,9 +69,9 @@ class Server:
         self.replies += 1
         if self.drops(self.replies):
             return b""
-        return self.said(line) * (2 if self.doubles(self.replies) else 1)
+        return self.correct(line) * (2 if self.doubles(self.replies) else 1)
 
-    def said(self, line: str) -> bytes:
+    def correct(self, line: str) -> bytes:
         """Return the correct reply to a line."""
         verb, _, rest = line.partition(" ")
         number = int(rest.split()[0]) if rest else 0
@@ -275,10 +275,10 @@ def test_a_server_without_list_n_is_read_one_at_a_time() -> None:
         b"+OK message 1: 7\r\n",
         b"+OK -1 7\r\n",
     )
-    for said in odd:
+    for status in odd:
         for asked in ASKED.values():
-            with case(said):
-                talk = Talk(Server(listed=lambda _, said=said: said))  # type: ignore[misc]
+            with case(status):
+                talk = Talk(Server(listed=lambda _, status=status: status))  # type: ignore[misc]
                 results, error = talk.all(asked(range(1, COUNT + 1)))
                 assert (right(results), len(results), error) == (True, COUNT, None)
                 assert talk.server.most <= 8
@@ -370,8 +370,8 @@ def test_the_first_bytes_of_a_stream_are_held_until_they_are_judged() -> None:
             while not batch.results:
                 assert talk.session.protocol.data_to_send()
                 sent += 1
-                for octet in b"+OK\r\n" + stuffed(body):
-                    talk.session.protocol.receive_data(bytes([octet]))
+                for byte in b"+OK\r\n" + stuffed(body):
+                    talk.session.protocol.receive_data(bytes([byte]))
                     while (arrived := talk.session.dispatcher.next_chunk(batch)) is not None:
                         chunks.append(arrived[1].data)
             whole = body if body.endswith(b"\r\n") or not body else body + b"\r\n"

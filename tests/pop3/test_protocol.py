@@ -490,7 +490,7 @@ def test_memory_of_an_endless_listing_line_is_bounded() -> None:
     """A listing whose line never ends is stopped after `Limits.status_line` bytes, not after `Limits.message`."""
     protocol = ready([commands.uidl()])
     events(protocol, [b"+OK\r\n1 ", *[b"x" * 100] * 81])
-    assert protocol._pieces.octets <= 8192
+    assert protocol._pieces.size <= 8192
     with pytest.raises(LimitExceeded):
         events(protocol, [b"x" * 100])
 
@@ -526,7 +526,7 @@ def test_discarding_keeps_nothing(size: int) -> None:
     found = events(protocol, [wire[i : i + size] for i in range(0, len(wire), size)])
     assert isinstance(found[-1], Reply)
     assert found[-1].octets == len(body)
-    assert not protocol._pieces.octets
+    assert not protocol._pieces.size
     protocol.discarding = False
     assert results(protocol, [b"+OK x\r\n"]) == ["x"]
 
@@ -535,10 +535,10 @@ def test_discarding_may_begin_in_the_middle_of_a_body() -> None:
     """The part of a body kept so far is released when the reply becomes unwanted."""
     protocol = ready([commands.retr(1)])
     events(protocol, [b"+OK\r\nfirst half\r\n", b"more\r\n"])
-    assert protocol._pieces.octets
+    assert protocol._pieces.size
     protocol.discarding = True
     found = events(protocol, [b"second half\r\n.\r\n"])
-    assert not protocol._pieces.octets
+    assert not protocol._pieces.size
     assert isinstance(found[-1], Reply)
     assert found[-1].octets == len(b"first half\r\nmore\r\nsecond half\r\n")
 

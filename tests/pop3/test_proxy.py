@@ -223,8 +223,8 @@ def test_a_proxy_on_this_machine_does_not_make_the_server_local() -> None:
 
         with pytest.raises(NotSupported, match="unencrypted"):
             asyncio.run(attempt())
-        said = {line for record in server.sessions for line in record.commands}
-    assert said <= {"CAPA", "UTF8"}
+        received = {line for record in server.sessions for line in record.commands}
+    assert received <= {"CAPA", "UTF8"}
 
 
 # --- HTTP -----------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_an_invalid_proxy_url_is_a_value_error() -> None:
             assert "s3cret" not in str(caught.value)
             for accepted in ("socks5://", "socks4://", "http://"):
                 assert accepted in str(caught.value)
-    for url, says in (
+    for url, problem in (
         ("ftp://h", "unsupported scheme 'ftp'"),
         ("ftp://h:1", "unsupported scheme 'ftp'"),
         ("SOCKS6://h:1", "unsupported scheme 'socks6'"),
@@ -288,7 +288,7 @@ def test_an_invalid_proxy_url_is_a_value_error() -> None:
         ("http://me:s3cret%zz@h:1", "percent-encode % in the user name or password as %25"),
     ):
         with case(url):
-            with pytest.raises(ValueError, match=f"^invalid proxy URL: {says}; expected ") as caught:
+            with pytest.raises(ValueError, match=f"^invalid proxy URL: {problem}; expected ") as caught:
                 Connection("pop.example.com", proxy=url)
             assert "s3cret" not in str(caught.value)
 

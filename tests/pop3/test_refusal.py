@@ -203,7 +203,7 @@ def test_the_code_wins_over_the_words() -> None:
             assert type(refused(f"[{code}] {text}")) is kind, (code, text)
     assert "app password" in refused("[AUTH] Application-specific password required").problem
     assert "again later" in refused("[SYS/TEMP] Application-specific password required").problem
-    for word in ("user and password", "POP3 is disabled"):
+    for word in ("user name and password", "POP3 is disabled"):
         assert word in refused("[AUTH] login failure or POP3 disabled, try later").problem
 
 

@@ -130,11 +130,11 @@ def test_the_reason_of_an_oauth_failure_is_in_the_error() -> None:
 
 def test_a_reason_need_not_be_json() -> None:
     """Whatever the reason contains, the error is an AuthenticationError."""
-    for said in (b"", b"not JSON", b"[" * 3000, b'["status"]', b"\xff\xfe", b'{"a":' * 500):
+    for challenge in (b"", b"not JSON", b"[" * 3000, b'["status"]', b"\xff\xfe", b'{"a":' * 500):
         exchange = sasl.XOAuth2("me", "token").exchange(PEER)
         next(exchange)
-        with case(said[:30]):
-            exchange.send(said)
+        with case(challenge[:30]):
+            exchange.send(challenge)
             with pytest.raises(AuthenticationError):
                 exchange.throw(CommandError("refused"))
 
@@ -224,19 +224,19 @@ def test_scram_refuses_a_bad_first_message() -> None:
         "\0\xff",
     ):
         exchange = sasl.Scram("user", "pencil").exchange(PEER)
-        said = answer.format(nonce=first(exchange)).encode("latin-1", "replace")
+        challenge = answer.format(nonce=first(exchange)).encode("latin-1", "replace")
         with case(answer), pytest.raises(ProtocolError):
-            exchange.send(said)
+            exchange.send(challenge)
 
 
 def test_a_short_salt_is_not_supported() -> None:
     """RFC 5802 §5.1 sets no minimum length but the library does: NotSupported, not ProtocolError, names another login."""
-    for octets in (1, 4, 8, 11):
+    for size in (1, 4, 8, 11):
         exchange = sasl.Scram("user", "pencil").exchange(PEER)
-        salt = base64.b64encode(bytes(octets)).decode()
-        said = f"r={first(exchange)}x,s={salt},i=4096".encode()
-        with case(octets), pytest.raises(NotSupported, match=rf'salt has {octets} bytes.*auth="PLAIN"'):
-            exchange.send(said)
+        salt = base64.b64encode(bytes(size)).decode()
+        challenge = f"r={first(exchange)}x,s={salt},i=4096".encode()
+        with case(size), pytest.raises(NotSupported, match=rf'salt has {size} bytes.*auth="PLAIN"'):
+            exchange.send(challenge)
     exchange = sasl.Scram("user", "pencil").exchange(PEER)
     assert exchange.send(f"r={first(exchange)}x,s={base64.b64encode(bytes(12)).decode()},i=4096".encode())
 

@@ -192,8 +192,8 @@ def test_only_a_pinned_certificate_is_accepted(security: Security, authority: Au
             else:
                 with poplib.POP3("localhost", server.port) as pop3:
                     pop3.stls(wrong)
-        said = [line for record in server.sessions[before:] for line in record.commands]
-        assert set(said) <= {"STLS", "CAPA"}
+        lines = [line for record in server.sessions[before:] for line in record.commands]
+        assert set(lines) <= {"STLS", "CAPA"}
 
 
 def test_an_invalid_fingerprint_is_refused() -> None:
@@ -307,8 +307,8 @@ def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 def line(connection: socket.socket) -> bytes:
     """Read one line."""
     read = b""
-    while not read.endswith(b"\n") and (octet := connection.recv(1)):
-        read += octet
+    while not read.endswith(b"\n") and (byte := connection.recv(1)):
+        read += byte
     return read
 
 
@@ -471,17 +471,17 @@ def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driv
 @pytest.mark.threat(18)
 def test_stls_is_a_requirement(answer: bytes) -> None:
     """If STLS is refused, or data follows its reply, the session ends before anything else is sent."""
-    said = []
+    lines = []
 
     def talk(connection: socket.socket) -> None:
         connection.sendall(b"+OK\r\n")
-        said.append(line(connection))
+        lines.append(line(connection))
         connection.sendall(answer)
-        said.append(line(connection))
+        lines.append(line(connection))
 
     with talking(talk) as port, pytest.raises((NotSupported, ProtocolError)) as caught:
         Mailbox("127.0.0.1", "me", SECRET, port=port, security="starttls").open()
-    assert said == [b"STLS\r\n", b""]
+    assert lines == [b"STLS\r\n", b""]
     assert not caught.value.usable
 
 

@@ -156,9 +156,9 @@ def test_reading_continues_while_writing() -> None:
             server.sendall(incoming)  # blocks until the client reads
             got = 0
             while got < len(to_send):
-                octets = server.recv(1 << 20)
-                assert octets
-                got += len(octets)
+                data = server.recv(1 << 20)
+                assert data
+                got += len(data)
             server.sendall(b"end")
 
     thread = threading.Thread(target=serve)
@@ -166,9 +166,9 @@ def test_reading_continues_while_writing() -> None:
     transport = Transport(client, "localhost")
     got, pending = b"", to_send
     while len(got) < len(incoming) + 3:
-        octets = transport.exchange(pending, soon())
-        assert octets
-        got, pending = got + octets, b""
+        data = transport.exchange(pending, soon())
+        assert data
+        got, pending = got + data, b""
     assert got == incoming + b"end"
     transport.close()
     ended(thread)
@@ -263,11 +263,11 @@ def test_a_closed_socket_from_the_caller_is_connection_lost() -> None:
 
 
 def serve_tls(
-    server: socket.socket, certificates: Certificates, octets: bytes, *, polite: bool = True
+    server: socket.socket, certificates: Certificates, data: bytes, *, polite: bool = True
 ) -> threading.Thread:
     def serve() -> None:
         with certificates.context.wrap_socket(server, server_side=True) as secured:
-            secured.sendall(octets)
+            secured.sendall(data)
             if polite:
                 with contextlib.suppress(OSError):  # the client closes without answering
                     secured.unwrap()
@@ -282,8 +282,8 @@ def serve_tls(
 def test_tls_carries_data_and_the_end_unchanged(certificates: Certificates, polite: bool) -> None:
     """The end of the stream is an end, with close_notify or without."""
     client, server = pair(tcp=True)
-    octets = bytes(range(256)) * 1000
-    thread = serve_tls(server, certificates, octets, polite=polite)
+    content = bytes(range(256)) * 1000
+    thread = serve_tls(server, certificates, content, polite=polite)
     transport = Transport(client, "localhost")
     assert not transport.secure
     transport.start_tls(certificates.client_context(), soon())
@@ -291,7 +291,7 @@ def test_tls_carries_data_and_the_end_unchanged(certificates: Certificates, poli
     got = b""
     while data := transport.exchange(b"", soon()):
         got += data
-    assert got == octets
+    assert got == content
     transport.close()
     ended(thread)
 

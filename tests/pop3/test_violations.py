@@ -44,7 +44,7 @@ def test_unsolicited_data_ends_the_session() -> None:
 
 def test_the_error_for_a_truncated_stream_says_where_it_ended() -> None:
     """It shows a partial status line, but nothing of a message."""
-    for left, midway, greeted, said in (
+    for left, midway, greeted, problem in (
         (b"half a mail", True, True, "middle of a message"),
         (b"", False, True, "instead of answering"),
         (b"-ERR [SYS/TEMP] half a li", False, True, "instead of answering"),
@@ -56,7 +56,7 @@ def test_the_error_for_a_truncated_stream_says_where_it_ended() -> None:
     ):
         with case(left, midway, greeted):
             error = truncated(left, "RETR 1", midway=midway, greeted=greeted)
-            assert said in str(error)
+            assert problem in str(error)
             assert (error.response is None) == (midway or not left)
 
 

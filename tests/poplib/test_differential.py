@@ -140,7 +140,7 @@ DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[A
         [("error_proto", ("line too long",))],
         [("value", (b"+OK", [b"x" * 5000], 5002))],
     ),
-    "truncated mail": (
+    "truncated message": (
         [HELLO, b"+OK\r\nSubject: x\r\n.h"],
         [("retr", 1), ("noop",)],
         [("value", (b"+OK", [b"Subject: x"], 12)), EOF],
@@ -200,7 +200,7 @@ DISHONEST: dict[str, tuple[list[bytes], list[tuple[Any, ...]], list[Any], list[A
             ),
         ],
     ),
-    "stray octets after a mail": (
+    "stray bytes after a message": (
         [HELLO, b"+OK\r\nx\r\n.\r\nrest of it\r\n.\r\n"],
         [("retr", 1)],
         [("value", (b"+OK", [b"x"], 3))],
@@ -238,14 +238,14 @@ def test_dishonest_transcripts_differ_as_listed() -> None:
         with case(name):
             assert outcomes(standard, replies, calls)[1:] == theirs
             for size in (1, 2, 1 << 20):
-                if name not in ("stray replies", "stray octets after a mail") or size > 2:
+                if name not in ("stray replies", "stray bytes after a message") or size > 2:
                     assert outcomes(drop_in, replies, calls, [size])[1:] == ours, size
 
 
 def test_an_invalid_stat_is_error_proto() -> None:
     """STAT without two numbers is `error_proto`, as in newer versions of the standard library; a size may be negative."""
-    for said in (b"+OK\r\n", b"+OK 3\r\n", b"+OK x 1\r\n", b"+OK 1 x\r\n", b"+OK -1 3\r\n", "+OK ١ 3\r\n".encode()):
-        assert outcomes(drop_in, [HELLO, said], [("stat",)])[1] == (
+    for stat in (b"+OK\r\n", b"+OK 3\r\n", b"+OK x 1\r\n", b"+OK 1 x\r\n", b"+OK -1 3\r\n", "+OK ١ 3\r\n".encode()):
+        assert outcomes(drop_in, [HELLO, stat], [("stat",)])[1] == (
             "error_proto",
             ("-ERR STAT returned no count and size",),
         )

@@ -223,14 +223,14 @@ def test_no_argument_can_inject_a_command(scripted: Callable[..., Any]) -> None:
 
 def test_quit_closes_whatever_the_reply(scripted: Callable[..., Any]) -> None:
     """A refused or unanswered QUIT raises, but the socket is closed."""
-    for reply, said in (
+    for reply, argument in (
         (b"-ERR some deleted messages not removed\r\n", b"-ERR some deleted messages not removed"),
         (b"", "-ERR EOF"),
     ):
         pop = scripted(reply)
         with pytest.raises(poplib.error_proto) as caught:
             pop.quit()
-        assert caught.value.args == (said,)
+        assert caught.value.args == (argument,)
         assert pop.scripted.fileno() == -1
         assert (pop.sock, pop.file) == (None, None)
 
@@ -249,7 +249,11 @@ def test_a_closed_session_raises_error_proto(scripted: Callable[..., Any]) -> No
 
 def test_a_greeting_that_fails_closes_the_socket() -> None:
     """A refused, missing or invalid greeting raises and leaves no open socket."""
-    for greeting, said in ((b"-ERR busy\r\n", b"-ERR busy"), (b"", "-ERR EOF"), (b"HTTP/1.1 400\r\n", b"HTTP/1.1 400")):
+    for greeting, argument in (
+        (b"-ERR busy\r\n", b"-ERR busy"),
+        (b"", "-ERR EOF"),
+        (b"HTTP/1.1 400\r\n", b"HTTP/1.1 400"),
+    ):
         scripted = Scripted([greeting])
 
         class Own(poplib.POP3):
@@ -258,7 +262,7 @@ def test_a_greeting_that_fails_closes_the_socket() -> None:
 
         with pytest.raises(poplib.error_proto) as caught:
             Own("pop.example.com")
-        assert caught.value.args == (said,)
+        assert caught.value.args == (argument,)
         assert scripted.fileno() == -1
 
 

@@ -24,8 +24,8 @@ def check() -> int:
             wrong += 1
     for name in PROGRAMS:
         try:
-            said = subprocess.run([*program(name), "--version"], check=True, capture_output=True, text=True, timeout=60)
-            print(said.stdout.splitlines()[0])
+            done = subprocess.run([*program(name), "--version"], check=True, capture_output=True, text=True, timeout=60)
+            print(done.stdout.splitlines()[0])
         except (ServerMissingError, subprocess.SubprocessError) as error:
             print(f"{name}: {error}")
             wrong += 1
