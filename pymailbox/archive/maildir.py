@@ -6,6 +6,7 @@ and the form it is stored in. It holds nothing that a server could choose, so no
 
 import functools
 import hashlib
+import os
 import re
 import socket
 from collections.abc import Iterable, Iterator
@@ -128,14 +129,15 @@ class Maildir:
     def files(self) -> Iterator[StoredFile]:
         """Yield our files in `new` and `cur`; those of other programs are not ours."""
         for directory in ("new", "cur"):
-            for path in (self.root / directory).glob("*"):
-                match = _NAME.match(path.name)
-                if match is not None:
-                    label = Label(
-                        int(match["first_seen"]), int(match["run"]), int(match["position"]), match["uid_hash"]
-                    )
-                    form: Form = "w" if match["form"] == "w" else "l"
-                    yield StoredFile(path, label, form, int(match["size"]))
+            with os.scandir(self.root / directory) as entries:  # unlike glob, it makes no list of them
+                for entry in entries:
+                    match = _NAME.match(entry.name)
+                    if match is not None:
+                        label = Label(
+                            int(match["first_seen"]), int(match["run"]), int(match["position"]), match["uid_hash"]
+                        )
+                        form: Form = "w" if match["form"] == "w" else "l"
+                        yield StoredFile(Path(entry.path), label, form, int(match["size"]))
 
     def strangers(self) -> int:
         """Return how many files in `new` and `cur` are not ours, by their names."""
