@@ -111,23 +111,25 @@ def _count(value: str) -> int:
 
 
 def _days(value: str) -> float:
-    try:
-        days = float(value)
-    except ValueError:
-        days = -1.0
+    days = _number(value)
     if not 0 <= days < 1e6:
         raise argparse.ArgumentTypeError(f"invalid number of days: {value!r}")
     return days
 
 
 def _part(value: str) -> float:
-    try:
-        part = float(value)
-    except ValueError:
-        part = -1.0
+    part = _number(value)
     if not 0 < part <= 1:
         raise argparse.ArgumentTypeError(f"invalid part: {value!r} (more than 0, and 1 at most)")
     return part
+
+
+def _number(value: str) -> float:
+    """Return a number, or -1 for what is not one."""
+    try:
+        return float(value)
+    except ValueError:
+        return -1.0
 
 
 def _size(value: str) -> int:
