@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymailbox.cli.account_options import account_of, add_account, mailbox_options
-from pymailbox.display import octets, safe_text
+from pymailbox.display import format_size, safe_text
 from pymailbox.errors import ArchiveLocked, AuthenticationError, MailboxError, UidsChanged
 from pymailbox.progress import Progress
 
@@ -222,8 +222,12 @@ def _shown() -> "Iterator[Callable[[Progress], None] | None]":
 
     def show(progress: Progress) -> None:
         total = "" if progress.total_messages is None else f"/{progress.total_messages:,}"
-        size = "" if progress.total_bytes is None else f" of {octets(progress.total_bytes)}"
-        print(f"\r\033[K{progress.messages:,}{total} messages, {octets(progress.bytes)}{size}", end="", file=sys.stderr)
+        size = "" if progress.total_bytes is None else f" of {format_size(progress.total_bytes)}"
+        print(
+            f"\r\033[K{progress.messages:,}{total} messages, {format_size(progress.bytes)}{size}",
+            end="",
+            file=sys.stderr,
+        )
 
     try:
         yield show
