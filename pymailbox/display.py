@@ -1,6 +1,6 @@
 """Display: text that is safe to show, secrets that are not shown, and the layout of sizes, dates and tables.
 
-Text from outside cannot control a terminal, hide characters or forge a line. `Secret` and `SecretOctets` have a `repr`
+Text from outside cannot control a terminal, hide characters or forge a line. `Secret` and `SecretBytes` have a `repr`
 without the secret, for tracebacks that show local variables (Sentry, rich, cgitb). `Secrets` removes the secrets of one
 session from a server's text: plain, percent-encoded, or anywhere in base64, in upper or lower case. Widths in tables
 are counted in cells, by `rich` (in the extra `cli`) if it is installed.
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Secret",
-    "SecretOctets",
+    "SecretBytes",
     "Secrets",
     "cells",
+    "format_size",
     "local_time",
-    "octets",
     "safe_text",
     "secret",
     "table",
@@ -104,14 +104,14 @@ class Secret(_Hidden, str):
     __slots__ = ()
 
 
-class SecretOctets(_Hidden, bytes):
+class SecretBytes(_Hidden, bytes):
     """`bytes` that are not shown by `repr` and cannot be pickled."""
 
     __slots__ = ()
 
 
 def type_name(value: object) -> str:
-    """Return the name of a value's type as the caller knows it: a `Secret` was a str, `SecretOctets` were bytes."""
+    """Return the name of a value's type as the caller knows it: a `Secret` was a str, `SecretBytes` were bytes."""
     if isinstance(value, _Hidden):
         return "str" if isinstance(value, str) else "bytes"
     return type(value).__name__
@@ -120,14 +120,14 @@ def type_name(value: object) -> str:
 @overload
 def secret(value: str) -> Secret: ...
 @overload
-def secret(value: bytes) -> SecretOctets: ...
+def secret(value: bytes) -> SecretBytes: ...
 @overload
 def secret(value: T) -> T: ...
 def secret(value: Any) -> Any:
-    """Return a string as a `Secret`, bytes as `SecretOctets`, anything else as it is."""
+    """Return a string as a `Secret`, bytes as `SecretBytes`, anything else as it is."""
     if isinstance(value, str):
         return Secret(value)
-    return SecretOctets(value) if isinstance(value, bytes) else value
+    return SecretBytes(value) if isinstance(value, bytes) else value
 
 
 @define(eq=False, repr=False)
@@ -240,7 +240,7 @@ _FOR_URLS = str.maketrans("+/", "-_")
 # --- sizes, dates, tables -------------------------------------------------------------------------------------
 
 
-def octets(count: int | None) -> str:
+def format_size(count: int | None) -> str:
     """Return a readable size such as `1.4 KB`; "?" if it is unknown."""
     if count is None:
         return "?"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, field, frozen
 
-from pymailbox.display import Secret, SecretOctets, safe_text, secret
+from pymailbox.display import Secret, SecretBytes, safe_text, secret
 from pymailbox.errors import NotSupported
 
 if TYPE_CHECKING:
@@ -258,23 +258,23 @@ def reader(reference: PasswordReference, host: str, user: str | None) -> "Callab
 # --- reading: what went wrong is returned, as the traceback of an exception could show the secret ---------------
 
 
-def _decoded(raw: bytes) -> Secret | SecretOctets:
+def _decoded(raw: bytes) -> Secret | SecretBytes:
     try:
         return Secret(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return SecretOctets(raw)
+        return SecretBytes(raw)
 
 
-def _first_line(raw: bytes) -> Secret | SecretOctets:
+def _first_line(raw: bytes) -> Secret | SecretBytes:
     return _decoded(raw.partition(b"\n")[0].removesuffix(b"\r"))
 
 
-def _printed(command: PasswordCommand) -> tuple[Secret | SecretOctets, str]:
+def _printed(command: PasswordCommand) -> tuple[Secret | SecretBytes, str]:
     """Run a command; return the first line that it prints and what went wrong."""
     import subprocess
     import threading
 
-    kept: list[SecretOctets] = []
+    kept: list[SecretBytes] = []
     problem = ""
 
     def read(output: Any) -> None:
@@ -283,7 +283,7 @@ def _printed(command: PasswordCommand) -> tuple[Secret | SecretOctets, str]:
         with contextlib.suppress(ValueError):  # closed by us, when a child of the command kept it open
             while data := output.read(_LONGEST):
                 if not complete and size <= _LONGEST:
-                    kept.append(SecretOctets(data))
+                    kept.append(SecretBytes(data))
                     complete, size = b"\n" in data, size + len(data)
 
     deadline = time.monotonic() + command.timeout
@@ -305,7 +305,7 @@ def _printed(command: PasswordCommand) -> tuple[Secret | SecretOctets, str]:
         problem = f"did not end within {command.timeout} s; run it in a terminal to see why, or pass a longer timeout="
     except OSError as error:
         problem = f"cannot be run ({error.strerror}); install it, or pass the full path of the program"
-    printed = SecretOctets(b"".join(kept))
+    printed = SecretBytes(b"".join(kept))
     if not problem and len(printed) > _LONGEST and b"\n" not in printed[:_LONGEST]:
         problem = f"printed more than {_LONGEST} bytes in its first line, so that is not a password"
     return _first_line(printed), problem
@@ -318,7 +318,7 @@ def _expanded(path: str) -> Path:
         return Path(path)
 
 
-def _read(path: str) -> tuple[Secret | SecretOctets, str]:
+def _read(path: str) -> tuple[Secret | SecretBytes, str]:
     """Return the first line of a file and what went wrong."""
     line, problem = b"", ""
     try:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymailbox.display import cells, local_time, octets, safe_text, table, window
+from pymailbox.display import cells, format_size, local_time, safe_text, table, window
 from pymailbox.errors import MailboxError
 
 
@@ -96,11 +96,11 @@ SIZES = [
 ]
 
 
-def test_octets() -> None:
+def test_sizes_for_people() -> None:
     """A readable size takes at most eight columns up to a thousand gigabytes."""
     for count, shown in SIZES:
-        assert octets(count) == shown, count
-        assert len(octets(count)) <= 8 or (count or 0) >= 10**12, count
+        assert format_size(count) == shown, count
+        assert len(format_size(count)) <= 8 or (count or 0) >= 10**12, count
 
 
 @given(st.datetimes(timezones=st.just(datetime.UTC)))

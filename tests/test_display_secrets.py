@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import pymailbox
 from pymailbox import Mailbox, MailboxError, OAuth2
-from pymailbox.display import Secret, SecretOctets, Secrets, secret
+from pymailbox.display import Secret, SecretBytes, Secrets, secret
 from pymailbox.pop3 import Connection, commands
 from pymailbox.testing import Fault, Server
 from tests import case
@@ -31,7 +31,7 @@ HOME = str(Path(pymailbox.__file__).parent)
 
 def test_a_secret_equals_its_value_and_is_not_shown() -> None:
     """It works like the value, its repr shows nothing, and it cannot be pickled."""
-    held = Secret("x y"), SecretOctets(b"x y")
+    held = Secret("x y"), SecretBytes(b"x y")
     assert held == ("x y", b"x y")
     assert "x y" not in repr(held)
     for one in held:

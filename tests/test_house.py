@@ -28,7 +28,7 @@ FLOORS = {
     " login flows sasl kerberos scram commands listings session dispatcher stream_check proof capabilities protocol body_meter"
     " violations receive_buffer framing pieces sinks settings proxy limits deadlines tls wirelog command refusal",
     "pymailbox.content": "__init__ content body markup tree headers reading_names saving filenames address parameters received"
-    " dates mailboxes links styles words transfer charset codecs comments identifiers",
+    " dates mailboxes links styles words transfer charset codecs identifiers comments",
     "pymailbox.testing": "__init__ plugin proxy samples server certificates conversation command_table faulty_session"
     " listener quirky_lines client_socket delay_line quirky_login authorization quirky_mail transaction session"
     " authenticator fault maildrop quirk record reply stores stored_mail",

@@ -289,9 +289,8 @@ class _Session:
         rows: defaultdict[str, list[MessageRow]] = defaultdict(list)
         for row in work.ledger.messages("uid IS NULL"):
             rows[row.uid_hash].append(row)
-        names = work.ledger.names()
-        files = (file for name, file in work.layout.files_by_name().items() if name not in names)
-        adopted = [new for file in files if (new := work.writer.adopt(file)) is not None]
+        files = work.layout.files_by_name(known=work.ledger.names())
+        adopted = [new for file in files.values() if (new := work.writer.adopt(file)) is not None]
         if adopted:
             work.layout.disk.sync_everything()
             with work.ledger.transaction():

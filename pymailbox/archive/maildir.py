@@ -11,7 +11,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -154,23 +154,22 @@ class Maildir:
         for directory in ("new", "cur"):
             if not (self.root / directory).is_dir():
                 continue
-            with os.scandir(self.root / directory) as entries:
-                found = [self.root / directory / entry.name for entry in entries if entry.is_file()]
-            for path in found:
-                match = _NAME.match(path.name)
-                if match is not None:
-                    label = Label(
-                        int(match["first_seen"]), int(match["run"]), int(match["position"]), match["uid_hash"]
-                    )
-                    form: Form = "w" if match["form"] == "w" else "l"
-                    yield StoredFile(path, label, form, int(match["size"]))
+            with os.scandir(self.root / directory) as entries:  # unlike glob, it makes no list of them
+                for entry in entries:
+                    match = _NAME.match(entry.name)
+                    if match is not None and entry.is_file():
+                        label = Label(
+                            int(match["first_seen"]), int(match["run"]), int(match["position"]), match["uid_hash"]
+                        )
+                        form: Form = "w" if match["form"] == "w" else "l"
+                        yield StoredFile(Path(entry.path), label, form, int(match["size"]))
 
-    def files_by_name(self) -> dict[str, StoredFile]:
-        """Return our files, none overlooked: while mail programs move files, one scan may miss some."""
+    def files_by_name(self, known: Collection[str] = ()) -> dict[str, StoredFile]:
+        """Return our files, except the `known`, and overlook none: as files move, one scan may miss some."""
         files: dict[str, StoredFile] = {}
         for _ in range(_MOVES):
             before = len(files)
-            files.update((file.name, file) for file in self.files())
+            files.update((file.name, file) for file in self.files() if file.name not in known)
             if len(files) == before:
                 break
         return files

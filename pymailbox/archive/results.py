@@ -4,7 +4,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from pymailbox.display import octets
+from pymailbox.display import format_size
 
 __all__ = ["Cleaned", "Collected", "Rebuilt", "Verified"]
 
@@ -37,7 +37,7 @@ class Collected:
         aside = f"; {self.set_aside:,} set aside" if self.set_aside else ""
         gone = f"{self.deleted:,} deleted" if self.deleted else "nothing deleted"
         known = f"{self.known:,} known{failed}{aside}"
-        return f"{self.new:,} new, {octets(self.bytes)}; {known}; {gone}{_notes(self.notes)}"
+        return f"{self.new:,} new, {format_size(self.bytes)}; {known}; {gone}{_notes(self.notes)}"
 
 
 @frozen
@@ -78,7 +78,7 @@ class Verified:
 
     def __str__(self) -> str:
         return (
-            f"{self.read:,} of {self.messages:,} read, {octets(self.bytes)}; {len(self.damaged):,} damaged,"
+            f"{self.read:,} of {self.messages:,} read, {format_size(self.bytes)}; {len(self.damaged):,} damaged,"
             f" {len(self.missing):,} missing, {self.strangers:,} not ours"
         )
 
@@ -98,4 +98,4 @@ class Rebuilt:
 
     def __str__(self) -> str:
         damaged = f"; {len(self.damaged):,} damaged" if self.damaged else ""
-        return f"{self.messages:,} messages, {octets(self.bytes)}{damaged}"
+        return f"{self.messages:,} messages, {format_size(self.bytes)}{damaged}"

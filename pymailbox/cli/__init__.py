@@ -151,10 +151,10 @@ def _demo(_: argparse.Namespace) -> int:
 
 def _ls(options: argparse.Namespace) -> int:
     from pymailbox.cli.demo import list_mailbox
-    from pymailbox.display import octets
+    from pymailbox.display import format_size
 
     with _opened(options) as inbox:
-        total = f"{len(inbox)} {'message' if len(inbox) == 1 else 'messages'}, {octets(inbox.size)}"
+        total = f"{len(inbox)} {'message' if len(inbox) == 1 else 'messages'}, {format_size(inbox.size)}"
         if len(inbox):
             list_mailbox(inbox)
             print()
@@ -163,7 +163,7 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from pymailbox.display import octets
+    from pymailbox.display import format_size
 
     with _opened(options) as inbox:
         if options.number > len(inbox):
@@ -176,7 +176,7 @@ def _show(options: argparse.Namespace) -> int:
             sys.stdout.buffer.flush()
         elif options.save is not None:
             path = _saved(message, options.save)
-            print(f"{octets(path.stat().st_size)} written to {safe_text(str(path), limit=None)}")
+            print(f"{format_size(path.stat().st_size)} written to {safe_text(str(path), limit=None)}")
         elif options.headers:
             for name, value in message.headers.items():
                 print(f"{safe_text(name, limit=None)}: {safe_text(value, limit=None)}")
@@ -197,7 +197,7 @@ def _saved(message: "Message", where: str) -> Path:
 
 
 def _print_message(message: "Message") -> None:
-    from pymailbox.display import local_time, octets
+    from pymailbox.display import format_size, local_time
 
     for name, value in (
         ("From", message.content.from_),
@@ -211,7 +211,7 @@ def _print_message(message: "Message") -> None:
     print("\n" + safe_text(message.body, multiline=True, limit=None).rstrip("\n"))
     for part in message.attachments:
         name, kind = safe_text(part.filename, limit=None), safe_text(part.content_type, limit=None)
-        print(f"[{name}: {kind}, {octets(part.size)}]")
+        print(f"[{name}: {kind}, {format_size(part.size)}]")
 
 
 def _serve(options: argparse.Namespace) -> int:

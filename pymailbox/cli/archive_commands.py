@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymailbox.cli.account_options import account_of, add_account, mailbox_options
-from pymailbox.display import octets, safe_text
+from pymailbox.display import format_size, safe_text
 from pymailbox.errors import ArchiveLocked, AuthenticationError, MailboxError, UidsChanged
 from pymailbox.progress import Progress
 
@@ -120,23 +120,25 @@ def _count(value: str) -> int:
 
 
 def _days(value: str) -> float:
-    try:
-        days = float(value)
-    except ValueError:
-        days = -1.0
+    days = _number(value)
     if not 0 <= days < 1e6:
         raise argparse.ArgumentTypeError(f"invalid number of days: {value!r}")
     return days
 
 
 def _part(value: str) -> float:
-    try:
-        part = float(value)
-    except ValueError:
-        part = -1.0
+    part = _number(value)
     if not 0 < part <= 1:
         raise argparse.ArgumentTypeError(f"invalid part: {value!r} (more than 0, and 1 at most)")
     return part
+
+
+def _number(value: str) -> float:
+    """Return a number, or -1 for what is not one."""
+    try:
+        return float(value)
+    except ValueError:
+        return -1.0
 
 
 def _size(value: str) -> int:
@@ -229,8 +231,12 @@ def _shown() -> "Iterator[Callable[[Progress], None] | None]":
 
     def show(progress: Progress) -> None:
         total = "" if progress.total_messages is None else f"/{progress.total_messages:,}"
-        size = "" if progress.total_bytes is None else f" of {octets(progress.total_bytes)}"
-        print(f"\r\033[K{progress.messages:,}{total} messages, {octets(progress.bytes)}{size}", end="", file=sys.stderr)
+        size = "" if progress.total_bytes is None else f" of {format_size(progress.total_bytes)}"
+        print(
+            f"\r\033[K{progress.messages:,}{total} messages, {format_size(progress.bytes)}{size}",
+            end="",
+            file=sys.stderr,
+        )
 
     try:
         yield show

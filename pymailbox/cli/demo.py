@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from secrets import token_urlsafe
 
-from pymailbox.display import local_time, octets, safe_text, table, window
+from pymailbox.display import format_size, local_time, safe_text, table, window
 from pymailbox.errors import CommandError
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.message import Message
@@ -41,7 +41,7 @@ def _rows(inbox: Mailbox, *, date: int, addresses: bool) -> Iterator[tuple[str, 
     for message in inbox:
         if not message.deleted:
             moment, sender, subject = _headers(message, addresses=addresses)
-            yield str(message.number), octets(message.size), moment[:date], sender, subject
+            yield str(message.number), format_size(message.size), moment[:date], sender, subject
 
 
 def _headers(message: Message, *, addresses: bool) -> tuple[str, str, str]:
@@ -72,7 +72,9 @@ def demonstrate() -> None:
             print(f"    {message.subject!r} from {message.from_}")
             print("    " + safe_text(message.body, multiline=True, limit=None).strip().replace("\n", "\n    "))
             for attachment in message.attachments:
-                print(f"    attached: {attachment.filename} ({attachment.content_type}, {octets(attachment.size)})")
+                print(
+                    f"    attached: {attachment.filename} ({attachment.content_type}, {format_size(attachment.size)})"
+                )
 
             print("\ninbox.delete(inbox[:3])  # DELE, pipelined")
             inbox.delete(inbox[:3])

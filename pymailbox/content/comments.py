@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-__all__ = ["comments", "without_comments"]
+__all__ = ["closing", "comments", "without_comments"]
 
 _OPENING = re.compile(r'["(]')
 _CLOSING = {"(": re.compile(r"[()]|\\.", re.DOTALL), '"': re.compile(r'"|\\.', re.DOTALL)}
@@ -17,7 +17,7 @@ def comments(text: str) -> Iterator[tuple[int, int]]:
         start, position = match.span()
         if (mark := match[0]) in unclosed:
             continue
-        end = _end_of(mark, text, position)
+        end = closing(mark, text, position)
         if end < 0:
             unclosed.add(mark)
             continue
@@ -36,7 +36,8 @@ def without_comments(text: str) -> str:
     return " ".join([*pieces, text[position:]]) if pieces else text
 
 
-def _end_of(mark: str, text: str, position: int) -> int:
+def closing(mark: str, text: str, position: int) -> int:
+    """Return where the comment or quoted string ends whose mark is before `position`; -1 if it is never closed."""
     depth = 1
     while (match := _CLOSING[mark].search(text, position)) is not None:
         position = match.end()

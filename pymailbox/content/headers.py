@@ -131,10 +131,11 @@ def settle(raw: bytes, start: int, end: int, body: int, *, part: bool = False) -
     """Correct the end of a header that may lack the empty line after it; return its end and where the body begins.
 
     A header ends before the first delimiter that it declares, and before the lines after its last field. Text without
-    any field is a body without a header, and so is a `part` with neither a Content field nor an empty line.
+    any field is a body without a header, and so is a `part` with neither a Content field nor an empty line. The
+    caller has ended that of a `part` before its first delimiter already.
     """
     limit = min(end, start + MAX_HEADER_BYTES)
-    if raw.find(b"\n--", start, limit) >= 0:
+    if not part and raw.find(b"\n--", start, limit) >= 0:
         declared: set[bytes] = set()
         read = start
         for match in _DELIMITER.finditer(raw, start, limit):

@@ -5,10 +5,11 @@ One left-to-right pass, linear in the text; never raises.
 
 import re
 
+from .comments import closing
+
 __all__ = ["message_ids"]
 
 _TOKEN = re.compile(r'<([^<>]*)(>?)|["(]|[^<"(]+')
-_CLOSING = {"(": re.compile(r"[()]|\\.", re.DOTALL), '"': re.compile(r'"|\\.', re.DOTALL)}
 _SEPARATORS = re.compile(r"[\s,;>]+")
 
 
@@ -32,8 +33,8 @@ def message_ids(text: str) -> tuple[str, ...]:
                 found.append(f"<{identifier}>")
             continue
         mark = token[0]
-        if mark in _CLOSING and mark not in unclosed:
-            end = _end_of(mark, text, position)
+        if mark in '"(' and mark not in unclosed:
+            end = closing(mark, text, position)
             if end < 0:
                 unclosed.add(mark)
             else:
@@ -46,17 +47,3 @@ def message_ids(text: str) -> tuple[str, ...]:
         words = [word for word in _SEPARATORS.split("".join(loose)) if word]
         found = [f"<{word}>" for word in words if "@" in word or len(words) == 1]
     return tuple(found)
-
-
-def _end_of(mark: str, text: str, position: int) -> int:
-    """Find the end of the quoted string or the comment (they nest) that begins before `position`; -1 if it has none."""
-    depth = 1
-    while (match := _CLOSING[mark].search(text, position)) is not None:
-        position = match.end()
-        if match[0] == "(":
-            depth += 1
-        elif match[0] in ('"', ")"):
-            depth -= 1
-            if not depth:
-                return position
-    return -1

@@ -316,7 +316,8 @@ class _Walk:
             if not match[0].endswith(b"-"):
                 end, body = match.span()
                 break
-            declared |= boundaries(raw, position, match.start())
+            if raw.find(b"=", position, match.start()) >= 0:
+                declared |= boundaries(raw, position, match.start())
             runs_on = bool(declared) and self._line(match.end()) in declared
             # The first part, or the next one, cuts the header off.
             if runs_on or self._delimiter(match.end())[0] >= 0:

@@ -14,7 +14,7 @@ from typing import Any, overload
 
 from attrs import Attribute, field, frozen
 
-from pymailbox.display import Secret, SecretOctets, secret, type_name
+from pymailbox.display import Secret, SecretBytes, secret, type_name
 from pymailbox.errors import AuthenticationError, LimitExceeded, MessageUnavailable, ProtocolError, TemporaryFailure
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Body, Chunk, Command, Note, Reply, Verb
@@ -105,14 +105,14 @@ def text(value: str, name: str) -> bytes:
     value = Secret(value)
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"{name} has a lone surrogate, which UTF-8 cannot encode; pass bytes or fix the text")
-    return secret_octets(value.encode(), name)
+    return secret_bytes(value.encode(), name)
 
 
-def secret_octets(value: str | bytes, name: str) -> bytes:
+def secret_bytes(value: str | bytes, name: str) -> bytes:
     """Return a password as bytes: text as UTF-8, bytes unchanged; ValueError if it has control characters."""
     if not isinstance(value, bytes):
         return text(value, name)
-    data = SecretOctets(value)
+    data = SecretBytes(value)
     del value
     if any(byte < 0x20 or byte == 0x7F for byte in data):
         raise ValueError(f"{name} must not contain control characters")
@@ -121,7 +121,7 @@ def secret_octets(value: str | bytes, name: str) -> bytes:
 
 def no_control_octets(_: object, attribute: "Attribute[Any]", value: str | bytes) -> None:
     """Refuse control characters in a field of str or bytes, without showing it (an attrs validator)."""
-    secret_octets(value, attribute.name)
+    secret_bytes(value, attribute.name)
 
 
 def no_control_characters(_: object, attribute: "Attribute[Any]", value: str) -> None:
@@ -360,7 +360,7 @@ def user(name: str) -> Command[str]:
 def pass_(password: str | bytes) -> Command[str]:
     """PASS: send the password, which may contain spaces; bytes are sent unchanged (RFC 1939 §7)."""
     password = secret(password)
-    return Command(_PASS, secret_octets(password, "password"))
+    return Command(_PASS, secret_bytes(password, "password"))
 
 
 def apop(name: str, password: str | bytes, timestamp: bytes) -> Command[str]:
@@ -368,7 +368,7 @@ def apop(name: str, password: str | bytes, timestamp: bytes) -> Command[str]:
     import hashlib  # loads OpenSSL, and few log in this way
 
     password = secret(password)
-    digest = hashlib.md5(timestamp + secret_octets(password, "password"), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(timestamp + secret_bytes(password, "password"), usedforsecurity=False).hexdigest()
     return Command(_APOP, _word(name, "user") + b" " + digest.encode())
 
 

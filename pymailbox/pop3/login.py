@@ -22,7 +22,7 @@ from pymailbox.account import (
     coroutine_refused,
     needs_user,
 )
-from pymailbox.display import SecretOctets, safe_text, secret, type_name
+from pymailbox.display import SecretBytes, safe_text, secret, type_name
 from pymailbox.errors import (
     AuthenticationError,
     CommandError,
@@ -155,7 +155,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
 def _converse(session: Session, chosen: Mechanism, exchange: Exchange, initial: bool | None) -> Flow[None]:
     harmless = _harmless_responses(chosen.name)
     first = next(exchange)
-    response: bytes | None = None if first is None else SecretOctets(first)
+    response: bytes | None = None if first is None else SecretBytes(first)
     del first
     if response is None:
         reply = yield from _ask(session, exchange, commands.auth(chosen.name), False)
@@ -197,7 +197,7 @@ def _next_response(chosen: Mechanism, exchange: Exchange, reply: Challenge, begu
     # "+OK" instead of "+" before the first response is a challenge (Q24).
     given = None if reply.final and begun else reply.data or b""
     try:
-        return SecretOctets(exchange.send(given) or b"")
+        return SecretBytes(exchange.send(given) or b"")
     except StopIteration:
         pass
     if not reply.final:

@@ -13,9 +13,9 @@ from typing import Any
 from attrs import field, frozen
 
 from pymailbox.account import Exchange, Mechanism, Peer
-from pymailbox.display import SecretOctets, Secrets, safe_text, secret
+from pymailbox.display import SecretBytes, Secrets, safe_text, secret
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
-from pymailbox.pop3.commands import no_control_characters, no_control_octets, secret_octets
+from pymailbox.pop3.commands import no_control_characters, no_control_octets, secret_bytes
 from pymailbox.pop3.kerberos import GSSAPI
 from pymailbox.pop3.scram import Scram
 
@@ -56,7 +56,7 @@ class Plain:
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
-        yield b"\0".join((self.authorization.encode(), self.user.encode(), secret_octets(self.password, "password")))
+        yield b"\0".join((self.authorization.encode(), self.user.encode(), secret_bytes(self.password, "password")))
 
 
 @frozen
@@ -74,7 +74,7 @@ class Login:
         """Start one exchange."""
         yield None
         yield self.user.encode()
-        yield secret_octets(self.password, "password")
+        yield secret_bytes(self.password, "password")
 
 
 @frozen
@@ -99,7 +99,7 @@ class CramMD5:
         import hmac
 
         try:
-            return hmac.new(secret_octets(self.password, "password"), challenge, "md5").hexdigest().encode()
+            return hmac.new(secret_bytes(self.password, "password"), challenge, "md5").hexdigest().encode()
         except ValueError as error:  # an OpenSSL build in FIPS mode
             raise NotSupported("CRAM-MD5 needs MD5, which this Python disables; use another login") from error
 
@@ -152,7 +152,7 @@ class XOAuth2:
 
     def exchange(self, _: Peer, /) -> Exchange:
         """Start one exchange."""
-        message = SecretOctets(f"user={self.user}\1auth=Bearer {self.token}\1\1".encode())
+        message = SecretBytes(f"user={self.user}\1auth=Bearer {self.token}\1\1".encode())
         yield from _bearer(message, self.token, b"")
 
 
@@ -171,11 +171,11 @@ class OAuthBearer:
     def exchange(self, peer: Peer, /) -> Exchange:
         """Start one exchange."""
         user = self.user.replace("=", "=3D").replace(",", "=2C")  # a saslname (RFC 5801 §4)
-        message = SecretOctets(f"n,a={user},\1host={peer.host}\1auth=Bearer {self.token}\1\1".encode())
+        message = SecretBytes(f"n,a={user},\1host={peer.host}\1auth=Bearer {self.token}\1\1".encode())
         yield from _bearer(message, self.token, b"\1")
 
 
-def _bearer(message: SecretOctets, token: str, acknowledgement: bytes) -> Exchange:
+def _bearer(message: SecretBytes, token: str, acknowledgement: bytes) -> Exchange:
     """Send a token; a challenge after it is the reason for a failure, to be acknowledged before -ERR comes."""
     known = Secrets()
     known.add(token)

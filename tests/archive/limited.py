@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from pymailbox import Account, Archive, content
+from pymailbox import Account, Archive
+from pymailbox.content import Content  # noqa: F401 - imported now, as the first session would do
 
 MEBI = 1 << 20
 
@@ -23,7 +24,6 @@ def held(field: str) -> int:
 
 if __name__ == "__main__":
     host, port, archive, room = sys.argv[1:]
-    assert content.Content  # imported now, as the first session would do
     limit = held("VmSize") + int(room) * MEBI
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     done = Archive(archive).collect(Account(host, "me", "secret", security="none", port=int(port)))

@@ -93,7 +93,7 @@ def test_a_recycled_uid_of_the_same_rounded_size(stack: ExitStack, tmp_path: Pat
     run.nothing_is_lost()
 
 
-def test_a_recycled_uid_of_another_size_is_archived_and_keep_begins_anew(stack: ExitStack, tmp_path: Path) -> None:
+def test_a_recycled_uid_of_another_size_is_archived_and_keep_starts_over(stack: ExitStack, tmp_path: Path) -> None:
     run = begin(stack, tmp_path)
     run.box.mails[1] = StoredMail(b"u2", 300, content=message(50, 300))
     done = run.collect(Keep(days=1))

@@ -16,7 +16,7 @@ from pymailbox.content.filenames import safe_name
 from pymailbox.content.tree import MAX_DEPTH, MAX_MISSES, MAX_PARTS
 from pymailbox.mailbox.reading import first_lines
 from tests import timing
-from tests.timing import assert_linear
+from tests.timing import Clock, assert_linear
 
 SECONDS = 10.0  # of CPU for one name of one megabyte: only catches endless loops; `Growth` judges the rest
 MEASURABLE = 0.02  # seconds of CPU; a reading that takes less for a flood is not judged
@@ -531,12 +531,14 @@ def looks_back(known: Callable[..., object]) -> Callable[..., object]:
     return slow
 
 
-def test_a_quadratic_reading_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judge finds a reading that searches the rest of the message for each mark."""
-    monkeypatch.setattr(timing, "_TRIES", 1)  # more tries could only acquit it
-    monkeypatch.setattr(timing, "_MEASURABLE", 0.01)  # sixteen times as long is measurable even so
-    quadratic: Readings = {"quadratic": lambda content: looks_back(len)(content.raw)}
+def test_a_quadratic_reading_is_told_from_a_linear_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge finds what takes four times as long for a message twice the size, by a clock that only readings move."""
+    clock = Clock()
+    monkeypatch.setattr(time, "thread_time", clock)
     case = next(generated(1))
+    linear: Readings = {"linear": lambda content: clock.advance(len(content.raw) / 100_000)}
+    Growth(thorough=False).judge(case.make, 20_000, linear, case)
+    quadratic: Readings = {"quadratic": lambda content: clock.advance((len(content.raw) / 100_000) ** 2)}
     with pytest.raises(AssertionError, match="of CPU time"):
         Growth(thorough=False).judge(case.make, 20_000, quadratic, case)
 

@@ -18,6 +18,7 @@ from attrs import frozen
 
 from pymailbox.content import Content, Headers
 from tests.content.test_growth import Growth, Readings, everything, flood, public
+from tests.timing import Clock
 
 Reading = Callable[[Content], object]
 
@@ -117,6 +118,8 @@ ATTRIBUTES = [
     b"/",
     b"x",
     b" style=display:none",
+    b" b=\"<a c='>' \"",
+    b' b="<"c',
 ]
 STYLES = [b"x:y;", b"display:", b"display :none;", b";", b" ", b"/*", b"none;", b"&quot;", b"\n"]
 PARTS = [
@@ -142,6 +145,7 @@ BODIES: list[tuple[bytes, list[bytes]]] = [
     (b"Content-Type: multipart/mixed; boundary=" + b"b" * 60 + b"\n\n", [b"--" + b"b" * 59 + b"\n", b"--" + b"b" * 60 + b" \n", b"b", b"\n--b"]),
     (b"".join([b"Content-Type: multipart/mixed; boundary=b%d\n" % n for n in range(9000)]) + b"\n\n", [b"--x\n", b"a\n", b"--b0\n"]),
     (MIXED + b"--b\n" + b"".join([b"Content-Type: multipart/mixed; boundary=c%d\n--c%d\n" % (n, n) for n in range(190)]), [b"A: b\n", b"a\n", b"--x\n"]),
+    (MIXED + b"--b\n\nx\n--b--\n", [b"--b\n", b"--b\nContent-Type: text/plain\n", b"--b\n\nx\n", b"--b\nContent-Type: text/plain\n\nx\n--b--\n"]),
     (b"Content-Type: multipart/mixed\n\n", [b"--x\n", b"--x{n}\n", b"--\n"]),
     (b"Content-Type: message/rfc822\n\n", [b"Content-Type: message/rfc822\n\n", b"Subject: x\n\n", b"a\n"]),
     *[(b"Content-Type: text/plain; charset=%s\n\n" % charset, units) for charset, units in {
@@ -290,14 +294,33 @@ def test_attributes_after_the_last_reference_that_is_resolved() -> None:
             assert reading(Content.from_bytes(HTML + html)) is not None or name == "text", (attribute, name)
 
 
+def test_headers_that_run_into_each_other_are_read_once() -> None:
+    """The search for the end of a header stops at the delimiter that it declares, not at the end of the message."""
+    for unit in (b"a\n", b"A: b\n", b"--x\n", b"A: b; boundary=c\n"):
+        few, many = (
+            Family(
+                "Content-Type",
+                MIXED
+                + b"--b\n"
+                + b"".join([b"Content-Type: multipart/mixed; boundary=c%d\n--c%d\n" % (n, n) for n in range(count)]),
+                unit,
+            )
+            for count in (2, 199)
+        )
+        once, often = (spent(family, 1_000_000, lambda content: content.text) for family in (few, many))
+        assert often < 5 * once + 0.1, (unit, once, often)
+
+
 def test_what_grows_is_told_from_what_costs_more_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reading that searches the rest of the message for each mark grows; a step at one size is not growth."""
+    """A quadratic reading grows; a step at one size is not growth. By a clock that only readings move."""
+    clock = Clock()
+    monkeypatch.setattr(time, "thread_time", clock)
     monkeypatch.setattr(f"{__name__}.HEADER", 24_000)
-    monkeypatch.setattr(f"{__name__}.MEASURABLE", 0.01)
     family = Family("To", b"To: ", b"a@b, ")
-    assert measure(family, lambda content: [content.raw.find(b"a@c", at) for at in range(0, len(content.raw), 4)])[1]
+    assert measure(family, lambda content: clock.advance((len(content.raw) / 10_000) ** 2))[1]
+    assert not measure(family, lambda content: clock.advance(len(content.raw) / 10_000))[1]
     assert not measure(
-        family, lambda content: sum(range(200 * len(content.raw) + (len(content.raw) > 10_000) * 4_000_000))
+        family, lambda content: clock.advance(len(content.raw) / 10_000 + 9 * (len(content.raw) > 10_000))
     )[1]
 
 

@@ -87,7 +87,7 @@ LINKS = [
     ('<map><area href="https://a.b/" alt=A><area href="https://c.d/"></map>x', "A <https://a.b/> <https://c.d/> x"),
     ('<area href="#c" alt=no><area href="https://a.b/" alt=no hidden>x', "x"),
 ]
-# Where a tag ends: behind its quoted values, or at the first > if a quote has no end.
+# Where a tag ends: after its quoted values, or at the first > if a quote has no end.
 ENDS_OF_TAGS = [
     ("<p title='a > b'>x", "x"),
     ("<p title='a > b' data-x = \"c > d\" class=y>x", "x"),
