@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 from attrs import field, frozen
 
 from pymailbox.account import Account
-from pymailbox.archive.collecting import Collecting
+from pymailbox.archive.collecting import collect
 from pymailbox.archive.disk import Disk, disk_errors
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
 from pymailbox.archive.lock import locked
 from pymailbox.archive.maildir import Maildir
 from pymailbox.archive.results import Cleaned, Collected, Rebuilt, Verified
+from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
 from pymailbox.archive.writing import recover, row_of
 from pymailbox.display import type_name
@@ -285,7 +286,7 @@ class Archive(Collection[Record]):
         stop: threading.Event | None,
         progress: Callable[[Progress], None] | None,
         at_most: float | None,
-    ) -> Collecting:
+    ) -> Run:
         _check_account(account)
         if not isinstance(keep, Keep):
             raise TypeError(f"keep must be a Keep, such as Keep(days=30), not {keep!r}")
@@ -299,10 +300,8 @@ class Archive(Collection[Record]):
             if row.one_by_one:
                 options["pipelining"] = False
             inbox = Mailbox.from_account(account, **options)
-            work = Collecting(
-                ledger, self._layout, inbox, row, keep, dry_run, renumbered, limit, stop, progress, at_most
-            )
-            work.run()
+            work = Run(ledger, self._layout, inbox, row, keep, dry_run, renumbered, limit, stop, progress, at_most)
+            collect(work)
             return work
 
     # --- proof --------------------------------------------------------------------------------------------

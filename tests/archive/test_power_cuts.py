@@ -16,7 +16,7 @@ import pytest
 from attrs import define, field
 
 from pymailbox import Archive, Keep
-from pymailbox.archive import collecting, writing
+from pymailbox.archive import session, writing
 from pymailbox.archive.maildir import Maildir
 from pymailbox.testing import Server
 from pymailbox.testing.stored_mail import StoredMail
@@ -121,14 +121,14 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     with ExitStack() as stack:
         stack.enter_context(disks_that_do_not_wait())
         stack.enter_context(mock.patch.object(writing, "_MESSAGES", 3))
-        stack.enter_context(mock.patch.object(collecting, "_AT_ONCE", 4))
+        stack.enter_context(mock.patch.object(session, "_AT_ONCE", 4))
         server = stack.enter_context(serve(Box()))
         yield Bench(tmp_path, server)
 
 
 def forgotten_names() -> AbstractContextManager[object]:
     """Have runs not look for messages by the names of their files."""
-    return mock.patch.object(collecting._Session, "_recognise_names", return_value=False)
+    return mock.patch.object(session.CollectSession, "_recognise_names", return_value=False)
 
 
 def replay(

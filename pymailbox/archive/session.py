@@ -1,0 +1,374 @@
+"""CollectSession: one session of a run, from the listing to the last DELE. QUIT is its caller's."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from attrs import define, evolve, field
+
+from pymailbox.archive.deleting import Deletions
+from pymailbox.archive.identity import Plan, all_changed, plan
+from pymailbox.archive.keep import Listed
+from pymailbox.archive.ledger import FailureRow, MessageRow
+from pymailbox.archive.maildir import uid_hash
+from pymailbox.archive.run import Run
+from pymailbox.archive.stored_form import StagedFile
+from pymailbox.errors import CommandError, DiskFull, LimitExceeded, MailboxError, NotSupported, UidsChanged
+from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.mailbox.message import Message
+from pymailbox.progress import Progress
+
+__all__ = ["CollectSession"]
+
+_AT_ONCE = 1_000  # messages asked for in one pipeline, and deletions pending before they are committed
+_DELETING_SECONDS = 600.0  # after which pending deletions are committed
+_COMPARED = 10  # messages under new uids that are looked at first, to see whether all uids have changed
+_TRIES = 3  # after which a message is set aside
+_RESERVE = 16 << 20  # bytes that stay free on the disk
+
+
+@define
+class CollectSession:
+    """One session of a run."""
+
+    work: Run
+    inbox: Mailbox
+    deletions: Deletions
+    uids: Sequence[str | None] = field(default=(), init=False)
+    sizes: Sequence[int | None] = field(default=(), init=False)  # empty: LIST was not asked
+    listed: set[str | None] = field(factory=set, init=False)
+    #: What was fetched in this session and may still be marked, by number.
+    read: dict[int, MessageRow] = field(factory=dict, init=False)
+    #: The numbers of messages that are fetched because their uids do not say whether they are archived.
+    compared: set[int] = field(factory=set, init=False)
+    _staging: StagedFile | None = field(default=None, init=False)
+    #: The message that was being downloaded when the session ended.
+    _last_asked: int | None = field(default=None, init=False)
+    # Progress: of all that is wanted, of the pipelines that are done, of the one that runs.
+    _total: tuple[int | None, int] = field(default=(None, 0), init=False)
+    _reported: tuple[int, int] = field(default=(0, 0), init=False)
+    _last: Progress = field(default=Progress(0, None, 0, 0), init=False)
+    _deleting_since: float | None = field(default=None, init=False)
+    #: What to report of messages that could not be fetched, by number.
+    failures: dict[int, str] = field(factory=dict, init=False)
+
+    def run(self) -> bool:
+        """Return whether all was done. The caller sends QUIT."""
+        work = self.work
+        try:
+            self.uids = self.inbox.uids
+        except NotSupported:
+            self.uids = (None,) * len(self.inbox)
+        self.listed = set(self.uids)
+        work.writer.begin_session()
+        self._settle_doubts()
+        result = self._plan()
+        if self._recognise_names([*result.unknown, *result.doubtful]):
+            result = self._plan()
+        aside = {number for number in (*result.unknown, *result.doubtful) if self._is_set_aside(number)}
+        wanted = (
+            [] if work.at_most is not None else self._in_order({*result.unknown, *result.doubtful} - aside)[: work.left]
+        )
+        may_go = self._may_go(result, wanted) & {*wanted, *result.known}
+        self._brake(len(may_go))
+        if not work.further:
+            work.there = len(self.inbox)
+            work.done = evolve(work.done, known=len(result.known) + len(result.shared))
+            if result.shared and work.may_delete and not (work.renumbered or work.keep.keeps_everything):
+                work.note(f"{len(result.shared)} stay, as they share their uids with other messages")
+        work.done = evolve(work.done, set_aside=len(aside))
+        if work.dry_run:
+            size = sum(self._size(number) or 0 for number in wanted)
+            work.done = evolve(work.done, new=len(wanted), bytes=size, deleted=len(may_go))
+            return True
+        self._check_space(wanted)
+        self.compared = set(wanted)
+        sizes = [self._size(number) for number in wanted]
+        self._total = None if None in sizes else sum(size or 0 for size in sizes), len(wanted)
+        if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
+            asked = set(wanted)
+            self._compare([number for number in result.unknown if number in asked][:_COMPARED])
+        complete = self._fetch(wanted, may_go)
+        complete = complete and self._delete_known(result, may_go)
+        whole = complete and work.limit is None and not aside and not work.failures and not self.deletions.marked
+        work.account.count = len(self.inbox) if whole else None
+        work.account.size = self.inbox.size if whole else None
+        work.account.ended = int(work.now())
+        work.writer.settle()
+        self.deletions.note()
+        for note in self.deletions.kept:
+            work.note(note)
+        return complete
+
+    # --- the listing --------------------------------------------------------------------------------------
+
+    def _settle_doubts(self) -> None:
+        """See which deletions of a run whose QUIT was never confirmed have happened."""
+        work = self.work
+        doubtful = list(work.ledger.messages("account = ? AND server = 'deleting'", (work.account.id,)))
+        if doubtful:
+            with work.ledger.transaction():
+                for row in doubtful:
+                    row.server = "there" if row.uid in self.listed else "gone"
+                    work.ledger.put(row)
+                    work.index.add(row)
+
+    def _size(self, number: int) -> int | None:
+        return self.sizes[number - 1] if self.sizes else None
+
+    def _plan(self) -> Plan:
+        """Sort the listing. LIST is not asked if all uids are known and STAT is what it was after the last run."""
+        work = self.work
+        result = plan(self.uids, (), work.index)
+        unchanged = (work.account.count, work.account.size) == (len(self.inbox), self.inbox.size)
+        if result.unknown or result.doubtful or not unchanged or work.keep.bytes is not None:
+            self.sizes = self.inbox.sizes
+            result = plan(self.uids, self.sizes, work.index)
+        return result
+
+    def _recognise_names(self, numbers: Iterable[int]) -> bool:
+        """Find messages whose uid only the name of their file still has: after a rebuild, or with an older ledger.
+
+        Return whether the listing means something else now. Where a uid has several files, or none of its own, the
+        messages are fetched and compared.
+        """
+        work = self.work
+        uids = {uid_hash(work.account.name, self.uids[number - 1] or ""): self.uids[number - 1] for number in numbers}
+        if not uids:
+            return False
+        if not work.further:
+            work.ledger.check()
+        rows: defaultdict[str, list[MessageRow]] = defaultdict(list)
+        for row in work.ledger.messages("uid IS NULL"):
+            rows[row.uid_hash].append(row)
+        files = work.layout.files_by_name(known=work.ledger.names())
+        adopted = [new for file in files.values() if (new := work.writer.adopt(file)) is not None]
+        if adopted:
+            work.layout.disk.sync_everything()
+            with work.ledger.transaction():
+                for row in adopted:
+                    work.ledger.put(row)
+                    rows[row.uid_hash].append(row)
+        found = False
+        for label, uid in uids.items():
+            if uid is not None and uid not in work.index.uids and len(rows[label]) == 1:
+                work.index.add(work.writer.meet(rows[label][0], uid, None))
+                found = True
+        return found
+
+    def _at(self, number: int) -> int:
+        """Return where the index has a known message."""
+        at = self.work.index.find(self.uids[number - 1] or "", self._size(number))
+        assert at is not None
+        return at
+
+    def _in_order(self, numbers: Iterable[int]) -> list[int]:
+        """Return what is to be fetched, that which failed before last: it may be what ends the session."""
+        failures = self.work.failures
+        times = {number: failures[uid].times for number in numbers if (uid := self.uids[number - 1] or "") in failures}
+        return sorted(numbers, key=lambda number: (times.get(number, 0), number))
+
+    def _is_set_aside(self, number: int) -> bool:
+        failure = self.work.failures.get(self.uids[number - 1] or "")
+        return failure is not None and failure.times >= _TRIES and failure.size == self._size(number)
+
+    def _may_go(self, result: Plan, wanted: Iterable[int]) -> set[int]:
+        """Return the numbers of the messages that do not have to stay on the server once they are archived."""
+        work = self.work
+        if not work.may_delete or work.renumbered or work.keep.keeps_everything:
+            return set()
+        seen = dict.fromkeys(wanted, work.began)
+        seen |= {number: work.index.first_seen[self._at(number)] for number in result.known}
+        listing = [Listed(self._size(number), seen.get(number)) for number in range(1, len(self.uids) + 1)]
+        return work.keep.released(listing, work.began)
+
+    def _brake(self, going: int) -> None:
+        at_most = self.work.at_most
+        if at_most is not None and not self.work.further and going > at_most * len(self.inbox):
+            raise MailboxError(
+                f"{going} of {len(self.inbox)} messages would be deleted, more than at_most={at_most:g} allows;"
+                " nothing was deleted. Pass a larger at_most, or --at-most, if that is what you want"
+            )
+
+    def _check_space(self, wanted: Sequence[int]) -> None:
+        if not wanted:
+            return
+        needed = sum(self._size(number) or 0 for number in wanted)
+        free = shutil.disk_usage(self.work.layout.root).free
+        if needed + _RESERVE > free:
+            raise DiskFull(
+                f"the new messages need {needed:,} bytes, and {free:,} are free on the disk of"
+                f" {str(self.work.layout.root)!r}; free some space, or pass a limit"
+            )
+
+    # --- fetching -----------------------------------------------------------------------------------------
+
+    def _compare(self, numbers: Sequence[int]) -> None:
+        """Fetch some messages with new uids, and see whether they are archived under uids that are gone."""
+        work, matched = self.work, []
+        for number, staged in self._staged(numbers):
+            same = work.writer.recognise(staged, self.uids[number - 1], self.listed, gone=True)
+            if same is not None and same.uid is not None:
+                matched.append((number, staged))
+            else:
+                self._take(number, staged)
+        if all_changed(len(matched), len(numbers)):
+            for _, staged in matched:
+                staged.discard()
+            work.writer.settle()
+            raise UidsChanged(
+                f"{len(matched)} of {len(numbers)} messages with new uids are archived under uids that the server"
+                " no longer lists; nothing was deleted. Pass renumbered=True, or --renumbered, to recognise messages by"
+                " their content"
+            )
+        for number, staged in matched:
+            self._take(number, staged)
+
+    def _fetch(self, numbers: Sequence[int], may_go: set[int]) -> bool:
+        """Archive messages, and mark those that may go; return whether all were asked for."""
+        work = self.work
+        for at in range(0, len(numbers), _AT_ONCE):
+            asked = numbers[at : at + _AT_ONCE]
+            left = [number for number in asked if number not in self.read and number not in self.failures]
+            for number, staged in self._staged(left):
+                self._take(number, staged)
+                if work.writer.due:
+                    work.writer.flush()
+                if work.stopped and number != asked[-1]:
+                    return self._cut_off()
+            work.writer.flush()
+            self._mark([(number, self.read[number]) for number in asked if number in may_go and number in self.read])
+            if self._is_full() or work.stopped:
+                return False
+            if at + _AT_ONCE < len(numbers):
+                past = set(asked)
+                self.read = {number: row for number, row in self.read.items() if number not in past}
+        return True
+
+    def _cut_off(self) -> bool:
+        """End the session without QUIT, as messages that are not archived may have been downloaded."""
+        self.work.writer.settle()
+        self.inbox.rollback()
+        self.deletions.marked.clear()
+        return False
+
+    def _staged(self, numbers: Sequence[int]) -> Iterator[tuple[int, StagedFile]]:
+        """Yield each message with the file that it was written to; those that are refused are written down."""
+        work, missed = self.work, dict.fromkeys(numbers)
+        refusal: MailboxError | None = None
+        try:
+            messages = [self.inbox[number - 1] for number in numbers]
+            for message in self.inbox.fetch(messages, into=self._into, progress=self._report):
+                staged, self._staging = self._staging, None
+                assert staged is not None
+                staged.finish()
+                del missed[message.number]
+                yield message.number, staged
+        except (MailboxError, OSError) as error:
+            if not isinstance(error, CommandError | LimitExceeded) or not error.usable:
+                self._last_asked = next(iter(missed), None)
+                work.writer.settle()  # the session has ended, or the disk is full: what came whole is kept
+                raise
+            refusal = error
+        finally:
+            if self._staging is not None:
+                self._staging.discard()
+                self._staging = None
+        for number in missed:
+            assert refusal is not None
+            self._failed(number, getattr(refusal, "refused", {}).get(number, refusal))
+        self._reported = (self._reported[0] + self._last.bytes, self._reported[1] + self._last.messages)
+
+    def _report(self, progress: Progress) -> None:
+        """Report how far the whole session is; `progress` is that of one pipeline."""
+        self._last = progress
+        if self.work.progress is not None:
+            size, messages = self._reported
+            total = self._total[0] and max(self._total[0], size + progress.bytes)
+            self.work.progress(Progress(size + progress.bytes, total, messages + progress.messages, self._total[1]))
+
+    def _into(self, message: Message) -> Callable[[bytes], object]:
+        if self._staging is not None:  # the last one was refused while it came
+            self._staging.discard()
+        self._staging = self.work.writer.stage(self.uids[message.number - 1])
+        return self._staging.write
+
+    def _take(self, number: int, staged: StagedFile) -> None:
+        work, uid = self.work, self.uids[number - 1]
+        same = work.writer.recognise(staged, uid, self.listed, gone=work.renumbered)
+        row = work.writer.take(staged, uid, self._size(number), same)
+        if same is None:
+            work.done = evolve(work.done, new=work.done.new + 1, bytes=work.done.bytes + row.size)
+            work.handle("archived", uid)
+        elif same.id < work.writer.first and number in self.compared and not work.further:
+            work.done = evolve(work.done, known=work.done.known + 1)
+        self._met(number, row)
+
+    def _met(self, number: int, row: MessageRow) -> None:
+        self.read[number] = row
+        self.work.index.add(row)
+        if self.work.failures.pop(self.uids[number - 1] or "", None) is not None:
+            self.work.writer.forget_failure(self.uids[number - 1] or "")
+
+    def blame(self, error: MailboxError) -> None:
+        """Count the message whose download ended the session as failed: it may end each session."""
+        if self._last_asked is not None:
+            self._failed(self._last_asked, error)
+
+    def _failed(self, number: int, error: MailboxError) -> None:
+        """Count a message that could not be fetched; one without a uid cannot be known again, and is only reported."""
+        work, uid = self.work, self.uids[number - 1]
+        self.failures[number] = f"message {number} was not archived: {error.problem}"
+        if uid and uid not in work.failed:  # once for each run
+            work.failed.add(uid)
+            times = work.failures[uid].times if uid in work.failures else 0
+            row = FailureRow(work.account.id, uid, self._size(number), times + 1, error.problem)
+            work.failures[uid] = row
+            with work.ledger.transaction():
+                work.ledger.put_failure(row)
+
+    # --- deleting -----------------------------------------------------------------------------------------
+
+    def _mark(self, candidates: Sequence[tuple[int, MessageRow]]) -> None:
+        work = self.work
+        again = [row for _, row in candidates if row.id in work.deleted]
+        if again:
+            candidates = [(number, row) for number, row in candidates if row.id not in work.deleted]
+            work.note(f"{len(again)} not deleted: the server confirmed that before, and lists them again")
+        safe = [(number, row) for number, row in candidates if self.deletions.is_safe(row)]
+        self.deletions.mark(safe)
+        if self.deletions.marked and self._deleting_since is None:
+            self._deleting_since = work.clock()
+        if len(safe) < len(candidates):
+            work.note("messages whose file is missing or damaged were not deleted; verify names them")
+
+    def _is_full(self) -> bool:
+        """Whether pending deletions should be committed before there are more."""
+        since = self._deleting_since
+        return len(self.deletions.marked) >= _AT_ONCE or (
+            since is not None and self.work.clock() >= since + _DELETING_SECONDS
+        )
+
+    def _delete_known(self, result: Plan, may_go: set[int]) -> bool:
+        """Mark what was archived before and may go; return whether all of it was."""
+        work = self.work
+        known = (number for number in result.known if number in may_go)
+        numbers = [number for number in known if work.index.ids[self._at(number)] not in work.spared]
+        for at in range(0, len(numbers), _AT_ONCE):
+            asked = numbers[at : at + _AT_ONCE]
+            candidates = list(
+                zip(asked, work.ledger.rows(work.index.ids[self._at(number)] for number in asked), strict=True)
+            )
+            same = self.deletions.same_header(candidates)
+            self._mark(same)
+            others = dict(candidates)
+            for number, _ in same:
+                del others[number]
+            if not self._fetch(list(others), set()):
+                return False
+            read = {number: self.read[number] for number in others if number in self.read}
+            self._mark([(number, row) for number, row in read.items() if row.id == others[number].id])
+            work.spared.update(row.id for number, row in read.items() if row.id != others[number].id)
+            if self._is_full() or work.stopped:
+                return False
+        return True
