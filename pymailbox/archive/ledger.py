@@ -152,6 +152,10 @@ class Ledger:
         """Close the file."""
         self._database.close()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_database"):  # an archive may be used once, in passing: `Archive(path).collect(account)`
+            self.close()
+
     # --- the file -----------------------------------------------------------------------------------------
 
     def _check_header(self) -> None:

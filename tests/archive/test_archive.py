@@ -1,5 +1,6 @@
 """An archive keeps every message of an account once, gives it back byte for byte, and reads without a lock."""
 
+import gc
 import threading
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def test_every_message_is_archived_once(tmp_path: Path) -> None:
         assert len(archive) == 6
         assert sorted(record.raw for record in archive) == sorted(MAILS) == sent(server)
         assert archive.verify()
+
+
+def test_an_archive_that_is_not_closed_leaves_no_file_open(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    with Server(MAILS) as server:
+        Archive(tmp_path / "a").collect(account_of(server))
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_records_say_what_is_archived(tmp_path: Path) -> None:
