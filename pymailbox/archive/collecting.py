@@ -26,7 +26,7 @@ def collect(run: Run) -> Collected:
 
 def _run_sessions(run: Run) -> Collected:
     while True:
-        before = len(run.handled)
+        before = run.handled
         try:
             complete = _run_session(run)
         except (LoginDelay, MailboxLocked, TemporaryFailure) as error:
@@ -36,7 +36,7 @@ def _run_sessions(run: Run) -> Collected:
             return run.done
         if run.dry_run or run.stopped or run.left == 0:
             return run.done
-        if complete and before == len(run.handled):
+        if complete and before == run.handled:
             return run.done
         run.further = True
 
@@ -61,7 +61,8 @@ def _run_session(run: Run) -> bool:
     for row in deleted:
         run.index.add(row)
         run.deleted.add(row.id)
-        run.handle("deleted", row.uid)
+        if row.uid is not None:
+            run.removed.add(row.uid)
     notes = [note for note in run.done.notes if note not in run.told]  # this session has tried those again
     run.told = list(session.failures.values())
     run.done = evolve(

@@ -56,8 +56,10 @@ class Run:
     told: list[str] = field(factory=list, init=False)
     #: Rows of messages that this run has deleted.
     deleted: set[int] = field(factory=set, init=False)
-    #: Uids under which this run archived or deleted something; a session that adds none is the last.
-    handled: set[tuple[str, str]] = field(factory=set, init=False)
+    #: Uids under which this run archived something.
+    archived: set[str] = field(factory=set, init=False)
+    #: Uids under which this run deleted something.
+    removed: set[str] = field(factory=set, init=False)
     #: Whether this is not the first session of the run.
     further: bool = field(default=False, init=False)
 
@@ -77,10 +79,10 @@ class Run:
             self.may_delete = False
             self.note("the clock is before the end of the last run, or long after it: nothing was deleted")
 
-    def handle(self, what: str, uid: str | None) -> None:
-        """Note that something was done; without a uid each session does it again, so it calls for no other."""
-        if uid is not None:
-            self.handled.add((what, uid))
+    @property
+    def handled(self) -> int:
+        """How much was done; a session that adds nothing is the last. Without a uid each session does it again."""
+        return len(self.archived) + len(self.removed)
 
     @property
     def stopped(self) -> bool:

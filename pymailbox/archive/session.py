@@ -299,7 +299,8 @@ class CollectSession:
         row = work.writer.take(staged, uid, self._size(number), same)
         if same is None:
             work.done = evolve(work.done, new=work.done.new + 1, bytes=work.done.bytes + row.size)
-            work.handle("archived", uid)
+            if uid is not None:
+                work.archived.add(uid)
         elif same.id < work.writer.first and number in self.compared and not work.further:
             work.done = evolve(work.done, known=work.done.known + 1)
         self._met(number, row)
