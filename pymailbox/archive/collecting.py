@@ -60,9 +60,9 @@ def _run_session(run: Run) -> bool:
     deleted = session.deletions.confirm()
     for row in deleted:
         run.index.add(row)
-        run.deleted.add(row.id)
+        run.deleted_rows.add(row.id)
         if row.uid is not None:
-            run.removed.add(row.uid)
+            run.deleted_uids.add(row.uid)
     notes = [note for note in run.done.notes if note not in run.told]  # this session has tried those again
     run.told = list(session.failures.values())
     run.done = evolve(

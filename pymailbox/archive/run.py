@@ -55,11 +55,13 @@ class Run:
     #: What was reported of the failures of the last session.
     told: list[str] = field(factory=list, init=False)
     #: Rows of messages that this run has deleted.
-    deleted: set[int] = field(factory=set, init=False)
+    deleted_rows: set[int] = field(factory=set, init=False)
     #: Uids under which this run archived something.
-    archived: set[str] = field(factory=set, init=False)
+    archived_uids: set[str] = field(factory=set, init=False)
     #: Uids under which this run deleted something.
-    removed: set[str] = field(factory=set, init=False)
+    deleted_uids: set[str] = field(factory=set, init=False)
+    #: Whether files that the ledger lacks were looked for.
+    adopted: bool = field(default=False, init=False)
     #: Whether this is not the first session of the run.
     further: bool = field(default=False, init=False)
 
@@ -82,7 +84,7 @@ class Run:
     @property
     def handled(self) -> int:
         """How much was done; a session that adds nothing is the last. Without a uid each session does it again."""
-        return len(self.archived) + len(self.removed)
+        return len(self.archived_uids) + len(self.deleted_uids)
 
     @property
     def stopped(self) -> bool:

@@ -13,7 +13,15 @@ from pymailbox.archive.ledger import FailureRow, MessageRow
 from pymailbox.archive.maildir import uid_hash
 from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import StagedFile
-from pymailbox.errors import CommandError, DiskFull, LimitExceeded, MailboxError, NotSupported, UidsChanged
+from pymailbox.errors import (
+    CommandError,
+    DiskFull,
+    LimitExceeded,
+    MailboxError,
+    NotSupported,
+    ProtocolError,
+    UidsChanged,
+)
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.message import Message
 from pymailbox.progress import Progress
@@ -136,25 +144,31 @@ class CollectSession:
         uids = {uid_hash(work.account.name, self.uids[number - 1] or ""): self.uids[number - 1] for number in numbers}
         if not uids:
             return False
-        if not work.further:
-            work.ledger.check()
+        self._adopt_files()
         rows: defaultdict[str, list[MessageRow]] = defaultdict(list)
         for row in work.ledger.messages("uid IS NULL"):
             rows[row.uid_hash].append(row)
-        files = work.layout.files_by_name(known=work.ledger.names())
-        adopted = [new for file in files.values() if (new := work.writer.adopt(file)) is not None]
-        if adopted:
-            work.layout.disk.sync_everything()
-            with work.ledger.transaction():
-                for row in adopted:
-                    work.ledger.put(row)
-                    rows[row.uid_hash].append(row)
         found = False
         for label, uid in uids.items():
             if uid is not None and uid not in work.index.uids and len(rows[label]) == 1:
                 work.index.add(work.writer.meet(rows[label][0], uid, None))
                 found = True
         return found
+
+    def _adopt_files(self) -> None:
+        """Give the files that the ledger lacks their rows, once in each run, before anything is fetched."""
+        work = self.work
+        if work.adopted:
+            return
+        work.ledger.check()
+        files = work.layout.files_by_name(known=work.ledger.names())
+        rows = [row for file in files.values() if (row := work.writer.adopt(file)) is not None]
+        if rows:
+            work.layout.disk.sync_everything()
+            with work.ledger.transaction():
+                for row in rows:
+                    work.ledger.put(row)
+        work.adopted = True
 
     def _at(self, number: int) -> int:
         """Return where the index has a known message."""
@@ -263,7 +277,12 @@ class CollectSession:
                 assert staged is not None
                 staged.finish()
                 del missed[message.number]
-                yield message.number, staged
+                size = self._size(message.number) or 0
+                if staged.size == 0 and size > len(b"\r\n"):
+                    staged.discard()
+                    self._failed(message.number, ProtocolError(f"it came empty, although LIST gives {size:,} bytes"))
+                else:
+                    yield message.number, staged
         except (MailboxError, OSError) as error:
             if not isinstance(error, CommandError | LimitExceeded) or not error.usable:
                 self._last_asked = next(iter(missed), None)
@@ -300,7 +319,7 @@ class CollectSession:
         if same is None:
             work.done = evolve(work.done, new=work.done.new + 1, bytes=work.done.bytes + row.size)
             if uid is not None:
-                work.archived.add(uid)
+                work.archived_uids.add(uid)
         elif same.id < work.writer.first and number in self.compared and not work.further:
             work.done = evolve(work.done, known=work.done.known + 1)
         self._met(number, row)
@@ -332,9 +351,9 @@ class CollectSession:
 
     def _mark(self, candidates: Sequence[tuple[int, MessageRow]]) -> None:
         work = self.work
-        again = [row for _, row in candidates if row.id in work.deleted]
+        again = [row for _, row in candidates if row.id in work.deleted_rows]
         if again:
-            candidates = [(number, row) for number, row in candidates if row.id not in work.deleted]
+            candidates = [(number, row) for number, row in candidates if row.id not in work.deleted_rows]
             work.note(f"{len(again)} not deleted: the server confirmed that before, and lists them again")
         safe = [(number, row) for number, row in candidates if self.deletions.is_safe(row)]
         self.deletions.mark(safe)
@@ -365,6 +384,8 @@ class CollectSession:
             others = dict(candidates)
             for number, _ in same:
                 del others[number]
+            if others:
+                self._adopt_files()  # an older ledger may lack what an earlier run found under these uids
             if not self._fetch(list(others), set()):
                 return False
             read = {number: self.read[number] for number in others if number in self.read}

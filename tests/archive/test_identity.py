@@ -260,6 +260,25 @@ class Histories(RuleBasedStateMachine):
             self.files = files
 
 
+def test_with_an_older_ledger_clean_stores_nothing_twice(tmp_path: Path) -> None:
+    """What a run found under a reused uid is a file that the older ledger lacks, though it has the uid."""
+    box, ledger = Box(), tmp_path / "a" / ".pymailbox" / "ledger.db"
+    box.put("u", message(1))
+    with serve(box) as server, Archive(tmp_path / "a") as archive:
+        account = account_of(server)
+        archive.collect(account)
+        archive.close()
+        shutil.copy(ledger, tmp_path / "older.db")
+        box.mails.clear()
+        box.put("u", message(2))
+        archive.clean(account, Keep.nothing(), at_most=1)
+        archive.close()
+        shutil.copy(tmp_path / "older.db", ledger)
+        archive.clean(account, Keep.nothing(), at_most=1)
+        assert sorted(record.raw for record in archive) == [message(1), message(2)]
+        assert archive.verify().strangers == 0
+
+
 class ManyHistories(Histories):
     """The same, many times."""
 

@@ -4,6 +4,7 @@ import mailbox
 import os
 import poplib
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,27 @@ def test_dovecot_serves_it(tmp_path: Path, dovecot_with: Callable[..., RealServe
         verified = archive.verify()
         assert verified
         assert (verified.read, verified.strangers) == (len(MAILS), 0)
+
+
+def test_notmuch_reads_it(tmp_path: Path, installed: Callable[[str], list[str]]) -> None:
+    archived(tmp_path / "a", MAILS + BARE)
+    config = tmp_path / "config"
+    config.write_text(f"[database]\npath={tmp_path / 'a'}\n")
+
+    def notmuch(*arguments: str) -> bytes:
+        command = [*installed("notmuch"), f"--config={config}", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+
+    notmuch("new", "--quiet")
+    files = [Path(line.decode()) for line in notmuch("search", "--output=files", "*").splitlines()]
+    with Archive(tmp_path / "a") as archive:
+        assert sorted(files) == sorted(record.path for record in archive)
+        assert archive.verify()
+    raw = notmuch("show", "--format=raw", "--entire-thread=false", "subject:dots")
+    assert raw == b"Subject: dots\n\n.\n..\n.leading\n"
+    assert int(notmuch("count", "tag:unread")) == len(
+        {path.read_bytes() for path in files if path.parent.name == "new"}
+    )
 
 
 def test_an_archive_is_a_source_for_another_one(tmp_path: Path) -> None:

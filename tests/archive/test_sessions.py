@@ -76,3 +76,20 @@ def test_a_message_that_ends_each_session_does_not_stop_the_others(tmp_path: Pat
         done = archive.collect(account_of(server), keep=Keep.nothing(), pipelining=pipelining)
         assert (done.known, done.set_aside, done.deleted) == (5, 1, 5)
         assert box.uids == ["u3"]
+
+
+@pytest.mark.parametrize("uidl", [True, False])
+def test_a_message_that_comes_empty_although_list_gives_a_size_is_not_taken_for_archived(
+    tmp_path: Path, uidl: bool
+) -> None:
+    box = Box()
+    box.put("u1", b"", size=4_000)
+    box.put("u2", message(2))
+    box.put("u3", b"", size=0)
+    box.put("u4", b"\r\n", size=2)
+    with serve(box, uidl=uidl) as server, Archive(tmp_path / "a") as archive:
+        done = archive.collect(account_of(server), keep=Keep.nothing())
+        assert (done.new, done.failed, done.deleted, len(box.mails)) == (3, 1, 3, 1)
+        assert "message 1 was not archived: it came empty, although LIST gives 4,000 bytes" in str(done.notes)
+        if uidl:
+            assert [archive.collect(account_of(server)).set_aside for _ in range(3)] == [0, 0, 1]

@@ -1,9 +1,9 @@
 """Install the servers, and the programs that the tests use: dovecot as a package, the others unpacked.
 
 The packages of cyrus, courier and popa3d conflict with dovecot. They and their dependencies are downloaded and
-unpacked into `cache()`, where `namespace.py` finds them; they are not installed. If the machine has no curl, mpop or
-strace, these are also unpacked there, and run with their own libraries. apt resolves the dependencies, whatever is
-already installed. This works only on Debian and its derivatives.
+unpacked into `cache()`, where `namespace.py` finds them; they are not installed. Programs that the machine lacks
+(curl, mpop, notmuch, strace) are also unpacked there, and run with their own libraries. apt resolves the dependencies,
+whatever is already installed. This works only on Debian and its derivatives.
 """
 
 import os
@@ -24,11 +24,12 @@ PACKAGES = {
     "popa3d": ("popa3d",),
     "curl": ("curl",),
     "mpop": ("mpop",),
+    "notmuch": ("notmuch",),
     "strace": ("strace",),
 }
 """What is unpacked, and the packages it consists of."""
 
-PROGRAMS = ("curl", "mpop", "strace")
+PROGRAMS = ("curl", "mpop", "notmuch", "strace")
 """The programs among them; if the machine has one, that is used."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
