@@ -121,9 +121,10 @@ class Archive(Collection[Record]):
         if not os.fspath(path):
             raise ValueError("path must not be empty; the current directory is '.'")
         #: The directory; absolute, as the ledger stays open when the program changes its directory.
-        self.path = Path(path).expanduser().absolute()
+        self.path = _absolute(path)
         self._layout = Maildir(self.path, Disk())
         self._open_ledger: Ledger | None = None
+        self._ledger_file: os.stat_result | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -148,8 +149,12 @@ class Archive(Collection[Record]):
 
     @property
     def _ledger(self) -> Ledger:
+        path = self._state / _LEDGER
+        if self._open_ledger is not None and not _is_file(path, self._ledger_file):
+            self._open_ledger = None  # rebuilt, moved or removed since; a loop over the old one may still go on
         if self._open_ledger is None:
-            self._open_ledger = Ledger(self._state / _LEDGER)
+            self._open_ledger = Ledger(path)
+            self._ledger_file = path.stat()
         return self._open_ledger
 
     def _rows(self, where: str = "state <> 'pending'", values: tuple[object, ...] = ()) -> Iterator[MessageRow]:
@@ -240,7 +245,7 @@ class Archive(Collection[Record]):
         `dry_run` lists only, and returns what would be done. `renumbered` accepts that the server has given all
         messages new uids: they are recognised by their content, and nothing is deleted. `limit` is the largest number
         of messages to archive. `stop.set()` ends the run soon, with what is archived by then. `progress` is called as
-        by `Mailbox.fetch`. `options` are those of `Mailbox`.
+        by `Mailbox.fetch`. `options` are those of `Mailbox`, but for `sock`.
 
         Raises what `Mailbox` does; `ArchiveLocked` if another process is writing to the archive, `LedgerDamaged`,
         `UidsChanged`, and `DiskFull`, before the download if LIST shows that there is too little room. What was
@@ -294,6 +299,8 @@ class Archive(Collection[Record]):
             options["read_only"] = True
         elif options.get("read_only") and not keep.keeps_everything:
             raise ValueError("read_only=True deletes nothing, so keep must be Keep.everything(); or use dry_run=True")
+        if options.get("sock") is not None:
+            raise ValueError("a run may open several sessions, so it cannot use sock=")
         Mailbox.from_account(account, **options)  # a wrong option is refused before anything is made on disk
         with self._writing() as ledger:
             row = ledger.account(account_name(account))
@@ -313,9 +320,10 @@ class Archive(Collection[Record]):
             raise ValueError(f"sample must be more than 0 and at most 1, not {sample!r}")
         Meter.check(progress)
         self._check_that_there_is_one()
+        self._check_that_there_is_a_ledger()
         rows = list(self._rows())
         chosen = rows if sample == 1 else random.sample(rows, max(1, round(sample * len(rows)))) if rows else []
-        files = self._layout.files_by_name() if rows else {}
+        files = self._layout.files_by_name()
         meter = Meter(progress, (row.size for row in chosen))
         damaged, read, size = [], 0, 0
         for row in chosen:
@@ -335,12 +343,14 @@ class Archive(Collection[Record]):
         names = {row.name for row in rows}
         # A run beside this one may have added files since: the ledger has those by now.
         unknown = [name for name in files if name not in names and not self._ledger.has_file(name)]
-        strangers = self._layout.strangers() + len(unknown) if rows else 0
+        strangers = self._layout.strangers() + len(unknown)
         return Verified(read, size, len(rows), tuple(damaged), missing, strangers)
 
     def _check_that_there_is_one(self) -> None:
-        if not self.path.is_dir():
-            raise _no_archive(self.path)
+        if not (self._state.is_dir() or self._layout.exists()):
+            raise FileNotFoundError(f"there is no archive at {str(self.path)!r}")
+
+    def _check_that_there_is_a_ledger(self) -> None:
         if not (self._state / _LEDGER).exists() and any(self._layout.files()):
             raise LedgerDamaged(
                 f"the ledger of the archive {str(self.path)!r} is gone, so nothing can be compared."
@@ -352,12 +362,12 @@ class Archive(Collection[Record]):
     def rebuild(cls, path: str | os.PathLike[str], *, progress: Callable[[Progress], None] | None = None) -> Rebuilt:
         """Make a new ledger from the files of an archive, without any network; the old one is kept beside it.
 
-        Afterwards the first `collect` recognises each message by its uid and nothing is downloaded again.
+        Afterwards the first `collect` recognises each message by its uid, and downloads it again only to compare it: if
+        LIST gives another size than the file has, or before it is deleted on the server.
         """
         Meter.check(progress)
         archive = cls(path)
-        if not archive.path.is_dir():
-            raise _no_archive(archive.path)
+        archive._check_that_there_is_one()
         with disk_errors(archive.path):
             archive._layout.disk.make_directory(archive._state)
             with locked(archive._state / "lock"):
@@ -403,8 +413,19 @@ class Archive(Collection[Record]):
         return old
 
 
-def _no_archive(path: Path) -> FileNotFoundError:
-    return FileNotFoundError(f"there is no archive at {str(path)!r}")
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"path begins with ~, and no home directory is known: {os.fspath(path)!r}") from None
+
+
+def _is_file(path: Path, opened: os.stat_result | None) -> bool:
+    """Whether the file that was opened is the one that has this name now."""
+    try:
+        return opened is not None and os.path.samestat(path.stat(), opened)
+    except FileNotFoundError:
+        return False
 
 
 def _check_account(account: object) -> None:

@@ -46,8 +46,11 @@ class Disk:
         if missing:
             self.sync_directory(path.parent)  # a run that was killed may have made `path` and done no more
         for path in reversed(missing):
-            with contextlib.suppress(FileExistsError):  # another run of the same archive was faster
+            try:
                 path.mkdir(0o700)
+            except FileExistsError:
+                if not path.is_dir():  # else another run of the same archive was faster
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
             self.sync_directory(path.parent)
 
     def create(self, path: Path) -> FileIO:

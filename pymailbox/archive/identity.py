@@ -14,12 +14,14 @@ from pymailbox.archive.ledger import MessageRow
 
 __all__ = ["Index", "Plan", "all_changed", "plan"]
 
-_UNKNOWN = -1  # a size
-
 
 @define
 class Index:
-    """What is archived of an account, by uid; a hundred thousand messages fit into some 20 MB."""
+    """What is archived of an account, by uid; a hundred thousand messages fit into some 20 MB.
+
+    What LIST gave for a message is compared with what it gives now; where it gave nothing, as after a rebuild, the size
+    that the message has.
+    """
 
     #: The ids of the rows.
     ids: "array[int]" = field(factory=lambda: array("q"))
@@ -43,7 +45,7 @@ class Index:
         new = len(self.ids)
         first = self._at.setdefault(row.uid, new)
         at = first if first == new else next((at for at in self._all(row.uid) if self.ids[at] == row.id), new)
-        listed = _UNKNOWN if row.listed is None else row.listed
+        listed = row.size if row.listed is None else row.listed
         gone = row.server == "gone"
         if at < new:
             self._listed[at], self._copies[at], self._gone[at] = listed, row.copies, gone
@@ -67,12 +69,12 @@ class Index:
             if not self._gone[at]:
                 archived[self._listed[at]] += self._copies[at]
         wanted = Counter(size for size in sizes if size is not None)
-        return len(sizes) <= archived.total() and (wanted - archived).total() <= archived[_UNKNOWN]
+        return len(sizes) <= archived.total() and not wanted - archived
 
     def find(self, uid: str, size: int | None) -> int | None:
         """Return the position of the newest message of that uid and, where it is known, size; None if there is none."""
         for at in (*reversed(self._others.get(uid, ())), self._at[uid]):
-            if not self._gone[at] and (size is None or self._listed[at] in (size, _UNKNOWN)):
+            if not self._gone[at] and (size is None or self._listed[at] == size):
                 return at
         return None
 

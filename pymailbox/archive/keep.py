@@ -82,7 +82,7 @@ class Keep:
             return set()
         released = set(range(1, len(listing) + 1))
         if self.latest:
-            released.difference_update(range(len(listing) - self.latest + 1, len(listing) + 1))
+            released.difference_update(range(max(1, len(listing) - self.latest + 1), len(listing) + 1))
         if self.days is not None:
             oldest = now - self.days * _DAY
             released -= {n for n, one in enumerate(listing, 1) if one.first_seen is None or one.first_seen > oldest}

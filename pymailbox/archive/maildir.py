@@ -24,7 +24,7 @@ __all__ = ["Label", "Maildir", "StoredFile", "uid_hash"]
 
 _NAME = re.compile(
     r"(?P<first_seen>\d{1,12})\.pmb(?P<run>\d{1,12})Q(?P<position>\d{1,9})U(?P<uid_hash>[0-9a-f]{16})"
-    r"F(?P<form>[lw])\.[A-Za-z0-9.-]{1,64},S=(?P<size>\d{1,15})(?P<flags>:2,[A-Za-z]*)?\Z"
+    r"F(?P<form>[lw])\.[A-Za-z0-9.-]{1,64},S=(?P<size>\d{1,15})(?P<added>(?:,[A-Z]=\d+)*(?::2,[A-Za-z]*)?)\Z"
 )
 _STAGED = re.compile(r"\d{1,12}\.pmb\d{1,12}Q\d{1,9}U[0-9a-f]{16}w?\Z")
 _MOVES = 20  # of one file, each between looking for it and reading it
@@ -71,8 +71,10 @@ class StoredFile:
 
     @property
     def name(self) -> str:
-        """The name without flags, as the ledger has it."""
-        return self.path.name.partition(":")[0]
+        """The name as the ledger has it: without flags, and what else mail programs add, such as `,U=7` by mbsync."""
+        match = _NAME.match(self.path.name)
+        assert match is not None
+        return self.path.name.removesuffix(match["added"])
 
 
 @frozen
@@ -147,14 +149,20 @@ class Maildir:
 
     def _changed(self) -> float:
         """Return when a file was last added, moved or removed, in seconds since 1970."""
-        return max((self.root / name).stat().st_mtime for name in ("new", "cur"))
+        return max((path.stat().st_mtime for path in self._directories()), default=0.0)
+
+    def _directories(self) -> list[Path]:
+        """Return where messages may be; what copied an archive may have left out a directory that was empty."""
+        return [path for name in ("new", "cur") if (path := self.root / name).is_dir()]
+
+    def exists(self) -> bool:
+        """Whether there is a Maildir."""
+        return bool(self._directories())
 
     def files(self) -> Iterator[StoredFile]:
         """Yield our files in `new` and `cur`; those of other programs are not ours."""
-        for directory in ("new", "cur"):
-            if not (self.root / directory).is_dir():
-                continue
-            with os.scandir(self.root / directory) as entries:  # unlike glob, it makes no list of them
+        for directory in self._directories():
+            with os.scandir(directory) as entries:  # unlike glob, it makes no list of them
                 for entry in entries:
                     match = _NAME.match(entry.name)
                     if match is not None and entry.is_file():
@@ -176,7 +184,7 @@ class Maildir:
 
     def strangers(self) -> int:
         """Return how many files in `new` and `cur` are not ours, by their names."""
-        return sum(not _NAME.match(path.name) for name in ("new", "cur") for path in (self.root / name).iterdir())
+        return sum(not _NAME.match(path.name) for directory in self._directories() for path in directory.iterdir())
 
     def last_position(self, second: int) -> int:
         """Return the highest position of the messages first seen in that second, such as by a run that just ended."""

@@ -74,10 +74,9 @@ class CollectSession:
         if self._recognise_names([*result.unknown, *result.doubtful]):
             result = self._plan()
         aside = {number for number in (*result.unknown, *result.doubtful) if self._is_set_aside(number)}
-        wanted = (
-            [] if work.at_most is not None else self._in_order({*result.unknown, *result.doubtful} - aside)[: work.left]
-        )
-        may_go = self._may_go(result, wanted) & {*wanted, *result.known}
+        wanted = [] if work.at_most is not None else self._in_order({*result.unknown, *result.doubtful} - aside)
+        new = wanted[: work.left]  # at most, as some may turn out to be archived
+        may_go = self._may_go(result, new) & {*new, *result.known}
         self._brake(len(may_go))
         if not work.further:
             work.there = len(self.inbox)
@@ -86,15 +85,15 @@ class CollectSession:
                 work.note(f"{len(result.shared)} stay, as they share their uids with other messages")
         work.done = evolve(work.done, set_aside=len(aside))
         if work.dry_run:
-            size = sum(self._size(number) or 0 for number in wanted)
-            work.done = evolve(work.done, new=len(wanted), bytes=size, deleted=len(may_go))
+            size = sum(self._size(number) or 0 for number in new)
+            work.done = evolve(work.done, new=len(new), bytes=size, deleted=len(may_go))
             return True
-        self._check_space(wanted)
+        self._check_space(new)
         self.compared = set(wanted)
-        sizes = [self._size(number) for number in wanted]
-        self._total = None if None in sizes else sum(size or 0 for size in sizes), len(wanted)
+        sizes = [self._size(number) for number in new]
+        self._total = None if None in sizes else sum(size or 0 for size in sizes), len(new)
         if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
-            asked = set(wanted)
+            asked = set(new)
             self._compare([number for number in result.unknown if number in asked][:_COMPARED])
         complete = self._fetch(wanted, may_go)
         complete = complete and self._delete_known(result, may_go)
@@ -239,24 +238,32 @@ class CollectSession:
             self._take(number, staged)
 
     def _fetch(self, numbers: Sequence[int], may_go: set[int]) -> bool:
-        """Archive messages, and mark those that may go; return whether all were asked for."""
+        """Archive messages, and mark those that may go; return whether all were asked for.
+
+        With a limit no more are asked for together than may be new: what was downloaded has to be archived.
+        """
         work = self.work
-        for at in range(0, len(numbers), _AT_ONCE):
-            asked = numbers[at : at + _AT_ONCE]
-            left = [number for number in asked if number not in self.read and number not in self.failures]
-            for number, staged in self._staged(left):
+        read = [number for number in numbers if number in self.read]
+        left = [number for number in numbers if number not in self.read and number not in self.failures]
+        at = 0
+        while read or at < len(left):
+            asked = left[at : at + (_AT_ONCE if work.left is None else min(_AT_ONCE, work.left))]
+            for number, staged in self._staged(asked):
                 self._take(number, staged)
                 if work.writer.due:
                     work.writer.flush()
                 if work.stopped and number != asked[-1]:
                     return self._cut_off()
             work.writer.flush()
-            self._mark([(number, self.read[number]) for number in asked if number in may_go and number in self.read])
+            read += [number for number in asked if number in self.read]
+            self._mark([(number, self.read[number]) for number in read if number in may_go])
             if self._is_full() or work.stopped:
                 return False
-            if at + _AT_ONCE < len(numbers):
-                past = set(asked)
-                self.read = {number: row for number, row in self.read.items() if number not in past}
+            read, at = [], at + len(asked)
+            if work.left == 0:
+                break
+            if at < len(left) and len(self.read) >= _AT_ONCE:
+                self.read.clear()
         return True
 
     def _cut_off(self) -> bool:
@@ -304,7 +311,8 @@ class CollectSession:
         if self.work.progress is not None:
             size, messages = self._reported
             total = self._total[0] and max(self._total[0], size + progress.bytes)
-            self.work.progress(Progress(size + progress.bytes, total, messages + progress.messages, self._total[1]))
+            done = messages + progress.messages
+            self.work.progress(Progress(size + progress.bytes, total, done, max(self._total[1], done)))
 
     def _into(self, message: Message) -> Callable[[bytes], object]:
         if self._staging is not None:  # the last one was refused while it came
@@ -374,16 +382,21 @@ class CollectSession:
         work = self.work
         known = (number for number in result.known if number in may_go)
         numbers = [number for number in known if work.index.ids[self._at(number)] not in work.spared]
+        if numbers:
+            work.writer.settle()  # rows are read from the ledger: it has to know what was recognised by name
         for at in range(0, len(numbers), _AT_ONCE):
             asked = numbers[at : at + _AT_ONCE]
             candidates = list(
                 zip(asked, work.ledger.rows(work.index.ids[self._at(number)] for number in asked), strict=True)
             )
-            same = self.deletions.same_header(candidates)
+            # Without a size by LIST what was archived may never have been compared with the server's: after a rebuild
+            # the hash is that of the file, whatever had happened to it.
+            same = self.deletions.same_header([(number, row) for number, row in candidates if row.listed is not None])
             self._mark(same)
             others = dict(candidates)
             for number, _ in same:
                 del others[number]
+            self.read.clear()  # each of those was marked, or is to stay
             if others:
                 self._adopt_files()  # an older ledger may lack what an earlier run found under these uids
             if not self._fetch(list(others), set()):

@@ -194,7 +194,6 @@ def _clean(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    _check_archive(options.archive)
     with Archive(options.archive) as archive, _shown() as progress:
         found = archive.verify(sample=options.sample, progress=progress)
     print(found)
@@ -208,18 +207,12 @@ def _verify(options: argparse.Namespace) -> int:
 def _rebuild(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    _check_archive(options.archive)
     with _shown() as progress:
         done = Archive.rebuild(options.archive, progress=progress)
     print(done)
     for path in done.damaged:
         print(f"damaged  {safe_text(str(path), limit=None)}")
     return DAMAGED if done.damaged else 0
-
-
-def _check_archive(path: Path) -> None:
-    if not (path / "new").is_dir():
-        raise ValueError(f"there is no archive at {str(path)!r}")
 
 
 @contextmanager

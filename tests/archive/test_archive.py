@@ -3,6 +3,7 @@
 import gc
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,7 @@ def test_keep_says_what_stays_on_the_server(tmp_path: Path) -> None:
         (Keep.everything(), mails),
         (Keep(days=1), mails),
         (Keep(latest=3), mails[-3:]),
+        (Keep(latest=10**18), mails),
         (Keep(bytes=4 * size + 1), mails[-4:]),
         (Keep(days=0, latest=2), mails[-2:]),
         (Keep.nothing(), []),
@@ -172,6 +174,30 @@ def test_a_limit_is_the_most_that_one_run_archives(tmp_path: Path) -> None:
         for wrong in (0, -1):
             with pytest.raises(ValueError, match="limit must be 1 or more"):
                 archive.collect(account_of(server), limit=wrong)
+
+
+@pytest.mark.parametrize("options", [{"uidl": False}, {"quirks": Quirk.BLANK_UID}, {"quirks": Quirk.DUPLICATE_UIDS}])
+def test_with_a_limit_each_run_archives_more_even_without_good_uids(tmp_path: Path, options: dict[str, Any]) -> None:
+    with Server(MAILS[:5], **options) as server, Archive(tmp_path / "a") as archive:
+        assert [archive.collect(account_of(server), limit=2).new for _ in range(4)] == [2, 2, 1, 0]
+        assert sorted(record.raw for record in archive) == sorted(MAILS[:5])
+
+
+def test_an_open_archive_follows_its_ledger_when_that_is_replaced(tmp_path: Path) -> None:
+    with Server(MAILS[:4]) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        loop = iter(archive)
+        next(loop)
+        Archive.rebuild(tmp_path / "a")
+        server.deliver(MAILS[4])
+        assert archive.collect(account_of(server)).new == 1
+        assert len(archive) == 5
+        assert len(list(loop)) == 3
+        (tmp_path / "a").rename(tmp_path / "moved")
+        assert len(archive) == 0
+        assert archive.collect(account_of(server)).new == 5
+        with Archive(tmp_path / "a") as again:
+            assert (len(again), again.verify().read) == (5, 5)
 
 
 def test_a_refused_message_is_reported_and_the_others_are_archived(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Wrong arguments are refused before anything is done, and say what is expected; an archive stays where it was made."""
 
 import shutil
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,39 @@ def test_an_archive_stays_where_it_is_when_the_program_changes_its_directory(
         assert record.raw == message(1)
         assert archive.verify().read == 2
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_path_that_cannot_be_an_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no home directory is known: '~nobody-of-this-name/mail'"):
+        Archive("~nobody-of-this-name/mail")
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "cur").write_bytes(b"")
+    with Server([message(1)]) as server:
+        for path, what in (("file", "file"), ("file/a", "file"), ("a", "a/cur")):
+            with Archive(tmp_path / path) as archive, pytest.raises(NotADirectoryError, match=f"{tmp_path / what}'"):
+                archive.collect(account_of(server))
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_a_socket_is_refused_as_it_serves_one_session_only(tmp_path: Path) -> None:
+    archive, account = Archive(tmp_path / "a"), Account("pop.example.com", "me", "secret")
+    with socket.socket() as given:
+        for run in (archive.collect, archive.clean):
+            with pytest.raises(ValueError, match="cannot use sock="):
+                run(account, keep=Keep.nothing(), sock=given)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_directory_without_an_archive_is_not_made_one_by_looking_at_it(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"")
+    for look in (Archive(tmp_path).verify, lambda: Archive.rebuild(tmp_path)):
+        with pytest.raises(FileNotFoundError, match="there is no archive at"):
+            look()
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "of-another-program").write_bytes(b"")
+    assert Archive(tmp_path).verify().strangers == 1
 
 
 def test_a_mailbox_that_is_read_only_is_refused_if_messages_may_go(tmp_path: Path) -> None:

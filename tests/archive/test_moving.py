@@ -92,3 +92,36 @@ def test_files_that_are_gone_are_not_looked_for_one_by_one(tmp_path: Path, monke
         assert archive.collect(account_of(server), keep=Keep.nothing()).deleted == 10
         assert len(scans) < 10
         assert len(box.mails) == 30
+
+
+def test_names_to_which_a_mail_program_adds_fields_are_known(tmp_path: Path) -> None:
+    """Mbsync adds `,U=` and a number, and Dovecot `,W=`, before the flags."""
+    box = Box()
+    for n in range(4):
+        box.put(f"u{n}", message(n))
+    with serve(box) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        for record, added in zip(archive, (",U=1:2,S", ",U=2", ",W=201,U=3:2,", ",W=201:2,ab"), strict=True):
+            record.path.rename(tmp_path / "a" / "cur" / f"{record.name}{added}")
+        found = archive.verify()
+        assert (found.read, found.missing, found.strangers) == (4, (), 0)
+        archive.close()
+        assert Archive.rebuild(tmp_path / "a").messages == 4
+        assert archive.collect(account_of(server), keep=Keep.nothing()).deleted == 4
+
+
+@pytest.mark.parametrize("left_out", ["cur", "tmp", "new"])
+def test_an_archive_that_was_copied_without_its_empty_directories_is_whole(tmp_path: Path, left_out: str) -> None:
+    box = Box()
+    box.put("u1", message(1))
+    with serve(box) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        if left_out == "new":
+            (record,) = archive
+            record.path.rename(tmp_path / "a" / "cur" / f"{record.name}:2,")
+        (tmp_path / "a" / left_out).rmdir()
+        assert archive.verify().read == 1
+        assert [record.raw for record in archive] == [message(1)]
+        archive.close()
+        assert Archive.rebuild(tmp_path / "a").messages == 1
+        assert archive.collect(account_of(server)).known == 1

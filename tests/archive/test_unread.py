@@ -322,3 +322,31 @@ def test_runs_of_the_same_second_never_give_two_files_one_name(stack: ExitStack,
         run.archive.close()
         assert Archive.rebuild(tmp_path / "a").messages == n
     assert run.contents == sorted(message(n) for n in range(1, 9))
+
+
+def test_after_a_rebuild_a_file_is_compared_with_the_server_before_a_message_goes(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    """The new ledger has the hash of the file, which may have been damaged before: only the server has the message."""
+    run = begin(stack, tmp_path)
+    damaged = next(iter(run.archive)).path
+    damaged.write_bytes(damaged.read_bytes().replace(b"xxx", b"yyy"))
+    run.archive.close()
+    Archive.rebuild(tmp_path / "a")
+    assert run.collect(Keep.everything()).known == 4
+    assert run.read_last() == 0
+    assert run.archive.clean(account_of(run.server), NOTHING, at_most=1).deleted == 3
+    assert run.box.contents == [message(1)]
+    assert run.collect().deleted == 1
+    run.nothing_is_lost()
+    assert {record.uid for record in run.archive} == {"u1", "u2", "u3", "u4"}
+
+
+def test_after_a_rebuild_a_recycled_uid_of_another_size_is_archived(stack: ExitStack, tmp_path: Path) -> None:
+    run = begin(stack, tmp_path)
+    run.archive.close()
+    Archive.rebuild(tmp_path / "a")
+    run.box.mails[1] = StoredMail(b"u2", 300, content=message(50, 300))
+    done = run.collect(Keep.everything())
+    assert (done.new, done.known, run.read_last()) == (1, 3, 0)
+    assert message(50, 300) in run.contents

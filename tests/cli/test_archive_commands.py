@@ -99,6 +99,17 @@ def test_the_exit_status_says_how_it_ended(tmp_path: Path, capsys: Captured) -> 
     assert "there is no archive at" in capsys.readouterr().err
 
 
+def test_a_quoted_tilde_is_the_home_directory_for_each_command(
+    server: Server, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for command in (("archive", server.url, "--to", "~/me"), ("verify", "~/me"), ("rebuild", "~/me")):
+        assert main(list(command)) == 0
+    assert (tmp_path / "me" / "new").is_dir()
+    assert main(["verify", "~nobody-of-this-name/me"]) == 1
+    assert "no home directory is known" in capsys.readouterr().err
+
+
 def test_wrong_options_are_usage_errors(tmp_path: Path, capsys: Captured) -> None:
     """They exit with 2, say what is expected, and touch neither the server nor the disk."""
     to = tmp_path / "me"
