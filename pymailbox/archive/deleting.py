@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 
 from pymailbox.archive.ledger import Ledger, MessageRow
 from pymailbox.archive.maildir import Maildir
-from pymailbox.archive.stored_form import digest_of, wire_chunks
+from pymailbox.archive.stored_form import UNREADABLE, digest_of, wire_chunks
 from pymailbox.errors import CommandError
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.pop3 import commands
@@ -58,10 +58,15 @@ class Deletions:
 
         def beginning(path: Path) -> bytes:
             data = b""
-            for piece in wire_chunks(path, row.form):
-                data += piece
-                if len(data) > size + 4:
-                    break
+            try:
+                for piece in wire_chunks(path, row.form):
+                    data += piece
+                    if len(data) > size + 4:
+                        break
+            except OSError as error:
+                if error.errno not in UNREADABLE:
+                    raise
+                return b""
             return data
 
         return self.layout.read(row.name, beginning) or b""

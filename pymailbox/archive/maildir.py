@@ -195,5 +195,5 @@ class Maildir:
     def sweep(self) -> None:
         """Remove what earlier runs left in `tmp`."""
         for path in (self.root / "tmp").iterdir():
-            if _STAGED.match(path.name):
+            if _STAGED.match(path.name) and not path.is_dir():
                 self.disk.remove(path)

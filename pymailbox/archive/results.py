@@ -65,7 +65,7 @@ class Verified:
     bytes: int
     #: Messages in the archive.
     messages: int
-    #: Files whose content has changed.
+    #: Files whose content has changed or cannot be read.
     damaged: tuple[Path, ...] = ()
     #: Names of files that are no longer there.
     missing: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class Rebuilt:
     messages: int
     #: Bytes of them, as sent.
     bytes: int
-    #: Files whose size differs from what their name says; they are not in the new ledger.
+    #: Files that cannot be read, or whose size differs from what their name says; they are not in the new ledger.
     damaged: tuple[Path, ...] = ()
     #: Where the old ledger is now; None if there was none.
     old: Path | None = None

@@ -83,6 +83,8 @@ class CollectSession:
             work.done = evolve(work.done, known=len(result.known) + len(result.shared))
             if result.shared and work.may_delete and not (work.renumbered or work.keep.keeps_everything):
                 work.note(f"{len(result.shared)} stay, as they share their uids with other messages")
+            if result.doubtful and work.at_most is not None:
+                work.note(f"{len(result.doubtful)} stay until collect has compared them with what is archived")
         work.done = evolve(work.done, set_aside=len(aside))
         if work.dry_run:
             size = sum(self._size(number) or 0 for number in new)
@@ -98,8 +100,9 @@ class CollectSession:
         complete = self._fetch(wanted, may_go)
         complete = complete and self._delete_known(result, may_go)
         whole = complete and work.limit is None and not aside and not work.failures and not self.deletions.marked
-        work.account.count = len(self.inbox) if whole else None
-        work.account.size = self.inbox.size if whole else None
+        if work.at_most is None or self.deletions.marked:  # `clean` alone does not look whether all is archived
+            work.account.count = len(self.inbox) if whole else None
+            work.account.size = self.inbox.size if whole else None
         work.account.ended = int(work.now())
         work.writer.settle()
         self.deletions.note()
@@ -210,8 +213,8 @@ class CollectSession:
         free = shutil.disk_usage(self.work.layout.root).free
         if needed + _RESERVE > free:
             raise DiskFull(
-                f"the new messages need {needed:,} bytes, and {free:,} are free on the disk of"
-                f" {str(self.work.layout.root)!r}; free some space, or pass a limit"
+                f"the new messages need {needed:,} bytes, and {_RESERVE:,} are to stay free, but {free:,} are free on the"
+                f" disk of {str(self.work.layout.root)!r}; free some space, or pass a limit"
             )
 
     # --- fetching -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ each LF a CRLF. That is exact as long as the message has no LF without a CR befo
 Lone CRs stay as they are in both forms.
 """
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Literal
 from pymailbox.archive.disk import Disk
 from pymailbox.pop3.sinks import write_all
 
-__all__ = ["Form", "StagedFile", "digest_of", "wire_chunks"]
+__all__ = ["UNREADABLE", "Form", "StagedFile", "digest_of", "wire_chunks"]
 
 #: "l": each CRLF stored as LF; "w": the bytes as sent.
 Form = Literal["l", "w"]
 
+#: What a system reports of one file that cannot be read, such as one with a bad sector: it is damaged, others are not.
+UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EIO)}
 _CHUNK = 1 << 20
 
 
@@ -97,10 +100,15 @@ def wire_chunks(path: Path, form: Form) -> Iterator[bytes]:
             yield piece if form == "w" else piece.replace(b"\n", b"\r\n")
 
 
-def digest_of(path: Path, form: Form) -> tuple[str, int]:
-    """Return SHA-256 and size of the wire bytes of a stored message."""
+def digest_of(path: Path, form: Form) -> tuple[str, int] | Literal["unreadable"]:
+    """Return SHA-256 and size of the wire bytes of a stored message, which no file that cannot be read has."""
     digest, size = hashlib.sha256(), 0
-    for piece in wire_chunks(path, form):
-        digest.update(piece)
-        size += len(piece)
+    try:
+        for piece in wire_chunks(path, form):
+            digest.update(piece)
+            size += len(piece)
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        return "unreadable"
     return digest.hexdigest(), size

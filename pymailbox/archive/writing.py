@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 from attrs import define, evolve, field
 
@@ -192,11 +193,11 @@ class Writer:
 def row_of(layout: Maildir, file: StoredFile, number: int) -> MessageRow | None:
     """Return a row for a stored message of which only the file is known; None if it is not whole, or gone."""
 
-    def whole(path: Path) -> tuple[str, int] | None:
+    def whole(path: Path) -> tuple[str, int] | Literal["unreadable"] | None:
         return digest_of(path, file.form) if path.stat().st_size == file.stored_size else None
 
     digest = layout.read(file.name, whole)
-    if digest is None:
+    if digest is None or digest == "unreadable":
         return None
     sha256, size = digest
     return MessageRow(

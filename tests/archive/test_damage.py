@@ -4,6 +4,7 @@ A run with a damaged ledger either works or raises LedgerDamaged, which says how
 that nothing is downloaded twice or stored twice.
 """
 
+import errno
 import random
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ import pytest
 from attrs import define, evolve
 
 from pymailbox import Account, Archive, Keep, LedgerDamaged
+from pymailbox.archive import deleting, stored_form
 from pymailbox.testing import Server
 from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, put_before, serve
 
@@ -294,3 +296,36 @@ def test_a_changed_file_keeps_its_message_on_the_server(bench: Bench) -> None:
             done = run()
             assert {"uid0", "uid1", "uid2"} <= set(box.uids)
             assert any("verify" in note for note in done.notes)
+
+
+def test_a_file_that_cannot_be_read_is_damaged_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one with a bad sector: the others are verified, rebuilt and deleted, and its message stays."""
+    box = Box()
+    for n in range(3):
+        box.put(f"u{n}", message(n))
+    real = stored_form.wire_chunks
+
+    def chunks(path: Path, form: stored_form.Form) -> Iterator[bytes]:
+        if path.name.startswith(bad):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path, form)
+
+    for module in (stored_form, deleting):
+        monkeypatch.setattr(module, "wire_chunks", chunks)
+    bad = "none"
+    with serve(box) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        bad = next(iter(archive)).name
+        found = archive.verify()
+        assert ([path.name for path in found.damaged], found.missing) == ([bad], ())
+        done = archive.collect(account_of(server), keep=Keep.nothing())
+        assert done.deleted == 2
+        assert "missing or damaged" in done.notes[0]
+        assert box.uids == ["u0"]
+        archive.close()
+        rebuilt = Archive.rebuild(tmp_path / "a")
+        assert (rebuilt.messages, [path.name for path in rebuilt.damaged]) == (2, [bad])
+        assert archive.collect(account_of(server), keep=Keep.nothing()).new == 1
+        assert message(0) in {record.raw for record in archive}

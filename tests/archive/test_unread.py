@@ -350,3 +350,13 @@ def test_after_a_rebuild_a_recycled_uid_of_another_size_is_archived(stack: ExitS
     done = run.collect(Keep.everything())
     assert (done.new, done.known, run.read_last()) == (1, 3, 0)
     assert message(50, 300) in run.contents
+
+
+def test_what_clean_has_seen_is_not_taken_for_archived(stack: ExitStack, tmp_path: Path) -> None:
+    """Clean leaves a recycled uid of another size to the next run, which asks LIST to see it."""
+    run = begin(stack, tmp_path)
+    run.box.mails[1] = StoredMail(b"u2", 300, content=message(50, 300))
+    cleaned = run.archive.clean(account_of(run.server), Keep(days=30))
+    assert (cleaned.deleted, cleaned.notes) == (0, ("1 stay until collect has compared them with what is archived",))
+    assert run.collect(Keep.everything()).new == 1
+    assert message(50, 300) in run.contents
