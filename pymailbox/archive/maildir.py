@@ -78,15 +78,22 @@ class StoredFile:
 
 
 @frozen
+class _Scan:
+    """Where our files were at some time; mail programs move them from `new` to `cur` and add flags."""
+
+    found: dict[str, Path] = field(factory=dict)
+    #: When the directories had last changed; until they change again what is not `found` is gone. None: not known.
+    changed: float | None = None
+
+
+@frozen
 class Maildir:
     """Messages as files in `new` and `cur`, staged in `tmp`."""
 
     root: Path
     disk: Disk
-    #: Where each of our files was last seen; mail programs move them from `new` to `cur` and add flags.
-    _found: dict[str, Path] = field(factory=dict, init=False, repr=False)
-    #: When the directories had last changed, if all is still where `_found` says: what is not there is gone.
-    _scanned: set[float] = field(factory=set, init=False, repr=False)
+    #: The last scan, alone in a list: threads that read at the same time see all of it, or all of the one before.
+    _scan: list[_Scan] = field(factory=lambda: [_Scan()], init=False, repr=False)
 
     def prepare(self) -> None:
         """Make the directories."""
@@ -124,17 +131,16 @@ class Maildir:
         path = self.root / "new" / name
         if path.is_file():
             return path
-        known = self._found.get(name)
+        (scan,) = self._scan
+        known = scan.found.get(name)
         if known is None or not known.is_file():
             changed = self._changed()
-            if known is None and changed in self._scanned:
+            if known is None and changed == scan.changed:
                 return None
-            self._found.clear()
-            self._found.update((file.name, file.path) for file in self.files_by_name().values())
-            self._scanned.clear()
-            if changed == self._changed() and changed < time.time() - 1:  # a clock of a disk may be coarse
-                self._scanned.add(changed)
-            known = self._found.get(name)
+            found = {file.name: file.path for file in self.files_by_name().values()}
+            settled = changed == self._changed() and changed < time.time() - 1  # a clock of a disk may be coarse
+            self._scan[0] = _Scan(found, changed if settled else None)
+            known = found.get(name)
         return known
 
     def read(self, name: str, use: Callable[[Path], T]) -> T | None:

@@ -213,8 +213,8 @@ class CollectSession:
         free = shutil.disk_usage(self.work.layout.root).free
         if needed + _RESERVE > free:
             raise DiskFull(
-                f"the new messages need {needed:,} bytes, and {_RESERVE:,} are to stay free, but {free:,} are free on the"
-                f" disk of {str(self.work.layout.root)!r}; free some space, or pass a limit"
+                f"the new messages need {needed:,} bytes, and {_RESERVE:,} are to stay free, but {free:,} are free"
+                f" on the disk of {str(self.work.layout.root)!r}; free some space, or pass a limit"
             )
 
     # --- fetching -----------------------------------------------------------------------------------------

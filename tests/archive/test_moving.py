@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pymailbox import Archive, Keep
-from pymailbox.archive.maildir import Maildir
+from pymailbox.archive.disk import Disk
+from pymailbox.archive.maildir import Maildir, StoredFile
 from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, serve
 
 MESSAGES = 300
@@ -54,6 +55,39 @@ def test_files_that_are_being_moved_are_read_verified_and_deletable(tmp_path: Pa
             assert archive.collect(account_of(server)).known == MESSAGES
             assert archive.collect(account_of(server), keep=Keep.nothing()).deleted == MESSAGES
         assert archive.verify().read == MESSAGES
+
+
+def test_records_are_read_in_several_threads(tmp_path: Path) -> None:
+    """A thread that looks for a file while another one scans finds it."""
+    box = Box()
+    for n in range(2):
+        box.put(f"u{n}", message(n))
+    with serve(box) as server, Archive(tmp_path / "a") as archive:
+        archive.collect(account_of(server))
+        first, second = archive
+        for record in (first, second):
+            record.path.rename(tmp_path / "a" / "cur" / f"{record.name}:2,S")
+        for name in ("new", "cur"):
+            os.utime(tmp_path / "a" / name, (1_700_000_000, 1_700_000_000))
+        layout = Maildir(tmp_path / "a", Disk())
+        assert layout.find(second.name) is not None
+        others: list[bool] = []
+        real = Maildir.files_by_name
+
+        def scan(scanning: Maildir) -> dict[str, StoredFile]:
+            """Have another thread look while this one scans."""
+            patch.setattr(Maildir, "files_by_name", real)
+            thread = threading.Thread(target=lambda: others.append(layout.find(second.name) is not None))
+            thread.start()
+            thread.join()
+            return real(scanning)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Maildir, "files_by_name", scan)
+            (tmp_path / "a" / "cur" / f"{first.name}:2,S").unlink()
+            os.utime(tmp_path / "a" / "cur", (1_700_000_000, 1_700_000_000))
+            assert layout.find(first.name) is None
+        assert others == [True]
 
 
 def test_copies_links_and_directories_in_an_archive_are_left_alone(tmp_path: Path) -> None:
