@@ -347,7 +347,8 @@ class Archive(Collection[Record]):
         return Verified(read, size, len(rows), tuple(damaged), missing, strangers)
 
     def _check_that_there_is_one(self) -> None:
-        if not (self._state.is_dir() or self._layout.exists()):
+        ours = self._state.is_dir() or self._layout.exists()
+        if not ours and not (self.path.is_dir() and not any(self.path.iterdir())):  # a first run has just made it
             raise FileNotFoundError(f"there is no archive at {str(self.path)!r}")
 
     def _check_that_there_is_a_ledger(self) -> None:
