@@ -182,10 +182,11 @@ def collect_all(
     tried again after that time, or after about 15 and 60 seconds, three times in all, while others go on. Wrong
     passwords are tried once. The error of one account never affects the others and is not raised.
 
-    Accounts are begun while you ask for the next outcome, none before the first. Leaving early (`close()`, or an exception) cancels what has not
-    begun; threads end their runs soon and are waited for, other workers complete theirs. `keep` and `options` are those
-    of `Archive.collect`. `progress` is called in your thread for all accounts together: in threads as messages arrive,
-    otherwise as accounts end; the totals are None until they are known of every account.
+    Accounts are begun while you ask for the next outcome, none before the first. Leaving early (`close()`, or an
+    exception) cancels what has not begun; threads end their runs soon and are waited for, other workers complete
+    theirs. `keep` and `options` are those of `Archive.collect`. `progress` is called in your thread for all accounts
+    together: in threads as messages arrive, otherwise as accounts end; the totals are None until they are known of
+    every account.
 
     Raises TypeError or ValueError for invalid arguments before anything is connected, after reading all `accounts`.
 
