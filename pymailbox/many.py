@@ -349,6 +349,10 @@ class _Schedule:
         return self._waiting[host]
 
 
+#: What a worker will return; other errors are raised.
+_Future = futures.Future[Collected | MailboxError]
+
+
 @define(eq=False)
 class _CollectRun:
     """One `collect_all`, in the caller's thread."""
@@ -365,8 +369,8 @@ class _CollectRun:
     #: Names this run to its workers.
     _name: str = field(factory=lambda: uuid4().hex, init=False)
     _stop: threading.Event = field(factory=threading.Event, init=False)
-    _running: "dict[futures.Future[Collected], _Task]" = field(factory=dict, init=False)
-    _ended: "queue.SimpleQueue[futures.Future[Collected]]" = field(factory=queue.SimpleQueue, init=False)
+    _running: dict[_Future, _Task] = field(factory=dict, init=False)
+    _ended: queue.SimpleQueue[_Future] = field(factory=queue.SimpleQueue, init=False)
     #: The error of an executor that can run nothing more.
     _broken: BaseException | None = field(default=None, init=False)
     # Progress: what arrived for accounts that are not running, the last report, and when another may be made.
@@ -416,7 +420,7 @@ class _CollectRun:
                 check_pickles(task.account)
                 # The name is also what tells this try from others: Dask looks up the result of a call that it knows.
                 name = (self._name, task.tries)
-                future = executor.submit(_collect_elsewhere, path, task.account, self.keep, self.options, name)
+                future: _Future = executor.submit(_collect_elsewhere, path, task.account, self.keep, self.options, name)
             else:
                 progress = None if self.progress is None else task.note
                 future = executor.submit(
@@ -430,8 +434,10 @@ class _CollectRun:
         future.add_done_callback(self._ended.put)
         return None
 
-    def _wait(self) -> "futures.Future[Collected] | None":
+    def _wait(self) -> _Future | None:
         """Wait until a worker has ended, or until there is something else to do."""
+        if not self._running and self.schedule.due is None:
+            return None
         longest = _LOOK
         if self.schedule.due is not None:
             longest = min(longest, max(self.schedule.due - _clock(), 0))
@@ -442,7 +448,7 @@ class _CollectRun:
         except queue.Empty:
             return None
 
-    def _end(self, future: "futures.Future[Collected]") -> Outcome | None:
+    def _end(self, future: _Future) -> Outcome | None:
         """Return the outcome of an account whose worker has ended; None if it is to be tried again."""
         task = self._running.pop(future)
         try:
@@ -450,7 +456,10 @@ class _CollectRun:
         except futures.CancelledError as cancelled:
             error = cancelled
         if error is None:
-            return self._outcome(task, future.result())
+            result = future.result()
+            if isinstance(result, Collected):
+                return self._outcome(task, result)
+            error = result
         if isinstance(error, futures.BrokenExecutor):
             self._broken = error
         pause = None if self._broken is not None or task.tries == _TRIES else _pause_after(error, task.tries)
@@ -526,12 +535,17 @@ def _collect(
 
 def _collect_elsewhere(
     path: Path, account: Account, keep: Keep, options: MailboxOptions, name: tuple[str, int]
-) -> Collected:
-    """Collect in another process; `name` is that of the run and the number of the try."""
+) -> Collected | MailboxError:
+    """Collect in another process; `name` is that of the run and the number of the try.
+
+    An expected error is returned: Dask logs one that is raised as a failure of the worker, with its traceback.
+    """
     if _need_context([account], options):
         options = {**options, "ssl_context": _context_of(name[0])}
     try:
         return _collect(path, account, keep, options)
+    except MailboxError as error:
+        return error
     except Exception as error:
         if _can_return(error):
             raise

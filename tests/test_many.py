@@ -662,7 +662,7 @@ def test_the_same_archives_by_any_executor(kind: str, tmp_path: Path) -> None:
         assert [one.bytes for one in reports] == sorted(one.bytes for one in reports)
 
 
-@pytest.mark.parametrize("kind", ["default", "processes"])
+@pytest.mark.parametrize("kind", ["default", "processes", "dask"])
 def test_bad_accounts_do_not_stop_the_others(kind: str, tmp_path: Path, quick: None) -> None:
     """One refuses, one is locked, one has a LOGIN-DELAY, one is dead: their outcomes say so, and the rest is complete."""
     delays = [Fault.refuse("AUTH", text="[LOGIN-DELAY] wait 40 seconds", session=1)]
