@@ -4,9 +4,13 @@ import asyncio
 import hashlib
 import itertools
 import multiprocessing
+import os
 import pickle
 import random
+import re
 import ssl
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -50,7 +54,7 @@ from pymailbox.archive import Collected
 from pymailbox.archive.archive import account_name
 from pymailbox.many import AccountResult
 from pymailbox.testing import Fault, Server
-from tests import case
+from tests import ROOT, case
 from tests.session_counts import SessionCount
 from tests.timing import GENEROUS, eventually, eventually_async
 
@@ -866,3 +870,44 @@ def test_an_outcome_prints_as_one_line() -> None:
     assert error == "me@pop.example.com: OSError: two\\nlines \\x1b[31m"
     assert "hunter2" not in repr(Outcome(account))
     assert pickle.loads(pickle.dumps(Outcome(account, Collected(new=1)))).result == Collected(new=1)
+
+
+# --- the page -------------------------------------------------------------------------------------------------
+
+SCRIPTS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "many-accounts.md").read_text("utf-8"), re.DOTALL)
+ARCHIVED = "user{}@127.0.0.1: 3 new, 60 B; 0 known; nothing deleted"
+
+
+@pytest.mark.parametrize(
+    ("uses", "line"),
+    [
+        ("gather_accounts", "user{} 3"),
+        ("SystemExit", ARCHIVED),
+        ("ProcessPoolExecutor", ARCHIVED),
+        ("LocalCluster", ARCHIVED),
+    ],
+)
+def test_the_scripts_of_the_page_run(tmp_path: Path, uses: str, line: str) -> None:
+    """Each of the four, as it is, with a list of accounts beside it."""
+    assert len(SCRIPTS) == 4
+    if uses == "LocalCluster":
+        pytest.importorskip("distributed", reason="pip install 'pymailbox[test]'")
+    (script,) = [one for one in SCRIPTS if uses in one]
+    (tmp_path / "script.py").write_text(script)
+    (tmp_path / "secret").write_text("secret\n")
+    with hosts(1, 3) as (server,):
+        urls = [server.url.replace("user0", user) for user in server.users or {}]
+        (tmp_path / "accounts.csv").write_text("".join(f"{url},{tmp_path / 'secret'}\n" for url in urls))
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "script.py"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=GENEROUS,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == [line.format(number) for number in range(3)], done.stderr
+    if line is ARCHIVED:
+        assert contents(tmp_path / "mail") == {f"user{number}@127.0.0.1": HASHES for number in range(3)}
