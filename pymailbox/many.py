@@ -545,11 +545,13 @@ def _collect_elsewhere(
     try:
         return _collect(path, account, keep, options)
     except MailboxError as error:
-        return error
+        found = error
     except Exception as error:
         if _can_return(error):
             raise
-        raise MailboxError(f"{type(error).__name__}: {error}") from error
+        found = MailboxError(f"{type(error).__name__}: {error}")
+    found.__cause__ = found.__context__ = None  # which could not be pickled, perhaps; nor could the traceback
+    return found.with_traceback(None)
 
 
 def _can_return(error: Exception) -> bool:

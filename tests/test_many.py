@@ -830,15 +830,23 @@ class Peculiar(Exception):
         return int, ("not a number",)
 
 
-@pytest.mark.parametrize(("error", "returns"), [(Peculiar("a and b"), False), (OSError(5, "disk"), True)])
-def test_an_error_that_cannot_return_is_described(error: Exception, returns: bool) -> None:
-    """From another process comes either the error itself or one that says what it was."""
+def test_an_error_returns_from_another_process() -> None:
+    """One that is expected is returned, without its causes; another is raised, or described if it cannot be pickled."""
     account = Account("h", "me", PASSWORD, security="none")
-    with mock.patch.object(many, "_collect", side_effect=error), pytest.raises(Exception) as caught:
-        many._collect_elsewhere(Path("nowhere"), account, Keep.everything(), {}, ("run", 1))
-    assert (caught.value is error) is returns
-    again = pickle.loads(pickle.dumps(caught.value))
-    assert str(again) == ("[Errno 5] disk" if returns else "Peculiar: a and b")
+
+    def collected(error: Exception) -> Collected | MailboxError:
+        with mock.patch.object(many, "_collect", side_effect=error):
+            return many._collect_elsewhere(Path("nowhere"), account, Keep.everything(), {}, ("run", 1))
+
+    expected = MailboxLocked("in use", retry_after=5.0)
+    expected.__cause__ = expected.__context__ = Peculiar("why")
+    assert collected(expected) is expected
+    assert repr(pickle.loads(pickle.dumps(expected))) == repr(expected)
+    described = pickle.loads(pickle.dumps(collected(Peculiar("a and b"))))
+    assert (type(described), str(described)) == (MailboxError, "Peculiar: a and b")
+    with pytest.raises(OSError, match="disk") as raised:
+        collected(OSError(5, "disk"))
+    assert str(pickle.loads(pickle.dumps(raised.value))) == "[Errno 5] disk"
 
 
 def test_a_private_authority_reaches_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
