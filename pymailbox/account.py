@@ -337,7 +337,7 @@ Auth = Mechanism | OAuth2 | str | None
 
 @frozen
 class Account:
-    """Where a mailbox is and how to log in, as a value: use it with `Mailbox.from_account` or `gather_accounts`.
+    """Where a mailbox is and how to log in, as a value: use it with `Mailbox.from_account`, `Archive` or `collect_all`.
 
     Raises ValueError or TypeError for invalid fields, such as a mechanism that needs a user without one.
 

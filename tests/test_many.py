@@ -35,6 +35,7 @@ from pymailbox import (
     AuthenticationError,
     ConnectionLost,
     Keep,
+    Limits,
     LoginDelay,
     MailboxError,
     MailboxLocked,
@@ -652,7 +653,9 @@ def test_the_same_archives_by_any_executor(kind: str, tmp_path: Path) -> None:
         executor = next(running)
         try:
             found = list(collect_all(accounts, tmp_path, executor=executor, per_host=2, progress=reports.append))
-            again = list(collect_all(accounts, tmp_path, executor=executor, per_host=2))
+            again = list(
+                collect_all(accounts, tmp_path, executor=executor, per_host=2, timeout=GENEROUS, limits=Limits())
+            )
         finally:
             next(running, None)
         assert sorted(map(str, found)) == sorted(

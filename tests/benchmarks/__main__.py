@@ -24,7 +24,10 @@ def main() -> None:
         parser.error("--write-docs needs the whole benchmark; omit --quick")
     if options.accounts:
         ways = accounts.run(40 if options.quick else 1000, 10)
-        text, page = f"{machine(1)}\n\n{accounts.table(ways)}", ROOT / "docs" / "many-accounts.md"
+        text, page = (
+            f"{machine(1)} · {accounts.disk(ways)}\n\n{accounts.table(ways)}",
+            ROOT / "docs" / "many-accounts.md",
+        )
     elif options.archive:
         taken, disk = archive.run_rounds(options.rounds, quick=options.quick)
         text, page = f"{machine(options.rounds)} · {disk}\n\n{archive.table(taken)}", ROOT / "docs" / "archive.md"

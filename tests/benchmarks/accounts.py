@@ -14,6 +14,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,8 @@ class Run(NamedTuple):
 
     #: Until the last good account had ended.
     seconds: float
+    #: CPU seconds of the program and its worker processes, with their start.
+    cpu: float
     messages: int
     #: Outcomes by the name of their error, or "done".
     outcomes: dict[str, int]
@@ -168,7 +171,7 @@ def measured(kind: str, root: Path, service: str, server: "subprocess.Popen[str]
     """Run `collect` in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.accounts", "collect", kind, str(root), service]
     environment = ENVIRONMENT | {PASSWORD.name: "secret"}
-    deadline, memory = time.monotonic() + TIMEOUT, dict[int, int]()
+    deadline, memory, cpu = time.monotonic() + TIMEOUT, dict[int, int](), cpu_of_children()
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             memory |= dict(memory_of(process.pid))
@@ -182,7 +185,14 @@ def measured(kind: str, root: Path, service: str, server: "subprocess.Popen[str]
         raise subprocess.CalledProcessError(process.returncode, command[:6])
     seconds, messages, outcomes = json.loads(printed)
     own = memory.pop(process.pid)
-    return Run(seconds, messages, outcomes, own + sum(memory.values()), len(memory), asked(server))
+    cpu = cpu_of_children() - cpu  # the server is counted when it has ended
+    return Run(seconds, cpu, messages, outcomes, own + sum(memory.values()), len(memory), asked(server))
+
+
+def cpu_of_children() -> float:
+    """Return the CPU seconds of all child processes that have ended, and of those of their own."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def asked(server: "subprocess.Popen[str]") -> list[int]:
@@ -238,19 +248,28 @@ def run(accounts: int, messages: int, rows: Iterator[str] | None = None) -> dict
     return results
 
 
+def disk(results: dict[str, Measured]) -> str:
+    """Return what an archive takes on disk."""
+    row = next(iter(results.values()))
+    return f"{row.disk / row.first.outcomes['done'] / 1000:.0f} KB on disk for each archive"
+
+
 def table(results: dict[str, Measured]) -> str:
     """Return the results as a table; all archives are the same, or `run` would have failed."""
     lines = [
-        "| | first run | messages/s | second run | accounts/s | memory | worker processes | most sessions of a host |",
-        f"|---|{'--:|' * 7}",
+        "| | first run | messages/s | CPU | second run | accounts/s | CPU | memory | worker processes | most sessions of a"
+        " host |",
+        f"|---|{'--:|' * 9}",
     ]
     for row, (first, second, _, _) in results.items():
         cells = [
             ROWS[row][0],
             f"{first.seconds:.1f} s",
             f"{first.messages / first.seconds:,.0f}",
+            f"{first.cpu:.1f} s",
             f"{second.seconds:.1f} s",
             f"{second.outcomes['done'] / second.seconds:,.0f}",
+            f"{second.cpu:.1f} s",
             f"{max(first.memory, second.memory) >> 20} MB",
             str(max(first.workers, second.workers)),
             str(max(first.peaks + second.peaks)),
