@@ -393,12 +393,14 @@ class _CollectRun:
                 while len(self._running) < most and (task := self._next()) is not None:
                     refused = self._start(task, executor)
                     if refused is not None:
-                        yield self._outcome(task, error=refused)
+                        ended = self._outcome(task, error=refused)
+                        self._report()
+                        yield ended
                 future = self._wait()
-                ended = None if future is None else self._end(future)
+                outcome = None if future is None else self._end(future)
                 self._report()
-                if ended is not None:
-                    yield ended
+                if outcome is not None:
+                    yield outcome
         finally:
             self._stop.set()
             begun = [future for future in self._running if not future.cancel()]
@@ -476,8 +478,6 @@ class _CollectRun:
         if result is not None:
             size, messages = max(size, result.bytes), max(messages, result.new)
         self._count((size, messages))
-        if not self.schedule.left:
-            self._report()
         return Outcome(task.account, result, error)
 
     # --- progress -----------------------------------------------------------------------------------------

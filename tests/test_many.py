@@ -370,6 +370,41 @@ def test_accounts_that_wait_are_last() -> None:
     assert world.pauses[0] <= 0.1 * 900 + 60
 
 
+def test_an_account_that_may_be_tried_again_is_next() -> None:
+    """It does not wait until all others of its host have had their turn."""
+    delayed, *others = accounts = scripted(*(f"u{number}" for number in range(30)))
+    order: list[str] = []
+
+    class Ordered(World):
+        def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+            order.append(account_name(args[2]))
+            return super().submit(*args, **kwargs)
+
+    script: dict[str, list[Collected | Exception]] = {account_name(one): [Collected()] for one in others}
+    script[account_name(delayed)] = [LoginDelay("too soon", retry_after=0.0), Collected()]
+    with without_time(Ordered(script, per_host=1)) as world:
+        assert len(list(collect_all(accounts, "nowhere", executor=world, per_host=1))) == 30
+    assert account_name(delayed) in order[1:4]
+
+
+def test_progress_counts_what_arrived_before_another_try() -> None:
+    """What a failed try has brought stays counted, and the next one begins at 0."""
+
+    class Reporting(World):
+        def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+            kwargs["progress"](Progress(10, 20, 1, 2))
+            return super().submit(*args, **kwargs)
+
+    (account,), reports = scripted("me"), list[Progress]()
+    script: dict[str, list[Collected | Exception]] = {
+        account_name(account): [LoginDelay("too soon", retry_after=0.0), Collected(new=2, bytes=20)]
+    }
+    with without_time(Reporting(script)) as world:
+        list(collect_all([account], "nowhere", executor=world, progress=reports.append))
+    assert reports[-1] == Progress(30, 30, 3, 3)
+    assert [one.bytes for one in reports] == sorted(one.bytes for one in reports)
+
+
 def test_hosts_take_turns() -> None:
     """A host whose accounts never end has at most per_host in flight, and all accounts of the others end."""
     slow, others = scripted(*"abcdefgh", host="slow"), [Account(f"h{n}", "me", "x") for n in range(50)]
@@ -504,7 +539,10 @@ def test_what_cannot_be_pickled_is_refused_before_it_is_sent(tmp_path: Path) -> 
         Account("h", "token", auth=OAuth2("hunter2")),
         pickle.loads(pickle.dumps(Account("h", "again", PASSWORD))),
     ]
-    outcomes = {outcome.account.user: outcome for outcome in collect_all(accounts, tmp_path / "r", executor=elsewhere)}
+    reports: list[Progress] = []
+    found = collect_all(accounts, tmp_path / "r", executor=elsewhere, progress=reports.append)
+    outcomes = {outcome.account.user: outcome for outcome in found}
+    assert reports[-1] == Progress(0, 0, 0, 0)
     assert isinstance(outcomes.pop("again").error, NotImplementedError)  # that one was submitted
     assert len(outcomes) == 4
     for outcome in outcomes.values():
@@ -725,15 +763,18 @@ def test_a_host_is_a_name_not_a_port(tmp_path: Path) -> None:
         assert count.most == 1
 
 
-def test_a_slow_host_leaves_threads_to_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [None, 5])
+def test_a_slow_host_leaves_threads_to_the_others(threads: int | None, tmp_path: Path) -> None:
     """While a host says nothing, all accounts of another one complete, with fewer threads than accounts."""
     with hosts(2, 12) as (other, server):
         other.close()
         with (
             Server(MAILS, host=other.host, users=other.users, faults=[Fault.stall(0)]) as stalled,
-            ThreadPoolExecutor(5) as pool,
+            ThreadPoolExecutor(threads) as pool,
         ):
-            outcomes = collect_all([*referring(stalled), *referring(server)], tmp_path, executor=pool)
+            outcomes = collect_all(
+                [*referring(stalled), *referring(server)], tmp_path, executor=pool if threads else None
+            )
             ended = [next(outcomes) for _ in range(12)]
             assert {outcome.account.host for outcome in ended} == {server.host}
             assert len(stalled.sessions) == 4
@@ -741,18 +782,35 @@ def test_a_slow_host_leaves_threads_to_the_others(tmp_path: Path) -> None:
             outcomes.close()  # type: ignore[attr-defined]  # a generator
 
 
-def test_leaving_early_ends_the_runs_of_threads(tmp_path: Path) -> None:
-    """After a break, runs end before their next message, and what they stored is whole; an own executor is shut down."""
+@pytest.mark.parametrize("own", [True, False])
+def test_leaving_early_ends_the_runs_of_threads(own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a break, runs end before their next message, and are waited for; what they stored is whole."""
     mails = [b"Subject: %d\r\n\r\n" % number + b"x" * 2000 + b"\r\n" for number in range(400)]
-    with Server(MAILS, users={"quick": "1"}) as quick, Server(mails, users=USERS, latency=0.02) as server:
-        before = threading.active_count()
-        for outcome in collect_all(accounts_of(quick) + accounts_of(server), tmp_path, pipelining=False):
-            assert outcome.account.user == "quick"
-            break
-        del outcome
+    running, collect = list[Path](), many._collect
+
+    def counted(path: Path, *args: Any, **kwargs: Any) -> Collected:
+        running.append(path)
+        try:
+            return collect(path, *args, **kwargs)
+        finally:
+            running.remove(path)
+
+    monkeypatch.setattr(many, "_collect", counted)
+    with (
+        Server(MAILS, users={"quick": "1"}) as quick,
+        Server(mails, host="127.0.0.2", users=USERS, latency=0.02) as server,
+        ThreadPoolExecutor(6) as pool,
+    ):
+        accounts = accounts_of(quick) + accounts_of(server)
+        outcomes = collect_all(accounts, tmp_path, executor=None if own else pool, pipelining=False)
+        assert next(outcomes).account.user == "quick"
+        eventually(lambda: len(running) == 4)
+        outcomes.close()  # type: ignore[attr-defined]  # a generator
+        assert running == []
+        assert not any(thread.name.startswith("collect_all") for thread in threading.enumerate())
+        pool.submit(len, "it still works").result()
         server.wait(GENEROUS)
-        eventually(lambda: threading.active_count() <= before + 2)  # those of the servers
-        assert len(server.sessions) <= 4
+        assert len(server.sessions) == 4
         for path in tmp_path.iterdir():
             with Archive(path) as archive:
                 assert path.name.startswith("quick") or len(archive) < 400
@@ -791,8 +849,8 @@ def test_progress_in_threads_is_of_all_accounts(tmp_path: Path) -> None:
         mock.patch("pymailbox.progress.INTERVAL", 0.0),
     ):
         list(collect_all(accounts_of(server), tmp_path, per_host=1, progress=reports.append, pipelining=False))
-    assert reports[0].total_bytes is None
-    assert reports[0].total_messages is None
+    before = [one for one in reports if one.bytes < size]  # the other account has not begun
+    assert {(one.total_bytes, one.total_messages) for one in before} == {(None, None)}
     assert reports[-1] == Progress(2 * size, 2 * size, 40, 40)
     assert any(0 < one.bytes < size for one in reports)
     second = [one for one in reports if one.bytes > size and one.total_bytes is not None]
@@ -844,6 +902,7 @@ def test_an_error_returns_from_another_process() -> None:
     expected = MailboxLocked("in use", retry_after=5.0)
     expected.__cause__ = expected.__context__ = Peculiar("why")
     assert collected(expected) is expected
+    assert (expected.__cause__, expected.__context__, expected.__traceback__) == (None, None, None)
     assert repr(pickle.loads(pickle.dumps(expected))) == repr(expected)
     described = pickle.loads(pickle.dumps(collected(Peculiar("a and b"))))
     assert (type(described), str(described)) == (MailboxError, "Peculiar: a and b")

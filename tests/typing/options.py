@@ -158,7 +158,7 @@ async def many(accounts: list[Account]) -> list[int | None]:
 
 def archives(accounts: list[Account]) -> list[str]:
     """So are those of collect_all; an outcome has the result or the error."""
-    found = []
+    found: list[str] = []
     with ProcessPoolExecutor() as pool:
         for outcome in collect_all(accounts, "mail", executor=pool, per_host=2, keep=Keep(days=30), timeout=5):
             assert_type(outcome, Outcome)
