@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pymailbox.mailbox.mailbox import Mailbox
     from pymailbox.mailbox.message import Message
     from pymailbox.mailbox.options import MailboxOptions
-    from pymailbox.many import AccountResult, gather_accounts
+    from pymailbox.many import AccountResult, Outcome, collect_all, gather_accounts
     from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
     from pymailbox.progress import Progress
@@ -82,6 +82,7 @@ _HOMES = {
     "MessageUnavailable": "errors",
     "NotSupported": "errors",
     "OAuth2": "account",
+    "Outcome": "many",
     "PasswordCommand": "passwords",
     "PasswordEnv": "passwords",
     "PasswordFile": "passwords",
@@ -96,6 +97,7 @@ _HOMES = {
     "Timeout": "errors",
     "UidsChanged": "errors",
     "Uncommitted": "errors",
+    "collect_all": "many",
     "diagnose": "diagnosis",
     "gather_accounts": "many",
 }
@@ -131,6 +133,7 @@ __all__ = [
     "MessageUnavailable",
     "NotSupported",
     "OAuth2",
+    "Outcome",
     "PasswordCommand",
     "PasswordEnv",
     "PasswordFile",
@@ -145,6 +148,7 @@ __all__ = [
     "Timeout",
     "UidsChanged",
     "Uncommitted",
+    "collect_all",
     "diagnose",
     "gather_accounts",
 ]

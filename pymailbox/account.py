@@ -34,9 +34,11 @@ __all__ = [
     "Peer",
     "Security",
     "Token",
+    "check_account",
     "check_auth",
     "check_host",
     "check_pickled",
+    "check_pickles",
     "check_port",
     "check_security",
     "coroutine_refused",
@@ -233,11 +235,15 @@ class NotPickled:
 
     def __call__(self) -> NoReturn:
         """Raise ValueError with an explanation."""
+        raise self.error(f"the account was unpickled without its {self.what}")
+
+    def error(self, problem: str) -> ValueError:
+        """Return the error that says why the secret was not pickled and what to use instead."""
         given = "a password or token given as text, bytes or a callable"
         if self.what not in ("password", "token"):
             given = "a mechanism object that may contain a secret"
-        raise ValueError(
-            f"the account was unpickled without its {self.what}, because {given} is not pickled; use a reference"
+        return ValueError(
+            f"{problem}, because {given} is not pickled; use a reference"
             " (PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc), and for auth="
             " OAuth2(reference) or the name of a mechanism"
         )
@@ -282,6 +288,20 @@ def check_pickled(account: "Account") -> None:
             value()
 
 
+def check_pickles(account: "Account") -> None:
+    """Raise ValueError for an account that would be pickled without its secret."""
+    token = account.auth.token if isinstance(account.auth, OAuth2) else None
+    for kept in (_picklable(account.password, "password"), _picklable_auth(account.auth), _picklable(token, "token")):
+        if isinstance(kept, NotPickled):
+            raise kept.error(f"the account cannot be used in another process: its {kept.what} would be missing there")
+
+
+def check_account(account: object) -> None:
+    """Raise TypeError for anything but an account."""
+    if not isinstance(account, Account):
+        raise TypeError(f"account must be an Account, not {type_name(account)}; Account.from_url() takes a URL")
+
+
 # --- the values -----------------------------------------------------------------------------------------------
 
 
@@ -317,7 +337,7 @@ Auth = Mechanism | OAuth2 | str | None
 
 @frozen
 class Account:
-    """Where a mailbox is and how to log in, as a value: use it with `Mailbox.from_account` or `gather_accounts`.
+    """Where a mailbox is and how to log in, as a value: use it with `Mailbox.from_account`, `Archive` or `collect_all`.
 
     Raises ValueError or TypeError for invalid fields, such as a mechanism that needs a user without one.
 

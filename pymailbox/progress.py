@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
-__all__ = ["Meter", "Progress"]
+__all__ = ["INTERVAL", "Meter", "Progress"]
 
-_INTERVAL = 0.1  # seconds between two reports
+INTERVAL = 0.1  # seconds between two reports
 
 
 @frozen
@@ -70,7 +70,7 @@ class Meter:
         if self._report is not None:
             now = self._clock()
             if now >= self._next:
-                self._next = now + _INTERVAL
+                self._next = now + INTERVAL
                 self._send()
 
     def finish(self, size: int | None, count: int) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 from attrs import field, frozen
 
-from pymailbox.account import Account
+from pymailbox.account import Account, check_account
 from pymailbox.archive.collecting import collect
 from pymailbox.archive.disk import Disk, disk_errors
 from pymailbox.archive.keep import Keep
@@ -32,7 +32,7 @@ from pymailbox.progress import Meter, Progress
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
 
-__all__ = ["Archive", "Record"]
+__all__ = ["Archive", "Record", "account_name", "check_collect"]
 
 _LEDGER = "ledger.db"
 
@@ -185,7 +185,7 @@ class Archive(Collection[Record]):
 
     def by_uid(self, account: Account, uid: str) -> tuple[Record, ...]:
         """Return what is archived under a uid of an account; usually one message."""
-        _check_account(account)
+        check_account(account)
         if not isinstance(uid, str):
             raise TypeError(f"uid must be a str, not {type_name(uid)}")
         return tuple(
@@ -292,16 +292,9 @@ class Archive(Collection[Record]):
         progress: Callable[[Progress], None] | None,
         at_most: float | None,
     ) -> Run:
-        _check_account(account)
-        if not isinstance(keep, Keep):
-            raise TypeError(f"keep must be a Keep, such as Keep(days=30), not {keep!r}")
         if dry_run:
             options["read_only"] = True
-        elif options.get("read_only") and not keep.keeps_everything:
-            raise ValueError("read_only=True deletes nothing, so keep must be Keep.everything(); or use dry_run=True")
-        if options.get("sock") is not None:
-            raise ValueError("a run may open several sessions, so it cannot use sock=")
-        Mailbox.from_account(account, **options)  # a wrong option is refused before anything is made on disk
+        check_collect(account, keep, options, dry_run=dry_run)  # before anything is made on disk
         with self._writing() as ledger:
             row = ledger.account(account_name(account))
             if row.one_by_one:
@@ -429,9 +422,16 @@ def _is_file(path: Path, opened: os.stat_result | None) -> bool:
         return False
 
 
-def _check_account(account: object) -> None:
-    if not isinstance(account, Account):
-        raise TypeError(f"account must be an Account, not {type_name(account)}; Account.from_url() takes a URL")
+def check_collect(account: Account, keep: Keep, options: MailboxOptions, *, dry_run: bool = False) -> None:
+    """Raise TypeError or ValueError for what `collect` would refuse; connects to nothing and makes nothing."""
+    check_account(account)
+    if not isinstance(keep, Keep):
+        raise TypeError(f"keep must be a Keep, such as Keep(days=30), not {keep!r}")
+    if options.get("read_only") and not (dry_run or keep.keeps_everything):
+        raise ValueError("read_only=True deletes nothing, so keep must be Keep.everything(); or use dry_run=True")
+    if options.get("sock") is not None:
+        raise ValueError("a run may open several sessions, so it cannot use sock=")
+    Mailbox.from_account(account, **options)
 
 
 def _check_number(name: str, value: object) -> None:

@@ -28,8 +28,8 @@ __all__ = ["MailboxOptions"]
 class MailboxOptions(TypedDict, total=False):
     """The keyword options of `Mailbox` and `AsyncMailbox`, as a TypedDict; all are optional.
 
-    `from_url`, `from_account`, `diagnose` and `gather_accounts` take them, too. Use it as below in a function of yours
-    that passes options on; a type checker then finds misspelled ones.
+    `from_url`, `from_account`, `diagnose`, `gather_accounts` and `collect_all` take them, too. Use it as below in a
+    function of yours that passes options on; a type checker then finds misspelled ones.
 
     >>> from typing import Unpack
     >>> from pymailbox import Mailbox, MailboxOptions

@@ -37,7 +37,8 @@ def machine(rounds: int) -> str:
         cpu = found[1]
     return (
         f"{datetime.datetime.now(datetime.UTC).date():%d %B %Y} · {os.cpu_count()} × {cpu} · {platform.system()} · "
-        f"Python {platform.python_version()} · {' '.join(ssl.OPENSSL_VERSION.split()[:2])} · medians of {rounds} rounds"
+        f"Python {platform.python_version()} · {' '.join(ssl.OPENSSL_VERSION.split()[:2])} · "
+        + ("one round" if rounds == 1 else f"medians of {rounds} rounds")
     )
 
 

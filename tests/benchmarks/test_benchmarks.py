@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import case
-from tests.benchmarks import archive, floor, ours
+from tests.benchmarks import accounts, archive, floor, ours
 from tests.benchmarks.case import Service
 from tests.benchmarks.mailbags import fill
 from tests.benchmarks.report import chart, table
@@ -114,3 +114,15 @@ def test_archives_are_measured_with_their_rivals(dovecot: RealServer, installed:
     header, _, *lines = archive.table(taken).splitlines()
     assert [line.count("|") for line in lines] == [header.count("|")] * 4
     assert all(one.seconds > 0 and one.memory > 1_000_000 for rounds in taken.values() for one in rounds)
+
+
+def test_many_accounts_are_measured() -> None:
+    """Each account ends as it should, or `run` raises; hosts are not asked for more sessions, and a row has all cells."""
+    found = accounts.run(20, 2, iter(["threads"]))
+    header, _, line = accounts.table(found).splitlines()
+    assert line.count("|") == header.count("|")
+    first, second, digest, disk = found["threads"]
+    assert (first.messages, second.messages, len(digest)) == (42, 0, 64)
+    assert disk > 42 * accounts.SIZE
+    assert first.memory > 10_000_000
+    assert max(first.peaks) > 0

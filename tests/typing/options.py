@@ -7,6 +7,7 @@ check fails if they do not find the mistake. `tests/test_typing.py` runs both, a
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Unpack, assert_type
 
@@ -15,15 +16,18 @@ from pymailbox import (
     AsyncMailbox,
     CommandError,
     Diagnosis,
+    Keep,
     Limits,
     Mailbox,
     MailboxOptions,
     OAuth2,
+    Outcome,
     PasswordCommand,
     PasswordEnv,
     PasswordFile,
     PasswordKeyring,
     PasswordNetrc,
+    collect_all,
     diagnose,
     gather_accounts,
 )
@@ -152,6 +156,17 @@ async def many(accounts: list[Account]) -> list[int | None]:
     return [result.value for result in await gather_accounts(accounts, count, limit=5, timeout=5, read_only=True)]
 
 
+def archives(accounts: list[Account]) -> list[str]:
+    """So are those of collect_all; an outcome has the result or the error."""
+    found: list[str] = []
+    with ProcessPoolExecutor() as pool:
+        for outcome in collect_all(accounts, "mail", executor=pool, per_host=2, keep=Keep(days=30), timeout=5):
+            assert_type(outcome, Outcome)
+            assert_type(outcome.error, BaseException | None)
+            found.append(outcome.account.host if outcome.result is None else str(outcome.result.new))
+    return found
+
+
 def pipelines(pop: Connection) -> None:
     """A pipeline of one kind of command yields results of that kind; kinds can be mixed."""
     assert_type(list(pop.pipeline([commands.retr(1)])), list[bytes | CommandError])
@@ -213,6 +228,10 @@ async def a_misspelt_option_of_gather_accounts() -> None:
     async def work(_: AsyncMailbox) -> None: ...
 
     await gather_accounts([], work, tiemout=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def a_misspelt_option_of_collect_all() -> None:
+    collect_all([], "mail", tiemout=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def text_as_timeout() -> None:
