@@ -41,6 +41,7 @@ __all__ = ["Listing", "Seen", "SeenMessages"]
 #: The uid and the size of each message, by position; None where the server gives none.
 Listing: TypeAlias = Sequence[tuple[str | None, int | None]]
 
+_SMALLEST = 512  # bytes of a page of SQLite
 _FORGOTTEN = 30 * 24 * 3600  # seconds
 
 
@@ -90,8 +91,8 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, size INT
 
     def _check_header(self, path: Path) -> None:
         super()._check_header(path)
-        if not self._new and path.stat().st_size == 0:  # SQLite would make it a new one
-            self._damaged("it is empty")
+        if not self._new and path.stat().st_size < _SMALLEST:  # SQLite would begin a new one
+            self._damaged("it is empty or cut off")
 
     def _advice(self) -> str:
         return f"Move it away, and {f'{self.path}-journal'!r}, to begin a new one; every message then counts as new"

@@ -6,13 +6,14 @@ A message may come twice where something was lost or is not certain; it is never
 import asyncio
 import os
 import random
+import re
 import sqlite3
 import stat
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -36,7 +37,7 @@ from pymailbox import (
     UidsChanged,
 )
 from pymailbox.seen import Listing, SeenMessages, _longest_rise
-from pymailbox.testing import Fault, Quirk, Server
+from pymailbox.testing import Fault, Server
 from pymailbox.testing.stored_mail import StoredMail
 from tests import ROOT, case
 from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, put_before, serve
@@ -47,6 +48,7 @@ from tests.archive.test_kills import chosen
 from tests.timing import GENEROUS, assert_linear
 
 DAY = 24 * 3600
+PAGE = (ROOT / "docs" / "new-mail.md").read_text("utf-8")
 ME = Account("pop.example.com", "me")
 
 
@@ -192,7 +194,7 @@ def test_a_message_without_a_uid_is_remembered_for_its_session(path: Path) -> No
 
 
 def test_a_server_without_uidl_is_not_supported(path: Path) -> None:
-    with Server([message(1)], quirks=Quirk.NO_UIDL) as server, Seen(path) as seen, opened(server) as inbox:
+    with Server([message(1)], uidl=False) as server, Seen(path) as seen, opened(server) as inbox:
         for call in (lambda: seen.new(inbox), lambda: seen.add(inbox[0])):
             with pytest.raises(NotSupported, match="UIDL"):
                 call()
@@ -203,7 +205,7 @@ def test_a_refused_list_leaves_sizes_unknown(box: Box, path: Path, reply: str) -
     """An unknown size fits any: what was added stays so, by its uid."""
     with serve(box) as server, Seen(path) as seen, opened(server) as inbox:
         seen.add(seen.new(inbox)[:2])
-    with serve(box, faults=[Fault.refuse("LIST", reply)]) as server, Seen(path) as seen, opened(server) as inbox:
+    with serve(box, faults=[Fault.refuse("LIST", None, reply)]) as server, Seen(path) as seen, opened(server) as inbox:
         assert uids_of(seen.new(inbox)) == ["u2"]
 
 
@@ -240,14 +242,24 @@ def test_threads_may_add(path: Path) -> None:
         box.put(f"u{number}", message(number, 200 + number))
     with serve(box) as server, Seen(path) as seen, opened(server) as inbox:
         new = seen.new(inbox)
-        threads = [threading.Thread(target=lambda part=part: [seen.add(new[at]) for at in part]) for part in (range(n, 40, 4) for n in range(4))]  # fmt: skip
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(GENEROUS)
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(seen.add, new, timeout=GENEROUS))
         assert seen.new(inbox) == ()
     with serve(box) as server, Seen(path) as seen, opened(server) as inbox:
         assert seen.new(inbox) == ()
+
+
+def test_the_script_of_the_page_runs(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it can be copied from docs/new-mail.md, but for the account: it prints each message once."""
+    (script,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if ">>>" not in block]
+    account = '"pop.example.com", "me@example.com", "app-password"'
+    assert account in script
+    script = script.replace(account, f'"{server.host}", "me", "secret", port={server.port}, security="none"')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    printed: list[str] = []
+    for _ in range(3):
+        exec(script, {"print": lambda *values: printed.append(str(values[-1]))})
+        assert printed == ["0", "1", "2"]
 
 
 # --- misuse ---------------------------------------------------------------------------------------------------
@@ -298,7 +310,7 @@ def test_file_and_directories_are_for_their_owner(tmp_path: Path, monkeypatch: p
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for directory in (path.parent, path.parent.parent):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert sorted(one.name for one in path.parent.iterdir()) == ["me.seen", "me.seen-journal", "me.seen.lock"]
+    assert sorted(one.name for one in path.parent.iterdir()) == ["me.seen", "me.seen.lock"]
 
 
 def test_the_second_of_two_gets_archive_locked(server: Server, path: Path) -> None:
@@ -394,7 +406,7 @@ def test_a_file_that_is_cut_off_is_damaged(whole: tuple[Server, Path, list[str]]
     server, path, _ = whole
     data = path.read_bytes()
     copy = path.with_name("copy")
-    for length in {0, 1, 99, 100, *range(0, len(data), every)}:
+    for length in {0, 1, 99, 100, 511, *range(0, len(data), every)}:
         copy.write_bytes(data[:length])
         with case(length):
             assert found(server, copy) is None
