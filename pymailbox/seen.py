@@ -325,7 +325,7 @@ class SeenMessages:
         for (was, at), (next_was, next_at) in pairwise(anchors):  # between two that are certain
             before, after = old[was + 1 : next_was], range(at + 1, next_at)
             if old_sizes[was + 1 : next_was] == sizes[at + 1 : at + 1 + len(before)]:
-                added.update(at for at, row in zip(after, before, strict=False) if row.added)
+                added.update(at for at, row in zip(after, before, strict=False) if row.added and row.size is not None)
                 continue
             by_size, times = _by_size(before), Counter(sizes[at + 1 : next_at])
             whole = {
@@ -431,7 +431,7 @@ class Seen:
     `new` returns the messages that were not added, and `add` adds one when it has been handled. A message that was
     handed out and not added, because the program failed or was killed, is handed out again. One file serves any number
     of accounts. Use it in a `with` block, which holds a lock: meanwhile another one for the same file gets
-    `ArchiveLocked`.
+    `ArchiveLocked`. Threads may share it.
 
     `path` may begin with `~`; the file and missing directories are made, for their owner only. Entering the block
     raises `LedgerDamaged` if the file is damaged, not such a file, or written by a newer version.
