@@ -654,6 +654,8 @@ def test_if_one_of_two_alike_is_gone_the_other_is_handed_out_again(memory: Seen)
     assert unseen(messages, twins[:1]) == [1]
     messages.mark([(ids[0], "twin", 200)])  # of the session before: it is not the one that is listed now
     assert unseen(messages, twins[:1]) == [1]
+    assert unseen(messages, twins) == [1, 2]  # another one has come, or the first is back
+    assert unseen(messages, twins[:1]) == [1]
     messages.add(twins[:1])
     assert unseen(messages, twins[:1]) == []
     assert unseen(messages, twins) == []
@@ -761,7 +763,10 @@ def test_a_clock_that_jumps_forgets_nothing_that_one_listing_lacks(
     messages.learn([])  # the clock was wrong before: the 30 days begin now
     clock(1029)
     messages.learn([])
-    assert unseen(messages, listing) == []
+    assert messages.unseen(listing) == []
+    clock(1030)
+    messages.learn([])
+    assert messages.unseen(listing) == list(range(1, 11))
 
 
 # --- all uids new at once -------------------------------------------------------------------------------------
@@ -798,6 +803,19 @@ def test_all_uids_have_changed_if_the_sizes_recur(memory: Seen, name: str, sizes
     assert not messages.renumbered([*listing, ("old3", SIZES[3])]), "one uid is known"
     messages.learn(listing)
     assert not messages.renumbered(listing)
+
+
+def test_the_order_is_that_of_the_last_listing(memory: Seen) -> None:
+    """A server that turns its listing around, as `newest first`, may renumber its messages later."""
+    messages = memory.of(ME)
+    old = under("old", SIZES)
+    messages.learn(old)
+    messages.add(old[:30])
+    assert unseen(messages, old[::-1]) == list(range(1, 11))
+    new = under("new", SIZES[::-1])
+    assert messages.renumbered(new)
+    messages.learn(new, renumbered=True)
+    assert messages.unseen(new) == list(range(1, 11))
 
 
 def test_sizes_that_are_all_alike_prove_nothing(memory: Seen) -> None:
