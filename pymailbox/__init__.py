@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
     from pymailbox.progress import Progress
+    from pymailbox.seen import Seen
 
 __version__ = "0.2.0"
 
@@ -92,6 +93,7 @@ _HOMES = {
     "Progress": "progress",
     "ProtocolError": "errors",
     "Record": "archive",
+    "Seen": "seen",
     "TLSError": "errors",
     "TemporaryFailure": "errors",
     "Timeout": "errors",
@@ -143,6 +145,7 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "Record",
+    "Seen",
     "TLSError",
     "TemporaryFailure",
     "Timeout",

@@ -26,9 +26,9 @@ from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from pymailbox.account import Account, check_account, check_pickles
+from pymailbox.account import Account, account_name, check_account, check_pickles
 from pymailbox.archive import Archive, Collected, Keep
-from pymailbox.archive.archive import account_name, check_collect
+from pymailbox.archive.archive import check_collect
 from pymailbox.display import safe_text
 from pymailbox.errors import AuthenticationError, MailboxError
 from pymailbox.mailbox.async_mailbox import AsyncMailbox

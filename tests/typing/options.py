@@ -14,12 +14,14 @@ from typing import Unpack, assert_type
 from pymailbox import (
     Account,
     AsyncMailbox,
+    AsyncMessage,
     CommandError,
     Diagnosis,
     Keep,
     Limits,
     Mailbox,
     MailboxOptions,
+    Message,
     OAuth2,
     Outcome,
     PasswordCommand,
@@ -27,6 +29,7 @@ from pymailbox import (
     PasswordFile,
     PasswordKeyring,
     PasswordNetrc,
+    Seen,
     collect_all,
     diagnose,
     gather_accounts,
@@ -165,6 +168,15 @@ def archives(accounts: list[Account]) -> list[str]:
             assert_type(outcome.error, BaseException | None)
             found.append(outcome.account.host if outcome.result is None else str(outcome.result.new))
     return found
+
+
+async def new_messages(seen: Seen, inbox: Mailbox, async_inbox: AsyncMailbox) -> None:
+    """What is new has the type of the mailbox's messages, and is awaited where they are."""
+    assert_type(seen.new(inbox), tuple[Message, ...])
+    assert_type(await seen.new(async_inbox, renumbered=True), tuple[AsyncMessage, ...])
+    seen.add(seen.new(inbox))
+    seen.add(inbox[0])
+    seen.add(async_inbox[:5])
 
 
 def pipelines(pop: Connection) -> None:
