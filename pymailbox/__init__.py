@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
     from pymailbox.progress import Progress
+    from pymailbox.watching.arrival import Arrival
+    from pymailbox.watching.async_watch import AsyncWatch
+    from pymailbox.watching.watch import Watch
 
 __version__ = "0.2.0"
 
@@ -57,8 +60,10 @@ _HOMES = {
     "Address": "content",
     "Archive": "archive",
     "ArchiveLocked": "errors",
+    "Arrival": "watching.arrival",
     "AsyncMailbox": "mailbox.async_mailbox",
     "AsyncMessage": "mailbox.async_message",
+    "AsyncWatch": "watching.async_watch",
     "Attachment": "content",
     "AuthenticationError": "errors",
     "CommandError": "errors",
@@ -96,6 +101,7 @@ _HOMES = {
     "Timeout": "errors",
     "UidsChanged": "errors",
     "Uncommitted": "errors",
+    "Watch": "watching.watch",
     "diagnose": "diagnosis",
     "gather_accounts": "many",
 }
@@ -106,8 +112,10 @@ __all__ = [
     "Address",
     "Archive",
     "ArchiveLocked",
+    "Arrival",
     "AsyncMailbox",
     "AsyncMessage",
+    "AsyncWatch",
     "Attachment",
     "AuthenticationError",
     "CommandError",
@@ -145,6 +153,7 @@ __all__ = [
     "Timeout",
     "UidsChanged",
     "Uncommitted",
+    "Watch",
     "diagnose",
     "gather_accounts",
 ]

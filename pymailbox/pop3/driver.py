@@ -72,6 +72,14 @@ class Driver(AbstractConnection):
         if self._transport is not None:
             self._transport.close()
 
+    def interrupt(self) -> None:
+        """Make a command that waits for its reply fail with `ConnectionLost`; may be called from a signal handler.
+
+        Nothing but the connection is touched: it ends, and whoever is using the session finds out.
+        """
+        if self._transport is not None:
+            self._transport.interrupt()
+
     # --- flows, commands and batches ----------------------------------------------------------------------
 
     def run(self, flow: flows.Flow[T]) -> T:
