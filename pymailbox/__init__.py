@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
     from pymailbox.pop3.limits import Limits
     from pymailbox.progress import Progress
+    from pymailbox.seen import Seen
     from pymailbox.watching.arrival import Arrival
     from pymailbox.watching.async_watch import AsyncWatch
     from pymailbox.watching.watch import Watch
@@ -96,6 +97,7 @@ _HOMES = {
     "Progress": "progress",
     "ProtocolError": "errors",
     "Record": "archive",
+    "Seen": "seen",
     "TLSError": "errors",
     "TemporaryFailure": "errors",
     "Timeout": "errors",
@@ -148,6 +150,7 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "Record",
+    "Seen",
     "TLSError",
     "TemporaryFailure",
     "Timeout",

@@ -34,6 +34,7 @@ __all__ = [
     "Peer",
     "Security",
     "Token",
+    "account_name",
     "check_auth",
     "check_host",
     "check_pickled",
@@ -429,6 +430,11 @@ class Account:
 
     def __deepcopy__(self, _: object) -> Self:
         return self
+
+
+def account_name(account: Account) -> str:
+    """Return what an account is called in what is kept of it: user@host."""
+    return f"{account.user or ''}@{account.host.lower().removesuffix('.')}"
 
 
 def _unpickled(kind: type[Account], kept: dict[str, Any]) -> Account:

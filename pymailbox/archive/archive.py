@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 from attrs import field, frozen
 
-from pymailbox.account import Account
+from pymailbox.account import Account, account_name
 from pymailbox.archive.collecting import collect
-from pymailbox.archive.disk import Disk, disk_errors
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
-from pymailbox.archive.lock import locked
 from pymailbox.archive.maildir import Maildir
 from pymailbox.archive.results import Cleaned, Collected, Rebuilt, Verified
 from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
 from pymailbox.archive.writing import recover, row_of
+from pymailbox.disk import Disk, disk_errors
 from pymailbox.display import type_name
 from pymailbox.errors import LedgerDamaged
+from pymailbox.lock import locked
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.progress import Meter, Progress
@@ -212,7 +212,7 @@ class Archive(Collection[Record]):
         """Hold the lock over a ledger that is in step with the files."""
         with disk_errors(self.path):
             self._layout.disk.make_directory(self._state)
-            with locked(self._state / "lock"):
+            with locked(self._state / "lock", f"the archive {str(self.path)!r}"):
                 self._layout.prepare()
                 if not (self._state / _LEDGER).exists():  # a run that was killed may have made the directories
                     self._layout.disk.sync_directory(self.path)
@@ -360,7 +360,7 @@ class Archive(Collection[Record]):
             raise _no_archive(archive.path)
         with disk_errors(archive.path):
             archive._layout.disk.make_directory(archive._state)
-            with locked(archive._state / "lock"):
+            with locked(archive._state / "lock", f"the archive {str(archive.path)!r}"):
                 return archive._rebuild(progress)
 
     def _rebuild(self, progress: Callable[[Progress], None] | None) -> Rebuilt:
@@ -415,11 +415,6 @@ def _check_account(account: object) -> None:
 def _check_number(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, not {value!r}")
-
-
-def account_name(account: Account) -> str:
-    """Return what an account is called in a ledger: user@host."""
-    return f"{account.user or ''}@{account.host.lower().removesuffix('.')}"
 
 
 def _headers(record: Record) -> "Headers":

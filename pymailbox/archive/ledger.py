@@ -1,46 +1,22 @@
 """Ledger: what an archive knows of each message, in one SQLite file that a crash cannot tear.
 
-Every row carries a seal, a digest over its values, because SQLite does not notice all damage. A ledger that is
-damaged, foreign or newer is left exactly as it is: `LedgerDamaged` says how to make a new one from the files. The
-ledger never decides that a message may be deleted; the file on disk does.
+A ledger that is damaged, foreign or newer is left exactly as it is: `LedgerDamaged` says how to make a new one from the
+files. The ledger never decides that a message may be deleted; the file on disk does.
 """
 
-import contextlib
-import errno
-import hashlib
 import operator
-import os
-import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, ClassVar, Literal
 
 from attrs import define, fields
 
 from pymailbox.archive.stored_form import Form
-from pymailbox.content.saving import sync_directory
-from pymailbox.errors import LedgerDamaged
+from pymailbox.database import Database, readable, storable
 
 __all__ = ["AccountRow", "FailureRow", "Ledger", "MessageRow"]
 
-_APPLICATION = 0x706D6278  # "pmbx"
-_VERSION = 1
-_WAIT = 30.0  # seconds for another process that commits
 _PAGE = 1_000  # rows read at once
-#: What SQLite reports about the machine; anything else that it reports is damage, as every query here is right.
-_PASSING = {
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOLFS,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_READONLY,
-}
 _TABLES = """
 CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, run INTEGER NOT NULL, ended INTEGER,
     count INTEGER, size INTEGER, one_by_one INTEGER NOT NULL, seal BLOB NOT NULL);
@@ -120,139 +96,25 @@ _VALUES = {
 }
 
 
-class Ledger:
-    """The ledger of an archive; a context manager that closes it.
+class Ledger(Database):
+    """The ledger of an archive."""
 
-    Changes are made inside `with ledger.transaction():`, all or none of them.
-    """
+    _application: ClassVar[int] = 0x706D6278  # "pmbx"
+    _tables: ClassVar[str] = _TABLES
+    _name: ClassVar[str] = "the ledger"
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        made = not path.exists()
-        if made:
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            sync_directory(path.parent)
-        self._check_header()
-        with self._checked():
-            self._database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-            try:
-                self._open()
-            except BaseException:
-                self.close()
-                raise
+        self._archive = path.parent.parent
+        super().__init__(path)
 
-    def __enter__(self) -> "Ledger":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_database"):  # an archive may be used once, in passing: `Archive(path).collect(account)`
-            self.close()
-
-    # --- the file -----------------------------------------------------------------------------------------
-
-    def _check_header(self) -> None:
-        """Refuse a file that is not ours before SQLite opens it, as that may change it: see sqlite.org/fileformat."""
-        if not self.path.is_file():
-            self._damaged("it is not a file")
-        with self.path.open("rb") as file:
-            header = file.read(100)
-        if header.startswith(b"SQLite format 3\0") and len(header) == 100:
-            self._check_origin(int.from_bytes(header[68:72]), int.from_bytes(header[60:64], signed=True))
-            if header[18] != 1:
-                self._damaged("its journal mode was changed by something else")
-
-    def _check_origin(self, application: int, version: int) -> None:
-        if application != _APPLICATION:
-            self._damaged("it is a database of another program")
-        if version > _VERSION:
-            self._damaged(f"it was written by a newer pymailbox (version {version} of the ledger)")
-        if version < 1:
-            self._damaged(f"it has version {version}, which no pymailbox wrote")
-
-    def _open(self) -> None:
-        for pragma, wanted in (("journal_mode=truncate", "truncate"), ("synchronous=full", None)):
-            (given,) = self._database.execute(f"PRAGMA {pragma}").fetchone() or (None,)
-            if wanted is not None and given != wanted:
-                raise OSError(f"SQLite cannot write {str(self.path)!r} safely: {pragma} gave {given}")
-        if self._value("PRAGMA synchronous") != 2:
-            raise OSError(f"SQLite cannot write {str(self.path)!r} safely: synchronous=full was not taken")
-        self._database.execute("PRAGMA fullfsync=1")
-        self._database.execute("PRAGMA cell_size_check=1")
-        if self._value("PRAGMA application_id") == 0 and not self._value("SELECT count(*) FROM sqlite_schema"):
-            with self.transaction():
-                if not self._value("SELECT count(*) FROM sqlite_schema"):  # nor did another process since
-                    for statement in filter(str.strip, _TABLES.split(";")):
-                        self._database.execute(statement)
-                    self._database.execute(f"PRAGMA application_id={_APPLICATION}")
-                    self._database.execute(f"PRAGMA user_version={_VERSION}")
-        self._check_origin(self._value("PRAGMA application_id"), self._value("PRAGMA user_version"))
-
-    def _value(self, query: str) -> Any:
-        row = self._database.execute(query).fetchone()
-        return row[0]
-
-    def _damaged(self, why: str, cause: BaseException | None = None) -> NoReturn:
-        archive = self.path.parent.parent
-        raise LedgerDamaged(
-            f"the ledger {str(self.path)!r} cannot be used: {why}; nothing was changed. Make a new one from the files"
-            f" with Archive.rebuild({str(archive)!r}), or `pymailbox rebuild {archive}`"
-        ) from cause
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make all changes of the block durable at its end, or none of them."""
-        with self._checked():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _checked(self) -> Iterator[None]:
-        """Turn what SQLite says of a damaged file into `LedgerDamaged`; OSError for one that cannot be written now."""
-        try:
-            yield
-        except UnicodeDecodeError as error:  # in what SQLite says of it
-            self._damaged("its tables are not those of a ledger", error)
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # none: a value is not readable
-            if code == sqlite3.SQLITE_FULL:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
-            if code in _PASSING:
-                raise OSError(f"the ledger {str(self.path)!r} cannot be read or written ({error})") from error
-            self._damaged(str(error), error)
-
-    def check(self) -> None:
-        """Compare tables and indexes, as a damaged index would hide what is archived; 0.3 s for 100,000 messages."""
-        with self._checked():
-            (found,) = self._database.execute("PRAGMA integrity_check(1)").fetchone()
-            if found != "ok":
-                self._damaged(found.splitlines()[-1])
+    def _advice(self) -> str:
+        return (
+            f"Make a new one from the files with Archive.rebuild({str(self._archive)!r}), or"
+            f" `pymailbox rebuild {self._archive}`"
+        )
 
     def _insert(self, table: str, row: Any, *, replace: bool = False) -> int:
-        values = tuple(map(_storable, _VALUES[type(row)](row)))
-        places = ", ".join("?" * (len(values) + 1))
-        verb = "REPLACE" if replace else "INSERT"
-        cursor = self._database.execute(f"{verb} INTO {table} VALUES ({places})", (*values, _seal(values)))
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
-
-    def _sealed(self, table: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if _seal(values[:-1]) != values[-1]:
-            self._damaged(f"a row of its table {table} was changed by something else")
-        return values[:-1]
+        return self._write(table, _VALUES[type(row)](row), replace=replace)
 
     # --- accounts -----------------------------------------------------------------------------------------
 
@@ -275,7 +137,7 @@ class Ledger:
     def _accounts(self) -> list[AccountRow]:
         with self._checked():  # not by the index, whose damage would hide an account
             rows = self._database.execute("SELECT * FROM account NOT INDEXED").fetchall()
-        return [AccountRow(*map(_readable, self._sealed("account", row))) for row in rows]
+        return [AccountRow(*map(readable, self._sealed("account", row))) for row in rows]
 
     def put_account(self, row: AccountRow) -> None:
         """Write the row of an account."""
@@ -291,13 +153,13 @@ class Ledger:
         query = (
             f"SELECT {_MESSAGE}, seal FROM message WHERE {where and f'({where}) AND'} id > ? ORDER BY id LIMIT {_PAGE}"  # noqa: S608
         )
-        last, condition = -1, tuple(map(_storable, values))
+        last, condition = -1, tuple(map(storable, values))
         while True:
             with self._checked():
                 page = self._database.execute(query, (*condition, last)).fetchall()
             for found in page:
                 row = MessageRow(*self._sealed("message", found))
-                row.uid = _readable(row.uid)
+                row.uid = readable(row.uid)
                 yield row
             if len(page) < _PAGE:
                 return
@@ -342,7 +204,7 @@ class Ledger:
         """Return the messages of an account that could not be fetched, by uid."""
         with self._checked():
             rows = self._database.execute("SELECT * FROM failure WHERE account=?", (account,)).fetchall()
-        failures = [FailureRow(*map(_readable, self._sealed("failure", row))) for row in rows]
+        failures = [FailureRow(*map(readable, self._sealed("failure", row))) for row in rows]
         return {failure.uid: failure for failure in failures}
 
     def put_failure(self, row: FailureRow) -> None:
@@ -351,21 +213,4 @@ class Ledger:
 
     def forget_failure(self, account: int, uid: str) -> None:
         """Remove a failure: the message was fetched after all."""
-        self._database.execute("DELETE FROM failure WHERE account=? AND uid=?", (account, _storable(uid)))
-
-
-def _storable(value: Any) -> Any:
-    """Return a value as SQLite takes it: a uid that is not valid UTF-8 goes in as bytes."""
-    if isinstance(value, str) and not value.isascii():
-        data = value.encode("utf-8", "surrogateescape")
-        return value if data.decode("utf-8", "replace") == value else data
-    return value
-
-
-def _readable(value: Any) -> Any:
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-
-
-def _seal(values: tuple[Any, ...]) -> bytes:
-    """Return the digest of a row; only its last value may hold any character."""
-    return hashlib.blake2b("\x1f".join(map(str, values)).encode(), digest_size=8).digest()
+        self._database.execute("DELETE FROM failure WHERE account=? AND uid=?", (account, storable(uid)))

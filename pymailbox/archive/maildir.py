@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
-from pymailbox.archive.disk import Disk
 from pymailbox.archive.stored_form import Form, StagedFile
+from pymailbox.disk import Disk
 
 __all__ = ["Label", "Maildir", "StoredFile", "uid_hash"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pymailbox.archive.disk import Disk
+from pymailbox.disk import Disk
 from pymailbox.pop3.sinks import write_all
 
 __all__ = ["Form", "StagedFile", "digest_of", "wire_chunks"]

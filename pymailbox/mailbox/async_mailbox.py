@@ -85,7 +85,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         except BaseException:
             connection.abort()
             raise
-        self._opened = OpenMailbox(connection, state, AsyncMessage, connection.abort)
+        self._opened = OpenMailbox(connection, state, AsyncMessage, connection.abort, self.account)
         self._in_doubt = None
         return self
 

@@ -82,7 +82,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         except BaseException:
             connection.close()
             raise
-        self._opened = OpenMailbox(connection, state, Message, connection.close)
+        self._opened = OpenMailbox(connection, state, Message, connection.close, self.account)
         self._in_doubt = None
         return self
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from pymailbox.account import Account
 from pymailbox.errors import ConnectionLost, NotSupported, Uncommitted
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
@@ -19,7 +20,7 @@ from pymailbox.progress import Meter, Progress
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
 
-__all__ = ["AbstractMessage", "OpenMailbox", "warn_uncommitted"]
+__all__ = ["AbstractMessage", "OpenMailbox", "mailbox_of", "warn_uncommitted"]
 
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
@@ -79,13 +80,26 @@ class AbstractMessage(Generic[C]):
 class OpenMailbox(Generic[E, C]):
     """One session and its messages."""
 
-    __slots__ = ("_process", "_read_headers", "_settled", "connection", "drop", "kind", "read_content", "state")
+    __slots__ = (
+        "_process",
+        "_read_headers",
+        "_settled",
+        "account",
+        "connection",
+        "drop",
+        "kind",
+        "read_content",
+        "state",
+    )
 
-    def __init__(self, connection: C, state: MailboxState[E], kind: type[E], drop: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: C, state: MailboxState[E], kind: type[E], drop: Callable[[], None], account: Account
+    ) -> None:
         self._settled = False
         self._process = os.getpid()
         self.connection = connection
         self.state = state
+        self.account = account
         #: The class of the messages.
         self.kind = kind
         #: Closes the connection at once without sending anything.
@@ -346,6 +360,11 @@ class OpenMailbox(Generic[E, C]):
     def keep_headers(self, message: E, raw: bytes) -> None:
         """Keep the headers of a message whose body is not kept."""
         message._headers = self._read_headers(raw)
+
+
+def mailbox_of(message: AbstractMessage[Any]) -> OpenMailbox[Any, Any]:
+    """Return the session that a message belongs to."""
+    return message._mailbox
 
 
 def _filename(headers: "Headers", uid: str | None) -> str:

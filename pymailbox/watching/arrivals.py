@@ -53,8 +53,9 @@ class Arrivals:
     _files: contextlib.ExitStack = field(factory=contextlib.ExitStack, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)  # of all three; done() comes from any thread
     _listing: list[Listed] | None = field(default=None, init=False)  # learned last
+    _rows: Sequence[int | None] = field(default=(), init=False)  # of the state file, for the messages of that listing
     _learned: float = field(default=0.0, init=False)  # when that was
-    _undone: dict[int, Listed] = field(factory=dict, init=False)  # by serial number
+    _undone: dict[int, tuple[int | None, str, int | None]] = field(factory=dict, init=False)  # what `mark` takes
     _serial: Iterator[int] = field(factory=itertools.count, init=False)
     _failures: dict[Listed, int] = field(factory=dict, init=False)  # looks in which a message failed
 
@@ -89,12 +90,12 @@ class Arrivals:
             new: set[int] = set()
             if handled is not None:
                 if handled.is_known():
-                    handled.learn(listing, renumbered=handled.renumbered(listing))
+                    self._rows = handled.remember(listing, renumbered=handled.renumbered(listing))
                     new = set(handled.unseen(listing))
                 else:
                     # In this order: if the program ends in between, the next watch takes the baseline.
                     handled.add([listing[number - 1] for number in handled.unseen(listing)])
-                    handled.learn(listing)
+                    self._rows = handled.remember(listing)
             known.add([one for number, one in enumerate(listing, 1) if number not in new])
             known.learn(listing)
             self._listing, self._learned = listing, self.clock()
@@ -105,8 +106,9 @@ class Arrivals:
             known, now = self._required(), self.clock()
             if listing != self._listing or now >= self._learned + _DAY:
                 renumbered = known.renumbered(listing)
-                for seen in filter(None, (self._handled, known)):
-                    seen.learn(listing, renumbered=renumbered)
+                if self._handled is not None:
+                    self._rows = self._handled.remember(listing, renumbered=renumbered)
+                known.learn(listing, renumbered=renumbered)
                 self._listing, self._learned = listing, now
             numbers = known.unseen(listing)
         return sorted(numbers, key=lambda number: self._failures.get(listing[number - 1], 0))
@@ -118,12 +120,12 @@ class Arrivals:
 
     # --- messages -----------------------------------------------------------------------------------------
 
-    def add(self, message: Listed, raw: bytes) -> None:
-        """Put a message into the queue."""
+    def add(self, number: int, message: Listed, raw: bytes) -> None:
+        """Put a message of the last listing into the queue."""
         when_done = None
         if self.state is not None:
             serial = next(self._serial)
-            self._undone[serial] = message
+            self._undone[serial] = (self._rows[number - 1], *message)
             when_done = functools.partial(self._done, serial)
         uid, _ = message
         # In this order: if the program is interrupted in between, the message is handed out twice, not lost.
@@ -162,5 +164,5 @@ class Arrivals:
                     "the watch was left before done(), so this message will be handed out again by the next watch with"
                     " the same state; call done() inside the `with` block"
                 )
-            self._handled.add([message])
+            self._handled.mark([message])
             del self._undone[serial]

@@ -75,8 +75,8 @@ class Look:
 
     def take(self, raw: bytes) -> bool:
         """Take the next message; return whether to end the session: it has brought enough, or the watch was stopped."""
-        message = self._listing[self._numbers[self._position] - 1]
-        self._arrivals.add(message, raw)
+        number = self._numbers[self._position]
+        self._arrivals.add(number, self._listing[number - 1], raw)
         self._position += 1
         self._taken += 1
         self._bytes += len(raw)  # more than was listed, perhaps: sizes are hints

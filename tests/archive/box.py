@@ -12,7 +12,7 @@ from unittest import mock
 from attrs import define, field
 
 from pymailbox import Account
-from pymailbox.archive.ledger import Ledger
+from pymailbox.database import Database
 from pymailbox.testing import Quirk, Server
 from pymailbox.testing.stored_mail import StoredMail
 
@@ -100,11 +100,11 @@ def account_of(server: Server) -> Account:
 @contextmanager
 def disks_that_do_not_wait() -> Iterator[None]:
     """Have fsync do nothing: for tests whose crashes are imagined, which is most of their time otherwise."""
-    real = Ledger._open
+    real = Database._open
 
-    def opened(ledger: Ledger) -> None:
-        real(ledger)
-        ledger._database.execute("PRAGMA synchronous=off")
+    def opened(database: Database) -> None:
+        real(database)
+        database._database.execute("PRAGMA synchronous=off")
 
-    with mock.patch.object(os, "fsync", return_value=None), mock.patch.object(Ledger, "_open", opened):
+    with mock.patch.object(os, "fsync", return_value=None), mock.patch.object(Database, "_open", opened):
         yield

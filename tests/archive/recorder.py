@@ -19,8 +19,8 @@ from unittest import mock
 
 from attrs import define, field
 
-from pymailbox.archive.disk import Disk
 from pymailbox.archive.ledger import Ledger
+from pymailbox.disk import Disk
 
 __all__ = ["Operation", "Recorder", "State", "after", "crash_states", "recording"]
 

@@ -228,7 +228,7 @@ def _perform(job: dict[str, Any]) -> Outcome:
 
 def _mark_disk(path: str) -> None:
     """Write a line before and after whatever `Disk` does."""
-    from pymailbox.archive.disk import Disk
+    from pymailbox.disk import Disk
 
     markers = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 

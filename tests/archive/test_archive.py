@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pymailbox import Account, Archive, ArchiveLocked, Keep, Progress
-from pymailbox.archive.lock import locked
+from pymailbox.lock import locked
 from pymailbox.testing import Fault, Quirk, Server
 
 MAILS = [
@@ -137,7 +137,7 @@ def test_clean_deletes_what_is_archived_and_only_so_much(tmp_path: Path) -> None
 def test_reading_takes_no_lock_and_writing_is_for_one(tmp_path: Path) -> None:
     with Server(MAILS) as server, Archive(tmp_path / "a") as archive:
         archive.collect(account_of(server))
-        with locked(tmp_path / "a" / ".pymailbox" / "lock"):
+        with locked(tmp_path / "a" / ".pymailbox" / "lock", "the archive"):
             with pytest.raises(ArchiveLocked, match="in use by process") as caught:
                 archive.collect(account_of(server))
             assert caught.value.retryable

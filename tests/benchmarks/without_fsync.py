@@ -5,9 +5,9 @@ python -m tests.benchmarks.without_fsync archive URL --to DIR
 
 import sys
 
-from pymailbox.archive.disk import Disk
 from pymailbox.archive.ledger import Ledger
 from pymailbox.cli import main
+from pymailbox.disk import Disk
 
 _open = Ledger._open
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pymailbox.archive.lock import locked
 from pymailbox.cli import main
+from pymailbox.lock import locked
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import case
@@ -76,7 +76,7 @@ def test_the_exit_status_says_how_it_ended(tmp_path: Path, capsys: Captured) -> 
 
     with Server(SAMPLES, lock_wait=GENEROUS) as server:
         assert run(server)[0] == 0
-        with locked(to / ".pymailbox" / "lock"):
+        with locked(to / ".pymailbox" / "lock", "the archive"):
             status, told = run(server)
             assert status == 5
             assert "in use by process" in told

@@ -1,7 +1,7 @@
-"""The disk operations of an archive: the points between which a crash may come.
+"""The disk operations behind what is kept for good: the points between which a crash may come.
 
-Everything that creates, synchronises, renames or removes a file of an archive goes through `Disk`, the ledger's own
-file excepted. A test puts a recorder in its place and replays every state that a crash could leave behind.
+Everything that creates, synchronises, renames or removes a file of an archive goes through `Disk`; only SQLite writes
+its databases by itself. A test puts a recorder in its place and replays every state that a crash could leave behind.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def disk_errors(where: Path) -> Iterator[None]:
 
 
 class Disk:
-    """What an archive does to the disk. Each method returns when its effect is as durable as its name says."""
+    """What is done to the disk. Each method returns when its effect is as durable as its name says."""
 
     def make_directory(self, path: Path) -> None:
         """Make a directory for its owner only, and the missing ones above it; their entries are on disk afterwards."""

@@ -1,4 +1,4 @@
-"""The lock of an archive: one process at a time writes to it."""
+"""The lock of an archive, or of a file: one process at a time writes to it."""
 
 import contextlib
 import errno
@@ -31,8 +31,8 @@ else:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock during the block; `ArchiveLocked` at once if another process has it.
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock at `path` during the block; `ArchiveLocked`, which names `what` it guards, if it is taken.
 
     The system releases it when the process ends, however that happens.
     """
@@ -45,9 +45,7 @@ def locked(path: Path) -> Iterator[None]:
                 raise
             holder = os.pread(descriptor, _SHOWN, 0) if hasattr(os, "pread") else b""
             by = holder.decode("utf-8", "replace").strip() or "another process"
-            raise ArchiveLocked(
-                f"the archive {str(path.parent.parent)!r} is in use by {by}; try again when that has ended"
-            ) from error
+            raise ArchiveLocked(f"{what} is in use by {by}; try again when that has ended") from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
