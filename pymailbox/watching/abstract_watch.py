@@ -19,6 +19,7 @@ from pymailbox.errors import ConcurrentUse, MailboxError
 from pymailbox.mailbox.abstract_mailbox import AbstractMailbox
 from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.pop3.dispatcher import NO_PIPELINING
+from pymailbox.seen import Seen
 from pymailbox.watching.arrival import Arrival
 from pymailbox.watching.arrivals import Arrivals
 from pymailbox.watching.look import Look
@@ -58,7 +59,7 @@ class AbstractWatch(ABC, Generic[B]):
         self.account = account
         options["read_only"] = True
         self._inbox: B = kind.from_account(account, **options)
-        self._arrivals = Arrivals(account, state, self._clock)
+        self._arrivals = Arrivals(account, None if state is None else Seen(state), self._clock)
         self._schedule = Schedule(checked_every(every), account.url, self._clock)
         self._entered = self._stopped = False
         self._owner: dict[str, object] = {}  # who is waiting; `setdefault` is atomic

@@ -8,7 +8,6 @@ import contextlib
 import functools
 import itertools
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -42,7 +41,7 @@ class Arrivals:
     """What arrived in one account."""
 
     account: Account
-    state: str | os.PathLike[str] | None
+    state: Seen | None
     clock: Clock
     #: What is to be handed out, in order.
     queue: deque[Arrival] = field(factory=deque, init=False)
@@ -53,7 +52,9 @@ class Arrivals:
     _files: contextlib.ExitStack = field(factory=contextlib.ExitStack, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)  # of all three; done() comes from any thread
     _listing: list[Listed] | None = field(default=None, init=False)  # learned last
-    _rows: Sequence[int | None] = field(default=(), init=False)  # of the state file, for the messages of that listing
+    # The row of each message of that listing, in each of the two: it tells apart what is listed alike.
+    _known_rows: Sequence[int | None] = field(default=(), init=False)
+    _handled_rows: Sequence[int | None] = field(default=(), init=False)
     _learned: float = field(default=0.0, init=False)  # when that was
     _undone: dict[int, tuple[int | None, str, int | None]] = field(factory=dict, init=False)  # what `mark` takes
     _serial: Iterator[int] = field(factory=itertools.count, init=False)
@@ -66,7 +67,7 @@ class Arrivals:
         with contextlib.ExitStack() as files:
             self._known = files.enter_context(Seen.in_memory()).of(self.account)
             if self.state is not None:
-                self._handled = files.enter_context(Seen(self.state)).of(self.account)
+                self._handled = files.enter_context(self.state).of(self.account)
             self._files = files.pop_all()
 
     def close(self) -> None:
@@ -90,14 +91,14 @@ class Arrivals:
             new: set[int] = set()
             if handled is not None:
                 if handled.is_known():
-                    self._rows = handled.remember(listing, renumbered=handled.renumbered(listing))
+                    self._handled_rows = handled.remember(listing, renumbered=handled.renumbered(listing))
                     new = set(handled.unseen(listing))
                 else:
                     # In this order: if the program ends in between, the next watch takes the baseline.
                     handled.add([listing[number - 1] for number in handled.unseen(listing)])
-                    self._rows = handled.remember(listing)
-            known.add([one for number, one in enumerate(listing, 1) if number not in new])
-            known.learn(listing)
+                    self._handled_rows = handled.remember(listing)
+            self._known_rows = known.remember(listing)
+            known.mark((self._known_rows[at], *one) for at, one in enumerate(listing) if at + 1 not in new)
             self._listing, self._learned = listing, self.clock()
 
     def new(self, listing: list[Listed]) -> list[int]:
@@ -107,8 +108,8 @@ class Arrivals:
             if listing != self._listing or now >= self._learned + _DAY:
                 renumbered = known.renumbered(listing)
                 if self._handled is not None:
-                    self._rows = self._handled.remember(listing, renumbered=renumbered)
-                known.learn(listing, renumbered=renumbered)
+                    self._handled_rows = self._handled.remember(listing, renumbered=renumbered)
+                self._known_rows = known.remember(listing, renumbered=renumbered)
                 self._listing, self._learned = listing, now
             numbers = known.unseen(listing)
         return sorted(numbers, key=lambda number: self._failures.get(listing[number - 1], 0))
@@ -125,15 +126,15 @@ class Arrivals:
         when_done = None
         if self.state is not None:
             serial = next(self._serial)
-            self._undone[serial] = (self._rows[number - 1], *message)
+            self._undone[serial] = (self._handled_rows[number - 1], *message)
             when_done = functools.partial(self._done, serial)
         uid, _ = message
         # In this order: if the program is interrupted in between, the message is handed out twice, not lost.
         self.queue.append(Arrival(raw, None if uid == _NO_UID else uid, when_done))
         self._failures.pop(message, None)
-        self._pass(message)
+        self._pass(number, message)
 
-    def refuse(self, message: Listed, error: MailboxError) -> None:
+    def refuse(self, number: int, message: Listed, error: MailboxError) -> None:
         """Note that a message could not be downloaded; set it aside the third time, unless the server is busy."""
         times = self._failures[message] = self._failures.get(message, 0) + 1
         if times >= _TRIES and not (error.usable and error.retryable):
@@ -147,11 +148,11 @@ class Arrivals:
                 times,
                 error,
             )
-            self._pass(message)
+            self._pass(number, message)
 
-    def _pass(self, message: Listed) -> None:
+    def _pass(self, number: int, message: Listed) -> None:
         with self._lock:
-            self._required().add([message])
+            self._required().mark([(self._known_rows[number - 1], *message)])
 
     def _done(self, serial: int) -> None:
         """Remember in the state file that a message was handled."""

@@ -158,7 +158,11 @@ class AsyncWatch(AbstractWatch[AsyncMailbox], AsyncIterator[Arrival]):
                     await inbox.connection.uidl()
                 except CommandError as refused:
                     look.refused_uidl(refused)
-            numbers = await asyncio.to_thread(look.plan, await inbox.uids(), await inbox.sizes())
+            uids = await inbox.uids()
+            sizes: tuple[int | None, ...] = (None,) * len(uids)
+            with contextlib.suppress(CommandError):
+                sizes = await inbox.sizes()
+            numbers = await asyncio.to_thread(look.plan, uids, sizes)
             async for message in inbox.fetch([inbox[number - 1] for number in numbers]):
                 try:
                     raw = await message.raw()

@@ -75,8 +75,7 @@ class Look:
 
     def take(self, raw: bytes) -> bool:
         """Take the next message; return whether to end the session: it has brought enough, or the watch was stopped."""
-        number = self._numbers[self._position]
-        self._arrivals.add(number, self._listing[number - 1], raw)
+        self._arrivals.add(*self._next(), raw)
         self._position += 1
         self._taken += 1
         self._bytes += len(raw)  # more than was listed, perhaps: sizes are hints
@@ -86,15 +85,19 @@ class Look:
         """Pass over the next message, which was refused; raise the error if the look cannot go on."""
         if error.retryable or not error.usable:
             raise error
-        self._arrivals.refuse(self._listing[self._numbers[self._position] - 1], error)
+        self._arrivals.refuse(*self._next(), error)
         self._position += 1
 
     def blame(self, error: MailboxError) -> bool:
         """Note the message that was being downloaded when the session failed; return whether there was one."""
         if self._position == len(self._numbers):
             return False
-        self._arrivals.refuse(self._listing[self._numbers[self._position] - 1], error)
+        self._arrivals.refuse(*self._next(), error)
         return True
+
+    def _next(self) -> tuple[int, Listed]:
+        number = self._numbers[self._position]
+        return number, self._listing[number - 1]
 
     @property
     def productive(self) -> bool:

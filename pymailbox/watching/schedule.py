@@ -99,11 +99,14 @@ class Schedule:
         self._not_before = self.clock() + delay
 
     def succeeded(self, *, at_once: bool = False) -> None:
-        """Note that a look succeeded; `at_once` if it left something that another one would bring."""
+        """Note that a look succeeded; `at_once` if it left something that another one would bring.
+
+        The first look for messages follows the baseline at once, too.
+        """
+        if at_once or self.entering:
+            self._due = self._started
         self.entering, self.failure, self._doubtful = False, None, 0
         self._attempts = self._attempt = None
-        if at_once:
-            self._due = self._started
 
     def again(self) -> None:
         """Have the look repeated at once."""

@@ -150,7 +150,11 @@ class Watch(AbstractWatch[Mailbox], Iterator[Arrival]):
                     inbox.connection.uidl()
                 except CommandError as refused:
                     look.refused_uidl(refused)
-            numbers = look.plan(inbox.uids, inbox.sizes)
+            uids = inbox.uids
+            sizes: tuple[int | None, ...] = (None,) * len(uids)
+            with contextlib.suppress(CommandError):
+                sizes = inbox.sizes
+            numbers = look.plan(uids, sizes)
             for message in inbox.fetch([inbox[number - 1] for number in numbers]):
                 try:
                     raw = message.raw
