@@ -18,10 +18,10 @@ The tree, with the standard library's exception that some also inherit from::
     ├── NotSupported                    the server, or this installation, lacks it
     ├── ConcurrentUse                   two threads or tasks in one session   (RuntimeError)
     ├── CommitError                     QUIT refused or unanswered: deletions unconfirmed
-    ├── ArchiveLocked                   another process is using the archive  (BlockingIOError)
-    ├── LedgerDamaged                   the archive's ledger cannot be used
+    ├── ArchiveLocked                   the archive, or the file, is in use   (BlockingIOError)
+    ├── LedgerDamaged                   the archive's ledger, or the file, cannot be used
     ├── UidsChanged                     the server has given all messages new uids
-    └── DiskFull                        no space left for the archive         (OSError)
+    └── DiskFull                        no space left on the disk             (OSError)
 
 The first five end the session, except `LimitExceeded` for a message whose size is known from LIST. Otherwise the API
 raises only ValueError and TypeError (misuse), IndexError and KeyError (sequence access), FileExistsError (saving), and
@@ -242,27 +242,31 @@ class CommitError(MailboxError):
 
 
 class ArchiveLocked(MailboxError, BlockingIOError):
-    """Another process is writing to the archive; the error names it. Nothing was changed."""
+    """Another process is writing to the archive, or has the file of a `Seen` open; the error names it.
+
+    Nothing was changed.
+    """
 
     retryable = True
 
 
 class LedgerDamaged(MailboxError):
-    """The ledger of an archive is damaged, belongs to another program or was written by a newer version.
+    """The ledger of an archive, or the file of a `Seen`, is damaged, of another program or written by a newer version.
 
-    It was left as it is, and so were the messages; the error says how to make a new ledger from the files.
+    It was left as it is, and so were the messages; the error says how to make a new one.
     """
 
 
 class UidsChanged(MailboxError):
-    """The server lists messages that are archived under new uids; nothing more was downloaded or deleted.
+    """The server has given new uids to messages that are known; nothing more was downloaded, deleted or changed.
 
-    Run again with `renumbered=True`: messages are then recognised by their content, and nothing is stored twice.
+    Run again with `renumbered=True`: messages are then recognised, in an archive by their content and in a `Seen` by
+    their sizes.
     """
 
 
 class DiskFull(MailboxError, OSError):
-    """The disk has no room for the messages to come; what was archived so far is safe."""
+    """The disk has no room for what is to be written; what was archived, or added to a `Seen`, before is safe."""
 
     retryable = True
 

@@ -11,7 +11,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +41,7 @@ __all__ = ["Listing", "Seen", "SeenMessages"]
 #: The uid and the size of each message, by position; None where the server gives none.
 Listing: TypeAlias = Sequence[tuple[str | None, int | None]]
 
+_SMALLEST = 512  # bytes of a page of SQLite
 _FORGOTTEN = 30 * 24 * 3600  # seconds
 
 
@@ -56,7 +57,14 @@ class _Row:
     added: int
     #: When a listing first lacked it, in seconds since 1970; None: the last listing had it.
     absent: int | None
+    #: 1 if it was then marked as deleted by this program, so that the next listing should lack it.
+    deleted: int
     uid: str
+
+    @property
+    def expected(self) -> bool:
+        """Whether the next listing should have it, as the last one had."""
+        return self.absent is None and not self.deleted
 
     def fits(self, size: int | None) -> bool:
         """Whether it can be a message of that size."""
@@ -72,13 +80,19 @@ class _SeenFile(Database):
 CREATE TABLE account (id INTEGER PRIMARY KEY, listed INTEGER NOT NULL, messages INTEGER NOT NULL, name TEXT NOT NULL,
     seal BLOB NOT NULL);
 CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, size INTEGER, added INTEGER NOT NULL,
-    absent INTEGER, uid TEXT NOT NULL, seal BLOB NOT NULL);
+    absent INTEGER, deleted INTEGER NOT NULL, uid TEXT NOT NULL, seal BLOB NOT NULL);
 """
     _last_id: int | None = None
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, new: bool = False) -> None:
+        self._new = new
         self._numbers: dict[str, int] = {}  # of accounts that may not be in the file yet
         super().__init__(path)
+
+    def _check_header(self, path: Path) -> None:
+        super()._check_header(path)
+        if not self._new and path.stat().st_size < _SMALLEST:  # SQLite would begin a new one
+            self._damaged("it is empty or cut off")
 
     def _advice(self) -> str:
         return f"Move it away, and {f'{self.path}-journal'!r}, to begin a new one; every message then counts as new"
@@ -113,7 +127,7 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, size INT
         with self.transaction():
             self._database.executemany("DELETE FROM message WHERE id=?", ((number,) for number in dropped))
             for row in changed:
-                values = (row.id, row.account, row.size, row.added, row.absent, row.uid)
+                values = (row.id, row.account, row.size, row.added, row.absent, row.deleted, row.uid)
                 self._write("message", values, replace=True)
             if account is not None:
                 self._write("account", account, replace=True)
@@ -146,7 +160,7 @@ class SeenMessages:
 
         They have if none of the uids is known, and at least two, and at least half, of the sizes that only one message
         of the last listing had recur once each and in the same order, among as many messages as that listing had, at
-        the beginning or the end of this one.
+        the beginning or the end of this one. What the program itself marked as deleted then does not count.
         """
         with self._ready():
             if any(uid in self._by_uid for uid, _ in listing):
@@ -177,11 +191,11 @@ class SeenMessages:
                         continue
                     if row is not None and row.id > last:
                         del gone[row.id]
-                        if row.absent is not None or size not in (None, row.size):
-                            row.absent, row.size = None, row.size if size is None else size
+                        if not row.expected or size not in (None, row.size):
+                            row.absent, row.deleted, row.size = None, 0, row.size if size is None else size
                             changed.append(row)
                     else:  # it is new or has moved: ids are in the order of the listing
-                        fresh = _Row(file.fresh_id(), self._account, size, int(at in added), None, uid)
+                        fresh = _Row(file.fresh_id(), self._account, size, int(at in added), None, 0, uid)
                         if row is not None:
                             fresh.added, fresh.size = row.added, row.size if size is None else size
                             dropped.append(gone.pop(row.id))
@@ -225,7 +239,16 @@ class SeenMessages:
                         row.added = 1
                         changed.append(row)
                     elif not rows or not fitting:
-                        changed.append(_Row(file.fresh_id(), self._account, size, 1, now, uid))
+                        changed.append(_Row(file.fresh_id(), self._account, size, 1, now, 0, uid))
+
+    def depart(self, ids: Iterable[int | None]) -> None:
+        """Remember that these messages were marked as deleted since they were listed."""
+        with self._ready(), self._changing() as (changed, _):
+            for number in ids:
+                row = self._rows.get(number or 0)
+                if row is not None and row.expected:
+                    row.deleted = 1
+                    changed.append(row)
 
     # --- the rows -----------------------------------------------------------------------------------------
 
@@ -269,8 +292,8 @@ class SeenMessages:
             self._by_uid.setdefault(row.uid, []).append(row)
 
     def _present(self) -> list[_Row]:
-        """Return the messages of the last listing, in order."""
-        return [row for row in self._rows.values() if row.absent is None]
+        """Return the messages that the last listing had and that were not deleted then, in order."""
+        return [row for row in self._rows.values() if row.expected]
 
     def _match(self, listing: Listing) -> list[_Row | None]:
         """Return the row of each message of a listing; None for one that is new, or may be."""
@@ -302,7 +325,7 @@ class SeenMessages:
         for (was, at), (next_was, next_at) in pairwise(anchors):  # between two that are certain
             before, after = old[was + 1 : next_was], range(at + 1, next_at)
             if old_sizes[was + 1 : next_was] == sizes[at + 1 : at + 1 + len(before)]:
-                added.update(at for at, row in zip(after, before, strict=False) if row.added)
+                added.update(at for at, row in zip(after, before, strict=False) if row.added and row.size is not None)
                 continue
             by_size, times = _by_size(before), Counter(sizes[at + 1 : next_at])
             whole = {
@@ -326,7 +349,7 @@ def _pair(rows: list[_Row], positions: list[int], sizes: list[int | None], found
 
     If some of the messages are gone, nobody knows which: then none has a row, unless all were added.
     """
-    certain = len(rows) <= len(positions) and all(row.absent is None for row in rows)
+    certain = len(rows) <= len(positions) and all(row.expected for row in rows)
     if (certain or all(row.added for row in rows)) and all(map(_Row.fits, rows, sizes)):
         for at, row in zip(positions, rows, strict=False):
             found[at] = row
@@ -374,6 +397,9 @@ def _longest_rise(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 class _Session:
     """The messages of one session, as they were listed."""
 
+    _account: SeenMessages
+    #: The numbers of those that are marked as deleted now.
+    _deleted: Collection[int]
     _listing: Listing
     #: The ids of their rows, by position.
     _ids: Sequence[int | None]
@@ -390,6 +416,10 @@ class _Session:
         # If its row is gone, uid and size must not stand for the other message that has them.
         return row, None if row is not None and (uid, size) in self._shared else uid, size
 
+    def depart(self) -> None:
+        """Remember which messages were marked as deleted."""
+        self._account.depart(self._ids[number - 1] for number in tuple(self._deleted))
+
     def has_uid(self, number: int) -> bool:
         """Whether a message has a uid."""
         return self._listing[number - 1][0] is not None
@@ -401,7 +431,7 @@ class Seen:
     `new` returns the messages that were not added, and `add` adds one when it has been handled. A message that was
     handed out and not added, because the program failed or was killed, is handed out again. One file serves any number
     of accounts. Use it in a `with` block, which holds a lock: meanwhile another one for the same file gets
-    `ArchiveLocked`.
+    `ArchiveLocked`. Threads may share it.
 
     `path` may begin with `~`; the file and missing directories are made, for their owner only. Entering the block
     raises `LedgerDamaged` if the file is damaged, not such a file, or written by a newer version.
@@ -429,6 +459,7 @@ class Seen:
         self._guard = threading.RLock()
         self._accounts: dict[str, SeenMessages] = {}
         self._sessions: WeakKeyDictionary[MailboxState[Any], _Session] = WeakKeyDictionary()
+        self._latest: dict[SeenMessages, _Session] = {}
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -454,10 +485,14 @@ class Seen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._guard:
-            self._file = None
-            self._accounts.clear()
-            self._sessions.clear()
-            self._ending.close()
+            try:
+                for session in self._latest.values() if error is None else ():
+                    session.depart()
+            finally:
+                self._file = None
+                for known in (self._accounts, self._sessions, self._latest):
+                    known.clear()
+                self._ending.close()
 
     @overload
     def new(self, inbox: Mailbox, *, renumbered: bool = False) -> tuple[Message, ...]: ...
@@ -510,6 +545,8 @@ class Seen:
     def _new(self, inbox: "Mailbox | AsyncMailbox", listing: Listing, renumbered: bool) -> list[int]:
         with self._guard:
             messages = self.of(inbox.account)
+            if messages in self._latest:
+                self._latest.pop(messages).depart()
             if not renumbered and messages.renumbered(listing):
                 raise UidsChanged(
                     f"the server has given new uids to all messages of {account_name(inbox.account)}, which seem to be"
@@ -522,7 +559,8 @@ class Seen:
                 return numbers
             state = mailbox_of(inbox[0]).state
             earlier = self._sessions.get(state)
-            session = self._sessions[state] = _Session(listing, ids, earlier.added if earlier else set())
+            session = _Session(messages, state.deleted, listing, ids, earlier.added if earlier else set())
+            self._sessions[state] = self._latest[messages] = session
             return [number for number in numbers if number not in session.added]
 
     def add(self, messages: "Message | AsyncMessage | Iterable[Message | AsyncMessage]") -> None:
@@ -564,7 +602,7 @@ class Seen:
         listing = tuple(zip(uids, state.sizes or (None,) * len(uids), strict=True))
         # `new` has to find all uids changed, later: until then the rows stay as they are.
         ids = [None] * len(listing) if account.renumbered(listing) else account.remember(listing)
-        session = self._sessions[state] = _Session(listing, ids, set())
+        session = self._sessions[state] = _Session(account, state.deleted, listing, ids, set())
         return session
 
     # --- for the package itself ---------------------------------------------------------------------------
@@ -607,7 +645,7 @@ def _prepared(path: Path) -> Iterator[None]:
             fresh = path.with_name(f"{path.name}.new")
             for left in (fresh, *(Path(f"{name}-journal") for name in (fresh, path))):
                 disk.remove(left)  # of a run that was killed, or of a file that was moved away
-            _SeenFile(fresh).close()
+            _SeenFile(fresh, new=True).close()
             disk.remove(Path(f"{fresh}-journal"))
             disk.rename(fresh, path)
             for directory in path.parents:  # a run that was killed may have made them and done no more

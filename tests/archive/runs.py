@@ -20,7 +20,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from pymailbox import Account, Archive, Keep, MailboxError
+from pymailbox import Account, Archive, Keep, Mailbox, MailboxError, Seen
 from pymailbox.testing import Server
 from tests import ROOT
 from tests.servers import ServerMissingError
@@ -197,7 +197,10 @@ class Runner:
 def job(
     archive: Path, server: Server, keep: str = "everything", verb: str = "collect", **more: object
 ) -> dict[str, Any]:
-    """Describe a run: `verb` is collect, read or rebuild; with `markers`, a file, what `Disk` does is marked there."""
+    """Describe a run: `verb` is collect, read, rebuild or, for `Seen`, handle; `archive` is the path that it is about.
+
+    With `markers`, a file, what `Disk` does is marked there; `handle` notes in `log`, a file, what it has done.
+    """
     return {"archive": str(archive), "host": server.host, "port": server.port, "keep": keep, "verb": verb, **more}
 
 
@@ -209,6 +212,8 @@ def _perform(job: dict[str, Any]) -> Outcome:
     if "markers" in job:
         _mark_disk(job["markers"])
     try:
+        if job["verb"] == "handle":
+            return {"handled": _handle(account, job["archive"], job["log"])}
         with Archive(job["archive"]) as archive:
             match job["verb"]:
                 case "collect":
@@ -224,6 +229,21 @@ def _perform(job: dict[str, Any]) -> Outcome:
         return {"error": kinds, "text": str(error), "retryable": getattr(error, "retryable", False)}
     except BaseException:
         return {"error": ["unexpected"], "text": traceback.format_exc()}
+
+
+def _handle(account: Account, path: str, log: str) -> int:
+    """Handle what is new: a line of a log each, and one more when it is added."""
+    lines = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        with Seen(path) as seen, Mailbox.from_account(account) as inbox:
+            new = seen.new(inbox)
+            for message in new:
+                os.write(lines, f"handled {message.uid}\n".encode())
+                seen.add(message)
+                os.write(lines, f"added {message.uid}\n".encode())
+            return len(new)
+    finally:
+        os.close(lines)
 
 
 def _mark_disk(path: str) -> None:

@@ -13,17 +13,20 @@ from typing import Unpack, assert_type
 from pymailbox import (
     Account,
     AsyncMailbox,
+    AsyncMessage,
     CommandError,
     Diagnosis,
     Limits,
     Mailbox,
     MailboxOptions,
+    Message,
     OAuth2,
     PasswordCommand,
     PasswordEnv,
     PasswordFile,
     PasswordKeyring,
     PasswordNetrc,
+    Seen,
     diagnose,
     gather_accounts,
 )
@@ -150,6 +153,15 @@ async def many(accounts: list[Account]) -> list[int | None]:
         return len(inbox)
 
     return [result.value for result in await gather_accounts(accounts, count, limit=5, timeout=5, read_only=True)]
+
+
+async def new_messages(seen: Seen, inbox: Mailbox, async_inbox: AsyncMailbox) -> None:
+    """What is new has the type of the mailbox's messages, and is awaited where they are."""
+    assert_type(seen.new(inbox), tuple[Message, ...])
+    assert_type(await seen.new(async_inbox, renumbered=True), tuple[AsyncMessage, ...])
+    seen.add(seen.new(inbox))
+    seen.add(inbox[0])
+    seen.add(async_inbox[:5])
 
 
 def pipelines(pop: Connection) -> None:
