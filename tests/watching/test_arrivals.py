@@ -1,0 +1,143 @@
+"""What a watch hands out, against a model: nothing is skipped, and nothing comes twice that can be told apart."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from pymailbox import Account, MailboxError
+from pymailbox.errors import MessageUnavailable
+from pymailbox.seen import Seen
+from pymailbox.watching.arrival import Arrival
+from pymailbox.watching.arrivals import Arrivals, Listed
+
+ACCOUNT = Account("pop.example.com", "me", "secret")
+SIZES = st.sampled_from([100, 200, 300])
+
+
+class Watching(RuleBasedStateMachine):
+    """A mailbox that changes in every way, one watch after another with one state file, and what they hand out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        self.next = 0
+        #: What the server has: number of the message, uid, size.
+        self.mails: list[tuple[int, str, int]] = []
+        self.baseline: set[int] = set()
+        self.done: set[int] = set()
+        #: Of the watch that is running.
+        self.handed_out: Counter[int] = Counter()
+        self.waiting: list[tuple[int, Arrival]] = []
+        self.shared: set[int] = set()  # messages that could not be told apart from another one at some time
+        self.arrivals = self.watch()
+
+    def watch(self) -> Arrivals:
+        """Return another watch."""
+        return Arrivals(ACCOUNT, Seen(Path(self.directory.name) / "me.seen"), lambda: 0.0)
+
+    def listing(self) -> list[Listed]:
+        """Return the listing of a session that begins now."""
+        keys = Counter((uid, size) for _, uid, size in self.mails)
+        self.shared |= {number for number, uid, size in self.mails if keys[uid, size] > 1}
+        return [(uid, size) for _, uid, size in self.mails]
+
+    @initialize(sizes=st.lists(SIZES, max_size=4))
+    def begin(self, sizes: list[int]) -> None:
+        for size in sizes:
+            self.arrive(size)
+        self.arrivals.open()
+        self.arrivals.take_baseline(self.listing())
+        self.baseline = {number for number, _, _ in self.mails}
+
+    @rule(size=SIZES)
+    def arrive(self, size: int) -> None:
+        self.mails.append((self.next, f"uid{self.next}", size))
+        self.next += 1
+
+    @precondition(lambda self: self.mails)
+    @rule(at=st.integers(0, 100), size=SIZES)
+    def arrive_under_a_uid_in_use(self, at: int, size: int) -> None:
+        self.mails.append((self.next, self.mails[at % len(self.mails)][1], size))
+        self.next += 1
+
+    @precondition(lambda self: self.mails)
+    @rule(at=st.integers(0, 100))
+    def remove(self, at: int) -> None:
+        number, uid, size = self.mails.pop(at % len(self.mails))
+        # Nobody knows which of several that are listed alike is gone; nor whether a uid was used again.
+        self.shared |= {other for other, its, _ in self.mails if its == uid}
+
+    @rule(most=st.integers(0, 5), refused=st.integers(0, 5))
+    def look(self, most: int, refused: int) -> None:
+        listing = self.listing()
+        for position, number in enumerate(self.arrivals.new(listing)[:most]):
+            mail = self.mails[number - 1]
+            if position == refused:
+                self.arrivals.refuse(number, listing[number - 1], MailboxError("lost", retryable=True, usable=True))
+                break
+            self.arrivals.add(number, listing[number - 1], b"%d" % mail[0])
+        while self.arrivals.queue:
+            arrival = self.arrivals.queue.popleft()
+            self.handed_out[int(arrival.raw)] += 1
+            self.waiting.append((int(arrival.raw), arrival))
+
+    @precondition(lambda self: self.waiting)
+    @rule(at=st.integers(0, 100))
+    def finish(self, at: int) -> None:
+        number, arrival = self.waiting.pop(at % len(self.waiting))
+        arrival.done()
+        self.done.add(number)
+
+    @rule()
+    def restart(self) -> None:
+        self.arrivals.close()
+        self.waiting.clear()
+        self.handed_out.clear()
+        self.arrivals = self.watch()
+        self.arrivals.open()
+        self.arrivals.take_baseline(self.listing())
+
+    @rule()
+    def look_at_everything(self) -> None:
+        self.look(1000, 1000)
+        present = {number for number, _, _ in self.mails}
+        missing = present - self.baseline - self.done - set(self.handed_out)
+        assert missing - self.shared == set(), "skipped"
+
+    @invariant()
+    def nothing_twice(self) -> None:
+        assert [number for number, times in self.handed_out.items() if times > 1 and number not in self.shared] == []
+        assert not (set(self.handed_out) & self.baseline) - self.shared
+
+    def teardown(self) -> None:
+        self.arrivals.close()
+        self.directory.cleanup()
+
+
+Watching.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestWatching = Watching.TestCase
+
+
+def test_set_aside_after_three_looks() -> None:
+    """Not before, and only for refusals that will not pass; a message that was downloaded starts anew."""
+    arrivals = Arrivals(ACCOUNT, None, lambda: 0.0)
+    arrivals.open()
+    arrivals.take_baseline([])
+    listing: list[Listed] = [("a", 1), ("b", 2), ("c", 3)]
+    refused = MessageUnavailable("no")
+    busy = MailboxError("busy", retryable=True, usable=True)
+    for times in range(2):
+        assert sorted(arrivals.new(listing)) == [1, 2, 3], times
+        arrivals.refuse(1, ("a", 1), refused)
+        arrivals.refuse(2, ("b", 2), busy)
+    assert arrivals.new(listing) == [3, 1, 2]
+    for _ in range(5):
+        arrivals.refuse(2, ("b", 2), busy)
+    arrivals.refuse(1, ("a", 1), refused)
+    assert arrivals.new(listing) == [3, 2]
+    assert arrivals.set_aside == {"a": refused}
+    arrivals.close()
