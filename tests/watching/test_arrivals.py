@@ -67,7 +67,7 @@ class Watching(RuleBasedStateMachine):
     @precondition(lambda self: self.mails)
     @rule(at=st.integers(0, 100))
     def remove(self, at: int) -> None:
-        number, uid, size = self.mails.pop(at % len(self.mails))
+        _, uid, _ = self.mails.pop(at % len(self.mails))
         # Nobody knows which of several that are listed alike is gone; nor whether a uid was used again.
         self.shared |= {other for other, its, _ in self.mails if its == uid}
 

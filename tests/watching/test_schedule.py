@@ -120,9 +120,9 @@ def test_a_login_that_may_be_wrong(watch_of: Opener) -> None:
 def test_on_entering_a_minute_and_five_tries(watch_of: Opener) -> None:
     """Errors that may pass are tried five times, with at most a minute of waits, and then raised."""
     for fault, error in ((PASSING[0], MailboxLocked), (PASSING[1], TemporaryFailure), (PASSING[5], ConnectionLost)):
-        with server_with(*(in_session(fault, session) for session in range(1, 5))) as server:
-            with watch_of(account_of(server)) as watch:
-                assert len(watch.time.waits) == 4
+        four = (in_session(fault, session) for session in range(1, 5))
+        with server_with(*four) as server, watch_of(account_of(server)) as watch:
+            assert len(watch.time.waits) == 4
         with server_with(*(in_session(fault, session) for session in range(1, 6))) as server:
             with pytest.raises(error), watch_of(account_of(server)):
                 pass

@@ -81,12 +81,12 @@ def test_stop_during_a_look(command: str, way: str, security: Any, tmp_path: Pat
         state = tmp_path / "me.seen"
         with Watch(account, every=3600, state=state, timeout=GENEROUS * 2, **options) as watch:
             server.deliver(mail("one"))
-            reached = lambda: (
-                len(server.sessions) > 1
-                and (  # noqa: E731
-                    command == "GREETING" or any(line.startswith(command) for line in server.sessions[1].commands)
-                )
-            )
+
+            def reached() -> bool:
+                if len(server.sessions) < 2:
+                    return False
+                return command == "GREETING" or any(line.startswith(command) for line in server.sessions[1].commands)
+
             with at_signal(lambda *_: watch.stop()):
                 thread = soon(watch.stop if way == "thread" else signal_main, reached)
                 began = time.monotonic()
@@ -176,15 +176,18 @@ def test_ctrl_c_leaves_at_once_and_loses_nothing() -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with Server(faults=[Fault.stall(command="UIDL", session=3)]) as server:
-        with Watch(account_of(server), every=0.2, timeout=GENEROUS * 2) as watch, at_signal(interrupt):
-            for reached in (2, 3):
-                thread = soon(signal_main, lambda count=reached: len(server.sessions) >= count)
-                with pytest.raises(KeyboardInterrupt):
-                    next(watch)
-                ended(thread)
-            server.deliver(mail("one"))
-            assert next(watch).subject == "one"
+    with (
+        Server([mail("old")], faults=[Fault.stall(command="UIDL", session=3)]) as server,
+        Watch(account_of(server), every=0.2, timeout=GENEROUS * 2) as watch,
+        at_signal(interrupt),
+    ):
+        for reached in (2, 3):
+            thread = soon(signal_main, lambda count=reached: len(server.sessions) >= count)
+            with pytest.raises(KeyboardInterrupt):
+                next(watch)
+            ended(thread)
+        server.deliver(mail("one"))
+        assert next(watch).subject == "one"
 
 
 def test_one_user_at_a_time() -> None:

@@ -37,7 +37,7 @@ def test_a_mail_that_never_comes(watch_of: Opener) -> None:
     """TimeoutError after `timeout`, not before and not later, with what arrived instead."""
     with Server(OLD) as server, watch_of(account_of(server), 60) as watch:
         began = watch.time.now
-        with pytest.raises(TimeoutError, match="within 150 s: none arrived$"):
+        with pytest.raises(TimeoutError, match=r"within 150 s: none arrived$"):
             watch.wait(timeout=150)
         assert watch.time.now - began == 150
         assert len(server.sessions) == 1 + 3
