@@ -212,6 +212,11 @@ class SeenMessages:
                 self._listed = True
             return ids
 
+    def waiting(self, ids: Sequence[int | None]) -> list[int]:
+        """Return what `unseen` does for the listing that `remember` gave these ids to."""
+        with self._ready():
+            return [number for number, id in enumerate(ids, 1) if id is None or not self._rows[id].added]
+
     def add(self, listing: Iterable[tuple[str | None, int | None]]) -> None:
         """Remember that these messages were handled; durable when it returns. Without a uid nothing is remembered."""
         self.mark((None, uid, size) for uid, size in listing)
@@ -298,14 +303,20 @@ class SeenMessages:
     def _match(self, listing: Listing) -> list[_Row | None]:
         """Return the row of each message of a listing; None for one that is new, or may be."""
         found: list[_Row | None] = [None] * len(listing)
+        times = Counter(uid for uid, _ in listing)
         places: defaultdict[str, list[int]] = defaultdict(list)
-        for at, (uid, _) in enumerate(listing):
-            if uid is not None and uid in self._by_uid:
+        for at, (uid, size) in enumerate(listing):
+            if uid is None or uid not in self._by_uid:
+                continue
+            rows = self._by_uid[uid]
+            if len(rows) > 1 or times[uid] > 1:
                 places[uid].append(at)
+            elif rows[0].fits(size):
+                found[at] = rows[0]
         for uid, positions in places.items():
             rows = self._by_uid[uid]
             sizes = [listing[at][1] for at in positions]
-            if len(rows) == len(sizes) == 1 or None in sizes or any(row.size is None for row in rows):
+            if None in sizes or any(row.size is None for row in rows):
                 _pair(rows, positions, sizes, found)
                 continue
             by_size = _by_size(rows)
@@ -554,7 +565,7 @@ class Seen:
                     " new(inbox, renumbered=True)"
                 )
             ids = messages.remember(listing, renumbered=renumbered)
-            numbers = messages.unseen(listing)
+            numbers = messages.waiting(ids)
             if not listing:
                 return numbers
             state = mailbox_of(inbox[0]).state

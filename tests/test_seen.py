@@ -4,6 +4,7 @@ A message may come twice where something was lost or is not certain; it is never
 """
 
 import asyncio
+import errno
 import os
 import random
 import re
@@ -18,6 +19,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from attrs import define
@@ -355,6 +357,19 @@ def test_a_full_disk_changes_nothing(server: Server, path: Path) -> None:
         assert uids_of(seen.new(inbox)) == ["u1", "u2"]
 
 
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()], ids=["full", "interrupted"])
+def test_what_could_not_be_written_was_not_added(
+    server: Server, path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """The message is handed out again at once, as it would be in the next run."""
+    with Seen(path) as seen, opened(server) as inbox:
+        new = seen.new(inbox)
+        with monkeypatch.context() as patch, pytest.raises((DiskFull, KeyboardInterrupt)):
+            patch.setattr(seen._require_open(), "_write", mock.Mock(side_effect=error))
+            seen.add(new[0])
+        assert seen.new(inbox) == new
+
+
 @pytest.fixture
 def whole(box: Box, tmp_path: Path) -> Iterator[tuple[Server, Path, list[str]]]:
     """A server, a file, and the uids that were not added."""
@@ -654,9 +669,26 @@ def test_if_one_of_two_alike_is_gone_the_other_is_handed_out_again(memory: Seen)
     assert unseen(messages, twins[:1]) == [1]
     messages.mark([(ids[0], "twin", 200)])  # of the session before: it is not the one that is listed now
     assert unseen(messages, twins[:1]) == [1]
+    assert unseen(messages, twins) == [1, 2]  # another one has come, or the first is back
+    assert unseen(messages, twins[:1]) == [1]
     messages.add(twins[:1])
     assert unseen(messages, twins[:1]) == []
     assert unseen(messages, twins) == []
+
+
+def test_a_message_of_an_old_session_is_not_taken_for_another_like_it(path: Path) -> None:
+    """They share uid and size; the one that is gone is added, the one that is left is handed out."""
+    box = Box()
+    gone, left = box.put("twin", message(1)), box.put("twin", message(2))
+    with serve(box) as server, Seen(path) as seen:
+        with opened(server) as inbox:
+            old = seen.new(inbox)[0]
+        box.mails.remove(gone)
+        for _ in range(2):
+            with opened(server) as inbox:
+                (new,) = seen.new(inbox)
+                assert new.raw == left.content
+            seen.add(old)
 
 
 def test_a_uid_that_is_used_again_is_another_message_if_its_size_differs(memory: Seen) -> None:
@@ -761,7 +793,10 @@ def test_a_clock_that_jumps_forgets_nothing_that_one_listing_lacks(
     messages.learn([])  # the clock was wrong before: the 30 days begin now
     clock(1029)
     messages.learn([])
-    assert unseen(messages, listing) == []
+    assert messages.unseen(listing) == []
+    clock(1030)
+    messages.learn([])
+    assert messages.unseen(listing) == list(range(1, 11))
 
 
 # --- all uids new at once -------------------------------------------------------------------------------------
@@ -798,6 +833,19 @@ def test_all_uids_have_changed_if_the_sizes_recur(memory: Seen, name: str, sizes
     assert not messages.renumbered([*listing, ("old3", SIZES[3])]), "one uid is known"
     messages.learn(listing)
     assert not messages.renumbered(listing)
+
+
+def test_the_order_is_that_of_the_last_listing(memory: Seen) -> None:
+    """A server that turns its listing around, as `newest first`, may renumber its messages later."""
+    messages = memory.of(ME)
+    old = under("old", SIZES)
+    messages.learn(old)
+    messages.add(old[:30])
+    assert unseen(messages, old[::-1]) == list(range(1, 11))
+    new = under("new", SIZES[::-1])
+    assert messages.renumbered(new)
+    messages.learn(new, renumbered=True)
+    assert messages.unseen(new) == list(range(1, 11))
 
 
 def test_sizes_that_are_all_alike_prove_nothing(memory: Seen) -> None:
