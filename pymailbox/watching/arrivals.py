@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from pymailbox.account import Account
 from pymailbox.display import safe_text
@@ -28,12 +28,28 @@ Listed = tuple[str, int | None]
 
 _TRIES = 3  # looks in which a message may fail before it is set aside
 _DAY = 86400.0  # seconds; a listing that never changes is remembered again after so long
-_NO_UID = " "  # for messages without a uid, which are so counted by size; no uid has a space
+_NO_UID = " "  # for messages without a uid, which are so counted by size; no uid is just a space
 
 
 def listed(uids: Sequence[str | None], sizes: Sequence[int | None]) -> list[Listed]:
     """Return what the messages of a mailbox are counted by, in order."""
     return [(uid or _NO_UID, size) for uid, size in zip(uids, sizes, strict=True)]
+
+
+@frozen
+class NewMessage:
+    """A message of a listing that is to be handed out."""
+
+    number: int
+    listed: Listed
+    # Its row in each of the two sets, which tells it apart from others that are listed alike.
+    known_row: int | None
+    handled_row: int | None
+
+    @property
+    def uid(self) -> str | None:
+        """The uid; None if it has none."""
+        return None if self.listed[0] == _NO_UID else self.listed[0]
 
 
 @define(eq=False)
@@ -52,7 +68,7 @@ class Arrivals:
     _files: contextlib.ExitStack = field(factory=contextlib.ExitStack, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)  # of all three; done() comes from any thread
     _listing: list[Listed] | None = field(default=None, init=False)  # learned last
-    # The row of each message of that listing, in each of the two: it tells apart what is listed alike.
+    # The row of each message of that listing, in each of the two sets.
     _known_rows: Sequence[int | None] = field(default=(), init=False)
     _handled_rows: Sequence[int | None] = field(default=(), init=False)
     _learned: float = field(default=0.0, init=False)  # when that was
@@ -101,8 +117,8 @@ class Arrivals:
             known.mark((self._known_rows[at], *one) for at, one in enumerate(listing) if at + 1 not in new)
             self._listing, self._learned = listing, self.clock()
 
-    def new(self, listing: list[Listed]) -> list[int]:
-        """Return the numbers of the messages to hand out, those that have failed before last; learn the listing."""
+    def new(self, listing: list[Listed]) -> list[NewMessage]:
+        """Return the messages to hand out, those that have failed before last; learn the listing."""
         with self._lock:
             known, now = self._required(), self.clock()
             if listing != self._listing or now >= self._learned + _DAY:
@@ -111,8 +127,12 @@ class Arrivals:
                     self._handled_rows = self._handled.remember(listing, renumbered=renumbered)
                 self._known_rows = known.remember(listing, renumbered=renumbered)
                 self._listing, self._learned = listing, now
-            numbers = known.unseen(listing)
-        return sorted(numbers, key=lambda number: self._failures.get(listing[number - 1], 0))
+            rows = self._known_rows, self._handled_rows or (None,) * len(listing)
+            new = [
+                NewMessage(number, listing[number - 1], *(row[number - 1] for row in rows))
+                for number in known.unseen(listing)
+            ]
+        return sorted(new, key=lambda message: self._failures.get(message.listed, 0))
 
     def _required(self) -> SeenMessages:
         if self._known is None:
@@ -121,38 +141,36 @@ class Arrivals:
 
     # --- messages -----------------------------------------------------------------------------------------
 
-    def add(self, number: int, message: Listed, raw: bytes) -> None:
-        """Put a message of the last listing into the queue."""
+    def add(self, message: NewMessage, raw: bytes) -> None:
+        """Put a message into the queue."""
         when_done = None
         if self.state is not None:
             serial = next(self._serial)
-            self._undone[serial] = (self._handled_rows[number - 1], *message)
+            self._undone[serial] = (message.handled_row, *message.listed)
             when_done = functools.partial(self._done, serial)
-        uid, _ = message
         # In this order: if the program is interrupted in between, the message is handed out twice, not lost.
-        self.queue.append(Arrival(raw, None if uid == _NO_UID else uid, when_done))
-        self._failures.pop(message, None)
-        self._pass(number, message)
+        self.queue.append(Arrival(raw, message.uid, when_done))
+        self._failures.pop(message.listed, None)
+        self._pass(message)
 
-    def refuse(self, number: int, message: Listed, error: MailboxError) -> None:
+    def refuse(self, message: NewMessage, error: MailboxError) -> None:
         """Note that a message could not be downloaded; set it aside the third time, unless the server is busy."""
-        times = self._failures[message] = self._failures.get(message, 0) + 1
+        times = self._failures[message.listed] = self._failures.get(message.listed, 0) + 1
         if times >= _TRIES and not (error.usable and error.retryable):
-            uid, size = message
-            self.set_aside[None if uid == _NO_UID else uid] = error
+            self.set_aside[message.uid] = error
             logging.getLogger("pymailbox.watching").error(
                 "%s: the message with uid %s and size %s could not be downloaded in %d looks and is set aside: %s",
                 self.account.url,
-                safe_text(uid),
-                size,
+                None if message.uid is None else safe_text(message.uid),
+                message.listed[1],
                 times,
                 error,
             )
-            self._pass(number, message)
+            self._pass(message)
 
-    def _pass(self, number: int, message: Listed) -> None:
+    def _pass(self, message: NewMessage) -> None:
         with self._lock:
-            self._required().mark([(self._known_rows[number - 1], *message)])
+            self._required().mark([(message.known_row, *message.listed)])
 
     def _done(self, serial: int) -> None:
         """Remember in the state file that a message was handled."""

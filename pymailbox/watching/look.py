@@ -10,7 +10,7 @@ from attrs import define, field
 from pymailbox.errors import CommandError, LimitExceeded, MailboxError, NotSupported
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.refusal import is_unknown_command
-from pymailbox.watching.arrivals import Arrivals, Listed, listed
+from pymailbox.watching.arrivals import Arrivals, NewMessage, listed
 from pymailbox.watching.schedule import Schedule
 
 __all__ = ["Look"]
@@ -26,10 +26,9 @@ class Look:
     _arrivals: Arrivals
     _schedule: Schedule
     _stopped: Callable[[], bool]
-    _listing: list[Listed] = field(factory=list, init=False)
-    _numbers: list[int] = field(factory=list, init=False)  # of the messages to download, in order
-    _position: int = field(default=0, init=False)  # in `_numbers`, of the message that comes next
-    _new: int = field(default=0, init=False)  # messages to hand out, in this look and later
+    _wanted: list[NewMessage] = field(factory=list, init=False)  # to be downloaded, in this order
+    _position: int = field(default=0, init=False)  # in `_wanted`, of the message that comes next
+    _new: int = field(default=0, init=False)  # messages to hand out, by this look and others
     _taken: int = field(default=0, init=False)
     _bytes: int = field(default=0, init=False)
 
@@ -59,23 +58,23 @@ class Look:
 
     def plan(self, uids: Sequence[str | None], sizes: Sequence[int | None]) -> list[int]:
         """Return the numbers of the messages to download. Writes to the state file, so it may take some time."""
-        self._listing = listed(uids, sizes)
+        listing = listed(uids, sizes)
         if self.entering:
-            self._arrivals.take_baseline(self._listing)
+            self._arrivals.take_baseline(listing)
             return []
-        new = self._arrivals.new(self._listing)
+        new = self._arrivals.new(listing)
         self._new = len(new)
         expected = 0
-        for number in new[:_MESSAGES]:
-            expected += self._listing[number - 1][1] or 0
-            if self._numbers and expected > _BYTES:
+        for message in new[:_MESSAGES]:
+            expected += message.listed[1] or 0
+            if self._wanted and expected > _BYTES:
                 break
-            self._numbers.append(number)
-        return self._numbers
+            self._wanted.append(message)
+        return [message.number for message in self._wanted]
 
     def take(self, raw: bytes) -> bool:
         """Take the next message; return whether to end the session: it has brought enough, or the watch was stopped."""
-        self._arrivals.add(*self._next(), raw)
+        self._arrivals.add(self._wanted[self._position], raw)
         self._position += 1
         self._taken += 1
         self._bytes += len(raw)  # more than was listed, perhaps: sizes are hints
@@ -85,19 +84,15 @@ class Look:
         """Pass over the next message, which was refused; raise the error if the look cannot go on."""
         if error.retryable or not error.usable:
             raise error
-        self._arrivals.refuse(*self._next(), error)
+        self._arrivals.refuse(self._wanted[self._position], error)
         self._position += 1
 
     def blame(self, error: MailboxError) -> bool:
         """Note the message that was being downloaded when the session failed; return whether there was one."""
-        if self._position == len(self._numbers):
+        if self._position == len(self._wanted):
             return False
-        self._arrivals.refuse(*self._next(), error)
+        self._arrivals.refuse(self._wanted[self._position], error)
         return True
-
-    def _next(self) -> tuple[int, Listed]:
-        number = self._numbers[self._position]
-        return number, self._listing[number - 1]
 
     @property
     def productive(self) -> bool:

@@ -73,13 +73,11 @@ class Watching(RuleBasedStateMachine):
 
     @rule(most=st.integers(0, 5), refused=st.integers(0, 5))
     def look(self, most: int, refused: int) -> None:
-        listing = self.listing()
-        for position, number in enumerate(self.arrivals.new(listing)[:most]):
-            mail = self.mails[number - 1]
+        for position, message in enumerate(self.arrivals.new(self.listing())[:most]):
             if position == refused:
-                self.arrivals.refuse(number, listing[number - 1], MailboxError("lost", retryable=True, usable=True))
+                self.arrivals.refuse(message, MailboxError("lost", retryable=True, usable=True))
                 break
-            self.arrivals.add(number, listing[number - 1], b"%d" % mail[0])
+            self.arrivals.add(message, b"%d" % self.mails[message.number - 1][0])
         while self.arrivals.queue:
             arrival = self.arrivals.queue.popleft()
             self.handed_out[int(arrival.raw)] += 1
@@ -130,14 +128,19 @@ def test_set_aside_after_three_looks() -> None:
     listing: list[Listed] = [("a", 1), ("b", 2), ("c", 3)]
     refused = MessageUnavailable("no")
     busy = MailboxError("busy", retryable=True, usable=True)
-    for times in range(2):
-        assert sorted(arrivals.new(listing)) == [1, 2, 3], times
-        arrivals.refuse(1, ("a", 1), refused)
-        arrivals.refuse(2, ("b", 2), busy)
-    assert arrivals.new(listing) == [3, 1, 2]
+
+    def numbers() -> list[int]:
+        return [message.number for message in arrivals.new(listing)]
+
+    bad, delayed, _ = arrivals.new(listing)
+    for _ in range(2):
+        assert sorted(numbers()) == [1, 2, 3]
+        arrivals.refuse(bad, refused)
+        arrivals.refuse(delayed, busy)
+    assert numbers() == [3, 1, 2]
     for _ in range(5):
-        arrivals.refuse(2, ("b", 2), busy)
-    arrivals.refuse(1, ("a", 1), refused)
-    assert arrivals.new(listing) == [3, 2]
+        arrivals.refuse(delayed, busy)
+    arrivals.refuse(bad, refused)
+    assert numbers() == [3, 2]
     assert arrivals.set_aside == {"a": refused}
     arrivals.close()
