@@ -107,7 +107,7 @@ class Arrivals:
             new: set[int] = set()
             if handled is not None:
                 if handled.is_known():
-                    self._handled_rows = handled.remember(listing, renumbered=handled.renumbered(listing))
+                    self._handled_rows = handled.remember(listing, renumbered=self._renumbered(handled, listing))
                     new = set(handled.unseen(listing))
                 else:
                     # In this order: if the program ends in between, the next watch takes the baseline.
@@ -122,7 +122,7 @@ class Arrivals:
         with self._lock:
             known, now = self._required(), self.clock()
             if listing != self._listing or now >= self._learned + _DAY:
-                renumbered = known.renumbered(listing)
+                renumbered = self._renumbered(known, listing)
                 if self._handled is not None:
                     self._handled_rows = self._handled.remember(listing, renumbered=renumbered)
                 self._known_rows = known.remember(listing, renumbered=renumbered)
@@ -133,6 +133,16 @@ class Arrivals:
                 for number in known.unseen(listing)
             ]
         return sorted(new, key=lambda message: self._failures.get(message.listed, 0))
+
+    def _renumbered(self, seen: SeenMessages, listing: list[Listed]) -> bool:
+        renumbered = seen.renumbered(listing)
+        if renumbered:
+            logging.getLogger("pymailbox.watching").warning(
+                "%s: all uids have changed at once; messages whose sizes recur in the same order are taken for those"
+                " that were there before, and are not handed out again",
+                self.account.url,
+            )
+        return renumbered
 
     def _required(self) -> SeenMessages:
         if self._known is None:

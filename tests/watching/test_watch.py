@@ -190,11 +190,12 @@ def test_login_delay_holds_between_batches(watch_of: Opener) -> None:
 # --- identity ---------------------------------------------------------------------------------------------------
 
 
-def test_new_uids_for_all_are_not_a_flood(watch_of: Opener) -> None:
-    """If the server renumbers all messages nothing is handed out again, and what arrives with it is found."""
+def test_new_uids_for_all_are_not_a_flood(watch_of: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    """If the server renumbers all messages nothing is handed out again, with a warning; what arrives with it is found."""
     with Server(OLD, quirks=Quirk.NEW_UIDS_EACH_SESSION) as server, watch_of(account_of(server), 60) as watch:
         with pytest.raises(TimeoutError, match="none arrived"):
             watch.wait(timeout=300)
+        assert "all uids have changed at once" in caplog.text
         server.deliver(mail("new", 400))
         assert watch.next().subject == "new"
         with pytest.raises(TimeoutError, match="none arrived"):
