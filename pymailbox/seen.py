@@ -57,14 +57,14 @@ class _Row:
     added: int
     #: When a listing first lacked it, in seconds since 1970; None: the last listing had it.
     absent: int | None
-    #: 1 if it was then marked as deleted by this program, so that the next listing should lack it.
-    deleted: int
+    #: 1 if it says nothing about the next listing's uids: the program has deleted it, or added it before it was listed.
+    uncounted: int
     uid: str
 
     @property
     def expected(self) -> bool:
         """Whether the next listing should have it, as the last one had."""
-        return self.absent is None and not self.deleted
+        return self.absent is None and not self.uncounted
 
     def fits(self, size: int | None) -> bool:
         """Whether it can be a message of that size."""
@@ -80,7 +80,7 @@ class _SeenFile(Database):
 CREATE TABLE account (id INTEGER PRIMARY KEY, listed INTEGER NOT NULL, messages INTEGER NOT NULL, name TEXT NOT NULL,
     seal BLOB NOT NULL);
 CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, size INTEGER, added INTEGER NOT NULL,
-    absent INTEGER, deleted INTEGER NOT NULL, uid TEXT NOT NULL, seal BLOB NOT NULL);
+    absent INTEGER, uncounted INTEGER NOT NULL, uid TEXT NOT NULL, seal BLOB NOT NULL);
 """
     _last_id: int | None = None
 
@@ -127,7 +127,7 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, size INT
         with self.transaction():
             self._database.executemany("DELETE FROM message WHERE id=?", ((number,) for number in dropped))
             for row in changed:
-                values = (row.id, row.account, row.size, row.added, row.absent, row.deleted, row.uid)
+                values = (row.id, row.account, row.size, row.added, row.absent, row.uncounted, row.uid)
                 self._write("message", values, replace=True)
             if account is not None:
                 self._write("account", account, replace=True)
@@ -139,7 +139,7 @@ class SeenMessages:
     def __init__(self, seen: "Seen", name: str) -> None:
         self._seen = seen
         self._name = name
-        self._loaded = False  # whether the rows in memory are those in the file
+        self._loaded: _SeenFile | None = None  # the file that has the rows in memory
         self._account = 0
         self._listed = False
         self._rows: dict[int, _Row] = {}  # in the order of their ids
@@ -155,6 +155,12 @@ class SeenMessages:
         with self._ready():
             return [number for number, row in enumerate(self._match(listing), 1) if row is None or not row.added]
 
+    def all_new(self, listing: Listing) -> bool:
+        """Whether none of the uids is known, although others are."""
+        with self._ready():
+            known = {row.uid for row in self._rows.values() if not row.uncounted}
+            return bool(known) and not any(uid in known for uid, _ in listing)
+
     def renumbered(self, listing: Listing) -> bool:
         """Whether all uids have changed at once, although the messages are the same; changes nothing.
 
@@ -163,7 +169,7 @@ class SeenMessages:
         the beginning or the end of this one. What the program itself marked as deleted then does not count.
         """
         with self._ready():
-            if any(uid in self._by_uid for uid, _ in listing):
+            if not self.all_new(listing):
                 return False
             old = [row.size for row in self._present()]
             new = [size for uid, size in listing if uid is not None]
@@ -192,7 +198,7 @@ class SeenMessages:
                     if row is not None and row.id > last:
                         del gone[row.id]
                         if not row.expected or size not in (None, row.size):
-                            row.absent, row.deleted, row.size = None, 0, row.size if size is None else size
+                            row.absent, row.uncounted, row.size = None, 0, row.size if size is None else size
                             changed.append(row)
                     else:  # it is new or has moved: ids are in the order of the listing
                         fresh = _Row(file.fresh_id(), self._account, size, int(at in added), None, 0, uid)
@@ -244,7 +250,7 @@ class SeenMessages:
                         row.added = 1
                         changed.append(row)
                     elif not rows or not fitting:
-                        changed.append(_Row(file.fresh_id(), self._account, size, 1, now, 0, uid))
+                        changed.append(_Row(file.fresh_id(), self._account, size, 1, now, 1, uid))
 
     def depart(self, ids: Iterable[int | None]) -> None:
         """Remember that these messages were marked as deleted since they were listed."""
@@ -252,7 +258,7 @@ class SeenMessages:
             for number in ids:
                 row = self._rows.get(number or 0)
                 if row is not None and row.expected:
-                    row.deleted = 1
+                    row.uncounted = 1
                     changed.append(row)
 
     # --- the rows -----------------------------------------------------------------------------------------
@@ -261,10 +267,10 @@ class SeenMessages:
     def _ready(self) -> Iterator[_SeenFile]:
         """Have the rows in memory during the block."""
         with self._seen.opened() as file:
-            if not self._loaded:
+            if self._loaded is not file:
                 self._account, self._listed, rows = file.load(self._name)
                 self._index(rows)
-                self._loaded = True
+                self._loaded = file
             yield file
 
     @contextlib.contextmanager
@@ -274,7 +280,7 @@ class SeenMessages:
         dropped: list[_Row] = []
         listed, messages = self._listed, len(self._rows)
         with self._seen.opened() as file:
-            self._loaded = False
+            self._loaded = None
             yield changed, dropped
             gone = {row.id for row in dropped}
             for row in changed:
@@ -288,7 +294,7 @@ class SeenMessages:
                 account = (self._account, int(self._listed), len(self._rows), self._name)
             if changed or gone or account is not None:
                 file.save(account, changed, gone)
-            self._loaded = True
+            self._loaded = file
 
     def _index(self, rows: Iterable[_Row]) -> None:
         self._rows, self._by_uid = {}, {}
@@ -424,8 +430,8 @@ class _Session:
     def handled(self, number: int) -> tuple[int | None, str | None, int | None]:
         """Return what `SeenMessages.mark` takes for a message."""
         row, (uid, size) = self._ids[number - 1], self._listing[number - 1]
-        # If its row is gone, uid and size must not stand for the other message that has them.
-        return row, None if row is not None and (uid, size) in self._shared else uid, size
+        # Without its row, uid and size must not stand for the other message that has them.
+        return row, None if (uid, size) in self._shared else uid, size
 
     def depart(self) -> None:
         """Remember which messages were marked as deleted."""
@@ -611,8 +617,8 @@ class Seen:
             _ = message.uid  # one UIDL for all of them
         uids = state.uids or ()
         listing = tuple(zip(uids, state.sizes or (None,) * len(uids), strict=True))
-        # `new` has to find all uids changed, later: until then the rows stay as they are.
-        ids = [None] * len(listing) if account.renumbered(listing) else account.remember(listing)
+        # Whether all uids have changed is for `new` to say, by what was listed before.
+        ids = [None] * len(listing) if account.all_new(listing) else account.remember(listing)
         session = self._sessions[state] = _Session(account, state.deleted, listing, ids, set())
         return session
 

@@ -174,6 +174,7 @@ def test_each_account_has_its_own(path: Path) -> None:
     with Server(mails, users={"ann": "1", "bob": "1"}, lock=False) as server:
         accounts = [Account(server.host, user, "1", security="none", port=server.port) for user in ("ann", "bob")]
         with Seen(path) as seen, Mailbox.from_account(accounts[0]) as ann, Mailbox.from_account(accounts[1]) as bob:
+            assert not any(seen.of(account).is_known() for account in accounts)
             a, b = seen.new(ann), seen.new(bob)
             assert (len(a), len(b)) == (2, 2)
             seen.add(a[0])
@@ -278,6 +279,11 @@ def test_it_is_used_in_a_with_block(server: Server, path: Path) -> None:
             with seen:
                 messages = seen.of(inbox.account)
                 assert len(seen.new(inbox)) == 3  # and again: it may be entered twice, one time after the other
+            with Seen(path) as other:
+                other.add(inbox)
+            with seen:  # what was in memory is read again
+                assert messages.unseen([("u0", 200), ("u1", 201), ("u2", None)]) == []
+            path.unlink()
             with pytest.raises(ValueError, match="use `with Seen"):
                 messages.is_known()
 
@@ -486,12 +492,13 @@ def test_the_journal_of_a_file_that_was_moved_away_is_not_for_the_next(
     journal = Path(f"{path}-journal")
     with sqlite3.connect(path, isolation_level=None) as database:
         database.execute("PRAGMA cache_size=1")
-        database.execute("PRAGMA cache_spill=1")
         database.execute("BEGIN")
-        database.execute("UPDATE message SET added=1")
+        row = (1, 200, 1, None, 0, "x" * 500, b"")
+        database.executemany(
+            "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ((at, *row) for at in range(100, 2_000))
+        )
         hot = journal.read_bytes()
-        assert hot
-        path.with_name("hot").write_bytes(hot)
+        assert any(hot[:8])  # more than fits into memory was written, so it is needed
     database.close()
     path.unlink()
     journal.write_bytes(hot)
@@ -674,6 +681,24 @@ def test_if_one_of_two_alike_is_gone_the_other_is_handed_out_again(memory: Seen)
     messages.add(twins[:1])
     assert unseen(messages, twins[:1]) == []
     assert unseen(messages, twins) == []
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_add_without_new_is_not_for_another_message_like_it(path: Path, others: bool) -> None:
+    """Two share uid and size: the one that was not added is handed out, whether the account was listed before or not."""
+    box = Box()
+    box.put("known", message(0))
+    with serve(box) as server, Seen(path) as seen:
+        if others:
+            with opened(server) as inbox:
+                seen.new(inbox)
+        box.mails.clear()
+        box.put("twin", message(1))
+        box.put("twin", message(2))
+        with opened(server) as inbox:
+            seen.add(inbox[1])
+        with opened(server) as inbox:
+            assert [one.number for one in seen.new(inbox)] == ([1, 2] if others else [1])
 
 
 def test_a_message_of_an_old_session_is_not_taken_for_another_like_it(path: Path) -> None:
@@ -887,6 +912,20 @@ def test_uids_changed_changes_nothing_until_it_is_accepted(box: Box, path: Path)
             with Seen(path) as seen, opened(server) as inbox:
                 new = seen.new(inbox, renumbered=renumbered)
                 assert uids_of(new) == ["n7", "n8", "n9", "n10", "n11", "later"]
+
+
+def test_add_does_not_hide_that_all_uids_have_changed(box: Box, path: Path) -> None:
+    with serve(box) as server, Seen(path) as seen, opened(server) as inbox:
+        seen.add(seen.new(inbox)[0])
+    mails = [StoredMail(b"n%d" % at, mail.size, content=mail.content) for at, mail in enumerate(box.mails)]
+    with serve(Box(mails)) as server, Seen(path) as seen:
+        for _ in range(2):
+            with opened(server) as inbox:
+                seen.add(inbox[1])
+                with pytest.raises(UidsChanged):
+                    seen.new(inbox)
+        with opened(server) as inbox:
+            assert uids_of(seen.new(inbox, renumbered=True)) == ["n2"]
 
 
 def test_messages_that_sizes_do_not_tell_apart_are_new_under_new_uids(memory: Seen) -> None:
