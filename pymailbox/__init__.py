@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from pymailbox.pop3.limits import Limits
     from pymailbox.progress import Progress
     from pymailbox.seen import Seen
+    from pymailbox.watching.arrival import Arrival
+    from pymailbox.watching.async_watch import AsyncWatch
+    from pymailbox.watching.watch import Watch
 
 __version__ = "0.2.0"
 
@@ -58,8 +61,10 @@ _HOMES = {
     "Address": "content",
     "Archive": "archive",
     "ArchiveLocked": "errors",
+    "Arrival": "watching.arrival",
     "AsyncMailbox": "mailbox.async_mailbox",
     "AsyncMessage": "mailbox.async_message",
+    "AsyncWatch": "watching.async_watch",
     "Attachment": "content",
     "AuthenticationError": "errors",
     "CommandError": "errors",
@@ -99,6 +104,7 @@ _HOMES = {
     "Timeout": "errors",
     "UidsChanged": "errors",
     "Uncommitted": "errors",
+    "Watch": "watching.watch",
     "collect_all": "many",
     "diagnose": "diagnosis",
     "gather_accounts": "many",
@@ -110,8 +116,10 @@ __all__ = [
     "Address",
     "Archive",
     "ArchiveLocked",
+    "Arrival",
     "AsyncMailbox",
     "AsyncMessage",
+    "AsyncWatch",
     "Attachment",
     "AuthenticationError",
     "CommandError",
@@ -151,6 +159,7 @@ __all__ = [
     "Timeout",
     "UidsChanged",
     "Uncommitted",
+    "Watch",
     "collect_all",
     "diagnose",
     "gather_accounts",

@@ -43,6 +43,7 @@ Listing: TypeAlias = Sequence[tuple[str | None, int | None]]
 
 _SMALLEST = 512  # bytes of a page of SQLite
 _FORGOTTEN = 30 * 24 * 3600  # seconds
+_TELLING = 3  # messages: fewer of the same sizes may well be others, such as mails with a code
 
 
 @define(eq=False)
@@ -175,10 +176,24 @@ class SeenMessages:
             new = [size for uid, size in listing if uid is not None]
             return len(_recurring(old, new)) >= max(2, len(_unique(old)) / 2)
 
+    def may_be_renumbered(self, listing: Listing) -> bool:
+        """Whether `renumbered`, or all uids are new, and all sizes as before; changes nothing.
+
+        Sizes may be as before by chance, if messages are much alike. Three or more, in the same order, at the beginning
+        or the end of the listing, are taken for more than that.
+        """
+        with self._ready():
+            if any(uid in self._by_uid for uid, _ in listing):
+                return False
+            old = [row.size for row in self._present()]
+            new = [size for uid, size in listing if uid is not None]
+            same = len(old) >= _TELLING and None not in old and old in (new[: len(old)], new[-len(old) :])
+            return same or self.renumbered(listing)
+
     def learn(self, listing: Listing, *, renumbered: bool = False) -> None:
         """Remember this listing, and forget what no listing of 30 days has had; durable when it returns.
 
-        With `renumbered`, if all uids have changed at once, what was added stays added under its new uid.
+        With `renumbered`, all uids have changed at once: what was added stays added under its new uid.
         """
         self.remember(listing, renumbered=renumbered)
 
@@ -186,7 +201,7 @@ class SeenMessages:
         """Do what `learn` does; return the id that `mark` takes for each message, None for one without a uid."""
         with self._ready() as file:
             found = self._match(listing)
-            added = self._carried(listing) if renumbered and self.renumbered(listing) else set()
+            added = self._carried(listing) if renumbered else set()
             now = self._seen.now()
             ids: list[int | None] = []
             gone, last = self._rows.copy(), 0
@@ -564,13 +579,14 @@ class Seen:
             messages = self.of(inbox.account)
             if messages in self._latest:
                 self._latest.pop(messages).depart()
-            if not renumbered and messages.renumbered(listing):
+            changed = messages.may_be_renumbered(listing)
+            if changed and not renumbered:
                 raise UidsChanged(
                     f"the server has given new uids to all messages of {account_name(inbox.account)}, which seem to be"
                     " those that it had before; nothing was changed. To recognise them by their sizes, call"
                     " new(inbox, renumbered=True)"
                 )
-            ids = messages.remember(listing, renumbered=renumbered)
+            ids = messages.remember(listing, renumbered=changed)
             numbers = messages.waiting(ids)
             if not listing:
                 return numbers

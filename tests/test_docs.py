@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import pymailbox
-from pymailbox import Mailbox, MailboxOptions
+from pymailbox import AuthenticationError, Mailbox, MailboxOptions
 from pymailbox.diagnosis.quirks import MEANINGS
-from pymailbox.testing import Quirk, Server
+from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT
 from tests.timing import GENEROUS
@@ -146,6 +146,40 @@ def test_the_progress_bars_of_the_guide_run(library: str) -> None:
                 names["rich"].progress.Progress.update = update
         assert shown[-1] == (inbox.size, inbox.size)
     assert len([line for line in server.log if line.startswith("RETR")]) == len(SAMPLES)
+
+
+def test_the_retrying_of_the_errors_page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may pass is tried again, after `retry_after` if there is one; whatever else is raised passes through."""
+    stamina = pytest.importorskip("stamina", reason="stamina is not installed; pip install 'pymailbox[test]'")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "errors.md").read_text(), re.S)
+    (block,) = [block for block in blocks if "import stamina" in block]
+    mailbox = 'Mailbox("pop.example.com", "me@example.com", "app-password")'
+    assert mailbox in block
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    stamina.instrumentation.set_on_retry_hooks([])
+    faults = [
+        Fault.refuse("AUTH", text="[IN-USE] locked", session=1),
+        Fault.refuse("AUTH", text="[LOGIN-DELAY] wait 30 seconds", session=2),
+    ]
+    try:
+        with Server(SAMPLES[:1], faults=faults) as server:
+            ours = f'Mailbox("{server.host}", "me", "secret", port={server.port}, security="none")'
+            exec(block.replace(mailbox, ours), {})
+            assert len(server.sessions) == 3
+        assert capsys.readouterr().out.startswith("['")
+        assert len(waits) == 2
+        assert waits[0] <= 3
+        assert waits[1] == 30
+        with Server(SAMPLES[:1], password="changed") as server:
+            refused = f'Mailbox("{server.host}", "me", "secret", port={server.port}, security="none")'
+            for source, error in ((refused, AuthenticationError), ("memoryview(1 / 0)", ZeroDivisionError)):
+                with pytest.raises(error):
+                    exec(block.replace(mailbox, source), {})
+            assert len(server.sessions) == 1
+        assert len(waits) == 2
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(None)
 
 
 def test_the_reference_describes_every_option_with_its_default() -> None:

@@ -254,7 +254,7 @@ def test_threads_may_add(path: Path) -> None:
 
 def test_the_script_of_the_page_runs(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it can be copied from docs/new-mail.md, but for the account: it prints each message once."""
-    (script,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if ">>>" not in block]
+    script, *_ = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if ">>>" not in block]
     account = '"pop.example.com", "me@example.com", "app-password"'
     assert account in script
     script = script.replace(account, f'"{server.host}", "me", "secret", port={server.port}, security="none"')
@@ -873,11 +873,31 @@ def test_the_order_is_that_of_the_last_listing(memory: Seen) -> None:
     assert messages.unseen(new) == list(range(1, 11))
 
 
-def test_sizes_that_are_all_alike_prove_nothing(memory: Seen) -> None:
-    """A mailbox of reports that somebody empties has the same sizes every day."""
+def test_sizes_that_are_all_alike_are_not_certain(memory: Seen) -> None:
+    """A mailbox of reports that somebody empties has the same sizes every day; or its server has renumbered it."""
     messages = memory.of(ME)
     messages.learn(under("monday", [200] * 10 + [300]))
-    assert not messages.renumbered(under("tuesday", [200] * 10 + [300]))
+    tuesday = under("tuesday", [200] * 10 + [300])
+    assert (messages.renumbered(tuesday), messages.may_be_renumbered(tuesday)) == (False, True)
+    for other in (under("tuesday", [200] * 10), under("tuesday", [200] * 9 + [300, 200]), under("t", [None] * 11)):
+        assert not messages.may_be_renumbered(other)
+
+
+def test_all_uids_of_messages_that_are_alike_have_changed(box: Box, path: Path) -> None:
+    """`UidsChanged` costs a question; to hand out everything again would cost more. Two may well be others."""
+    with serve(Box([StoredMail(b"o%d" % n, 200, content=message(n)) for n in range(5)])) as server:
+        with Seen(path) as seen, opened(server) as inbox:
+            seen.add(seen.new(inbox))
+    mails = [StoredMail(b"n%d" % n, 200, content=message(n)) for n in range(6)]
+    with serve(Box(mails)) as server, Seen(path) as seen:
+        with opened(server) as inbox, pytest.raises(UidsChanged, match="renumbered=True"):
+            seen.new(inbox)
+        with opened(server) as inbox:
+            assert uids_of(seen.new(inbox, renumbered=True)) == ["n5"]
+    for day in ("monday", "tuesday"):
+        with serve(Box([StoredMail(f"{day}{n}".encode(), 200, content=message(n)) for n in range(2)])) as server:
+            with Seen(path.with_name("two")) as seen, opened(server) as inbox:
+                assert len(seen.new(inbox)) == 2
 
 
 def test_what_was_deleted_in_the_session_proves_nothing(path: Path) -> None:

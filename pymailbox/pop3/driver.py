@@ -29,6 +29,7 @@ class Driver(AbstractConnection):
     """One session over one blocking socket; `Connection` adds a method for each command."""
 
     _transport: Transport | None = None
+    _interrupted = False
 
     # --- connecting ---------------------------------------------------------------------------------------
 
@@ -41,6 +42,8 @@ class Driver(AbstractConnection):
         sock = self._settings.sock or self._dial(left)
         loopback = self._settings.proxy is None and is_loopback(sock)
         transport = self._transport = Transport(sock, self.host)
+        if self._interrupted:  # while it connected; or this is a fresh connection after the one that was interrupted
+            transport.interrupt()
         if self.security == "tls":
             transport.start_tls(self._tls_context(), left)
         self.session.begin(secure=transport.secure, loopback=loopback, tls=transport.tls)
@@ -71,6 +74,15 @@ class Driver(AbstractConnection):
         self.session.protocol.fail("the connection was closed")
         if self._transport is not None:
             self._transport.close()
+
+    def interrupt(self) -> None:
+        """End the connection, so that whoever waits for a reply gets an error; may be called from a signal handler.
+
+        Nothing else is touched. A connection in the making ends once it is made.
+        """
+        self._interrupted = True
+        if self._transport is not None:
+            self._transport.interrupt()
 
     # --- flows, commands and batches ----------------------------------------------------------------------
 

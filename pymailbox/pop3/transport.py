@@ -199,12 +199,16 @@ class Transport:
             else:
                 return
 
+    def interrupt(self) -> None:
+        """Make whoever waits for the server get the end of the stream; the descriptor stays with its owner."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # a TLS socket's own method would change its state
+
     def close(self) -> None:
         """Close the socket without sending anything; in a forked process, close only its copy."""
         self._unsent = b""
         if not self.foreign:
-            with contextlib.suppress(OSError):  # wakes another thread that is waiting for a reply
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            self.interrupt()  # wakes another thread that is waiting for a reply
         self.sock.close()
 
     @property

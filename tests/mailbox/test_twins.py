@@ -6,26 +6,27 @@ from typing import Any, get_origin, get_type_hints
 
 import pytest
 
-from pymailbox import AsyncMailbox, AsyncMessage, Mailbox, Message
+from pymailbox import AsyncMailbox, AsyncMessage, AsyncWatch, Mailbox, Message, Watch
 from pymailbox.pop3 import AsyncConnection, Connection
 
-PAIRS = [(Mailbox, AsyncMailbox), (Message, AsyncMessage), (Connection, AsyncConnection)]
+PAIRS = [(Mailbox, AsyncMailbox), (Message, AsyncMessage), (Connection, AsyncConnection), (Watch, AsyncWatch)]
 
 #: Properties that never ask the server: the same in both.
 FACTS = {
     Mailbox: {"account", "capabilities", "connection", "deleted", "greeting"},
     Message: {"deleted", "number"},
     Connection: {"greeting", "limits", "opened", "quirks"},
+    Watch: {"set_aside", "stop"},
 }
 
 #: Methods that return an iterator: an asynchronous one in the twin.
-ITERATORS = {Mailbox: {"fetch"}, Message: set(), Connection: {"pipeline"}}
+ITERATORS = {Mailbox: {"fetch"}, Message: set(), Connection: {"pipeline"}, Watch: set()}
 
 #: What only an event loop needs: closing without waiting.
-ONLY_ASYNC = {Mailbox: set(), Message: set(), Connection: {"abort"}}
+ONLY_ASYNC = {Mailbox: set(), Message: set(), Connection: {"abort"}, Watch: set()}
 
-#: Methods of a Sequence, which search it from the front.
-ONLY_BLOCKING = {Mailbox: {"count", "index"}, Message: set(), Connection: set()}
+#: Methods of a Sequence, which search it from the front; and what cancellation does for a task.
+ONLY_BLOCKING = {Mailbox: {"count", "index"}, Message: set(), Connection: {"interrupt"}, Watch: set()}
 
 #: The methods of context managers.
 CONTEXT = {"__enter__": "__aenter__", "__exit__": "__aexit__"}
@@ -81,7 +82,7 @@ def test_every_name_is_documented(kind: type) -> None:
         assert inspect.getdoc(inspect.getattr_static(kind, name)), name
 
 
-@pytest.mark.parametrize(("blocking", "asynchronous"), [PAIRS[0], PAIRS[2]])
+@pytest.mark.parametrize(("blocking", "asynchronous"), [PAIRS[0], *PAIRS[2:]])
 def test_only_the_asyncio_half_is_an_asynchronous_context_manager(blocking: type, asynchronous: type) -> None:
     """The blocking half has `with`, the asyncio half `async with`."""
     for one, other in CONTEXT.items():

@@ -39,6 +39,7 @@ from pymailbox.errors import (
 from pymailbox.pop3 import Capabilities, Connection, Stat, commands
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.limits import Limits
+from pymailbox.testing import Fault, Server
 from tests import case
 from tests.conversations import stuffed
 from tests.replay import Replay, WatchedClock, connected, drip
@@ -351,6 +352,31 @@ def test_a_sink_that_uses_its_session_is_refused() -> None:
         with pytest.raises(ConcurrentUse):
             pop.retr(1, lambda _: pop.noop())
         assert dead(pop)
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+def test_an_interrupted_connection_ends(security: Any) -> None:
+    """Interrupted while a reply is awaited, by another thread, or before it was made: the user gets a `MailboxError`."""
+    with Server(security=security, faults=[Fault.stall(command="STAT", nth=None)]) as server:
+        context = server.client_context() if security == "tls" else None
+        pop = Connection(server.host, server.port, security=security, ssl_context=context, timeout=GENEROUS * 2)
+        with pop:
+            pop.login("me", "secret")
+
+            def interrupt() -> None:
+                eventually(lambda: "STAT" in server.log)
+                pop.interrupt()
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(MailboxError):
+                pop.stat()
+            ended(thread)
+            assert dead(pop)
+        pop = Connection(server.host, server.port, security=security, ssl_context=context, timeout=GENEROUS * 2)
+        pop.interrupt()
+        with pytest.raises(MailboxError):
+            pop.open()
 
 
 def test_a_sink_may_close_the_connection() -> None:

@@ -250,6 +250,18 @@ def test_a_socket_closed_by_another_thread_is_connection_lost() -> None:
         transport.close()
 
 
+def test_an_interrupted_socket_is_at_its_end_and_still_open() -> None:
+    """Whoever waits gets the end of the stream; the descriptor is not freed under them. After closing, nothing happens."""
+    client, server = socket.socketpair()
+    with server:
+        transport = Transport(client, "localhost")
+        transport.interrupt()
+        assert transport.exchange(b"", soon()) == b""
+        assert client.fileno() >= 0
+        transport.close()
+        transport.interrupt()
+
+
 def test_a_closed_socket_from_the_caller_is_connection_lost() -> None:
     """The error is raised at once."""
     client, server = socket.socketpair()

@@ -13,8 +13,10 @@ from typing import Unpack, assert_type
 
 from pymailbox import (
     Account,
+    Arrival,
     AsyncMailbox,
     AsyncMessage,
+    AsyncWatch,
     CommandError,
     Diagnosis,
     Keep,
@@ -30,6 +32,7 @@ from pymailbox import (
     PasswordKeyring,
     PasswordNetrc,
     Seen,
+    Watch,
     collect_all,
     diagnose,
     gather_accounts,
@@ -179,6 +182,26 @@ async def new_messages(seen: Seen, inbox: Mailbox, async_inbox: AsyncMailbox) ->
     seen.add(async_inbox[:5])
 
 
+def watches(account: Account) -> None:
+    """A watch is an iterator of arrivals, and takes the options of a mailbox."""
+    with Watch(account, every=5, state=Path("me.watch"), timeout=5) as watch:
+        assert_type(watch.wait(lambda mail: "code" in mail.subject, timeout=120), Arrival)
+        assert_type(next(watch), Arrival)
+        for arrival in watch:
+            assert_type(arrival, Arrival)
+            assert_type(arrival.uid, str | None)
+            arrival.done()
+
+
+async def awaited_watches(account: Account) -> None:
+    """The same over asyncio."""
+    async with AsyncWatch(account, 5, "me.watch", read_only=True) as watch:
+        assert_type(await watch.wait(lambda mail: mail.size > 100), Arrival)
+        async for arrival in watch:
+            assert_type(arrival, Arrival)
+            arrival.done()
+
+
 def pipelines(pop: Connection) -> None:
     """A pipeline of one kind of command yields results of that kind; kinds can be mixed."""
     assert_type(list(pop.pipeline([commands.retr(1)])), list[bytes | CommandError])
@@ -244,6 +267,10 @@ async def a_misspelt_option_of_gather_accounts() -> None:
 
 def a_misspelt_option_of_collect_all() -> None:
     collect_all([], "mail", tiemout=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def a_misspelt_option_of_a_watch() -> None:
+    Watch(Account("h.example"), tiemout=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def text_as_timeout() -> None:
