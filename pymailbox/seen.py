@@ -183,7 +183,7 @@ class SeenMessages:
         or the end of the listing, are taken for more than that.
         """
         with self._ready():
-            if any(uid in self._by_uid for uid, _ in listing):
+            if not self.all_new(listing):
                 return False
             old = [row.size for row in self._present()]
             new = [size for uid, size in listing if uid is not None]

@@ -885,9 +885,9 @@ def test_sizes_that_are_all_alike_are_not_certain(memory: Seen) -> None:
 
 def test_all_uids_of_messages_that_are_alike_have_changed(box: Box, path: Path) -> None:
     """`UidsChanged` costs a question; to hand out everything again would cost more. Two may well be others."""
-    with serve(Box([StoredMail(b"o%d" % n, 200, content=message(n)) for n in range(5)])) as server:
-        with Seen(path) as seen, opened(server) as inbox:
-            seen.add(seen.new(inbox))
+    old = Box([StoredMail(b"o%d" % n, 200, content=message(n)) for n in range(5)])
+    with serve(old) as server, Seen(path) as seen, opened(server) as inbox:
+        seen.add(seen.new(inbox))
     mails = [StoredMail(b"n%d" % n, 200, content=message(n)) for n in range(6)]
     with serve(Box(mails)) as server, Seen(path) as seen:
         with opened(server) as inbox, pytest.raises(UidsChanged, match="renumbered=True"):
@@ -895,9 +895,9 @@ def test_all_uids_of_messages_that_are_alike_have_changed(box: Box, path: Path) 
         with opened(server) as inbox:
             assert uids_of(seen.new(inbox, renumbered=True)) == ["n5"]
     for day in ("monday", "tuesday"):
-        with serve(Box([StoredMail(f"{day}{n}".encode(), 200, content=message(n)) for n in range(2)])) as server:
-            with Seen(path.with_name("two")) as seen, opened(server) as inbox:
-                assert len(seen.new(inbox)) == 2
+        two = Box([StoredMail(f"{day}{n}".encode(), 200, content=message(n)) for n in range(2)])
+        with serve(two) as server, Seen(path.with_name("two")) as seen, opened(server) as inbox:
+            assert len(seen.new(inbox)) == 2
 
 
 def test_what_was_deleted_in_the_session_proves_nothing(path: Path) -> None:
