@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pymailbox import Archive, Keep
-from pymailbox.archive.disk import Disk
 from pymailbox.archive.maildir import Maildir, StoredFile
+from pymailbox.disk import Disk
 from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, serve
 
 MESSAGES = 300
