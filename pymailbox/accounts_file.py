@@ -194,7 +194,7 @@ class AccountEntry:
     def options(self) -> AccountOptions:
         """Return the options for a mailbox, such as `Mailbox.from_account(entry.account, **entry.options())`.
 
-        Reads the file of a private authority: raises OSError or ValueError if that cannot be used.
+        Reads the file of a private authority: raises ValueError if that cannot be used.
         """
         table, found = self._table, AccountOptions()
         for name in ("timeout", "allow_plaintext", "proxy", "top", "pipelining", "utf8", "capa"):
@@ -204,7 +204,13 @@ class AccountEntry:
         if table.ca or table.pin:
             from pymailbox.pop3 import tls
 
-            found["ssl_context"] = tls.pinned(table.pin) if table.pin else tls.private_ca(_expanded(str(table.ca)))
+            try:
+                found["ssl_context"] = tls.pinned(table.pin) if table.pin else tls.private_ca(_expanded(str(table.ca)))
+            except (OSError, ValueError) as error:
+                problem = getattr(error, "strerror", None) or "it contains no PEM certificate"
+                raise ValueError(
+                    f"the ca of the account {self.name!r} cannot be used: {table.ca}: {problem}"
+                ) from error
         return found
 
 
@@ -275,15 +281,16 @@ class AccountsFile:
     def entry(self, name: str) -> AccountEntry:
         """Return the account with this name. ValueError if there is none."""
         found = self.accounts.get(name)
-        if found is not None:
-            return found
-        shown = safe_text(name)
-        if not self.accounts:
-            state = "has no accounts" if self.path.exists() else "does not exist"
-            raise ValueError(
-                f"there is no account {shown!r}: {self.path} {state}; add one with `pymailbox accounts add`"
-            )
-        raise ValueError(f"there is no account {shown!r} in {self.path}{_hint(name, self.accounts)}")
+        if found is None:
+            raise ValueError(self.missing(name))
+        return found
+
+    def missing(self, name: str) -> str:
+        """Return what to tell of a name that no account has."""
+        if self.accounts:
+            return f"there is no account {safe_text(name)!r} in {self.path}{_hint(name, self.accounts)}"
+        state = "has no accounts" if self.path.exists() else "does not exist"
+        return f"there is no account {safe_text(name)!r}: {self.path} {state}; add one with `pymailbox accounts add`"
 
 
 def is_name(word: str) -> bool:

@@ -13,11 +13,11 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from pymailbox import __version__
-from pymailbox.cli.account_options import told, without_password
+from pymailbox.cli.account_options import told
 from pymailbox.cli.archive_commands import add_archive_commands
+from pymailbox.cli.parser import Parser
 from pymailbox.cli.reading_commands import add_reading_commands
 from pymailbox.cli.server_commands import add_server_commands
 from pymailbox.errors import MailboxError
@@ -51,15 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # --- arguments ------------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that removes passwords and control characters from its error messages."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(without_password(message))
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pymailbox", description="Read and manage a POP3 account.")
+    parser = Parser(prog="pymailbox", description="Read and manage a POP3 account.")
     parser.add_argument("--version", action="version", version=f"pymailbox {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

@@ -254,7 +254,7 @@ def test_a_password_in_a_url_is_refused(url: str, capsys: Captured) -> None:
 
 MISUSE: list[tuple[list[str], str]] = [
     ([], "COMMAND"),
-    (["ls"], "URL"),
+    (["ls"], "PYMAILBOX_URL"),
     (["ls", "host"], "pops://"),
     (["ls", "imap://host"], "not 'imap'"),
     (["ls", "pops://me@host:99999"], "not a valid POP URL"),

@@ -1,0 +1,38 @@
+"""Parser: the parser of the command and of each of its commands."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from pymailbox.cli.account_options import without_password
+
+__all__ = ["Parser"]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes options and arguments in any order, and shows no passwords or control characters."""
+
+    _inside = False
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong, and exit with 2."""
+        super().error(without_password(message))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; by itself argparse takes `show NAME --raw 7` for a message called NAME, as NAME can be left out."""
+        whole = any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in self._actions)
+        if whole or self._inside:
+            return super().parse_known_args(args, namespace)
+        self._inside = True  # the method below calls this one
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._inside = False
+
+    def actions(self) -> Iterator[argparse.Action]:
+        """Yield the options and arguments of this parser and of those inside it."""
+        for action in self._actions:
+            yield action
+            for inner in action.choices.values() if isinstance(action.choices, dict) else ():
+                if isinstance(inner, Parser):
+                    yield from inner.actions()
