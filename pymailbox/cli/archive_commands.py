@@ -2,18 +2,27 @@
 
 Exit status, beside those of all commands: 3 if some messages could not be archived (the others are safe), 4 if
 `verify` found damage, 5 if another run is writing to the archive, 6 if the server has given its messages new uids, 75
-if trying again later may help, 77 if the login was refused.
+if trying again later may help, 77 if the login was refused. `archive` with several accounts: 3 if it succeeded for some
+of them, and else the most serious status.
 """
 
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymailbox.cli.account_options import account_of, add_account, mailbox_options
+from pymailbox.cli.account_options import (
+    Chosen,
+    add_account,
+    add_config,
+    chosen,
+    chosen_accounts,
+    named_archive,
+    told,
+)
 from pymailbox.display import format_size, safe_text
 from pymailbox.errors import ArchiveLocked, AuthenticationError, MailboxError, UidsChanged
 from pymailbox.progress import Progress
@@ -26,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["add_archive_commands"]
 
 PARTLY, DAMAGED, LOCKED, RENUMBERED, LATER, REFUSED = 3, 4, 5, 6, 75, 77
+#: The statuses of a failure, the most serious first: what needs a person before what may pass by itself.
+_SERIOUS = (REFUSED, RENUMBERED, 1, LOCKED, LATER)
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -35,9 +46,12 @@ def add_archive_commands(
 ) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
     archive = command("archive", _archive, "archive every new message of an account, each once, whatever happens")
-    add_account(archive)
+    add_account(archive, several=True)
     archive.add_argument(
-        "--to", required=True, type=_directory, metavar="DIR", help="the archive; it is made on first use"
+        "--to",
+        type=_directory,
+        metavar="DIR",
+        help="the archive; it is made on first use (default: that of the accounts file)",
     )
     _add_keep(archive, "delete from the server what is archived, except ")
     archive.add_argument("--limit", type=_count, metavar="N", help="archive N messages at most")
@@ -50,7 +64,7 @@ def add_archive_commands(
 
     clean = command("clean", _clean, "delete archived messages from the server, and archive nothing")
     add_account(clean)
-    clean.add_argument("--to", required=True, type=_directory, metavar="DIR", help="the archive")
+    clean.add_argument("--to", type=_directory, metavar="DIR", help="the archive (default: that of the accounts file)")
     _add_keep(clean, "do not delete ")
     clean.add_argument(
         "--at-most", type=_part, default=0.5, metavar="PART", help="delete PART of the mailbox at most (default 0.5)"
@@ -58,18 +72,18 @@ def add_archive_commands(
     _add_dry_run(clean)
 
     verify = command("verify", _verify, "read an archive and compare every message with its hash")
-    verify.add_argument("archive", type=_directory, metavar="DIR", help="the archive")
+    _add_archive(verify)
     verify.add_argument(
         "--sample", type=_part, default=1.0, metavar="PART", help="read only a random PART of it, such as 0.1"
     )
 
     rebuild = command("rebuild", _rebuild, "make a new ledger for an archive from its files; the old one is kept")
-    rebuild.add_argument("archive", type=_directory, metavar="DIR", help="the archive")
+    _add_archive(rebuild)
 
     for added in (archive, clean, verify, rebuild):
         added.set_defaults(status_of=_status_of)
     archive.set_defaults(interrupted="what was archived is safe; run it again for the rest")
-    clean.set_defaults(wrong_usage=clean.error, interrupted="what is archived is safe; run it again for the rest")
+    clean.set_defaults(interrupted="what is archived is safe; run it again for the rest")
 
 
 def _status_of(error: Exception) -> int:
@@ -81,6 +95,16 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, AuthenticationError):
         return REFUSED
     return LATER if isinstance(error, MailboxError) and error.retryable else 1
+
+
+def _add_archive(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "archive",
+        type=_directory,
+        metavar="ACCOUNT|DIR",
+        help="the archive: the name of an account in the accounts file, or a directory",
+    )
+    add_config(parser)
 
 
 def _add_keep(parser: argparse.ArgumentParser, what: str) -> None:
@@ -100,10 +124,10 @@ def _add_dry_run(parser: argparse.ArgumentParser) -> None:
 # --- arguments ------------------------------------------------------------------------------------------------
 
 
-def _directory(value: str) -> Path:
+def _directory(value: str) -> str:
     if not value:  # an unset variable of a script
         raise argparse.ArgumentTypeError("the directory must not be empty; the current one is .")
-    return Path(value)
+    return value
 
 
 def _count_or_none(value: str) -> int:
@@ -148,45 +172,82 @@ def _size(value: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _keep(options: argparse.Namespace) -> "Keep":
+def _keep(options: argparse.Namespace, one: Chosen) -> "Keep":
+    """Return what stays on the server: by the options, or else by the accounts file."""
     from pymailbox.archive import Keep
 
     given = options.keep_days, options.keep_latest, options.keep_bytes
-    return Keep.everything() if given == (None, None, None) else Keep(*given)
+    if given != (None, None, None):
+        return Keep(*given)
+    return Keep(**one.keep) if one.keep else Keep.everything()
+
+
+def _archive_of(options: argparse.Namespace, one: Chosen) -> Path:
+    """Return the archive of an account: by the option, or else by the accounts file."""
+    path = one.archive if options.to is None else Path(options.to)
+    if path is None:
+        options.wrong_usage(f"{one.label} has no archive in the accounts file; pass --to DIR")
+        raise AssertionError  # that exits
+    return path
+
+
+def most_serious(statuses: Iterable[int]) -> int:
+    """Return the status of a command for several accounts: 0 if all succeeded, 3 if some did."""
+    found = set(statuses)
+    if found == {0}:
+        return 0
+    return PARTLY if found & {0, PARTLY} else min(found, key=_SERIOUS.index)
 
 
 # --- the commands ---------------------------------------------------------------------------------------------
 
 
 def _archive(options: argparse.Namespace) -> int:
+    accounts = chosen_accounts(options)
+    if options.to is not None and len(accounts) > 1:
+        options.wrong_usage("--to is for one account only; several have their archives in the accounts file")
+    places = [_archive_of(options, one) for one in accounts]
+    if len(accounts) == 1:
+        return _archive_one(options, accounts[0], places[0])
+    width = max(len(one.label) for one in accounts) + 2
+    statuses = []
+    for one, place in zip(accounts, places, strict=True):
+        try:
+            statuses.append(_archive_one(options, one, place, one.label.ljust(width)))
+        except BrokenPipeError:  # of our own output
+            raise
+        except (MailboxError, ValueError, OSError) as error:
+            print(f"pymailbox: {one.label}: {told(error)}", file=sys.stderr)
+            statuses.append(_status_of(error))
+    return most_serious(statuses)
+
+
+def _archive_one(options: argparse.Namespace, one: Chosen, place: Path, name: str = "") -> int:
     from pymailbox.archive import Archive
 
-    account = account_of(options)
-    with Archive(options.to) as archive, _shown() as progress:
+    with Archive(place) as archive, _shown() as progress:
         done = archive.collect(
-            account,
-            keep=_keep(options),
+            one.account,
+            keep=_keep(options, one),
             dry_run=options.dry_run,
             renumbered=options.renumbered,
             limit=options.limit,
             progress=progress,
-            **mailbox_options(options),
+            **one.options,
         )
-    print(safe_text(str(done), limit=None))
+    print(name + safe_text(str(done), limit=None), flush=True)
     return PARTLY if done.failed or done.set_aside else 0
 
 
 def _clean(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    keep = _keep(options)
+    one = chosen(options)
+    keep = _keep(options, one)
     if keep.keeps_everything:
         options.wrong_usage("clean needs --keep-days, --keep-latest or --keep-bytes; --keep-latest 0 keeps nothing")
-    account = account_of(options)
-    with Archive(options.to) as archive:
-        done = archive.clean(
-            account, keep, dry_run=options.dry_run, at_most=options.at_most, **mailbox_options(options)
-        )
+    with Archive(_archive_of(options, one)) as archive:
+        done = archive.clean(one.account, keep, dry_run=options.dry_run, at_most=options.at_most, **one.options)
     print(safe_text(str(done), limit=None))
     return 0
 
@@ -194,8 +255,8 @@ def _clean(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    _check_archive(options.archive)
-    with Archive(options.archive) as archive, _shown() as progress:
+    path = _existing_archive(options)
+    with Archive(path) as archive, _shown() as progress:
         found = archive.verify(sample=options.sample, progress=progress)
     print(found)
     for path in found.damaged:
@@ -208,18 +269,20 @@ def _verify(options: argparse.Namespace) -> int:
 def _rebuild(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    _check_archive(options.archive)
+    path = _existing_archive(options)
     with _shown() as progress:
-        done = Archive.rebuild(options.archive, progress=progress)
+        done = Archive.rebuild(path, progress=progress)
     print(done)
     for path in done.damaged:
         print(f"damaged  {safe_text(str(path), limit=None)}")
     return DAMAGED if done.damaged else 0
 
 
-def _check_archive(path: Path) -> None:
+def _existing_archive(options: argparse.Namespace) -> Path:
+    path = named_archive(options, options.archive)
     if not (path / "new").is_dir():
         raise ValueError(f"there is no archive at {str(path)!r}")
+    return path
 
 
 @contextmanager
