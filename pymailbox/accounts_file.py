@@ -43,6 +43,8 @@ __all__ = [
     "KeepOptions",
     "default_path",
     "is_name",
+    "names_in",
+    "read_file",
 ]
 
 T = TypeVar("T")
@@ -236,6 +238,8 @@ class AccountsFile:
     accounts: Mapping[str, AccountEntry] = field(factory=dict)
     #: How many sessions a server allows at the same time, by host name in lower case.
     sessions: Mapping[str, int] = field(factory=dict)
+    #: The archive of accounts that name none, as it is written in the file: with `{name}` and `~`.
+    default_archive: str | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Self:
@@ -244,7 +248,7 @@ class AccountsFile:
         Raises ValueError for a file that is invalid or that others can change, `NotSupported` without the extra `cli`.
         """
         where = default_path() if path is None else Path(path).expanduser()
-        raw = _read(where)
+        raw = read_file(where)
         return cls(where) if raw is None else cls.parse(raw, where)
 
     @classmethod
@@ -276,7 +280,7 @@ class AccountsFile:
                 if most < 1:
                     _wrong_value(where, f"{key}.sessions", HostTable)
                 sessions[name.lower()] = most
-        return cls(where, accounts, sessions)
+        return cls(where, accounts, sessions, defaults.archive)
 
     def entry(self, name: str) -> AccountEntry:
         """Return the account with this name. ValueError if there is none."""
@@ -298,6 +302,12 @@ def is_name(word: str) -> bool:
     return _NAME.fullmatch(word) is not None
 
 
+def names_in(path: str | os.PathLike[str] | None = None) -> list[str]:
+    """Return the names of the accounts in a file, without looking at anything else in it."""
+    where = default_path() if path is None else Path(path).expanduser()
+    return [name for name, _ in _tables(where, "account", _parsed(where, read_file(where) or b"")) if is_name(name)]
+
+
 def default_path() -> Path:
     """Return where the file is: `$PYMAILBOX_CONFIG`, or accounts.toml in the user's configuration directory."""
     given = os.environ.get(VARIABLE)
@@ -317,7 +327,7 @@ def _missing(library: str) -> NotSupported:
 # --- the file -------------------------------------------------------------------------------------------------
 
 
-def _read(where: Path) -> bytes | None:
+def read_file(where: Path) -> bytes | None:
     """Return the bytes of a file that only we can change; None if it does not exist."""
     try:
         descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from pymailbox import __version__
 from pymailbox.cli.account_options import told
+from pymailbox.cli.accounts_commands import add_accounts_commands
 from pymailbox.cli.archive_commands import add_archive_commands
 from pymailbox.cli.parser import Parser
 from pymailbox.cli.reading_commands import add_reading_commands
@@ -63,5 +64,6 @@ def _parser() -> argparse.ArgumentParser:
 
     add_reading_commands(command)
     add_archive_commands(command)
+    add_accounts_commands(command, parser)
     add_server_commands(command)
     return parser

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from attrs import evolve, field, frozen
 
@@ -42,7 +42,9 @@ __all__ = [
     "mailbox_options",
     "named_archive",
     "told",
+    "with_password",
     "without_password",
+    "wrong_usage",
 ]
 
 #: The environment variable that may hold the password.
@@ -154,6 +156,12 @@ def _account(value: str) -> Account | str:
         raise _misused(error) from None
 
 
+def wrong_usage(options: argparse.Namespace, problem: str) -> NoReturn:
+    """Print the usage of the command and what is wrong, and exit with 2."""
+    end: Callable[[str], NoReturn] = options.wrong_usage
+    end(problem)
+
+
 # --- the account ----------------------------------------------------------------------------------------------
 
 
@@ -193,7 +201,7 @@ def chosen_accounts(options: argparse.Namespace) -> list[Chosen]:
     """Return the accounts that a command works on, each once."""
     given: list[Account | str | None] = list(dict.fromkeys(options.accounts))
     if options.all and given:
-        options.wrong_usage("--all and the name of an account exclude each other")
+        wrong_usage(options, "--all and the name of an account exclude each other")
     file = accounts_file(options) if options.all or any(isinstance(one, str) for one in given) else None
     if options.all:
         assert file is not None
@@ -203,7 +211,7 @@ def chosen_accounts(options: argparse.Namespace) -> list[Chosen]:
     several = len(given) > 1
     for name in ("user", "password_command", "oauth2") if several else ():
         if getattr(options, name):
-            options.wrong_usage(f"--{name.replace('_', '-')} is for one account only")
+            wrong_usage(options, f"--{name.replace('_', '-')} is for one account only")
     return [_chosen(options, one, file, several=several) for one in given or [None]]
 
 
@@ -214,7 +222,7 @@ def _chosen(
     if isinstance(given, str):
         assert file is not None
         if given not in file.accounts:
-            options.wrong_usage(f"{file.missing(given)}; for the host of that name, write pops://{given}")
+            wrong_usage(options, f"{file.missing(given)}; for the host of that name, write pops://{given}")
         entry = file.entry(given)
         label, account, archive, keep = given, entry.account, entry.archive, entry.keep
         found = cast(MailboxOptions, entry.options())
@@ -232,7 +240,7 @@ def _chosen(
 
 def _from_environment(options: argparse.Namespace) -> Account:
     if not (os.environ.get("PYMAILBOX_URL") or os.environ.get("PYMAILBOX_HOST")):
-        options.wrong_usage("name an account: one of the accounts file, a URL or a host; or set PYMAILBOX_URL")
+        wrong_usage(options, "name an account: one of the accounts file, a URL or a host; or set PYMAILBOX_URL")
     return Account.from_env()
 
 
@@ -273,6 +281,13 @@ def named_archive(options: argparse.Namespace, word: str) -> Path:
 
 
 # --- passwords ------------------------------------------------------------------------------------------------
+
+
+def with_password(account: Account) -> Account:
+    """Return an account of the accounts file with where its password is looked for, without any option."""
+    if account.password is not None or isinstance(account.auth, OAuth2):
+        return account
+    return evolve(account, password=_looked_for(account, "Password"))
 
 
 def _with_password(options: argparse.Namespace, account: Account, several: bool) -> Account:
@@ -316,8 +331,8 @@ def _looked_for(account: Account, what: str) -> Callable[[], str | bytes]:
     return look
 
 
-def ask(prompt: str, *, hidden: bool = False) -> str:
-    """Ask on the terminal, even if the output is redirected; ValueError if there is no terminal."""
+def ask(prompt: str, *, hidden: bool = False, none: str = "") -> str:
+    """Ask on the terminal, even if the output is redirected; ValueError, with the text `none`, without an answer."""
     import getpass
     import warnings
 
@@ -330,6 +345,8 @@ def ask(prompt: str, *, hidden: bool = False) -> str:
         return input()
     except (EOFError, getpass.GetPassWarning):
         print(file=sys.stderr)
+    if none:
+        raise ValueError(none)
     if hidden:
         raise ValueError(
             f"no terminal to ask for the password; set {VARIABLE}, use --password-command, or name an account whose"

@@ -22,6 +22,7 @@ from pymailbox.cli.account_options import (
     chosen_accounts,
     named_archive,
     told,
+    wrong_usage,
 )
 from pymailbox.display import format_size, safe_text
 from pymailbox.errors import ArchiveLocked, AuthenticationError, MailboxError, UidsChanged
@@ -186,8 +187,7 @@ def _archive_of(options: argparse.Namespace, one: Chosen) -> Path:
     """Return the archive of an account: by the option, or else by the accounts file."""
     path = one.archive if options.to is None else Path(options.to)
     if path is None:
-        options.wrong_usage(f"{one.label} has no archive in the accounts file; pass --to DIR")
-        raise AssertionError  # that exits
+        wrong_usage(options, f"{one.label} has no archive in the accounts file; pass --to DIR")
     return path
 
 
@@ -205,7 +205,7 @@ def most_serious(statuses: Iterable[int]) -> int:
 def _archive(options: argparse.Namespace) -> int:
     accounts = chosen_accounts(options)
     if options.to is not None and len(accounts) > 1:
-        options.wrong_usage("--to is for one account only; several have their archives in the accounts file")
+        wrong_usage(options, "--to is for one account only; several have their archives in the accounts file")
     places = [_archive_of(options, one) for one in accounts]
     if len(accounts) == 1:
         return _archive_one(options, accounts[0], places[0])
@@ -245,7 +245,7 @@ def _clean(options: argparse.Namespace) -> int:
     one = chosen(options)
     keep = _keep(options, one)
     if keep.keeps_everything:
-        options.wrong_usage("clean needs --keep-days, --keep-latest or --keep-bytes; --keep-latest 0 keeps nothing")
+        wrong_usage(options, "clean needs --keep-days, --keep-latest or --keep-bytes; --keep-latest 0 keeps nothing")
     with Archive(_archive_of(options, one)) as archive:
         done = archive.clean(one.account, keep, dry_run=options.dry_run, at_most=options.at_most, **one.options)
     print(safe_text(str(done), limit=None))
