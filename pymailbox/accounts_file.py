@@ -335,10 +335,11 @@ def read_file(where: Path) -> bytes | None:
         return None
     except OSError as error:
         raise ValueError(f"{where} cannot be read ({error.strerror}); check its permissions") from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{where} is not a regular file; expected accounts in TOML")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError(f"{where} is not a regular file; expected accounts in TOML")
         if os.name == "posix":
             _check_owner(where, found)
             for directory in {where.absolute().parent, where.resolve().parent}:
