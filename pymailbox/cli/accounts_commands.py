@@ -325,7 +325,7 @@ def _completion(options: argparse.Namespace) -> int:
     names = shtab.cmd(_NAMES)
     kinds = {
         "ACCOUNT": names,
-        "ACCOUNT|DIR": names,
+        "ACCOUNT|DIR": _NAMES_AND_DIRECTORIES,
         "FILE": shtab.FILE,
         "PATH": shtab.FILE,
         "WHERE": shtab.FILE,
@@ -336,3 +336,23 @@ def _completion(options: argparse.Namespace) -> int:
             action.complete = kinds[action.metavar]
     print(shtab.complete(options.parser, options.shell))
     return 0
+
+
+#: What shtab lacks: the names of accounts together with directories, in the form of `shtab.cmd`.
+_NAMES_AND_DIRECTORIES = {
+    "bash": "_pymailbox_archives",
+    "zsh": "_pymailbox_archives",
+    "fish": f"({_NAMES}) (__fish_complete_directories)",
+    "preamble": {
+        "bash": f"""
+_pymailbox_archives() {{
+  compgen -W "$({_NAMES})" -- $1
+  _shtab_compgen_dirs $1
+}}""",
+        "zsh": f"""
+_pymailbox_archives() {{
+  local -a names=($({_NAMES}))
+  _alternative "accounts:account:($names)" "directories:directory:_files -/"
+}}""",
+    },
+}
