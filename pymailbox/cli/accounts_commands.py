@@ -334,7 +334,10 @@ def _completion(options: argparse.Namespace) -> int:
     for action in options.parser.actions():
         if action.metavar in kinds:
             action.complete = kinds[action.metavar]
-    print(shtab.complete(options.parser, options.shell))
+    script = shtab.complete(options.parser, options.shell)
+    if options.shell == "zsh":  # shtab 1.13 has only the first of several arguments completed there
+        script = script.replace('"(*)::', '"*:').replace('"(*):', '"*:')
+    print(script)
     return 0
 
 

@@ -748,6 +748,7 @@ def test_fish_completes(shell: Callable[[str], Path]) -> None:
             assert {line.split("\t")[0].rstrip("/") for line in done.stdout.splitlines()} == found
 
 
+@pytest.mark.slow
 def test_zsh_completes(shell: Callable[[str], Path]) -> None:
     """In an interactive zsh, Tab completes commands, names, options and directories."""
     path = shell("zsh")
