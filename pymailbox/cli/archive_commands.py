@@ -1,31 +1,28 @@
-"""The commands of archives: archive, clean, verify and rebuild.
-
-Exit status, beside those of all commands: 3 if some messages could not be archived (the others are safe), 4 if
-`verify` found damage, 5 if another run is writing to the archive, 6 if the server has given its messages new uids, 75
-if trying again later may help, 77 if the login was refused.
-"""
+"""The commands of archives: archive, clean, verify and rebuild."""
 
 import argparse
 import re
-import sys
+import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymailbox.cli.account_options import account_of, add_account, mailbox_options
-from pymailbox.display import format_size, safe_text
-from pymailbox.errors import ArchiveLocked, AuthenticationError, MailboxError, UidsChanged
+from pymailbox.cli.exit_status import DAMAGED, DONE, PARTLY
+from pymailbox.cli.interruption import stoppable
+from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, print_json
+from pymailbox.cli.progress_display import shown
+from pymailbox.display import format_size, safe_text, styled
 from pymailbox.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
+
+    from attrs import AttrsInstance
 
     from pymailbox.archive import Keep
 
 __all__ = ["add_archive_commands"]
-
-PARTLY, DAMAGED, LOCKED, RENUMBERED, LATER, REFUSED = 3, 4, 5, 6, 75, 77
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -67,20 +64,12 @@ def add_archive_commands(
     rebuild.add_argument("archive", type=_directory, metavar="DIR", help="the archive")
 
     for added in (archive, clean, verify, rebuild):
-        added.set_defaults(status_of=_status_of)
+        add_json(added, progress=added is not clean)
+        add_quiet(added)
+    for added in (archive, clean):
+        add_verbose(added)
     archive.set_defaults(interrupted="what was archived is safe; run it again for the rest")
     clean.set_defaults(wrong_usage=clean.error, interrupted="what is archived is safe; run it again for the rest")
-
-
-def _status_of(error: Exception) -> int:
-    """Return the exit status for an error."""
-    if isinstance(error, ArchiveLocked):
-        return LOCKED
-    if isinstance(error, UidsChanged):
-        return RENUMBERED
-    if isinstance(error, AuthenticationError):
-        return REFUSED
-    return LATER if isinstance(error, MailboxError) and error.retryable else 1
 
 
 def _add_keep(parser: argparse.ArgumentParser, what: str) -> None:
@@ -162,18 +151,32 @@ def _archive(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
     account = account_of(options)
-    with Archive(options.to) as archive, _shown() as progress:
+    heading = f"{account.user or ''}  {account.host}"
+    with (
+        stoppable() as stop,
+        Archive(options.to) as archive,
+        shown("new", options, heading=heading, stop=stop) as progress,
+    ):
+
+        def report(state: Progress) -> None:
+            stop.begun = True
+            if progress is not None:
+                progress(state)
+
         done = archive.collect(
             account,
             keep=_keep(options),
             dry_run=options.dry_run,
             renumbered=options.renumbered,
             limit=options.limit,
-            progress=progress,
+            stop=stop.event,
+            progress=report,
             **mailbox_options(options),
         )
-    print(safe_text(str(done), limit=None))
-    return PARTLY if done.failed or done.set_aside else 0
+    status = PARTLY if done.failed or done.set_aside else DONE
+    _print_result(options, done, str(done), status)
+    stop.check()
+    return status
 
 
 def _clean(options: argparse.Namespace) -> int:
@@ -187,34 +190,37 @@ def _clean(options: argparse.Namespace) -> int:
         done = archive.clean(
             account, keep, dry_run=options.dry_run, at_most=options.at_most, **mailbox_options(options)
         )
-    print(safe_text(str(done), limit=None))
-    return 0
+    _print_result(options, done, str(done), DONE)
+    return DONE
 
 
 def _verify(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
     _check_archive(options.archive)
-    with Archive(options.archive) as archive, _shown() as progress:
+    began = time.monotonic()
+    with Archive(options.archive) as archive, shown("read", options) as progress:
         found = archive.verify(sample=options.sample, progress=progress)
-    print(found)
-    for path in found.damaged:
-        print(f"damaged  {safe_text(str(path), limit=None)}")
-    for name in found.missing:
-        print(f"missing  {safe_text(name, limit=None)}")
-    return 0 if found else DAMAGED
+    read, rest = str(found).split("; ", 1)
+    status = DONE if found else DAMAGED
+    _print_result(options, found, f"{read}{_speed(found.bytes, time.monotonic() - began)}; {rest}", status)
+    if not options.json:
+        _print_paths("damaged", found.damaged)
+        _print_paths("missing", found.missing)
+    return status
 
 
 def _rebuild(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
     _check_archive(options.archive)
-    with _shown() as progress:
+    with shown("read", options) as progress:
         done = Archive.rebuild(options.archive, progress=progress)
-    print(done)
-    for path in done.damaged:
-        print(f"damaged  {safe_text(str(path), limit=None)}")
-    return DAMAGED if done.damaged else 0
+    status = DAMAGED if done.damaged else DONE
+    _print_result(options, done, str(done), status)
+    if not options.json:
+        _print_paths("damaged", done.damaged)
+    return status
 
 
 def _check_archive(path: Path) -> None:
@@ -222,23 +228,28 @@ def _check_archive(path: Path) -> None:
         raise ValueError(f"there is no archive at {str(path)!r}")
 
 
-@contextmanager
-def _shown() -> "Iterator[Callable[[Progress], None] | None]":
-    """Show progress on one line of the terminal; nothing if the errors go elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
+# --- what is printed ------------------------------------------------------------------------------------------
 
-    def show(progress: Progress) -> None:
-        total = "" if progress.total_messages is None else f"/{progress.total_messages:,}"
-        size = "" if progress.total_bytes is None else f" of {format_size(progress.total_bytes)}"
-        print(
-            f"\r\033[K{progress.messages:,}{total} messages, {format_size(progress.bytes)}{size}",
-            end="",
-            file=sys.stderr,
-        )
 
-    try:
-        yield show
-    finally:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+def _print_result(options: argparse.Namespace, result: "AttrsInstance", line: str, status: int) -> None:
+    if options.json:
+        from attrs import asdict
+
+        print_json({"type": "result", **asdict(result, value_serializer=_plain)})
+    elif status != DONE or not options.quiet:
+        print(styled(safe_text(line, limit=None), "bold" if status == DONE else "red"))
+
+
+def _plain(_: object, __: object, value: object) -> object:
+    """Return a value of a result for JSON."""
+    return str(value) if isinstance(value, Path) else value
+
+
+def _speed(size: int, seconds: float) -> str:
+    """Return how long it took and how fast that was, if it took long enough to say so."""
+    return f" in {seconds:,.0f} s ({format_size(round(size / seconds))}/s)" if seconds >= 1 else ""
+
+
+def _print_paths(what: str, paths: "Iterable[Path | str]") -> None:
+    for path in paths:
+        print(f"{styled(what, 'red')}  {safe_text(str(path), limit=None)}")
