@@ -93,7 +93,8 @@ class CollectSession:
         self.compared = set(wanted)
         sizes = [self._size(number) for number in wanted]
         self._total = None if None in sizes else sum(size or 0 for size in sizes), len(wanted)
-        self._tell(0, 0)
+        if wanted or not work.further:
+            self._tell(0, 0)
         if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
             asked = set(wanted)
             self._compare([number for number in result.unknown if number in asked][:_COMPARED])
