@@ -23,7 +23,10 @@ __all__ = ["main", "make_parser", "program"]
 
 def program() -> NoReturn:
     """Run the command of this process, and end it."""
-    status = main()
+    try:
+        status = main()
+    except KeyboardInterrupt:  # the second one, while the first was being reported
+        status = 130
     ignore_signals()
     sys.exit(status)
 

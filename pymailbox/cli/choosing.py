@@ -59,7 +59,7 @@ def chosen(inbox: "Mailbox", choices: Iterable[Choice]) -> list["Message"]:
     for one in choices:
         if one.uid is None:
             first, last = (number if number > 0 else len(inbox) + 1 + number for number in (one.first, one.last))
-            if not 1 <= first <= last <= len(inbox) and (one != Choice() or not len(inbox)):
+            if one != Choice() and not 1 <= first <= last <= len(inbox):  # all of nothing is nothing
                 held = "the mailbox is empty" if not len(inbox) else f"the last one is {len(inbox)}"
                 missing = one.first if not 1 <= first <= len(inbox) else one.last
                 raise ValueError(f"there is no message {missing}; {held}")

@@ -142,9 +142,10 @@ def _plain(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
         if above := _heading(heading, progress):
             heading = ""
             print(f"\r\033[K{above}", file=sys.stderr)
-        speed.add(progress.bytes)
-        line = progress_line(what, progress, speed, stop, _columns())
-        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+        if progress.total_messages != 0:
+            speed.add(progress.bytes)
+            line = progress_line(what, progress, speed, stop, _columns())
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
     try:
         yield report
@@ -180,7 +181,14 @@ def _drawn(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
         total, part = progress.total_bytes, progress.bytes
         if total is None:
             total, part = progress.total_messages or 0, progress.messages
-        bar = ProgressBar(total=max(total, 1), completed=part if total else 1, width=width)
+        bar = ProgressBar(
+            total=max(total, 1),
+            completed=part if total else 1,
+            width=width,
+            style="bright_black",  # these can be read on a light and on a dark background
+            complete_style="cyan",
+            finished_style="cyan",
+        )
         first.add_row(Text(what), bar, Text(f" {counts}"))
         both = Table.grid()
         both.add_row(first)
@@ -198,7 +206,8 @@ def _drawn(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
             if above := _heading(heading, progress):
                 heading = ""
                 console.print(Text(above))
-            speed.add(progress.bytes)
-            live.update(drawing(progress), refresh=True)
+            if progress.total_messages != 0:
+                speed.add(progress.bytes)
+                live.update(drawing(progress), refresh=True)
 
         yield report

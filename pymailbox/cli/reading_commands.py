@@ -99,7 +99,7 @@ def _ls(options: argparse.Namespace) -> int:
             rows = list_messages(inbox, messages, uids=options.uids)
             print()
             if rows < len(inbox):
-                total = f"{rows:,} of {total}"
+                total = f"{rows:,} of {total} in all"
     print(total)
     return DONE
 
