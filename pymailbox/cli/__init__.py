@@ -17,6 +17,9 @@ from pymailbox.cli.interruption import Terminated, ignore_signals, terminable
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from io import RawIOBase
+
+    from _typeshed import ReadableBuffer, SupportsWrite
 
 __all__ = ["main", "make_parser", "program"]
 
@@ -91,9 +94,23 @@ def _prepare_output() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # the caller closed it
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole process
+            setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(_nowhere()), encoding="utf-8"))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # the terminal may not be able to show every character
+
+
+def _nowhere() -> "RawIOBase":
+    """Return a file that accepts everything and keeps nothing."""
+    import io
+
+    class Nowhere(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: "ReadableBuffer", /) -> int:
+            return memoryview(data).nbytes
+
+    return Nowhere()
 
 
 def _complain(text: str, *, new_line: bool = False) -> None:
@@ -131,7 +148,10 @@ def make_parser() -> "argparse.ArgumentParser":
     from pymailbox.cli.server_commands import add_server_commands
 
     class Parser(argparse.ArgumentParser):
-        """A parser that removes passwords and control characters from its error messages."""
+        """A parser that removes passwords and control characters from its error messages, and does not hide others."""
+
+        def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+            (file or sys.stdout).write(self.format_help())  # argparse ignores a full disk
 
         def error(self, message: str) -> NoReturn:
             super().error(without_password(message))

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from secrets import token_urlsafe
+from typing import Any
 
 from pymailbox.display import safe_text, styled
 from pymailbox.testing import Server
@@ -86,14 +87,26 @@ def demonstrate() -> None:
         contextlib.chdir(directory),
     ):
         print(f"A POP3 server with {len(SAMPLES)} sample messages is running at {server.url}")
-        names = {"url": server.url, "arrive": lambda: server.deliver(_ARRIVING)}
-        for sentence, code in _STEPS:
-            print(f"\n# {sentence}\n{styled(code, 'cyan')}")
-            output = io.StringIO()
-            with contextlib.redirect_stdout(output):
-                exec(compile(code, "<demo>", "exec"), names)  # noqa: S102 - the code above, of this module
-            text = safe_text(output.getvalue(), multiline=True, limit=None).rstrip("\n")
-            print("    " + text.replace("\n", "\n    ") if text else "", end="\n" if text else "")
+        names: dict[str, Any] = {"url": server.url, "arrive": lambda: server.deliver(_ARRIVING)}
+        try:
+            for sentence, code in _STEPS:
+                print(f"\n# {sentence}\n{styled(code, 'cyan')}")
+                print(_indented(_output(code, names)), end="")
+        finally:  # if the output has failed half-way
+            for name in {"inbox", "archive"} & names.keys():
+                names[name].close()
+
+
+def _output(code: str, names: dict[str, Any]) -> str:
+    """Run some code; return what it prints."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(code, "<demo>", "exec"), names)  # noqa: S102 - the code above, of this module
+    return output.getvalue()
+
+
+def _indented(text: str) -> str:
+    return "".join(f"    {line}\n" for line in safe_text(text, multiline=True, limit=None).splitlines())
 
 
 @contextlib.contextmanager

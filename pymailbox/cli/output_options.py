@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 
@@ -35,6 +34,8 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
 
 def print_json(value: object) -> None:
     """Print a value as one line of JSON in ASCII, whatever the locale, with every control character escaped."""
+    import json
+
     print(json.dumps(value).replace("\x7f", "\\u007f"))  # the only one that json leaves as it is
 
 

@@ -98,24 +98,26 @@ def _counts(progress: Progress) -> str:
     return f"{messages}  {size}"
 
 
-def _speed(progress: Progress, speed: Speed, stop: Stop | None) -> str:
-    """Return how fast it is, how long it takes, and what is safe: `1.4 MB/s  0:00:01 left   safe: 64`."""
-    parts = []
-    if (rate := speed.rate) is not None:
-        parts.append(f"{format_size(round(rate))}/s")
-        if progress.total_bytes is not None:
-            left = round(max(0, progress.total_bytes - progress.bytes) / rate)
-            parts.append(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
-    if progress.safe is not None:
-        parts.append(f" safe: {progress.safe:,}" if parts else f"safe: {progress.safe:,}")
-    if stop is not None and stop.event.is_set():
-        parts.append(" stopping; Ctrl-C again ends it at once")
-    return "  ".join(parts)
+def _pace(progress: Progress, speed: Speed) -> str:
+    """Return how fast it is and how long it takes: `1.4 MB/s  0:00:01 left`; "" as long as that is not known."""
+    if (rate := speed.rate) is None:
+        return ""
+    pace = f"{format_size(round(rate))}/s"
+    if progress.total_bytes is None:
+        return pace
+    left = round(max(0, progress.total_bytes - progress.bytes) / rate)
+    return f"{pace}  {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
+
+
+def _safety(progress: Progress, stop: Stop | None) -> str:
+    """Return what is safe, and whether it stops: `safe: 64`."""
+    stopping = "stopping; Ctrl-C again ends it at once" if stop is not None and stop.event.is_set() else ""
+    return "  ".join(filter(None, ["" if progress.safe is None else f"safe: {progress.safe:,}", stopping]))
 
 
 def progress_line(what: str, progress: Progress, speed: Speed, stop: Stop | None, width: int) -> str:
     """Return all of it in one line that fits."""
-    line = f"{what} {_counts(progress)}  {_speed(progress, speed, stop)}".rstrip()
+    line = "  ".join(filter(None, (f"{what} {_counts(progress)}", _safety(progress, stop), _pace(progress, speed))))
     while cells(line) > width - 1:
         line = line[:-1]
     return line
@@ -192,9 +194,8 @@ def _drawn(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
         first.add_row(Text(what), bar, Text(f" {counts}"))
         both = Table.grid()
         both.add_row(first)
-        both.add_row(
-            Text(f"{' ' * len(what)} {_speed(progress, speed, stop)}", style="dim", no_wrap=True, overflow="ellipsis")
-        )
+        second = "   ".join(filter(None, (_pace(progress, speed), _safety(progress, stop))))
+        both.add_row(Text(f"{' ' * len(what)} {second}", style="dim", no_wrap=True, overflow="ellipsis"))
         return both
 
     with Live(

@@ -20,7 +20,15 @@ def program(*arguments: str) -> list[str]:
 
 def environment(**more: str) -> dict[str, str]:
     """Return an environment in which nothing says how to print."""
-    without = {"COLUMNS", "NO_COLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "PYTHONUTF8", "PYTHONIOENCODING"}
+    without = {
+        "COLUMNS",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+        "FORCE_COLOR",
+        "PYTHONUTF8",
+        "PYTHONIOENCODING",
+        "PYTHONUNBUFFERED",
+    }
     inherited = {name: value for name, value in os.environ.items() if name not in without}
     return {**inherited, "PYTHONPATH": str(ROOT), "PYMAILBOX_PASSWORD": "secret", "TERM": "xterm", **more}
 
