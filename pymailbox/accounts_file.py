@@ -53,7 +53,7 @@ T = TypeVar("T")
 VARIABLE = "PYMAILBOX_CONFIG"
 
 _LARGEST = 1 << 20  # bytes of the file
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LINE = re.compile(r"\(at line (\d+), column \d+\)$")
 
@@ -265,7 +265,11 @@ class AccountsFile:
         accounts: dict[str, AccountEntry] = {}
         for name, table in _tables(where, "account", tables):
             if not is_name(name):
-                _wrong(where, _dotted("account", name), "is not a valid name: letters, digits, - and _ are allowed")
+                _wrong(
+                    where,
+                    _dotted("account", name),
+                    "is not a valid name: letters, digits, - and _ are allowed, and no - first",
+                )
             found = _structured(where, f"account.{name}", table, AccountTable)
             accounts[name] = _entry(where, name, found, defaults)
         sessions: dict[str, int] = {}
@@ -298,7 +302,7 @@ class AccountsFile:
 
 
 def is_name(word: str) -> bool:
-    """Whether a word can be the name of an account: letters, digits, - and _, so no dot, which hosts have."""
+    """Whether a word can be the name of an account: letters, digits, - and _, and so no dot, as in a host."""
     return _NAME.fullmatch(word) is not None
 
 

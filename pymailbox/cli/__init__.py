@@ -1,65 +1,156 @@
-"""The `pymailbox` command: demo, ls, show, serve, doctor, and those of archives.
+"""The `pymailbox` command.
 
-A password is never an argument, because every user of the machine can read those. It comes from a command
-(`--password-command`), the environment variable PYMAILBOX_PASSWORD, or a prompt. Text from servers and messages is
-printed with control characters escaped. `ls` and `show` change nothing on the server: they mark no message, and do not
-send QUIT after reading one.
+A password is never an argument, because every user of the machine can read those. Text from servers and messages is
+printed with control characters escaped. Whatever happens ends with one line and a status of `exit_status`, never with a
+traceback: a failure of the account, the server or the disk, Ctrl-C, a reader that stops reading.
 
-Exit status: 0 for success, 1 if the account or the server failed, 2 for a usage error, 130 if interrupted.
+Modules are imported when they are needed: `pymailbox --help` is run more often than anything else.
 """
 
-import argparse
-import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from pymailbox import __version__
-from pymailbox.cli.account_options import told
-from pymailbox.cli.accounts_commands import add_accounts_commands
-from pymailbox.cli.archive_commands import add_archive_commands
-from pymailbox.cli.parser import Parser
-from pymailbox.cli.reading_commands import add_reading_commands
-from pymailbox.cli.server_commands import add_server_commands
-from pymailbox.errors import MailboxError
+from pymailbox.cli.interruption import Terminated, ignore_signals, terminable
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from io import RawIOBase
+
+    from _typeshed import ReadableBuffer
+
+__all__ = ["main", "make_parser", "program"]
+
+
+def program() -> NoReturn:
+    """Run the command of this process, and end it."""
+    try:
+        status = main()
+    except KeyboardInterrupt:  # the second one, while the first was being reported
+        status = 130
+    ignore_signals()
+    sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # the terminal may not be able to show every character
-    options = _parser().parse_args(arguments)
+    with terminable():
+        interrupted = "nothing was changed"
+        try:
+            _prepare_output()
+            try:
+                options = make_parser().parse_args(arguments)
+                interrupted = options.interrupted
+                return _run(options)
+            finally:
+                sys.stdout.flush()  # while its failure can still be reported
+        except BrokenPipeError:  # the reader of the output has stopped reading
+            _silence(sys.stdout)
+            return 1
+        except KeyboardInterrupt as signal:
+            _complain(f"interrupted; {interrupted}", new_line=sys.stderr.isatty())
+            return 143 if isinstance(signal, Terminated) else 130
+        except (ValueError, OSError) as error:  # of the output; those of a command are handled below
+            from pymailbox.cli.account_options import told
+
+            _complain(told(error))
+            _silence(sys.stdout)
+            return 1
+
+
+def _run(options: "argparse.Namespace") -> int:
+    from pymailbox.cli.account_options import told
+    from pymailbox.cli.exit_status import status_of
+    from pymailbox.cli.output_options import conversation_shown
+    from pymailbox.errors import MailboxError
+
     try:
-        status: int = options.run(options)
-        sys.stdout.flush()
+        with conversation_shown(options):
+            status: int = options.run(options)
     except BrokenPipeError:
-        # The reader of the output has stopped reading; make sure that nothing is left to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise
     except (MailboxError, ValueError, OSError) as error:
-        print(f"pymailbox: {told(error)}", file=sys.stderr)
-        failed: int = options.status_of(error)
-        return failed
-    except KeyboardInterrupt:
-        print(f"\npymailbox: interrupted; {options.interrupted}", file=sys.stderr)
-        return 130
+        _complain(told(error))
+        return status_of(error)
     return status
+
+
+# --- the streams ----------------------------------------------------------------------------------------------
+
+
+def _prepare_output() -> None:
+    import io
+
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # the caller closed it
+            setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(_nowhere()), encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # the terminal may not be able to show every character
+
+
+def _nowhere() -> "RawIOBase":
+    """Return a file that accepts everything and keeps nothing."""
+    import io
+
+    class Nowhere(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: "ReadableBuffer", /) -> int:
+            return memoryview(data).nbytes
+
+    return Nowhere()
+
+
+def _complain(text: str, *, new_line: bool = False) -> None:
+    """Print one line on standard error, if that can be written to."""
+    from pymailbox.display import styled
+
+    try:
+        start = "\n" if new_line else ""  # after the ^C of the terminal
+        print(f"{start}{styled('pymailbox:', 'red', sys.stderr)} {text}", file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """Make sure that nothing is left to flush at exit: it would fail again, and change the exit status."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 # --- arguments ------------------------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="pymailbox", description="Read and manage a POP3 account.")
+def make_parser() -> "argparse.ArgumentParser":
+    """Return the parser of all commands; the tables of options in `docs/cli.md` are made from it."""
+    from pymailbox import __version__
+    from pymailbox.cli.accounts_commands import add_accounts_commands
+    from pymailbox.cli.archive_commands import add_archive_commands
+    from pymailbox.cli.parser import Parser
+    from pymailbox.cli.reading_commands import add_reading_commands
+    from pymailbox.cli.server_commands import add_server_commands
+
+    parser = Parser(
+        prog="pymailbox",
+        description="Read and manage a POP3 account, and keep its mail.",
+        epilog="`pymailbox COMMAND --help` describes a command; `pymailbox demo` shows everything at work.",
+    )
     parser.add_argument("--version", action="version", version=f"pymailbox {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        added.set_defaults(run=run, status_of=lambda _: 1, interrupted="nothing was changed")
+    def command(
+        name: str, run: "Callable[[argparse.Namespace], int]", text: str, *, more: str = ""
+    ) -> "argparse.ArgumentParser":
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.{more}")
+        added.set_defaults(run=run, interrupted="nothing was changed")
         return added
 
     add_reading_commands(command)

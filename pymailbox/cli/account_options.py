@@ -19,6 +19,7 @@ from attrs import evolve, field, frozen
 
 from pymailbox.account import Account, OAuth2, needs_user
 from pymailbox.display import safe_text
+from pymailbox.errors import MailboxError, NotSupported
 from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordKeyring, keyring_password, netrc_password
 
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VARIABLE",
-    "Chosen",
+    "ChosenAccount",
     "account_of",
     "accounts_file",
     "add_account",
     "add_config",
     "archive_of",
     "ask",
-    "chosen",
+    "chosen_account",
     "chosen_accounts",
     "in_other_words",
     "mailbox_options",
@@ -67,7 +68,11 @@ _IN_OTHER_WORDS = (
 
 def told(error: Exception) -> str:
     """Return what to print of an error, in the words of the command line."""
-    return in_other_words(without_password(str(error)))
+    text = str(error)
+    if isinstance(error, OSError) and not isinstance(error, MailboxError) and error.strerror:
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        text = f"{where}{error.strerror}"
+    return in_other_words(without_password(text))
 
 
 def without_password(text: str) -> str:
@@ -166,11 +171,11 @@ def wrong_usage(options: argparse.Namespace, problem: str) -> NoReturn:
 
 
 @frozen
-class Chosen:
+class ChosenAccount:
     """An account that a command works on."""
 
-    #: Its name in the accounts file; otherwise its URL.
-    label: str
+    #: Its name in the accounts file; None if it is not from there.
+    name: str | None
     #: With how to get its password.
     account: Account
     #: The options of its mailbox: those of the accounts file, overridden by those of the command.
@@ -180,6 +185,11 @@ class Chosen:
     #: The arguments of `Keep` according to the accounts file.
     keep: "KeepOptions" = field(factory=dict)  # type: ignore[assignment] # without importing the class
 
+    @property
+    def label(self) -> str:
+        """Its name, or its URL."""
+        return self.name or self.account.url
+
 
 def accounts_file(options: argparse.Namespace) -> "AccountsFile":
     """Return the accounts file of a command."""
@@ -188,16 +198,16 @@ def accounts_file(options: argparse.Namespace) -> "AccountsFile":
     return AccountsFile.load(options.config)
 
 
-def chosen(options: argparse.Namespace) -> Chosen:
+def chosen_account(options: argparse.Namespace) -> ChosenAccount:
     """Return the account that a command works on; a usage error if none is named."""
     if not hasattr(options, "chosen"):  # reading the file and asking for a user happen once
         given: Account | str | None = options.account
         options.chosen = _chosen(options, given, accounts_file(options) if isinstance(given, str) else None)
-    found: Chosen = options.chosen
+    found: ChosenAccount = options.chosen
     return found
 
 
-def chosen_accounts(options: argparse.Namespace) -> list[Chosen]:
+def chosen_accounts(options: argparse.Namespace) -> list[ChosenAccount]:
     """Return the accounts that a command works on, each once."""
     given: list[Account | str | None] = list(dict.fromkeys(options.accounts))
     if options.all and given:
@@ -217,25 +227,25 @@ def chosen_accounts(options: argparse.Namespace) -> list[Chosen]:
 
 def _chosen(
     options: argparse.Namespace, given: Account | str | None, file: "AccountsFile | None", *, several: bool = False
-) -> Chosen:
+) -> ChosenAccount:
     """Return an account with the options of the command; PYMAILBOX_PASSWORD is not sent to several servers."""
     if isinstance(given, str):
         assert file is not None
         if given not in file.accounts:
             wrong_usage(options, f"{file.missing(given)}; for the host of that name, write pops://{given}")
         entry = file.entry(given)
-        label, account, archive, keep = given, entry.account, entry.archive, entry.keep
+        name, account, archive, keep = given, entry.account, entry.archive, entry.keep
         found = cast(MailboxOptions, entry.options())
     else:
         account = _from_environment(options) if given is None else given
-        label, archive, keep, found = account.url, None, {}, {}
+        name, archive, keep, found = None, None, {}, {}
     if options.timeout is not None:
         found["timeout"] = options.timeout
     if options.ca or options.pin:
         found["ssl_context"] = options.ca or options.pin
     if options.allow_plaintext:
         found["allow_plaintext"] = True
-    return Chosen(label, _with_password(options, account, several), found, archive, keep)
+    return ChosenAccount(name, _with_password(options, account, several), found, archive, keep)
 
 
 def _from_environment(options: argparse.Namespace) -> Account:
@@ -246,23 +256,22 @@ def _from_environment(options: argparse.Namespace) -> Account:
 
 def account_of(options: argparse.Namespace) -> Account:
     """Return the account that the options name, with how to get its password."""
-    return chosen(options).account
+    return chosen_account(options).account
 
 
 def mailbox_options(options: argparse.Namespace, *, read_only: bool = False) -> MailboxOptions:
     """Return the options of its mailbox."""
-    return {**chosen(options).options, "read_only": read_only}
+    return {**chosen_account(options).options, "read_only": read_only}
 
 
 def archive_of(options: argparse.Namespace) -> Path | None:
     """Return its archive according to the accounts file; None if that has none."""
-    return chosen(options).archive
+    return chosen_account(options).archive
 
 
 def named_archive(options: argparse.Namespace, word: str) -> Path:
     """Return the archive of an account in the accounts file, or the directory with that name."""
     from pymailbox.accounts_file import is_name
-    from pymailbox.errors import NotSupported
 
     if not is_name(word):
         return Path(word)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from pymailbox.cli.account_options import accounts_file, add_config, ask, told, wrong_usage
+from pymailbox.cli.output_options import add_json, print_json
 from pymailbox.cli.parser import Parser
 from pymailbox.display import local_time, safe_text
 
@@ -35,9 +36,8 @@ def add_accounts_commands(
     accounts.add_argument(
         "action", nargs="?", choices=["add"], help="ask for an account, and write it into the accounts file"
     )
-    form = accounts.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON object a line")
-    form.add_argument("--names", action="store_true", help=argparse.SUPPRESS)
+    add_json(accounts)
+    accounts.add_argument("--names", action="store_true", help=argparse.SUPPRESS)
     add_config(accounts)
     accounts.set_defaults(wrong_usage=accounts.error)
 
@@ -95,8 +95,6 @@ def _state_of(entry: "AccountEntry") -> _State:
 
 
 def _print_json(entry: "AccountEntry") -> None:
-    import json
-
     state = _state_of(entry)
     shown = {
         "name": entry.name,
@@ -106,7 +104,7 @@ def _print_json(entry: "AccountEntry") -> None:
         "last_run": state.last and {"ended": state.last.ended.isoformat(), "failed": state.last.failed},
         "problem": state.problem or None,
     }
-    print(json.dumps(shown))
+    print_json(shown)
 
 
 def _print_entry(entry: "AccountEntry", width: int) -> None:

@@ -1,43 +1,37 @@
-"""The commands of archives: archive, clean, verify and rebuild.
-
-Exit status, beside those of all commands: 3 if some messages could not be archived (the others are safe), 4 if
-`verify` found damage, 5 if another run is writing to the archive, 6 if the server has given its messages new uids, 75
-if trying again later may help, 77 if the login was refused. `archive` with several accounts: 3 if it succeeded for some
-of them, and else the most serious status.
-"""
+"""The commands of archives: archive, clean, verify and rebuild."""
 
 import argparse
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymailbox.cli.account_options import (
-    Chosen,
+    ChosenAccount,
     add_account,
     add_config,
-    chosen,
+    chosen_account,
     chosen_accounts,
     named_archive,
     told,
     wrong_usage,
 )
-from pymailbox.display import format_size, safe_text
-from pymailbox.errors import ArchiveLocked, AuthenticationError, MailboxError, UidsChanged
+from pymailbox.cli.exit_status import DAMAGED, DONE, PARTLY, most_serious, status_of
+from pymailbox.cli.interruption import stoppable
+from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, print_json
+from pymailbox.cli.progress_display import shown
+from pymailbox.display import format_size, safe_text, styled
+from pymailbox.errors import MailboxError
 from pymailbox.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from attrs import AttrsInstance
 
     from pymailbox.archive import Keep
 
 __all__ = ["add_archive_commands"]
-
-PARTLY, DAMAGED, LOCKED, RENUMBERED, LATER, REFUSED = 3, 4, 5, 6, 75, 77
-#: The statuses of a failure, the most serious first: what needs a person before what may pass by itself.
-_SERIOUS = (REFUSED, RENUMBERED, 1, LOCKED, LATER)
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -82,20 +76,12 @@ def add_archive_commands(
     _add_archive(rebuild)
 
     for added in (archive, clean, verify, rebuild):
-        added.set_defaults(status_of=_status_of)
+        add_json(added, progress=added is not clean)
+        add_quiet(added)
+    for added in (archive, clean):
+        add_verbose(added)
     archive.set_defaults(interrupted="what was archived is safe; run it again for the rest")
     clean.set_defaults(interrupted="what is archived is safe; run it again for the rest")
-
-
-def _status_of(error: Exception) -> int:
-    """Return the exit status for an error."""
-    if isinstance(error, ArchiveLocked):
-        return LOCKED
-    if isinstance(error, UidsChanged):
-        return RENUMBERED
-    if isinstance(error, AuthenticationError):
-        return REFUSED
-    return LATER if isinstance(error, MailboxError) and error.retryable else 1
 
 
 def _add_archive(parser: argparse.ArgumentParser) -> None:
@@ -173,7 +159,7 @@ def _size(value: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _keep(options: argparse.Namespace, one: Chosen) -> "Keep":
+def _keep(options: argparse.Namespace, one: ChosenAccount) -> "Keep":
     """Return what stays on the server: by the options, or else by the accounts file."""
     from pymailbox.archive import Keep
 
@@ -183,20 +169,12 @@ def _keep(options: argparse.Namespace, one: Chosen) -> "Keep":
     return Keep(**one.keep) if one.keep else Keep.everything()
 
 
-def _archive_of(options: argparse.Namespace, one: Chosen) -> Path:
+def _archive_of(options: argparse.Namespace, one: ChosenAccount) -> Path:
     """Return the archive of an account: by the option, or else by the accounts file."""
     path = one.archive if options.to is None else Path(options.to)
     if path is None:
         wrong_usage(options, f"{one.label} has no archive in the accounts file; pass --to DIR")
     return path
-
-
-def most_serious(statuses: Iterable[int]) -> int:
-    """Return the status of a command for several accounts: 0 if all succeeded, 3 if some did."""
-    found = set(statuses)
-    if found == {0}:
-        return 0
-    return PARTLY if found & {0, PARTLY} else min(found, key=_SERIOUS.index)
 
 
 # --- the commands ---------------------------------------------------------------------------------------------
@@ -217,65 +195,82 @@ def _archive(options: argparse.Namespace) -> int:
         except BrokenPipeError:  # of our own output
             raise
         except (MailboxError, ValueError, OSError) as error:
-            print(f"pymailbox: {one.label}: {told(error)}", file=sys.stderr)
-            statuses.append(_status_of(error))
+            print(f"{styled('pymailbox:', 'red', sys.stderr)} {one.label}: {told(error)}", file=sys.stderr)
+            statuses.append(status_of(error))
     return most_serious(statuses)
 
 
-def _archive_one(options: argparse.Namespace, one: Chosen, place: Path, name: str = "") -> int:
+def _archive_one(options: argparse.Namespace, one: ChosenAccount, place: Path, name: str = "") -> int:
     from pymailbox.archive import Archive
 
-    with Archive(place) as archive, _shown() as progress:
+    heading = f"{one.name or one.account.user or ''}  {one.account.host}"
+    with (
+        stoppable() as stop,
+        Archive(place) as archive,
+        shown("new", options, heading=heading, stop=stop) as progress,
+    ):
+
+        def report(state: Progress) -> None:
+            stop.begun = True
+            if progress is not None:
+                progress(state)
+
         done = archive.collect(
             one.account,
             keep=_keep(options, one),
             dry_run=options.dry_run,
             renumbered=options.renumbered,
             limit=options.limit,
-            progress=progress,
+            stop=stop.event,
+            progress=report,
             **one.options,
         )
-    print(name + safe_text(str(done), limit=None), flush=True)
-    return PARTLY if done.failed or done.set_aside else 0
+    status = PARTLY if done.failed or done.set_aside else DONE
+    _print_result(options, done, str(done), status, name)
+    stop.check()
+    return status
 
 
 def _clean(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    one = chosen(options)
+    one = chosen_account(options)
     keep = _keep(options, one)
     if keep.keeps_everything:
         wrong_usage(options, "clean needs --keep-days, --keep-latest or --keep-bytes; --keep-latest 0 keeps nothing")
     with Archive(_archive_of(options, one)) as archive:
         done = archive.clean(one.account, keep, dry_run=options.dry_run, at_most=options.at_most, **one.options)
-    print(safe_text(str(done), limit=None))
-    return 0
+    _print_result(options, done, str(done), DONE)
+    return DONE
 
 
 def _verify(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
     path = _existing_archive(options)
-    with Archive(path) as archive, _shown() as progress:
+    began = time.monotonic()
+    with Archive(path) as archive, shown("read", options) as progress:
         found = archive.verify(sample=options.sample, progress=progress)
-    print(found)
-    for path in found.damaged:
-        print(f"damaged  {safe_text(str(path), limit=None)}")
-    for name in found.missing:
-        print(f"missing  {safe_text(name, limit=None)}")
-    return 0 if found else DAMAGED
+    read, rest = str(found).split("; ", 1)
+    status = DONE if found else DAMAGED
+    _print_result(options, found, f"{read}{_speed(found.bytes, time.monotonic() - began)}; {rest}", status)
+    if not options.json:
+        _print_paths("damaged", found.damaged)
+        _print_paths("missing", found.missing)
+    return status
 
 
 def _rebuild(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
     path = _existing_archive(options)
-    with _shown() as progress:
+    with shown("read", options) as progress:
         done = Archive.rebuild(path, progress=progress)
-    print(done)
-    for path in done.damaged:
-        print(f"damaged  {safe_text(str(path), limit=None)}")
-    return DAMAGED if done.damaged else 0
+    status = DAMAGED if done.damaged else DONE
+    _print_result(options, done, str(done), status)
+    if not options.json:
+        _print_paths("damaged", done.damaged)
+    return status
 
 
 def _existing_archive(options: argparse.Namespace) -> Path:
@@ -285,23 +280,32 @@ def _existing_archive(options: argparse.Namespace) -> Path:
     return path
 
 
-@contextmanager
-def _shown() -> "Iterator[Callable[[Progress], None] | None]":
-    """Show progress on one line of the terminal; nothing if the errors go elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
+# --- what is printed ------------------------------------------------------------------------------------------
 
-    def show(progress: Progress) -> None:
-        total = "" if progress.total_messages is None else f"/{progress.total_messages:,}"
-        size = "" if progress.total_bytes is None else f" of {format_size(progress.total_bytes)}"
-        print(
-            f"\r\033[K{progress.messages:,}{total} messages, {format_size(progress.bytes)}{size}",
-            end="",
-            file=sys.stderr,
-        )
 
-    try:
-        yield show
-    finally:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+def _print_result(
+    options: argparse.Namespace, result: "AttrsInstance", line: str, status: int, account: str = ""
+) -> None:
+    """Print a result, with the name of the account where there are several."""
+    if options.json:
+        from attrs import asdict
+
+        name = {"account": account.rstrip()} if account else {}
+        print_json({"type": "result", **name, **asdict(result, value_serializer=_plain)})
+    elif status != DONE or not options.quiet:
+        print(account + styled(safe_text(line, limit=None), "bold" if status == DONE else "red"), flush=True)
+
+
+def _plain(_: object, __: object, value: object) -> object:
+    """Return a value of a result for JSON."""
+    return str(value) if isinstance(value, Path) else value
+
+
+def _speed(size: int, seconds: float) -> str:
+    """Return how long it took and how fast that was, if it took long enough to say so."""
+    return f" in {seconds:,.0f} s ({format_size(round(size / seconds))}/s)" if seconds >= 1 else ""
+
+
+def _print_paths(what: str, paths: "Iterable[Path | str]") -> None:
+    for path in paths:
+        print(f"{styled(what, 'red')}  {safe_text(str(path), limit=None)}")

@@ -1,10 +1,14 @@
 """Parser: the parser of the command and of each of its commands."""
 
 import argparse
+import sys
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymailbox.cli.account_options import without_password
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 __all__ = ["Parser"]
 
@@ -13,6 +17,10 @@ class Parser(argparse.ArgumentParser):
     """A parser that takes options and arguments in any order, and shows no passwords or control characters."""
 
     _inside = False
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print the help; argparse itself ignores a full disk."""
+        (file or sys.stdout).write(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and what is wrong, and exit with 2."""

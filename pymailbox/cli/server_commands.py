@@ -9,6 +9,8 @@ from pathlib import Path
 from attrs import evolve
 
 from pymailbox.cli.account_options import VARIABLE, account_of, add_account, in_other_words, mailbox_options
+from pymailbox.cli.exit_status import DONE, FAILED
+from pymailbox.cli.output_options import add_json, add_verbose, print_json
 from pymailbox.mailbox.mailbox import Mailbox
 
 __all__ = ["add_server_commands"]
@@ -22,16 +24,24 @@ def add_server_commands(
 
     serve = command("serve", _serve, "serve a Maildir, an mbox file or a folder of .eml files on this machine")
     serve.epilog = f"Clients log in with the password in ${VARIABLE}, or 'secret' if that is not set."
-    serve.add_argument("path", type=Path, metavar="PATH", help="the Maildir, the mbox file or the folder")
-    serve.add_argument("--user", default="me", help="accept this user name (default: me)")
-    serve.add_argument("--port", type=_port, default=0, help="listen on this port (default: any free port)")
+    serve.add_argument("path", type=Path, nargs="?", metavar="PATH", help="the Maildir, the mbox file or the folder")
+    serve.add_argument("--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo`, no PATH")
+    serve.add_argument("--user", default="me", metavar="USER", help="accept this user name (default: me)")
+    serve.add_argument(
+        "--port", type=_port, default=0, metavar="PORT", help="listen on this port (default: any free port)"
+    )
+    serve.add_argument(
+        "--tls", action="store_true", help="use TLS, with a certificate made for this run; clients need its --ca FILE"
+    )
     serve.add_argument(
         "--commit", action="store_true", help="delete from the files what clients delete (default: change no files)"
     )
+    serve.set_defaults(wrong_usage=serve.error)
 
     doctor = command("doctor", _doctor, "find out what a server really does, without changing anything")
     add_account(doctor)
-    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_json(doctor)
+    add_verbose(doctor)
 
 
 def _port(value: str) -> int:
@@ -44,7 +54,7 @@ def _demo(_: argparse.Namespace) -> int:
     from pymailbox.cli.demo import demonstrate
 
     demonstrate()
-    return 0
+    return DONE
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -52,10 +62,20 @@ def _serve(options: argparse.Namespace) -> int:
     import time
 
     from pymailbox.testing import Server
+    from pymailbox.testing.samples import SAMPLES
 
+    if options.sample == (options.path is not None):
+        options.wrong_usage("serve needs either PATH or --sample")
+    if options.sample and options.commit:
+        options.wrong_usage("--commit needs PATH: the sample mailbox has no files")
     given = os.environ.get(VARIABLE)
     server = Server(
-        options.path, user=options.user, password=given or "secret", port=options.port, commit=options.commit
+        SAMPLES if options.sample else options.path,
+        user=options.user,
+        password=given or "secret",
+        port=options.port,
+        commit=options.commit,
+        security="tls" if options.tls else "none",
     )
     try:
         server.open()
@@ -63,6 +83,8 @@ def _serve(options: argparse.Namespace) -> int:
         if error.errno != errno.EADDRINUSE:
             raise
         raise ValueError(f"port {options.port} is in use; pass another --port, or omit it") from error
+    except RuntimeError as error:
+        raise ValueError("--tls needs trustme: pip install 'pymailbox[testing]'") from error
     try:
         count = len(server.messages)
         password = f"${VARIABLE}" if given else "'secret'"
@@ -71,18 +93,18 @@ def _serve(options: argparse.Namespace) -> int:
             " press Ctrl-C to stop",
             flush=True,
         )
+        if options.tls:
+            print(f"clients trust it with --ca {server.ca}", flush=True)
         while True:
             time.sleep(3600)  # other threads serve; an unlimited wait would block Ctrl-C on Windows
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # SIGTERM too: the usual ends of a server
         print("\nstopped", file=sys.stderr)
     finally:
         server.close()
-    return 0
+    return DONE
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    import json
-
     from pymailbox.diagnosis import diagnose
     from pymailbox.display import window
 
@@ -92,5 +114,8 @@ def _doctor(options: argparse.Namespace) -> int:
         problems=tuple(map(in_other_words, report.problems)),
         advice=tuple(map(in_other_words, report.advice)),
     )
-    print(json.dumps(report.as_dict(), indent=2) if options.json else report.text(min(window() or 79, 100)))
-    return 0 if report.opened else 1
+    if options.json:
+        print_json(report.as_dict())
+    else:
+        print(report.text(min(window() or 79, 100)))
+    return DONE if report.opened else FAILED

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pymailbox import Account, Archive, ArchiveLocked, Keep, Progress
+from pymailbox.archive.disk import Disk
 from pymailbox.archive.lock import locked
 from pymailbox.testing import Fault, Quirk, Server
 
@@ -164,6 +165,40 @@ def test_progress_covers_the_whole_run_and_stop_ends_it(tmp_path: Path) -> None:
         assert done.new == len(archive)
         assert done.deleted == 2_500 - len(server.messages)
         assert archive.collect(account_of(server)).new == 2_500 - done.new
+
+
+@pytest.mark.parametrize(("uidl", "files"), [(True, 300), (False, 250)])
+def test_safe_is_what_a_power_cut_can_no_longer_take(
+    uidl: bool, files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts only messages whose names were forced to disk, and reaches all; copies that share a file count too."""
+    mails = [b"Subject: %d\r\n\r\n.\r\n" % (n // 2 if n < 100 else n) for n in range(300)]
+    forced: set[int] = {0}
+    reports: list[int | None] = []
+    new = tmp_path / "a" / "new"
+    sync = Disk.sync_directory
+
+    def sync_directory(disk: Disk, path: Path) -> None:
+        there = len(list(new.iterdir())) if path == new else 0
+        sync(disk, path)
+        forced.add(there)
+
+    monkeypatch.setattr(Disk, "sync_directory", sync_directory)
+
+    def report(progress: Progress) -> None:
+        assert progress.safe is not None
+        assert progress.safe <= min(
+            progress.messages, max(forced) if uidl else 2 * max(forced)
+        )  # at most two share one
+        assert progress.mailbox == (300, sum(map(len, mails)))
+        reports.append(progress.safe)
+
+    with Server(mails, uidl=uidl) as server, Archive(tmp_path / "a") as archive:
+        assert archive.collect(account_of(server), progress=report).new == files
+        assert reports == sorted(safe for safe in reports if safe is not None)
+        assert (reports[0], reports[-1]) == (0, 300)
+        archive.verify(progress=lambda progress: reports.append(progress.safe))
+        assert reports[-1] is None
 
 
 def test_a_limit_is_the_most_that_one_run_archives(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pymailbox import accounts_file
 from pymailbox.accounts_file import AccountsFile
 from pymailbox.archive.lock import locked
 from pymailbox.cli import main
-from pymailbox.cli.archive_commands import most_serious
+from pymailbox.cli.exit_status import most_serious
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT, case
