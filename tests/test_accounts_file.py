@@ -1,5 +1,6 @@
 """accounts.toml: what is written is what is read, and what is wrong is named by file and key, whatever it is."""
 
+import copy
 import json
 import math
 import os
@@ -359,6 +360,7 @@ def dotted(place: tuple[str, ...]) -> str:
 @given(files, st.data())
 def test_any_wrong_type_or_unknown_key_is_named(tables: dict[str, Any], data: st.DataObject) -> None:
     """The error names the key that was changed, or the one that was added."""
+    tables = copy.deepcopy(tables)  # some of its values are shared with other examples
     place = data.draw(st.sampled_from(sorted(places(tables))))
     holder = tables
     for key in place[:-1]:

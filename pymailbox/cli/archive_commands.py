@@ -293,7 +293,7 @@ def _print_result(
         name = {"account": account.rstrip()} if account else {}
         print_json({"type": "result", **name, **asdict(result, value_serializer=_plain)})
     elif status != DONE or not options.quiet:
-        print(account + styled(safe_text(line, limit=None), "bold" if status == DONE else "red"), flush=True)
+        print(account + styled(safe_text(line, limit=None), "bold" if status == DONE else "red"))
 
 
 def _plain(_: object, __: object, value: object) -> object:

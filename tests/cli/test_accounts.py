@@ -77,7 +77,7 @@ def usage(*arguments: str) -> int:
 
 
 def logins(server: Server) -> int:
-    """Return how many sessions logged in, or tried to."""
+    """Return how many times a client logged in, or tried to."""
     settle(server)
     return len([line for line in server.log if line.startswith(("AUTH", "PASS"))])
 
@@ -119,7 +119,7 @@ def test_a_wrong_file_is_one_line(write: Callable[[str], Path], capsys: Captured
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "account.me.x is not a known key" in err
-    assert main(["ls", "pops://me@no-such-host.invalid"]) == 1
+    assert main(["ls", "pops://me@no-such-host.invalid"]) == 75
     assert "no-such-host.invalid" in capsys.readouterr().err
 
 
@@ -134,7 +134,7 @@ def test_a_bare_host_is_a_url(capsys: Captured, monkeypatch: pytest.MonkeyPatch)
         capsys.readouterr()
     for host in ("no-such-host.invalid", "me@no-such-host.invalid", "no-such-host.invalid:995"):
         with case(host):
-            assert main(["ls", "--user", "me", host]) == 1
+            assert main(["ls", "--user", "me", host]) == 75
             assert "cannot find the host 'no-such-host.invalid'" in capsys.readouterr().err
     assert usage("ls", "me:hunter2@pop.example.com") == 2
     err = capsys.readouterr().err
