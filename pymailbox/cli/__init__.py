@@ -156,18 +156,27 @@ def make_parser() -> "argparse.ArgumentParser":
         def error(self, message: str) -> NoReturn:
             super().error(without_password(message))
 
+    class Formatter(argparse.HelpFormatter):
+        """A formatter that leaves room for the longest command: argparse forgets that commands are indented."""
+
+        def add_argument(self, action: argparse.Action) -> None:
+            super().add_argument(action)
+            if isinstance(action.choices, dict):
+                self._action_max_length += 2
+
     parser = Parser(
         prog="pymailbox",
+        formatter_class=Formatter,
         description="Read and manage a POP3 account, and keep its mail.",
-        epilog="`pymailbox COMMAND --help` describes a command; `pymailbox demo` shows everything at work.",
+        epilog="`pymailbox COMMAND --help` describes a command.",
     )
     parser.add_argument("--version", action="version", version=f"pymailbox {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(
-        name: str, run: "Callable[[argparse.Namespace], int]", text: str, *, more: str = ""
+        name: str, run: "Callable[[argparse.Namespace], int]", text: str, more: str = ""
     ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.{more}")
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".rstrip())
         added.set_defaults(run=run, interrupted="nothing was changed")
         return added
 

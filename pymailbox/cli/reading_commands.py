@@ -29,14 +29,14 @@ _WHICH_ONES = "the messages: numbers (-1 is the last one), ranges such as 3-7, u
 
 def add_reading_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
-    ls = command("ls", _ls, "list the messages in an account, without changing anything")
+    ls = command("ls", _ls, "list the messages of an account", "Nothing changes on the server.")
     add_account(ls)
     add_filters(ls)
     ls.add_argument("--uids", action="store_true", help="show the uid of each message")
     add_json(ls)
     ls.set_defaults(wrong_usage=ls.error)
 
-    show = command("show", _show, "show one message, without changing anything on the server")
+    show = command("show", _show, "show one message", "Nothing changes on the server.")
     add_account(show)
     show.add_argument("message", type=choice, metavar="MESSAGE", help=_WHICH)
     form = show.add_mutually_exclusive_group()
@@ -47,9 +47,9 @@ def add_reading_commands(command: Callable[..., argparse.ArgumentParser]) -> Non
     add_json(show)
     show.set_defaults(wrong_usage=show.error)
 
-    save = command("save", _save, "save messages as .eml files, without changing anything on the server")
+    save = command("save", _save, "save messages as .eml files", "Nothing changes on the server.")
     attachments = command(
-        "attachments", _attachments, "save the attachments of messages, without changing anything on the server"
+        "attachments", _attachments, "save the attachments of messages", "Nothing changes on the server."
     )
     for added, what in ((save, "messages"), (attachments, "attachments")):
         add_account(added)
