@@ -16,9 +16,9 @@ from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, print
 from pymailbox.cli.progress_display import shown
 from pymailbox.display import format_size, safe_text
 from pymailbox.errors import MailboxError
-from pymailbox.mailbox.mailbox import Mailbox
 
 if TYPE_CHECKING:
+    from pymailbox.mailbox.mailbox import Mailbox
     from pymailbox.mailbox.message import Message
 
 __all__ = ["add_reading_commands"]
@@ -74,8 +74,10 @@ def _directory(value: str) -> str:
 
 
 @contextmanager
-def _opened(options: argparse.Namespace) -> Iterator[Mailbox]:
+def _opened(options: argparse.Namespace) -> Iterator["Mailbox"]:
     """Open the mailbox and leave no trace: no QUIT after a message was read, because some servers then hide it."""
+    from pymailbox.mailbox.mailbox import Mailbox
+
     with Mailbox.from_account(account_of(options), **mailbox_options(options, read_only=True)) as inbox:
         yield inbox
         inbox.rollback()

@@ -11,7 +11,6 @@ from attrs import evolve
 from pymailbox.cli.account_options import VARIABLE, account_of, add_account, in_other_words, mailbox_options
 from pymailbox.cli.exit_status import DONE, FAILED
 from pymailbox.cli.output_options import add_json, add_verbose, print_json
-from pymailbox.mailbox.mailbox import Mailbox
 
 __all__ = ["add_server_commands"]
 
@@ -107,6 +106,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from pymailbox.diagnosis import diagnose
     from pymailbox.display import window
+    from pymailbox.mailbox.mailbox import Mailbox
 
     report = diagnose(Mailbox.from_account(account_of(options), **mailbox_options(options, read_only=True)))
     report = evolve(
