@@ -134,22 +134,23 @@ def make_parser() -> "argparse.ArgumentParser":
     from pymailbox import __version__
     from pymailbox.cli.accounts_commands import add_accounts_commands
     from pymailbox.cli.archive_commands import add_archive_commands
-    from pymailbox.cli.parser import Parser
+    from pymailbox.cli.parser import Formatter, Parser
     from pymailbox.cli.reading_commands import add_reading_commands
     from pymailbox.cli.server_commands import add_server_commands
 
     parser = Parser(
         prog="pymailbox",
+        formatter_class=Formatter,
         description="Read and manage a POP3 account, and keep its mail.",
-        epilog="`pymailbox COMMAND --help` describes a command; `pymailbox demo` shows everything at work.",
+        epilog="`pymailbox COMMAND --help` describes a command.",
     )
     parser.add_argument("--version", action="version", version=f"pymailbox {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(
-        name: str, run: "Callable[[argparse.Namespace], int]", text: str, *, more: str = ""
+        name: str, run: "Callable[[argparse.Namespace], int]", text: str, more: str = ""
     ) -> "argparse.ArgumentParser":
-        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.{more}")
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".rstrip())
         added.set_defaults(run=run, interrupted="nothing was changed")
         return added
 

@@ -323,7 +323,7 @@ def _completion(options: argparse.Namespace) -> int:
     names = shtab.cmd(_NAMES)
     kinds = {
         "ACCOUNT": names,
-        "ACCOUNT|DIR": _NAMES_AND_DIRECTORIES,
+        "NAME_OR_DIR": _NAMES_AND_DIRECTORIES,
         "FILE": shtab.FILE,
         "PATH": shtab.FILE,
         "WHERE": shtab.FILE,

@@ -37,10 +37,10 @@ _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def add_archive_commands(
-    command: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser],
+    command: Callable[..., argparse.ArgumentParser],
 ) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
-    archive = command("archive", _archive, "archive every new message of an account, each once, whatever happens")
+    archive = command("archive", _archive, "keep every message of an account for good, each once")
     add_account(archive, several=True)
     archive.add_argument(
         "--to",
@@ -57,7 +57,7 @@ def add_archive_commands(
     )
     _add_dry_run(archive)
 
-    clean = command("clean", _clean, "delete archived messages from the server, and archive nothing")
+    clean = command("clean", _clean, "delete archived messages from the server")
     add_account(clean)
     clean.add_argument("--to", type=_directory, metavar="DIR", help="the archive (default: that of the accounts file)")
     _add_keep(clean, "do not delete ")
@@ -66,13 +66,13 @@ def add_archive_commands(
     )
     _add_dry_run(clean)
 
-    verify = command("verify", _verify, "read an archive and compare every message with its hash")
+    verify = command("verify", _verify, "compare every message of an archive with its hash")
     _add_archive(verify)
     verify.add_argument(
         "--sample", type=_part, default=1.0, metavar="PART", help="read only a random PART of it, such as 0.1"
     )
 
-    rebuild = command("rebuild", _rebuild, "make a new ledger for an archive from its files; the old one is kept")
+    rebuild = command("rebuild", _rebuild, "make a new ledger for an archive from its files", "The old one is kept.")
     _add_archive(rebuild)
 
     for added in (archive, clean, verify, rebuild):
@@ -88,7 +88,7 @@ def _add_archive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "archive",
         type=_directory,
-        metavar="ACCOUNT|DIR",
+        metavar="NAME_OR_DIR",
         help="the archive: the name of an account in the accounts file, or a directory",
     )
     add_config(parser)

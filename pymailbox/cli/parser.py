@@ -1,4 +1,4 @@
-"""Parser: the parser of the command and of each of its commands."""
+"""Parser: the parser of the command and of each of its commands; Formatter: how their help is laid out."""
 
 import argparse
 import sys
@@ -10,7 +10,17 @@ from pymailbox.cli.account_options import without_password
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-__all__ = ["Parser"]
+__all__ = ["Formatter", "Parser"]
+
+
+class Formatter(argparse.HelpFormatter):
+    """A formatter that leaves room for the longest command: argparse forgets that commands are indented."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add an argument to the help."""
+        super().add_argument(action)
+        if isinstance(action.choices, dict):
+            self._action_max_length += 2
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,9 +16,9 @@ from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, print
 from pymailbox.cli.progress_display import shown
 from pymailbox.display import format_size, safe_text
 from pymailbox.errors import MailboxError
-from pymailbox.mailbox.mailbox import Mailbox
 
 if TYPE_CHECKING:
+    from pymailbox.mailbox.mailbox import Mailbox
     from pymailbox.mailbox.message import Message
 
 __all__ = ["add_reading_commands"]
@@ -29,14 +29,14 @@ _WHICH_ONES = "the messages: numbers (-1 is the last one), ranges such as 3-7, u
 
 def add_reading_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
-    ls = command("ls", _ls, "list the messages in an account, without changing anything")
+    ls = command("ls", _ls, "list the messages of an account", "Nothing changes on the server.")
     add_account(ls)
     add_filters(ls)
     ls.add_argument("--uids", action="store_true", help="show the uid of each message")
     add_json(ls)
     ls.set_defaults(wrong_usage=ls.error)
 
-    show = command("show", _show, "show one message, without changing anything on the server")
+    show = command("show", _show, "show one message", "Nothing changes on the server.")
     add_account(show)
     show.add_argument("message", type=choice, metavar="MESSAGE", help=_WHICH)
     form = show.add_mutually_exclusive_group()
@@ -47,9 +47,9 @@ def add_reading_commands(command: Callable[..., argparse.ArgumentParser]) -> Non
     add_json(show)
     show.set_defaults(wrong_usage=show.error)
 
-    save = command("save", _save, "save messages as .eml files, without changing anything on the server")
+    save = command("save", _save, "save messages as .eml files", "Nothing changes on the server.")
     attachments = command(
-        "attachments", _attachments, "save the attachments of messages, without changing anything on the server"
+        "attachments", _attachments, "save the attachments of messages", "Nothing changes on the server."
     )
     for added, what in ((save, "messages"), (attachments, "attachments")):
         add_account(added)
@@ -74,8 +74,10 @@ def _directory(value: str) -> str:
 
 
 @contextmanager
-def _opened(options: argparse.Namespace) -> Iterator[Mailbox]:
+def _opened(options: argparse.Namespace) -> Iterator["Mailbox"]:
     """Open the mailbox and leave no trace: no QUIT after a message was read, because some servers then hide it."""
+    from pymailbox.mailbox.mailbox import Mailbox
+
     with Mailbox.from_account(account_of(options), **mailbox_options(options, read_only=True)) as inbox:
         yield inbox
         inbox.rollback()

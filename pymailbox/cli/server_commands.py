@@ -11,18 +11,17 @@ from attrs import evolve
 from pymailbox.cli.account_options import VARIABLE, account_of, add_account, in_other_words, mailbox_options
 from pymailbox.cli.exit_status import DONE, FAILED
 from pymailbox.cli.output_options import add_json, add_verbose, print_json
-from pymailbox.mailbox.mailbox import Mailbox
 
 __all__ = ["add_server_commands"]
 
 
 def add_server_commands(
-    command: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser],
+    command: Callable[..., argparse.ArgumentParser],
 ) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
-    command("demo", _demo, "demonstrate pymailbox with a sample mailbox on this machine")
+    command("demo", _demo, "show everything at work, with a sample mailbox")
 
-    serve = command("serve", _serve, "serve a Maildir, an mbox file or a folder of .eml files on this machine")
+    serve = command("serve", _serve, "serve files as a POP3 account on this machine")
     serve.epilog = f"Clients log in with the password in ${VARIABLE}, or 'secret' if that is not set."
     serve.add_argument("path", type=Path, nargs="?", metavar="PATH", help="the Maildir, the mbox file or the folder")
     serve.add_argument("--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo`, no PATH")
@@ -38,7 +37,7 @@ def add_server_commands(
     )
     serve.set_defaults(wrong_usage=serve.error)
 
-    doctor = command("doctor", _doctor, "find out what a server really does, without changing anything")
+    doctor = command("doctor", _doctor, "find out what a server really does", "Nothing changes on the server.")
     add_account(doctor)
     add_json(doctor)
     add_verbose(doctor)
@@ -107,6 +106,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from pymailbox.diagnosis import diagnose
     from pymailbox.display import window
+    from pymailbox.mailbox.mailbox import Mailbox
 
     report = diagnose(Mailbox.from_account(account_of(options), **mailbox_options(options, read_only=True)))
     report = evolve(

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from docs.options import PAGE, commands, with_tables
 from pymailbox import Mailbox
 from pymailbox.cli import main
 from pymailbox.display import safe_text
@@ -589,3 +590,13 @@ def test_the_page_shows_what_happens(capsys: Captured, monkeypatch: pytest.Monke
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_the_tables_of_options_are_those_of_the_parsers() -> None:
+    """Every command has its table in docs/cli.md, as `python -m docs.options` writes it."""
+    page = PAGE.read_text("utf-8")
+    assert with_tables(page) == page, "run python -m docs.options"
+    tables = set(re.findall(r"<!-- options: (.*) -->", page))
+    assert tables >= {name for name, parser in commands().items() if len(parser._actions) > 1} - {
+        "attachments"
+    }  # as for save

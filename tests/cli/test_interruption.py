@@ -25,8 +25,9 @@ TOLD = "pymailbox: interrupted; what was archived is safe; run it again for the 
 
 def started(*arguments: str) -> "subprocess.Popen[str]":
     """Start a command without a terminal."""
+    command = [sys.executable, *program(*arguments)[5:]]  # without -X dev: a socket may be made and not yet be anyone's
     return subprocess.Popen(
-        program(*arguments), env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        command, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
