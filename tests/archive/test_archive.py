@@ -2,11 +2,12 @@
 
 import gc
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from pymailbox import Account, Archive, ArchiveLocked, Keep, Progress
+from pymailbox import Account, Archive, ArchiveLocked, AuthenticationError, Keep, Progress
 from pymailbox.archive.disk import Disk
 from pymailbox.archive.lock import locked
 from pymailbox.testing import Fault, Quirk, Server
@@ -144,6 +145,30 @@ def test_reading_takes_no_lock_and_writing_is_for_one(tmp_path: Path) -> None:
             assert caught.value.retryable
             assert len(list(archive)) == 6
             assert archive.verify()
+
+
+def test_the_last_run_is_told_without_a_lock(tmp_path: Path) -> None:
+    """Only a run that came to its end counts; what failed in it is counted; each account has its own."""
+    before = datetime.now(UTC).replace(microsecond=0)
+    with Archive(tmp_path / "a") as archive:
+        assert archive.last_run(Account("localhost", "me")) is None
+        assert not (tmp_path / "a").exists()
+        faults = [Fault.replace("RETR", None, reply=b"-ERR [SYS/PERM] broken\r\n")]
+        with Server(MAILS, faults=faults) as server:
+            archive.collect(account_of(server))
+            last = archive.last_run(account_of(server))
+            assert last is not None
+            assert (last.failed, str(last)) == (6, "6 failed")
+            assert before <= last.ended <= datetime.now(UTC)
+        with Server(MAILS) as server:
+            archive.collect(account_of(server))
+            with locked(tmp_path / "a" / ".pymailbox" / "lock"):
+                last = archive.last_run(account_of(server))
+            assert last is not None
+            assert archive.last_run(Account(server.host, "you")) is None
+        with Server(MAILS, password="another") as server, pytest.raises(AuthenticationError):
+            archive.collect(account_of(server))
+        assert archive.last_run(account_of(server)) == last
 
 
 def test_progress_covers_the_whole_run_and_stop_ends_it(tmp_path: Path) -> None:

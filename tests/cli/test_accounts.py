@@ -352,6 +352,9 @@ def test_several_accounts_are_archived_one_after_the_other(
                 assert [line.split()[0] for line in out.splitlines()] == ["one", "second"]
                 assert err.count("\n") == 1
                 assert err.startswith("pymailbox: wrong: ")
+        assert main(["archive", "one", "second", "--json"]) == 0
+        rows = list(map(json.loads, capsys.readouterr().out.splitlines()))
+        assert [(row["type"], row["account"]) for row in rows] == [("result", "one"), ("result", "second")]
         assert main(["archive", "one", "second"]) == 0
         assert main(["archive", "wrong"]) == 77
         with locked(tmp_path / "one" / ".pymailbox" / "lock"):
@@ -843,3 +846,16 @@ def test_the_documentation_has_every_key() -> None:
         assert documented == [one.name for one in fields(kind)], heading
     (example,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
     assert list(AccountsFile.parse(example).accounts) == ["me", "work"]
+
+
+def test_the_program_of_the_documentation_runs(
+    server: Server, write: Callable[[str], Path], tmp_path: Path, capsys: Captured
+) -> None:
+    """It opens and archives the account that the file calls me."""
+    write(account("me", server, KNOWN, f'archive = "{tmp_path}/me"', "keep = { latest = 3 }"))
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", page[page.index("\n## Accounts\n") :], re.DOTALL)
+    exec(program, {})
+    assert capsys.readouterr().out == "10\n"
+    assert len(server.messages) == 3
+    assert len(list((tmp_path / "me" / "new").iterdir())) == 10
