@@ -279,7 +279,7 @@ def test_a_syntax_error_names_file_and_line() -> None:
 # --- properties -----------------------------------------------------------------------------------------------
 
 texts = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=20)
-names = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=20)
+names = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=20).filter(is_name)
 paths = texts.map(lambda text: "/" + text.replace("{", "").replace("}", ""))
 hosts = st.from_regex(r"[a-z]{1,9}(\.[a-z]{1,9}){1,3}", fullmatch=True)
 secrets = st.one_of(
@@ -496,7 +496,7 @@ def test_names_have_no_dot() -> None:
     """So a host with a dot is never taken for a name; names for a completion come without reading anything else."""
     for word in ("me", "Work-2", "_", "a" * 100):
         assert is_name(word), word
-    for word in ("", "a.b", "a b", "a:1", "me@a", "é", "a/b", "a\n", "a" * 101):
+    for word in ("", "a.b", "a b", "a:1", "me@a", "é", "a/b", "a\n", "-a", "a" * 101):
         assert not is_name(word), word
 
 
