@@ -114,7 +114,7 @@ def scenes(server: Server, directory: Path, columns: int) -> Iterator[tuple[str,
     yield run("help", "--help")
 
 
-def draw(name: str, typed: str, text: str, columns: int) -> None:
+def draw(name: str, typed: str, text: str, columns: int, where: Path) -> None:
     """Write the picture for both pages."""
     for page in COLOURS:
         console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor")
@@ -126,16 +126,16 @@ def draw(name: str, typed: str, text: str, columns: int) -> None:
         )  # a page must not load fonts from elsewhere
         drawn = re.sub(r"font-family: (Fira Code|arial)[^;]*;", "font-family: monospace;", drawn)
         lines = (line.rstrip() for line in drawn.splitlines())
-        (HERE / f"{name}-{columns}-{page}.svg").write_text("\n".join(lines) + "\n", "utf-8")
+        (where / f"{name}-{columns}-{page}.svg").write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def main() -> None:
+def main(where: Path = HERE) -> None:
     """Draw all pictures."""
-    HERE.mkdir(exist_ok=True)
+    where.mkdir(exist_ok=True)
     for columns in COLUMNS:
         with tempfile.TemporaryDirectory() as directory, Server(SAMPLES, lock_wait=10.0) as server:
             for scene in scenes(server, Path(directory), columns):
-                draw(*scene, columns)
+                draw(*scene, columns, where)
 
 
 if __name__ == "__main__":

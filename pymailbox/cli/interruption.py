@@ -38,7 +38,8 @@ def _handling(handler: Handler, *numbers: int) -> Iterator[None]:
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            if old is not None:  # it was not installed by Python, which cannot restore it
+                signal.signal(number, old)
 
 
 def terminable() -> contextlib.AbstractContextManager[None]:

@@ -4,7 +4,7 @@
     new ━━━━━━━━━━━━━━╸━━━━━  91/128  2.2/3.1 MB
         1.4 MB/s  0:00:01 left   safe: 64
 
-Nothing is shown if standard error is not a terminal, or after `--quiet`, `--json` or `-v`.
+Nothing is shown if standard error is not a terminal that can move its cursor, or after `--quiet`, `--json` or `-v`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def shown(
     """
     if getattr(options, "json", False):
         yield _print_progress if getattr(options, "progress", False) else None
-    elif getattr(options, "quiet", False) or getattr(options, "verbose", False) or not sys.stderr.isatty():
+    elif getattr(options, "quiet", False) or getattr(options, "verbose", False) or not _can_draw():
         yield None
     else:
         try:
@@ -50,6 +50,10 @@ def shown(
             Live = None  # type: ignore[assignment,misc]  # noqa: N806
         with (_plain if Live is None else _drawn)(what, heading, stop) as report:
             yield report
+
+
+def _can_draw() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _print_progress(progress: Progress) -> None:

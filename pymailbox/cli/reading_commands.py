@@ -63,6 +63,7 @@ def add_reading_commands(command: Callable[..., argparse.ArgumentParser]) -> Non
         )
         add_json(added)
         add_quiet(added)
+        added.set_defaults(interrupted="what was saved is whole; run it again for the rest")
     for added in (ls, show, save, attachments):
         add_verbose(added)
 

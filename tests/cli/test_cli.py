@@ -600,3 +600,24 @@ def test_the_tables_of_options_are_those_of_the_parsers() -> None:
     assert tables >= {name for name, parser in commands().items() if len(parser._actions) > 1} - {
         "attachments"
     }  # as for save
+
+
+@pytest.mark.slow
+def test_the_pictures_show_what_the_commands_print(tmp_path: Path) -> None:
+    """`python -m docs.pictures` draws what is committed, apart from how this version of rich draws it."""
+
+    def texts(directory: Path) -> dict[str, str]:
+        return {
+            path.name: re.sub(
+                r"<style.*?</style>|<defs.*?</defs>|<[^>]*>", "", path.read_text("utf-8"), flags=re.DOTALL
+            )
+            for path in directory.iterdir()
+        }
+
+    subprocess.run(
+        [sys.executable, "-c", f"from docs.pictures import *; main(Path({str(tmp_path / 'new')!r}))"],
+        cwd=ROOT,
+        check=True,
+        timeout=600,
+    )
+    assert texts(tmp_path / "new") == texts(ROOT / "docs" / "pictures")

@@ -111,7 +111,7 @@ def test_nothing_but_the_result_without_a_terminal(sample: Server, tmp_path: Pat
     for command in ("verify", "rebuild"):
         done = run(command, to, "-q")
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    damaged = next((tmp_path / "me" / "new").iterdir())
+    damaged = max((tmp_path / "me" / "new").iterdir(), key=lambda path: path.stat().st_size)
     damaged.write_bytes(b"x" * damaged.stat().st_size)
     done = run("verify", to, "--quiet")
     assert done.returncode == 4
@@ -122,7 +122,9 @@ def test_nothing_but_the_result_without_a_terminal(sample: Server, tmp_path: Pat
 
 
 def test_quiet_json_and_verbose_draw_nothing(sample: Server, tmp_path: Path) -> None:
-    """In a terminal, too: progress would be between their lines."""
+    """In a terminal, too: progress would be between their lines. Nor does a terminal that cannot move its cursor."""
+    shown, status = run_in_terminal("archive", sample.url, "--to", str(tmp_path / "dumb"), env=environment(TERM="dumb"))
+    assert (shown, status) == ("10 new, 3.9 KB; 0 known; nothing deleted\n", 0)
     for index, options in enumerate((["--quiet"], ["--json"], ["-v"])):
         shown, status = run_in_terminal("archive", sample.url, "--to", str(tmp_path / str(index)), *options)
         assert status == 0
@@ -160,7 +162,7 @@ def test_json_results_and_progress(sample: Server, tmp_path: Path) -> None:
         more = [sample.url, "--to", to, "--keep-latest", "9"] if command == "clean" else [to]
         done = run(command, *more, "--json")
         assert [json.loads(line) for line in done.stdout.splitlines()] == [{"type": "result", **value}]
-    damaged = next((tmp_path / "me" / "new").iterdir())
+    damaged = max((tmp_path / "me" / "new").iterdir(), key=lambda path: path.stat().st_size)
     damaged.write_bytes(b"x" * damaged.stat().st_size)
     done = run("verify", to, "--json")
     assert done.returncode == 4
