@@ -1,8 +1,6 @@
 """`python -m pymailbox`: the command line."""
 
-import sys
-
-from pymailbox.cli import main
+from pymailbox.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -15,7 +15,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TextIO, TypeVar, overload
 
 from attrs import define, field
 
@@ -31,6 +31,7 @@ __all__ = [
     "local_time",
     "safe_text",
     "secret",
+    "styled",
     "table",
     "type_name",
     "window",
@@ -298,39 +299,55 @@ def table(
     *,
     widths: Sequence[int],
     right: Collection[int] = (),
+    styles: Sequence[str] = (),
 ) -> None:
     """Print a table, each row as soon as `rows` yields it.
 
     `widths` has the width of every column but the last, which gets the rest of the line. The columns in `right` are
-    aligned to the right. Cells are cut to their width only if the output is a terminal.
+    aligned to the right. `styles` has the style of each column. Cells are cut to their width only if the output is a
+    terminal.
     """
     room = window()
     left = None if room is None else max(room - sum(widths) - 2 * len(widths), 1)
-    _print_heading(_row(headings, widths, right, left))
+    print(styled(_row(headings, widths, right, left, ()), "bold"))
     for row in rows:
-        print(_row(row, widths, right, left))
+        print(_row(row, widths, right, left, styles))
 
 
-def _row(row: Sequence[str], widths: Sequence[int], right: Collection[int], left: int | None) -> str:
+def _row(
+    row: Sequence[str], widths: Sequence[int], right: Collection[int], left: int | None, styles: Sequence[str]
+) -> str:
     shown = []
     for index, cell in enumerate(row):
         cell = safe_text(cell, limit=None)
-        last = index == len(widths)
+        last = index == len(row) - 1
         if left is not None:
             cell = _cut(cell, left if last else widths[index])
         blanks = "" if last else " " * (widths[index] - cells(cell))
+        if styles and styles[index]:
+            cell = styled(cell, styles[index])
         shown.append(blanks + cell if index in right else cell + blanks)
     return "  ".join(shown).rstrip()
 
 
-def _print_heading(line: str) -> None:
-    try:
-        from rich.console import Console
-        from rich.text import Text
-    except ImportError:
-        print(line)
-    else:
-        Console(highlight=False, soft_wrap=True).print(Text(line, style="bold"))
+#: Styles that can be read on a light and on a dark background, and their codes (ECMA-48).
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "cyan": "36"}
+
+
+def styled(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Return a text in a style, "bold", "dim", "red" or "cyan", if the stream (standard output) shows styles.
+
+    A terminal does. NO_COLOR turns them off, CLICOLOR_FORCE turns them on for files and pipes too.
+    """
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if text and _has_styles(stream or sys.stdout) else text
+
+
+def _has_styles(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def cells(text: str) -> int:

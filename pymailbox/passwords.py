@@ -30,6 +30,8 @@ __all__ = [
     "PasswordKeyring",
     "PasswordNetrc",
     "PasswordReference",
+    "keyring_password",
+    "netrc_password",
     "reader",
 ]
 
@@ -195,18 +197,15 @@ class PasswordKeyring:
             import keyring
         except ImportError as error:
             raise NotSupported("PasswordKeyring needs the library keyring: pip install 'pymailbox[keyring]'") from error
-        where = f"for the user {self.user!r} of the service {self.service!r}"
-        try:
-            found: str | None = keyring.get_password(self.service, self.user)
-        except Exception as error:  # backends differ in what they raise
-            problem = f"{type(error).__name__}: {safe_text(str(error))}"
-        else:
-            if found:
-                return secret(found)
+        found, problem = _in_keyring(keyring.get_password, self.service, self.user)
+        if problem:
+            raise ValueError(problem)
+        if not found:
             raise ValueError(
-                f"the keyring has no password {where}; store it with: keyring set {self.service} {self.user}"
+                f"the keyring has no password for the user {self.user!r} of the service {self.service!r}; store it"
+                f" with: keyring set {self.service} {self.user}"
             )
-        raise ValueError(f"cannot read the keyring's password {where} ({problem}); unlock the keyring")
+        return found
 
 
 @frozen
@@ -231,15 +230,12 @@ class PasswordNetrc:
         entries, problem = _entries(where, default=self.path is None)
         if problem:
             raise ValueError(f"the netrc file {str(where)!r} {problem}")
-        mine = [entry for entry in entries if entry[0].lower() == host.lower()] or [
-            entry for entry in entries if entry[0] == "default"
-        ]
+        found = _matching(entries, host, user)
+        if found:
+            return found
         owner = f"{host!r}" if user is None else f"{user!r} at {host!r}"
-        for _, login, found in mine:
-            if user is None or login in ("", user):
-                if found:
-                    return found
-                raise ValueError(f"the netrc file {str(where)!r} has an entry for {owner}, but no password in it")
+        if found is not None:
+            raise ValueError(f"the netrc file {str(where)!r} has an entry for {owner}, but no password in it")
         raise ValueError(
             f"the netrc file {str(where)!r} has no entry for {owner}; add a line: machine {host} login {user or 'USER'}"
             " password PASSWORD"
@@ -253,6 +249,44 @@ PasswordReference = PasswordCommand | PasswordEnv | PasswordFile | PasswordKeyri
 def reader(reference: PasswordReference, host: str, user: str | None) -> "Callable[[], str | bytes]":
     """Return the function that reads a reference for the account of this user at this host."""
     return partial(reference.read, host, user) if isinstance(reference, PasswordNetrc) else reference
+
+
+# --- where a password may be without anyone saying so -----------------------------------------------------------
+
+
+def netrc_password(host: str, user: str | None) -> str | bytes | None:
+    """Return the password that `~/.netrc` has for this user at this host; None if it has none, or does not exist.
+
+    Raises ValueError if the file cannot be used.
+    """
+    where = _expanded("~/.netrc")
+    if not where.exists():
+        return None
+    entries, problem = _entries(where, default=True)
+    if problem:
+        raise ValueError(f"the netrc file {str(where)!r} {problem}")
+    return _matching(entries, host, user) or None
+
+
+def keyring_password(host: str, user: str | None) -> str | bytes | None:
+    """Return the password that the system's keyring has for this user and the host as service; None if it has none.
+
+    None, too, if the library keyring is not installed or finds no keyring. Raises ValueError if one cannot be read.
+    """
+    if user is None:
+        return None
+    try:
+        import keyring
+        from keyring.errors import NoKeyringError
+    except ImportError:
+        return None
+    try:
+        found, problem = _in_keyring(keyring.get_password, host, user, passing=NoKeyringError)
+    except NoKeyringError:
+        return None
+    if problem:
+        raise ValueError(problem)
+    return found or None
 
 
 # --- reading: what went wrong is returned, as the traceback of an exception could show the secret ---------------
@@ -329,6 +363,30 @@ def _read(path: str) -> tuple[Secret | SecretBytes, str]:
     except OSError as error:
         problem = f"cannot be read ({error.strerror}); check its path and permissions"
     return _first_line(line), problem
+
+
+def _in_keyring(
+    get: "Callable[[str, str], str | None]", service: str, user: str, *, passing: type[Exception] | None = None
+) -> tuple[Secret | None, str]:
+    """Return a password of the keyring and what went wrong; an exception of the class `passing` is raised."""
+    try:
+        found = get(service, user)
+    except Exception as error:  # backends differ in what they raise
+        if passing is not None and isinstance(error, passing):
+            raise
+        problem = f"{type(error).__name__}: {safe_text(str(error))}"
+    else:
+        return secret(found), ""
+    where = f"for the user {user!r} of the service {service!r}"
+    return None, f"cannot read the keyring's password {where} ({problem}); unlock the keyring"
+
+
+def _matching(entries: list[tuple[str, str, Secret]], host: str, user: str | None) -> Secret | None:
+    """Return the password of the first entry for this user at this host, else of `default`; None if there is none."""
+    mine = [entry for entry in entries if entry[0].lower() == host.lower()] or [
+        entry for entry in entries if entry[0] == "default"
+    ]
+    return next((found for _, login, found in mine if user is None or login in ("", user)), None)
 
 
 def _entries(where: Path, *, default: bool) -> tuple[list[tuple[str, str, Secret]], str]:

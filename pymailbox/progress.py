@@ -13,7 +13,7 @@ INTERVAL = 0.1  # seconds between two reports
 
 @frozen
 class Progress:
-    """The progress of `fetch`, `save` or `write_to`: the argument that your `progress` function is called with.
+    """How far `fetch`, `save`, `write_to` or an archive is: the argument that your `progress` function is called with.
 
     >>> from pymailbox import Mailbox
     >>> from pymailbox.testing import Server
@@ -21,7 +21,7 @@ class Progress:
     >>> with Server([b"Subject: one\\r\\n\\r\\n1\\r\\n"]) as server, Mailbox.from_url(server.url, "secret") as inbox:
     ...     messages = list(inbox.fetch(progress=reports.append))
     >>> reports[-1]
-    Progress(bytes=19, total_bytes=19, messages=1, total_messages=1)
+    Progress(bytes=19, total_bytes=19, messages=1, total_messages=1, safe=None, mailbox=None)
     """
 
     #: Bytes that have arrived so far.
@@ -32,6 +32,10 @@ class Progress:
     messages: int
     #: Messages expected in total; None if unknown.
     total_messages: int | None
+    #: Of the messages that have arrived, those that a power cut can no longer take; None except in an archive.
+    safe: int | None = None
+    #: Messages and bytes in the mailbox, as it was at login; None except in an archive.
+    mailbox: tuple[int, int] | None = None
 
 
 class Meter:

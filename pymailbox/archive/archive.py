@@ -17,7 +17,7 @@ from pymailbox.archive.collecting import collect
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
 from pymailbox.archive.maildir import Maildir
-from pymailbox.archive.results import Cleaned, Collected, Rebuilt, Verified
+from pymailbox.archive.results import Cleaned, Collected, LastRun, Rebuilt, Verified
 from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
 from pymailbox.archive.writing import recover, row_of
@@ -209,6 +209,19 @@ class Archive(Collection[Record]):
                 if given is not None and given.strip().strip("<>") == wanted:
                     found.append(record)
         return tuple(found)
+
+    def last_run(self, account: Account) -> LastRun | None:
+        """Return how the last `collect` or `clean` of an account ended; None if none came to its end.
+
+        Like all reading it takes no lock, so it can be asked while another process archives.
+        """
+        check_account(account)
+        if not (self._state / _LEDGER).exists():
+            return None
+        row = self._ledger.account(account_name(account))
+        if row.ended is None:
+            return None
+        return LastRun(datetime.fromtimestamp(row.ended, UTC), len(self._ledger.failures(row.id)))
 
     # --- writing ------------------------------------------------------------------------------------------
 

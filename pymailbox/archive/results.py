@@ -1,12 +1,13 @@
 """What the operations of an archive return: frozen values that print as one line."""
 
+from datetime import datetime
 from pathlib import Path
 
 from attrs import frozen
 
 from pymailbox.display import format_size
 
-__all__ = ["Cleaned", "Collected", "Rebuilt", "Verified"]
+__all__ = ["Cleaned", "Collected", "LastRun", "Rebuilt", "Verified"]
 
 
 def _notes(notes: tuple[str, ...]) -> str:
@@ -99,3 +100,19 @@ class Rebuilt:
     def __str__(self) -> str:
         damaged = f"; {len(self.damaged):,} damaged" if self.damaged else ""
         return f"{self.messages:,} messages, {format_size(self.bytes)}{damaged}"
+
+
+@frozen
+class LastRun:
+    """How the last run for an account ended, of those that came to their end.
+
+    A run that was cut off, or that failed as a whole, such as at the login, leaves this as it was.
+    """
+
+    #: When (UTC).
+    ended: datetime
+    #: Messages that could not be archived; the next run tries them again, up to three times each.
+    failed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.failed:,} failed" if self.failed else "done"

@@ -94,6 +94,8 @@ class CollectSession:
         self.compared = set(wanted)
         sizes = [self._size(number) for number in new]
         self._total = None if None in sizes else sum(size or 0 for size in sizes), len(new)
+        if new or not work.further:
+            self._tell(0, 0)
         if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
             asked = set(new)
             self._compare([number for number in result.unknown if number in asked][:_COMPARED])
@@ -258,6 +260,7 @@ class CollectSession:
                 if work.stopped and number != asked[-1]:
                     return self._cut_off()
             work.writer.flush()
+            self._tell(*self._reported)
             read += [number for number in asked if number in self.read]
             self._mark([(number, self.read[number]) for number in read if number in may_go])
             if self._is_full() or work.stopped:
@@ -311,11 +314,13 @@ class CollectSession:
     def _report(self, progress: Progress) -> None:
         """Report how far the whole session is; `progress` is that of one pipeline."""
         self._last = progress
+        self._tell(self._reported[0] + progress.bytes, self._reported[1] + progress.messages)
+
+    def _tell(self, size: int, messages: int) -> None:
         if self.work.progress is not None:
-            size, messages = self._reported
-            total = self._total[0] and max(self._total[0], size + progress.bytes)
-            done = messages + progress.messages
-            self.work.progress(Progress(size + progress.bytes, total, done, max(self._total[1], done)))
+            total = self._total[0] and max(self._total[0], size)
+            count, mailbox = max(self._total[1], messages), (len(self.inbox), self.inbox.size)
+            self.work.progress(Progress(size, total, messages, count, self.work.writer.safe, mailbox))
 
     def _into(self, message: Message) -> Callable[[bytes], object]:
         if self._staging is not None:  # the last one was refused while it came

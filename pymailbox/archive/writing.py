@@ -38,6 +38,8 @@ class Writer:
     clock: Callable[[], float] = time.monotonic
     #: The id of the first row that this run adds.
     first: int = field(init=False)
+    #: Messages taken in this session that survive a power cut by now.
+    safe: int = field(default=0, init=False)
     _ids: Iterator[int] = field(init=False)
     _positions: Iterator[int] = field(init=False)
     _group: list[tuple[StagedFile, MessageRow]] = field(factory=list, init=False)
@@ -45,6 +47,7 @@ class Writer:
     _pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_SYNCING), init=False)
     _syncs: list[Future[None]] = field(factory=list, init=False)  # of the group's files
     _since: float = field(default=0.0, init=False)  # when the group began
+    _copies: int = field(default=0, init=False)  # taken since, of messages in the group
     _published: list[MessageRow] = field(factory=list, init=False)  # the ledger does not know yet
     _changed: dict[int, MessageRow] = field(factory=dict, init=False)
     _met: dict[int, int] = field(factory=dict, init=False)  # how often a row was recognised in this session
@@ -55,8 +58,9 @@ class Writer:
         self._positions = itertools.count(self.layout.last_position(self.began) + 1)
 
     def begin_session(self) -> None:
-        """Count copies from the start."""
+        """Count copies, and what is safe, from the start."""
         self._met.clear()
+        self.safe = self._copies = 0
 
     def stage(self, uid: str | None) -> StagedFile:
         """Return a temporary file for a message; give it to `take`, or discard it."""
@@ -88,6 +92,10 @@ class Writer:
         """Store a message, unless it is the `same` as one that is archived: then only what is known of it changes."""
         if same is not None:
             staged.discard()
+            if any(row.id == same.id for _, row in self._group):
+                self._copies += 1
+            else:
+                self.safe += 1
             return self.meet(same, uid, size)
         row = MessageRow(
             id=next(self._ids),
@@ -166,6 +174,8 @@ class Writer:
         self._published, self._changed = [row for _, row in self._group], {}
         group, self._group, self._bytes, self._syncs = self._group, [], 0, []
         self.layout.publish((staged.path, row.name) for staged, row in group)
+        self.safe += len(group) + self._copies
+        self._copies = 0
 
     def settle(self) -> None:
         """Store the group and let the ledger know that it is; with the row of the account."""

@@ -1,23 +1,52 @@
-"""The options that say which account a command works on, and how errors are told to whoever gave them."""
+"""The account that a command works on: an argument, the options that go with it, and how errors are told.
+
+The argument is the NAME of an account in the accounts file (a word without a dot), a URL, or a host; without one the
+environment says which account it is. Options override what the file says. A password comes from, in this order:
+`--password-command`, PYMAILBOX_PASSWORD, the accounts file (or the rest of the environment), `~/.netrc`, the keyring, a
+prompt.
+"""
 
 import argparse
+import functools
 import os
 import re
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, cast
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
-from pymailbox.account import Account, OAuth2
+from pymailbox.account import Account, OAuth2, needs_user
 from pymailbox.display import safe_text
+from pymailbox.errors import MailboxError, NotSupported
 from pymailbox.mailbox.options import MailboxOptions
-from pymailbox.passwords import PasswordCommand, PasswordEnv
+from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordKeyring, keyring_password, netrc_password
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["VARIABLE", "account_of", "add_account", "in_other_words", "mailbox_options", "told", "without_password"]
+    from pymailbox.accounts_file import AccountsFile, KeepOptions
+
+__all__ = [
+    "VARIABLE",
+    "ChosenAccount",
+    "account_of",
+    "accounts_file",
+    "add_account",
+    "add_config",
+    "archive_of",
+    "ask",
+    "chosen_account",
+    "chosen_accounts",
+    "in_other_words",
+    "mailbox_options",
+    "named_archive",
+    "told",
+    "with_password",
+    "without_password",
+    "wrong_usage",
+]
 
 #: The environment variable that may hold the password.
 VARIABLE = "PYMAILBOX_PASSWORD"
@@ -39,7 +68,11 @@ _IN_OTHER_WORDS = (
 
 def told(error: Exception) -> str:
     """Return what to print of an error, in the words of the command line."""
-    return in_other_words(without_password(str(error)))
+    text = str(error)
+    if isinstance(error, OSError) and not isinstance(error, MailboxError) and error.strerror:
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        text = f"{where}{error.strerror}"
+    return in_other_words(without_password(text))
 
 
 def without_password(text: str) -> str:
@@ -54,17 +87,28 @@ def in_other_words(text: str) -> str:
     return text
 
 
-def add_account(parser: argparse.ArgumentParser) -> None:
-    """Add the options of an account to a command."""
+# --- the arguments --------------------------------------------------------------------------------------------
+
+
+def add_account(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the argument and the options of an account to a command, or of several."""
     parser.add_argument(
-        "url", metavar="URL", type=_url, help="the account, as pops://user@host (or pop+starttls://, pop://)"
+        "accounts" if several else "account",
+        metavar="ACCOUNT",
+        nargs="*" if several else "?",
+        type=_account,
+        help="the name of an account in the accounts file, a URL such as pops://user@host, or a host (default:"
+        " $PYMAILBOX_URL)",
     )
-    parser.add_argument("--user", help="log in as USER, if the URL has no user name")
+    if several:
+        parser.add_argument("--all", action="store_true", help="work on every account in the accounts file")
+    parser.add_argument("--user", help="log in as USER, instead of the user in the URL or the accounts file")
     parser.add_argument(
         "--password-command",
         metavar="COMMAND",
         type=_words,
-        help=f"run COMMAND to get the password from its first line of output (default: ${VARIABLE}, or else a prompt)",
+        help=f"run COMMAND to get the password from its first line of output (default: ${VARIABLE}, the accounts file,"
+        " ~/.netrc, the keyring, or else a prompt)",
     )
     parser.add_argument("--oauth2", action="store_true", help="use the password as an OAuth2 access token")
     trust = parser.add_mutually_exclusive_group()
@@ -75,12 +119,24 @@ def add_account(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         type=_seconds,
-        default=60.0,
         metavar="SECONDS",
         help="give up after SECONDS of silence (default: 60)",
     )
     parser.add_argument(
         "--allow-plaintext", action="store_true", help="allow sending the password unencrypted to another machine"
+    )
+    add_config(parser)
+    parser.set_defaults(wrong_usage=parser.error)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the accounts file."""
+    from pymailbox.accounts_file import VARIABLE
+
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help=f"read accounts from FILE (default: ${VARIABLE}, or accounts.toml in the user's configuration directory)",
     )
 
 
@@ -88,49 +144,204 @@ def _misused(error: Exception) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(told(error))
 
 
-def _url(value: str) -> Account:
-    if _SECRET_IN_URL.search(value):
+def _account(value: str) -> Account | str:
+    """Return the account of a URL or host; a NAME as it is, since the file may be named by a later argument."""
+    from pymailbox.accounts_file import is_name
+
+    if is_name(value):
+        return value
+    url = value if "://" in value else f"pops://{value}"
+    if _SECRET_IN_URL.search(url):
         raise argparse.ArgumentTypeError(
             f"a password on the command line can be read by others; set {VARIABLE} or use --password-command"
         )
     try:
-        return Account.from_url(value, refuse_password=True)
+        return Account.from_url(url, refuse_password=True)
     except (ValueError, TypeError) as error:
         raise _misused(error) from None
 
 
+def wrong_usage(options: argparse.Namespace, problem: str) -> NoReturn:
+    """Print the usage of the command and what is wrong, and exit with 2."""
+    end: Callable[[str], NoReturn] = options.wrong_usage
+    end(problem)
+
+
+# --- the account ----------------------------------------------------------------------------------------------
+
+
+@frozen
+class ChosenAccount:
+    """An account that a command works on."""
+
+    #: Its name in the accounts file; None if it is not from there.
+    name: str | None
+    #: With how to get its password.
+    account: Account
+    #: The options of its mailbox: those of the accounts file, overridden by those of the command.
+    options: MailboxOptions
+    #: Its archive according to the accounts file.
+    archive: Path | None = None
+    #: The arguments of `Keep` according to the accounts file.
+    keep: "KeepOptions" = field(factory=dict)  # type: ignore[assignment] # without importing the class
+
+    @property
+    def label(self) -> str:
+        """Its name, or its URL."""
+        return self.name or self.account.url
+
+
+def accounts_file(options: argparse.Namespace) -> "AccountsFile":
+    """Return the accounts file of a command."""
+    from pymailbox.accounts_file import AccountsFile
+
+    return AccountsFile.load(options.config)
+
+
+def chosen_account(options: argparse.Namespace) -> ChosenAccount:
+    """Return the account that a command works on; a usage error if none is named."""
+    if not hasattr(options, "chosen"):  # reading the file and asking for a user happen once
+        given: Account | str | None = options.account
+        options.chosen = _chosen(options, given, accounts_file(options) if isinstance(given, str) else None)
+    found: ChosenAccount = options.chosen
+    return found
+
+
+def chosen_accounts(options: argparse.Namespace) -> list[ChosenAccount]:
+    """Return the accounts that a command works on, each once."""
+    given: list[Account | str | None] = list(dict.fromkeys(options.accounts))
+    if options.all and given:
+        wrong_usage(options, "--all and the name of an account exclude each other")
+    file = accounts_file(options) if options.all or any(isinstance(one, str) for one in given) else None
+    if options.all:
+        assert file is not None
+        given = list(file.accounts)
+        if not given:
+            raise ValueError(f"there are no accounts in {file.path}; add one with `pymailbox accounts add`")
+    several = len(given) > 1
+    for name in ("user", "password_command", "oauth2") if several else ():
+        if getattr(options, name):
+            wrong_usage(options, f"--{name.replace('_', '-')} is for one account only")
+    return [_chosen(options, one, file, several=several) for one in given or [None]]
+
+
+def _chosen(
+    options: argparse.Namespace, given: Account | str | None, file: "AccountsFile | None", *, several: bool = False
+) -> ChosenAccount:
+    """Return an account with the options of the command; PYMAILBOX_PASSWORD is not sent to several servers."""
+    if isinstance(given, str):
+        assert file is not None
+        if given not in file.accounts:
+            wrong_usage(options, f"{file.missing(given)}; for the host of that name, write pops://{given}")
+        entry = file.entry(given)
+        name, account, archive, keep = given, entry.account, entry.archive, entry.keep
+        found = cast(MailboxOptions, entry.options())
+    else:
+        account = _from_environment(options) if given is None else given
+        name, archive, keep, found = None, None, {}, {}
+    if options.timeout is not None:
+        found["timeout"] = options.timeout
+    if options.ca or options.pin:
+        found["ssl_context"] = options.ca or options.pin
+    if options.allow_plaintext:
+        found["allow_plaintext"] = True
+    return ChosenAccount(name, _with_password(options, account, several), found, archive, keep)
+
+
+def _from_environment(options: argparse.Namespace) -> Account:
+    if not (os.environ.get("PYMAILBOX_URL") or os.environ.get("PYMAILBOX_HOST")):
+        wrong_usage(options, "name an account: one of the accounts file, a URL or a host; or set PYMAILBOX_URL")
+    return Account.from_env()
+
+
 def account_of(options: argparse.Namespace) -> Account:
     """Return the account that the options name, with how to get its password."""
-    account: Account = options.url
-    user = options.user or account.user or _asked("User: ")
-    secret = _password(options, f"{'Token' if options.oauth2 else 'Password'} of {user} at {account.host}: ")
-    return evolve(
-        account,
-        user=user,
-        password=None if options.oauth2 else secret,
-        auth=OAuth2(secret) if options.oauth2 else account.auth,
-    )
+    return chosen_account(options).account
 
 
 def mailbox_options(options: argparse.Namespace, *, read_only: bool = False) -> MailboxOptions:
-    """Return the options of a mailbox that were given."""
-    return {
-        "ssl_context": options.ca or options.pin,
-        "timeout": options.timeout,
-        "allow_plaintext": options.allow_plaintext,
-        "read_only": read_only,
-    }
+    """Return the options of its mailbox."""
+    return {**chosen_account(options).options, "read_only": read_only}
 
 
-def _password(options: argparse.Namespace, prompt: str) -> PasswordCommand | PasswordEnv | Callable[[], str]:
-    if options.password_command is not None:
-        command: PasswordCommand = options.password_command
-        return command
-    return PasswordEnv(VARIABLE) if os.environ.get(VARIABLE) else lambda: _asked(prompt, hidden=True)
+def archive_of(options: argparse.Namespace) -> Path | None:
+    """Return its archive according to the accounts file; None if that has none."""
+    return chosen_account(options).archive
 
 
-def _asked(prompt: str, *, hidden: bool = False) -> str:
-    """Ask on the terminal, even if the output is redirected; ValueError if there is no terminal."""
+def named_archive(options: argparse.Namespace, word: str) -> Path:
+    """Return the archive of an account in the accounts file, or the directory with that name."""
+    from pymailbox.accounts_file import is_name
+
+    if not is_name(word):
+        return Path(word)
+    try:
+        file = accounts_file(options)
+    except NotSupported:  # without the extra `cli` there are only directories
+        if Path(word).is_dir():
+            return Path(word)
+        raise
+    if word not in file.accounts and Path(word).is_dir():
+        return Path(word)
+    found = file.entry(word).archive
+    if found is None:
+        raise ValueError(f"the account {word!r} has no archive in {file.path}; add one, or name the directory ./{word}")
+    return found
+
+
+# --- passwords ------------------------------------------------------------------------------------------------
+
+
+def with_password(account: Account) -> Account:
+    """Return an account of the accounts file with where its password is looked for, without any option."""
+    if account.password is not None or isinstance(account.auth, OAuth2):
+        return account
+    return evolve(account, password=_looked_for(account, "Password"))
+
+
+def _with_password(options: argparse.Namespace, account: Account, several: bool) -> Account:
+    """Return the account with its user and with where its password is looked for."""
+    user = options.user or account.user
+    if user is None and not (isinstance(account.auth, str) and not needs_user(account.auth)):
+        user = ask("User: ")
+        if not user:
+            raise ValueError("the account has no user name; use pops://user@host or --user")
+    if user != account.user and isinstance(account.password, PasswordKeyring):
+        account = evolve(account, password=evolve(account.password, user=str(user)))
+    account = evolve(account, user=user)
+    given: PasswordCommand | PasswordEnv | None = options.password_command
+    if given is None and not several and os.environ.get(VARIABLE):
+        given = PasswordEnv(VARIABLE)
+    if given is None:
+        if isinstance(account.auth, OAuth2) or (account.password is not None and not options.oauth2):
+            return account
+        secret = account.password or _looked_for(account, "Token" if options.oauth2 else "Password")
+    else:
+        secret = given
+    token = options.oauth2 or isinstance(account.auth, OAuth2)
+    return evolve(account, password=None if token else secret, auth=OAuth2(secret) if token else account.auth)  # type: ignore[arg-type] # a token is looked for like a password
+
+
+def _looked_for(account: Account, what: str) -> Callable[[], str | bytes]:
+    """Return a function that looks for a password where the user may keep it, and else asks for it, once."""
+
+    @functools.cache
+    def look() -> str | bytes:
+        for place in (netrc_password, keyring_password):
+            try:
+                found = place(account.host, account.user)
+            except ValueError as error:
+                print(f"pymailbox: {told(error)}", file=sys.stderr)
+            else:
+                if found:
+                    return found
+        return ask(f"{what} of {account.user} at {account.host}: ", hidden=True)
+
+    return look
+
+
+def ask(prompt: str, *, hidden: bool = False, none: str = "") -> str:
+    """Ask on the terminal, even if the output is redirected; ValueError, with the text `none`, without an answer."""
     import getpass
     import warnings
 
@@ -143,9 +354,14 @@ def _asked(prompt: str, *, hidden: bool = False) -> str:
         return input()
     except (EOFError, getpass.GetPassWarning):
         print(file=sys.stderr)
+    if none:
+        raise ValueError(none)
     if hidden:
-        raise ValueError(f"no terminal to ask for the password; set {VARIABLE} or use --password-command")
-    raise ValueError("the URL has no user name; use pops://user@host or --user")
+        raise ValueError(
+            f"no terminal to ask for the password; set {VARIABLE}, use --password-command, or name an account whose"
+            " password the accounts file finds"
+        )
+    raise ValueError("the account has no user name; use pops://user@host or --user")
 
 
 def _seconds(value: str) -> float:

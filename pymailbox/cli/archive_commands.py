@@ -1,43 +1,52 @@
-"""The commands of archives: archive, clean, verify and rebuild.
-
-Exit status, beside those of all commands: 3 if some messages could not be archived (the others are safe), 4 if
-`verify` found damage, 5 if another run is writing to the archive, 6 if the server has given its messages new uids, 75
-if trying again later may help, 77 if the login was refused.
-"""
+"""The commands of archives: archive, clean, verify and rebuild."""
 
 import argparse
 import re
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymailbox.cli.account_options import account_of, add_account, mailbox_options
-from pymailbox.display import format_size, safe_text
-from pymailbox.errors import ArchiveLocked, AuthenticationError, MailboxError, UidsChanged
+from pymailbox.cli.account_options import (
+    ChosenAccount,
+    add_account,
+    add_config,
+    chosen_account,
+    chosen_accounts,
+    named_archive,
+    told,
+    wrong_usage,
+)
+from pymailbox.cli.exit_status import DAMAGED, DONE, PARTLY, most_serious, status_of
+from pymailbox.cli.interruption import stoppable
+from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, print_json
+from pymailbox.cli.progress_display import shown
+from pymailbox.display import format_size, safe_text, styled
+from pymailbox.errors import MailboxError
 from pymailbox.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from attrs import AttrsInstance
 
     from pymailbox.archive import Keep
 
 __all__ = ["add_archive_commands"]
 
-PARTLY, DAMAGED, LOCKED, RENUMBERED, LATER, REFUSED = 3, 4, 5, 6, 75, 77
-
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def add_archive_commands(
-    command: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser],
+    command: Callable[..., argparse.ArgumentParser],
 ) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
-    archive = command("archive", _archive, "archive every new message of an account, each once, whatever happens")
-    add_account(archive)
+    archive = command("archive", _archive, "keep every message of an account for good, each once")
+    add_account(archive, several=True)
     archive.add_argument(
-        "--to", required=True, type=_directory, metavar="DIR", help="the archive; it is made on first use"
+        "--to",
+        type=_directory,
+        metavar="DIR",
+        help="the archive; it is made on first use (default: that of the accounts file)",
     )
     _add_keep(archive, "delete from the server what is archived, except ")
     archive.add_argument("--limit", type=_count, metavar="N", help="archive N messages at most")
@@ -48,39 +57,41 @@ def add_archive_commands(
     )
     _add_dry_run(archive)
 
-    clean = command("clean", _clean, "delete archived messages from the server, and archive nothing")
+    clean = command("clean", _clean, "delete archived messages from the server")
     add_account(clean)
-    clean.add_argument("--to", required=True, type=_directory, metavar="DIR", help="the archive")
+    clean.add_argument("--to", type=_directory, metavar="DIR", help="the archive (default: that of the accounts file)")
     _add_keep(clean, "do not delete ")
     clean.add_argument(
         "--at-most", type=_part, default=0.5, metavar="PART", help="delete PART of the mailbox at most (default 0.5)"
     )
     _add_dry_run(clean)
 
-    verify = command("verify", _verify, "read an archive and compare every message with its hash")
-    verify.add_argument("archive", type=_directory, metavar="DIR", help="the archive")
+    verify = command("verify", _verify, "compare every message of an archive with its hash")
+    _add_archive(verify)
     verify.add_argument(
         "--sample", type=_part, default=1.0, metavar="PART", help="read only a random PART of it, such as 0.1"
     )
 
-    rebuild = command("rebuild", _rebuild, "make a new ledger for an archive from its files; the old one is kept")
-    rebuild.add_argument("archive", type=_directory, metavar="DIR", help="the archive")
+    rebuild = command("rebuild", _rebuild, "make a new ledger for an archive from its files", "The old one is kept.")
+    _add_archive(rebuild)
 
     for added in (archive, clean, verify, rebuild):
-        added.set_defaults(status_of=_status_of)
+        add_json(added, progress=added is not clean)
+        add_quiet(added)
+    for added in (archive, clean):
+        add_verbose(added)
     archive.set_defaults(interrupted="what was archived is safe; run it again for the rest")
-    clean.set_defaults(wrong_usage=clean.error, interrupted="what is archived is safe; run it again for the rest")
+    clean.set_defaults(interrupted="what is archived is safe; run it again for the rest")
 
 
-def _status_of(error: Exception) -> int:
-    """Return the exit status for an error."""
-    if isinstance(error, ArchiveLocked):
-        return LOCKED
-    if isinstance(error, UidsChanged):
-        return RENUMBERED
-    if isinstance(error, AuthenticationError):
-        return REFUSED
-    return LATER if isinstance(error, MailboxError) and error.retryable else 1
+def _add_archive(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "archive",
+        type=_directory,
+        metavar="NAME_OR_DIR",
+        help="the archive: the name of an account in the accounts file, or a directory",
+    )
+    add_config(parser)
 
 
 def _add_keep(parser: argparse.ArgumentParser, what: str) -> None:
@@ -100,10 +111,10 @@ def _add_dry_run(parser: argparse.ArgumentParser) -> None:
 # --- arguments ------------------------------------------------------------------------------------------------
 
 
-def _directory(value: str) -> Path:
+def _directory(value: str) -> str:
     if not value:  # an unset variable of a script
         raise argparse.ArgumentTypeError("the directory must not be empty; the current one is .")
-    return Path(value)
+    return value
 
 
 def _count_or_none(value: str) -> int:
@@ -148,90 +159,146 @@ def _size(value: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _keep(options: argparse.Namespace) -> "Keep":
+def _keep(options: argparse.Namespace, one: ChosenAccount) -> "Keep":
+    """Return what stays on the server: by the options, or else by the accounts file."""
     from pymailbox.archive import Keep
 
     given = options.keep_days, options.keep_latest, options.keep_bytes
-    return Keep.everything() if given == (None, None, None) else Keep(*given)
+    if given != (None, None, None):
+        return Keep(*given)
+    return Keep(**one.keep) if one.keep else Keep.everything()
+
+
+def _archive_of(options: argparse.Namespace, one: ChosenAccount) -> Path:
+    """Return the archive of an account: by the option, or else by the accounts file."""
+    path = one.archive if options.to is None else Path(options.to)
+    if path is None:
+        wrong_usage(options, f"{one.label} has no archive in the accounts file; pass --to DIR")
+    return path
 
 
 # --- the commands ---------------------------------------------------------------------------------------------
 
 
 def _archive(options: argparse.Namespace) -> int:
+    accounts = chosen_accounts(options)
+    if options.to is not None and len(accounts) > 1:
+        wrong_usage(options, "--to is for one account only; several have their archives in the accounts file")
+    places = [_archive_of(options, one) for one in accounts]
+    if len(accounts) == 1:
+        return _archive_one(options, accounts[0], places[0])
+    width = max(len(one.label) for one in accounts) + 2
+    statuses = []
+    for one, place in zip(accounts, places, strict=True):
+        try:
+            statuses.append(_archive_one(options, one, place, one.label.ljust(width)))
+        except BrokenPipeError:  # of our own output
+            raise
+        except (MailboxError, ValueError, OSError) as error:
+            print(f"{styled('pymailbox:', 'red', sys.stderr)} {one.label}: {told(error)}", file=sys.stderr)
+            statuses.append(status_of(error))
+    return most_serious(statuses)
+
+
+def _archive_one(options: argparse.Namespace, one: ChosenAccount, place: Path, name: str = "") -> int:
     from pymailbox.archive import Archive
 
-    account = account_of(options)
-    with Archive(options.to) as archive, _shown() as progress:
+    heading = f"{one.name or one.account.user or ''}  {one.account.host}"
+    with (
+        stoppable() as stop,
+        Archive(place) as archive,
+        shown("new", options, heading=heading, stop=stop) as progress,
+    ):
+
+        def report(state: Progress) -> None:
+            stop.begun = True
+            if progress is not None:
+                progress(state)
+
         done = archive.collect(
-            account,
-            keep=_keep(options),
+            one.account,
+            keep=_keep(options, one),
             dry_run=options.dry_run,
             renumbered=options.renumbered,
             limit=options.limit,
-            progress=progress,
-            **mailbox_options(options),
+            stop=stop.event,
+            progress=report,
+            **one.options,
         )
-    print(safe_text(str(done), limit=None))
-    return PARTLY if done.failed or done.set_aside else 0
+    status = PARTLY if done.failed or done.set_aside else DONE
+    _print_result(options, done, str(done), status, name)
+    stop.check()
+    return status
 
 
 def _clean(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    keep = _keep(options)
+    one = chosen_account(options)
+    keep = _keep(options, one)
     if keep.keeps_everything:
-        options.wrong_usage("clean needs --keep-days, --keep-latest or --keep-bytes; --keep-latest 0 keeps nothing")
-    account = account_of(options)
-    with Archive(options.to) as archive:
-        done = archive.clean(
-            account, keep, dry_run=options.dry_run, at_most=options.at_most, **mailbox_options(options)
-        )
-    print(safe_text(str(done), limit=None))
-    return 0
+        wrong_usage(options, "clean needs --keep-days, --keep-latest or --keep-bytes; --keep-latest 0 keeps nothing")
+    with Archive(_archive_of(options, one)) as archive:
+        done = archive.clean(one.account, keep, dry_run=options.dry_run, at_most=options.at_most, **one.options)
+    _print_result(options, done, str(done), DONE)
+    return DONE
 
 
 def _verify(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    with Archive(options.archive) as archive, _shown() as progress:
+    path = named_archive(options, options.archive)
+    began = time.monotonic()
+    with Archive(path) as archive, shown("read", options) as progress:
         found = archive.verify(sample=options.sample, progress=progress)
-    print(found)
-    for path in found.damaged:
-        print(f"damaged  {safe_text(str(path), limit=None)}")
-    for name in found.missing:
-        print(f"missing  {safe_text(name, limit=None)}")
-    return 0 if found else DAMAGED
+    read, rest = str(found).split("; ", 1)
+    status = DONE if found else DAMAGED
+    _print_result(options, found, f"{read}{_speed(found.bytes, time.monotonic() - began)}; {rest}", status)
+    if not options.json:
+        _print_paths("damaged", found.damaged)
+        _print_paths("missing", found.missing)
+    return status
 
 
 def _rebuild(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
-    with _shown() as progress:
-        done = Archive.rebuild(options.archive, progress=progress)
-    print(done)
-    for path in done.damaged:
-        print(f"damaged  {safe_text(str(path), limit=None)}")
-    return DAMAGED if done.damaged else 0
+    path = named_archive(options, options.archive)
+    with shown("read", options) as progress:
+        done = Archive.rebuild(path, progress=progress)
+    status = DAMAGED if done.damaged else DONE
+    _print_result(options, done, str(done), status)
+    if not options.json:
+        _print_paths("damaged", done.damaged)
+    return status
 
 
-@contextmanager
-def _shown() -> "Iterator[Callable[[Progress], None] | None]":
-    """Show progress on one line of the terminal; nothing if the errors go elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
+# --- what is printed ------------------------------------------------------------------------------------------
 
-    def show(progress: Progress) -> None:
-        total = "" if progress.total_messages is None else f"/{progress.total_messages:,}"
-        size = "" if progress.total_bytes is None else f" of {format_size(progress.total_bytes)}"
-        print(
-            f"\r\033[K{progress.messages:,}{total} messages, {format_size(progress.bytes)}{size}",
-            end="",
-            file=sys.stderr,
-        )
 
-    try:
-        yield show
-    finally:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+def _print_result(
+    options: argparse.Namespace, result: "AttrsInstance", line: str, status: int, account: str = ""
+) -> None:
+    """Print a result, with the name of the account where there are several."""
+    if options.json:
+        from attrs import asdict
+
+        name = {"account": account.rstrip()} if account else {}
+        print_json({"type": "result", **name, **asdict(result, value_serializer=_plain)})
+    elif status != DONE or not options.quiet:
+        print(account + styled(safe_text(line, limit=None), "bold" if status == DONE else "red"))
+
+
+def _plain(_: object, __: object, value: object) -> object:
+    """Return a value of a result for JSON."""
+    return str(value) if isinstance(value, Path) else value
+
+
+def _speed(size: int, seconds: float) -> str:
+    """Return how long it took and how fast that was, if it took long enough to say so."""
+    return f" in {seconds:,.0f} s ({format_size(round(size / seconds))}/s)" if seconds >= 1 else ""
+
+
+def _print_paths(what: str, paths: "Iterable[Path | str]") -> None:
+    for path in paths:
+        print(f"{styled(what, 'red')}  {safe_text(str(path), limit=None)}")

@@ -1,94 +1,118 @@
-"""The demo: a real session, from login to commit, with a sample mailbox served on this machine.
+"""The demo: what people use pymailbox for, with a sample mailbox served on this machine.
 
-`python -m pymailbox demo` shows each line of code, followed by its output. Nothing leaves this machine.
+`python -m pymailbox demo` prints each piece of code, runs it as printed, and prints its output. Nothing leaves this
+machine, and nothing stays on it.
 """
 
+import contextlib
+import io
+import os
+import tempfile
 from collections.abc import Iterator
 from secrets import token_urlsafe
+from typing import Any
 
-from pymailbox.display import format_size, local_time, safe_text, table, window
-from pymailbox.errors import CommandError
-from pymailbox.mailbox.mailbox import Mailbox
-from pymailbox.mailbox.message import Message
+from pymailbox.display import safe_text, styled
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
 
-__all__ = ["demonstrate", "list_mailbox"]
+__all__ = ["demonstrate"]
 
-_SIZE = 8  # columns: "999.9 KB"
-_NARROW, _WIDE = 72, 100  # columns; narrower windows get no time of day, wider ones names with addresses
+_ARRIVING = b"From: Ada Archer <ada@example.org>\r\nSubject: Lunch on Friday instead?\r\n\r\nFriday?\r\n"
 
+#: What is shown, in order: a sentence, and code that is run as it is.
+_STEPS = (
+    (
+        "Log in and list the messages. Headers arrive ahead of the loop, in a pipeline.",
+        """\
+from pymailbox import Account, Archive, Keep, Mailbox, PasswordEnv
 
-def list_mailbox(inbox: Mailbox) -> None:
-    """Print the messages of a mailbox as a table, row by row as headers arrive; no message is downloaded.
-
-    If the server refuses a message, its row says so, and the other rows follow.
-    """
-    room = window()
-    number = max(3, len(str(len(inbox))))
-    wide = room is None or room >= _WIDE
-    date = 10 if room is not None and room < _NARROW else 16
-    sender = 28 if room is None or wide else max(6, (room - number - _SIZE - date - 8) * 2 // 5)
-    table(
-        ("No.", "Size", "Date", "From", "Subject"),
-        _rows(inbox, date=date, addresses=wide),
-        widths=(number, _SIZE, date, sender),
-        right=(0, 1),
-    )
-
-
-def _rows(inbox: Mailbox, *, date: int, addresses: bool) -> Iterator[tuple[str, ...]]:
-    for message in inbox:
-        if not message.deleted:
-            moment, sender, subject = _headers(message, addresses=addresses)
-            yield str(message.number), format_size(message.size), moment[:date], sender, subject
-
-
-def _headers(message: Message, *, addresses: bool) -> tuple[str, str, str]:
-    try:
-        sender = message.from_
-    except CommandError as refused:
-        return "", "", f"(refused: {refused.response or refused.problem})"
-    shown = "" if sender is None else str(sender) if addresses else sender.name or sender.email
-    return local_time(message.date), shown, message.subject
+account = Account.from_url(url, PasswordEnv("DEMO_PASSWORD"))
+inbox = Mailbox.from_account(account).open()
+print(f"{len(inbox)} messages, {inbox.size:,} bytes")
+for message in inbox:
+    print(f"{message.number:2} {message.size:4} {message.date and message.date.date()} {message.subject}")""",
+    ),
+    (
+        "Read one.",
+        """\
+message = inbox[2]
+print(message.from_)
+print(message.body)
+print([(part.filename, part.content_type, part.size) for part in message.attachments])""",
+    ),
+    (
+        "Save it, and its attachments. A copy never replaces another file.",
+        """\
+print(message.save("saved/"))
+for part in message.attachments:
+    print(part.save("saved/"))""",
+    ),
+    (
+        "Keep everything for good: each message once, safe from crashes and power cuts.",
+        """\
+inbox.close()
+archive = Archive("archive")
+print(archive.collect(account))""",
+    ),
+    (
+        "A message arrives. Read only what is new.",
+        """\
+arrive()
+seen = {record.uid for record in archive}
+with Mailbox.from_account(account, read_only=True) as inbox:
+    for message in inbox.new(seen):
+        print(message.number, message.from_, message.subject)""",
+    ),
+    (
+        "Archive it too, and make room: the server keeps the latest four.",
+        "print(archive.collect(account, keep=Keep(latest=4)))",
+    ),
+    (
+        "Verify the archive: every message is read and compared with its hash.",
+        """\
+print(archive.verify())
+archive.close()""",
+    ),
+)
 
 
 def demonstrate() -> None:
-    """Serve the sample mailbox, read it, delete messages, commit, and list it again."""
+    """Serve the sample mailbox, and run each step in a temporary directory."""
     password = token_urlsafe(12)
-    with Server(SAMPLES, user="robin", password=password) as server:
-        print(f"A POP3 server with {len(SAMPLES)} sample messages is running at {server.url}\n")
-
-        print("inbox = Mailbox.from_url(url, password).open()\nlen(inbox), inbox.size")
-        with Mailbox.from_url(server.url, password) as inbox:
-            print(f"    {len(inbox)} messages, {inbox.size:,} bytes\n")
-
-            print("for message in inbox:  # headers with TOP, prefetched in a pipeline")
-            print("    print(message.number, message.size, message.date, message.from_, message.subject)")
-            list_mailbox(inbox)
-
-            message = inbox[2]
-            print("\nmessage = inbox[2]\nprint(message.body)  # RETR downloads it now")
-            print(f"    {message.subject!r} from {message.from_}")
-            print("    " + safe_text(message.body, multiline=True, limit=None).strip().replace("\n", "\n    "))
-            for attachment in message.attachments:
-                print(
-                    f"    attached: {attachment.filename} ({attachment.content_type}, {format_size(attachment.size)})"
-                )
-
-            print("\ninbox.delete(inbox[:3])  # DELE, pipelined")
-            inbox.delete(inbox[:3])
-            print(f"    marked: {_numbers(inbox)}")
-            print("inbox[2].undelete()  # RSET, then DELE again for the others")
-            inbox[2].undelete()
-            print(f"    marked: {_numbers(inbox)}")
-            print("inbox.commit()  # QUIT commits the deletions")
-
-        print("\ninbox = Mailbox.from_url(url, password).open()  # a new session")
-        with Mailbox.from_url(server.url, password) as inbox:
-            list_mailbox(inbox)
-            print(f"\n{len(inbox)} messages are left; 1 and 2 are gone, and the others have moved up.")
+    with (
+        tempfile.TemporaryDirectory(prefix="pymailbox-demo-") as directory,
+        Server(SAMPLES, user="robin", password=password, lock_wait=10.0) as server,
+        _environment(password),
+        contextlib.chdir(directory),
+    ):
+        print(f"A POP3 server with {len(SAMPLES)} sample messages is running at {server.url}")
+        names: dict[str, Any] = {"url": server.url, "arrive": lambda: server.deliver(_ARRIVING)}
+        try:
+            for sentence, code in _STEPS:
+                print(f"\n# {sentence}\n{styled(code, 'cyan')}")
+                print(_indented(_output(code, names)), end="")
+        finally:  # if the output has failed half-way
+            for name in {"inbox", "archive"} & names.keys():
+                names[name].close()
 
 
-def _numbers(inbox: Mailbox) -> str:
-    return ", ".join(str(message.number) for message in inbox.deleted) or "none"
+def _output(code: str, names: dict[str, Any]) -> str:
+    """Run some code; return what it prints."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(code, "<demo>", "exec"), names)  # noqa: S102 - the code above, of this module
+    return output.getvalue()
+
+
+def _indented(text: str) -> str:
+    return "".join(f"    {line}\n" for line in safe_text(text, multiline=True, limit=None).splitlines())
+
+
+@contextlib.contextmanager
+def _environment(password: str) -> Iterator[None]:
+    os.environ["DEMO_PASSWORD"] = password
+    try:
+        yield
+    finally:
+        del os.environ["DEMO_PASSWORD"]

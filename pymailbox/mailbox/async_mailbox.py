@@ -78,6 +78,7 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         try:
             await connection.connect()
             state = await connection.run(self._begin())
+            self._opened = OpenMailbox(connection, state, AsyncMessage, connection.abort, self.account)
         except MailboxError as error:
             await connection.close()
             error.usable = False
@@ -85,7 +86,6 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
         except BaseException:
             connection.abort()
             raise
-        self._opened = OpenMailbox(connection, state, AsyncMessage, connection.abort, self.account)
         self._in_doubt = None
         return self
 

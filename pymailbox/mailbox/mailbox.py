@@ -75,6 +75,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         try:
             connection.connect()
             state = connection.run(self._begin())
+            self._opened = OpenMailbox(connection, state, Message, connection.close, self.account)
         except MailboxError as error:
             connection.close()
             error.usable = False
@@ -82,7 +83,6 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         except BaseException:
             connection.close()
             raise
-        self._opened = OpenMailbox(connection, state, Message, connection.close, self.account)
         self._in_doubt = None
         return self
 

@@ -2,12 +2,14 @@
 
 import gc
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pymailbox import Account, Archive, ArchiveLocked, Keep, Progress
+from pymailbox import Account, Archive, ArchiveLocked, AuthenticationError, Keep, Progress
+from pymailbox.disk import Disk
 from pymailbox.lock import locked
 from pymailbox.testing import Fault, Quirk, Server
 
@@ -147,6 +149,30 @@ def test_reading_takes_no_lock_and_writing_is_for_one(tmp_path: Path) -> None:
             assert archive.verify()
 
 
+def test_the_last_run_is_told_without_a_lock(tmp_path: Path) -> None:
+    """Only a run that came to its end counts; what failed in it is counted; each account has its own."""
+    before = datetime.now(UTC).replace(microsecond=0)
+    with Archive(tmp_path / "a") as archive:
+        assert archive.last_run(Account("localhost", "me")) is None
+        assert not (tmp_path / "a").exists()
+        faults = [Fault.replace("RETR", None, reply=b"-ERR [SYS/PERM] broken\r\n")]
+        with Server(MAILS, faults=faults) as server:
+            archive.collect(account_of(server))
+            last = archive.last_run(account_of(server))
+            assert last is not None
+            assert (last.failed, str(last)) == (6, "6 failed")
+            assert before <= last.ended <= datetime.now(UTC)
+        with Server(MAILS) as server:
+            archive.collect(account_of(server))
+            with locked(tmp_path / "a" / ".pymailbox" / "lock", "the archive"):
+                last = archive.last_run(account_of(server))
+            assert last is not None
+            assert archive.last_run(Account(server.host, "you")) is None
+        with Server(MAILS, password="another") as server, pytest.raises(AuthenticationError):
+            archive.collect(account_of(server))
+        assert archive.last_run(account_of(server)) == last
+
+
 def test_progress_covers_the_whole_run_and_stop_ends_it(tmp_path: Path) -> None:
     mails = [b"Subject: %d\r\n\r\n.\r\n" % n for n in range(2_500)]
     reports: list[Progress] = []
@@ -166,6 +192,40 @@ def test_progress_covers_the_whole_run_and_stop_ends_it(tmp_path: Path) -> None:
         assert done.new == len(archive)
         assert done.deleted == 2_500 - len(server.messages)
         assert archive.collect(account_of(server)).new == 2_500 - done.new
+
+
+@pytest.mark.parametrize(("uidl", "files"), [(True, 300), (False, 250)])
+def test_safe_is_what_a_power_cut_can_no_longer_take(
+    uidl: bool, files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts only messages whose names were forced to disk, and reaches all; copies that share a file count too."""
+    mails = [b"Subject: %d\r\n\r\n.\r\n" % (n // 2 if n < 100 else n) for n in range(300)]
+    forced: set[int] = {0}
+    reports: list[int | None] = []
+    new = tmp_path / "a" / "new"
+    sync = Disk.sync_directory
+
+    def sync_directory(disk: Disk, path: Path) -> None:
+        there = len(list(new.iterdir())) if path == new else 0
+        sync(disk, path)
+        forced.add(there)
+
+    monkeypatch.setattr(Disk, "sync_directory", sync_directory)
+
+    def report(progress: Progress) -> None:
+        assert progress.safe is not None
+        assert progress.safe <= min(
+            progress.messages, max(forced) if uidl else 2 * max(forced)
+        )  # at most two share one
+        assert progress.mailbox == (300, sum(map(len, mails)))
+        reports.append(progress.safe)
+
+    with Server(mails, uidl=uidl) as server, Archive(tmp_path / "a") as archive:
+        assert archive.collect(account_of(server), progress=report).new == files
+        assert reports == sorted(safe for safe in reports if safe is not None)
+        assert (reports[0], reports[-1]) == (0, 300)
+        archive.verify(progress=lambda progress: reports.append(progress.safe))
+        assert reports[-1] is None
 
 
 def test_a_limit_is_the_most_that_one_run_archives(tmp_path: Path) -> None:

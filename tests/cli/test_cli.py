@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from docs.options import PAGE, commands, with_tables
 from pymailbox import Mailbox
 from pymailbox.cli import main
 from pymailbox.display import safe_text
@@ -138,7 +139,7 @@ def test_ls_without_top_does_not_send_quit(capsys: Captured) -> None:
 def test_ls_shows_what_arrived_before_an_error(capsys: Captured) -> None:
     """If the connection breaks, the error follows the rows that arrived before."""
     with Server(SAMPLES, password=SECRET, pipelining=False, faults=[Fault.drop("TOP", nth=4)]) as server:
-        assert main(["ls", server.url]) == 1
+        assert main(["ls", server.url]) == 75
     captured = capsys.readouterr()
     assert "Lunch on Thursday?" in captured.out
     assert captured.err.startswith("pymailbox: ")
@@ -170,27 +171,28 @@ def test_show_raw_and_save_are_byte_exact(
     """Standard output and the file have exactly the bytes of the message."""
     done = subprocess.run(program("show", server.url, "7", "--raw"), capture_output=True, check=True, timeout=GENEROUS)
     assert done.stdout == SAMPLES[6]
-    assert main(["show", server.url, "7", "--save", str(tmp_path / "7.eml")]) == 0
-    assert (tmp_path / "7.eml").read_bytes() == SAMPLES[6]
-    assert main(["show", server.url, "7", "--save", str(tmp_path / "nowhere" / "7.eml")]) == 1
-    assert b"nowhere/7.eml: No such file" in capfdbinary.readouterr().err
+    assert main(["save", server.url, "7", "--to", str(tmp_path / "new" / "one")]) == 0
+    (saved,) = (tmp_path / "new" / "one").iterdir()
+    assert saved.read_bytes() == SAMPLES[6]
+    assert capfdbinary.readouterr().out.decode() == f"{saved}\n"
 
 
-def test_show_save_says_what_failed(capsys: Captured, tmp_path: Path) -> None:
+def test_save_says_what_failed(capsys: Captured, tmp_path: Path) -> None:
     """The error names a path that cannot be written as it was given; a lost connection does not blame the file."""
     with Server(SAMPLES, password=SECRET, faults=[Fault.cut(5, command="RETR", nth=None)]) as server:
-        assert main(["show", server.url, "1", "--save", str(tmp_path / "1.eml")]) == 1
+        assert main(["save", server.url, "1", "--to", str(tmp_path / "mail")]) == 75
         assert "closed the connection" in capsys.readouterr().err
-    with Server(SAMPLES, password=SECRET) as server:
-        assert main(["show", server.url, "1", "--save", str(tmp_path / "none" / "1.eml")]) == 1
-        assert f"{tmp_path / 'none' / '1.eml'}: No such file" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with Server(SAMPLES, password=SECRET) as server:
+        assert main(["save", server.url, "1", "--to", str(tmp_path / "file")]) == 1
+        assert f"{tmp_path / 'file'}/: " in capsys.readouterr().err
 
 
 def test_show_refuses_a_number_that_does_not_exist(server: Server, capsys: Captured) -> None:
     """0 is wrong usage (status 2); 999 depends on the mailbox (status 1)."""
     assert usage("show", server.url, "0") == 2
-    assert "invalid message number: '0' (1 or more)" in capsys.readouterr().err
+    assert "invalid message number: '0' (1 or more, or -1 for the last message)" in capsys.readouterr().err
     assert usage("show", server.url, "9" * 5000) == 2
     capsys.readouterr()
     assert main(["show", server.url, "999"]) == 1
@@ -235,7 +237,7 @@ def test_control_characters_of_a_refusal_are_escaped(capsys: Captured) -> None:
 def test_a_wrong_password_is_an_error(server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to check, and does not contain the password."""
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "wrong-one")
-    assert main(["ls", server.url]) == 1
+    assert main(["ls", server.url]) == 77
     err = capsys.readouterr().err
     assert "the credentials were refused; check the user name and password" in err
     assert "wrong-one" not in err
@@ -254,7 +256,7 @@ def test_a_password_in_a_url_is_refused(url: str, capsys: Captured) -> None:
 
 MISUSE: list[tuple[list[str], str]] = [
     ([], "COMMAND"),
-    (["ls"], "URL"),
+    (["ls"], "PYMAILBOX_URL"),
     (["ls", "host"], "pops://"),
     (["ls", "imap://host"], "not 'imap'"),
     (["ls", "pops://me@host:99999"], "not a valid POP URL"),
@@ -299,7 +301,7 @@ def test_the_wrong_kind_of_port_is_explained(
 
 def test_an_unknown_host_is_named(capsys: Captured) -> None:
     """The error contains the host name."""
-    assert main(["ls", "pops://me@no-such-host.invalid"]) == 1
+    assert main(["ls", "pops://me@no-such-host.invalid"]) == 75
     assert "cannot find the host 'no-such-host.invalid'" in capsys.readouterr().err
 
 
@@ -324,7 +326,7 @@ def test_a_password_command_is_run(server: Server, capsys: Captured, monkeypatch
     capsys.readouterr()
     assert main(["ls", "--password-command", "false", server.url]) == 1
     assert "the password command 'false' failed with exit status 1" in capsys.readouterr().err
-    assert main(["ls", "--password-command", "echo $HOME; true", server.url]) == 1
+    assert main(["ls", "--password-command", "echo $HOME; true", server.url]) == 77
     assert "refused" in capsys.readouterr().err
 
 
@@ -497,11 +499,16 @@ def test_serve_explains_why_it_cannot_serve(tmp_path: Path, capsys: Captured) ->
 
 
 def test_demo_shows_a_whole_session(capsys: Captured) -> None:
-    """It lists, reads, deletes, undeletes and commits, and then lists what is left."""
+    """It lists, reads, saves, archives, reads what is new, makes room and verifies, and each step prints something."""
     assert main(["demo"]) == 0
     out = capsys.readouterr().out
-    assert out.index("marked: 1, 2, 3") < out.index("marked: 1, 2\n") < out.index("8 messages are left")
-    assert out.count("Lunch on Thursday?") == 1
+    steps = [
+        "10 messages, 3,881 bytes", "Lunch on Thursday?", "Please find the invoice", "saved/invoice.pdf", "10 new, 3.9 KB",
+        "11 Ada Archer <ada@example.org> Lunch on Friday instead?", "1 new, 82 B; 10 known; 7 deleted",
+        "11 of 11 read, 4.0 KB; 0 damaged, 0 missing",
+    ]  # fmt: skip
+    places = [out.index(f"    {step}" if number != 1 else step) for number, step in enumerate(steps)]
+    assert places == sorted(places)
 
 
 def test_doctor_prints_a_report(server: Server, capsys: Captured) -> None:
@@ -583,3 +590,34 @@ def test_the_page_shows_what_happens(capsys: Captured, monkeypatch: pytest.Monke
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_the_tables_of_options_are_those_of_the_parsers() -> None:
+    """Every command has its table in docs/cli.md, as `python -m docs.options` writes it."""
+    page = PAGE.read_text("utf-8")
+    assert with_tables(page) == page, "run python -m docs.options"
+    tables = set(re.findall(r"<!-- options: (.*) -->", page))
+    assert tables >= {name for name, parser in commands().items() if len(parser._actions) > 1} - {
+        "attachments"
+    }  # as for save
+
+
+@pytest.mark.slow
+def test_the_pictures_show_what_the_commands_print(tmp_path: Path) -> None:
+    """`python -m docs.pictures` draws what is committed, apart from how this version of rich draws it."""
+
+    def texts(directory: Path) -> dict[str, str]:
+        return {
+            path.name: re.sub(
+                r"<style.*?</style>|<defs.*?</defs>|<[^>]*>", "", path.read_text("utf-8"), flags=re.DOTALL
+            )
+            for path in directory.iterdir()
+        }
+
+    subprocess.run(
+        [sys.executable, "-c", f"from docs.pictures import *; main(Path({str(tmp_path / 'new')!r}))"],
+        cwd=ROOT,
+        check=True,
+        timeout=600,
+    )
+    assert texts(tmp_path / "new") == texts(ROOT / "docs" / "pictures")

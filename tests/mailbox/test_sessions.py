@@ -573,3 +573,23 @@ def test_the_default_timeout_is_a_minute(driver: Driver) -> None:
         assert made.connection.timeout == 60.0
     assert driver.Connection("pop.example.com").timeout == 60.0
     assert ConnectionSettings(host="pop.example.com", port=995).timeout == 60.0
+
+
+def test_an_interrupt_after_the_login_closes_the_connection(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while `open()` finishes its work leaves no socket open."""
+
+    def interrupted(*_: object) -> None:
+        raise Interrupted
+
+    class Interrupted(BaseException):
+        """As KeyboardInterrupt, which would end an event loop."""
+
+    for module in ("mailbox", "async_mailbox"):
+        monkeypatch.setattr(f"pymailbox.mailbox.{module}.OpenMailbox", interrupted)
+    with Server(MAILS) as server:
+        inbox = over(driver, server)
+        with pytest.raises(Interrupted):
+            inbox.open()
+        server.wait(GENEROUS)
+        assert server.log[-1] == "STAT"
+        assert server.sessions[0].ended is not None

@@ -1,0 +1,56 @@
+"""Parser: the parser of the command and of each of its commands; Formatter: how their help is laid out."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pymailbox.cli.account_options import without_password
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+__all__ = ["Formatter", "Parser"]
+
+
+class Formatter(argparse.HelpFormatter):
+    """A formatter that leaves room for the longest command: argparse forgets that commands are indented."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add an argument to the help."""
+        super().add_argument(action)
+        if isinstance(action.choices, dict):
+            self._action_max_length += 2
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes options and arguments in any order, and shows no passwords or control characters."""
+
+    _inside = False
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print the help; argparse itself ignores a full disk."""
+        (file or sys.stdout).write(self.format_help())
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong, and exit with 2."""
+        super().error(without_password(message))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; by itself argparse takes `show NAME --raw 7` for a message called NAME, as NAME can be left out."""
+        whole = any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in self._actions)
+        if whole or self._inside:
+            return super().parse_known_args(args, namespace)
+        self._inside = True  # the method below calls this one
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._inside = False
+
+    def actions(self) -> Iterator[argparse.Action]:
+        """Yield the options and arguments of this parser and of those inside it."""
+        for action in self._actions:
+            yield action
+            for inner in action.choices.values() if isinstance(action.choices, dict) else ():
+                if isinstance(inner, Parser):
+                    yield from inner.actions()

@@ -1,0 +1,121 @@
+"""The commands around a server: demo, serve and doctor."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import evolve
+
+from pymailbox.cli.account_options import VARIABLE, account_of, add_account, in_other_words, mailbox_options
+from pymailbox.cli.exit_status import DONE, FAILED
+from pymailbox.cli.output_options import add_json, add_verbose, print_json
+
+__all__ = ["add_server_commands"]
+
+
+def add_server_commands(
+    command: Callable[..., argparse.ArgumentParser],
+) -> None:
+    """Add the commands; `command` adds one with its name, what runs it, and its help."""
+    command("demo", _demo, "show everything at work, with a sample mailbox")
+
+    serve = command("serve", _serve, "serve files as a POP3 account on this machine")
+    serve.epilog = f"Clients log in with the password in ${VARIABLE}, or 'secret' if that is not set."
+    serve.add_argument("path", type=Path, nargs="?", metavar="PATH", help="the Maildir, the mbox file or the folder")
+    serve.add_argument("--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo`, no PATH")
+    serve.add_argument("--user", default="me", metavar="USER", help="accept this user name (default: me)")
+    serve.add_argument(
+        "--port", type=_port, default=0, metavar="PORT", help="listen on this port (default: any free port)"
+    )
+    serve.add_argument(
+        "--tls", action="store_true", help="use TLS, with a certificate made for this run; clients need its --ca FILE"
+    )
+    serve.add_argument(
+        "--commit", action="store_true", help="delete from the files what clients delete (default: change no files)"
+    )
+    serve.set_defaults(wrong_usage=serve.error)
+
+    doctor = command("doctor", _doctor, "find out what a server really does", "Nothing changes on the server.")
+    add_account(doctor)
+    add_json(doctor)
+    add_verbose(doctor)
+
+
+def _port(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 6 and int(value) < 65536):
+        raise argparse.ArgumentTypeError(f"invalid port: {value!r} (0 to 65535)")
+    return int(value)
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from pymailbox.cli.demo import demonstrate
+
+    demonstrate()
+    return DONE
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import errno
+    import time
+
+    from pymailbox.testing import Server
+    from pymailbox.testing.samples import SAMPLES
+
+    if options.sample == (options.path is not None):
+        options.wrong_usage("serve needs either PATH or --sample")
+    if options.sample and options.commit:
+        options.wrong_usage("--commit needs PATH: the sample mailbox has no files")
+    given = os.environ.get(VARIABLE)
+    server = Server(
+        SAMPLES if options.sample else options.path,
+        user=options.user,
+        password=given or "secret",
+        port=options.port,
+        commit=options.commit,
+        security="tls" if options.tls else "none",
+    )
+    try:
+        server.open()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise ValueError(f"port {options.port} is in use; pass another --port, or omit it") from error
+    except RuntimeError as error:
+        raise ValueError("--tls needs trustme: pip install 'pymailbox[testing]'") from error
+    try:
+        count = len(server.messages)
+        password = f"${VARIABLE}" if given else "'secret'"
+        print(
+            f"{count} {'message' if count == 1 else 'messages'} at {server.url} (password: {password});"
+            " press Ctrl-C to stop",
+            flush=True,
+        )
+        if options.tls:
+            print(f"clients trust it with --ca {server.ca}", flush=True)
+        while True:
+            time.sleep(3600)  # other threads serve; an unlimited wait would block Ctrl-C on Windows
+    except KeyboardInterrupt:  # SIGTERM too: the usual ends of a server
+        print("\nstopped", file=sys.stderr)
+    finally:
+        server.close()
+    return DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from pymailbox.diagnosis import diagnose
+    from pymailbox.display import window
+    from pymailbox.mailbox.mailbox import Mailbox
+
+    report = diagnose(Mailbox.from_account(account_of(options), **mailbox_options(options, read_only=True)))
+    report = evolve(
+        report,
+        problems=tuple(map(in_other_words, report.problems)),
+        advice=tuple(map(in_other_words, report.advice)),
+    )
+    if options.json:
+        print_json(report.as_dict())
+    else:
+        print(report.text(min(window() or 79, 100)))
+    return DONE if report.opened else FAILED
