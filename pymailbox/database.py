@@ -156,6 +156,8 @@ class Database(ABC):
             yield
         except UnicodeDecodeError as error:  # in what SQLite says of it
             self._damaged(f"its tables are not those of {self._name}", error)
+        except sqlite3.ProgrammingError as error:
+            raise ValueError(f"{self._name} {str(self.path)!r} was closed while it was in use") from error
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # none: a value is not readable
             if code == sqlite3.SQLITE_FULL:

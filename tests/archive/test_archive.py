@@ -42,6 +42,18 @@ def test_every_message_is_archived_once(tmp_path: Path) -> None:
         assert archive.verify()
 
 
+def test_an_archive_that_is_closed_in_the_middle_of_a_loop_is_not_damaged(tmp_path: Path) -> None:
+    with Server([b"Subject: %d\r\n\r\n" % n for n in range(1_500)]) as server:
+        archive = Archive(tmp_path / "a")
+        archive.collect(account_of(server))
+        records = iter(archive)
+        next(records)
+        archive.close()
+        with pytest.raises(ValueError, match="was closed while it was in use"):
+            list(records)
+        assert len(archive) == 1_500
+
+
 def test_an_archive_that_is_not_closed_leaves_no_file_open(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     with Server(MAILS) as server:
         Archive(tmp_path / "a").collect(account_of(server))
