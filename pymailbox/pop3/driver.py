@@ -43,7 +43,7 @@ class Driver(AbstractConnection):
         loopback = self._settings.proxy is None and is_loopback(sock)
         transport = self._transport = Transport(sock, self.host)
         if self._interrupted:  # while it connected; or this is a fresh connection after the one that was interrupted
-            transport.interrupt()
+            raise ConnectionLost("the connection was interrupted")
         if self.security == "tls":
             transport.start_tls(self._tls_context(), left)
         self.session.begin(secure=transport.secure, loopback=loopback, tls=transport.tls)
