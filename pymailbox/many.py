@@ -29,7 +29,7 @@ from attrs import define, field, frozen
 from pymailbox.account import Account, account_name, check_account, check_pickles
 from pymailbox.archive import Archive, Collected, Keep
 from pymailbox.archive.archive import check_collect
-from pymailbox.display import safe_text
+from pymailbox.display import safe_text, type_name
 from pymailbox.errors import AuthenticationError, MailboxError
 from pymailbox.mailbox.async_mailbox import AsyncMailbox
 from pymailbox.mailbox.options import MailboxOptions
@@ -97,6 +97,8 @@ async def gather_accounts(
     >>> [(result.account.user, result.value, type(result.error).__name__) for result in results]
     [('ann', 1, 'NoneType'), ('bob', None, 'AuthenticationError')]
     """
+    if not callable(work):
+        raise TypeError(f"work must be a coroutine function that takes an AsyncMailbox, not {type_name(work)}")
     _check_number("limit", limit)
     wanted = _checked(accounts, lambda account: AsyncMailbox.from_account(account, **options))
     if _need_context(wanted, options):
@@ -585,11 +587,21 @@ def _check_number(name: str, value: object) -> None:
 
 
 def _checked(accounts: Iterable[Account], check: Callable[[Account], object]) -> list[Account]:
-    """Return the accounts; an invalid option is the caller's error, not an account's, and is raised without any."""
+    """Return the accounts; an invalid option is the caller's error, not an account's, and is raised without any.
+
+    A note says which account was checked, as the text of an error may fit any of 100,000.
+    """
     wanted = list(accounts)
-    for account in wanted or [Account("localhost", "nobody", "")]:
-        check_account(account)
-        check(account)
+    if not wanted:
+        check(Account("localhost", "nobody", ""))
+    for index, account in enumerate(wanted):
+        try:
+            check_account(account)
+            check(account)
+        except (TypeError, ValueError) as error:
+            name = f" ({safe_text(account_name(account))})" if isinstance(account, Account) else ""
+            error.add_note(f"while checking accounts[{index}]{name}")
+            raise
     return wanted
 
 

@@ -12,13 +12,14 @@ import ssl
 import subprocess
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 from urllib.parse import unquote
 
@@ -169,7 +170,7 @@ def test_a_cancelled_error_raised_by_work_is_a_result() -> None:
 
 
 def test_gathering_nothing_and_misuse() -> None:
-    """Without accounts there are no results; an invalid limit is refused."""
+    """Without accounts there are no results; an invalid limit or function is refused, and nothing is connected."""
 
     async def work(inbox: AsyncMailbox) -> None:
         raise AssertionError
@@ -178,6 +179,10 @@ def test_gathering_nothing_and_misuse() -> None:
     for limit, error in ((0, ValueError), (True, TypeError), ("5", TypeError)):
         with pytest.raises(error):
             asyncio.run(gather_accounts([], work, limit=limit))  # type: ignore[arg-type]
+    with Server(MAILS, users=USERS) as server:
+        with pytest.raises(TypeError, match="work must be a coroutine function"):
+            asyncio.run(gather_accounts(accounts_of(server), None))  # type: ignore[arg-type]
+        assert server.sessions == ()
 
 
 def test_an_invalid_option_is_refused_before_anything_is_connected() -> None:
@@ -495,6 +500,7 @@ def test_wrong_arguments_are_refused_at_once(tmp_path: Path) -> None:
         ({"sock": object()}, ValueError, "sock"),
         ({"root": ""}, ValueError, "path must not be empty"),
         ({"root": None}, TypeError, "NoneType"),
+        ({"root": "mail\0"}, ValueError, "path must not contain NUL"),
     ]
     with Server(MAILS, users=USERS) as server:
         for accounts in (accounts_of(server), []):
@@ -508,6 +514,29 @@ def test_wrong_arguments_are_refused_at_once(tmp_path: Path) -> None:
         assert server.sessions == ()
     assert list(collect_all([], tmp_path / "root")) == []
     assert not (tmp_path / "root").exists()
+
+
+def test_an_account_that_is_refused_is_named() -> None:
+    """The error of an invalid account says where it is in the list, and never shows its password."""
+
+    async def work(inbox: AsyncMailbox) -> None:
+        raise AssertionError
+
+    nobody, literal = Account("pop.example.com", password="s3cret"), cast(Account, "pops://me:s3cret@pop.example.com")
+    for wrong, note in (
+        (nobody, "while checking accounts[2] (@pop.example.com)"),
+        (literal, "while checking accounts[2]"),
+    ):
+        accounts = [*scripted("me", "you"), wrong]
+        calls: tuple[Callable[[list[Account]], object], ...] = (
+            lambda given: collect_all(given, "nowhere"),
+            lambda given: asyncio.run(gather_accounts(given, work)),
+        )
+        for call in calls:
+            with case(wrong), pytest.raises((TypeError, ValueError)) as caught:
+                call(accounts)
+            assert caught.value.__notes__ == [note]
+            assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_account_twice_is_refused() -> None:

@@ -120,6 +120,8 @@ class Archive(Collection[Record]):
             raise ValueError(f'layout must be "maildir", not {layout!r}')
         if not os.fspath(path):
             raise ValueError("path must not be empty; the current directory is '.'")
+        if "\0" in os.fsdecode(path):
+            raise ValueError("path must not contain NUL")
         #: The directory; absolute, as the ledger stays open when the program changes its directory.
         self.path = _absolute(path)
         self._layout = Maildir(self.path, Disk())

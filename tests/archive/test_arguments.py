@@ -37,6 +37,8 @@ def test_arguments_of_a_wrong_kind_are_refused_before_anything_is_made(tmp_path:
             call()
     with pytest.raises(ValueError, match="path must not be empty"):
         Archive("")
+    with pytest.raises(ValueError, match="path must not contain NUL"):
+        Archive(f"{tmp_path}/a\0b")
     assert not (tmp_path / "a").exists()
 
 
