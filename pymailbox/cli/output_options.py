@@ -1,4 +1,4 @@
-"""The options that say what is printed, `-v`, `--quiet`, `--json` and `--progress`, and how JSON and logs are printed."""
+"""The options that say what is printed, `-v`, `--quiet`, `--json` and `--progress`; how JSON and logs are printed."""
 
 import argparse
 import contextlib

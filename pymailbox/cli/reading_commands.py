@@ -96,7 +96,7 @@ def _ls(options: argparse.Namespace) -> int:
         options.to = archive_of(options)
     if options.new != (options.to is not None or options.state is not None):
         options.wrong_usage(
-            "--new needs --to DIR or --state FILE, unless the accounts file has the archive, and they need --new"
+            "--new and --to DIR or --state FILE are used together, unless the accounts file has the archive"
         )
     with _opened(options) as inbox:
         messages = filtered(inbox, inbox.account, options)
