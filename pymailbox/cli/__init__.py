@@ -73,6 +73,7 @@ def _run(options: "argparse.Namespace") -> int:
         raise
     except (MailboxError, ValueError, OSError) as error:
         _complain(told(error))
+        _silence(sys.stdout)  # if it was the output that failed, it would fail again
         return status_of(error)
     return status
 

@@ -96,7 +96,7 @@ def test_watch_runs_a_command_for_each_mail(
     script = f'cat > {tmp_path}/$PYMAILBOX_SIZE; echo "$PYMAILBOX_SUBJECT" >> {tmp_path}/log'
     watch = start("watch", server.url, *OFTEN, "--", "sh", "-c", script)
     looked(server)
-    exact = b"Subject: \xff\x00 8 bits\r\n\r\n.dot\r\nno end\xfe" + b"x" * 200_000 + b"\r\n"
+    exact = b"Subject: 8 bits\r\n\r\n.dot\r\nno end\xfe" + b"x" * 200_000 + b"\r\n"
     server.deliver(exact)
     server.deliver(mail("two"))
     eventually(lambda: len(lines(tmp_path / "log")) == 2)
@@ -105,7 +105,7 @@ def test_watch_runs_a_command_for_each_mail(
     looked(server, 4)
     out, _ = stopped(watch, number)
     assert (tmp_path / str(len(exact))).read_bytes() == exact
-    assert [line.rpartition("  ")[2] for line in out.splitlines()] == ["� 8 bits", "two", "the third"]
+    assert [line.rpartition("  ")[2] for line in out.splitlines()] == ["8 bits", "two", "the third"]
     assert out.splitlines()[1] == "Ada <ada@example.org>  two"
     assert len(server.messages) == 4
     assert "DELE" not in " ".join(server.log)
@@ -128,11 +128,12 @@ def test_what_failed_is_handed_out_again_at_the_next_start(
     assert err.splitlines()[0].endswith(" bad failed with exit status 1; trying again in 60 s")
 
     server.deliver(mail("while none ran"))
-    hangs = f'echo "$PYMAILBOX_SUBJECT" >> {log}; exec sleep 60'
+    hangs = f'echo $$ > {tmp_path}/pid; echo "$PYMAILBOX_SUBJECT" >> {log}; exec sleep 600 >&- 2>&-'
     watch = start("watch", server.url, *OFTEN, "--state", state, "--", "sh", "-c", hangs)
     eventually(lambda: lines(log) == ["bad", "good", "bad"])
     watch.kill()
     watch.communicate(timeout=GENEROUS)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)  # a command outlives a watch that is killed
     server.wait()
 
     watch = start("watch", server.url, *OFTEN, "--state", state, "--", "sh", "-c", f"{fails} || true")
@@ -283,7 +284,7 @@ def test_what_the_command_prints(server: Server, capfd: pytest.CaptureFixture[st
                 looked(server, len(server.sessions) + 3)
 
             thread = in_a_thread(server, deliver)
-            script = "cat >&-; echo out; echo err >&2"
+            script = "cat > /dev/null; echo out; echo err >&2"
             assert main(["watch", server.url, *OFTEN, *option, "--", "sh", "-c", script]) == 143
             ended(thread)
             captured = capfd.readouterr()
@@ -391,7 +392,7 @@ def test_the_state_file(server: Server, tmp_path: Path, capsys: Captured, monkey
         assert main(["watch", where, *OFTEN, "--", "true"]) == 143
         ended(thread)
         assert (tmp_path / "state").exists() == there
-        assert server.url in capsys.readouterr().err or True
+        assert capsys.readouterr().err.count("\n") == 1
     state = tmp_path / "state" / "pymailbox" / "me.watch"
     with Seen(state):
         assert main(["watch", "me", "--", "true"]) == 5
@@ -568,7 +569,7 @@ def test_a_mail_without_the_part_prints_nothing(server: Server, capsys: Captured
     ("options", "matches"),
     [
         (["--subject", "hello"], True),
-        (["--subject", "^hel+o W"], True),
+        (["--subject", "^Hel+o W"], True),
         (["--subject", "hello w"], True),
         (["--subject", "hello World$"], False),  # a capital: case counts
         (["--subject", r"^\S+\sworld$"], True),  # but not that of \\S
@@ -595,10 +596,10 @@ def test_which_mail_matches(options: list[str], matches: bool, server: Server, c
     if options[-1] == "[[a]hello":
         wanted = wanted.replace(b"Hello", b"ahello")
     thread = deliver_when(server, after_look(server), wanted, last)
-    assert main(["wait", server.url, *OFTEN, *options, "--print", "subject", "--timeout", "60"]) == 0
+    assert main(["wait", server.url, *OFTEN, *options, "--json", "--timeout", "60"]) == 0
     ended(thread)
     expected = wanted if matches else last
-    assert f"Subject: {capsys.readouterr().out.strip()}\r\n".encode() in expected
+    assert f"Subject: {json.loads(capsys.readouterr().out)['subject']}\r\n".encode() in expected
 
 
 def test_wait_gives_up(server: Server, capsys: Captured) -> None:
@@ -713,7 +714,7 @@ def test_ls_new_by_a_state_file(uids: bool, tmp_path: Path, capsys: Captured, mo
     """What a watch would hand out; the file is not changed, and may be in use."""
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
     state = tmp_path / "me.watch"
-    with Server([OLD], lock_wait=GENEROUS, quirks=Quirk(0) if uids else Quirk.BLANK_UIDS) as server:
+    with Server([OLD], lock_wait=GENEROUS, quirks=Quirk(0) if uids else Quirk.BLANK_UID) as server:
         account = Account(server.host, "me", "secret", port=server.port, security="none")
         listing = ["ls", server.url, "--new", "--state", str(state), "--json"]
         with Watch(account, every=0.02, state=state) as watch:
