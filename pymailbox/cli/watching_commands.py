@@ -90,7 +90,7 @@ def add_watching_commands(command: Callable[..., Parser]) -> None:
         dest="sender",
         type=_regex,
         metavar="RE",
-        help="wait for a sender, Name <address>, in which RE is found",
+        help="wait for a sender, name or address, in which RE is found",
     )
     wait.add_argument(
         "--timeout", dest="within", type=seconds, metavar="SECONDS", help="give up after SECONDS (default: never)"
