@@ -184,11 +184,13 @@ class _Attempts:
                 continue
             try:
                 mail = self._watch.wait(timeout=None if first is None else first.due - now)
-            except TimeoutError as error:
-                if isinstance(error, MailboxError):  # of a look
-                    raise
-            else:
-                yield _Attempt(mail)
+            except MailboxError:
+                if self._stop.event.is_set():
+                    return
+                raise
+            except TimeoutError:
+                continue
+            yield _Attempt(mail)
 
     def again(self, attempt: _Attempt) -> float | None:
         """Plan another try of a mail whose command has failed; return the seconds until then, None if there is none."""
@@ -210,15 +212,11 @@ def _watch(options: argparse.Namespace) -> int:
     state = options.state or _usual_state(one)
     with _warnings_shown(), stoppable() as stop:
         watch = Watch(one.account, options.every, state, **mailbox_options(options, read_only=True))
-        try:
-            with watch:
-                stop.begun, stop.then = True, watch.stop
-                attempts = _Attempts(watch, stop)
-                for attempt in attempts:
-                    _handle(options, one, attempt, attempts, kept=state is not None)
-        except MailboxError:
-            stop.check()  # this is how a watch that is waiting ends
-            raise
+        with watch:
+            stop.begun, stop.then = True, watch.stop
+            attempts = _Attempts(watch, stop)
+            for attempt in attempts:
+                _handle(options, one, attempt, attempts, kept=state is not None)
         stop.check()
     return DONE
 
@@ -257,8 +255,8 @@ def _handle(
         then = "the next watch tries it again" if kept else "it is not tried again"
         if pause is not None:
             then = f"trying again in {pause:.0f} s"
-        name = " ".join(safe_text(text, limit=100) for text in (mail.uid or "", subject) if text)
-        _complain(f"{one.label}: the command for the mail {name!s} {problem}; {then}")
+        which = " ".join(safe_text(text, limit=100) for text in ("the mail", mail.uid or "", subject) if text)
+        _complain(f"{one.label}: the command for {which} {problem}; {then}")
 
 
 def _summary(mail: "Arrival") -> dict[str, object]:
@@ -294,7 +292,6 @@ def _run(words: Sequence[str], data: bytes, facts: dict[str, str], *, apart: boo
     this process has to end at once, the group is killed. `apart` sends what it prints to standard error.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _SECRET}
-    sys.stdout.flush()
     with subprocess.Popen(  # noqa: S603 - what the user wants to run
         words,
         stdin=subprocess.PIPE,
@@ -322,9 +319,8 @@ def _standard_error() -> int:
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     if sys.platform == "win32":
         process.kill()
-    else:
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.killpg(process.pid, signal.SIGKILL)
+    elif process.returncode is None:  # otherwise its number may be that of another process
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 # --- wait -----------------------------------------------------------------------------------------------------
