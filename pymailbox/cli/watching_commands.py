@@ -8,9 +8,7 @@ import argparse
 import contextlib
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +37,8 @@ from pymailbox.display import local_time, safe_text, styled
 from pymailbox.errors import MailboxError, NotSupported
 
 if TYPE_CHECKING:
+    import subprocess
+
     from pymailbox.watching import Arrival, Watch
 
 __all__ = ["add_watching_commands"]
@@ -148,6 +148,8 @@ def _complain(text: str) -> None:
 
 
 def _check_command(words: Sequence[str]) -> None:
+    import shutil
+
     if shutil.which(words[0]) is None:
         raise ValueError(f"the command {words[0]!r} cannot be found, or is not a program")
 
@@ -291,11 +293,13 @@ def _run(words: Sequence[str], data: bytes, facts: dict[str, str], *, apart: boo
     On POSIX it has a process group of its own, so Ctrl-C does not reach it, and what is being handled is finished. If
     this process has to end at once, the group is killed. `apart` sends what it prints to standard error.
     """
+    import subprocess
+
     inherited = {name: value for name, value in os.environ.items() if name not in _SECRET}
     with subprocess.Popen(  # noqa: S603 - what the user wants to run
         words,
         stdin=subprocess.PIPE,
-        stdout=_standard_error() if apart else None,
+        stdout=_standard_error(subprocess.DEVNULL) if apart else None,
         env={**inherited, **{name: os.fsdecode(fact.encode()) for name, fact in facts.items()}},  # always UTF-8
         process_group=None if sys.platform == "win32" else 0,
     ) as process:
@@ -309,11 +313,11 @@ def _run(words: Sequence[str], data: bytes, facts: dict[str, str], *, apart: boo
     return f"failed with exit status {process.returncode}" if process.returncode else ""
 
 
-def _standard_error() -> int:
+def _standard_error(nowhere: int) -> int:
     try:
         return sys.stderr.fileno()
     except OSError:  # the caller closed it
-        return subprocess.DEVNULL
+        return nowhere
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
