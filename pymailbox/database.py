@@ -150,6 +150,17 @@ class Database(ABC):
                 raise
 
     @contextlib.contextmanager
+    def _moment(self) -> Iterator[None]:
+        """Read in the block what the file has at one moment, whoever commits meanwhile."""
+        with self._checked():
+            self._database.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+
+    @contextlib.contextmanager
     def _checked(self) -> Iterator[None]:
         """Turn what SQLite says of a damaged file into `LedgerDamaged`; OSError for one that cannot be written now."""
         try:

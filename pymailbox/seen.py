@@ -100,7 +100,7 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, size INT
 
     def load(self, name: str) -> tuple[int, bool, list[_Row]]:
         """Return the id of an account, whether it was ever listed, and its rows in order."""
-        with self._checked():
+        with self._moment():
             accounts = [self._sealed("account", row) for row in self._database.execute("SELECT * FROM account")]
             by_name = {readable(row[3]): row for row in accounts}
             counts = dict(self._database.execute("SELECT account, count(*) FROM message GROUP BY account").fetchall())
@@ -485,6 +485,7 @@ class Seen:
             raise ValueError("path must not be empty; it is the name of a file, such as '~/.local/state/me.seen'")
         # A link is followed, so that two names of one file have one lock.
         self._path: Path | None = Path(os.fsdecode(path)).expanduser().resolve()
+        self._locked = True
         self._clock: Callable[[], float] = time.time
         self._file: _SeenFile | None = None
         self._ending = contextlib.ExitStack()
@@ -500,6 +501,13 @@ class Seen:
         seen._path = None
         return seen
 
+    @classmethod
+    def unlocked(cls, path: str | os.PathLike[str]) -> Self:
+        """Make one that is only read, at once, whoever writes to the file; for the package itself."""
+        seen = cls(path)
+        seen._locked = False
+        return seen
+
     def __repr__(self) -> str:
         return f"<Seen {'in memory' if self._path is None else repr(str(self._path))}>"
 
@@ -507,7 +515,10 @@ class Seen:
         with contextlib.ExitStack() as stack:
             if self._path is not None:
                 stack.enter_context(disk_errors(self._path))
-                stack.enter_context(_prepared(self._path))
+                if self._locked:
+                    stack.enter_context(_prepared(self._path))
+                elif not self._path.exists():
+                    raise ValueError(f"there is no file of seen messages at {str(self._path)!r}")
             file = stack.enter_context(_SeenFile(self._path))
             self._ending = stack.pop_all()
         self._file = file

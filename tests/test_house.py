@@ -18,7 +18,7 @@ PACKAGE = ROOT / "pymailbox"
 #: `docs/design.md` explains what each is for.
 FLOORS = {
     "pymailbox": "__main__ cli __init__ diagnosis many watching archive seen mailbox accounts_file poplib pop3 account pop_url passwords database disk lock content progress errors display testing",
-    "pymailbox.cli": "__init__ reading_commands archive_commands accounts_commands server_commands parser message_list choosing progress_display"
+    "pymailbox.cli": "__init__ reading_commands archive_commands watching_commands accounts_commands server_commands parser message_list choosing progress_display"
     " output_options interruption exit_status account_options demo",
     "pymailbox.archive": "__init__ archive collecting session run deleting writing identity keep results ledger maildir stored_form",
     "pymailbox.watching": "__init__ watch async_watch abstract_watch look arrivals schedule arrival",

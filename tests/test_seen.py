@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -38,7 +38,7 @@ from pymailbox import (
     Seen,
     UidsChanged,
 )
-from pymailbox.seen import Listing, SeenMessages, _longest_rise
+from pymailbox.seen import Listing, SeenMessages, _longest_rise, _SeenFile
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.stored_mail import StoredMail
 from tests import ROOT, case
@@ -612,6 +612,31 @@ def test_a_failing_disk_passes_nothing_over(
 def _run(root: Path, name: str, server: Server) -> Run:
     (root / name).mkdir()
     return Run(root / name, server)
+
+
+def test_reading_without_the_lock_sees_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another one adds in the middle of reading is not seen, or seen as a whole, and is added all the same."""
+    path = tmp_path / "me.seen"
+    listing: Listing = [("a", 1), ("b", 2), ("c", 3)]
+    with Seen(path) as seen, ThreadPoolExecutor(1) as threads:
+        messages = seen.of(ME)
+        messages.learn(listing[:1])
+        messages.add(listing[:1])
+        writing: list[Future[None]] = []
+        sealed = _SeenFile._sealed
+
+        def between(file: _SeenFile, table: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+            if not writing:
+                writing.append(threads.submit(messages.add, listing[1:]))
+                wait(writing, 0.05)
+            return sealed(file, table, values)
+
+        monkeypatch.setattr(_SeenFile, "_sealed", between)
+        with Seen.unlocked(path) as reading:
+            assert reading.of(ME).unseen(listing) == [2, 3]
+        writing[0].result(GENEROUS)
+        with Seen.unlocked(path) as reading:
+            assert reading.of(ME).unseen(listing) == []
 
 
 def test_what_was_added_is_on_disk_when_add_returns(

@@ -73,6 +73,7 @@ def _run(options: "argparse.Namespace") -> int:
         raise
     except (MailboxError, ValueError, OSError) as error:
         _complain(told(error))
+        _silence(sys.stdout)  # if it was the output that failed, it would fail again
         return status_of(error)
     return status
 
@@ -137,6 +138,7 @@ def make_parser() -> "argparse.ArgumentParser":
     from pymailbox.cli.parser import Formatter, Parser
     from pymailbox.cli.reading_commands import add_reading_commands
     from pymailbox.cli.server_commands import add_server_commands
+    from pymailbox.cli.watching_commands import add_watching_commands
 
     parser = Parser(
         prog="pymailbox",
@@ -147,15 +149,14 @@ def make_parser() -> "argparse.ArgumentParser":
     parser.add_argument("--version", action="version", version=f"pymailbox {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(
-        name: str, run: "Callable[[argparse.Namespace], int]", text: str, more: str = ""
-    ) -> "argparse.ArgumentParser":
+    def command(name: str, run: "Callable[[argparse.Namespace], int]", text: str, more: str = "") -> Parser:
         added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".rstrip())
         added.set_defaults(run=run, interrupted="nothing was changed")
         return added
 
     add_reading_commands(command)
     add_archive_commands(command)
+    add_watching_commands(command)
     add_accounts_commands(command, parser)
     add_server_commands(command)
     return parser

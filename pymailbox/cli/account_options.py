@@ -42,6 +42,7 @@ __all__ = [
     "in_other_words",
     "mailbox_options",
     "named_archive",
+    "seconds",
     "told",
     "with_password",
     "without_password",
@@ -90,8 +91,11 @@ def in_other_words(text: str) -> str:
 # --- the arguments --------------------------------------------------------------------------------------------
 
 
-def add_account(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Add the argument and the options of an account to a command, or of several."""
+def add_account(parser: argparse.ArgumentParser, *, several: bool = False, silence: bool = True) -> None:
+    """Add the argument and the options of an account to a command, or of several.
+
+    Without `silence` there is no --timeout, so that the command can have another one; the option is then None.
+    """
     parser.add_argument(
         "accounts" if several else "account",
         metavar="ACCOUNT",
@@ -116,12 +120,12 @@ def add_account(parser: argparse.ArgumentParser, *, several: bool = False) -> No
         "--ca", type=_authority, metavar="FILE", help="trust the private certificate authority in FILE (PEM)"
     )
     trust.add_argument("--pin", type=_pin, metavar="SHA256", help="trust only the certificate with this fingerprint")
-    parser.add_argument(
-        "--timeout",
-        type=_seconds,
-        metavar="SECONDS",
-        help="give up after SECONDS of silence (default: 60)",
-    )
+    if silence:
+        parser.add_argument(
+            "--timeout", type=seconds, metavar="SECONDS", help="give up after SECONDS of silence (default: 60)"
+        )
+    else:
+        parser.set_defaults(timeout=None)
     parser.add_argument(
         "--allow-plaintext", action="store_true", help="allow sending the password unencrypted to another machine"
     )
@@ -364,14 +368,15 @@ def ask(prompt: str, *, hidden: bool = False, none: str = "") -> str:
     raise ValueError("the account has no user name; use pops://user@host or --user")
 
 
-def _seconds(value: str) -> float:
+def seconds(value: str) -> float:
+    """Read a number of seconds."""
     try:
-        seconds = float(value)
+        number = float(value)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e9:
+        number = 0.0
+    if not 0 < number < 1e9:
         raise argparse.ArgumentTypeError(f"invalid number of seconds: {value!r} (more than 0)")
-    return seconds
+    return number
 
 
 def _words(value: str) -> PasswordCommand:

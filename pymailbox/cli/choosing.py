@@ -1,6 +1,7 @@
 """Choosing: which messages of a mailbox a command is about."""
 
 import argparse
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pymailbox.mailbox.mailbox import Mailbox
     from pymailbox.mailbox.message import Message
 
-__all__ = ["Choice", "add_filters", "choice", "chosen", "count", "filtered"]
+__all__ = ["Choice", "add_filters", "choice", "chosen", "count", "file_name", "filtered"]
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -90,8 +91,25 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         help="only messages dated DATE or later: 2026-06-01, 2026-06-01T12:00, today, yesterday, 12h, 7d or 2w ago;"
         " messages without a valid date are included",
     )
-    parser.add_argument("--new", action="store_true", help="only messages that are not in the archive --to DIR")
+    parser.add_argument(
+        "--new",
+        action="store_true",
+        help="only messages that are not in the archive --to DIR, or not handled according to --state FILE",
+    )
     parser.add_argument("--to", type=Path, metavar="DIR", help="the archive that --new compares with")
+    parser.add_argument(
+        "--state",
+        type=file_name,
+        metavar="FILE",
+        help="the file of `pymailbox watch`, Watch or Seen that --new compares with; it is not changed",
+    )
+
+
+def file_name(value: str) -> Path:
+    """Read the name of a file."""
+    if not value:  # an unset variable of a script
+        raise argparse.ArgumentTypeError("the name of the file must not be empty")
+    return Path(value)
 
 
 def count(value: str) -> int:
@@ -121,7 +139,10 @@ def filtered(inbox: "Mailbox", account: "Account", options: argparse.Namespace) 
     """Yield the messages that the options leave, in order, as headers arrive."""
     messages: Sequence[Message] = inbox[:]
     if options.new:
-        messages = inbox.new(_archived(inbox, account, options.to))
+        if options.state is not None:
+            messages = _unhandled(inbox, account, options.state)
+        else:
+            messages = inbox.new(_archived(inbox, account, options.to))
     if options.last is not None:
         messages = messages[-options.last :]
     for message in messages:
@@ -145,3 +166,24 @@ def _archived(inbox: "Mailbox", account: "Account", path: Path) -> set[str]:
         raise ValueError(f"there is no archive at {str(path)!r}")
     with Archive(path) as archive:
         return {uid for uid in inbox.uids if uid and archive.by_uid(account, uid)}
+
+
+def _unhandled(inbox: "Mailbox", account: "Account", path: Path) -> "list[Message]":
+    """Return the messages that are new according to the file of a watch or of `Seen`."""
+    from pymailbox.errors import UidsChanged
+    from pymailbox.seen import Seen
+    from pymailbox.watching.arrivals import listed
+
+    uids = inbox.uids
+    sizes: Sequence[int | None] = (None,) * len(uids)
+    with contextlib.suppress(CommandError):  # an unknown size fits any
+        sizes = inbox.sizes
+    listing = listed(uids, sizes)
+    with Seen.unlocked(path) as seen:
+        messages = seen.of(account)
+        if messages.may_be_renumbered(listing):
+            raise UidsChanged(
+                f"the server has given new uids to all messages, which seem to be those that it had before; so {path}"
+                " does not tell which are new"
+            )
+        return [inbox[number - 1] for number in messages.unseen(listing)]

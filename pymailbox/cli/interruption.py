@@ -61,6 +61,8 @@ class Stop:
     event: threading.Event = field(factory=threading.Event)
     #: Whether there is something to bring to a good end; before, the first signal ends the command at once.
     begun: bool = False
+    #: Called by the first signal, to end what waits; it must not take a lock.
+    then: Callable[[], object] = lambda: None
     _number: int = 0
 
     def check(self) -> None:
@@ -73,6 +75,7 @@ class Stop:
             _end(number, frame)
         self._number = number
         self.event.set()
+        self.then()
 
 
 @contextlib.contextmanager

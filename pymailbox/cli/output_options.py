@@ -1,11 +1,15 @@
-"""The options that say what a command prints, `-v`, `--quiet`, `--json` and `--progress`, and how JSON is printed."""
+"""The options that say what is printed, `-v`, `--quiet`, `--json` and `--progress`; how JSON and logs are printed."""
 
 import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-__all__ = ["add_json", "add_quiet", "add_verbose", "conversation_shown", "print_json"]
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["add_json", "add_quiet", "add_verbose", "conversation_shown", "log_shown", "print_json"]
 
 
 def add_verbose(parser: argparse.ArgumentParser) -> None:
@@ -47,12 +51,22 @@ def conversation_shown(options: argparse.Namespace) -> Iterator[None]:
         return
     import logging
 
-    logger, handler = logging.getLogger("pymailbox.wire"), logging.StreamHandler(sys.stderr)
-    level = logger.level
+    with log_shown("pymailbox.wire", logging.DEBUG, logging.Formatter()):
+        yield
+
+
+@contextlib.contextmanager
+def log_shown(name: str, level: int, formatter: "logging.Formatter") -> Iterator[None]:
+    """Show a log on standard error in this block."""
+    import logging
+
+    logger, handler = logging.getLogger(name), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    before = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
+    logger.setLevel(level)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        logger.setLevel(before)

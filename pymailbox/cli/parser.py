@@ -24,9 +24,18 @@ class Formatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes options and arguments in any order, and shows no passwords or control characters."""
+    """A parser that takes options and arguments in any order, and shows no passwords or control characters.
 
+    After `--` come the words of a command to run, if it takes one; they are left as they are, in `options.words`.
+    """
+
+    _runs = False
     _inside = False
+
+    def add_command(self, help: str) -> None:
+        """Take a command to run, with its arguments, after `--`."""
+        self.add_argument("words", nargs="*", metavar="-- COMMAND", help=help)
+        self._runs = True
 
     def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
         """Print the help; argparse itself ignores a full disk."""
@@ -41,11 +50,20 @@ class Parser(argparse.ArgumentParser):
         whole = any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in self._actions)
         if whole or self._inside:
             return super().parse_known_args(args, namespace)
+        words: list[str] = []
+        if self._runs and "--" in args:
+            at = args.index("--")
+            args, words = args[:at], args[at + 1 :]
         self._inside = True  # the method below calls this one
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            options, rest = self.parse_known_intermixed_args(args, namespace)
         finally:
             self._inside = False
+        if self._runs:
+            if options.words:
+                self.error(f"unexpected argument: {options.words[0]!r}; write -- before the command to run")
+            options.words = words
+        return options, rest
 
     def actions(self) -> Iterator[argparse.Action]:
         """Yield the options and arguments of this parser and of those inside it."""

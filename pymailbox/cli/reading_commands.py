@@ -90,10 +90,14 @@ def _opened(options: argparse.Namespace) -> Iterator["Mailbox"]:
 def _ls(options: argparse.Namespace) -> int:
     from pymailbox.cli.message_list import list_messages, list_messages_as_json
 
-    if options.new and options.to is None:
+    if options.to is not None and options.state is not None:
+        options.wrong_usage("--to and --state exclude each other: --new compares with one of them")
+    if options.new and options.to is None and options.state is None:
         options.to = archive_of(options)
-    if options.new != (options.to is not None):
-        options.wrong_usage("--new and --to DIR are used together, unless the accounts file has the archive")
+    if options.new != (options.to is not None or options.state is not None):
+        options.wrong_usage(
+            "--new and --to DIR or --state FILE are used together, unless the accounts file has the archive"
+        )
     with _opened(options) as inbox:
         messages = filtered(inbox, inbox.account, options)
         if options.json:

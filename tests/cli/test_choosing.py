@@ -162,7 +162,7 @@ def test_new_compares_with_an_archive(sample: Server, capsys: Captured, tmp_path
         with pytest.raises(SystemExit) as ended:
             main(["ls", sample.url, *options])
         assert ended.value.code == 2
-        assert "--new and --to DIR are used together" in capsys.readouterr().err
+        assert "--new and --to DIR or --state FILE are used together" in capsys.readouterr().err
 
 
 def test_wrong_dates_are_usage_errors(capsys: Captured) -> None:

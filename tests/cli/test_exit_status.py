@@ -160,7 +160,7 @@ def test_help_imports_neither_rich_nor_the_archive() -> None:
     script = (
         "import sys\nfrom pymailbox.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = ('rich', 'sqlite3', 'ssl', 'email', 'asyncio', 'json', 'logging', 'pymailbox.archive', 'pymailbox.mailbox.mailbox',"
+        "heavy = ('rich', 'sqlite3', 'ssl', 'email', 'asyncio', 'json', 'logging', 'subprocess', 'pymailbox.archive', 'pymailbox.watching', 'pymailbox.mailbox.mailbox',"
         " 'pymailbox.testing', 'pymailbox.diagnosis')\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
     )
