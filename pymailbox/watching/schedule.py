@@ -71,7 +71,8 @@ class Schedule:
 
         def wait(state: "RetryCallState") -> float:
             asked = _error_of(state).retry_after
-            return back_off(state) if asked is None else min(asked, _LONGEST_DELAY)
+            seconds = back_off(state) if asked is None else min(asked, _LONGEST_DELAY)
+            return max(seconds, self._not_before - self.clock())
 
         self._policy = tenacity.Retrying(
             retry=self._may_pass,
@@ -163,9 +164,8 @@ class Schedule:
         self._due = self.clock() + seconds
 
     def _warn(self, state: "RetryCallState") -> None:
-        seconds = max(state.upcoming_sleep, self._not_before - self.clock())
         logging.getLogger("pymailbox.watching").warning(
-            "%s: %s; looking again in %.0f s", self.name, _error_of(state), seconds
+            "%s: %s; looking again in %.0f s", self.name, _error_of(state), state.upcoming_sleep
         )
 
 

@@ -165,6 +165,18 @@ def test_on_entering_a_long_retry_after_is_not_waited_for(watch_of: Opener, seco
         assert watch_of.time.waits == [seconds] * (tries - 1)
 
 
+@pytest.mark.parametrize(("seconds", "tries"), [(25, 3), (61, 1), (900, 1)])
+def test_on_entering_login_delay_counts_as_a_wait(watch_of: Opener, seconds: int, tries: int) -> None:
+    """If no other look is allowed within the minute, the error of the one that failed is raised at once."""
+    capabilities = ["UIDL", "TOP", "USER", f"LOGIN-DELAY {seconds}"]
+    with server_with(Fault.drop("UIDL"), capabilities=capabilities) as server:
+        server.deliver(mail("old"))
+        with pytest.raises(ConnectionLost), watch_of(account_of(server)):
+            pass
+        assert len(server.sessions) == tries
+        assert watch_of.time.waits == [pytest.approx(seconds)] * (tries - 1)
+
+
 def test_on_entering_a_refused_or_doubtful_login_is_raised(watch_of: Opener) -> None:
     """At once: a script with a wrong password must not lock the account."""
     for fault, error in ((Fault.refuse("PASS"), AuthenticationError), (Fault.drop("PASS"), ConnectionLost)):
