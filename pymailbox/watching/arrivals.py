@@ -85,6 +85,10 @@ class Arrivals:
     _returned: dict[Listed, bool] = field(factory=dict, init=False)
     _renumbered: dict[Listed, bool] = field(factory=dict, init=False)
     _earlier: set[bytes] = field(factory=set, init=False)
+    # How many more were handed out before and sizes cannot recognise, whether all are done, and what may be one of them.
+    _unrecognised: int = field(default=0, init=False)
+    _all_done: bool = field(default=False, init=False)
+    _strangers: set[Listed] = field(factory=set, init=False)
 
     # --- the state file -----------------------------------------------------------------------------------
 
@@ -165,6 +169,10 @@ class Arrivals:
             added = set() if handled is None else handled.recognised(listing).keys() & positions
             self._renumbered = {listing[at]: at in added for at in positions}
             self._earlier = set().union(*{id(digests): digests for digests in self._digests.values()}.values())
+            # Some servers list them in another order, too.
+            self._unrecognised = sum(uid in self._digests for uid, _ in self._listing or ()) - len(positions)
+            self._all_done = not self._undone
+            self._strangers = set(listing)
             return positions
         positions = {at for at in known.returned(listing) if listing[at][0] in self._digests}
         if self._returned:
@@ -206,7 +214,12 @@ class Arrivals:
             return False
         self._renumbered.pop(message.listed, None)
         done = self._returned.get(message.listed)
-        if done is not None and digest in self._digests[uid]:
+        again = done is not None and digest in self._digests[uid]
+        if self._unrecognised > 0 and message.listed in self._strangers and digest in self._earlier:
+            self._unrecognised -= 1
+            self._digests.setdefault(uid, set()).add(digest)
+            again, done = True, self._all_done  # which of them it is, nobody knows
+        if again:
             self._pass(message)
             if done and self._handled is not None:
                 with self._lock:
