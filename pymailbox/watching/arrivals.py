@@ -85,7 +85,7 @@ class Arrivals:
     _returned: dict[Listed, bool] = field(factory=dict, init=False)
     _renumbered: dict[Listed, bool] = field(factory=dict, init=False)
     _earlier: set[bytes] = field(factory=set, init=False)
-    # How many more were handed out before and sizes cannot recognise, whether all are done, and what may be one of them.
+    # How many others of those sizes cannot recognise, whether all are done, and what may be one of them.
     _unrecognised: int = field(default=0, init=False)
     _all_done: bool = field(default=False, init=False)
     _strangers: set[Listed] = field(factory=set, init=False)
