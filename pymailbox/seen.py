@@ -190,6 +190,27 @@ class SeenMessages:
             same = len(old) >= _TELLING and None not in old and old in (new[: len(old)], new[-len(old) :])
             return same or self.renumbered(listing)
 
+    def recognised(self, listing: Listing) -> dict[int, str]:
+        """Return the old uids of the messages of a renumbered listing that were added, by position.
+
+        Of messages that only their sizes could tell apart, any may have any of the old uids.
+        """
+        with self._ready():
+            return {at: row.uid for at, row in self._carried(listing).items()}
+
+    def returned(self, listing: Listing) -> list[int]:
+        """Return the positions of messages that were added and that the last listing lacked.
+
+        The last listing was incomplete, or the server has given their uids to others.
+        """
+        with self._ready():
+            return [at for at, row in enumerate(self._match(listing)) if row and row.added and row.absent is not None]
+
+    def uids(self) -> Collection[str]:
+        """Return the uids that are remembered."""
+        with self._ready():
+            return self._by_uid.keys()
+
     def learn(self, listing: Listing, *, renumbered: bool = False) -> None:
         """Remember this listing, and forget what no listing of 30 days has had; durable when it returns.
 
@@ -197,11 +218,16 @@ class SeenMessages:
         """
         self.remember(listing, renumbered=renumbered)
 
-    def remember(self, listing: Listing, *, renumbered: bool = False) -> list[int | None]:
-        """Do what `learn` does; return the id that `mark` takes for each message, None for one without a uid."""
+    def remember(
+        self, listing: Listing, *, renumbered: bool = False, doubtful: Collection[int] = ()
+    ) -> list[int | None]:
+        """Do what `learn` does; return the id that `mark` takes for each message, None for one without a uid.
+
+        What is at a `doubtful` position counts as not added.
+        """
         with self._ready() as file:
             found = self._match(listing)
-            added = self._carried(listing) if renumbered else set()
+            added = self._carried(listing).keys() - doubtful if renumbered else set()
             now = self._seen.now()
             ids: list[int | None] = []
             gone, last = self._rows.copy(), 0
@@ -212,13 +238,15 @@ class SeenMessages:
                         continue
                     if row is not None and row.id > last:
                         del gone[row.id]
-                        if not row.expected or size not in (None, row.size):
+                        if not row.expected or size not in (None, row.size) or at in doubtful:
                             row.absent, row.uncounted, row.size = None, 0, row.size if size is None else size
+                            row.added = row.added if at not in doubtful else 0
                             changed.append(row)
                     else:  # it is new or has moved: ids are in the order of the listing
                         fresh = _Row(file.fresh_id(), self._account, size, int(at in added), None, 0, uid)
                         if row is not None:
-                            fresh.added, fresh.size = row.added, row.size if size is None else size
+                            fresh.added = row.added if at not in doubtful else 0
+                            fresh.size = row.size if size is None else size
                             dropped.append(gone.pop(row.id))
                         row = fresh
                         changed.append(row)
@@ -348,25 +376,26 @@ class SeenMessages:
                 _pair(by_size.get(size, []), group, [size] * len(group), found)
         return found
 
-    def _carried(self, listing: Listing) -> set[int]:
-        """Return the positions of a renumbered listing whose messages were added under their old uids."""
+    def _carried(self, listing: Listing) -> dict[int, _Row]:
+        """Return the positions of a renumbered listing whose messages were added under their old uids, and these."""
         old, places = self._present(), [at for at, (uid, _) in enumerate(listing) if uid is not None]
         old_sizes, sizes = [row.size for row in old], [listing[at][1] for at in places]
         anchors = [(-1, -1), *_recurring(old_sizes, sizes), (len(old), len(places))]
-        added = {at for was, at in anchors[1:-1] if old[was].added}
+        added = {at: old[was] for was, at in anchors[1:-1] if old[was].added}
         for (was, at), (next_was, next_at) in pairwise(anchors):  # between two that are certain
             before, after = old[was + 1 : next_was], range(at + 1, next_at)
             if old_sizes[was + 1 : next_was] == sizes[at + 1 : at + 1 + len(before)]:
-                added.update(at for at, row in zip(after, before, strict=False) if row.added and row.size is not None)
+                same = zip(after, before, strict=False)
+                added.update((at, row) for at, row in same if row.added and row.size is not None)
                 continue
             by_size, times = _by_size(before), Counter(sizes[at + 1 : next_at])
-            whole = {
-                size
+            whole: dict[int | None, Iterator[_Row]] = {
+                size: iter(rows)
                 for size, rows in by_size.items()
                 if size is not None and times[size] <= len(rows) and all(row.added for row in rows)
             }
-            added.update(at for at in after if sizes[at] in whole)
-        return {places[at] for at in added}
+            added.update((at, next(whole[sizes[at]])) for at in after if sizes[at] in whole)
+        return {places[at]: row for at, row in added.items()}
 
 
 def _by_size(rows: Iterable[_Row]) -> dict[int | None, list[_Row]]:

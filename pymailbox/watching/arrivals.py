@@ -1,11 +1,13 @@
 """Arrivals: what a watch knows of a mailbox: what is new, what was handed out and handled, what was set aside. Pure.
 
-Messages are counted by uid and size. A message is handed out once by one watch; if there is a state file, a later watch
-hands it out again until it is `done()`.
+Messages are counted by uid and size, and where these may deceive, those that were handed out are compared by content. A
+message is handed out once by one watch; if there is a state file, a later watch hands it out again until it is
+`done()`.
 """
 
 import contextlib
 import functools
+import hashlib
 import itertools
 import logging
 import threading
@@ -28,6 +30,7 @@ Listed = tuple[str, int | None]
 
 _TRIES = 3  # looks in which a message may fail before it is set aside
 _DAY = 86400.0  # seconds; a listing that never changes is remembered again after so long
+_DIGEST = 16  # bytes; enough to tell messages apart
 _NO_UID = " "  # for messages without a uid, which are so counted by size; no uid is just a space
 
 
@@ -45,6 +48,7 @@ class NewMessage:
     # Its row in each of the two sets, which tells it apart from others that are listed alike.
     known_row: int | None
     handled_row: int | None
+    renumbered: bool = field(kw_only=True)  # it seems to be one that was handed out before all uids have changed
 
     @property
     def uid(self) -> str | None:
@@ -75,6 +79,16 @@ class Arrivals:
     _undone: dict[int, tuple[int | None, str, int | None]] = field(factory=dict, init=False)  # what `mark` takes
     _serial: Iterator[int] = field(factory=itertools.count, init=False)
     _failures: dict[Listed, int] = field(factory=dict, init=False)  # looks in which a message failed
+    _digests: dict[str, set[bytes]] = field(factory=dict, init=False)  # of what was handed out, by uid
+    # What seems to be a message that was handed out, and whether that was done: under a uid that is listed again, and,
+    # if all uids seem to have changed, under another one; then the digests of those before.
+    _returned: dict[Listed, bool] = field(factory=dict, init=False)
+    _renumbered: dict[Listed, bool] = field(factory=dict, init=False)
+    _earlier: set[bytes] = field(factory=set, init=False)
+    # How many others of those sizes cannot recognise, whether all are done, and what may be one of them.
+    _unrecognised: int = field(default=0, init=False)
+    _all_done: bool = field(default=False, init=False)
+    _strangers: set[Listed] = field(factory=set, init=False)
 
     # --- the state file -----------------------------------------------------------------------------------
 
@@ -119,21 +133,57 @@ class Arrivals:
             self._listing, self._learned = listing, self.clock()
 
     def new(self, listing: list[Listed]) -> list[NewMessage]:
-        """Return the messages to hand out, those that have failed before last; learn the listing."""
+        """Return the messages to hand out, those that have failed before last; learn the listing.
+
+        Among them is what seems to be a message that was handed out, and may be another one: `add` compares it. If all
+        uids seem to have changed, that comes after all others.
+        """
         with self._lock:
             known, now = self._required(), self.clock()
             if listing != self._listing or now >= self._learned + _DAY:
                 renumbered = self._warned(known.may_be_renumbered(listing))  # a look ago they were others
+                doubtful = self._doubt(listing, renumbered)
                 if self._handled is not None:
-                    self._handled_rows = self._handled.remember(listing, renumbered=renumbered)
-                self._known_rows = known.remember(listing, renumbered=renumbered)
+                    self._handled_rows = self._handled.remember(listing, renumbered=renumbered, doubtful=doubtful)
+                self._known_rows = known.remember(listing, renumbered=renumbered, doubtful=doubtful)
                 self._listing, self._learned = listing, now
+                remembered = known.uids()
+                self._digests = {uid: digests for uid, digests in self._digests.items() if uid in remembered}
             rows = self._known_rows, self._handled_rows or (None,) * len(listing)
             new = [
-                NewMessage(number, listing[number - 1], *(row[number - 1] for row in rows))
-                for number in known.unseen(listing)
+                NewMessage(number, one, *(row[number - 1] for row in rows), renumbered=one in self._renumbered)
+                for number in known.waiting(self._known_rows)
+                for one in (listing[number - 1],)
             ]
-        return sorted(new, key=lambda message: self._failures.get(message.listed, 0))
+        return sorted(new, key=lambda message: (message.renumbered, self._failures.get(message.listed, 0)))
+
+    def _doubt(self, listing: list[Listed], renumbered: bool) -> set[int]:
+        """Return the positions of what seem to be messages that this watch has handed out, but may be others.
+
+        Those that were handed out may have been deleted since, and others of the same sizes may have arrived, under new
+        uids, or under theirs. The content will tell.
+        """
+        known, handled = self._required(), self._handled
+        if renumbered:
+            positions = {at for at, uid in known.recognised(listing).items() if uid in self._digests}
+            added = set() if handled is None else handled.recognised(listing).keys() & positions
+            self._renumbered = {listing[at]: at in added for at in positions}
+            self._earlier = set().union(*{id(digests): digests for digests in self._digests.values()}.values())
+            # Some servers list them in another order, too.
+            self._unrecognised = sum(uid in self._digests for uid, _ in self._listing or ()) - len(positions)
+            self._all_done = not self._undone
+            self._strangers = set(listing)
+            return positions
+        positions = {at for at in known.returned(listing) if listing[at][0] in self._digests}
+        if self._returned:
+            present = set(listing)
+            self._returned = {one: done for one, done in self._returned.items() if one in present}
+        if positions:
+            undone = set(range(1, len(listing) + 1) if handled is None else handled.unseen(listing))
+            for at in positions:
+                done = at + 1 not in undone
+                self._returned[listing[at]] = done and self._returned.get(listing[at], True)
+        return positions
 
     def _warned(self, renumbered: bool) -> bool:
         if renumbered:
@@ -151,8 +201,30 @@ class Arrivals:
 
     # --- messages -----------------------------------------------------------------------------------------
 
-    def add(self, message: NewMessage, raw: bytes) -> None:
-        """Put a message into the queue."""
+    def add(self, message: NewMessage, raw: bytes) -> bool:
+        """Put a message into the queue; return False for one that was handed out before.
+
+        If it was under another uid, all uids have changed indeed, and all that seem to be messages handed out before
+        are those.
+        """
+        digest = hashlib.blake2b(raw, digest_size=_DIGEST).digest()
+        uid, _ = message.listed
+        if message.renumbered and digest in self._earlier:
+            self._believe()
+            return False
+        self._renumbered.pop(message.listed, None)
+        done = self._returned.get(message.listed)
+        again = done is not None and digest in self._digests[uid]
+        if self._unrecognised > 0 and message.listed in self._strangers and digest in self._earlier:
+            self._unrecognised -= 1
+            self._digests.setdefault(uid, set()).add(digest)
+            again, done = True, self._all_done  # which of them it is, nobody knows
+        if again:
+            self._pass(message)
+            if done and self._handled is not None:
+                with self._lock:
+                    self._handled.mark([(message.handled_row, *message.listed)])
+            return False
         when_done = None
         if self.state is not None:
             serial = next(self._serial)
@@ -160,8 +232,19 @@ class Arrivals:
             when_done = functools.partial(self._done, serial)
         # In this order: if the program is interrupted in between, the message is handed out twice, not lost.
         self.queue.append(Arrival(raw, message.uid, when_done))
+        self._digests.setdefault(uid, set()).add(digest)
         self._failures.pop(message.listed, None)
         self._pass(message)
+        return True
+
+    def _believe(self) -> None:
+        """Take what seems to be messages that were handed out before for those."""
+        with self._lock:
+            self._required().mark((None, *one) for one in self._renumbered)
+            if self._handled is not None:
+                self._handled.mark((None, *one) for one, done in self._renumbered.items() if done)
+            self._digests.update((uid, self._earlier) for uid, _ in self._renumbered)  # nobody knows which has which
+            self._renumbered.clear()
 
     def refuse(self, message: NewMessage, error: MailboxError) -> None:
         """Note that a message could not be downloaded; set it aside the third time, unless the server is busy."""

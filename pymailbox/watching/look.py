@@ -74,9 +74,14 @@ class Look:
 
     def take(self, raw: bytes) -> bool:
         """Take the next message; return whether to end the session: it has brought enough, or the watch was stopped."""
-        self._arrivals.add(self._wanted[self._position], raw)
+        message = self._wanted[self._position]
+        if self._arrivals.add(message, raw):
+            self._taken += 1
+        elif message.renumbered:
+            del self._wanted[self._position :]  # those that follow are known with it
+            self._new = self._position
+            return True
         self._position += 1
-        self._taken += 1
         self._bytes += len(raw)  # more than was listed, perhaps: sizes are hints
         return self._bytes >= _BYTES or self._stopped()
 

@@ -54,7 +54,8 @@ class Schedule:
     _due: float = field(default=-math.inf, init=False)
     _started: float = field(default=-math.inf, init=False)
     _not_before: float = field(default=-math.inf, init=False)  # as the server asks for
-    _login_delay: float = field(default=0.0, init=False)
+    _login_delay: float = field(default=0.0, init=False)  # as the server advertises it
+    _asked_delay: float = field(default=0.0, init=False)  # as it asked for when it refused a login
     _doubtful: int = field(default=0, init=False)  # failures in a row after which the login may be wrong
     _of_message: bool = field(default=False, init=False)
     _policy: "Retrying" = field(init=False)
@@ -70,7 +71,8 @@ class Schedule:
 
         def wait(state: "RetryCallState") -> float:
             asked = _error_of(state).retry_after
-            return back_off(state) if asked is None else min(asked, _LONGEST_DELAY)
+            seconds = back_off(state) if asked is None else min(asked, _LONGEST_DELAY)
+            return max(seconds, self._not_before - self.clock())
 
         self._policy = tenacity.Retrying(
             retry=self._may_pass,
@@ -86,17 +88,23 @@ class Schedule:
         """When the next look is due, by the clock."""
         return max(self._due, self._not_before)
 
+    def _keep_delay(self) -> None:
+        """Have the next login wait for LOGIN-DELAY: there is one now, or there may have been."""
+        self._not_before = max(self._not_before, self.clock() + max(self._login_delay, self._asked_delay))
+
     # --- one look -----------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Note that a look begins."""
         self._started = self.clock()
         self._due = self._started + self.every
+        self._keep_delay()
 
     def logged_in(self, login_delay: int | None) -> None:
         """Note that the server has accepted a login, and the LOGIN-DELAY that it advertises."""
-        delay = max(self._login_delay, min(login_delay or 0, _LONGEST_DELAY))
-        self._not_before = self.clock() + delay
+        self._login_delay = min(login_delay or 0, _LONGEST_DELAY)
+        self._not_before = self.clock()
+        self._keep_delay()
 
     def succeeded(self, *, at_once: bool = False) -> None:
         """Note that a look succeeded; `at_once` if it left something that another one would bring.
@@ -120,7 +128,8 @@ class Schedule:
         """
         self.failure, self._of_message = error, of_message
         if isinstance(error, LoginDelay) and error.retry_after is not None:
-            self._login_delay = max(self._login_delay, min(error.retry_after, _LONGEST_DELAY))
+            self._asked_delay = max(self._asked_delay, min(error.retry_after, _LONGEST_DELAY))
+        self._keep_delay()  # the server may count a login that it refused, or whose reply was lost
         if error.retry_after is not None:
             self._not_before = max(self._not_before, self.clock() + min(error.retry_after, _LONGEST_DELAY))
         if _is_doubtful(error):
@@ -155,9 +164,8 @@ class Schedule:
         self._due = self.clock() + seconds
 
     def _warn(self, state: "RetryCallState") -> None:
-        seconds = max(state.upcoming_sleep, self._not_before - self.clock())
         logging.getLogger("pymailbox.watching").warning(
-            "%s: %s; looking again in %.0f s", self.name, _error_of(state), seconds
+            "%s: %s; looking again in %.0f s", self.name, _error_of(state), state.upcoming_sleep
         )
 
 

@@ -4,6 +4,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -121,6 +122,68 @@ class Watching(RuleBasedStateMachine):
 
 Watching.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestWatching = Watching.TestCase
+
+
+@pytest.mark.parametrize("uid", ["1", " "], ids=["a uid", "no uid"])
+@pytest.mark.parametrize("done", [True, False])
+def test_a_uid_that_is_listed_again_is_compared(uid: str, done: bool, tmp_path: Path) -> None:
+    """After a listing without it, a message of the same uid and size is handed out if it is another; else not again."""
+    listing = [(uid, 10), (uid, 10)] if uid == " " else [(uid, 10), ("2", 10)]
+    contents = {0: (b"a", b"b"), 1: (b"c", b"d"), 2: (b"c", b"e")}
+    expected = {0: [b"a", b"b"], 1: [b"c", b"d"], 2: [b"e"]}
+
+    def look(arrivals: Arrivals, raws: tuple[bytes, ...]) -> list[bytes]:
+        for message in arrivals.new(listing):
+            arrivals.add(message, raws[message.number - 1])
+        result = [arrival.raw for arrival in arrivals.queue]
+        while arrivals.queue:
+            arrival = arrivals.queue.popleft()
+            if done:
+                arrival.done()
+        return result
+
+    arrivals = Arrivals(ACCOUNT, Seen(tmp_path / "state"), lambda: 0.0)
+    arrivals.open()
+    arrivals.take_baseline([])
+    for number, raws in contents.items():
+        assert look(arrivals, raws) == expected[number]
+        assert look(arrivals, raws) == []
+        for _ in range(2):  # a listing that lacks them for a while
+            assert arrivals.new([]) == []
+            assert look(arrivals, raws) == []
+        assert arrivals.new([]) == []
+    arrivals.close()
+    later = Arrivals(ACCOUNT, Seen(tmp_path / "state"), lambda: 0.0)
+    later.open()
+    later.take_baseline(listing)
+    assert look(later, contents[2]) == ([] if done else [b"c", b"e"])
+    later.close()
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_new_uids_in_another_order(done: bool, tmp_path: Path) -> None:
+    """What was handed out is recognised by its content where sizes cannot tell, but no more messages than there were."""
+    old: list[Listed] = [("a", 100), ("b", 200), ("c", 300)]
+    arrivals = Arrivals(ACCOUNT, Seen(tmp_path / "state"), lambda: 0.0)
+    arrivals.open()
+    arrivals.take_baseline(old)
+    for message in arrivals.new([*old, ("d", 10), ("e", 10)]):
+        arrivals.add(message, b"one" if message.number == 4 else b"two")
+    for arrival in [arrivals.queue.popleft(), arrivals.queue.popleft()][: 2 if done else 1]:
+        arrival.done()
+    new: list[Listed] = [("v", 10), ("w", 10), ("x", 10), ("y", 10), ("A", 100), ("B", 200), ("C", 300)]
+    contents = [b"two", b"new", b"one", b"one"]
+    for message in arrivals.new(new):
+        arrivals.add(message, contents[message.number - 1])
+    assert [arrival.raw for arrival in arrivals.queue] == [b"new", b"one"]
+    for arrival in arrivals.queue:
+        arrival.done()
+    arrivals.close()
+    later = Arrivals(ACCOUNT, Seen(tmp_path / "state"), lambda: 0.0)
+    later.open()
+    later.take_baseline(new)
+    assert [message.number for message in later.new(new)] == ([] if done else [1, 3]), "which was done, nobody knows"
+    later.close()
 
 
 def test_set_aside_after_three_looks() -> None:

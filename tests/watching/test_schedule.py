@@ -82,6 +82,29 @@ def test_retry_after_goes_first(watch_of: Opener) -> None:
         assert watch.time.waits == [200, 200, 200, 100]
 
 
+@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.command} {fault.kind}")
+def test_login_delay_holds_after_a_failure(watch_of: Opener, fault: Fault) -> None:
+    """The server may count a login that it refused, or whose session it cut: none follows sooner than LOGIN-DELAY."""
+    faults = [in_session(fault, session) for session in range(2, 6)]
+    capabilities = ["UIDL", "TOP", "USER", "LOGIN-DELAY 300"]
+    with server_with(*faults, capabilities=capabilities) as server, watch_of(account_of(server), 60) as watch:
+        server.deliver(mail("one"))
+        assert watch.next().subject == "one"
+        assert watch.time.waits == [300] * 5
+
+
+def test_login_delay_holds_after_a_look_without_an_end() -> None:
+    """Such as one that was cancelled, or interrupted by Ctrl-C, when the server had just accepted the login."""
+    time = Time()
+    schedule = Schedule(60.0, "me", lambda: time.now)
+    schedule.begin()
+    schedule.logged_in(300)
+    schedule.succeeded()
+    time.now = schedule.due
+    schedule.begin()
+    assert schedule.due == time.now + 300
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -140,6 +163,18 @@ def test_on_entering_a_long_retry_after_is_not_waited_for(watch_of: Opener, seco
         assert caught.value.retry_after == seconds
         assert len(server.sessions) == tries
         assert watch_of.time.waits == [seconds] * (tries - 1)
+
+
+@pytest.mark.parametrize(("seconds", "tries"), [(25, 3), (61, 1), (900, 1)])
+def test_on_entering_login_delay_counts_as_a_wait(watch_of: Opener, seconds: int, tries: int) -> None:
+    """If no other look is allowed within the minute, the error of the one that failed is raised at once."""
+    capabilities = ["UIDL", "TOP", "USER", f"LOGIN-DELAY {seconds}"]
+    with server_with(Fault.drop("UIDL"), capabilities=capabilities) as server:
+        server.deliver(mail("old"))
+        with pytest.raises(ConnectionLost), watch_of(account_of(server)):
+            pass
+        assert len(server.sessions) == tries
+        assert watch_of.time.waits == [pytest.approx(seconds)] * (tries - 1)
 
 
 def test_on_entering_a_refused_or_doubtful_login_is_raised(watch_of: Opener) -> None:

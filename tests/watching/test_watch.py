@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -220,6 +221,50 @@ def test_an_emptied_account_is_not_a_renumbered_one(watch_of: Opener) -> None:
         server.deliver(mail("new 1", 101))
         server.deliver(mail("new 2", 202))
         assert watch.subjects(2) == ["new 1", "new 2"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("alike", [True, False])
+def test_what_was_handed_out_and_deleted_hides_nothing(
+    watch_of: Opener, count: int, alike: bool, tmp_path: Path
+) -> None:
+    """As many messages of the same sizes that arrive between two looks are handed out, in order, by a later watch too."""
+    sizes = [100 if alike else 100 + number for number in range(count)]
+    with Server() as server:
+        with watch_of(account_of(server), state=tmp_path / "state") as watch:
+            drop = server.maildrop()
+            for batch in ("first", "second", "third"):
+                drop.remove(drop.view().mails)
+                for number, size in enumerate(sizes):
+                    server.deliver(mail(f"{batch} {number}", size))
+                arrivals = [watch.next() for _ in sizes]
+                assert [arrival.subject for arrival in arrivals] == [f"{batch} {number}" for number in range(count)]
+                if batch != "third":
+                    for arrival in arrivals:
+                        arrival.done()
+        with watch_of(account_of(server), state=tmp_path / "state") as watch:
+            assert watch.subjects(count) == [f"third {number}" for number in range(count)]
+
+
+def test_one_download_tells_that_all_uids_have_changed(watch_of: Opener, tmp_path: Path) -> None:
+    """Messages that were handed out are not handed out again, nor after `done()` by a later watch; what arrives is."""
+    state = tmp_path / "state"
+    with Server(OLD, quirks=Quirk.NEW_UIDS_EACH_SESSION, pipelining=False) as server:
+        with watch_of(account_of(server), 60, state=state) as watch:
+            for number in range(10):
+                server.deliver(mail(str(number), 400 + number))
+            for _ in range(10):
+                watch.next().done()
+            server.deliver(mail("new", 500))
+            arrival = watch.next()
+            assert arrival.subject == "new"
+            assert [line for line in server.sessions[-1].commands if line.startswith("RETR")] == ["RETR 14", "RETR 4"]
+            arrival.done()
+            with pytest.raises(TimeoutError, match="none arrived"):
+                watch.wait(timeout=300)
+            assert sum(line.startswith("RETR") for line in server.sessions[-1].commands) == 1
+        with watch_of(account_of(server), 60, state=state) as watch, pytest.raises(TimeoutError, match="none arrived"):
+            watch.wait(timeout=0)
 
 
 @pytest.mark.parametrize("quirk", [Quirk.BLANK_UID, Quirk.DUPLICATE_UIDS])
