@@ -157,7 +157,7 @@ def in_a_thread(server: Server, work: Callable[[], object]) -> threading.Thread:
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    looks = len(server.sessions) + 1
+    looks = len(server.sessions) + 2  # the watch is entered when the second one begins
 
     def run_it() -> None:
         looked(server, looks)
