@@ -80,7 +80,7 @@ def test_the_demo_in_a_terminal() -> None:
 def test_the_units_of_the_page_are_valid(tmp_path: Path) -> None:
     """systemd finds nothing wrong with the units and the timer in docs/cli.md."""
     blocks = re.findall(r"```ini\n(.*?)```", (ROOT / "docs" / "cli.md").read_text("utf-8"), re.DOTALL)
-    names = ("pymailbox-watch.service", "pymailbox.service", "pymailbox.timer")
+    names = ("pymailbox-watch.service", "pymailbox.service", "pymailbox.timer")  # in the order of the page
     for name, block in zip(names, blocks, strict=True):
         (tmp_path / name).write_text(block)
     done = subprocess.run(
