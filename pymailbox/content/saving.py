@@ -102,7 +102,7 @@ class SavedFile:
         except OSError as error:
             error.filename = self._asked
             raise
-        path = self._directory / (self._name or name)
+        path = self._directory / (self._name or _encodable(name))
         if self.needs_name:
             path = self._claim_one(path)
         elif self._overwrite:
@@ -200,6 +200,18 @@ def _in_the_way(path: Path) -> str:
     if path.is_file():
         return "the file exists with other content; pass overwrite=True to replace it"
     return "a link that leads to nothing has this name; pass overwrite=True to replace the link"
+
+
+def _encodable(name: str) -> str:
+    """Return a name that can be written where file names are not UTF-8, as in some locales."""
+    import sys
+
+    encoding = sys.getfilesystemencoding()
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return name.encode(encoding, "replace").decode(encoding).replace("?", "_")
+    return name
 
 
 def sync_directory(path: Path) -> None:
