@@ -6,7 +6,9 @@ the command does.
 """
 
 import fcntl
+import html
 import io
+import itertools
 import os
 import pty
 import re
@@ -22,11 +24,14 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+from pymailbox.display import cells
 from pymailbox.testing import Server
 from pymailbox.testing.samples import SAMPLES
 
 HERE = Path(__file__).with_name("pictures")
 COLUMNS = (60, 80, 120)
+#: The width of a character in the pictures of rich.
+CELL = 12.2
 #: For a light and a dark page: the background, the text, and the sixteen colours, as terminals usually have them.
 COLOURS = {
     "light": "ffffff 24292f  24292f cf222e 116329 4d2d00 0969da 8250df 1b7c83 6e7781"
@@ -114,6 +119,19 @@ def scenes(server: Server, directory: Path, columns: int) -> Iterator[tuple[str,
     yield run("help", "--help")
 
 
+def aligned(match: re.Match[str]) -> str:
+    """Return a text of rich's SVG in pieces that are as wide as in a terminal: rich counts wide characters as one."""
+    before, left, middle, end, escaped = match.groups()
+    x, pieces = float(left), []
+    for _, run in itertools.groupby(html.unescape(escaped), lambda character: cells(character) > 1):
+        piece = "".join(run)
+        width = round(CELL * cells(piece), 1)
+        shown = html.escape(piece).replace("\xa0", "&#160;")
+        pieces.append(f"{before}{x:g}{middle}{width:g}{end}{shown}</text>")
+        x += width
+    return match[0] if len(pieces) < 2 else "".join(pieces)
+
+
 def draw(name: str, typed: str, text: str, columns: int, where: Path) -> None:
     """Write the picture for both pages."""
     for page in COLOURS:
@@ -125,6 +143,7 @@ def draw(name: str, typed: str, text: str, columns: int, where: Path) -> None:
             r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL
         )  # a page must not load fonts from elsewhere
         drawn = re.sub(r"font-family: (Fira Code|arial)[^;]*;", "font-family: monospace;", drawn)
+        drawn = re.sub(r'(<text [^>]*x=")([\d.]+)("[^>]*textLength=")[\d.]+("[^>]*>)([^<]+)</text>', aligned, drawn)
         lines = (line.rstrip() for line in drawn.splitlines())
         (where / f"{name}-{columns}-{page}.svg").write_text("\n".join(lines) + "\n", "utf-8")
 

@@ -421,7 +421,10 @@ class Account:
                 raise ValueError(f"invalid {prefix}PORT: {str(port)[:20]!r} (1 to 65535)")
             changes["port"] = int(port)
         changes = {name: given for name, given in changes.items() if given is not None}
-        fields = {} if url is None else fields_of_url(secret(url), None, False)
+        try:
+            fields = {} if url is None else fields_of_url(secret(url), None, False)
+        except ValueError as error:
+            raise ValueError(f"{prefix}URL: {error}") from None
         if "security" in changes and fields and "port" not in changes:
             changes["port"] = port_for(changes["security"], fields["security"], fields["port"])
         account = cls(**(fields | changes))

@@ -379,7 +379,7 @@ def _parsed(where: Path, text: str | bytes) -> dict[str, Any]:
 
     if isinstance(text, bytes):
         try:
-            text = text.decode("utf-8")
+            text = text.decode("utf-8-sig")  # some editors write a byte order mark
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             raise ValueError(f"{where}, line {line}: the text is not UTF-8") from error
@@ -390,8 +390,10 @@ def _parsed(where: Path, text: str | bytes) -> dict[str, Any]:
         line = int(match[1]) if match else text.count("\n") + 1
         raise ValueError(f"{where}, line {line}: not valid TOML: {safe_text(problem)}") from error
     except RecursionError:
-        pass
-    raise ValueError(f"{where}, line 1: not valid TOML: tables or lists are nested too deeply")
+        problem = ", line 1: not valid TOML: tables or lists are nested too deeply"
+    except ValueError:  # of int(), which does not say where
+        problem = ": not valid TOML: a number has too many digits"
+    raise ValueError(f"{where}{problem}")
 
 
 # --- structure and errors -------------------------------------------------------------------------------------

@@ -528,3 +528,16 @@ def test_a_missing_library_is_named(library: str, path: Path, monkeypatch: pytes
     )
     assert done.stdout == f"the accounts file needs the library {library}: pip install 'pymailbox[cli]'\n"
     assert issubclass(NotSupported, Exception)
+
+
+def test_a_byte_order_mark_is_no_error() -> None:
+    """Editors on Windows write one; lines may end there with CRLF."""
+    text = b'\xef\xbb\xbf[account.me]\r\nurl = "pops://me@pop.example.com"\r\n'
+    assert list(AccountsFile.parse(text, WHERE).accounts) == ["me"]
+
+
+def test_a_number_that_cannot_be_read_names_the_file() -> None:
+    """Python refuses to read whole numbers with thousands of digits."""
+    with pytest.raises(ValueError) as caught:
+        AccountsFile.parse(b"a = " + b"1" * 5000, WHERE)
+    assert str(caught.value) == f"{WHERE}: not valid TOML: a number has too many digits"

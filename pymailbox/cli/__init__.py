@@ -12,8 +12,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from pymailbox.cli.interruption import Terminated, ignore_signals, terminable
-
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
@@ -28,14 +26,18 @@ def program() -> NoReturn:
     """Run the command of this process, and end it."""
     try:
         status = main()
-    except KeyboardInterrupt:  # the second one, while the first was being reported
+    except KeyboardInterrupt:  # before anything has begun, or the second one, while the first was being reported
         status = 130
+    from pymailbox.cli.interruption import ignore_signals
+
     ignore_signals()
     sys.exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
+    from pymailbox.cli.interruption import Terminated, terminable  # inside, as Ctrl-C may arrive meanwhile
+
     with terminable():
         interrupted = "nothing was changed"
         try:
@@ -55,23 +57,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (ValueError, OSError) as error:  # of the output; those of a command are handled below
             from pymailbox.cli.account_options import told
 
-            _complain(told(error))
+            _complain(f"the output cannot be written: {told(error)}")
             _silence(sys.stdout)
             return 1
 
 
 def _run(options: "argparse.Namespace") -> int:
     from pymailbox.cli.account_options import told
-    from pymailbox.cli.exit_status import status_of
+    from pymailbox.cli.exit_status import of_output, status_of
     from pymailbox.cli.output_options import conversation_shown
     from pymailbox.errors import MailboxError
 
     try:
         with conversation_shown(options):
             status: int = options.run(options)
-    except BrokenPipeError:
-        raise
     except (MailboxError, ValueError, OSError) as error:
+        if of_output(error):
+            raise
         _complain(told(error))
         _silence(sys.stdout)  # if it was the output that failed, it would fail again
         return status_of(error)

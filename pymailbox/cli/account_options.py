@@ -39,6 +39,7 @@ __all__ = [
     "ask",
     "chosen_account",
     "chosen_accounts",
+    "filled",
     "in_other_words",
     "mailbox_options",
     "named_archive",
@@ -64,6 +65,18 @@ _IN_OTHER_WORDS = (
     ("tls.pinned(fingerprint)", "--pin SHA256"),
     ("auth=OAuth2(token)", "--oauth2"),
     ('auth="PLAIN"', "a URL like pops://user;auth=PLAIN@host"),
+    ("Pass renumbered=True, or --renumbered,", "Pass --renumbered"),
+    ("Pass a larger at_most, or --at-most,", "Pass a larger --at-most"),
+    ("at_most=", "--at-most "),
+    ("or pass a limit", "or pass --limit"),
+    ("until collect has", "until `archive` has"),
+)
+
+#: The same, for what is different each time.
+_PATTERNS = (
+    (re.compile(r"Archive\.rebuild\(.*?\), or (?=`pymailbox rebuild )"), ""),
+    (re.compile(r"(?:beyond|more than|exceeds?|less than|within) Limits\.\w+"), "beyond what pymailbox accepts"),
+    (re.compile(r"[;,] raise (?:that limit|Limits\.\w+)(?: if this server can be trusted)?"), ""),
 )
 
 
@@ -85,6 +98,8 @@ def in_other_words(text: str) -> str:
     """Replace the Python arguments in a text by the options that stand for them."""
     for python, here in _IN_OTHER_WORDS:
         text = text.replace(python, here)
+    for pattern, instead in _PATTERNS:
+        text = pattern.sub(instead, text)
     return text
 
 
@@ -106,7 +121,9 @@ def add_account(parser: argparse.ArgumentParser, *, several: bool = False, silen
     )
     if several:
         parser.add_argument("--all", action="store_true", help="work on every account in the accounts file")
-    parser.add_argument("--user", help="log in as USER, instead of the user in the URL or the accounts file")
+    parser.add_argument(
+        "--user", type=filled, help="log in as USER, instead of the user in the URL or the accounts file"
+    )
     parser.add_argument(
         "--password-command",
         metavar="COMMAND",
@@ -139,9 +156,17 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument(
         "--config",
+        type=filled,
         metavar="FILE",
         help=f"read accounts from FILE (default: ${VARIABLE}, or accounts.toml in the user's configuration directory)",
     )
+
+
+def filled(value: str) -> str:
+    """Return an argument that must not be empty, as an unset variable of a script is."""
+    if not value:
+        raise argparse.ArgumentTypeError("it must not be empty")
+    return value
 
 
 def _misused(error: Exception) -> argparse.ArgumentTypeError:
@@ -287,6 +312,8 @@ def named_archive(options: argparse.Namespace, word: str) -> Path:
         raise
     if word not in file.accounts and Path(word).is_dir():
         return Path(word)
+    if word not in file.accounts:
+        raise ValueError(f"there is no directory {word!r}, and {file.missing(word)}")
     found = file.entry(word).archive
     if found is None:
         raise ValueError(f"the account {word!r} has no archive in {file.path}; add one, or name the directory ./{word}")
@@ -349,23 +376,27 @@ def ask(prompt: str, *, hidden: bool = False, none: str = "") -> str:
     import getpass
     import warnings
 
+    problem = "no password was given" if hidden else "the account has no user name"
     try:
         if hidden:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", getpass.GetPassWarning)  # it cannot hide what is typed
                 return getpass.getpass(safe_text(prompt))
-        print(safe_text(prompt), end="", file=sys.stderr, flush=True)
-        return input()
-    except (EOFError, getpass.GetPassWarning):
-        print(file=sys.stderr)
+        if sys.stdin is not None and sys.stdin.isatty():
+            print(safe_text(prompt), end="", file=sys.stderr, flush=True)
+            return input()
+    except EOFError:
+        print(file=sys.stderr)  # after the prompt
+    except getpass.GetPassWarning:
+        problem = "no terminal to ask for the password"
     if none:
         raise ValueError(none)
     if hidden:
         raise ValueError(
-            f"no terminal to ask for the password; set {VARIABLE}, use --password-command, or name an account whose"
-            " password the accounts file finds"
+            f"{problem}; set {VARIABLE}, use --password-command, or name an account whose password the accounts file"
+            " finds"
         )
-    raise ValueError("the account has no user name; use pops://user@host or --user")
+    raise ValueError(f"{problem}; use pops://user@host or --user")
 
 
 def seconds(value: str) -> float:

@@ -158,6 +158,8 @@ def _checked_name(file: "AccountsFile", word: str) -> str:
 
 def _asked_table(file: "AccountsFile", name: str) -> list[tuple[str, str]]:
     """Ask for an account; return its keys and their values in TOML."""
+    import shlex
+
     from pymailbox.account import Account
 
     user = _answer("User name, often the whole address: ", _checked_text)
@@ -166,7 +168,7 @@ def _asked_table(file: "AccountsFile", name: str) -> list[tuple[str, str]]:
     print("The file never has a password in it. Where is it to be found?")
     places = [
         ("a command prints it, such as: pass show mail/me", "command"),
-        (f"in the keyring of this system (to store it: keyring set {host} {user})", "keyring"),
+        (f"in the keyring of this system (to store it: keyring set {host} {shlex.quote(user)})", "keyring"),
         ("in an environment variable", "env"),
         ("in a file of its own", "file"),
         ("in ~/.netrc", "netrc"),
@@ -288,8 +290,7 @@ def _append(path: Path, name: str, text: str) -> Path:
     from pymailbox.accounts_file import AccountsFile, read_file
     from pymailbox.content.saving import SavedFile
 
-    path = path.absolute()
-    path = path.resolve() if path.exists() else path  # a link stays one
+    path = path.resolve()  # a link stays one, even if its target does not exist yet
     before = read_file(path) or b""
     file = AccountsFile.parse(before, path)
     _checked_name(file, name)

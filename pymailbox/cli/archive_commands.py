@@ -14,11 +14,12 @@ from pymailbox.cli.account_options import (
     add_config,
     chosen_account,
     chosen_accounts,
+    in_other_words,
     named_archive,
     told,
     wrong_usage,
 )
-from pymailbox.cli.exit_status import DAMAGED, DONE, PARTLY, most_serious, status_of
+from pymailbox.cli.exit_status import DAMAGED, DONE, PARTLY, most_serious, of_output, status_of
 from pymailbox.cli.interruption import stoppable
 from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, print_json
 from pymailbox.cli.progress_display import shown
@@ -192,9 +193,9 @@ def _archive(options: argparse.Namespace) -> int:
     for one, place in zip(accounts, places, strict=True):
         try:
             statuses.append(_archive_one(options, one, place, one.label.ljust(width)))
-        except BrokenPipeError:  # of our own output
-            raise
         except (MailboxError, ValueError, OSError) as error:
+            if of_output(error):
+                raise
             print(f"{styled('pymailbox:', 'red', sys.stderr)} {one.label}: {told(error)}", file=sys.stderr)
             statuses.append(status_of(error))
     return most_serious(statuses)
@@ -286,11 +287,15 @@ def _print_result(
         name = {"account": account.rstrip()} if account else {}
         print_json({"type": "result", **name, **asdict(result, value_serializer=_plain)})
     elif status != DONE or not options.quiet:
-        print(account + styled(safe_text(line, limit=None), "bold" if status == DONE else "red"))
+        line = in_other_words(safe_text(line, limit=None))
+        tried = "dry run: " if getattr(options, "dry_run", False) else ""
+        print(account + styled(tried + line, "bold" if status == DONE else "red"))
 
 
 def _plain(_: object, __: object, value: object) -> object:
     """Return a value of a result for JSON."""
+    if isinstance(value, str):
+        return in_other_words(value)
     return str(value) if isinstance(value, Path) else value
 
 

@@ -1,5 +1,6 @@
 """The exit statuses of all commands, and which one an error has; scripts rely on these numbers."""
 
+import errno
 from collections.abc import Iterable
 
 from pymailbox.errors import ArchiveLocked, AuthenticationError, DiskFull, MailboxError, UidsChanged
@@ -17,6 +18,7 @@ __all__ = [
     "TERMINATED",
     "USAGE",
     "most_serious",
+    "of_output",
     "status_of",
 ]
 
@@ -52,6 +54,13 @@ def status_of(error: Exception) -> int:
     if isinstance(error, DiskFull):  # a disk does not become empty by itself
         return FAILED
     return LATER if isinstance(error, MailboxError) and error.retryable else FAILED
+
+
+def of_output(error: Exception) -> bool:
+    """Return whether an error is one of standard output: nobody reads it, or the disk it goes to is full."""
+    if not isinstance(error, OSError) or isinstance(error, MailboxError) or error.filename is not None:
+        return False
+    return isinstance(error, BrokenPipeError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 #: The statuses of a failure, the most serious first: what needs a person before what may pass by itself.

@@ -17,7 +17,7 @@ __all__ = ["address_values", "identity", "list_messages", "list_messages_as_json
 
 _SIZE = 8  # columns: "999.9 KB"
 _NARROW, _WIDE = 72, 100  # columns; narrower windows get no time of day, wider ones names with addresses
-_SUBJECT = 12  # columns that are left for it at least, where uids need most of the line
+_SUBJECT = 12  # columns that are left for it at least
 _HEADINGS = ("No.", "Uid", "Size", "Date", "From", "Subject")
 _STYLES = ("cyan", "dim", "", "dim", "", "")
 
@@ -28,8 +28,8 @@ _STYLES = ("cyan", "dim", "", "dim", "", "")
 def list_messages(inbox: "Mailbox", messages: Iterable["Message"], *, uids: bool) -> int:
     """Print a table, row by row as headers arrive, and return the number of rows; no message is downloaded.
 
-    If the server refuses a message, its row says so, and the other rows follow. A uid is never cut: where it leaves
-    too little room, the sender, the size and the date are left out, in that order.
+    If the server refuses a message, its row says so, and the other rows follow. Where there is too little room, the
+    sender, the size and the date are left out, in that order; a uid is never cut.
     """
     widths, wide, date = _layout(len(inbox), inbox.uids if uids else None)
     columns = [index for index, width in enumerate(widths) if width]
@@ -64,8 +64,8 @@ def _layout(count: int, uids: Sequence[str | None] | None) -> tuple[list[int], b
     date = 10 if left is not None and left < _NARROW else 16
     sender = 28 if left is None or wide else max(6, (left - number - _SIZE - date - 8) * 2 // 5)
     widths = [number, uid, _SIZE, date, sender, _SUBJECT]
-    for index in (4, 2, 3) if uid and left is not None else ():
-        if sum(width + 2 for width in widths if width) - 2 > (room or 0):
+    for index in (4, 2, 3):
+        if room is not None and sum(width + 2 for width in widths if width) - 2 > room:
             widths[index] = 0
     return widths, wide, date
 

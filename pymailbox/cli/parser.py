@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymailbox.cli.account_options import without_password
+from pymailbox.display import styled
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -37,13 +38,17 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("words", nargs="*", metavar="-- COMMAND", help=help)
         self._runs = True
 
-    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
-        """Print the help; argparse itself ignores a full disk."""
-        (file or sys.stdout).write(self.format_help())
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print the help or the version; argparse itself ignores a full disk."""
+        if file is not None and file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and what is wrong, and exit with 2."""
-        super().error(without_password(message))
+        """Print what is wrong in one line, and exit with 2."""
+        problem = f"{without_password(message)}; `{self.prog} --help` shows the usage"
+        self.exit(2, f"{styled('pymailbox:', 'red', sys.stderr)} {problem}\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; by itself argparse takes `show NAME --raw 7` for a message called NAME, as NAME can be left out."""

@@ -27,7 +27,8 @@ __all__ = ["Speed", "progress_line", "shown"]
 _SECONDS = 5.0  # over which the rate is measured
 _BAR = 40  # columns at most
 
-Report = Callable[[Progress], None]
+#: What progress is reported to; None removes it from the screen, so that something else can be printed.
+Report = Callable[[Progress | None], None]
 
 
 @contextmanager
@@ -56,7 +57,9 @@ def _can_draw() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _print_progress(progress: Progress) -> None:
+def _print_progress(progress: Progress | None) -> None:
+    if progress is None:
+        return
     counts = {name: getattr(progress, name) for name in ("messages", "total_messages", "bytes", "total_bytes", "safe")}
     print_json({"type": "progress", **counts})
 
@@ -143,8 +146,11 @@ def _heading(heading: str, progress: Progress) -> str:
 def _plain(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
     speed = Speed()
 
-    def report(progress: Progress) -> None:
+    def report(progress: Progress | None) -> None:
         nonlocal heading
+        if progress is None:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            return
         if above := _heading(heading, progress):
             heading = ""
             print(f"\r\033[K{above}", file=sys.stderr)
@@ -206,8 +212,11 @@ def _drawn(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
         console=console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
     ) as live:
 
-        def report(progress: Progress) -> None:
+        def report(progress: Progress | None) -> None:
             nonlocal heading
+            if progress is None:
+                live.update(Text(), refresh=True)
+                return
             if above := _heading(heading, progress):
                 heading = ""
                 console.print(Text(above))

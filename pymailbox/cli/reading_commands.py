@@ -152,8 +152,8 @@ def _print_message(message: "Message") -> None:
             print(f"{styled(name + ':', 'bold')}{' ' * (8 - len(name))}{safe_text(str(value), limit=None)}")
     print("\n" + safe_text(message.body, multiline=True, limit=None).rstrip("\n"))
     for part in message.attachments:
-        name, kind = safe_text(part.filename, limit=None), safe_text(part.content_type, limit=None)
-        print(styled(f"[{name}: {kind}, {format_size(part.size)}]", "cyan"))
+        kind = safe_text(": ".join(filter(None, (part.filename, part.content_type))), limit=None)
+        print(styled(f"[{kind}, {format_size(part.size)}]", "cyan"))
 
 
 def _headers_value(message: "Message") -> dict[str, object]:
@@ -189,41 +189,42 @@ def _message_value(message: "Message") -> dict[str, object]:
 def _save(options: argparse.Namespace) -> int:
     from pymailbox.cli.message_list import identity
 
-    def save(message: "Message") -> None:
-        path = message.save(options.to)
-        if options.json:
-            print_json({**identity(message), "path": str(path)})
-        elif not options.quiet:
-            print(safe_text(str(path), limit=None))
+    def save(message: "Message") -> Iterator[dict[str, object]]:
+        yield {**identity(message), "path": str(message.save(options.to))}
 
     return _each(options, save)
 
 
 def _attachments(options: argparse.Namespace) -> int:
-    def save(message: "Message") -> None:
+    def save(message: "Message") -> Iterator[dict[str, object]]:
         for part in message.attachments:
             path = part.save(options.to)
-            if options.json:
-                value = {"number": message.number, "filename": part.filename, "content_type": part.content_type}
-                print_json({**value, "size": part.size, "path": str(path)})
-            elif not options.quiet:
-                print(safe_text(str(path), limit=None))
+            value = {"number": message.number, "filename": part.filename, "content_type": part.content_type}
+            yield {**value, "size": part.size, "path": str(path)}
 
     return _each(options, save)
 
 
-def _each(options: argparse.Namespace, save: Callable[["Message"], None]) -> int:
-    """Save from each message that is chosen; those that the server refuses are named, and the others follow."""
+def _each(options: argparse.Namespace, save: Callable[["Message"], Iterator[dict[str, object]]]) -> int:
+    """Save from each message that is chosen, and print what was; the messages that the server refuses are named."""
     refused: list[MailboxError] = []
     with _opened(options) as inbox, shown("get", options) as progress:
         messages = chosen(inbox, options.messages)
         for message in inbox.fetch(messages, progress=progress):
             try:
-                save(message)
+                for saved in save(message):
+                    if options.json:
+                        print_json(saved)
+                    elif not options.quiet:
+                        if progress is not None and sys.stdout.isatty():
+                            progress(None)
+                        print(safe_text(str(saved["path"]), limit=None))
             except MailboxError as error:
                 if not error.usable:
                     raise
                 refused.append(error)
+                if progress is not None:
+                    progress(None)
                 print(f"pymailbox: message {message.number}: {told(error)}", file=sys.stderr)
     if not refused:
         return DONE

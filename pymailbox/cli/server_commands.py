@@ -8,7 +8,14 @@ from pathlib import Path
 
 from attrs import evolve
 
-from pymailbox.cli.account_options import VARIABLE, account_of, add_account, in_other_words, mailbox_options
+from pymailbox.cli.account_options import (
+    VARIABLE,
+    account_of,
+    add_account,
+    filled,
+    in_other_words,
+    mailbox_options,
+)
 from pymailbox.cli.exit_status import DONE, FAILED
 from pymailbox.cli.output_options import add_json, add_verbose, print_json
 
@@ -23,9 +30,9 @@ def add_server_commands(
 
     serve = command("serve", _serve, "serve files as a POP3 account on this machine")
     serve.epilog = f"Clients log in with the password in ${VARIABLE}, or 'secret' if that is not set."
-    serve.add_argument("path", type=Path, nargs="?", metavar="PATH", help="the Maildir, the mbox file or the folder")
+    serve.add_argument("path", type=filled, nargs="?", metavar="PATH", help="the Maildir, the mbox file or the folder")
     serve.add_argument("--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo`, no PATH")
-    serve.add_argument("--user", default="me", metavar="USER", help="accept this user name (default: me)")
+    serve.add_argument("--user", type=filled, default="me", metavar="USER", help="accept this user name (default: me)")
     serve.add_argument(
         "--port", type=_port, default=0, metavar="PORT", help="listen on this port (default: any free port)"
     )
@@ -69,7 +76,7 @@ def _serve(options: argparse.Namespace) -> int:
         options.wrong_usage("--commit needs PATH: the sample mailbox has no files")
     given = os.environ.get(VARIABLE)
     server = Server(
-        SAMPLES if options.sample else options.path,
+        SAMPLES if options.sample else Path(options.path),
         user=options.user,
         password=given or "secret",
         port=options.port,

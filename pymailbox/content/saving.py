@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["SavedFile", "sync_directory"]
 
-_MAX_TRIES = 10_000  # names with a number added
+_MAX_TRIES = 20  # names with a number added; then the content is in the name, or thousands would take hours
 _CHUNK = 1 << 20
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # opening a FIFO must not wait
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep, "/")))
@@ -102,7 +102,7 @@ class SavedFile:
         except OSError as error:
             error.filename = self._asked
             raise
-        path = self._directory / (self._name or name)
+        path = self._directory / (self._name or _encodable(name))
         if self.needs_name:
             path = self._claim_one(path)
         elif self._overwrite:
@@ -122,13 +122,20 @@ class SavedFile:
 
     def _claim_one(self, path: Path) -> Path:
         stem, suffix = os.path.splitext(path.name)  # noqa: PTH122 - Path.suffix sees none in names with odd dots
-        for number in range(2, _MAX_TRIES):
+        for number in range(2, _MAX_TRIES + 2):
             if self._claim(path):
                 return path
             path = path.with_name(f"{stem} ({number}){suffix}")
-        raise FileExistsError(
-            errno.EEXIST, f"{_MAX_TRIES} files of that name exist", str(path.with_name(stem + suffix))
-        )
+        path = path.with_name(f"{stem} {self._digest()[:32]}{suffix}")
+        if not self._claim(path):
+            raise FileExistsError(errno.EEXIST, _in_the_way(path), str(path))
+        return path
+
+    def _digest(self) -> str:
+        import hashlib
+
+        with self._written.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _claim(self, path: Path) -> bool:
         """Take a free name, or accept a file that already has the same content; return whether one of them worked."""
@@ -200,6 +207,18 @@ def _in_the_way(path: Path) -> str:
     if path.is_file():
         return "the file exists with other content; pass overwrite=True to replace it"
     return "a link that leads to nothing has this name; pass overwrite=True to replace the link"
+
+
+def _encodable(name: str) -> str:
+    """Return a name that can be written where file names are not UTF-8, as in some locales."""
+    import sys
+
+    encoding = sys.getfilesystemencoding()
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return name.encode(encoding, "replace").decode(encoding).replace("?", "_")
+    return name
 
 
 def sync_directory(path: Path) -> None:

@@ -106,7 +106,7 @@ def test_an_unknown_name_is_wrong_usage(write: Callable[[str], Path], capsys: Ca
     assert usage("ls", "me") == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert "does not exist; add one with `pymailbox accounts add`" in told
-    assert told.endswith("for the host of that name, write pops://me")
+    assert "for the host of that name, write pops://me; `pymailbox ls --help` shows the usage" in told
     path = write('[account.work]\nurl = "pops://h"\n')
     assert usage("ls", "worc") == 2
     assert f"there is no account 'worc' in {path}; did you mean work?" in capsys.readouterr().err

@@ -32,7 +32,7 @@ def test_archive_then_verify_then_rebuild(server: Server, tmp_path: Path, capsys
     """Each prints one line, and a second run downloads nothing."""
     to = str(tmp_path / "me")
     for command, printed in (
-        (("archive", server.url, "--to", to, "--dry-run"), "10 new, 3.9 KB; 0 known; nothing deleted\n"),
+        (("archive", server.url, "--to", to, "--dry-run"), "dry run: 10 new, 3.9 KB; 0 known; nothing deleted\n"),
         (("archive", server.url, "--to", to), "10 new, 3.9 KB; 0 known; nothing deleted\n"),
         (("archive", server.url, "--to", to), "0 new, 0 B; 10 known; nothing deleted\n"),
         (("verify", to), "10 of 10 read, 3.9 KB; 0 damaged, 0 missing, 0 not ours\n"),
@@ -40,7 +40,10 @@ def test_archive_then_verify_then_rebuild(server: Server, tmp_path: Path, capsys
         (("archive", server.url, "--to", to), "0 new, 0 B; 10 known; nothing deleted\n"),
         (("archive", server.url, "--to", to, "--keep-latest", "4"), "0 new, 0 B; 10 known; 6 deleted\n"),
         (("clean", server.url, "--to", to, "--keep-latest", "2"), "2 deleted, 2 kept\n"),
-        (("clean", server.url, "--to", to, "--keep-days", "0", "--at-most", "1", "--dry-run"), "2 deleted, 0 kept\n"),
+        (
+            ("clean", server.url, "--to", to, "--keep-days", "0", "--at-most", "1", "--dry-run"),
+            "dry run: 2 deleted, 0 kept\n",
+        ),
     ):
         with case(*command):
             assert main(command) == 0

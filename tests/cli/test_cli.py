@@ -1,5 +1,6 @@
 """The command line prints, asks, exits and talks to the server as documented."""
 
+import contextlib
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 from docs.options import PAGE, commands, with_tables
 from pymailbox import Mailbox
 from pymailbox.cli import main
-from pymailbox.display import safe_text
+from pymailbox.display import cells, safe_text
 from pymailbox.testing import Fault, Quirk, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT, case
@@ -83,6 +84,19 @@ def test_ls_lists_the_messages(server: Server, capsys: Captured) -> None:
     assert lines[-1] == "10 messages, 3.9 KB"
     assert len(lines) == 13
     assert set(verbs(server)) == {"CAPA", "UTF8", "AUTH", "STAT", "LIST", "TOP", "QUIT"}
+
+
+@pytest.mark.parametrize("columns", [20, 30, 40, 50])
+def test_ls_leaves_out_columns_rather_than_the_subject(
+    columns: int, server: Server, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a very narrow window too, every row fits into one line, with the number and a part of the subject."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["ls", server.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(cells(line) <= columns for line in lines[:-1])
+    assert lines[1].split()[0] == "1"
+    assert "Lunch on" in lines[1]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
@@ -268,15 +282,21 @@ MISUSE: list[tuple[list[str], str]] = [
     (["ls", "--password-command", "'", "pops://h"], "quotation"),
     (["ls", "--password-command", "", "pops://h"], "empty"),
     (["serve", "--port", "70000", "."], "invalid port: '70000' (0 to 65535)"),
+    (["serve", "", "--commit"], "argument PATH: it must not be empty"),  # not the current directory
+    (["ls", "--user", "", "pops://h"], "argument --user: it must not be empty"),
+    (["ls", "--config", "", "me"], "argument --config: it must not be empty"),
 ]
 
 
 def test_wrong_usage_is_explained(capsys: Captured) -> None:
-    """The status is 2, and the last line says what is wrong."""
+    """The status is 2, and one line says what is wrong and what shows the usage."""
     for arguments, word in MISUSE:
         with case(arguments):
             assert usage(*arguments) == 2
-            assert word in capsys.readouterr().err.splitlines()[-1]
+            told = capsys.readouterr().err
+            assert (told.startswith("pymailbox: "), told.count("\n")) == (True, 1)
+            assert word in told
+            assert f"`{' '.join(['pymailbox', *arguments[:1]])} --help` shows the usage" in told
 
 
 @pytest.mark.parametrize(
@@ -352,7 +372,7 @@ def test_without_a_terminal_it_does_not_prompt(server: Server) -> None:
         )
         assert done.returncode == 1
         assert word in done.stderr
-        assert "Traceback" not in done.stderr
+        assert (done.stderr.startswith("pymailbox: "), done.stderr.count("\n")) == (True, 1)
         assert done.stdout == ""
 
 
@@ -583,7 +603,8 @@ def test_the_page_shows_what_happens(capsys: Captured, monkeypatch: pytest.Monke
         with Server(SAMPLES, user="robin", password=SECRET, lock_wait=GENEROUS) as server:
             for arguments, output in examples:
                 here = f"127.0.0.1:{server.port}"
-                main(shlex.split(arguments.replace("localhost:1110", here)))
+                with contextlib.suppress(SystemExit):  # wrong usage
+                    main(shlex.split(arguments.replace("localhost:1110", here)))
                 captured = capsys.readouterr()
                 shown = (captured.out + captured.err).replace(here, "localhost:1110").replace("127.0.0.1", "localhost")
                 assert comparable(shown) == comparable(output), arguments

@@ -109,15 +109,24 @@ def test_a_full_disk(name: str, sample: Server, tmp_path: Path) -> None:
     if name in ("clean", "verify", "rebuild"):
         run(*commands(sample, tmp_path)["archive"])
     command = commands(sample, tmp_path)[name]
+    told = "pymailbox: the output cannot be written: No space left on device\n"
     done = run_in_shell(*command, after="> /dev/full")
-    assert (done.returncode, done.stderr.decode()) == (1, "pymailbox: No space left on device\n")
+    assert (done.returncode, done.stderr.decode()) == (1, told)
     done = run_in_shell(*command, after="> /dev/full", env=environment(PYTHONUNBUFFERED="1"))
-    assert (done.returncode, done.stderr.decode()) == (1, "pymailbox: No space left on device\n")
+    assert (done.returncode, done.stderr.decode()) == (1, told)
     done = run_in_shell(*command, after="> /dev/full 2>&1")
     assert done.returncode == 1
     if name == "archive":
         assert run("verify", str(tmp_path / "me")).stdout.startswith(b"10 of 10 read")
         assert run_in_shell(*command, after="2> /dev/full").returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_hides_no_version() -> None:
+    """--version and the help of a command fail like everything else that is printed."""
+    for arguments in (("--version",), ("ls", "--help")):
+        done = run_in_shell(*arguments, after="> /dev/full")
+        assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -141,6 +150,16 @@ def test_the_c_locale(name: str, sample: Server, tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
         assert done.stdout
         assert done.stdout.isascii() or len(variables) == 1
+
+
+def test_file_names_that_the_locale_cannot_write(sample: Server, tmp_path: Path) -> None:
+    """Where file names are not UTF-8, other characters are replaced, and every message and attachment is saved."""
+    plain = environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    for command, name in (("save", "2026-06-02 The summer menu _ "), ("attachments", "figures _.csv")):
+        to = tmp_path / command
+        done = run(command, sample.url, "all", "--to", str(to), env=plain)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert any(path.name.startswith(name) for path in to.iterdir())
 
 
 def test_closed_streams(sample: Server, tmp_path: Path) -> None:

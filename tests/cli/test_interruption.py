@@ -158,3 +158,12 @@ def test_archive_can_be_interrupted_at_any_moment(seed: int, tmp_path: Path) -> 
         with Archive(tmp_path / "me") as archive:
             assert sorted(record.raw for record in archive) == sorted(MAILS)
             assert archive.verify()
+
+
+def test_ctrl_c_while_it_starts_shows_no_traceback() -> None:
+    """What is imported before a signal can be told is little: nothing of other packages."""
+    code = "import sys, pymailbox.cli; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=GENEROUS
+    )
+    assert not {"attr", "attrs", "argparse", "ssl"} & set(done.stdout.split())

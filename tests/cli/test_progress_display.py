@@ -181,3 +181,29 @@ def test_the_terminal_is_left_as_it_was(tmp_path: Path) -> None:
         shown, status = run_in_terminal("archive", server.url, "--to", str(tmp_path / "me"))
     assert status == 77
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")
+
+
+@pytest.mark.parametrize("name", ["save", "attachments"])
+def test_paths_stay_where_progress_was(name: str, env: dict[str, str], sample: Server, tmp_path: Path) -> None:
+    """In a terminal, progress is gone in the end, and each path has a line to itself."""
+    to = tmp_path / "new"
+    done = run(name, sample.url, "all", "--to", str(to))
+    shown, status = run_in_terminal(name, sample.url, "all", "--to", str(to), columns=200, env=env)
+    assert status == 0
+    assert screen(shown) == done.stdout.decode().splitlines()
+
+
+def screen(text: str) -> list[str]:
+    """Return the lines that a terminal shows after this text, which only removes lines and moves up."""
+    lines, row = [""], 0
+    for piece in re.findall(r"\x1b\[\??\d*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", text):
+        if piece == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif piece in ("\x1b[2K", "\x1b[K"):
+            lines[row] = ""
+        elif piece == "\x1b[1A":
+            row -= 1
+        elif not piece.startswith("\x1b") and piece != "\r":
+            lines[row] += piece
+    return [line for line in lines if line]

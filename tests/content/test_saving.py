@@ -309,3 +309,24 @@ def test_the_file_is_on_disk_when_save_returns(tmp_path: Path, monkeypatch: pyte
     forced.clear()
     save(f"{tmp_path}/new/er/", b"1")
     assert forced == ["file", "file", "directory"]
+
+
+def test_many_files_of_one_name_take_no_longer_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message may have thousands of attachments of one name: each is compared with a bounded number of files."""
+    tries = 0
+    link = os.link
+
+    def counting(source: Path, target: Path) -> None:
+        nonlocal tries
+        tries += 1
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", counting)
+    for _ in range(2):  # the second time, nothing is written
+        for number in range(40):
+            saved = SavedFile(f"{tmp_path}/")
+            saved.write(b"%02d" % number)
+            path = saved.publish("a.txt")
+            assert path.read_bytes() == b"%02d" % number
+    assert len(list(tmp_path.iterdir())) == 40
+    assert tries < 2 * 40 * 22
