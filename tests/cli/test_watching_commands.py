@@ -457,7 +457,7 @@ def test_the_output_of_watch_fails(
     state = tmp_path / "me.watch"
     with Seen(state) as seen, Mailbox.from_url(server.url, "secret") as inbox:
         seen.add(seen.new(inbox))
-    cases = [("| head -n 1", ""), ("> /dev/full", "pymailbox: No space left on device\n")]
+    cases = [("| head -n 1", ""), ("> /dev/full", "pymailbox: the output cannot be written: No space left on device\n")]
     for after, err in cases if Path("/dev/full").exists() else cases[:1]:
         server.deliver(mail(f"before {after}"))
         begun = threading.Event()
