@@ -23,6 +23,8 @@ __all__ = ["Writer", "recover", "row_of"]
 _MESSAGES = 128  # in a group
 _BYTES = 32 << 20
 _SECONDS = 2.0
+_TOGETHER = 32  # files that the disk is asked to write at once: one by one, their commits would hold up new files
+_BYTES_TOGETHER = 2 << 20
 _SYNCING = 8  # threads that wait for fsync: the disk merges what is asked for together
 
 
@@ -46,6 +48,7 @@ class Writer:
     _bytes: int = field(default=0, init=False)  # of the group
     _pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_SYNCING), init=False)
     _syncs: list[Future[None]] = field(factory=list, init=False)  # of the group's files
+    _unsynced: int = field(default=0, init=False)  # bytes of the group that the disk was not asked to write yet
     _since: float = field(default=0.0, init=False)  # when the group began
     _copies: int = field(default=0, init=False)  # taken since, of messages in the group
     _published: list[MessageRow] = field(factory=list, init=False)  # the ledger does not know yet
@@ -117,9 +120,16 @@ class Writer:
             self._since = self.clock()
         self._group.append((staged, row))
         self._bytes += staged.stored_size
-        # While the disk writes it the next one is downloaded.
-        self._syncs.append(self._pool.submit(self.layout.disk.sync_file, staged.file))
+        self._unsynced += staged.stored_size
+        if len(self._group) - len(self._syncs) >= _TOGETHER or self._unsynced >= _BYTES_TOGETHER:
+            self._begin_syncs()
         return row
+
+    def _begin_syncs(self) -> None:
+        """Have the disk write what was staged since the last call, while the next messages are downloaded."""
+        for staged, _ in self._group[len(self._syncs) :]:
+            self._syncs.append(self._pool.submit(self.layout.disk.sync_file, staged.file))
+        self._unsynced = 0
 
     def meet(self, row: MessageRow, uid: str | None, size: int | None) -> MessageRow:
         """Note that an archived message was seen again, under this uid and size by LIST."""
@@ -162,6 +172,7 @@ class Writer:
         """Store the group: when this returns its messages survive a power cut."""
         if not self._group:
             return
+        self._begin_syncs()
         for sync in self._syncs:
             sync.result()
         for staged, _ in self._group:
