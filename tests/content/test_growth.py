@@ -22,6 +22,7 @@ SECONDS = 10.0  # of CPU for one name of one megabyte: only catches endless loop
 MEASURABLE = 0.02  # seconds of CPU; a reading that takes less for a flood is not judged
 
 SLOW = pytest.mark.slow
+GROWTH = pytest.mark.growth
 
 Readings = dict[str, Callable[[Content], object]]
 Make = Callable[[int], bytes]
@@ -126,7 +127,7 @@ def prepared(make: Make, reading: Callable[[Content], object]) -> Callable[[int]
     return prepare
 
 
-@pytest.fixture(params=["quick", pytest.param("thorough", marks=SLOW)])
+@pytest.fixture(params=[pytest.param("quick", marks=GROWTH), pytest.param("thorough", marks=[GROWTH, SLOW])])
 def growth(request: pytest.FixtureRequest) -> Growth:
     """The judge of growth."""
     return Growth(request.param == "thorough")
@@ -508,6 +509,7 @@ def generated(seed: int) -> Iterator[Generated]:
         yield Generated(b"Content-Type", head + some(IN_A_BODY, 0, 2), unit, some(IN_A_BODY, 0, 2))
 
 
+@GROWTH
 @pytest.mark.threat(106)
 @pytest.mark.threat(111)
 def test_every_reading_of_a_generated_family() -> None:
@@ -690,14 +692,6 @@ def test_bad_labels() -> None:
             assert content.defects, (charset, encoding)
 
 
-@SLOW
-@pytest.mark.threat(111)
-def test_floods_of_markup() -> None:
-    """Half a megabyte of HTML that repeats one mark (`test_much_markup` reads less of it)."""
-    for mark in MARKUP:
-        read(page(mark, 500_000), mark)
-
-
 @pytest.mark.threat(111)
 @pytest.mark.parametrize(("cap", "count"), [(10_000, 15_000), pytest.param(200_000, 300_000, marks=SLOW)])
 def test_references_are_resolved_up_to_a_bound(cap: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -725,15 +719,6 @@ def test_references_with_endless_numbers() -> None:
         for text in (b"&#%s;", b"<img alt='&#%s;'>"):
             raw = b"Content-Type: text/html\n\n" + text % number + b"!"
             assert read(raw, number[:30]).body == expected + "!", number[:30]
-
-
-@SLOW
-@pytest.mark.threat(111)
-def test_floods_of_escapes() -> None:
-    """Half a megabyte of one escape under each transfer encoding (`test_much_that_is_escaped` reads less of them)."""
-    for encoding in ENCODINGS:
-        for mark in ESCAPES:
-            read(encoded(encoding, mark, 500_000), (encoding, mark))
 
 
 @pytest.mark.parametrize("size", [2_500_000, pytest.param(50_000_000, marks=SLOW)])
