@@ -731,7 +731,7 @@ def test_much_ordinary_base64(size: int) -> None:
     assert content.attachments[0].payload.startswith(b"ABC")
 
 
-@pytest.mark.parametrize("size", [1_100_000, pytest.param(5_000_000, marks=SLOW)])
+@pytest.mark.parametrize("size", [1_100_000, pytest.param(2_500_000, marks=SLOW)])
 def test_bytes_that_do_not_fit_their_charset(size: int) -> None:
     """Megabytes that are not text in the charset of their label are read, too."""
     for charset in CHARSETS:

@@ -50,7 +50,7 @@ def test_a_tilde_is_not_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """`~` is an ordinary name."""
     monkeypatch.chdir(tmp_path)
     assert save("~/", b"1") == Path("~/a.txt")
-    assert content(tmp_path) == {os.path.join("~", "a.txt"): b"1"}  # noqa: PTH118
+    assert content(tmp_path) == {str(Path("~", "a.txt")): b"1"}
 
 
 def test_misuse_raises_and_creates_nothing(tmp_path: Path) -> None:
