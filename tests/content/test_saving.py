@@ -286,7 +286,8 @@ for size in (2_000, 2_000_000):
         print(error.filename == sys.argv[1])
 """
     where = str(tmp_path / "b.txt")
-    done = subprocess.run([sys.executable, "-c", code, where], capture_output=True, text=True, check=True)
+    # -B, because Python would cut off the .pyc files that it writes under this limit, and every later import would fail
+    done = subprocess.run([sys.executable, "-B", "-c", code, where], capture_output=True, text=True, check=True)
     assert done.stdout == "True\nTrue\n"
     assert list(tmp_path.iterdir()) == []
 
