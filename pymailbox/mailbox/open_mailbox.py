@@ -88,7 +88,6 @@ class OpenMailbox(Generic[E, C]):
         "connection",
         "drop",
         "kind",
-        "read_content",
         "state",
     )
 
@@ -104,12 +103,9 @@ class OpenMailbox(Generic[E, C]):
         self.kind = kind
         #: Closes the connection at once without sending anything.
         self.drop = drop
-        # The parsers are imported once there is a session to read from, not with this module.
-        from pymailbox.content import Content, Headers
+        from pymailbox.content import Headers  # once there is a session to read from
 
         self._read_headers = Headers.from_bytes
-        #: Makes a `Content` from bytes.
-        self.read_content = Content.from_bytes
 
     @property
     def usable(self) -> bool:
@@ -194,6 +190,12 @@ class OpenMailbox(Generic[E, C]):
         for other in cache.keep(message.number, len(raw)):
             other._raw = other._content = None
             other._not_kept = "cache"
+
+    def read_content(self, raw: bytes) -> "Content":
+        """Return what a person reads in these bytes."""
+        from pymailbox.content import Content  # not before the first: a list of subjects needs none of it
+
+        return Content.from_bytes(raw)
 
     def content_of(self, message: E, raw: bytes) -> "Content":
         """Return the content of a message, parsed once."""
