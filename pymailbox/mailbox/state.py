@@ -88,7 +88,7 @@ class MessageCache(Generic[M]):
         return len(self._refs)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ReadAhead:
     """The header prefetch: it guesses which headers will be read next from the last two reads.
 
@@ -137,7 +137,7 @@ class ReadAhead:
         self.numbers.clear()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class MailboxState(Generic[M]):
     """What is known about the mailbox of one session."""
 
