@@ -7,7 +7,8 @@ was read, and reading more raises `ConnectionLost`.
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pymailbox.account import Account
@@ -129,12 +130,11 @@ class OpenMailbox(Generic[E, C]):
 
     def message(self, number: int) -> E:
         """Return the message with this number, the same object as long as there is a reference to it."""
-        cache = self.state.cache
-        message = cache.get(number)
-        if message is None:
-            message = self.kind(self, number)
-            cache.add(number, message)
-        return message
+        return next(self.messages((number,)))
+
+    def messages(self, numbers: Iterable[int]) -> Iterator[E]:
+        """Yield the messages with these numbers, the same objects as long as there are references to them."""
+        return self.state.cache.each(numbers, partial(self.kind, self))
 
     def owns(self, value: object) -> bool:
         """Whether `value` is a message of this session."""
@@ -310,11 +310,10 @@ class OpenMailbox(Generic[E, C]):
         known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
         uids = yield from reading.uids(self.state)
         deleted = self.state.deleted
-        return tuple(
-            self.message(number)
-            for number, uid in enumerate(uids, 1)
-            if number not in deleted and (uid is None or uid not in known)
-        )
+        new = [
+            number for number, uid in enumerate(uids, 1) if number not in deleted and (uid is None or uid not in known)
+        ]
+        return tuple(self.messages(new))
 
     def ask_identity(self, message: E) -> Flow[str | None]:
         """Return the uid of a message; None if it has none, or the server has no UIDL."""
