@@ -7,7 +7,7 @@ cached bodies, and the state of the header prefetch. The flows that fill it are 
 import operator
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, SupportsIndex, TypeVar
 
 from attrs import define, field
@@ -54,20 +54,14 @@ class MessageCache(Generic[M]):
         ref = self._refs.get(number)
         return ref() if ref is not None else None
 
-    def each(self, numbers: Iterable[int], make: Callable[[int], M]) -> Iterator[M]:
-        """Yield the message with each number; `make` makes those that are not in use."""
-        refs, bodies, refer = self._refs, self._bodies, weakref.ref  # locals: some mailboxes have 100,000 messages
-        for number in numbers:
-            ref = refs.get(number)
-            message = ref() if ref is not None else None
-            if message is None:
-                if len(refs) >= self._room:
-                    self._sweep()
-                if bodies:
-                    self._size -= bodies.pop(number, 0)  # of an earlier object, which is dead
-                message = make(number)
-                refs[number] = refer(message)
-            yield message
+    def add(self, number: int, message: M) -> None:
+        """Register a new message."""
+        refs = self._refs
+        if len(refs) >= self._room:
+            self._sweep()
+        if self._bodies:
+            self._size -= self._bodies.pop(number, 0)  # of an earlier object, which is dead
+        refs[number] = weakref.ref(message)
 
     def keep(self, number: int, size: int) -> Iterator[M]:
         """Count the body of a message as just used; yield the messages that must drop theirs."""
@@ -86,8 +80,9 @@ class MessageCache(Generic[M]):
 
     def _sweep(self) -> None:
         refs = self._refs
-        for number in [number for number, ref in refs.items() if ref() is None]:
-            del refs[number]
+        used = {number: ref for number, ref in refs.items() if ref() is not None}
+        refs.clear()
+        refs.update(used)
         for number in [number for number in self._bodies if number not in refs]:
             self._size -= self._bodies.pop(number)
         self._room = max(_ROOM, 2 * len(refs))
