@@ -7,6 +7,7 @@ was read, and reading more raises `ConnectionLost`.
 
 import os
 import warnings
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
@@ -143,13 +144,19 @@ class OpenMailbox(Generic[E, C]):
     def messages(self, numbers: Iterable[int]) -> Iterator[E]:
         """Yield the messages with these numbers, the same objects as long as there are references to them."""
         cache, kind, new = self.state.cache, self.kind, object.__new__
-        get, add = cache.get, cache.add
+        refs, refer = cache.refs, weakref.ref
         for number in numbers:
-            message = get(number)
-            if message is None:
+            ref = refs.get(number)
+            if ref is None or (message := ref()) is None:
                 message = new(kind)
-                message._mailbox, message._number, message._headers, message._body = self, number, None, None
-                add(number, message)
+                message._mailbox = self
+                message._number = number
+                message._headers = message._body = None
+                if ref is not None:
+                    cache.forget(number)
+                if len(refs) >= cache.room:
+                    cache.sweep()
+                refs[number] = refer(message)
             yield message
 
     def owns(self, value: object) -> bool:
