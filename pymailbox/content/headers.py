@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self, TypeVar, overload
 from attrs import field, frozen
 
 from .address import MAX_ADDRESSES, Address, parse_addresses
-from .parameters import parse_parameters
 from .reading_names import HeaderNames
 from .words import decode_text
 
@@ -270,6 +269,8 @@ class Headers(HeaderNames):
 
         Most mail programs also use the last of several fields.
         """
+        from .parameters import parse_parameters
+
         values = self._values(name)
         return parse_parameters(values[-1], self.charsets) if values else ("", {})
 
@@ -315,6 +316,8 @@ class Headers(HeaderNames):
         match = _finder("content-type").search(self._block)
         if match is None:
             return ()
+        from .parameters import parse_parameters
+
         label = parse_parameters(match[1])[1].get("charset")
         return (label,) if label else ()
 

@@ -230,16 +230,16 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
     def __getitem__(self, index: int | slice) -> E | tuple[E, ...]:
         opened = self._require_open()
         if isinstance(index, slice):
-            return tuple(opened.message(number) for number in range(1, opened.state.count + 1)[index])
+            return tuple(opened.messages(range(1, opened.state.count + 1)[index]))
         return opened.message(opened.state.position(index))
 
     def __iter__(self) -> Iterator[E]:
         opened = self._require_open()
-        return map(opened.message, range(1, opened.state.count + 1))
+        return opened.messages(range(1, opened.state.count + 1))
 
     def __reversed__(self) -> Iterator[E]:
         opened = self._require_open()
-        return map(opened.message, range(opened.state.count, 0, -1))
+        return opened.messages(range(opened.state.count, 0, -1))
 
     def __contains__(self, value: object) -> bool:
         return self._require_open().owns(value)
@@ -248,7 +248,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
     def deleted(self) -> tuple[E, ...]:
         """The messages currently marked as deleted, in mailbox order."""
         opened = self._require_open()
-        return tuple(map(opened.message, sorted(opened.state.deleted)))
+        return tuple(opened.messages(sorted(opened.state.deleted)))
 
     def __repr__(self) -> str:
         if "_opened" not in vars(self):  # a traceback from the constructor may show the object

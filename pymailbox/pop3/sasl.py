@@ -8,7 +8,7 @@ neither in the `repr` nor in pickles. A password is text, sent as UTF-8, or byte
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -16,8 +16,10 @@ from pymailbox.account import Exchange, Mechanism, Peer
 from pymailbox.display import SecretBytes, Secrets, safe_text, secret
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
 from pymailbox.pop3.commands import no_control_characters, no_control_octets, secret_bytes
-from pymailbox.pop3.kerberos import GSSAPI
-from pymailbox.pop3.scram import Scram
+
+if TYPE_CHECKING:
+    from pymailbox.pop3.kerberos import GSSAPI
+    from pymailbox.pop3.scram import Scram
 
 __all__ = [
     "GSSAPI",
@@ -34,6 +36,18 @@ __all__ = [
     "XOAuth2",
     "mechanism",
 ]
+
+
+def __getattr__(name: str) -> type[Mechanism]:
+    if name == "Scram":
+        from pymailbox.pop3.scram import Scram
+
+        return Scram
+    if name == "GSSAPI":
+        from pymailbox.pop3.kerberos import GSSAPI
+
+        return GSSAPI
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @frozen
@@ -221,6 +235,8 @@ def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
     """
     name = name.upper()
     if name.startswith("SCRAM-"):
+        from pymailbox.pop3.scram import Scram
+
         return Scram(user, password, name)
     simple: dict[str, Callable[[str, Any], Mechanism]] = {
         "PLAIN": Plain,
@@ -236,6 +252,8 @@ def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
     if name == "ANONYMOUS":
         return Anonymous(user or "anonymous")
     if name == "GSSAPI":
+        from pymailbox.pop3.kerberos import GSSAPI
+
         return GSSAPI(user)
     raise NotSupported(
         f"unsupported mechanism: {safe_text(name)!r} (supported: {', '.join(simple)}, SCRAM-*, EXTERNAL, ANONYMOUS,"
