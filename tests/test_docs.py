@@ -36,7 +36,7 @@ def server() -> Iterator[Server]:
 
 def examples(page: Path) -> str:
     """Return the interactive examples of a page as one text."""
-    return "\n".join(block for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S) if ">>>" in block)
+    return "\n".join(re.findall(r"```pycon\n(.*?)```", page.read_text(), re.S))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -94,9 +94,9 @@ def test_public_classes_have_a_runnable_example() -> None:
 def test_every_page_is_in_the_site_and_every_link_has_a_target() -> None:
     """Every page is in the navigation, and every relative link points to a file that exists."""
     nav = (ROOT / "mkdocs.yml").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name in nav, f"{page.name} is not in mkdocs.yml"
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert nav.count(f" {page.relative_to(ROOT / 'docs').as_posix()}\n") == 1, f"{page} is not in mkdocs.yml, once"
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
