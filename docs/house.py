@@ -18,7 +18,8 @@ _WIDTH, _HUT, _FLOOR, _ROOF, _EDGE = 720, 150, 52, 84, 12
 _STYLE = """
   .paper { fill: #ffffff; } text { font: 600 14px system-ui, sans-serif; fill: #24292f; }
   .quiet { font: 11.5px system-ui, sans-serif; fill: #57606a; }
-  .room { fill: #e6f4f1; stroke: #0b7a6b; stroke-width: 1.5; } .roof { fill: #c9e7e1; stroke: #0b7a6b; stroke-width: 1.5; }
+  .room { fill: #e6f4f1; stroke: #0b7a6b; stroke-width: 1.5; }
+  .roof { fill: #c9e7e1; stroke: #0b7a6b; stroke-width: 1.5; }
   .hut { fill: #fff3d6; stroke: #9a6700; stroke-width: 1.5; } .ground { stroke: #57606a; stroke-width: 2; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; } text { fill: #e6edf3; } .quiet { fill: #a9b4bf; }
@@ -80,7 +81,7 @@ def _label(room: str, uses: Mapping[str, set[str]], x: float, y: float) -> Itera
 
 def _room(module: str) -> str:
     """Return the package or module, directly in pymailbox, that a module belongs to."""
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 def _uses() -> dict[str, set[str]]:

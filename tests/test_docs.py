@@ -112,7 +112,9 @@ def test_the_drawing_of_the_house_is_up_to_date() -> None:
 def test_blocks_with_prompts_say_so() -> None:
     """A block with `>>>` is `pycon`: its prompts and its output are not copied."""
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        for kind, block in re.findall(r"^```(\w+)[^\n]*\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        for kind, block in re.findall(
+            r"^```(\w+)[^\n]*\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        ):
             assert (kind == "pycon") == (">>> " in block), f"{page.name}: {block}"
 
 
