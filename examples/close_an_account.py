@@ -16,8 +16,8 @@ with Archive(ARCHIVE) as archive:
     print("verify: ", verified)
     with Mailbox.from_account(account, read_only=True) as inbox:
         missing = [message for message in inbox if not (message.uid and archive.by_uid(account, message.uid))]
-    for message in missing:
-        print(f"missing: {message.number} {message.subject!r}")
+        for message in missing:
+            print(f"missing: {message.number} {message.subject!r}")
     if missing or not verified:
         sys.exit("not complete: keep the account open, and run this again")
     dates = sorted(date for record in archive if (date := record.content.date))
