@@ -223,7 +223,7 @@ def run_page(found: list[Block], page: Page) -> int:
             elif block.language == "python":
                 path = page.directory / f"block{number}.py"
                 path.write_text(page.here(block.text), "utf-8")
-                _run_sh(page, f"python {path.name}")
+                _run_sh(page, f"python {shlex.quote(str(path))}")
                 count += 1
             elif block.language == "bash":
                 subprocess.run(["bash", "-n"], input=block.text.encode(), check=True, capture_output=True)
@@ -254,7 +254,7 @@ def reader(work: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(lost)}
     return inherited | {
         "PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip")),  # not of each page's home
+        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip")),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
         "PYTHONUTF8": "1",
