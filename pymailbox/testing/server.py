@@ -141,9 +141,12 @@ class Server:
         in_memory = isinstance(source, tuple)
         if self.commit and len(users) > 1 and not in_memory:
             raise ValueError("several users cannot delete from the same files; omit commit=True")
+        self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
+        if Quirk.HIDES_READ in self.quirks:
+            users |= {f"recent:{user}": password for user, password in users.items()}
+            self.maildrops |= {f"recent:{user}": maildrop for user, maildrop in self.maildrops.items()}
         self.authenticator = Authenticator(users, self.token)
         self.authenticator.check(self.sasl)
-        self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
         if self.security != "none" and self.ssl_context is None:
             self._certificates = Certificates.make(self.host)
         self._listener = Listener.open(self.host, self.port, self._begin, "pop3 server")
