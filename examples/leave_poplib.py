@@ -1,6 +1,6 @@
-"""Save every message as a file, print the subjects, and delete what was saved: a typical program for poplib, rewritten.
+"""Save every message as a file, print the subjects, and delete what was saved.
 
-Needs PYMAILBOX_URL and PYMAILBOX_PASSWORD.
+Needs PYMAILBOX_URL and PYMAILBOX_PASSWORD. It was a typical program for poplib.
 """
 
 from pymailbox import Account, Mailbox
@@ -9,4 +9,4 @@ with Mailbox.from_account(Account.from_env()) as inbox:
     for message in inbox.fetch():
         message.save(f"{message.number}.eml", overwrite=True)
         print(message.subject)
-        message.delete()  # at the end of the block, or not at all if an exception ends it
+        message.delete()  # at the end of the block, unless it ends in an error

@@ -1,6 +1,7 @@
-"""Look into many accounts at once: how much mail each one has, and the latest subject. One that fails stops no other.
+"""Look into many accounts at once: how much mail each one has, and the latest subject.
 
-Needs `pip install 'pymailbox[cli]'` and an accounts file, which PYMAILBOX_CONFIG may name.
+Needs `pip install 'pymailbox[cli]'` and an accounts file, which PYMAILBOX_CONFIG may
+name. An account that fails does not stop the others.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Print an access token for the POP mail of a Microsoft 365 or Outlook.com account.
 
-Needs `pip install msal`, CLIENT_ID, the id of your registered application, and PYMAILBOX_USER, the address. The first
-run says where to sign in; later ones need nobody, because the file CACHE keeps the login.
+Needs `pip install msal`, CLIENT_ID, the id of your registered application, and
+PYMAILBOX_USER, the address. The first run says where to sign in; later ones need
+nobody, because the file CACHE keeps the login.
 """
 
 import os
@@ -10,15 +11,17 @@ from pathlib import Path
 
 import msal
 
-SCOPES = ["https://outlook.office.com/POP.AccessAsUser.All"]  # msal adds offline_access
-AUTHORITY = os.environ.get("AUTHORITY", "https://login.microsoftonline.com/common")
+SCOPES = ["https://outlook.office.com/POP.AccessAsUser.All"]
+AUTHORITY = "https://login.microsoftonline.com/common"  # or /consumers, or /TENANT
 CACHE = Path("~/.pymailbox-msal.json").expanduser()
 
 user = os.environ["PYMAILBOX_USER"]
 cache = msal.SerializableTokenCache()
 if CACHE.exists():
     cache.deserialize(CACHE.read_text("utf-8"))
-app = msal.PublicClientApplication(os.environ["CLIENT_ID"], authority=AUTHORITY, token_cache=cache)
+app = msal.PublicClientApplication(
+    os.environ["CLIENT_ID"], authority=AUTHORITY, token_cache=cache
+)
 known = app.get_accounts(username=user)
 result = app.acquire_token_silent(SCOPES, account=known[0]) if known else None
 if not result:

@@ -1,4 +1,4 @@
-"""Find out what an old or odd server really does, then save its mail with the options that ask least of it.
+"""Find out what an odd server really does, then save its mail with careful options.
 
 Needs PYMAILBOX_URL and PYMAILBOX_PASSWORD.
 """
@@ -11,7 +11,7 @@ account = Account.from_env()
 print(diagnose(Mailbox.from_account(account, read_only=True)).text())
 careful = Mailbox.from_account(
     account,
-    read_only=True,  # delete nothing, and send no QUIT, after which some servers delete what was read
+    read_only=True,  # send no QUIT, after which some servers delete what was read
     timeout=120,  # seconds of silence
     capa=False,  # do not ask for capabilities
     pipelining=False,  # one command at a time

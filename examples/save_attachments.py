@@ -7,10 +7,11 @@ from pymailbox import Account, Mailbox
 
 DIRECTORY = "attachments/"  # made if it is missing
 TYPES = ("application/", "text/csv", "image/")  # content types that begin like this
-LARGEST = 50_000_000  # bytes of a message that may have attachments worth saving
+LARGEST = 50_000_000  # bytes; larger messages are left out
 
 with Mailbox.from_account(Account.from_env(), read_only=True) as inbox:
-    for message in inbox.fetch([message for message in inbox if (message.size or 0) <= LARGEST]):
+    wanted = [message for message in inbox if (message.size or 0) <= LARGEST]
+    for message in inbox.fetch(wanted):
         for part in message.attachments:
             if part.content_type.startswith(TYPES):
-                print(part.save(DIRECTORY), f"({message.date:%Y-%m-%d}, {message.from_})" if message.date else "")
+                print(part.save(DIRECTORY), "from", message.from_)

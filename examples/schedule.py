@@ -1,6 +1,7 @@
-"""Archive an account from cron, a timer or a container: silent unless something is wrong, with a status that says what.
+"""Archive an account from cron, a timer or a container: silent unless it went wrong.
 
-Needs PYMAILBOX_URL and PYMAILBOX_PASSWORD. Status 75: try again later. 77: somebody has to look. 1: anything else.
+Needs PYMAILBOX_URL and PYMAILBOX_PASSWORD. The status says what to do: 75, try again
+later; 77, look before the account is locked; 1, look.
 """
 
 import signal
@@ -15,7 +16,7 @@ stop = threading.Event()
 
 
 def end_soon(*_: object) -> None:
-    """End the run after the message that is arriving: what systemd and Docker ask for before they kill."""
+    """End after the message that is arriving, as systemd and Docker ask for first."""
     stop.set()
 
 
