@@ -204,7 +204,7 @@ class Headers(HeaderNames):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Read the header of a message, or a header alone; a body is not copied and hardly read."""
+        """Read the header of a message, or a header alone, from `raw`; a body is not copied and hardly read."""
         raw = checked_bytes(raw)
         if _FIELD_LINE.match(raw, 0, MAX_HEADER_BYTES) is not None and not raw.startswith(_JUNK_START):
             # Fast path: a well-formed header with an empty line after it.
@@ -219,7 +219,7 @@ class Headers(HeaderNames):
 
     @classmethod
     def between(cls, raw: bytes, start: int, end: int) -> Self:
-        """Return the header between two positions in a message."""
+        """Return the header between the positions `start` and `end` of the message `raw`."""
         return cls(b"\n" + raw[start : min(end, start + MAX_HEADER_BYTES)])
 
     def __getitem__(self, name: str) -> str:

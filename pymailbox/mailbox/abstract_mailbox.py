@@ -39,10 +39,10 @@ __all__ = ["AbstractMailbox", "plan_of"]
 E = TypeVar("E", bound=AbstractMessage[Any])
 C = TypeVar("C", bound=AbstractConnection)
 #: The type of the password: `Password`, or `AsyncPassword` for `AsyncMailbox`.
-P = TypeVar("P")
+AnyPassword = TypeVar("AnyPassword")
 
 
-class AbstractMailbox(ABC, Generic[E, C, P]):
+class AbstractMailbox(ABC, Generic[E, C, AnyPassword]):
     """A POP3 session as a lazy sequence of messages; nothing in this class communicates with the server."""
 
     #: Whether a callable for a password or a token may be a coroutine function.
@@ -52,7 +52,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         self,
         host: str,
         user: str | None = None,
-        password: P | None = None,
+        password: AnyPassword | None = None,
         *,
         port: int | None = None,
         security: Security = "tls",
@@ -111,7 +111,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         self._in_doubt: CommitError | None = None  # the next reopen() raises it
 
     @classmethod
-    def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
+    def from_url(cls, url: str, password: AnyPassword | None = None, **options: Unpack[MailboxOptions]) -> Self:
         """Make a mailbox from a POP URL such as `pops://me@pop.example.com` (RFC 2384).
 
         The scheme sets `security`: `pops://` is "tls", `pop+starttls://` is "starttls", and `pop://` is "none". The
@@ -130,7 +130,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         """
         port = port_for(options.get("security", account.security), account.security, account.port)
         given: MailboxOptions = {"port": port, "security": account.security, "auth": account.auth, **options}
-        return cls(account.host, account.user, cast("P | None", account.password), **given)
+        return cls(account.host, account.user, cast("AnyPassword | None", account.password), **given)
 
     @abstractmethod
     def _new_connection(self) -> C:

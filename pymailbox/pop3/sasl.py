@@ -93,7 +93,10 @@ class Login:
 
 @frozen
 class CramMD5:
-    """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). An eavesdropper can guess passwords offline."""
+    """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195), for `user` and `password`.
+
+    An eavesdropper can guess passwords offline.
+    """
 
     user: str = field(validator=no_control_characters)
     password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
@@ -152,7 +155,7 @@ class Anonymous:
 
 @frozen
 class XOAuth2:
-    """XOAUTH2: an access token in the form that Google and Microsoft accept.
+    """XOAUTH2: an access `token` for `user`, in the form that Google and Microsoft accept.
 
     The token is sent on a separate line: Microsoft 365 answers "Protocol error" to the shorter form (`initial=True`).
     """
@@ -172,7 +175,7 @@ class XOAuth2:
 
 @frozen
 class OAuthBearer:
-    """OAUTHBEARER: an access token (RFC 7628)."""
+    """OAUTHBEARER: an access `token` for `user` (RFC 7628)."""
 
     user: str = field(validator=no_control_characters)
     token: str = field(repr=False, converter=secret, validator=no_control_characters)
@@ -229,7 +232,7 @@ def _reason(response: str, known: Secrets) -> str:
 
 
 def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
-    """Return the mechanism of that name; for the OAuth mechanisms, `password` is the access token.
+    """Return the mechanism of that name for `user`; for the OAuth mechanisms, `password` is the access token.
 
     Raises `NotSupported` if pymailbox does not know the name, or if a library it needs is not installed.
     """
