@@ -92,9 +92,10 @@ def read(raw: bytes, case: object = "") -> Content:
 class Growth:
     """Judges how the time for reading each name grows with the message.
 
-    Each name is read once for a flood of `size` bytes and once for a quarter of it. If the first takes at least six
-    times as long (linear is 4, quadratic 16), `assert_linear` decides. If `thorough`, floods are four times as large, and
-    five times as long is enough; whatever `assert_linear` rejects takes at least nine times as long.
+    Each name is read once for a flood of `size` bytes and, if that can be measured, once for a quarter of it. If the
+    first takes at least six times as long (linear is 4, quadratic 16), `assert_linear` decides. If `thorough`, floods are
+    four times as large, and five times as long is enough; whatever `assert_linear` rejects takes at least nine times as
+    long.
     """
 
     thorough: bool
