@@ -127,8 +127,13 @@ def prepared(path: Path, disk: Disk) -> Iterator[None]:
                 disk.remove(left)  # of a run that was killed, or of a file that was moved away
             SeenFile(fresh, new=True).close()
             disk.remove(Path(f"{fresh}-journal"))
-            disk.rename(fresh, path)
             for directory in path.parents:  # a run that was killed may have made them and done no more
-                if os.access(directory, os.W_OK):
-                    disk.sync_directory(directory)
+                _sync(disk, directory)
+            disk.rename(fresh, path)
+        _sync(disk, path.parent)  # also if it was renamed by a run that was killed then
         yield
+
+
+def _sync(disk: Disk, directory: Path) -> None:
+    if os.access(directory, os.W_OK):
+        disk.sync_directory(directory)
