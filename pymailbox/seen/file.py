@@ -75,7 +75,10 @@ CREATE TABLE message (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, size INT
             self._damaged("it is empty or cut off")
 
     def _advice(self) -> str:
-        return f"Move it away, and {f'{self.path}-journal'!r}, to begin a new one; every message then counts as new"
+        return (
+            f"Move it away, and {f'{self.path}-journal'!r}, to begin a new one: all messages are then new for Seen, and"
+            " for a watch those that arrive from then on; or name another file"
+        )
 
     def load(self, name: str) -> tuple[int, bool, list[Row]]:
         """Return the id of an account, whether it was ever listed, and its rows in order."""

@@ -92,8 +92,7 @@ class Seen:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if not os.fspath(path):
             raise ValueError("path must not be empty; it is the name of a file, such as '~/.local/state/me.seen'")
-        # A link is followed, so that two names of one file have one lock.
-        self._path: Path | None = Path(os.fsdecode(path)).expanduser().resolve()
+        self._path: Path | None = _absolute(os.fsdecode(path))
         self._locked = True
         self._disk = Disk()
         self._clock: Callable[[], float] = time.time
@@ -281,3 +280,14 @@ class Seen:
         if self._file is None:
             raise ValueError("the file of seen messages is not open; use `with Seen(path) as seen:`")
         return self._file
+
+
+def _absolute(path: str) -> Path:
+    """Return the file that a path leads to: links are followed, so that two names of one file have one lock."""
+    if "\0" in path:
+        raise ValueError("path must not contain NUL")
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"path begins with ~, and no home directory is known: {path!r}") from None
+    return Path(os.path.realpath(expanded))

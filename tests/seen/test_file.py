@@ -194,8 +194,20 @@ def test_a_damaged_foreign_or_newer_file(
         seen.new(inbox)
     assert path.read_bytes() == before
     assert f"'{path}-journal'" in str(raised.value)
+    assert "or name another file" in str(raised.value)
     path.rename(path.with_name("away"))
     assert len(found(server, path) or ()) == 33
+
+
+def test_a_link_that_leads_to_itself(server: Server, path: Path) -> None:
+    """It is not a file that remembers anything, so it is replaced by one."""
+    path.symlink_to(path.name)
+    with pytest.raises(ValueError, match="there is no file of seen messages"), Seen.unlocked(path):
+        pass
+    with Seen(path) as seen, opened(server) as inbox:
+        seen.add(inbox)
+    with Seen(path) as seen, opened(server) as inbox:
+        assert seen.new(inbox) == ()
 
 
 def test_a_directory_in_its_place(path: Path) -> None:

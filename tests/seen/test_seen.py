@@ -229,5 +229,9 @@ def test_wrong_types_are_refused_before_anything_is_written(server: Server, path
         assert seen.new(inbox) == new
     with pytest.raises(ValueError, match="path must not be empty"):
         Seen("")
+    with pytest.raises(ValueError, match="path must not contain NUL"):
+        Seen("a\0b")
+    with pytest.raises(ValueError, match="no home directory is known: '~nobody-of-this-name/x'"):
+        Seen("~nobody-of-this-name/x")
     with pytest.raises(TypeError):
         Seen(None)  # type: ignore[arg-type]
