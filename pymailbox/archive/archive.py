@@ -214,19 +214,6 @@ class Archive(Collection[Record]):
                     found.append(record)
         return tuple(found)
 
-    def last_run(self, account: Account) -> LastRun | None:
-        """Return how the last `collect` or `clean` of an account ended; None if none came to its end.
-
-        Like all reading it takes no lock, so it can be asked while another process archives.
-        """
-        check_account(account)
-        if not (self._state / _LEDGER).exists():
-            return None
-        row = self._ledger.account(account_name(account))
-        if row.ended is None:
-            return None
-        return LastRun(datetime.fromtimestamp(row.ended, UTC), len(self._ledger.failures(row.id)))
-
     def unarchived(self, account: Account) -> Callable[[Sequence[str | None], Sequence[int | None]], list[int]]:
         """Return what tells which numbers of a listing `collect` would fetch; for the package itself.
 
@@ -250,6 +237,19 @@ class Archive(Collection[Record]):
             return sorted([*found.unknown, *found.doubtful])
 
         return numbers
+
+    def last_run(self, account: Account) -> LastRun | None:
+        """Return how the last `collect` or `clean` of an account ended; None if none came to its end.
+
+        Like all reading it takes no lock, so it can be asked while another process archives.
+        """
+        check_account(account)
+        if not (self._state / _LEDGER).exists():
+            return None
+        row = self._ledger.account(account_name(account))
+        if row.ended is None:
+            return None
+        return LastRun(datetime.fromtimestamp(row.ended, UTC), len(self._ledger.failures(row.id)))
 
     # --- writing ------------------------------------------------------------------------------------------
 
