@@ -1,9 +1,9 @@
 """HTML for Jupyter, from plain values: tables, cards, and HTML mail in a frame that runs and loads nothing.
 
 Mailboxes, messages, archives and reports have a `_repr_html_`, which takes what they know apart and calls a function
-here; nothing here reads mail or asks a server. Every value from outside is escaped, control characters and bidirectional
-overrides are shown as escapes, and every length is bounded. The outputs that a notebook saves are these strings, so a
-saved notebook is as safe as the live one.
+here; nothing here reads mail or asks a server. Every value from outside is escaped, control characters and overrides
+of the direction are shown as escapes, and every length is bounded. The outputs that a notebook saves are these strings,
+so a saved notebook is as safe as the live one.
 
 HTML from a message is shown in two frames, one inside the other, both with a sandbox that allows nothing. The
 content policy comes before the first byte of the message. The inner frame inherits it and cannot loosen it; the outer
@@ -17,17 +17,15 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from attrs import define, field, frozen
 
 from pymailbox.display import format_size
 from pymailbox.progress import Progress
 
-__all__ = ["ROWS", "Card", "ProgressBar", "facts", "listing", "mail", "progress_bar", "shown_numbers"]
+__all__ = ["Card", "ProgressBar", "facts", "listing", "mail", "progress_bar"]
 
-#: Rows at either end of a table; those between are left out.
-ROWS = 10
 #: Characters of a value in a table or in the header of a card.
 _VALUE = 300
 _VALUES = 100  # lines in a card: fields, attachments, notes
@@ -46,19 +44,27 @@ _BREAKS = re.compile("[\t\n]")
 _CID = re.compile(r"""((?:=|url\()\s{0,9}(?:["']|&quot;)?\s{0,9})cid:([^"'\s<>()]{1,500})""", re.IGNORECASE)
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp", "image/bmp"})
 
-# A tag of that name begins with exactly these characters, so none is left. The sandbox and the policy stop what the
-# others could do, but not the connections and DNS queries of `<link rel="preconnect">`.
-_TAGS = re.compile(r"<(?=(?:link|meta|base)(?![a-z0-9-]))", re.IGNORECASE)
-_TAGS_REMOTE = re.compile(r"<(?=(?:meta|base)(?![a-z0-9-]))", re.IGNORECASE)
+# Sandbox and policy stop every request. But a browser connects, and so looks up the name, before the policy is asked:
+# for `<link rel="preconnect">`, a frame, and a link that was clicked. Tags and attributes with these names must contain
+# exactly these characters, so after they are replaced there are none.
+_TAGS = re.compile(r"<(?=(?:meta|base|i?frame|frameset|fencedframe|portal|object|embed)(?![a-z0-9-]))", re.IGNORECASE)
+_TARGETS = re.compile(r"href(?=\s*=)", re.IGNORECASE)
+#: A style sheet elsewhere: `<link rel="stylesheet" href="...">`, in any order.
+_SHEET = re.compile(r"<link(?=[^>]{1,300}?\brel\s{0,9}=\s{0,9}[\"']?stylesheet[\"'\s/>])[^>]{1,900}>", re.IGNORECASE)
+_SHEET_ADDRESS = re.compile(r"""\shref\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.IGNORECASE)
 
 _POLICY = "default-src 'none'; img-src data:{sources}; style-src 'unsafe-inline'{sources}; form-action 'none'"
 _SOURCES = " https: http:"
+_URL = ":/?#[]@!$&'()*+,;=%-._~"  # the characters of a URL (RFC 3986)
 _HEAD = (
     '<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="{policy}">'
     '<meta name="referrer" content="no-referrer"><meta http-equiv="x-dns-prefetch-control" content="off">'
     '<base href="about:invalid" target="_blank">'
 )
-_PAGE = "<style>html{color-scheme:light;background:#fff;color:#000}body{margin:8px;font-family:sans-serif}</style>"
+_PAGE = (
+    "<style>html{color-scheme:light;background:#fff;color:#000}body{margin:8px;font-family:sans-serif}"
+    "a{color:#00e;text-decoration:underline}</style>"
+)
 _OUTER = "<style>html,body{margin:0;height:100%;overflow:hidden}iframe{border:0;width:100%;height:100%}</style>"
 
 # The class is repeated because the style sheets of notebooks name theirs twice.
@@ -98,7 +104,7 @@ class Card:
     >>> from pymailbox import Content
     >>> card = Content.from_bytes(b"Subject: Lunch\\r\\n\\r\\nAt noon?\\r\\n").show()
     >>> card, "At noon?" in card.html
-    (<Card of <Content: 27 bytes, subject 'Lunch'>>, True)
+    (<Card of <Content: 28 bytes, subject 'Lunch'>>, True)
     """
 
     html: str
@@ -165,25 +171,18 @@ def _pairs(rows: Iterable[tuple[str, str]]) -> str:
 # --- tables and facts -----------------------------------------------------------------------------------------
 
 
-def shown_numbers(count: int) -> list[int]:
-    """Return the numbers from 1 to `count` that a table shows: all, or the first and the last."""
-    if count <= 2 * ROWS:
-        return list(range(1, count + 1))
-    return [*range(1, ROWS + 1), *range(count - ROWS + 1, count + 1)]
-
-
 def listing(
     title: str, rows: Sequence[tuple[int, str, str, str, int | None, bool]], count: int, notes: Iterable[str] = ()
 ) -> str:
     """Return a table of messages: number, date, from, subject, size, and whether it is deleted.
 
-    `rows` are those of `shown_numbers(count)`.
+    `rows` are all `count` of them, or the first and the last.
     """
     marks = any(row[-1] for row in rows)
     widths = (f"{max(3, len(str(count))) + 1.5}em", "10.5em", "24%", "", "6.5em", *(("5.5em",) if marks else ()))
     kinds = ("pm-right", "pm-wide", "", "", "pm-right pm-wide", *(("pm-mark",) if marks else ()))
     heads = ("No.", "Date", "From", "Subject", "Size", *(("Deleted",) if marks else ()))
-    lines = []
+    lines, last = [], 0
     for number, date, sender, subject, size, deleted in rows:
         values = [str(number), date, sender, subject, "" if size is None else format_size(size)]
         values += ["deleted" if deleted else ""] if marks else []
@@ -193,10 +192,11 @@ def listing(
             else f'<td class="{kind}">{_line(value)}</td>'
             for index, (kind, value) in enumerate(zip(kinds, values, strict=True))
         ]
-        if number == count - ROWS + 1 and count > len(rows):
+        if number != last + 1:
             lines.append(f'<tr class="pm-more"><td colspan="{len(heads)}">… {count - len(rows):,} more …</td></tr>')
         kind = ' class="pm-gone"' if deleted else ""
         lines.append(f"<tr{kind}>{''.join(cells)}</tr>")
+        last = number
     styles = [f' style="width:{width}"' if width else "" for width in widths]
     head = "".join(
         f'<th class="{kind}"{style}>{name}</th>' for name, kind, style in zip(heads, kinds, styles, strict=True)
@@ -288,13 +288,21 @@ def _with_images(page: str, images: Mapping[str, tuple[str, bytes]], room: list[
 
 def _frame(page: str, remote: bool) -> str:
     """Return HTML from a message in a frame that runs nothing, and loads nothing unless it is to load images."""
-    page = (_TAGS_REMOTE if remote else _TAGS).sub("<x-", page)
-    page = _UNSAVABLE.sub("\ufffd", page)
+    if remote:
+        page = _SHEET.sub(_imported, page)
+    page = _UNSAVABLE.sub("\ufffd", _TARGETS.sub("x-href", _TAGS.sub("<x-", page)))
     head = _HEAD.format(policy=_POLICY.format(sources=_SOURCES if remote else ""))
     inner = head + _PAGE + page
     attributes = 'sandbox="" referrerpolicy="no-referrer" title="HTML of the message"'
     outer = f'{head}{_OUTER}<iframe {attributes} srcdoc="{_quoted(inner)}"></iframe>'
     return f'<div class="pm-frame"><iframe {attributes} srcdoc="{html.escape(outer)}"></iframe></div>'
+
+
+def _imported(match: re.Match[str]) -> str:
+    """Return a link to a style sheet as a style that imports it: the only links that a page may have."""
+    found = _SHEET_ADDRESS.search(match[0])
+    address = "" if found is None else html.unescape(found[1] or found[2] or found[3] or "")
+    return f'<style>@import "{quote(address, safe=_URL)}";</style>' if address.lower().startswith("http") else ""
 
 
 def _quoted(text: str) -> str:
