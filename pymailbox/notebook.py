@@ -13,10 +13,11 @@ one forbids the inner one to go anywhere else, so that links do nothing either.
 import html
 import importlib.util
 import re
+import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 from urllib.parse import quote, unquote
 
 from attrs import define, field, frozen
@@ -88,7 +89,7 @@ _STYLE = """<style>
 .pymailbox.pymailbox.pymailbox .pm-text{white-space:pre-wrap;overflow-wrap:anywhere;max-height:30em;overflow:auto;
  margin:8px 0;padding:0;font:inherit;color:inherit;background:none;border:0}
 .pymailbox.pymailbox.pymailbox summary{cursor:pointer;margin:4px 0}
-.pymailbox.pymailbox.pymailbox .pm-frame{height:24em;resize:vertical;overflow:hidden;margin:8px 0;
+.pymailbox.pymailbox.pymailbox .pm-frame{height:20em;resize:vertical;overflow:hidden;margin:8px 0;
  border:1px solid rgba(128,128,128,.4)}
 .pymailbox.pymailbox.pymailbox iframe{display:block;border:0;width:100%;height:100%;background:#fff}
 @container (max-width:34em){.pymailbox.pymailbox.pymailbox .pm-wide{display:none}
@@ -179,7 +180,7 @@ def listing(
     `rows` are all `count` of them, or the first and the last.
     """
     marks = any(row[-1] for row in rows)
-    widths = (f"{max(3, len(str(count))) + 1.5}em", "10.5em", "24%", "", "6.5em", *(("5.5em",) if marks else ()))
+    widths = (f"{max(3, len(str(count))) + 1.5}em", "10.5em", "32%", "", "6.5em", *(("5.5em",) if marks else ()))
     kinds = ("pm-right", "pm-wide", "", "", "pm-right pm-wide", *(("pm-mark",) if marks else ()))
     heads = ("No.", "Date", "From", "Subject", "Size", *(("Deleted",) if marks else ()))
     lines, last = [], 0
@@ -325,7 +326,7 @@ class ProgressBar:
         if self._bar is None:
             if progress.total_messages == 0:
                 return
-            self._bar = _tqdm()(**{"unit": "B", "unit_scale": True, **self._options})
+            self._bar = _tqdm()(**{"unit": "B", "unit_scale": True, "file": _stream(), **self._options})
         bar = self._bar
         bar.total = progress.total_bytes
         total = "?" if progress.total_messages is None else f"{progress.total_messages:,}"
@@ -371,6 +372,11 @@ def progress_bar(**options: Any) -> ProgressBar:
     """
     _tqdm()
     return ProgressBar(options)
+
+
+def _stream() -> TextIO:
+    # A notebook shows standard error on red.
+    return sys.stdout if "ipykernel" in sys.modules else sys.stderr
 
 
 def _tqdm() -> Any:

@@ -75,6 +75,10 @@ class Browser:
 
     def _note(self, event: Any) -> None:
         self._events.append(event)
+        if event.get("method") == "Target.detachedFromTarget":
+            for sessions in self._frames.values():
+                if event["params"]["sessionId"] in sessions:
+                    sessions.remove(event["params"]["sessionId"])
         if event.get("method") == "Target.attachedToTarget" and "sessionId" in event:
             session = event["params"]["sessionId"]
             self._frames.setdefault(event["sessionId"], []).append(session)
