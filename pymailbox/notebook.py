@@ -180,7 +180,7 @@ def listing(
     `rows` are all `count` of them, or the first and the last.
     """
     marks = any(row[-1] for row in rows)
-    widths = (f"{max(3, len(str(count))) + 1.5}em", "10.5em", "32%", "", "6.5em", *(("5.5em",) if marks else ()))
+    widths = (f"{max(3, len(str(count))) + 1}em", "10.5em", "31%", "", "6.5em", *(("5.5em",) if marks else ()))
     kinds = ("pm-right", "pm-wide", "", "", "pm-right pm-wide", *(("pm-mark",) if marks else ()))
     heads = ("No.", "Date", "From", "Subject", "Size", *(("Deleted",) if marks else ()))
     lines, last = [], 0

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from base64 import b64decode
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,12 @@ _QUIET = [
 ]
 
 
+_GONE = -32001
 _ATTACH = {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": True}
+
+
+class GoneError(Exception):
+    """A frame is no longer there."""
 
 
 @define(eq=False)
@@ -58,9 +63,11 @@ class Browser:
         self._send.flush()
         while (answer := self._next()).get("id") != self._last:
             self._note(answer)
-        assert "error" not in answer, f"{method}: {answer['error']}"
+        if "error" in answer:
+            raise (GoneError if answer["error"]["code"] == _GONE else AssertionError)(f"{method}: {answer['error']}")
         while self._new:
-            self.call("Target.setAutoAttach", self._new.pop(), **_ATTACH)
+            with suppress(GoneError):
+                self.call("Target.setAutoAttach", self._new.pop(), **_ATTACH)
         return answer["result"]
 
     def frames(self, session: str) -> list[str]:
@@ -128,8 +135,9 @@ class Tab:
         """Return the texts of the page and of all frames in it, also of those in processes of their own."""
         found, sessions = [], [self._session]
         for session in sessions:
-            document = self._browser.call("DOM.getDocument", session, depth=-1, pierce=True)["root"]
-            nodes = [document]
+            nodes = []
+            with suppress(GoneError):
+                nodes.append(self._browser.call("DOM.getDocument", session, depth=-1, pierce=True)["root"])
             for node in nodes:
                 nodes += [*node.get("children", ()), *filter(None, [node.get("contentDocument")])]
                 if node["nodeName"] == "#text":

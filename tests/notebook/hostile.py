@@ -5,7 +5,7 @@ Every address contains a mark, so a browser's requests and its log show which pa
 
 import base64
 
-__all__ = ["ASKS", "RUNS", "hostile_html", "hostile_mail", "hostile_text"]
+__all__ = ["ASKS", "CELLS", "LINKS", "RUNS", "hostile_html", "hostile_mail", "hostile_text"]
 
 #: What the HTML makes a browser ask for without any click, if nothing prevents it.
 ASKS = [
@@ -16,8 +16,10 @@ ASKS = [
     "import",
     "font",
     "link",
-    "favicon",
+    "linkafter",
+    "icon",
     "preload",
+    "prefetch",
     "poster",
     "video",
     "audio",
@@ -26,13 +28,54 @@ ASKS = [
     "frame",
     "input",
     "svgimage",
-    "svguse",
     "refresh",
-    "preconnect",
-    "dnsprefetch",
+    "scriptsource",
+    "module",
 ]
 #: Which of its scripts run, if nothing prevents it.
-RUNS = ["script", "onerror", "onload", "svgonload", "autofocus", "srcdoc", "details"]
+RUNS = ("script", "onerror", "onload", "svgonload", "svgscript", "autofocus", "srcdoc", "details")
+#: How far down its links are, in pixels.
+LINKS = (30, 90, 150)
+
+#: What shows it in a notebook, in each way that there is.
+CELLS = (
+    """
+import tempfile
+from pymailbox import Account, Archive, AsyncMailbox, Mailbox, diagnose
+from pymailbox.archive.results import Collected
+from pymailbox.testing import Fault, Server
+from tests.notebook.hostile import hostile_mail, hostile_text
+
+MARK = "quiet"
+text = hostile_text(MARK)
+line = text.replace("\\x00", "").replace("\\x1b", "")
+faults = [Fault.refuse("RETR 3", text=line)]
+server = Server([hostile_mail(MARK)] * 3, greeting=line, capabilities=["TOP", "UIDL", "X" + line], faults=faults).open()
+inbox = Mailbox.from_url(server.url, "secret").open()
+message = inbox[0]
+records = inbox.to_records()
+""",
+    "inbox",
+    "message",
+    "inbox[0].content",
+    "inbox[2]",
+    "inbox.rollback()\ndiagnose(server.url, 'secret')",
+    """
+async def read():
+    async with AsyncMailbox.from_url(server.url, "secret") as inbox:
+        message = inbox[0]
+        await message.raw()
+        return message
+
+await read()
+""",
+    """
+archive = Archive(tempfile.mkdtemp())
+archive.collect(Account.from_url(server.url, "secret"))
+archive
+""",
+    "Collected(notes=(text,) * 2)",
+)
 
 
 def hostile_text(mark: str) -> str:
@@ -59,7 +102,8 @@ def hostile_html(mark: str) -> str:
         f'<base href="http://base.{mark}.example/" target="_self">',
         f"<style>@import url({at('import')});@font-face{{font-family:f;src:url({at('font')})}}"
         f"p{{font-family:f}}div{{background:url({at('style')})}}</style>",
-        f'<link rel="stylesheet" href="{at("link")}"><LINK rel="icon" href="{at("icon")}">',
+        f'<link rel="stylesheet" href="{at("link")}"><LINK href={at("linkafter")} rel=StyleSheet>',
+        f'<LINK rel="icon" href="{at("icon")}"><p>the page is shown</p>',
         f'<link rel="preload" as="image" href="{at("preload")}"><link rel="prefetch" href="{at("prefetch")}">',
         f'<link\nrel="preconnect" href="{at("preconnect")}"><link/rel="dns-prefetch" href="{at("dnsprefetch")}">',
         f'<a href="{at("click")}" ping="{at("ping")}" attributionsrc="{at("attribution")}" target="_self"'
@@ -68,6 +112,7 @@ def hostile_html(mark: str) -> str:
         f'<a href="javascript:{run("jsclick")}"'
         ' style="position:fixed;left:0;top:120px;width:300px;height:60px;z-index:9">more</a>',
         f"<p>text</p><div>text</div><script>{run('script')}</script>",
+        f'<script src="{at("scriptsource")}"></script><script type="module" src="{at("module")}"></script>',
         f'<img src="{at("img")}" attributionsrc="{at("attribution")}"><img srcset="{at("srcset")} 1x">',
         f'<img src="relative-{mark}"><img src="/absolute-{mark}"><img src="//scheme.{mark}.example/">',
         f'<img src="data:x" onerror="{run("onerror")}">',
