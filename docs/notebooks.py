@@ -24,6 +24,11 @@ PICTURES = Path(__file__).with_name("pictures")
 SHOWN = ("inbox", "inbox[1]")
 #: Where they end.
 END = "document.querySelector('.jp-Cell:last-of-type').getBoundingClientRect().bottom"
+#: Where the frame is, which is drawn by another process and later than the page.
+FRAME = (
+    "(r => [r.x + 1, r.y + 1, r.width - 2, r.height - 2])(document.querySelector('.pm-frame').getBoundingClientRect())"
+)
+BLANK = 3000  # bytes of a picture with nothing in it
 #: Scripts that the page would load from elsewhere.
 ELSEWHERE = ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "jupyter_widgets_base_url")
 
@@ -39,7 +44,8 @@ def executed(notebook: Any) -> Any:
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:1110", nbformat.writes(notebook))
-    return nbformat.reads(re.sub(r"\[00:\d\d<00:00, +[\d.]+[kM]?B/s", "[00:00<00:00, 1.00MB/s", text), as_version=4)
+    text = re.sub(r"\[\d\d:\d\d<[^,\]]+, [^,\]]+, ([^\]]+)\] *", r"[00:00<00:00, 1.00MB/s, \1]", text)
+    return nbformat.reads(text, as_version=4)
 
 
 def exported(notebook: Any, theme: str = "light") -> str:
@@ -62,8 +68,8 @@ def draw(notebook: Any) -> None:
     ):
         for theme in pages:
             tab = browser.open(f"http://127.0.0.1:{web.port}/{theme}", width=1000, height=900)
-            eventually(lambda tab=tab: tab.text().count("sorbet") > 1)  # in the frame, too
-            (PICTURES / f"notebook-{theme}.png").write_bytes(tab.picture(tab.evaluate(END) + 16))
+            eventually(lambda tab=tab: len(tab.picture(*tab.evaluate(FRAME))) > BLANK)
+            (PICTURES / f"notebook-{theme}.png").write_bytes(tab.picture(0, 0, 1000, tab.evaluate(END) + 16))
 
 
 def main(source: Path = NOTEBOOK, to: Path = NOTEBOOK) -> None:

@@ -150,14 +150,10 @@ class Tab:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
-    def picture(self, height: float | None = None) -> bytes:
-        """Return what is shown as PNG: the window, or that height of the page."""
-        clip = {}
-        if height is not None:
-            width = self.evaluate("document.documentElement.clientWidth")
-            clip = {"clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}}
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, **clip)
-        return b64decode(shot["data"])
+    def picture(self, x: float, y: float, width: float, height: float) -> bytes:
+        """Return this part of the page as PNG."""
+        clip = {"x": x, "y": y, "width": width, "height": height, "scale": 1}
+        return b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"])
 
 
 @contextmanager

@@ -49,7 +49,7 @@ from tests.notebook.hostile import hostile_mail, hostile_text
 MARK = "quiet"
 text = hostile_text(MARK)
 line = text.replace("\\x00", "").replace("\\x1b", "")
-faults = [Fault.refuse("RETR 3", text=line)]
+faults = [Fault.refuse("RETR", nth=2, text=line, session=1)]
 server = Server([hostile_mail(MARK)] * 3, greeting=line, capabilities=["TOP", "UIDL", "X" + line], faults=faults).open()
 inbox = Mailbox.from_url(server.url, "secret").open()
 message = inbox[0]
