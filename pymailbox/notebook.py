@@ -70,7 +70,7 @@ _OUTER = "<style>html,body{margin:0;height:100%;overflow:hidden}iframe{border:0;
 
 # The class is repeated because the style sheets of notebooks name theirs twice.
 _STYLE = """<style>
-.pymailbox.pymailbox.pymailbox{container-type:inline-size;max-width:64em;margin:4px 0;font-size:13px;line-height:1.45;
+.pymailbox.pymailbox.pymailbox{container-type:inline-size;max-width:72em;margin:4px 0;font-size:13px;line-height:1.45;
  text-align:left;color:inherit;color:var(--jp-content-font-color1,inherit)}
 .pymailbox.pymailbox.pymailbox table{width:100%;table-layout:fixed;border-collapse:collapse;border:0;margin:4px 0;
  font-size:inherit;color:inherit}
@@ -180,8 +180,8 @@ def listing(
     `rows` are all `count` of them, or the first and the last.
     """
     marks = any(row[-1] for row in rows)
-    widths = (f"{max(3, len(str(count))) + 1}em", "10.5em", "31%", "", "6.5em", *(("5.5em",) if marks else ()))
-    kinds = ("pm-right", "pm-wide", "", "", "pm-right pm-wide", *(("pm-mark",) if marks else ()))
+    widths = (f"{max(3, len(str(count))) + 1}em", "10.5em", "29%", "", "6.5em", *(("5.5em",) if marks else ()))
+    kinds = ("pm-right", "pm-wide", "", "", "pm-right pm-wide", *(("pm-mark pm-wide",) if marks else ()))
     heads = ("No.", "Date", "From", "Subject", "Size", *(("Deleted",) if marks else ()))
     lines, last = [], 0
     for number, date, sender, subject, size, deleted in rows:

@@ -19,6 +19,7 @@ from .reading_names import ContentNames
 from .tree import Part, leaves, parse
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from pymailbox.notebook import Card
@@ -225,15 +226,20 @@ def card(
     *,
     title: str = "",
     notes: Sequence[str] = (),
+    outline: "tuple[datetime | None, str, str]" = (None, "", ""),
     remote: bool = False,
 ) -> "Card":
-    """Return the card of a message of which headers and content, or less, are known; `name` is what it is a card of."""
+    """Return the card of a message of which headers and content, or less, are known; `name` is what it is a card of.
+
+    `outline` has its date, sender and subject for a message without headers.
+    """
     from pymailbox.display import local_time
     from pymailbox.notebook import Card, mail
 
     if not isinstance(remote, bool):
         raise TypeError(f"remote must be True or False, not {remote!r}")
-    rows: list[tuple[str, str]] = []
+    date, sender, subject = outline
+    rows = [("From", sender), ("Date", local_time(date)), ("Subject", subject)]
     if headers is not None:
         rows = [(label, ", ".join(map(str, headers.addresses(field)[:20]))) for label, field in _FIELDS]
         rows[0] = ("From", rows[0][1] or str(headers.from_ or ""))

@@ -388,7 +388,16 @@ class OpenMailbox(Generic[E, C]):
         content = None if raw is None else self.content_of(message, raw)
         title = f"Message {message.number}" + (", marked as deleted" if message.deleted else "")
         notes = [f"The text is missing: {note}"] if note else []
-        return card(self.known_headers(message), content, repr(message), title=title, notes=notes, remote=remote)
+        outline = self.state.outline.get(message.number, (None, "", ""))
+        return card(
+            self.known_headers(message),
+            content,
+            repr(message),
+            title=title,
+            notes=notes,
+            outline=outline,
+            remote=remote,
+        )
 
     def listing(self, title: str) -> str:
         """Return the table of the mailbox for a notebook, from what is known; asks nothing."""

@@ -197,6 +197,9 @@ def test_a_card_never_raises(server: Server) -> None:
         _ = messages[0].subject, messages[3].raw
         messages[0].delete()
         assert "marked as deleted" in messages[0]._repr_html_()
+        del messages[0]
+        assert "subject-1" in inbox[0]._repr_html_()  # not referenced meanwhile, so its headers were dropped
+        messages.insert(0, inbox[0])
         server.close()
         for message, seen in zip(messages, ("subject-1", "Message 2", "Message 3", "xxxxx"), strict=True):
             html = message._repr_html_()
