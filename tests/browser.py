@@ -178,7 +178,7 @@ def browsing(program: Sequence[str], directory: Path, *options: str) -> Iterator
     )
     os.close(to_it)
     os.close(from_it)
-    watchdog = threading.Timer(GENEROUS, process.kill)
+    watchdog = threading.Timer(5 * GENEROUS, process.kill)  # of a whole test
     watchdog.start()
     try:
         with os.fdopen(ours, "wb") as send, os.fdopen(theirs, "rb") as receive:

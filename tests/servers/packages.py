@@ -60,7 +60,9 @@ def program(name: str) -> list[str]:
     if found := shutil.which(name):
         return [found]
     if name in INSTALLED:
-        raise ServerMissingError(f"{name} is not installed; run apt-get install {name}, or python -m tests.servers install")
+        raise ServerMissingError(
+            f"{name} is not installed; run apt-get install {name}, or python -m tests.servers install"
+        )
     root = unpacked(name)
     libraries = ":".join({str(path.parent): None for path in root.glob("usr/lib/*/*.so.*")})
     return ["env", f"LD_LIBRARY_PATH={libraries}", str(root / "usr" / "bin" / name)]
