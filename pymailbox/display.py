@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
+    "EDGE",
     "Secret",
     "SecretBytes",
     "Secrets",
     "cells",
+    "first_and_last",
     "format_size",
     "local_time",
     "safe_text",
@@ -287,6 +289,17 @@ def wrapped(label: str, text: str, width: int) -> list[str]:
         break_long_words=False,
     )
     return [line.replace("\u00a0", " ") for line in lines]
+
+
+#: Rows at either end of the table of a long mailbox in a notebook.
+EDGE = 10
+
+
+def first_and_last(count: int) -> list[int]:
+    """Return the numbers from 1 to `count` that a table in a notebook shows: all, or the first and the last."""
+    if count <= 2 * EDGE:
+        return list(range(1, count + 1))
+    return [*range(1, EDGE + 1), *range(count - EDGE + 1, count + 1)]
 
 
 # --- tables ---------------------------------------------------------------------------------------------------

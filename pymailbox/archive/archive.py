@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from attrs import field, frozen
 
@@ -22,7 +22,7 @@ from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
 from pymailbox.archive.writing import recover, row_of
 from pymailbox.disk import Disk, disk_errors
-from pymailbox.display import type_name
+from pymailbox.display import EDGE, first_and_last, local_time, type_name
 from pymailbox.errors import LedgerDamaged
 from pymailbox.lock import locked
 from pymailbox.mailbox.mailbox import Mailbox
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Archive", "Record", "account_name", "check_collect"]
 
 _LEDGER = "ledger.db"
+#: Of a `Record`, what a table has.
+_FACTS = ("name", "size", "sha256", "account", "uid", "first_seen")
 
 
 @frozen
@@ -143,6 +145,34 @@ class Archive(Collection[Record]):
     def __repr__(self) -> str:
         return f"<Archive {str(self.path)!r}>"
 
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows: the first and the last messages, from the ledger and their files."""
+        from pymailbox.notebook import listing
+
+        try:
+            count, rows = len(self), self._outline()
+        except (LedgerDamaged, OSError) as error:
+            return listing(str(self.path), [], 0, [str(error)])
+        messages = "1 message" if count == 1 else f"{count:,} messages"
+        return listing(f"{self.path}: {messages}", rows, count)
+
+    def _outline(self) -> list[tuple[int, str, str, str, int | None, bool]]:
+        """Return a row for each of the first and the last messages."""
+        if not (self._state / _LEDGER).exists():
+            return []
+        ids = self._ledger.ends(EDGE)
+        numbers = first_and_last(len(self))
+        rows: list[tuple[int, str, str, str, int | None, bool]] = []
+        for number, record in zip(numbers, self._records(self._ledger.rows(ids)), strict=False):
+            try:
+                headers = _headers(record)
+            except FileNotFoundError:
+                rows.append((number, "", "", "(its file is gone)", record.size, False))
+                continue
+            sender = str(headers.from_ or "")
+            rows.append((number, local_time(headers.date), sender, headers.subject, record.size, False))
+        return rows
+
     # --- reading ------------------------------------------------------------------------------------------
 
     @property
@@ -211,6 +241,23 @@ class Archive(Collection[Record]):
                 if given is not None and given.strip().strip("<>") == wanted:
                     found.append(record)
         return tuple(found)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return the messages as plain dictionaries: what `pandas.DataFrame` takes. Reads every header.
+
+        The keys are `name`, `size`, `sha256`, `account`, `uid` and `first_seen` as in `Record`, and `date`, `from`,
+        `to`, `subject` and `message_id` as in `Mailbox.to_records`, which are None if the file is gone.
+        """
+        from pymailbox.content.headers import header_record
+
+        found = []
+        for record in self:
+            headers = None
+            with contextlib.suppress(FileNotFoundError):
+                headers = _headers(record)
+            facts = {name: getattr(record, name) for name in _FACTS}
+            found.append({**facts, **header_record(headers)})
+        return found
 
     def last_run(self, account: Account) -> LastRun | None:
         """Return how the last `collect` or `clean` of an account ended; None if none came to its end.
