@@ -41,6 +41,7 @@ def test_file_and_directories_are_for_their_owner(tmp_path: Path, monkeypatch: p
     assert sorted(one.name for one in path.parent.iterdir()) == ["me.seen", "me.seen.lock"]
 
 
+@pytest.mark.threat(98)
 def test_the_second_of_two_gets_archive_locked(server: Server, path: Path) -> None:
     """In the same process or in another one, under the same name or another one; it names the holder."""
     link = path.with_name("link")
@@ -183,6 +184,7 @@ def _another_program(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "it is empty"),
     ],
 )
+@pytest.mark.threat(99)
 def test_a_damaged_foreign_or_newer_file(
     whole: tuple[Server, Path, list[str]], change: Callable[[Path], object], says: str
 ) -> None:

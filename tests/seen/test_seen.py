@@ -180,7 +180,7 @@ def test_threads_may_add(path: Path) -> None:
 
 def test_the_script_of_the_page_runs(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it can be copied from docs/new-mail.md, but for the account: it prints each message once."""
-    script, *_ = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if ">>>" not in block]
+    script, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     account = '"pop.example.com", "me@example.com", "app-password"'
     assert account in script
     script = script.replace(account, f'"{server.host}", "me", "secret", port={server.port}, security="none"')
