@@ -17,13 +17,14 @@ from pymailbox.archive.collecting import collect
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
 from pymailbox.archive.maildir import Maildir
-from pymailbox.archive.results import Cleaned, Collected, LastRun, Rebuilt, Verified
+from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun, Rebuilt, Verified
 from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
+from pymailbox.archive.tries import Tries
 from pymailbox.archive.writing import recover, row_of
 from pymailbox.disk import Disk, disk_errors
 from pymailbox.display import type_name
-from pymailbox.errors import LedgerDamaged
+from pymailbox.errors import LedgerDamaged, MailboxError
 from pymailbox.lock import locked
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.options import MailboxOptions
@@ -150,6 +151,10 @@ class Archive(Collection[Record]):
         return self.path / ".pymailbox"
 
     @property
+    def _tries(self) -> Tries:
+        return Tries(self._state / "runs.json", self._layout.disk)
+
+    @property
     def _ledger(self) -> Ledger:
         path = self._state / _LEDGER
         if self._open_ledger is not None and not _is_file(path, self._ledger_file):
@@ -224,6 +229,24 @@ class Archive(Collection[Record]):
         if row.ended is None:
             return None
         return LastRun(datetime.fromtimestamp(row.ended, UTC), len(self._ledger.failures(row.id)))
+
+    def last_failure(self, account: Account) -> FailedRun | None:
+        """Return how the last `collect` or `clean` of an account failed; None if it did not fail as a whole.
+
+        Reads neither the ledger nor takes a lock. A dry run does not count, nor does one that was interrupted, or that
+        found the archive locked.
+        """
+        check_account(account)
+        return self._tries.last_failure(account_name(account))
+
+    def next_try(self, account: Account) -> datetime | None:
+        """Return the time (UTC) before which the server wants no other run of an account; None if it may run now.
+
+        It follows from the `retry_after` of the error that ended the last run, and from LOGIN-DELAY in the server's
+        capabilities (RFC 2449 §6.5), counted from the end of that run, and is at most a day away.
+        """
+        check_account(account)
+        return self._tries.next_try(account_name(account))
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -316,7 +339,16 @@ class Archive(Collection[Record]):
                 options["pipelining"] = False
             inbox = Mailbox.from_account(account, **options)
             work = Run(ledger, self._layout, inbox, row, keep, dry_run, renumbered, limit, stop, progress, at_most)
-            collect(work)
+            try:
+                with disk_errors(self.path):
+                    collect(work)
+            except (MailboxError, ValueError, OSError) as error:
+                if not dry_run:
+                    asked = getattr(error, "retry_after", None) or 0
+                    self._tries.failed(row.name, error, max(asked, inbox.capabilities.login_delay or 0))
+                raise
+            if not dry_run:
+                self._tries.done(row.name, max(work.retry_after or 0, inbox.capabilities.login_delay or 0))
             return work
 
     # --- proof --------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from attrs import fields
 from pymailbox import accounts_file
 from pymailbox.accounts_file import AccountsFile
 from pymailbox.cli import main
+from pymailbox.cli.accounts_commands import not_before
 from pymailbox.cli.exit_status import most_serious
 from pymailbox.lock import locked
 from pymailbox.testing import Fault, Server
@@ -259,6 +261,7 @@ def get_password(service, user):
 module.get_password, module.errors = get_password, errors
 sys.modules.update({"keyring": module, "keyring.errors": errors})
 from pymailbox.cli import main
+from pymailbox.cli.accounts_commands import not_before
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -466,6 +469,8 @@ def test_accounts_lists_what_there_is(
         "archive": str(tmp_path / "me"),
         "messages": 10,
         "last_run": None,
+        "last_failure": None,
+        "next_try": None,
         "problem": None,
     }
     assert rows["me"]["last_run"]["ended"].endswith("+00:00")
@@ -476,6 +481,42 @@ def test_accounts_lists_what_there_is(
     assert capsys.readouterr().out == "me\nfresh\nplain\nbad\npartly\n"
     settle(server)
     assert len(server.log) == asked
+
+
+def test_accounts_say_how_the_last_run_failed(write: Callable[[str], Path], tmp_path: Path, capsys: Captured) -> None:
+    """In one line, in the words of the command line, below the last run that succeeded; and when to run again."""
+    known = f'archive = "{tmp_path}/{{name}}"'
+    faults = [Fault.refuse("PASS", None, "[LOGIN-DELAY] wait \x1b[2J 5 minutes")]
+    with Server(SAMPLES) as server, Server(SAMPLES, sasl=(), faults=faults) as busy:
+        write(account("me", server, KNOWN, known))
+        assert main(["archive", "me"]) == 0
+        write(account("me", busy, KNOWN, known))
+        assert main(["archive", "me"]) == 75
+        capsys.readouterr()
+        assert main(["accounts"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert re.fullmatch(r".*/me: 10 messages; last run .*: done", lines[1])
+        assert re.match(r" {4}failed \d{4}-\d\d-\d\d \d\d:\d\d: the server requires more time", lines[2])
+        assert "\\x1b[2J 5 minutes" in lines[2]
+        assert re.fullmatch(r" {4}next run not before (\d{4}-\d\d-\d\d )?\d\d:\d\d", lines[3])
+        assert len(lines) == 4
+        assert main(["accounts", "--json"]) == 0
+        row = json.loads(capsys.readouterr().out)
+        failed, again = (datetime.fromisoformat(text) for text in (row["last_failure"]["at"], row["next_try"]))
+        assert again - failed == timedelta(minutes=5)
+        assert row["last_failure"]["problem"].startswith("the server requires more time")
+        assert row["last_run"]["failed"] == 0
+
+
+def test_the_time_of_the_next_run() -> None:
+    """The first whole minute that is not too early; with its date if that is not today's."""
+    now = datetime(2026, 11, 27, 14, 10).astimezone()
+    for after, shown in (
+        (timedelta(minutes=10), "14:20"),
+        (timedelta(seconds=1), "14:11"),
+        (timedelta(hours=10), "2026-11-28 00:10"),
+    ):
+        assert not_before(now + after, now) == shown
 
 
 # --- adding one -----------------------------------------------------------------------------------------------
