@@ -234,7 +234,7 @@ class Archive(Collection[Record]):
         """Return how the last `collect` or `clean` of an account failed; None if it did not fail as a whole.
 
         Reads neither the ledger nor takes a lock. A dry run does not count, nor does one that was interrupted, or that
-        found the archive locked.
+        found the archive locked or its ledger damaged.
         """
         check_account(account)
         return self._tries.last_failure(account_name(account))
@@ -311,6 +311,7 @@ class Archive(Collection[Record]):
 
         A message is deleted only if its file is there and unchanged, and the server still shows the same header.
         `at_most` is the largest part of the mailbox that may be deleted; beyond it, `MailboxError` and nothing is.
+        FileNotFoundError if there is no archive.
         """
         _check_number("at_most", at_most)
         if not 0 <= at_most <= 1:
@@ -333,6 +334,8 @@ class Archive(Collection[Record]):
         if dry_run:
             options["read_only"] = True
         check_collect(account, keep, options, dry_run=dry_run)  # before anything is made on disk
+        if at_most is not None:
+            self._check_that_there_is_one()
         with self._writing() as ledger:
             row = ledger.account(account_name(account))
             if row.one_by_one:
@@ -342,6 +345,8 @@ class Archive(Collection[Record]):
             try:
                 with disk_errors(self.path):
                     collect(work)
+            except LedgerDamaged:  # nothing more is written to such an archive
+                raise
             except (MailboxError, ValueError, OSError) as error:
                 if not dry_run:
                     asked = getattr(error, "retry_after", None) or 0

@@ -316,7 +316,7 @@ def test_archive_takes_place_and_keep_from_the_file(
     for command in ("archive", "clean"):
         assert usage(command, "me", "--keep-latest", "1") == 2
         assert "me has no archive in the accounts file; pass --to DIR" in capsys.readouterr().err
-    assert main(["verify", "me"]) == 1
+    assert usage("verify", "me") == 2
     assert "has no archive in" in capsys.readouterr().err
 
 
@@ -332,7 +332,7 @@ def test_verify_takes_a_directory_where_there_is_no_such_account(
     for word, count in (("me", 10), ("a", 10), ("b", 3), ("./b", 3)):
         assert main(["verify", word]) == 0
         assert capsys.readouterr().out.startswith(f"{count} of {count} read")
-    assert main(["verify", "c"]) == 1
+    assert usage("verify", "c") == 2
     assert "there is no account 'c' in" in capsys.readouterr().err
 
 
@@ -406,6 +406,24 @@ def test_wrong_use_of_several_accounts_touches_nothing(
     write("")
     assert main(["archive", "--all"]) == 1
     assert "there are no accounts in" in capsys.readouterr().err
+
+
+def test_an_account_that_cannot_be_used_does_not_stop_the_others(
+    server: Server, write: Callable[[str], Path], tmp_path: Path, capsys: Captured
+) -> None:
+    """Every line about one of several accounts begins with its name, also if it failed before it was connected to."""
+    known = f'archive = "{tmp_path}/{{name}}"'
+    nobody = f'[account.nobody]\nurl = "pop://127.0.0.1:{server.port}"\n{known}\n'
+    lost = account("lost", server, 'password = { env = "PYMAILBOX_NOT_SET" }', known)
+    write(nobody + account("ca", server, KNOWN, known, 'ca = "/not/here"') + lost + account("me", server, KNOWN, known))
+    assert main(["archive", "--all"]) == 3
+    out, err = capsys.readouterr()
+    assert out == "me      10 new, 3.9 KB; 0 known; nothing deleted\n"
+    assert [line.split(": ")[:2] for line in err.splitlines()] == [
+        ["pymailbox", name] for name in ("nobody", "ca", "lost")
+    ]
+    assert main(["archive", "nobody", "ca"]) == 1
+    assert main(["archive", "ca"]) == 1
 
 
 def test_one_password_is_not_sent_to_several_servers(
