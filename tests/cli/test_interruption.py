@@ -187,24 +187,26 @@ def interrupted(
 
     As a signal handler does, a trace function runs in the thread itself, wherever that is.
     """
-    left, over = steps, threading.Event()
+    left, idle, over = steps, False, threading.Event()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal left
         if not any(map(frame.f_code.co_filename.endswith, files)):
             return None
-        left -= event == "line"
+        left -= event == "line" and not idle
         if left == 0:
             sys.settrace(None)
             signal.raise_signal(number)
         return trace
 
     def end() -> None:
+        nonlocal idle
         eventually(lambda: server.log.count("STAT") or over.is_set())
         before = 0
         while before != left and not over.wait(0.1):  # until it waits for the silent server
             before = left
         if left > 0 and not over.is_set():
+            idle = True
             signal.pthread_kill(main_thread, signal.SIGINT)
 
     def early(*_: object) -> None:
@@ -236,7 +238,7 @@ PYMAILBOX = {str(path.relative_to(ROOT)) for path in (ROOT / "pymailbox").rglob(
     ("command", "number", "files", "stride"),
     [
         ("archive", signal.SIGINT, PYMAILBOX, 83),
-        ("archive", signal.SIGTERM, {"contextlib.py", "threading.py", "weakref.py", "pathlib.py"}, 19),
+        ("archive", signal.SIGTERM, {"contextlib.py", "threading.py", "weakref.py"}, 5),
         ("watch", signal.SIGTERM, PYMAILBOX, 83),
         ("ls", signal.SIGINT, {"argparse.py"}, 199),
     ],
