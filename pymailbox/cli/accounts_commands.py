@@ -23,7 +23,7 @@ from pymailbox.cli.account_options import (
 )
 from pymailbox.cli.output_options import add_json, print_json
 from pymailbox.cli.parser import Parser
-from pymailbox.display import local_time, safe_text
+from pymailbox.display import local_time, safe_text, styled, window
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -137,15 +137,26 @@ def _print_entry(entry: "AccountEntry", width: int) -> None:
     else:
         last = f"last run {local_time(state.last.ended)}: {state.last}" if state.last else "no run has come to its end"
         told = f"{entry.archive}: {state.messages:,} {'message' if state.messages == 1 else 'messages'}; {last}"
-    lines = [told]
+    lines = [(told, "red" if state.problem else "")]
     if state.failure is not None:
-        lines.append(f"failed {local_time(state.failure.at)}: {_failure(state.failure)}")
+        lines.append((f"failed {local_time(state.failure.at)}: {_failure(state.failure)}", "red"))
     if state.next_try is not None:
         from datetime import UTC, datetime
 
-        lines.append(f"next run not before {not_before(state.next_try, datetime.now(UTC))}")
-    for line in lines:
-        print(f"{'':{width}}  {safe_text(line, limit=None)}")
+        lines.append((f"next run not before {not_before(state.next_try, datetime.now(UTC))}", ""))
+    for line, style in lines:
+        for piece in _fitting(safe_text(line, limit=None), width + 2):
+            print(f"{'':{width}}  {styled(piece, style) if style else piece}")
+
+
+def _fitting(line: str, indent: int) -> list[str]:
+    """Return a line in pieces that fit into the terminal, with that indent; elsewhere nothing is broken."""
+    if not sys.stdout.isatty():
+        return [line]
+    import textwrap
+
+    room = max((window() or 80) - indent, 20)
+    return textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False) or [line]
 
 
 def _failure(failure: "FailedRun") -> str:

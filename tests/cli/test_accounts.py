@@ -26,6 +26,7 @@ from pymailbox.lock import locked
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT, case
+from tests.cli.processes import environment, run_in_terminal
 from tests.testing.by_hand import settle
 from tests.timing import GENEROUS
 
@@ -524,6 +525,23 @@ def test_accounts_say_how_the_last_run_failed(write: Callable[[str], Path], tmp_
         assert again - failed == timedelta(minutes=5)
         assert row["last_failure"]["problem"].startswith("the server requires more time")
         assert row["last_run"]["failed"] == 0
+
+
+def test_accounts_in_a_narrow_terminal(server: Server, write: Callable[[str], Path], tmp_path: Path) -> None:
+    """A line that is too long goes on below its beginning; no word is broken, and no path."""
+    path = write(account("me", server, KNOWN, f'archive = "{tmp_path}/me"'))
+    runs = tmp_path / "me" / ".pymailbox" / "runs.json"
+    runs.parent.mkdir(parents=True)
+    (tmp_path / "me" / "new").mkdir()
+    problem = "the server closed the connection; " + "x" * 70 + " some servers hang up on a wrong password"
+    runs.write_text(json.dumps({"me@127.0.0.1": {"failed": 1_000, "problem": problem}}))
+    shown, status = run_in_terminal(
+        "accounts", columns=60, env=environment(PYMAILBOX_CONFIG=str(path), TZ="UTC", NO_COLOR="1")
+    )
+    assert status == 0
+    told = [line for line in shown.splitlines() if line.startswith("    ")]
+    assert " ".join(line.strip() for line in told).endswith(f"failed 1970-01-01 00:16: {problem}")
+    assert all(len(line) <= 60 or " " not in line.strip() for line in told)
 
 
 def test_the_time_of_the_next_run() -> None:
