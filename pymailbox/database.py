@@ -153,8 +153,7 @@ class Database(ABC):
                 yield
                 self._database.execute("COMMIT")
             except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+                self._roll_back()
                 raise
 
     @contextlib.contextmanager
@@ -165,8 +164,12 @@ class Database(ABC):
             try:
                 yield
             finally:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it was closed, as after an interrupt in contextlib itself
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def _checked(self) -> Iterator[None]:

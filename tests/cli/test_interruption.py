@@ -238,7 +238,7 @@ PYMAILBOX = {str(path.relative_to(ROOT)) for path in (ROOT / "pymailbox").rglob(
     ("command", "number", "files", "stride"),
     [
         ("archive", signal.SIGINT, PYMAILBOX, 83),
-        ("archive", signal.SIGTERM, {"contextlib.py", "threading.py", "weakref.py"}, 5),
+        ("archive", signal.SIGTERM, {"contextlib.py", "weakref.py"}, 2),
         ("watch", signal.SIGTERM, PYMAILBOX, 83),
         ("ls", signal.SIGINT, {"argparse.py"}, 199),
     ],
@@ -248,7 +248,10 @@ def test_a_signal_between_any_two_lines(
     command: str, number: signal.Signals, files: Collection[str], stride: int, part: int, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Of pymailbox, and of what it uses: the command ends with one line, and leaves nothing open."""
+    """Of pymailbox, and of what it uses: the command ends with one line, and leaves nothing open.
+
+    Not of threading: a trace function can raise before the `__exit__` of a lock, where no signal handler runs.
+    """
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
     more = {
         "archive": ["--to", str(tmp_path / "me")],
