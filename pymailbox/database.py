@@ -105,7 +105,7 @@ class Database(ABC):
         if application != self._application:
             self._damaged("it is a database of another program")
         if version > self._version:
-            self._damaged(f"it was written by a newer pymailbox (version {version} of {self._name})")
+            self._damaged(f"it was written by a newer pymailbox, and needs one (version {version} of {self._name})")
         if version < 1:
             self._damaged(f"it has version {version}, which no pymailbox wrote")
 

@@ -5,18 +5,20 @@ import functools
 import os
 import random
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from pymailbox.account import Account, account_name, check_account
 from pymailbox.archive.collecting import collect
+from pymailbox.archive.identity import Index, plan
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
-from pymailbox.archive.maildir import Maildir
+from pymailbox.archive.maildir import Maildir, uid_hash
 from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun, Rebuilt, Verified
 from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
@@ -246,6 +248,30 @@ class Archive(Collection[Record]):
                 if given is not None and given.strip().strip("<>") == wanted:
                     found.append(record)
         return tuple(found)
+
+    def unarchived(self, account: Account) -> Callable[[Sequence[str | None], Sequence[int | None]], list[int]]:
+        """Return what tells which numbers of a listing `collect` would fetch; for the package itself.
+
+        After a rebuild only the names of the files say which uids are archived. Raises ValueError if this is not an
+        archive, as everything would then be new.
+        """
+        if not (self._state / _LEDGER).exists():
+            raise ValueError(f"there is no archive at {str(self.path)!r}")
+        name = account_name(account)
+        index, nameless = Index(), defaultdict(list)
+        for row in self._rows("state <> 'pending' AND +account = ?", (self._ledger.account(name).id,)):
+            index.add(row)
+        for row in self._rows("state <> 'pending' AND uid IS NULL"):
+            nameless[row.uid_hash].append(row)
+
+        def numbers(uids: Sequence[str | None], sizes: Sequence[int | None]) -> list[int]:
+            for uid in {uid for uid in uids if uid and uid not in index.uids} if nameless else ():
+                if len(rows := nameless[uid_hash(name, uid)]) == 1:
+                    index.add(evolve(rows[0], uid=uid))
+            found = plan(uids, sizes, index)
+            return sorted([*found.unknown, *found.doubtful])
+
+        return numbers
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return the messages as plain dictionaries: what `pandas.DataFrame` takes. Reads every header.

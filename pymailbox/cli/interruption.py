@@ -31,11 +31,15 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has arrived."""
+    """SIGTERM, or another signal that ends a process, has arrived."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
 
 @contextlib.contextmanager
@@ -154,7 +158,11 @@ class Stop:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Let the first signal only set `event`, and the second one end the command."""
-    stop = Stop()
-    with _handling(stop._ask, signal.SIGINT, signal.SIGTERM):
+    """Let the first signal only set `event`, and the second one end the command.
+
+    SIGHUP, of a terminal that is closed, counts too: what is being done would otherwise be cut off, and what was
+    started go on alone.
+    """
+    stop, closed = Stop(), getattr(signal, "SIGHUP", signal.SIGTERM)
+    with _handling(stop._ask, *{signal.SIGINT, signal.SIGTERM, closed}):
         yield stop
