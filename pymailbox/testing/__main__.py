@@ -1,9 +1,11 @@
 """`python -m pymailbox.testing HOST FILE` records sessions of any client with the POP3 server of that name."""
 
 import argparse
+import contextlib
 import signal
 import ssl
 import sys
+import time
 
 from pymailbox.testing.recorder import Recorder
 
@@ -49,12 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
             keep_user=given.keep_user,
             redact=given.redact,
         )
-        with recorder:
+        with recorder, contextlib.suppress(KeyboardInterrupt):
             print(f"recording at {recorder.host}:{recorder.port}, without TLS; Ctrl-C ends", flush=True)
-            try:
-                signal.pause()
-            except KeyboardInterrupt:
-                pass
+            while True:
+                time.sleep(3600)  # until a signal
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -8,8 +8,8 @@ end with `end server` or `end client`: who closed the connection first. Between 
   after a command, up to the next one, are the reply to it, whatever was sent in the meantime.
 - A line ends with CRLF unless a backslash stands at its end: `S: text\\n\\` ended with LF only, and `S: text\\` was cut
   off.
-- `\\\\`, `\\t`, `\\r`, `\\n` and `\\x00` to `\\xff` stand for one byte each. What is not printable is always written so,
-  and so is a space at the end of a line.
+- `\\\\`, `\\t`, `\\r`, `\\n` and `\\x00` to `\\xff` stand for one byte each. What is not printable is always written
+  so, and so is a space at the end of a line.
 - `***` in a line of the client stands for what was redacted.
 """
 

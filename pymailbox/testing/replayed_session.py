@@ -118,7 +118,7 @@ class ReplayedSession:
         if not _waits(self.recorded.steps[number]):
             return self._play(number)
         if challenge is None:
-            return self._differ("SCRAM failed; log in with the user and the password of Server.replay()")
+            return self._differ("SCRAM failed; log in with the password of Server.replay()")
         self._scram = exchange
         return self._play(number, challenge)
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import ssl
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -152,9 +153,9 @@ class Server:
 
         Each connection plays the next session of the file. A client must send the recorded commands in the recorded
         order, pipelined or not; with `strict=False`, each recorded command may come at any time and again. Any user and
-        password may log in, except with SCRAM, where they are `user` and `password`. If a command differs, the client
-        gets an error that says what was expected and the connection ends; when the `with` block ends, AssertionError
-        says so again. A client may end its session early. `faults` and `latency` work as for any server.
+        password may log in, except that SCRAM needs `password`. If a command differs, the client gets an error that
+        says what was expected and the connection ends; when the `with` block ends, AssertionError says so again. A
+        client may end its session early. `user` is for `url`; `faults` and `latency` work as for any server.
 
         Raises ValueError if the file is not a recording.
         """
@@ -188,7 +189,9 @@ class Server:
         in_memory = isinstance(source, tuple)
         if self.commit and len(users) > 1 and not in_memory:
             raise ValueError("several users cannot delete from the same files; omit commit=True")
-        self.authenticator = Authenticator(users, self.token)
+        # Everybody may log in to a replay.
+        known = users if self._replay is None else defaultdict(lambda: self.password, users)
+        self.authenticator = Authenticator(known, self.token)
         self.authenticator.check(self.sasl)
         if self._replay is None:
             self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
