@@ -19,6 +19,7 @@ __all__ = ["REDACTED", "Redaction"]
 REDACTED = b"***"
 
 _KNOWN = frozenset(b"CAPA DELE LANG LIST NOOP QUIT RETR RSET STAT STLS TOP UIDL UTF8".split())  # arguments are kept
+_SHORTEST = 6  # bytes of an unknown command that may be a secret; other words occur everywhere
 _WORDS = re.compile(rb"\s*(\S+)\s?")
 _STATUS = re.compile(rb"(?i)\+OK(?=\s|$)|-ERR(?=\s|$)|\+(?=\s|$)")
 _CODE = re.compile(rb"\s\[[A-Z0-9/-]+\]")
@@ -71,7 +72,10 @@ class Redaction:
                 return line
             self.response(initial, mechanism, 1)
             return start + mechanism + b" " + REDACTED
-        return REDACTED  # perhaps a password without its command
+        for perhaps in (line, rest):  # a password without its command, or with that of an extension
+            if len(perhaps) >= _SHORTEST:
+                self._learn(perhaps)
+        return REDACTED
 
     def response(self, line: bytes, mechanism: bytes, number: int) -> bytes:
         """Return a line that continues AUTH without what is secret in it, which is learned; the first has number 1."""
@@ -140,16 +144,13 @@ class Redaction:
     # --- what is known ---
 
     def _learn(self, secret: bytes) -> None:
-        """Learn a secret in each form in which a server might repeat it."""
-        for form in {secret, secret.strip()} - {b""}:
-            quoted = json.dumps(form.decode("utf-8", "surrogateescape"))[1:-1]
-            forms = {form, base64.b64encode(form), quote_from_bytes(form, safe="").encode(), quoted.encode()}
-            self._secrets |= forms
+        for given in {secret, secret.strip()} - {b""}:
+            self._secrets |= _forms(given)
         self._pattern = None
 
     def _learn_name(self, name: bytes) -> None:
         if not self.keep_user and (name := name.strip()):
-            self._names |= {name, name.partition(b"@")[0]} - {b""}
+            self._names |= (_forms(name) | {name.partition(b"@")[0]}) - {b""}
             self._pattern = None
 
     @property
@@ -161,3 +162,9 @@ class Redaction:
             parts = ([secrets] if secrets else []) + ([rb"(?<![^\W_])(?:%s)(?![^\W_])" % names] if names else [])
             self._pattern = re.compile(b"(?i)" + b"|".join(parts) if parts else b"(?!)")
         return self._pattern
+
+
+def _forms(given: bytes) -> set[bytes]:
+    """Return the forms in which a server might repeat this."""
+    quoted = json.dumps(given.decode("utf-8", "surrogateescape"))[1:-1].encode()
+    return {given, base64.b64encode(given), quote_from_bytes(given, safe="").encode(), quoted}
