@@ -6,7 +6,7 @@ nothing but this module.
 
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -44,8 +44,8 @@ def pop3_server(request: pytest.FixtureRequest) -> "Iterator[Server]":
     options: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("pop3"))):
         options |= _options_of(mark)
-    with _server(options) as server:
-        yield server
+    with ExitStack() as stack:
+        yield _start(stack, options)
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def _options_of(mark: pytest.Mark) -> dict[str, Any]:
     return options
 
 
-def _server(options: dict[str, Any]) -> "Server":
-    """Make the server that the markers describe, or fail the test with what is wrong."""
+def _start(stack: ExitStack, options: dict[str, Any]) -> "Server":
+    """Start the server that the markers describe, or fail the test with what is wrong."""
     import difflib
     import inspect
 
@@ -105,10 +105,9 @@ def _server(options: dict[str, Any]) -> "Server":
             hint = f"; did you mean {close[0]!r}?" if close else ";"
             _fail(f"it has no option {name!r}{' with replay=' * replaying}{hint} The options are: {', '.join(allowed)}")
     try:
-        if replaying:
-            return Server.replay(options.pop("replay"), **options)
-        return Server(options.pop("messages", SAMPLES), **options)
-    except (TypeError, ValueError, OSError) as error:
+        given = options.pop(first, SAMPLES)
+        return stack.enter_context(Server.replay(given, **options) if replaying else Server(given, **options))
+    except (TypeError, ValueError, OSError, RuntimeError) as error:
         _fail(str(error))
 
 
