@@ -4,6 +4,7 @@ The client talks plaintext to it on loopback, and it talks TLS to the server, so
 memory are there secrets; `observer` pairs commands with replies, `redaction` decides what the file must not contain.
 """
 
+import os
 import selectors
 import socket
 import ssl
@@ -25,6 +26,16 @@ _CHUNK = 262_144  # bytes per recv
 _MOST = 16 * 1024 * 1024  # bytes in transit in one direction; the sender waits while there are more
 _CONNECTING = 30.0  # seconds
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+def _path(path: str | os.PathLike[str]) -> Path:
+    return Path(path)
+
+
+def _texts(texts: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(texts, str):
+        raise TypeError("redact must be a list of strings; pass a single string as [string]")
+    return tuple(texts)
 
 
 def _one_of(*allowed: str) -> Callable[[object, "Attribute[Any]", object], None]:
@@ -74,14 +85,14 @@ class Recorder:
     - `redact`: more strings to replace wherever the server sends them, such as an address in the greeting.
     """
 
-    path: Path = field(converter=Path)
+    path: Path = field(converter=_path)
     _target_host: str = field(alias="host")
     _target_port: int | None = field(default=None, alias="port")
     security: Security = field(default="tls", kw_only=True, validator=_one_of("none", "starttls", "tls"))
     ssl_context: ssl.SSLContext | None = field(default=None, kw_only=True)
     bodies: Bodies = field(default="blank", kw_only=True, validator=_one_of("keep", "blank"))
     keep_user: bool = field(default=False, kw_only=True)
-    redact: Iterable[str] = field(default=(), kw_only=True, converter=tuple)
+    redact: tuple[str, ...] = field(default=(), kw_only=True, converter=_texts)
     host: str = field(default="127.0.0.1", init=False)
     _redaction: Redaction = field(init=False, repr=False)
     _observers: list[Observer] = field(factory=list, init=False, repr=False)

@@ -30,7 +30,7 @@ Seen = list[bytes]
 MOST = 100_000  # bytes of a message to read; the real servers have some that are larger
 
 #: Some members of `Quirk` need another client or wait for the clock.
-QUIRKS = [
+SHOWN = [
     Quirk.LF_LINES,
     Quirk.SPACES_BEFORE_UID,
     Quirk.BARE_STATUS,
@@ -118,7 +118,7 @@ def there_and_back(
 
 
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
-@pytest.mark.parametrize("quirk", [None, *QUIRKS], ids=str)
+@pytest.mark.parametrize("quirk", [None, *SHOWN], ids=str)
 def test_a_session_with_the_test_server(path: Path, client: Callable[..., Seen], quirk: Quirk | None) -> None:
     """A replay is what was recorded, byte for byte, also of a server with quirks."""
     with Server(SAMPLES, quirks=quirk or ()) as server:
@@ -272,6 +272,8 @@ def test_misuse_is_an_error_at_once(tmp_path: Path) -> None:
         Recorder(tmp_path / "s", "localhost", security="ssl")  # type: ignore[arg-type] # misuse
     with pytest.raises(ValueError, match="bodies must be one of keep, blank, not 'none'"):
         Recorder(tmp_path / "s", "localhost", bodies="none")  # type: ignore[arg-type] # misuse
+    with pytest.raises(TypeError, match="redact must be a list of strings"):
+        Recorder(tmp_path / "s", "localhost", redact="host")
     with pytest.raises(FileNotFoundError):
         Recorder(tmp_path / "missing" / "s", "localhost").open()
     recorder = Recorder(tmp_path / "s", "localhost")
