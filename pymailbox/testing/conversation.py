@@ -2,7 +2,8 @@
 do what follows them, and close.
 
 `client_socket` does I/O, waiting and TLS; `command_table` decides which part answers a line; `authorization` (before
-login) and `transaction` (after it) implement the commands. Quirks and faults wrap these parts.
+login) and `transaction` (after it) implement the commands. Quirks and faults wrap these parts. In a replay, a recorded
+session answers in their place.
 """
 
 import ssl

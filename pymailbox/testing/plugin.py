@@ -4,9 +4,11 @@ Installing pymailbox registers the plugin; there is nothing to configure. Until 
 nothing but this module.
 """
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -32,8 +34,8 @@ def pop3_server(request: pytest.FixtureRequest) -> "Iterator[Server]":
     """A running POP3 server with a sample mailbox, for this test only.
 
     The marker `pop3` takes other messages, the options of `pymailbox.testing.Server`, or with `replay=` the path of a
-    recorded session and the options of `Server.replay`. If a class or a module has the marker too, the options are
-    combined, and the closest wins.
+    recorded session and the options of `Server.replay`. Paths are relative to the directory of the test's file. If a
+    class or a module has the marker too, the options are combined, and the closest wins.
 
     ```python
     @pytest.mark.pop3([b"Subject: Hello\\r\\n\\r\\nHello, world.\\r\\n"], user="ada")
@@ -45,7 +47,7 @@ def pop3_server(request: pytest.FixtureRequest) -> "Iterator[Server]":
     for mark in reversed(list(request.node.iter_markers("pop3"))):
         options |= _options_of(mark)
     with ExitStack() as stack:
-        yield _start(stack, options)
+        yield _start(stack, options, request.path.parent)
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def _options_of(mark: pytest.Mark) -> dict[str, Any]:
     return options
 
 
-def _start(stack: ExitStack, options: dict[str, Any]) -> "Server":
+def _start(stack: ExitStack, options: dict[str, Any], directory: Path) -> "Server":
     """Start the server that the markers describe, or fail the test with what is wrong."""
     import difflib
     import inspect
@@ -106,6 +108,8 @@ def _start(stack: ExitStack, options: dict[str, Any]) -> "Server":
             _fail(f"it has no option {name!r}{' with replay=' * replaying}{hint} The options are: {', '.join(allowed)}")
     try:
         given = options.pop(first, SAMPLES)
+        if isinstance(given, str | os.PathLike):
+            given = directory / given
         return stack.enter_context(Server.replay(given, **options) if replaying else Server(given, **options))
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         _fail(str(error))

@@ -22,7 +22,6 @@ end client
 FIXTURES = '''
 import poplib
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -100,8 +99,9 @@ class TestClass:
         assert (pop3_server.security, len(mailbox)) == ("tls", 1)
 
 
-@pytest.mark.pop3(replay=Path(__file__).with_name("session.pop3"), security="none")
+@pytest.mark.pop3(replay="session.pop3", security="none")
 def test_a_replay(pop3_server):
+    """The path is relative to this file."""
     pop = poplib.POP3(pop3_server.host, pop3_server.port, timeout=60)
     assert pop.noop() == b"+OK recorded"
     pop.close()

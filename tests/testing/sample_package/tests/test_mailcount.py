@@ -1,7 +1,5 @@
 """Tests of mailcount, with the fixtures that pymailbox brings along."""
 
-from pathlib import Path
-
 import pytest
 from mailcount import count, forget, main
 
@@ -13,7 +11,6 @@ MAILS = [
     b"From: bob@example.org\r\nSubject: two\r\n\r\n2\r\n",
     b"From: Ada <ada@example.org>\r\nSubject: three\r\n\r\n3\r\n",
 ]
-SESSION = Path(__file__).with_name("session.pop3")
 
 
 def test_count(mailbox: Mailbox) -> None:
@@ -48,7 +45,7 @@ def test_program_when_the_server_has_a_problem(
     assert "try later" in capsys.readouterr().err
 
 
-@pytest.mark.pop3(replay=SESSION)
+@pytest.mark.pop3(replay="session.pop3")
 def test_count_as_recorded(mailbox: Mailbox) -> None:
     assert count(mailbox).total() == 3
     mailbox.commit()
