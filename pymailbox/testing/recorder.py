@@ -144,16 +144,18 @@ class Recorder:
         self.close()
 
     def _begin(self, client: socket.socket, stop: socket.socket) -> Callable[[], None]:
+        observer = Observer(self._redaction)
+        self._observers.append(observer)  # in the order of connecting
+
         def run() -> None:
             with client:
                 try:
                     server, greeting = self._connect()
                 except (OSError, ValueError) as error:
+                    self._observers.remove(observer)
                     client.sendall(f"-ERR [SYS/TEMP] the recorder cannot reach the server: {error}\r\n".encode())
                     return
                 with server:
-                    observer = Observer(self._redaction)
-                    self._observers.append(observer)
                     _Relay(client, server, stop, observer).run(greeting)
 
         return run
