@@ -77,8 +77,8 @@ class Recorder:
     `Server.replay`. Passwords, tokens and everything else that a client sends to log in are replaced by `***`, also
     where the server repeats them.
 
-    - `host`, `port`, `security`: where the real server is: `"tls"` (the default, port 995), `"starttls"` or `"none"`
-      (port 110). `ssl_context` verifies it; without it, the system's authorities do.
+    - `path` is the file. `host`, `port`, `security` say where the real server is: `"tls"` (the default, port 995),
+      `"starttls"` or `"none"` (port 110). `ssl_context` verifies it; without it, the system's authorities do.
     - `bodies`: `"blank"` replaces each letter of a mail by x and each digit by 0, and leaves sizes, lines, the names of
       header fields and the structure of the parts as they are; `"keep"` records mails as they are.
     - `keep_user=True` keeps user names. Otherwise they are replaced like secrets, and what stands before the @, too.

@@ -1,6 +1,6 @@
 """Use every public name of a mailbox once, on one page.
 
-    python examples/every_name.py pops://me@pop.example.com DIRECTORY [CA.pem]
+    python tests/typing/every_name.py pops://me@pop.example.com DIRECTORY [CA.pem]
 
 The password comes from the environment variable PYMAILBOX_PASSWORD. The program saves five messages in DIRECTORY and
 deletes the first one; the account needs at least six.
