@@ -11,7 +11,8 @@ home, and its own shell environment. A block is, by its language:
 - `text` directly after `sh`: what that block prints; `...` stands for anything, and seconds are not compared.
 - `console`: commands after `$`, each followed by what it prints. A status other than 0 is accepted if it shows an error.
 - with a title, in any language: the file of that name. A file of Python must compile.
-- `python` without a title: a program of its own, which is run.
+- `python` without a title: a program of its own, which is run. With the host pop.example.com, which stands for the
+  reader's, it must only compile.
 - `bash`: commands for which an account or a service is needed. They are not run, but must be valid.
 - any other language in `SHOWN`: not run.
 
@@ -221,6 +222,8 @@ def run_page(found: list[Block], page: Page) -> int:
             elif block.language == "console":
                 _run_console(page, block.text)
                 count += 1
+            elif block.language == "python" and "pop.example.com" in block.text:
+                compile(block.text, f"block {number}", "exec")
             elif block.language == "python":
                 path = page.directory / f"block{number}.py"
                 path.write_text(page.here(block.text), "utf-8")

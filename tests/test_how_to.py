@@ -268,6 +268,7 @@ def test_blocks_run_as_a_reader_would(page: Page) -> None:
             "console", "", "$ python ../count.py\n10 more\n$ python -c '1 / 0'\nTraceback ...\nZeroDivisionError: ...\n"
         ),
         Block("bash", "", "pymailbox ls pops://me@pop.example.com  # not run\n"),
+        Block("python", "", "Mailbox('pop.example.com').open()  # not run\n"),
         Block("ini", "", "[Unit]\n"),
     ]
     assert run_page(found, page) == 6
