@@ -98,8 +98,8 @@ class Record:
 class Archive(Collection[Record]):
     """A directory that keeps the messages of accounts, each once, whatever happens.
 
-    `path` is a Maildir that other mail programs read; it is made on first use. `collect` archives what is new. Reading
-    an archive takes no lock, and one process at a time writes to it.
+    `path` is a Maildir that other mail programs read; it is made on first use. No other `layout` exists so far.
+    `collect` archives what is new. Reading an archive takes no lock, and one process at a time writes to it.
 
     >>> import tempfile
     >>> from pymailbox import Account, Archive
@@ -200,7 +200,7 @@ class Archive(Collection[Record]):
         )
 
     def find(self, message_id: str) -> tuple[Record, ...]:
-        """Return the messages with that Message-ID, with or without its angle brackets. Reads every header."""
+        """Return the messages with that Message-ID; `message_id` may lack the angle brackets. Reads every header."""
         if not isinstance(message_id, str):
             raise TypeError(f"message_id must be a str, not {type_name(message_id)}")
         wanted = message_id.strip().strip("<>")
@@ -284,10 +284,11 @@ class Archive(Collection[Record]):
         at_most: float = 0.5,
         **options: Unpack[MailboxOptions],
     ) -> Cleaned:
-        """Delete archived messages from the server, but for those to keep; nothing is downloaded into the archive.
+        """Delete archived messages of `account` from the server, but for those to `keep`; nothing is archived.
 
         A message is deleted only if its file is there and unchanged, and the server still shows the same header.
-        `at_most` is the largest part of the mailbox that may be deleted; beyond it, `MailboxError` and nothing is.
+        `at_most` is the largest part of the mailbox that may be deleted; beyond it, `MailboxError` and nothing is. With
+        `dry_run`, nothing is deleted, and the result says what would be. `options` are those of `Mailbox`.
         """
         _check_number("at_most", at_most)
         if not 0 <= at_most <= 1:
@@ -322,7 +323,10 @@ class Archive(Collection[Record]):
     # --- proof --------------------------------------------------------------------------------------------
 
     def verify(self, *, sample: float = 1.0, progress: Callable[[Progress], None] | None = None) -> Verified:
-        """Read every message, or a random `sample` (a part of 1), and compare it with its hash; changes nothing."""
+        """Read every message, or a random `sample` (a part of 1), and compare it with its hash; changes nothing.
+
+        `progress` is called with a `Progress` at most ten times a second and at the end.
+        """
         _check_number("sample", sample)
         if not 0 < sample <= 1:
             raise ValueError(f"sample must be more than 0 and at most 1, not {sample!r}")
@@ -372,7 +376,8 @@ class Archive(Collection[Record]):
         """Make a new ledger from the files of an archive, without any network; the old one is kept beside it.
 
         Afterwards the first `collect` recognises each message by its uid, and downloads it again only to compare it: if
-        LIST gives another size than the file has, or before it is deleted on the server.
+        LIST gives another size than the file has, or before it is deleted on the server. `progress` is called with a
+        `Progress` at most ten times a second and at the end.
         """
         Meter.check(progress)
         archive = cls(path)

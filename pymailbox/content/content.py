@@ -34,13 +34,20 @@ class Attachment:
     ('report.pdf', 8)
     """
 
-    filename: str  # as written in the message, without control characters; "" if there is none
-    content_type: str  # lower case: image/png
+    #: As written in the message, without control characters; "" if there is none.
+    filename: str
+    #: In lower case, such as image/png.
+    content_type: str
+    #: The decoded bytes.
     payload: bytes = field(repr=False)
-    content_id: str | None = None  # without angle brackets: what cid: in the HTML refers to
+    #: What `cid:` in the HTML refers to, without angle brackets.
+    content_id: str | None = None
+    #: Whether it is to be shown in the text, not after it.
     inline: bool = False
-    headers: Headers = field(factory=lambda: Headers.from_bytes(b""), repr=False, eq=False)  # of the part
-    charset: str | None = None  # as declared, lower case
+    #: The header of the part.
+    headers: Headers = field(factory=lambda: Headers.from_bytes(b""), repr=False, eq=False)
+    #: As declared, in lower case.
+    charset: str | None = None
 
     @property
     def size(self) -> int:
@@ -96,6 +103,7 @@ class Content(ContentNames[Attachment]):
     ('Lunch', 'Ann <ann@example.com>', 'At noon?\\n')
     """
 
+    #: The message as it was sent.
     raw: bytes
     _headers: Headers | None = field(default=None, init=False)
     _tree: Part | None = field(default=None, init=False)
@@ -105,7 +113,7 @@ class Content(ContentNames[Attachment]):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Read a message as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
+        """Read a message from `raw`, as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
         return cls(checked_bytes(raw))
 
     def __eq__(self, other: object) -> bool:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self, TypeVar, overload
 from attrs import field, frozen
 
 from .address import MAX_ADDRESSES, Address, parse_addresses
-from .parameters import parse_parameters
 from .reading_names import HeaderNames
 from .words import decode_text
 
@@ -205,7 +204,7 @@ class Headers(HeaderNames):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Read the header of a message, or a header alone; a body is not copied and hardly read."""
+        """Read the header of a message, or a header alone, from `raw`; a body is not copied and hardly read."""
         raw = checked_bytes(raw)
         if _FIELD_LINE.match(raw, 0, MAX_HEADER_BYTES) is not None and not raw.startswith(_JUNK_START):
             # Fast path: a well-formed header with an empty line after it.
@@ -220,7 +219,7 @@ class Headers(HeaderNames):
 
     @classmethod
     def between(cls, raw: bytes, start: int, end: int) -> Self:
-        """Return the header between two positions in a message."""
+        """Return the header between the positions `start` and `end` of the message `raw`."""
         return cls(b"\n" + raw[start : min(end, start + MAX_HEADER_BYTES)])
 
     def __getitem__(self, name: str) -> str:
@@ -270,6 +269,8 @@ class Headers(HeaderNames):
 
         Most mail programs also use the last of several fields.
         """
+        from .parameters import parse_parameters
+
         values = self._values(name)
         return parse_parameters(values[-1], self.charsets) if values else ("", {})
 
@@ -315,6 +316,8 @@ class Headers(HeaderNames):
         match = _finder("content-type").search(self._block)
         if match is None:
             return ()
+        from .parameters import parse_parameters
+
         label = parse_parameters(match[1])[1].get("charset")
         return (label,) if label else ()
 

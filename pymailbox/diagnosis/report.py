@@ -111,25 +111,33 @@ class Diagnosis:
     failed: Step | None = None
     #: What went wrong, in order.
     problems: tuple[str, ...] = ()
+    #: The text of the greeting.
     greeting: str | None = None
+    #: Of the TLS channel: version, cipher, certificate.
     encryption: Encryption | None = None
+    #: What CAPA listed before STLS, if that was used, and before the login.
     capabilities_before_tls: Capabilities | None = None
+    #: What CAPA listed inside TLS, before the login.
     capabilities_after_tls: Capabilities | None = None
+    #: What CAPA listed after the login.
     capabilities_after_login: Capabilities | None = None
     #: The login mechanisms that the server advertises: SASL mechanisms, `USER`, `APOP`.
     mechanisms: tuple[str, ...] = ()
     #: The mechanism that was used last, whether it succeeded or not.
     mechanism: str | None = None
-    #: Messages and bytes according to STAT.
+    #: The number of messages according to STAT.
     count: int | None = None
+    #: Their total size in bytes according to STAT.
     size: int | None = None
     #: In seconds; the median of several NOOPs.
     round_trip: float | None = None
     #: The probes by name: `CAPA`, `LIST`, `UIDL`, `TOP`, `PIPELINING`, `QUIT`.
     probes: Mapping[str, Probe] = field(factory=dict)
+    #: Some messages, with the size that LIST gives and the size that arrived.
     sizes: tuple[SizeCheck, ...] = ()
     #: The quirks that the server showed, each with its meaning.
     quirks: Mapping[str, str] = field(factory=dict)
+    #: What to do about the problems and quirks, the most serious first.
     advice: tuple[str, ...] = ()
 
     def capabilities(self) -> Capabilities:

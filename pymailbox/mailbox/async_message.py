@@ -55,7 +55,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
-        return sizes[self.number - 1] if sizes is not None else await mailbox.connection.run(mailbox.ask_size(self))
+        return sizes[self._number - 1] if sizes is not None else await mailbox.connection.run(mailbox.ask_size(self))
 
     async def uid(self) -> str | None:
         """The message's unique id, the same in every session (UIDL, RFC 1939 §7); None if the server sent an empty one.
@@ -65,7 +65,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """
         mailbox = self._mailbox
         uids = mailbox.state.uids
-        return uids[self.number - 1] if uids is not None else await mailbox.connection.run(mailbox.ask_uid(self))
+        return uids[self._number - 1] if uids is not None else await mailbox.connection.run(mailbox.ask_uid(self))
 
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 

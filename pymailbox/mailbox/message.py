@@ -54,7 +54,7 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
         """
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
-        return sizes[self.number - 1] if sizes is not None else mailbox.connection.run(mailbox.ask_size(self))
+        return sizes[self._number - 1] if sizes is not None else mailbox.connection.run(mailbox.ask_size(self))
 
     @property
     def uid(self) -> str | None:
@@ -65,7 +65,7 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
         """
         mailbox = self._mailbox
         uids = mailbox.state.uids
-        return uids[self.number - 1] if uids is not None else mailbox.connection.run(mailbox.ask_uid(self))
+        return uids[self._number - 1] if uids is not None else mailbox.connection.run(mailbox.ask_uid(self))
 
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 

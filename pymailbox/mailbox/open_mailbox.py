@@ -7,7 +7,8 @@ was read, and reading more raises `ConnectionLost`.
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pymailbox.account import Account
@@ -39,18 +40,27 @@ def warn_uncommitted(dropped: int, how: str, *, _warn: Callable[..., None] = war
     )
 
 
+class _Body:
+    """What is known of the body of a message."""
+
+    __slots__ = ("content", "not_kept", "raw")
+
+    def __init__(self, raw: bytes | None = None, not_kept: str | None = None) -> None:
+        self.raw = raw
+        self.content: Content | None = None
+        self.not_kept = not_kept  # the limit because of which it is not cached: "cache" or "window"
+
+
 class AbstractMessage(Generic[C]):
     """One message of a session, without I/O: its number and what has been read of it."""
 
-    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_not_kept", "_number", "_raw")
+    # There is no `__init__`: `OpenMailbox.messages` sets these, as a list of 100,000 messages must not take long.
+    __slots__ = ("__weakref__", "_body", "_headers", "_mailbox", "_number")
 
-    def __init__(self, mailbox: "OpenMailbox[Any, C]", number: int) -> None:
-        self._mailbox = mailbox
-        self._number = number
-        self._headers: Headers | None = None
-        self._raw: bytes | None = None
-        self._content: Content | None = None
-        self._not_kept: str | None = None  # the limit because of which the body is not cached: "cache" or "window"
+    _mailbox: "OpenMailbox[Any, C]"
+    _number: int
+    _headers: "Headers | None"
+    _body: "_Body | None"
 
     @property
     def number(self) -> int:
@@ -88,7 +98,6 @@ class OpenMailbox(Generic[E, C]):
         "connection",
         "drop",
         "kind",
-        "read_content",
         "state",
     )
 
@@ -104,12 +113,9 @@ class OpenMailbox(Generic[E, C]):
         self.kind = kind
         #: Closes the connection at once without sending anything.
         self.drop = drop
-        # The parsers are imported once there is a session to read from, not with this module.
-        from pymailbox.content import Content, Headers
+        from pymailbox.content import Headers  # once there is a session to read from
 
         self._read_headers = Headers.from_bytes
-        #: Makes a `Content` from bytes.
-        self.read_content = Content.from_bytes
 
     @property
     def usable(self) -> bool:
@@ -133,12 +139,25 @@ class OpenMailbox(Generic[E, C]):
 
     def message(self, number: int) -> E:
         """Return the message with this number, the same object as long as there is a reference to it."""
-        cache = self.state.cache
-        message = cache.get(number)
-        if message is None:
-            message = self.kind(self, number)
-            cache.add(number, message)
-        return message
+        return next(self.messages((number,)))
+
+    def messages(self, numbers: Iterable[int]) -> Iterator[E]:
+        """Yield the messages with these numbers, the same objects as long as there are references to them."""
+        cache, kind, new = self.state.cache, self.kind, object.__new__
+        refs, refer = cache.refs, weakref.ref
+        for number in numbers:
+            ref = refs.get(number)
+            if ref is None or (message := ref()) is None:
+                message = new(kind)
+                message._mailbox = self
+                message._number = number
+                message._headers = message._body = None
+                if ref is not None:
+                    cache.forget(number)
+                if len(refs) >= cache.room:
+                    cache.sweep()
+                refs[number] = refer(message)
+            yield message
 
     def owns(self, value: object) -> bool:
         """Whether `value` is a message of this session."""
@@ -160,15 +179,14 @@ class OpenMailbox(Generic[E, C]):
 
     def known_headers(self, message: E) -> "Headers | None":
         """Return the headers if they are known, without changing the caches."""
-        if message._headers is None and message._raw is not None:
-            return self._read_headers(message._raw)
-        return message._headers
+        raw = self.raw_of(message)
+        return self._read_headers(raw) if message._headers is None and raw is not None else message._headers
 
     def cached_headers(self, message: E) -> "Headers | None":
         """Return the headers if they are known or have been prefetched, without asking the server."""
         if message._headers is None:
             state, number = self.state, message.number
-            block = message._raw
+            block = self.raw_of(message)
             if block is None and number not in state.deleted:
                 block = state.ahead.take(number)
             if block is not None:
@@ -178,38 +196,50 @@ class OpenMailbox(Generic[E, C]):
 
     def cached_raw(self, message: E) -> bytes | None:
         """Return the whole message if it is cached, and count it as just used."""
-        raw = message._raw
+        raw = self.raw_of(message)
         if raw is not None:
             self.keep(message, raw)
         return raw
 
+    def raw_of(self, message: E) -> bytes | None:
+        """Return the whole message if it is cached."""
+        return message._body.raw if message._body is not None else None
+
     def keep(self, message: E, raw: bytes) -> None:
         """Cache a body, and drop the least recently used ones beyond `Limits.cache`."""
         cache = self.state.cache
-        if message._raw is None:
-            message._raw = raw
+        if self.raw_of(message) is None:
+            message._body = _Body(raw)
             if message._headers is not None:
                 message._headers = self._read_headers(raw)  # those by TOP may differ (Q56)
         cache.last_body = message
         for other in cache.keep(message.number, len(raw)):
-            other._raw = other._content = None
-            other._not_kept = "cache"
+            other._body = _Body(not_kept="cache")
+
+    def read_content(self, raw: bytes) -> "Content":
+        """Return what a person reads in these bytes."""
+        from pymailbox.content import Content  # not before the first: a list of subjects needs none of it
+
+        return Content.from_bytes(raw)
 
     def content_of(self, message: E, raw: bytes) -> "Content":
         """Return the content of a message, parsed once."""
-        content = message._content
-        if content is None:
-            content = message._content = self.read_content(raw)
-            message._headers = content.headers
+        body = message._body
+        if body is not None and body.content is not None:
+            return body.content
+        content = self.read_content(raw)
+        if body is not None:
+            body.content = content
+        message._headers = content.headers
         return content
 
     def _has_headers(self, number: int) -> bool:
         message = self.state.cache.get(number)
-        return message is not None and (message._headers is not None or message._raw is not None)
+        return message is not None and (message._headers is not None or self.raw_of(message) is not None)
 
     def has_body(self, number: int) -> bool:
         message = self.state.cache.get(number)
-        return message is not None and message._raw is not None
+        return message is not None and self.raw_of(message) is not None
 
     # --- flows --------------------------------------------------------------------------------------------
 
@@ -255,10 +285,11 @@ class OpenMailbox(Generic[E, C]):
 
     def _check_kept(self, message: E) -> None:
         """Raise, with advice, if the body was not kept and the session has ended."""
-        if self.usable or message._not_kept is None:
+        not_kept = message._body.not_kept if message._body is not None else None
+        if self.usable or not_kept is None:
             return
         limits = self.state.session.limits
-        if message._not_kept == "cache":
+        if not_kept == "cache":
             raise ConnectionLost(
                 f"the body of message {message.number} was dropped to stay within Limits.cache ({limits.cache} bytes),"
                 " and its session has ended; raise Limits.cache, or use each message as fetch() yields it",
@@ -308,11 +339,10 @@ class OpenMailbox(Generic[E, C]):
         known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
         uids = yield from reading.uids(self.state)
         deleted = self.state.deleted
-        return tuple(
-            self.message(number)
-            for number, uid in enumerate(uids, 1)
-            if number not in deleted and (uid is None or uid not in known)
-        )
+        new = [
+            number for number, uid in enumerate(uids, 1) if number not in deleted and (uid is None or uid not in known)
+        ]
+        return tuple(self.messages(new))
 
     def ask_identity(self, message: E) -> Flow[str | None]:
         """Return the uid of a message; None if it has none, or the server has no UIDL."""
@@ -340,7 +370,7 @@ class OpenMailbox(Generic[E, C]):
     def meter(self, message: E, report: Callable[[Progress], None] | None) -> Flow[tuple[Meter, int | None]]:
         """Return a meter for one message, and the expected size; ask LIST only if progress is reported."""
         Meter.check(report)
-        raw = message._raw
+        raw = self.raw_of(message)
         if report is not None and raw is None:
             yield from reading.size_hints(self.state)
         size = self.state.listed_size(message.number) if raw is None else len(raw)
@@ -354,8 +384,8 @@ class OpenMailbox(Generic[E, C]):
     def pass_over(self, message: E) -> None:
         """Record that `fetch()` yielded a message without its body, if that is larger than the window."""
         state = self.state
-        if message._raw is None and state.session.limits.window < state.size_hint(message.number):
-            message._not_kept = "window"
+        if self.raw_of(message) is None and state.session.limits.window < state.size_hint(message.number):
+            message._body = _Body(not_kept="window")
 
     def keep_headers(self, message: E, raw: bytes) -> None:
         """Keep the headers of a message whose body is not kept."""

@@ -72,6 +72,7 @@ class Server:
     too, and delivered messages are written to them. If there are several `users`, each has the same mail in a separate
     mailbox (files then cannot be served with `commit=True`).
 
+    - `user` and `password`: who may log in. `host` and `port`: where to listen; by default a free port of this machine.
     - `security`: `"none"`, `"starttls"` (STLS on a plaintext port) or `"tls"`. `ssl_context` is your context for the
       server's side; without it, trustme creates a CA and a certificate for localhost.
     - `sasl`: the mechanisms to offer: PLAIN, LOGIN, CRAM-MD5, XOAUTH2, OAUTHBEARER, and with scramp installed
@@ -225,7 +226,7 @@ class Server:
         return tuple(mail.content for mail in self.maildrop(user).view().mails)
 
     def deliver(self, raw: bytes, user: str | None = None) -> None:
-        """Deliver a new message, by default to the first user. Sessions that begin after this see it."""
+        """Deliver the message `raw`, by default to the first user. Sessions that begin after this see it."""
         self.maildrop(user).deliver(raw)
 
     @property
