@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
+    "EDGE",
     "Secret",
     "SecretBytes",
     "Secrets",
     "cells",
+    "first_and_last",
     "format_size",
     "local_time",
     "safe_text",
@@ -289,6 +291,17 @@ def wrapped(label: str, text: str, width: int) -> list[str]:
     return [line.replace("\u00a0", " ") for line in lines]
 
 
+#: Rows at either end of the table of a long mailbox in a notebook.
+EDGE = 10
+
+
+def first_and_last(count: int) -> list[int]:
+    """Return the numbers from 1 to `count` that a table in a notebook shows: all, or the first and the last."""
+    if count <= 2 * EDGE:
+        return list(range(1, count + 1))
+    return [*range(1, EDGE + 1), *range(count - EDGE + 1, count + 1)]
+
+
 # --- tables ---------------------------------------------------------------------------------------------------
 
 
@@ -300,7 +313,7 @@ def table(
     right: Collection[int] = (),
     styles: Sequence[str] = (),
 ) -> None:
-    """Print a table, each row as soon as `rows` yields it.
+    """Print a table, each row as soon as `rows` yields it, and the headings with the first one.
 
     `widths` has the width of every column but the last, which gets the rest of the line. The columns in `right` are
     aligned to the right. `styles` has the style of each column. Cells are cut to their width only if the output is a
@@ -308,9 +321,12 @@ def table(
     """
     room = window()
     left = None if room is None else max(room - sum(widths) - 2 * len(widths), 1)
+    following = iter(rows)
+    row = next(following, None)  # if it raises, its error is all that is told
     print(styled(_row(headings, widths, right, left, ()), "bold"))
-    for row in rows:
+    while row is not None:
         print(_row(row, widths, right, left, styles))
+        row = next(following, None)
 
 
 def _row(

@@ -6,8 +6,9 @@ skipped anywhere in it. Bounded by `MAX_HEADER_BYTES`; never raises, whatever a 
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -25,6 +26,7 @@ __all__ = [
     "find_end",
     "find_start",
     "has_stray_lines",
+    "header_record",
     "settle",
     "with_line_ends",
 ]
@@ -189,6 +191,25 @@ def checked_bytes(raw: bytes) -> bytes:
     if isinstance(raw, bytearray | memoryview):
         return bytes(raw)
     raise TypeError(f"from_bytes() takes the bytes of a message, not {type(raw).__name__}; encode text first")
+
+
+def header_record(headers: "Headers | None") -> dict[str, Any]:
+    """Return the names of a header that `to_records` has, as plain data; all are None for None."""
+    if headers is None:
+        return dict.fromkeys(("date", "from", "to", "subject", "message_id"))
+    from datetime import UTC
+
+    date, sender = headers.date, headers.from_
+    if date is not None:
+        with suppress(OverflowError):  # in the first or the last hours that there are
+            date = date.astimezone(UTC)
+    return {
+        "date": date,
+        "from": None if sender is None else str(sender),
+        "to": [str(address) for address in headers.to],
+        "subject": headers.subject,
+        "message_id": headers.message_id,
+    }
 
 
 @frozen(repr=False)

@@ -3,7 +3,7 @@
 Pure. Text from the server has already been made safe to show: control characters are escaped, and secrets are replaced.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -155,24 +155,34 @@ class Diagnosis:
 
     def text(self, width: int = 79) -> str:
         """Return the report as text, wrapped to `width` columns."""
-        verdict, reasons = self._verdict(), self.problems[: not self.opened]
-        lines = [self.url, "", *wrapped("", verdict, width)]
-        lines += [line for reason in reasons for line in wrapped("  ", reason, width)]
-        for title, entries in (
-            ("Connection", self._connection()),
-            ("Capabilities", self._capabilities()),
-            ("Login", self._login()),
-            ("What really works", self._works()),
-            ("Quirks of this server", [("-", f"{name}: {meaning}") for name, meaning in self.quirks.items()]),
-            ("Problems", [("-", problem) for problem in self.problems[len(reasons) :]]),
-            ("Advice", [("-", advice) for advice in self.advice]),
-        ):
-            labelled = [("  - " if name == "-" else f"  {name:<{_LABEL}} ", text) for name, text in entries if text]
+        lines = [self.url, "", *wrapped("", self._verdict(), width)]
+        lines += [line for reason in self._reasons() for line in wrapped("  ", reason, width)]
+        for title, entries in self._sections():
+            labelled = [(f"  {name:<{_LABEL}} " if name else "  - ", text) for name, text in entries if text]
             if labelled:
                 lines += ["", title, *(line for label, text in labelled for line in wrapped(label, text, width))]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from pymailbox.notebook import facts
+
+        return facts(self.url, self._sections(), [self._verdict(), *self._reasons()])
+
     # --- the sections -------------------------------------------------------------------------------------
+
+    def _sections(self) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
+        """Yield the title of each section, and its entries; those of a list have no name."""
+        yield "Connection", self._connection()
+        yield "Capabilities", self._capabilities()
+        yield "Login", self._login()
+        yield "What really works", self._works()
+        yield "Quirks of this server", [("", f"{name}: {meaning}") for name, meaning in self.quirks.items()]
+        yield "Problems", [("", problem) for problem in self.problems[len(self._reasons()) :]]
+        yield "Advice", [("", advice) for advice in self.advice]
+
+    def _reasons(self) -> tuple[str, ...]:
+        """Return the problem because of which the account was not opened."""
+        return () if self.opened else self.problems[:1]
 
     def _verdict(self) -> str:
         if self.opened:

@@ -256,6 +256,15 @@ class AbstractMailbox(ABC, Generic[E, C, AnyPassword]):
         state = "not open" if self._opened is None else f"{self._opened.state.count} messages"
         return f"<{type(self).__name__} {self.account.url!r}, {state}>"
 
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows: what is known, without asking the server."""
+        url, opened = self.account.url, self._opened
+        if opened is not None:
+            return opened.listing(url)
+        from pymailbox.notebook import listing
+
+        return listing(url, [], 0, ["The mailbox is not open; use `with` or call open()."])
+
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
         raise TypeError(f"{name} cannot be pickled or copied: it has a connection; use from_account(mailbox.account)")

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pymailbox.account import Account
-from pymailbox.errors import ConnectionLost, NotSupported, Uncommitted
+from pymailbox.display import EDGE
+from pymailbox.errors import CommandError, ConnectionLost, NotSupported, Uncommitted
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.flows import Flow
@@ -20,12 +21,14 @@ from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
+    from pymailbox.notebook import Card
 
 __all__ = ["AbstractMessage", "OpenMailbox", "mailbox_of", "warn_uncommitted"]
 
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
 
+_KEPT = 500  # characters of a sender or a subject that are kept for a table in a notebook
 _SHOWN = 60  # characters of a subject that `repr` shows
 
 
@@ -190,7 +193,7 @@ class OpenMailbox(Generic[E, C]):
             if block is None and number not in state.deleted:
                 block = state.ahead.take(number)
             if block is not None:
-                message._headers = self._read_headers(block)
+                self._learn_headers(message, self._read_headers(block))
                 state.cache.last_headers = message
         return message._headers
 
@@ -211,7 +214,9 @@ class OpenMailbox(Generic[E, C]):
         if self.raw_of(message) is None:
             message._body = _Body(raw)
             if message._headers is not None:
-                message._headers = self._read_headers(raw)  # those by TOP may differ (Q56)
+                self._learn_headers(message, self._read_headers(raw))  # those by TOP may differ (Q56)
+            elif self._is_shown(message.number):
+                self._outline(message.number, self._read_headers(raw))
         cache.last_body = message
         for other in cache.keep(message.number, len(raw)):
             other._body = _Body(not_kept="cache")
@@ -221,6 +226,19 @@ class OpenMailbox(Generic[E, C]):
         from pymailbox.content import Content  # not before the first: a list of subjects needs none of it
 
         return Content.from_bytes(raw)
+
+    def _learn_headers(self, message: E, headers: "Headers") -> None:
+        message._headers = headers
+        if self._is_shown(message.number):
+            self._outline(message.number, headers)
+
+    def _outline(self, number: int, headers: "Headers") -> None:
+        outline = (headers.date, str(headers.from_ or "")[:_KEPT], headers.subject[:_KEPT])
+        self.state.outline[number] = outline
+
+    def _is_shown(self, number: int) -> bool:
+        """Whether a table in a notebook has a row for this message: it is one of the first or the last."""
+        return number <= EDGE or number > self.state.count - EDGE
 
     def content_of(self, message: E, raw: bytes) -> "Content":
         """Return the content of a message, parsed once."""
@@ -249,7 +267,8 @@ class OpenMailbox(Generic[E, C]):
         block, whole = yield from reading.headers(self.state, message.number, self._has_headers)
         if whole:
             self.keep(message, block)
-        headers = message._headers = self._read_headers(block)
+        headers = self._read_headers(block)
+        self._learn_headers(message, headers)
         self.state.cache.last_headers = message
         return headers
 
@@ -351,6 +370,87 @@ class OpenMailbox(Generic[E, C]):
         except NotSupported:
             return None
 
+    def ask_record(self, message: E) -> Flow[dict[str, Any]]:
+        """Return what is known of a message without its body, as plain data; a refusal is its `error`."""
+        from pymailbox.content.headers import header_record
+
+        uid = yield from self.ask_identity(message)
+        size = yield from self.ask_size(message)
+        headers, error = self.cached_headers(message), None
+        if headers is None:
+            try:
+                headers = yield from self.ask_headers(message)
+            except CommandError as refused:
+                error = str(refused)
+        return {
+            "number": message.number,
+            "uid": uid,
+            "size": size,
+            "deleted": message.deleted,
+            **header_record(headers),
+            "error": error,
+        }
+
+    def ask_shown(self, message: E) -> Flow[str]:
+        """Ask for a message that is to be shown; if it is too large to download just for that, for its headers.
+
+        Return why the body is missing; "" if it is not.
+        """
+        if self.raw_of(message) is not None:
+            return ""
+        yield from reading.size_hints(self.state)
+        size, window = self.state.listed_size(message.number), self.state.session.limits.window
+        if size is None or size <= window:
+            yield from self.ask_raw(message)
+            return ""
+        if self.cached_headers(message) is None:
+            yield from self.ask_headers(message)
+        return (
+            f"the message has {size:,} bytes, more than Limits.window ({window:,}), so it is not downloaded just to be"
+            " shown; its content.show() does it all the same"
+        )
+
+    def card(self, message: E, note: str, *, remote: bool = False) -> "Card":
+        """Return the card of a message from what is known of it, and a note."""
+        from pymailbox.content.content import card
+
+        raw = self.raw_of(message)
+        content = None if raw is None else self.content_of(message, raw)
+        title = f"Message {message.number}" + (", marked as deleted" if message.deleted else "")
+        notes = [f"The text is missing: {note}"] if note else []
+        outline = self.state.outline.get(message.number, (None, "", ""))
+        return card(
+            self.known_headers(message),
+            content,
+            repr(message),
+            title=title,
+            notes=notes,
+            outline=outline,
+            remote=remote,
+        )
+
+    def listing(self, title: str) -> str:
+        """Return the table of the mailbox for a notebook, from what is known; asks nothing."""
+        from pymailbox.display import first_and_last, format_size, local_time
+        from pymailbox.notebook import listing
+
+        state, rows = self.state, []
+        numbers = first_and_last(state.count)
+        for number in numbers:
+            date, sender, subject = state.outline.get(number, (None, "", ""))
+            row = (number, local_time(date), sender, subject, state.listed_size(number), number in state.deleted)
+            rows.append(row)
+        size = "" if state.total_size is None else f", {format_size(state.total_size)}"
+        messages = "1 message" if state.count == 1 else f"{state.count:,} messages"
+        marks = f", {len(state.deleted):,} marked as deleted" if state.deleted else ""
+        notes = []
+        failure = state.session.protocol.failure
+        if failure is not None:
+            notes.append(f"The session has ended: {failure}")
+        elif any(number not in state.outline for number in numbers):
+            notes.append("Blank: not read yet. Reading a message, or to_records(), fills its row.")
+        return listing(f"{title}: {messages}{size}{marks}", rows, state.count, notes)
+
     def ask_filename(self, message: E) -> Flow[str]:
         """Return the file name for a copy of a message."""
         uid = yield from self.ask_identity(message)
@@ -389,7 +489,7 @@ class OpenMailbox(Generic[E, C]):
 
     def keep_headers(self, message: E, raw: bytes) -> None:
         """Keep the headers of a message whose body is not kept."""
-        message._headers = self._read_headers(raw)
+        self._learn_headers(message, self._read_headers(raw))
 
 
 def mailbox_of(message: AbstractMessage[Any]) -> OpenMailbox[Any, Any]:

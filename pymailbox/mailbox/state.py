@@ -8,13 +8,16 @@ import operator
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar
 
 from attrs import define, field
 
 from pymailbox.errors import CommandError
 from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.session import Session
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["FIRST_AHEAD", "MailboxState", "MessageCache", "ReadAhead"]
 
@@ -166,6 +169,8 @@ class MailboxState(Generic[M]):
     # Q55
     #: Whether TOP n 0 sends more than headers: then nothing is prefetched.
     top_sends_body: bool = field(default=False, init=False)
+    #: Date, sender and subject of the first and the last messages, once read: what a table in a notebook shows.
+    outline: "dict[int, tuple[datetime | None, str, str]]" = field(factory=dict, init=False)
     ahead: ReadAhead = field(factory=ReadAhead, init=False)
     cache: MessageCache[M] = field(init=False)
 
