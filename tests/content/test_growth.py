@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import define, frozen
 
-from pymailbox.content import Attachment, Content, Headers, headers, markup, tree
+from pymailbox.content import Attachment, Content, Headers, headers, markup, parameters, tree
 from pymailbox.content.filenames import safe_name
 from pymailbox.content.tree import MAX_DEPTH, MAX_MISSES, MAX_PARTS
 from pymailbox.mailbox.reading import first_lines
@@ -758,22 +758,22 @@ def test_charsets_declared_elsewhere_are_tried_a_few_times_only(scale: int) -> N
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """Record each value that is parsed for its parameters."""
     values: list[bytes] = []
-    parse = headers.parse_parameters
+    parse = parameters.parse_parameters
 
     def parse_parameters(raw: bytes, *hints: Callable[[], tuple[str, ...]]) -> tuple[str, dict[str, str]]:
         values.append(raw)
         return parse(raw, *hints)
 
     with monkeypatch.context() as patch:
-        patch.setattr(headers, "parse_parameters", parse_parameters)
+        patch.setattr(parameters, "parse_parameters", parse_parameters)
         yield values
 
 
 @pytest.mark.threat(106)
 def test_the_declared_charset_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long Content-Type is parsed once, not again for each of many fields with unlabelled bytes."""
-    parameters = b"; ".join(b"a%d=%s" % (number, b"x" * 300) for number in range(190))
-    head = b"Content-Type: text/plain; " + parameters + b"; charset=koi8-r\r\n"
+    many = b"; ".join(b"a%d=%s" % (number, b"x" * 300) for number in range(190))
+    head = b"Content-Type: text/plain; " + many + b"; charset=koi8-r\r\n"
     for field in (b"A: \xff\xfe\x81\r\n", b"To: \xff\xfe\x81 a b\r\n", b"Cc: \xff\x81 a,\r\n"):
         raw = head + flood(field, 45_000) + b"\r\nx"
         read(raw, field)
