@@ -273,7 +273,7 @@ class Archive(Collection[Record]):
             raise ValueError(f"limit must be 1 or more, not {limit}")
         if stop is not None and not isinstance(stop, threading.Event):
             raise TypeError(f"stop must be a threading.Event, not {type_name(stop)}")
-        return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None).done
+        return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None).result
 
     def clean(
         self,

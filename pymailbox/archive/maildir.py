@@ -102,17 +102,17 @@ class Maildir:
 
     def stage(self, label: Label) -> StagedFile:
         """Return a temporary file to write a message to."""
-        return StagedFile(self.root / f"tmp/{label}", self.disk)
+        return StagedFile(f"{self.root}/tmp", str(label), self.disk)
 
     def name_of(self, staged: StagedFile) -> str:
         """Return the name that a staged file gets."""
-        return f"{staged.path.name.removesuffix('w')}F{staged.form}.{_host()},S={staged.stored_size}"
+        return f"{staged.name}F{staged.form}.{_host()},S={staged.stored_size}"
 
-    def publish(self, staged: Iterable[tuple[Path, str]]) -> None:
+    def publish(self, staged: Iterable[tuple[str | Path, str]]) -> None:
         """Give staged files their names and make them durable; their content must be on disk already."""
         new = self.root / "new"
         for path, name in staged:
-            self.disk.rename(path, new / name)
+            self.disk.rename(path, f"{new}/{name}")
         self.disk.sync_directory(new)
 
     def sync(self) -> None:

@@ -27,11 +27,16 @@ _CHUNK = 1 << 20
 class StagedFile:
     """A message on its way into the archive: written to a temporary file while it is hashed.
 
-    `write` takes the wire bytes in pieces of any size; `finish` ends it. `form` and `stored_size` are known then.
+    `write` takes the wire bytes in pieces of any size; `finish` ends it. `form`, `stored_size` and `sha256` are known
+    then.
     """
 
-    def __init__(self, path: Path, disk: Disk) -> None:
-        self.path = path
+    __slots__ = ("_digest", "_disk", "_held", "file", "form", "name", "path", "sha256", "size", "stored_size")
+
+    def __init__(self, directory: str, name: str, disk: Disk) -> None:
+        #: The name that it was staged under; that of the file has a "w" added if it was written anew in wire form.
+        self.name = name
+        self.path = f"{directory}/{name}"
         self.form: Form = "l"
         #: Bytes of the message as sent.
         self.size = 0
@@ -39,13 +44,10 @@ class StagedFile:
         self.stored_size = 0
         self._disk = disk
         self._digest = hashlib.sha256()
+        #: SHA-256 of the wire bytes, in hexadecimal.
+        self.sha256 = ""
         self._held = b""  # a CR at the end of a piece: its LF may begin the next one
-        self.file = disk.create(path)
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the wire bytes, in hexadecimal."""
-        return self._digest.hexdigest()
+        self.file = disk.create(self.path)
 
     def write(self, data: bytes) -> None:
         """Add bytes of the message."""
@@ -71,6 +73,7 @@ class StagedFile:
         if self._held:
             self._append(self._held)
             self._held = b""
+        self.sha256 = self._digest.hexdigest()
 
     def discard(self) -> None:
         """Close and remove the file."""
@@ -83,7 +86,7 @@ class StagedFile:
 
     def _rewrite(self) -> None:
         """Store in wire form, in another file, what was stored in LF form so far."""
-        old, self.path = self.path, self.path.with_name(self.path.name + "w")
+        old, self.path = self.path, f"{self.path}w"
         self.form, self.stored_size = "w", 0
         with self.file as stored:
             self.file = self._disk.create(self.path)

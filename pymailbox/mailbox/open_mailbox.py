@@ -82,13 +82,11 @@ class OpenMailbox(Generic[E, C]):
 
     __slots__ = (
         "_process",
-        "_read_headers",
         "_settled",
         "account",
         "connection",
         "drop",
         "kind",
-        "read_content",
         "state",
     )
 
@@ -104,12 +102,6 @@ class OpenMailbox(Generic[E, C]):
         self.kind = kind
         #: Closes the connection at once without sending anything.
         self.drop = drop
-        # The parsers are imported once there is a session to read from, not with this module.
-        from pymailbox.content import Content, Headers
-
-        self._read_headers = Headers.from_bytes
-        #: Makes a `Content` from bytes.
-        self.read_content = Content.from_bytes
 
     @property
     def usable(self) -> bool:
@@ -210,6 +202,19 @@ class OpenMailbox(Generic[E, C]):
     def has_body(self, number: int) -> bool:
         message = self.state.cache.get(number)
         return message is not None and message._raw is not None
+
+    # The parsers are imported when something is first read: an archive reads nothing.
+
+    def read_content(self, raw: bytes) -> "Content":
+        """Make a `Content` from bytes."""
+        from pymailbox.content import Content
+
+        return Content.from_bytes(raw)
+
+    def _read_headers(self, raw: bytes) -> "Headers":
+        from pymailbox.content import Headers
+
+        return Headers.from_bytes(raw)
 
     # --- flows --------------------------------------------------------------------------------------------
 

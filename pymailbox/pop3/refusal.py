@@ -44,11 +44,20 @@ _REFUSED_OR_OFF = (
 )
 
 
-def _any(*words: str) -> "re.Pattern[str]":
-    return re.compile("|".join(words), re.IGNORECASE)
+class _Words(str):
+    """Words in any case, compiled when they are first looked for: nearly no session is refused anything."""
+
+    __slots__ = ()
+
+    def search(self, text: str) -> "re.Match[str] | None":
+        return re.search(self, text, re.IGNORECASE)
 
 
-_Meaning = tuple["re.Pattern[str]", tuple[type[CommandError] | None, str | None]]
+def _any(*words: str) -> _Words:
+    return _Words("|".join(words))
+
+
+_Meaning = tuple[_Words, tuple[type[CommandError] | None, str | None]]
 
 #: Refused logins that need a change before another attempt.
 _WANTS_ANOTHER = _any(r"app(lication)?[- ](specific )?password")
@@ -132,7 +141,7 @@ _UNKNOWN = _any(
     r"not (a )?(valid|legal) command|command (is )?(not |in)valid|do(es)? ?n(o|')t (support|understand)|syntax error",
     r"\b(uidl|list|top|unique.?ids?)\b( command)? ((is|are) )?(not (available|enabled|allowed)|unavailable|disabled)",
 )
-_SPAN = re.compile(r"(\d{1,6}) ?(s\b|sec|min|hour|h\b)", re.I)
+_SPAN = _any(r"(\d{1,6}) ?(s\b|sec|min|hour|h\b)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -164,7 +173,7 @@ def refusal(text: str, *, command: str, default: type[CommandError], problem: st
 
 def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[type[CommandError] | None, str | None]:
     """Return the meaning of the code or the words; (None, None) if they give no known reason."""
-    text = _SERVICE.sub("service", text)
+    text = re.sub(_SERVICE, "service", text, flags=re.IGNORECASE)
     known = code
     while known:
         if known in _BY_CODE:
