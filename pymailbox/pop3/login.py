@@ -61,7 +61,8 @@ _NOT_BEFORE = 900.0  # seconds; servers that count wrong passwords reset the cou
 #: are patterns that are compiled when they are first used.
 _UNKNOWN = (
     r"(?i)unsupported|not supported|unknown|unrecogni[sz]ed|not (implemented|available|enabled)"
-    r"|no such (auth|mech|method)|(invalid|bad|illegal) (auth\w* )?(mech|method)|(mechanism|method)\b.{0,20} (not|in)valid|no mechanism"
+    r"|no such (auth|mech|method)|(invalid|bad|illegal) (auth\w* )?(mech|method)"
+    r"|(mechanism|method)\b.{0,20} (not|in)valid|no mechanism"
 )
 _FORM = r"(?i)syntax|protocol error|argument|parameter|bad command|invalid command|too long"
 _NO_COMMAND = (
