@@ -2,7 +2,8 @@
 
 `Runner` starts one process that has loaded all that a run needs. Each run is a fork of it, so a run takes a fraction of
 a second and strace sees its own system calls only. In a run groups have three messages and files are forced to disk one
-after the other, so the calls come in the same order each time.
+after the other, so the calls come in the same order each time: at once, or as late as a run allows, when the files of
+the next group are written already.
 """
 
 import json
@@ -211,7 +212,7 @@ def job(
 
 def _perform(job: dict[str, Any]) -> Outcome:
     account = Account(job["host"], "me", "secret", security="none", port=job["port"])
-    _InOrder.late = bool(job.get("late"))
+    InOrder.late = bool(job.get("late"))
     if "markers" in job:
         _mark_disk(job["markers"])
     try:
@@ -301,7 +302,7 @@ class _Late(writing._Sync):
         super().wait()
 
 
-class _InOrder(writing._Syncing):
+class InOrder(writing._Syncing):
     """Forces files to disk without threads, so that all runs make the same calls: at once, or as late as can be."""
 
     late = False
@@ -316,7 +317,7 @@ class _InOrder(writing._Syncing):
 def _serve() -> None:
     """Read requests from standard input: [job, ...], then "go"; or one job, to be run here so that all is loaded."""
     writing._MESSAGES, writing._SECONDS = 3, 1e9
-    writing._Syncing = _InOrder  # type: ignore[misc]
+    writing._Syncing = InOrder  # type: ignore[misc]
     for line in sys.stdin:
         jobs = json.loads(line)
         if isinstance(jobs, dict):
