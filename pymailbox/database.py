@@ -6,6 +6,7 @@ it returns. What is wrong with the file is `LedgerDamaged`; what is wrong with t
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import sqlite3
@@ -227,4 +228,10 @@ def readable(value: Any) -> Any:
 
 def _seal(values: tuple[Any, ...]) -> bytes:
     """Return the digest of a row; only its last value may hold any character."""
-    return hashlib.blake2b("\x1f".join(map(str, values)).encode(), digest_size=8).digest()
+    return hashlib.blake2b((_joined(len(values)) % values).encode(), digest_size=8).digest()
+
+
+@functools.cache
+def _joined(count: int) -> str:
+    """Return the format that joins so many values; it takes half as long as to join them."""
+    return "\x1f".join(["%s"] * count)

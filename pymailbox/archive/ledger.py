@@ -170,6 +170,12 @@ class Ledger(Database):
         with self._checked():
             return int(self._value("SELECT count(*) FROM message WHERE state <> 'pending'"))
 
+    def sizes(self) -> list[int]:
+        """Return the sizes of all archived messages, in the order they were archived."""
+        with self._checked():
+            rows = self._database.execute("SELECT size FROM message WHERE state <> 'pending' ORDER BY id")
+            return [size for (size,) in rows]
+
     def rows(self, ids: Iterable[int]) -> Iterator[MessageRow]:
         """Yield the rows with these ids."""
         for number in ids:

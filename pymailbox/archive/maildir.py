@@ -188,9 +188,26 @@ class Maildir:
                 break
         return files
 
-    def strangers(self) -> int:
-        """Return how many files in `new` and `cur` are not ours, by their names."""
-        return sum(not _NAME.match(path.name) for directory in self._directories() for path in directory.iterdir())
+    def places(self) -> tuple[dict[str, str], int]:
+        """Return where our files are, by name, and how many files are not ours, by their names; overlook none."""
+        found: dict[str, str] = {}
+        others = 0
+        for _ in range(_MOVES):
+            before, others = len(found), 0
+            for directory in self._directories():
+                with os.scandir(directory) as entries:
+                    for entry in entries:
+                        name = entry.name
+                        if name in found:
+                            continue
+                        match = _NAME.match(name)
+                        if match is None:
+                            others += 1
+                        elif entry.is_file():
+                            found[name[: match.start("added")]] = entry.path
+            if len(found) == before:
+                break
+        return found, others
 
     def last_position(self, second: int) -> int:
         """Return the highest position of the messages first seen in that second, such as by a run that just ended."""

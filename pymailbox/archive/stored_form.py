@@ -7,6 +7,7 @@ Lone CRs stay as they are in both forms.
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from typing import Literal
 from pymailbox.disk import Disk
 from pymailbox.pop3.sinks import write_all
 
-__all__ = ["UNREADABLE", "Form", "StagedFile", "digest_of", "wire_chunks"]
+__all__ = ["UNREADABLE", "Form", "StagedFile", "digest_of", "is_whole", "wire_chunks"]
 
 #: "l": each CRLF stored as LF; "w": the bytes as sent.
 Form = Literal["l", "w"]
@@ -22,6 +23,7 @@ Form = Literal["l", "w"]
 #: What a system reports of one file that cannot be read, such as one with a bad sector: it is damaged, others are not.
 UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EIO)}
 _CHUNK = 1 << 20
+_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 class StagedFile:
@@ -100,14 +102,18 @@ class StagedFile:
         self._disk.remove(old)
 
 
-def wire_chunks(path: Path, form: Form) -> Iterator[bytes]:
+def wire_chunks(path: str | Path, form: Form) -> Iterator[bytes]:
     """Yield the wire bytes of a stored message, in pieces of about 1 MiB."""
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(_CHUNK):
+    file = os.open(path, _READING)
+    try:
+        most = min(os.fstat(file).st_size + 1, _CHUNK)  # to ask for 1 MiB takes longer than to read a small message
+        while piece := os.read(file, most):
             yield piece if form == "w" else piece.replace(b"\n", b"\r\n")
+    finally:
+        os.close(file)
 
 
-def digest_of(path: Path, form: Form) -> tuple[str, int] | Literal["unreadable"]:
+def digest_of(path: str | Path, form: Form) -> tuple[str, int] | Literal["unreadable"]:
     """Return SHA-256 and size of the wire bytes of a stored message, which no file that cannot be read has."""
     digest, size = hashlib.sha256(), 0
     try:
@@ -119,3 +125,26 @@ def digest_of(path: Path, form: Form) -> tuple[str, int] | Literal["unreadable"]
             raise
         return "unreadable"
     return digest.hexdigest(), size
+
+
+def is_whole(path: str | Path, form: Form, sha256: str, size: int) -> bool:
+    """Whether a stored message has wire bytes of that hash and size."""
+    if size < _CHUNK:
+        try:
+            data = _beginning(path, size + 1)
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            return False
+        wire = data if form == "w" else data.replace(b"\n", b"\r\n")
+        if len(wire) == size and hashlib.sha256(wire).hexdigest() == sha256:
+            return True
+    return digest_of(path, form) == (sha256, size)  # a read may also have been cut short
+
+
+def _beginning(path: str | Path, most: int) -> bytes:
+    file = os.open(path, _READING)
+    try:
+        return os.read(file, most)
+    finally:
+        os.close(file)
