@@ -72,10 +72,10 @@ class Channel(Protocol):
         """Return the version of TLS."""
 
     def getpeercert(self, binary_form: Literal[True]) -> bytes | None:
-        """Return the server's certificate."""
+        """Return the server's certificate, as DER with `binary_form`."""
 
     def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
-        """Return the bytes that identify the channel (RFC 5929)."""
+        """Return the bytes that identify the channel, of the type `cb_type` (RFC 5929)."""
 
 
 @frozen
@@ -110,7 +110,7 @@ class Mechanism(Protocol):
         """Whether to send the initial response with AUTH if it fits (RFC 5034 §4); None if the mechanism has none."""
 
     def exchange(self, peer: Peer, /) -> Exchange:
-        """Start one exchange."""
+        """Start one exchange with `peer`: yield responses, and be sent challenges."""
 
 
 # --- checks ---------------------------------------------------------------------------------------------------

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = [
+    "EDGE",
     "Secret",
     "SecretBytes",
     "Secrets",
     "cells",
+    "first_and_last",
     "format_size",
     "local_time",
     "safe_text",
@@ -141,7 +143,7 @@ class Secrets:
     '-ERR no user with password *** (***)'
     """
 
-    _plain: set[str] = field(factory=set, init=False)
+    _added: set[SecretBytes] = field(factory=set, init=False)
     #: Base64 that contains a secret; the whole base64 word is removed, as its ends mix with neighbouring bytes.
     _coded: set[str] = field(factory=set, init=False)
     _pattern: "re.Pattern[str] | None" = field(default=None, init=False)
@@ -149,7 +151,9 @@ class Secrets:
     def add(self, value: str | bytes) -> None:
         """Add a secret; an empty one is ignored."""
         raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-        self._learn(_plain_forms(raw), _coded_forms(raw))
+        if raw:
+            self._added.add(SecretBytes(raw))
+            self._pattern = None
 
     def note(self, verb: bytes, arguments: bytes) -> None:
         """Add the arguments of a secret command, so that a server's echo of them is not shown either."""
@@ -158,17 +162,12 @@ class Secrets:
             return
         words = arguments.split(b" ")
         sent = words[1:] if verb in (b"AUTH", b"APOP") else words
-        self._learn(set(), {word.decode("utf-8", "replace") for word in sent if len(word) > 3})  # `*` and `=` are short
-
-    def _learn(self, plain: set[str], coded: set[str]) -> None:
-        if not (plain <= self._plain and coded <= self._coded):
-            self._plain |= plain
-            self._coded |= coded
-            self._pattern = None
+        self._coded |= {word.decode("utf-8", "replace") for word in sent if len(word) > 3}  # `*` and `=` are short
+        self._pattern = None
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` for every secret in it; if one is percent-encoded, the whole text is decoded."""
-        if not (self._plain or self._coded):
+        if not (self._added or self._coded):
             return text
         shown = self._cut(text)
         if "%" in shown:
@@ -180,8 +179,10 @@ class Secrets:
         return shown
 
     def _cut(self, text: str) -> str:
-        if self._pattern is None:
-            self._pattern = re.compile(f"{_either(self._coded)}|{_either(self._plain)}", re.IGNORECASE)
+        if self._pattern is None:  # made when a text is shown: few sessions show one
+            plain = set().union(*map(_plain_forms, self._added))
+            coded = self._coded.union(*map(_coded_forms, self._added))
+            self._pattern = re.compile(f"{_either(coded)}|{_either(plain)}", re.IGNORECASE)
         pieces: list[str] = []
         done = 0
         for match in self._pattern.finditer(text):
@@ -288,6 +289,17 @@ def wrapped(label: str, text: str, width: int) -> list[str]:
         break_long_words=False,
     )
     return [line.replace("\u00a0", " ") for line in lines]
+
+
+#: Rows at either end of the table of a long mailbox in a notebook.
+EDGE = 10
+
+
+def first_and_last(count: int) -> list[int]:
+    """Return the numbers from 1 to `count` that a table in a notebook shows: all, or the first and the last."""
+    if count <= 2 * EDGE:
+        return list(range(1, count + 1))
+    return [*range(1, EDGE + 1), *range(count - EDGE + 1, count + 1)]
 
 
 # --- tables ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, field, frozen
@@ -22,6 +21,7 @@ from pymailbox.errors import NotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = [
     "PasswordCommand",
@@ -345,7 +345,9 @@ def _printed(command: PasswordCommand) -> tuple[Secret | SecretBytes, str]:
     return _first_line(printed), problem
 
 
-def _expanded(path: str) -> Path:
+def _expanded(path: str) -> "Path":
+    from pathlib import Path
+
     try:
         return Path(path).expanduser()
     except RuntimeError:  # no such home directory: the path is used as it is, and is not found
@@ -389,7 +391,7 @@ def _matching(entries: list[tuple[str, str, Secret]], host: str, user: str | Non
     return next((found for _, login, found in mine if user is None or login in ("", user)), None)
 
 
-def _entries(where: Path, *, default: bool) -> tuple[list[tuple[str, str, Secret]], str]:
+def _entries(where: "Path", *, default: bool) -> tuple[list[tuple[str, str, Secret]], str]:
     """Return host, login and password of each entry of a netrc, and what went wrong."""
     import netrc
 

@@ -573,7 +573,7 @@ class Seen:
     def new(
         self, inbox: "Mailbox | AsyncMailbox", *, renumbered: bool = False
     ) -> "tuple[Message, ...] | Awaitable[tuple[AsyncMessage, ...]]":
-        """Return the messages that were not added, in order; await it for an `AsyncMailbox`.
+        """Return the messages of `inbox` that were not added, in order; await it for an `AsyncMailbox`.
 
         Messages marked as deleted are skipped, and messages without a uid are always returned, as in `Mailbox.new`. A
         uid counts for messages of one size: another message under the uid of one that was added is returned. The file

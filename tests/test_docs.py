@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import pymailbox
+from docs.house import DRAWING, draw
 from pymailbox import AuthenticationError, Mailbox, MailboxOptions
 from pymailbox.diagnosis.quirks import MEANINGS
 from pymailbox.testing import Fault, Quirk, Server
@@ -24,7 +25,7 @@ from tests.timing import GENEROUS
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 #: Pages whose examples run here, with a test server as `server`; other pages have their own tests.
-PAGES = ["guide.md", "new-mail.md", "archive.md", "async.md", "errors.md", "protocol.md", "testing.md"]
+PAGES = ["guide.md", "session.md", "new-mail.md", "archive.md", "async.md", "errors.md", "notebook.md", "protocol.md", "testing.md"]
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def server() -> Iterator[Server]:
 
 def examples(page: Path) -> str:
     """Return the interactive examples of a page as one text."""
-    return "\n".join(block for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S) if ">>>" in block)
+    return "\n".join(re.findall(r"```pycon\n(.*?)```", page.read_text(), re.S))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -94,12 +95,27 @@ def test_public_classes_have_a_runnable_example() -> None:
 def test_every_page_is_in_the_site_and_every_link_has_a_target() -> None:
     """Every page is in the navigation, and every relative link points to a file that exists."""
     nav = (ROOT / "mkdocs.yml").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name in nav, f"{page.name} is not in mkdocs.yml"
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert nav.count(f" {page.relative_to(ROOT / 'docs').as_posix()}\n") == 1, f"{page} is not in mkdocs.yml, once"
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_drawing_of_the_house_is_up_to_date() -> None:
+    """The drawing in docs/design.md shows the packages and imports of this version, and loads nothing."""
+    assert DRAWING.read_text("utf-8") == draw(), "run python -m docs.house"
+    assert "http" not in draw().replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+
+def test_blocks_with_prompts_say_so() -> None:
+    """A block with `>>>` is `pycon`: its prompts and its output are not copied."""
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for kind, block in re.findall(
+            r"^```(\w+)[^\n]*\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            assert (kind == "pycon") == (">>> " in block), f"{page.name}: {block}"
 
 
 def test_the_readme_and_the_start_page_have_the_same_example() -> None:
@@ -228,7 +244,7 @@ def entries(name: str) -> list[int]:
 
 def test_an_entry_is_one_line_and_its_definition() -> None:
     """In a definition list, each line above the first colon would be a separate term."""
-    for page in ("servers.md", "threats.md"):
+    for page in ("servers.md", "threats.md", "guarantees.md"):
         for entry in re.findall(r"^<a id=.*\n.*", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE):
             assert "\n:   " in entry, entry
 
@@ -292,17 +308,23 @@ def marked_tests() -> dict[str, set[int]]:
     return found
 
 
-def test_every_named_proof_of_a_threat_exists() -> None:
-    """Each test that the page names exists and is marked with that number; a threat with marked tests names one."""
+def test_every_named_proof_exists() -> None:
+    """Each test that the pages name exists, and for a threat is marked with its number.
+
+    A guarantee names a test and a way to check it; a threat with marked tests names one.
+    """
     tests = marked_tests()
-    page = (ROOT / "docs" / "threats.md").read_text("utf-8")
+    page = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("guarantees.md", "threats.md"))
     listed = re.split(r'<a id="(promise|threat)-(\d+)"></a>', page)
     for kind, number, entry in zip(listed[1::3], listed[2::3], listed[3::3], strict=True):
         named = re.findall(r"`(tests/[^`]*)`", entry)
         for test in named:
             assert test in tests, f"{kind} {number} names {test}, which does not exist"
             assert kind == "promise" or int(number) in tests[test], f"{test} is not marked with threat({number})"
-        if kind == "threat" and not named:
+        if kind == "promise":
+            assert named, f"promise {number} has no proof"
+            assert "*Check:*" in entry, f"promise {number} cannot be checked"
+        elif not named:
             assert [test for test, threats in tests.items() if int(number) in threats] == [], f"threat {number}"
 
 

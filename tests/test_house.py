@@ -17,7 +17,7 @@ PACKAGE = ROOT / "pymailbox"
 #: The modules of the package, and of each package in it, from top to bottom: a module imports only those below it.
 #: `docs/design.md` explains what each is for.
 FLOORS = {
-    "pymailbox": "__main__ cli __init__ diagnosis many watching archive seen mailbox accounts_file poplib pop3 account pop_url passwords database disk lock content progress errors display testing",
+    "pymailbox": "__main__ cli __init__ diagnosis many watching archive seen mailbox accounts_file poplib pop3 account pop_url passwords database disk lock content notebook progress errors display testing",
     "pymailbox.cli": "__init__ reading_commands archive_commands watching_commands accounts_commands server_commands parser message_list choosing progress_display"
     " output_options interruption exit_status account_options demo",
     "pymailbox.archive": "__init__ archive collecting session run deleting writing identity keep results ledger maildir stored_form",

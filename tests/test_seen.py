@@ -254,7 +254,7 @@ def test_threads_may_add(path: Path) -> None:
 
 def test_the_script_of_the_page_runs(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it can be copied from docs/new-mail.md, but for the account: it prints each message once."""
-    script, *_ = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if ">>>" not in block]
+    script, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     account = '"pop.example.com", "me@example.com", "app-password"'
     assert account in script
     script = script.replace(account, f'"{server.host}", "me", "secret", port={server.port}, security="none"')
@@ -321,6 +321,7 @@ def test_file_and_directories_are_for_their_owner(tmp_path: Path, monkeypatch: p
     assert sorted(one.name for one in path.parent.iterdir()) == ["me.seen", "me.seen.lock"]
 
 
+@pytest.mark.threat(98)
 def test_the_second_of_two_gets_archive_locked(server: Server, path: Path) -> None:
     """In the same process or in another one, under the same name or another one; it names the holder."""
     link = path.with_name("link")
@@ -463,6 +464,7 @@ def _another_program(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "it is empty"),
     ],
 )
+@pytest.mark.threat(99)
 def test_a_damaged_foreign_or_newer_file(
     whole: tuple[Server, Path, list[str]], change: Callable[[Path], object], says: str
 ) -> None:

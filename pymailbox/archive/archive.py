@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from attrs import field, frozen
 
@@ -22,7 +22,7 @@ from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import Form, is_whole, wire_chunks
 from pymailbox.archive.writing import recover, row_of
 from pymailbox.disk import Disk, disk_errors
-from pymailbox.display import type_name
+from pymailbox.display import EDGE, first_and_last, local_time, type_name
 from pymailbox.errors import LedgerDamaged
 from pymailbox.lock import locked
 from pymailbox.mailbox.mailbox import Mailbox
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Archive", "Record", "account_name", "check_collect"]
 
 _LEDGER = "ledger.db"
+#: Of a `Record`, what a table has.
+_FACTS = ("name", "size", "sha256", "account", "uid", "first_seen")
 
 
 @frozen
@@ -98,8 +100,8 @@ class Record:
 class Archive(Collection[Record]):
     """A directory that keeps the messages of accounts, each once, whatever happens.
 
-    `path` is a Maildir that other mail programs read; it is made on first use. `collect` archives what is new. Reading
-    an archive takes no lock, and one process at a time writes to it.
+    `path` is a Maildir that other mail programs read; it is made on first use. No other `layout` exists so far.
+    `collect` archives what is new. Reading an archive takes no lock, and one process at a time writes to it.
 
     >>> import tempfile
     >>> from pymailbox import Account, Archive
@@ -142,6 +144,34 @@ class Archive(Collection[Record]):
 
     def __repr__(self) -> str:
         return f"<Archive {str(self.path)!r}>"
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows: the first and the last messages, from the ledger and their files."""
+        from pymailbox.notebook import listing
+
+        try:
+            count, rows = len(self), self._outline()
+        except (LedgerDamaged, OSError) as error:
+            return listing(str(self.path), [], 0, [str(error)])
+        messages = "1 message" if count == 1 else f"{count:,} messages"
+        return listing(f"{self.path}: {messages}", rows, count)
+
+    def _outline(self) -> list[tuple[int, str, str, str, int | None, bool]]:
+        """Return a row for each of the first and the last messages."""
+        if not (self._state / _LEDGER).exists():
+            return []
+        ids = self._ledger.ends(EDGE)
+        numbers = first_and_last(len(self))
+        rows: list[tuple[int, str, str, str, int | None, bool]] = []
+        for number, record in zip(numbers, self._records(self._ledger.rows(ids)), strict=False):
+            try:
+                headers = _headers(record)
+            except FileNotFoundError:
+                rows.append((number, "", "", "(its file is gone)", record.size, False))
+                continue
+            sender = str(headers.from_ or "")
+            rows.append((number, local_time(headers.date), sender, headers.subject, record.size, False))
+        return rows
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -200,7 +230,7 @@ class Archive(Collection[Record]):
         )
 
     def find(self, message_id: str) -> tuple[Record, ...]:
-        """Return the messages with that Message-ID, with or without its angle brackets. Reads every header."""
+        """Return the messages with that Message-ID; `message_id` may lack the angle brackets. Reads every header."""
         if not isinstance(message_id, str):
             raise TypeError(f"message_id must be a str, not {type_name(message_id)}")
         wanted = message_id.strip().strip("<>")
@@ -211,6 +241,23 @@ class Archive(Collection[Record]):
                 if given is not None and given.strip().strip("<>") == wanted:
                     found.append(record)
         return tuple(found)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return the messages as plain dictionaries: what `pandas.DataFrame` takes. Reads every header.
+
+        The keys are `name`, `size`, `sha256`, `account`, `uid` and `first_seen` as in `Record`, and `date`, `from`,
+        `to`, `subject` and `message_id` as in `Mailbox.to_records`, which are None if the file is gone.
+        """
+        from pymailbox.content.headers import header_record
+
+        found = []
+        for record in self:
+            headers = None
+            with contextlib.suppress(FileNotFoundError):
+                headers = _headers(record)
+            facts = {name: getattr(record, name) for name in _FACTS}
+            found.append({**facts, **header_record(headers)})
+        return found
 
     def last_run(self, account: Account) -> LastRun | None:
         """Return how the last `collect` or `clean` of an account ended; None if none came to its end.
@@ -284,10 +331,11 @@ class Archive(Collection[Record]):
         at_most: float = 0.5,
         **options: Unpack[MailboxOptions],
     ) -> Cleaned:
-        """Delete archived messages from the server, but for those to keep; nothing is downloaded into the archive.
+        """Delete archived messages of `account` from the server, but for those to `keep`; nothing is archived.
 
         A message is deleted only if its file is there and unchanged, and the server still shows the same header.
-        `at_most` is the largest part of the mailbox that may be deleted; beyond it, `MailboxError` and nothing is.
+        `at_most` is the largest part of the mailbox that may be deleted; beyond it, `MailboxError` and nothing is. With
+        `dry_run`, nothing is deleted, and the result says what would be. `options` are those of `Mailbox`.
         """
         _check_number("at_most", at_most)
         if not 0 <= at_most <= 1:
@@ -322,7 +370,10 @@ class Archive(Collection[Record]):
     # --- proof --------------------------------------------------------------------------------------------
 
     def verify(self, *, sample: float = 1.0, progress: Callable[[Progress], None] | None = None) -> Verified:
-        """Read every message, or a random `sample` (a part of 1), and compare it with its hash; changes nothing."""
+        """Read every message, or a random `sample` (a part of 1), and compare it with its hash; changes nothing.
+
+        `progress` is called with a `Progress` at most ten times a second and at the end.
+        """
         _check_number("sample", sample)
         if not 0 < sample <= 1:
             raise ValueError(f"sample must be more than 0 and at most 1, not {sample!r}")
@@ -389,7 +440,8 @@ class Archive(Collection[Record]):
         """Make a new ledger from the files of an archive, without any network; the old one is kept beside it.
 
         Afterwards the first `collect` recognises each message by its uid, and downloads it again only to compare it: if
-        LIST gives another size than the file has, or before it is deleted on the server.
+        LIST gives another size than the file has, or before it is deleted on the server. `progress` is called with a
+        `Progress` at most ten times a second and at the end.
         """
         Meter.check(progress)
         archive = cls(path)

@@ -77,7 +77,7 @@ class Keep:
         return self.days == float("inf")
 
     def released(self, listing: Sequence[Listed], now: float) -> set[int]:
-        """Return the numbers, from 1, of the messages that may be deleted once they are archived."""
+        """Return the numbers, from 1, of the messages in `listing` that may be deleted at `now` (in seconds)."""
         if self.keeps_everything:
             return set()
         released = set(range(1, len(listing) + 1))

@@ -181,6 +181,13 @@ class Ledger(Database):
         for number in ids:
             yield from self.messages("id = ?", (number,))
 
+    def ends(self, most: int) -> list[int]:
+        """Return the ids of the first and the last messages, at most so many at either end, in order."""
+        query = "SELECT id FROM message WHERE state <> 'pending' ORDER BY id {} LIMIT ?"
+        with self._checked():
+            ids = {id for order in ("ASC", "DESC") for (id,) in self._database.execute(query.format(order), (most,))}
+        return sorted(ids)
+
     def has_file(self, name: str) -> bool:
         """Whether a row has that name."""
         with self._checked():

@@ -40,6 +40,14 @@ class Collected:
         known = f"{self.known:,} known{failed}{aside}"
         return f"{self.new:,} new, {format_size(self.bytes)}; {known}; {gone}{_notes(self.notes)}"
 
+    def _repr_html_(self) -> str:
+        from pymailbox.notebook import facts
+
+        counts = (self.known, self.set_aside, self.deleted, self.failed)
+        rows = [("new", f"{self.new:,}, {format_size(self.bytes)}")]
+        rows += zip(("known", "set aside", "deleted", "failed"), map("{:,}".format, counts), strict=True)
+        return facts("Collected", [("", rows)], self.notes)
+
 
 @frozen
 class Cleaned:

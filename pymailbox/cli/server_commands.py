@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -19,7 +20,13 @@ from pymailbox.cli.account_options import (
 from pymailbox.cli.exit_status import DONE, FAILED
 from pymailbox.cli.output_options import add_json, add_verbose, print_json
 
+if TYPE_CHECKING:
+    from pymailbox.testing import Quirk
+
 __all__ = ["add_server_commands"]
+
+#: The environment variable that may hold an OAuth2 access token.
+TOKEN = "PYMAILBOX_TOKEN"  # noqa: S105 - its name
 
 
 def add_server_commands(
@@ -29,7 +36,10 @@ def add_server_commands(
     command("demo", _demo, "show everything at work, with a sample mailbox")
 
     serve = command("serve", _serve, "serve files as a POP3 account on this machine")
-    serve.epilog = f"Clients log in with the password in ${VARIABLE}, or 'secret' if that is not set."
+    serve.epilog = (
+        f"Clients log in with the password in ${VARIABLE}, or 'secret' if that is not set; and with OAuth2 if ${TOKEN}"
+        " has the token."
+    )
     serve.add_argument("path", type=filled, nargs="?", metavar="PATH", help="the Maildir, the mbox file or the folder")
     serve.add_argument("--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo`, no PATH")
     serve.add_argument("--user", type=filled, default="me", metavar="USER", help="accept this user name (default: me)")
@@ -41,6 +51,14 @@ def add_server_commands(
     )
     serve.add_argument(
         "--commit", action="store_true", help="delete from the files what clients delete (default: change no files)"
+    )
+    serve.add_argument(
+        "--quirk",
+        action="append",
+        type=_quirk,
+        default=[],
+        metavar="NAME",
+        help="imitate an odd server, such as NO_CAPA or HIDES_READ; may be repeated",
     )
     serve.set_defaults(wrong_usage=serve.error)
 
@@ -54,6 +72,20 @@ def _port(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 6 and int(value) < 65536):
         raise argparse.ArgumentTypeError(f"invalid port: {value!r} (0 to 65535)")
     return int(value)
+
+
+def _quirk(value: str) -> "Quirk":
+    from difflib import get_close_matches
+
+    from pymailbox.testing import Quirk
+
+    name = value.upper().replace("-", "_")
+    found = Quirk.__members__.get(name)
+    if found is None:
+        similar = get_close_matches(name, Quirk.__members__, 1)
+        hint = f"; did you mean {similar[0]}?" if similar else ", such as NO_CAPA"
+        raise argparse.ArgumentTypeError(f"there is no quirk {value!r}{hint}")
+    return found
 
 
 def _demo(_: argparse.Namespace) -> int:
@@ -74,7 +106,7 @@ def _serve(options: argparse.Namespace) -> int:
         options.wrong_usage("serve needs either PATH or --sample")
     if options.sample and options.commit:
         options.wrong_usage("--commit needs PATH: the sample mailbox has no files")
-    given = os.environ.get(VARIABLE)
+    given, token = os.environ.get(VARIABLE), os.environ.get(TOKEN)
     server = Server(
         SAMPLES if options.sample else Path(options.path),
         user=options.user,
@@ -82,6 +114,9 @@ def _serve(options: argparse.Namespace) -> int:
         port=options.port,
         commit=options.commit,
         security="tls" if options.tls else "none",
+        sasl=("PLAIN", "XOAUTH2", "OAUTHBEARER") if token else ("PLAIN",),
+        token=token,
+        quirks=options.quirk,
     )
     try:
         server.open()

@@ -26,7 +26,9 @@ class Address:
     ('Ann Lee <ann@example.com>', '"Lee, Ann" <ann@example.com>')
     """
 
+    #: The display name, decoded.
     name: str
+    #: The address, such as ann@example.com.
     email: str
 
     def __str__(self) -> str:

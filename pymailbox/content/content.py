@@ -5,6 +5,7 @@ File names in a message are untrusted: see `filenames` and `saving`.
 """
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from attrs import define, field, frozen
@@ -18,9 +19,12 @@ from .reading_names import ContentNames
 from .tree import Part, leaves, parse
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
-__all__ = ["Attachment", "Content"]
+    from pymailbox.notebook import Card
+
+__all__ = ["Attachment", "Content", "card"]
 
 _MESSAGES = frozenset({"message/rfc822", "message/global"})
 
@@ -34,13 +38,20 @@ class Attachment:
     ('report.pdf', 8)
     """
 
-    filename: str  # as written in the message, without control characters; "" if there is none
-    content_type: str  # lower case: image/png
+    #: As written in the message, without control characters; "" if there is none.
+    filename: str
+    #: In lower case, such as image/png.
+    content_type: str
+    #: The decoded bytes.
     payload: bytes = field(repr=False)
-    content_id: str | None = None  # without angle brackets: what cid: in the HTML refers to
+    #: What `cid:` in the HTML refers to, without angle brackets.
+    content_id: str | None = None
+    #: Whether it is to be shown in the text, not after it.
     inline: bool = False
-    headers: Headers = field(factory=lambda: Headers.from_bytes(b""), repr=False, eq=False)  # of the part
-    charset: str | None = None  # as declared, lower case
+    #: The header of the part.
+    headers: Headers = field(factory=lambda: Headers.from_bytes(b""), repr=False, eq=False)
+    #: As declared, in lower case.
+    charset: str | None = None
 
     @property
     def size(self) -> int:
@@ -96,6 +107,7 @@ class Content(ContentNames[Attachment]):
     ('Lunch', 'Ann <ann@example.com>', 'At noon?\\n')
     """
 
+    #: The message as it was sent.
     raw: bytes
     _headers: Headers | None = field(default=None, init=False)
     _tree: Part | None = field(default=None, init=False)
@@ -105,7 +117,7 @@ class Content(ContentNames[Attachment]):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Read a message as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
+        """Read a message from `raw`, as it was sent, whole or cut off (by TOP); nothing is parsed yet."""
         return cls(checked_bytes(raw))
 
     def __eq__(self, other: object) -> bool:
@@ -159,6 +171,19 @@ class Content(ContentNames[Attachment]):
             charset=part.parameters.get("charset", "").lower() or None,
         )
 
+    def show(self, *, remote: bool = False) -> "Card":
+        """Return a card for a notebook: header, text, attachments, and each HTML part in a frame that runs nothing.
+
+        The frames load nothing, either; inline images are shown from the message. With `remote=True` they load images
+        and style sheets from the web, which tells the sender that the message was opened, and from where. Scripts,
+        forms and links never work. Very long parts are cut, and the card says so. A content that is the last value of a
+        cell is shown like that.
+        """
+        return card(self.headers, self, repr(self), remote=remote)
+
+    def _repr_html_(self) -> str:
+        return self.show().html
+
     @property
     def defects(self) -> tuple[str, ...]:
         """What had to be repaired or skipped to read the whole message, in plain words; decodes every part."""
@@ -188,6 +213,48 @@ class Content(ContentNames[Attachment]):
             return texts[0] if texts else None
         return "\n\n".join([text.strip("\n") for text in texts if text and not text.isspace()])
 
+    def _pages(self) -> list[str]:
+        """Return the inline text/html parts one by one, for each is shown alone: joined, one could read the other."""
+        root = self._parts()
+        hints = self._charsets(root)
+        return [read_text(self._data, part, hints, []) for part in leaves(root) if part.kind == "html"]
+
     def _charsets(self, root: Part) -> tuple[str, ...]:
         """Return the codecs that the parts declare, to try on those that declare none."""
         return useful_codecs(filter(None, [part.parameters.get("charset") for part in (*leaves(root), root)]))
+
+
+_FIELDS = (("From", "from"), ("To", "to"), ("Cc", "cc"), ("Reply-To", "reply-to"))
+
+
+def card(
+    headers: Headers | None,
+    content: Content | None,
+    name: str,
+    *,
+    title: str = "",
+    notes: Sequence[str] = (),
+    outline: "tuple[datetime | None, str, str]" = (None, "", ""),
+    remote: bool = False,
+) -> "Card":
+    """Return the card of a message of which headers and content, or less, are known; `name` is what it is a card of.
+
+    `outline` has its date, sender and subject for a message without headers.
+    """
+    from pymailbox.display import local_time
+    from pymailbox.notebook import Card, mail
+
+    if not isinstance(remote, bool):
+        raise TypeError(f"remote must be True or False, not {remote!r}")
+    date, sender, subject = outline
+    rows = [("From", sender), ("Date", local_time(date)), ("Subject", subject)]
+    if headers is not None:
+        rows = [(label, ", ".join(map(str, headers.addresses(field)[:20]))) for label, field in _FIELDS]
+        rows[0] = ("From", rows[0][1] or str(headers.from_ or ""))
+        rows += [("Date", local_time(headers.date) or headers.date_str), ("Subject", headers.subject)]
+    parts = () if content is None else content.attachments
+    images = {part.content_id: (part.content_type, part.payload) for part in parts if part.content_id}
+    text = None if content is None else content.body
+    pages = [] if content is None else content._pages()
+    files = [(part.filename, part.content_type, part.size) for part in parts]
+    return Card(mail(rows, text, pages, files, images, title=title, notes=notes, remote=remote), name)

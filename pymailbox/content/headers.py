@@ -6,13 +6,13 @@ skipped anywhere in it. Bounded by `MAX_HEADER_BYTES`; never raises, whatever a 
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from attrs import field, frozen
 
 from .address import MAX_ADDRESSES, Address, parse_addresses
-from .parameters import parse_parameters
 from .reading_names import HeaderNames
 from .words import decode_text
 
@@ -26,6 +26,7 @@ __all__ = [
     "find_end",
     "find_start",
     "has_stray_lines",
+    "header_record",
     "settle",
     "with_line_ends",
 ]
@@ -192,6 +193,25 @@ def checked_bytes(raw: bytes) -> bytes:
     raise TypeError(f"from_bytes() takes the bytes of a message, not {type(raw).__name__}; encode text first")
 
 
+def header_record(headers: "Headers | None") -> dict[str, Any]:
+    """Return the names of a header that `to_records` has, as plain data; all are None for None."""
+    if headers is None:
+        return dict.fromkeys(("date", "from", "to", "subject", "message_id"))
+    from datetime import UTC
+
+    date, sender = headers.date, headers.from_
+    if date is not None:
+        with suppress(OverflowError):  # in the first or the last hours that there are
+            date = date.astimezone(UTC)
+    return {
+        "date": date,
+        "from": None if sender is None else str(sender),
+        "to": [str(address) for address in headers.to],
+        "subject": headers.subject,
+        "message_id": headers.message_id,
+    }
+
+
 @frozen(repr=False)
 class Headers(HeaderNames):
     """The fields of a header: by name in any case, decoded or as received, the first or all.
@@ -205,7 +225,7 @@ class Headers(HeaderNames):
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
-        """Read the header of a message, or a header alone; a body is not copied and hardly read."""
+        """Read the header of a message, or a header alone, from `raw`; a body is not copied and hardly read."""
         raw = checked_bytes(raw)
         if _FIELD_LINE.match(raw, 0, MAX_HEADER_BYTES) is not None and not raw.startswith(_JUNK_START):
             # Fast path: a well-formed header with an empty line after it.
@@ -220,7 +240,7 @@ class Headers(HeaderNames):
 
     @classmethod
     def between(cls, raw: bytes, start: int, end: int) -> Self:
-        """Return the header between two positions in a message."""
+        """Return the header between the positions `start` and `end` of the message `raw`."""
         return cls(b"\n" + raw[start : min(end, start + MAX_HEADER_BYTES)])
 
     def __getitem__(self, name: str) -> str:
@@ -270,6 +290,8 @@ class Headers(HeaderNames):
 
         Most mail programs also use the last of several fields.
         """
+        from .parameters import parse_parameters
+
         values = self._values(name)
         return parse_parameters(values[-1], self.charsets) if values else ("", {})
 
@@ -315,6 +337,8 @@ class Headers(HeaderNames):
         match = _finder("content-type").search(self._block)
         if match is None:
             return ()
+        from .parameters import parse_parameters
+
         label = parse_parameters(match[1])[1].get("charset")
         return (label,) if label else ()
 

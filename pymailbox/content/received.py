@@ -36,9 +36,12 @@ class Hop:
     ('mx (mx.example.net [192.0.2.7])', 'pop.example.com', '2025-06-02T10:00:00+02:00')
     """
 
-    from_: str  # as written, including the comment with the address of the sender; "" if there is none
+    #: Who sent it, as written, including the comment with the address; "" if there is none.
+    from_: str
+    #: Who received it, as written; "" if there is none.
     by: str
-    date: "datetime | None"  # always aware
+    #: When, always aware; None if there is no valid date.
+    date: "datetime | None"
 
 
 def parse_hop(text: str) -> Hop:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from pymailbox.display import safe_text
 
 from . import charset
-from .transfer import decode_base64
 
 __all__ = ["clean", "decode_raw", "decode_text", "decode_words", "unfold"]
 
@@ -125,6 +124,8 @@ def _decode_each(words: list[tuple[str, str, str]], *, join: bool) -> tuple[byte
         follows = number + 1 < len(words) and words[number + 1][1] == "b"
         if join and follows and letters % 4 and not encoded.endswith("="):
             continue
+        from .transfer import decode_base64  # most headers have none
+
         decoded, defect = decode_base64("".join(carry).encode("ascii", "replace"))
         data.append(decoded)
         sound = sound and defect is None

@@ -3,7 +3,7 @@
 Pure. Text from the server has already been made safe to show: control characters are escaped, and secrets are replaced.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -111,25 +111,33 @@ class Diagnosis:
     failed: Step | None = None
     #: What went wrong, in order.
     problems: tuple[str, ...] = ()
+    #: The text of the greeting.
     greeting: str | None = None
+    #: Of the TLS channel: version, cipher, certificate.
     encryption: Encryption | None = None
+    #: What CAPA listed before STLS, if that was used, and before the login.
     capabilities_before_tls: Capabilities | None = None
+    #: What CAPA listed inside TLS, before the login.
     capabilities_after_tls: Capabilities | None = None
+    #: What CAPA listed after the login.
     capabilities_after_login: Capabilities | None = None
     #: The login mechanisms that the server advertises: SASL mechanisms, `USER`, `APOP`.
     mechanisms: tuple[str, ...] = ()
     #: The mechanism that was used last, whether it succeeded or not.
     mechanism: str | None = None
-    #: Messages and bytes according to STAT.
+    #: The number of messages according to STAT.
     count: int | None = None
+    #: Their total size in bytes according to STAT.
     size: int | None = None
     #: In seconds; the median of several NOOPs.
     round_trip: float | None = None
     #: The probes by name: `CAPA`, `LIST`, `UIDL`, `TOP`, `PIPELINING`, `QUIT`.
     probes: Mapping[str, Probe] = field(factory=dict)
+    #: Some messages, with the size that LIST gives and the size that arrived.
     sizes: tuple[SizeCheck, ...] = ()
     #: The quirks that the server showed, each with its meaning.
     quirks: Mapping[str, str] = field(factory=dict)
+    #: What to do about the problems and quirks, the most serious first.
     advice: tuple[str, ...] = ()
 
     def capabilities(self) -> Capabilities:
@@ -147,24 +155,34 @@ class Diagnosis:
 
     def text(self, width: int = 79) -> str:
         """Return the report as text, wrapped to `width` columns."""
-        verdict, reasons = self._verdict(), self.problems[: not self.opened]
-        lines = [self.url, "", *wrapped("", verdict, width)]
-        lines += [line for reason in reasons for line in wrapped("  ", reason, width)]
-        for title, entries in (
-            ("Connection", self._connection()),
-            ("Capabilities", self._capabilities()),
-            ("Login", self._login()),
-            ("What really works", self._works()),
-            ("Quirks of this server", [("-", f"{name}: {meaning}") for name, meaning in self.quirks.items()]),
-            ("Problems", [("-", problem) for problem in self.problems[len(reasons) :]]),
-            ("Advice", [("-", advice) for advice in self.advice]),
-        ):
-            labelled = [("  - " if name == "-" else f"  {name:<{_LABEL}} ", text) for name, text in entries if text]
+        lines = [self.url, "", *wrapped("", self._verdict(), width)]
+        lines += [line for reason in self._reasons() for line in wrapped("  ", reason, width)]
+        for title, entries in self._sections():
+            labelled = [(f"  {name:<{_LABEL}} " if name else "  - ", text) for name, text in entries if text]
             if labelled:
                 lines += ["", title, *(line for label, text in labelled for line in wrapped(label, text, width))]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from pymailbox.notebook import facts
+
+        return facts(self.url, self._sections(), [self._verdict(), *self._reasons()])
+
     # --- the sections -------------------------------------------------------------------------------------
+
+    def _sections(self) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
+        """Yield the title of each section, and its entries; those of a list have no name."""
+        yield "Connection", self._connection()
+        yield "Capabilities", self._capabilities()
+        yield "Login", self._login()
+        yield "What really works", self._works()
+        yield "Quirks of this server", [("", f"{name}: {meaning}") for name, meaning in self.quirks.items()]
+        yield "Problems", [("", problem) for problem in self.problems[len(self._reasons()) :]]
+        yield "Advice", [("", advice) for advice in self.advice]
+
+    def _reasons(self) -> tuple[str, ...]:
+        """Return the problem because of which the account was not opened."""
+        return () if self.opened else self.problems[:1]
 
     def _verdict(self) -> str:
         if self.opened:

@@ -39,10 +39,10 @@ __all__ = ["AbstractMailbox", "plan_of"]
 E = TypeVar("E", bound=AbstractMessage[Any])
 C = TypeVar("C", bound=AbstractConnection)
 #: The type of the password: `Password`, or `AsyncPassword` for `AsyncMailbox`.
-P = TypeVar("P")
+AnyPassword = TypeVar("AnyPassword")
 
 
-class AbstractMailbox(ABC, Generic[E, C, P]):
+class AbstractMailbox(ABC, Generic[E, C, AnyPassword]):
     """A POP3 session as a lazy sequence of messages; nothing in this class communicates with the server."""
 
     #: Whether a callable for a password or a token may be a coroutine function.
@@ -52,7 +52,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         self,
         host: str,
         user: str | None = None,
-        password: P | None = None,
+        password: AnyPassword | None = None,
         *,
         port: int | None = None,
         security: Security = "tls",
@@ -111,7 +111,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         self._in_doubt: CommitError | None = None  # the next reopen() raises it
 
     @classmethod
-    def from_url(cls, url: str, password: P | None = None, **options: Unpack[MailboxOptions]) -> Self:
+    def from_url(cls, url: str, password: AnyPassword | None = None, **options: Unpack[MailboxOptions]) -> Self:
         """Make a mailbox from a POP URL such as `pops://me@pop.example.com` (RFC 2384).
 
         The scheme sets `security`: `pops://` is "tls", `pop+starttls://` is "starttls", and `pop://` is "none". The
@@ -130,7 +130,7 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
         """
         port = port_for(options.get("security", account.security), account.security, account.port)
         given: MailboxOptions = {"port": port, "security": account.security, "auth": account.auth, **options}
-        return cls(account.host, account.user, cast("P | None", account.password), **given)
+        return cls(account.host, account.user, cast("AnyPassword | None", account.password), **given)
 
     @abstractmethod
     def _new_connection(self) -> C:
@@ -230,16 +230,16 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
     def __getitem__(self, index: int | slice) -> E | tuple[E, ...]:
         opened = self._require_open()
         if isinstance(index, slice):
-            return tuple(opened.message(number) for number in range(1, opened.state.count + 1)[index])
+            return tuple(opened.messages(range(1, opened.state.count + 1)[index]))
         return opened.message(opened.state.position(index))
 
     def __iter__(self) -> Iterator[E]:
         opened = self._require_open()
-        return map(opened.message, range(1, opened.state.count + 1))
+        return opened.messages(range(1, opened.state.count + 1))
 
     def __reversed__(self) -> Iterator[E]:
         opened = self._require_open()
-        return map(opened.message, range(opened.state.count, 0, -1))
+        return opened.messages(range(opened.state.count, 0, -1))
 
     def __contains__(self, value: object) -> bool:
         return self._require_open().owns(value)
@@ -248,13 +248,22 @@ class AbstractMailbox(ABC, Generic[E, C, P]):
     def deleted(self) -> tuple[E, ...]:
         """The messages currently marked as deleted, in mailbox order."""
         opened = self._require_open()
-        return tuple(map(opened.message, sorted(opened.state.deleted)))
+        return tuple(opened.messages(sorted(opened.state.deleted)))
 
     def __repr__(self) -> str:
         if "_opened" not in vars(self):  # a traceback from the constructor may show the object
             return f"<{type(self).__name__}, not initialized>"
         state = "not open" if self._opened is None else f"{self._opened.state.count} messages"
         return f"<{type(self).__name__} {self.account.url!r}, {state}>"
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows: what is known, without asking the server."""
+        url, opened = self.account.url, self._opened
+        if opened is not None:
+            return opened.listing(url)
+        from pymailbox.notebook import listing
+
+        return listing(url, [], 0, ["The mailbox is not open; use `with` or call open()."])
 
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__

@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from pymailbox.errors import MailboxError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.async_connection import AsyncConnection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymailbox.content import Address, Attachment, Content, Headers
+    from pymailbox.notebook import Card
 
 __all__ = ["AsyncMessage", "metered"]
 
@@ -55,7 +57,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
-        return sizes[self.number - 1] if sizes is not None else await mailbox.connection.run(mailbox.ask_size(self))
+        return sizes[self._number - 1] if sizes is not None else await mailbox.connection.run(mailbox.ask_size(self))
 
     async def uid(self) -> str | None:
         """The message's unique id, the same in every session (UIDL, RFC 1939 §7); None if the server sent an empty one.
@@ -65,7 +67,7 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """
         mailbox = self._mailbox
         uids = mailbox.state.uids
-        return uids[self.number - 1] if uids is not None else await mailbox.connection.run(mailbox.ask_uid(self))
+        return uids[self._number - 1] if uids is not None else await mailbox.connection.run(mailbox.ask_uid(self))
 
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
@@ -187,6 +189,27 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """
         mailbox = self._mailbox
         return await mailbox.connection.run(mailbox.ask_preview(self, lines))
+
+    async def show(self, *, remote: bool = False) -> "Card":
+        """Return a card for a notebook: header, text, attachments, and each HTML part in a frame that runs nothing.
+
+        The frames load nothing, either; inline images are shown from the message. With `remote=True` they load images
+        and style sheets from the web, which tells the sender that the message was opened, and from where. Scripts,
+        forms and links never work. A message that is the last value of a cell is shown with what is known of it.
+
+        Costs the same as `raw`, and one LIST, once per session. It never raises: if the body cannot be read, or is
+        larger than `Limits.window`, the card shows what is known, and says why the text is missing.
+        """
+        mailbox = self._mailbox
+        try:
+            note = await mailbox.connection.run(mailbox.ask_shown(self))
+        except MailboxError as error:
+            note = str(error)
+        return mailbox.card(self, note, remote=remote)
+
+    def _repr_html_(self) -> str:
+        note = "" if self._raw is not None else "it was not read yet; `await message.show()` reads and shows it"
+        return self._mailbox.card(self, note).html
 
     # --- to disk ------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ E = TypeVar("E", bound=AbstractMessage[Any])
 Metered = Callable[[Callable[[bytes], object], Meter], Callable[[bytes], object]]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Fetch(Generic[E, C]):
     """One `fetch()`: `next()` is the flow that returns its next message."""
 

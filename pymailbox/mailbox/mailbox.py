@@ -7,7 +7,7 @@ decide what to send; this module runs them over a blocking `Connection`.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pymailbox.account import Password
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
@@ -242,6 +242,21 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         `progress` is called with a `Progress` at most ten times a second and at the end.
         """
         return _fetch(Fetch.of(self._require_open(), messages, into, progress, metered))
+
+    def to_records(self, messages: Message | Iterable[Message] | None = None) -> list[dict[str, Any]]:
+        """Return messages, by default all, as plain dictionaries: what `pandas.DataFrame` takes.
+
+        The keys are `number`, `uid`, `size`, `deleted`, `date` (aware, in UTC), `from` and `subject` (str), `to` (a
+        list of str), `message_id` and `error`. What is missing is None. No body is downloaded: costs one UIDL and one
+        LIST, once per session, and one TOP for each message, in a pipeline if they are in a regular order. If the
+        server does not return the headers of a message, or it is marked as deleted and they were not read before, its
+        `error` says why, and the names from its header are None. Raises what `uids` and `sizes` do, but for
+        `NotSupported`: without UIDL, each `uid` is None.
+        """
+        opened = self._require_open()
+        run = opened.connection.run
+        numbers = range(1, opened.state.count + 1) if messages is None else opened.numbers(messages)
+        return [run(opened.ask_record(opened.message(number))) for number in numbers]
 
     # --- the transaction ----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pymailbox.content.reading_names import ContentNames
+from pymailbox.errors import MailboxError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage
 from pymailbox.pop3.connection import Connection
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pymailbox.content import Attachment, Content, Headers  # noqa: F401  # Attachment is named by a base class
+    from pymailbox.notebook import Card
 
 __all__ = ["Message", "metered"]
 
@@ -54,7 +56,7 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
         """
         mailbox = self._mailbox
         sizes = mailbox.state.sizes
-        return sizes[self.number - 1] if sizes is not None else mailbox.connection.run(mailbox.ask_size(self))
+        return sizes[self._number - 1] if sizes is not None else mailbox.connection.run(mailbox.ask_size(self))
 
     @property
     def uid(self) -> str | None:
@@ -65,7 +67,7 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
         """
         mailbox = self._mailbox
         uids = mailbox.state.uids
-        return uids[self.number - 1] if uids is not None else mailbox.connection.run(mailbox.ask_uid(self))
+        return uids[self._number - 1] if uids is not None else mailbox.connection.run(mailbox.ask_uid(self))
 
     # --- headers: TOP n 0 ---------------------------------------------------------------------------------
 
@@ -116,6 +118,26 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
         """
         mailbox = self._mailbox
         return mailbox.connection.run(mailbox.ask_preview(self, lines))
+
+    def show(self, *, remote: bool = False) -> "Card":
+        """Return a card for a notebook: header, text, attachments, and each HTML part in a frame that runs nothing.
+
+        The frames load nothing, either; inline images are shown from the message. With `remote=True` they load images
+        and style sheets from the web, which tells the sender that the message was opened, and from where. Scripts,
+        forms and links never work. A message that is the last value of a cell is shown like that.
+
+        Costs the same as `raw`, and one LIST, once per session. It never raises: if the body cannot be read, or is
+        larger than `Limits.window`, the card shows what is known, and says why the text is missing.
+        """
+        mailbox = self._mailbox
+        try:
+            note = mailbox.connection.run(mailbox.ask_shown(self))
+        except MailboxError as error:
+            note = str(error)
+        return mailbox.card(self, note, remote=remote)
+
+    def _repr_html_(self) -> str:
+        return self.show().html
 
     # --- to disk ------------------------------------------------------------------------------------------
 

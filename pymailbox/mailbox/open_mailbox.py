@@ -7,11 +7,13 @@ was read, and reading more raises `ConnectionLost`.
 
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterable
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pymailbox.account import Account
-from pymailbox.errors import ConnectionLost, NotSupported, Uncommitted
+from pymailbox.display import EDGE
+from pymailbox.errors import CommandError, ConnectionLost, NotSupported, Uncommitted
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.flows import Flow
@@ -19,12 +21,14 @@ from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from pymailbox.content import Content, Headers
+    from pymailbox.notebook import Card
 
 __all__ = ["AbstractMessage", "OpenMailbox", "mailbox_of", "warn_uncommitted"]
 
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
 
+_KEPT = 500  # characters of a sender or a subject that are kept for a table in a notebook
 _SHOWN = 60  # characters of a subject that `repr` shows
 
 
@@ -39,18 +43,27 @@ def warn_uncommitted(dropped: int, how: str, *, _warn: Callable[..., None] = war
     )
 
 
+class _Body:
+    """What is known of the body of a message."""
+
+    __slots__ = ("content", "not_kept", "raw")
+
+    def __init__(self, raw: bytes | None = None, not_kept: str | None = None) -> None:
+        self.raw = raw
+        self.content: Content | None = None
+        self.not_kept = not_kept  # the limit because of which it is not cached: "cache" or "window"
+
+
 class AbstractMessage(Generic[C]):
     """One message of a session, without I/O: its number and what has been read of it."""
 
-    __slots__ = ("__weakref__", "_content", "_headers", "_mailbox", "_not_kept", "_number", "_raw")
+    # There is no `__init__`: `OpenMailbox.messages` sets these, as a list of 100,000 messages must not take long.
+    __slots__ = ("__weakref__", "_body", "_headers", "_mailbox", "_number")
 
-    def __init__(self, mailbox: "OpenMailbox[Any, C]", number: int) -> None:
-        self._mailbox = mailbox
-        self._number = number
-        self._headers: Headers | None = None
-        self._raw: bytes | None = None
-        self._content: Content | None = None
-        self._not_kept: str | None = None  # the limit because of which the body is not cached: "cache" or "window"
+    _mailbox: "OpenMailbox[Any, C]"
+    _number: int
+    _headers: "Headers | None"
+    _body: "_Body | None"
 
     @property
     def number(self) -> int:
@@ -82,6 +95,7 @@ class OpenMailbox(Generic[E, C]):
 
     __slots__ = (
         "_process",
+        "_read_headers",
         "_settled",
         "account",
         "connection",
@@ -102,6 +116,9 @@ class OpenMailbox(Generic[E, C]):
         self.kind = kind
         #: Closes the connection at once without sending anything.
         self.drop = drop
+        from pymailbox.content import Headers  # once there is a session to read from
+
+        self._read_headers = Headers.from_bytes
 
     @property
     def usable(self) -> bool:
@@ -125,12 +142,25 @@ class OpenMailbox(Generic[E, C]):
 
     def message(self, number: int) -> E:
         """Return the message with this number, the same object as long as there is a reference to it."""
-        cache = self.state.cache
-        message = cache.get(number)
-        if message is None:
-            message = self.kind(self, number)
-            cache.add(number, message)
-        return message
+        return next(self.messages((number,)))
+
+    def messages(self, numbers: Iterable[int]) -> Iterator[E]:
+        """Yield the messages with these numbers, the same objects as long as there are references to them."""
+        cache, kind, new = self.state.cache, self.kind, object.__new__
+        refs, refer = cache.refs, weakref.ref
+        for number in numbers:
+            ref = refs.get(number)
+            if ref is None or (message := ref()) is None:
+                message = new(kind)
+                message._mailbox = self
+                message._number = number
+                message._headers = message._body = None
+                if ref is not None:
+                    cache.forget(number)
+                if len(refs) >= cache.room:
+                    cache.sweep()
+                refs[number] = refer(message)
+            yield message
 
     def owns(self, value: object) -> bool:
         """Whether `value` is a message of this session."""
@@ -152,69 +182,82 @@ class OpenMailbox(Generic[E, C]):
 
     def known_headers(self, message: E) -> "Headers | None":
         """Return the headers if they are known, without changing the caches."""
-        if message._headers is None and message._raw is not None:
-            return self._read_headers(message._raw)
-        return message._headers
+        raw = self.raw_of(message)
+        return self._read_headers(raw) if message._headers is None and raw is not None else message._headers
 
     def cached_headers(self, message: E) -> "Headers | None":
         """Return the headers if they are known or have been prefetched, without asking the server."""
         if message._headers is None:
             state, number = self.state, message.number
-            block = message._raw
+            block = self.raw_of(message)
             if block is None and number not in state.deleted:
                 block = state.ahead.take(number)
             if block is not None:
-                message._headers = self._read_headers(block)
+                self._learn_headers(message, self._read_headers(block))
                 state.cache.last_headers = message
         return message._headers
 
     def cached_raw(self, message: E) -> bytes | None:
         """Return the whole message if it is cached, and count it as just used."""
-        raw = message._raw
+        raw = self.raw_of(message)
         if raw is not None:
             self.keep(message, raw)
         return raw
 
+    def raw_of(self, message: E) -> bytes | None:
+        """Return the whole message if it is cached."""
+        return message._body.raw if message._body is not None else None
+
     def keep(self, message: E, raw: bytes) -> None:
         """Cache a body, and drop the least recently used ones beyond `Limits.cache`."""
         cache = self.state.cache
-        if message._raw is None:
-            message._raw = raw
+        if self.raw_of(message) is None:
+            message._body = _Body(raw)
             if message._headers is not None:
-                message._headers = self._read_headers(raw)  # those by TOP may differ (Q56)
+                self._learn_headers(message, self._read_headers(raw))  # those by TOP may differ (Q56)
+            elif self._is_shown(message.number):
+                self._outline(message.number, self._read_headers(raw))
         cache.last_body = message
         for other in cache.keep(message.number, len(raw)):
-            other._raw = other._content = None
-            other._not_kept = "cache"
+            other._body = _Body(not_kept="cache")
+
+    def read_content(self, raw: bytes) -> "Content":
+        """Return what a person reads in these bytes."""
+        from pymailbox.content import Content  # not before the first: a list of subjects needs none of it
+
+        return Content.from_bytes(raw)
+
+    def _learn_headers(self, message: E, headers: "Headers") -> None:
+        message._headers = headers
+        if self._is_shown(message.number):
+            self._outline(message.number, headers)
+
+    def _outline(self, number: int, headers: "Headers") -> None:
+        outline = (headers.date, str(headers.from_ or "")[:_KEPT], headers.subject[:_KEPT])
+        self.state.outline[number] = outline
+
+    def _is_shown(self, number: int) -> bool:
+        """Whether a table in a notebook has a row for this message: it is one of the first or the last."""
+        return number <= EDGE or number > self.state.count - EDGE
 
     def content_of(self, message: E, raw: bytes) -> "Content":
         """Return the content of a message, parsed once."""
-        content = message._content
-        if content is None:
-            content = message._content = self.read_content(raw)
-            message._headers = content.headers
+        body = message._body
+        if body is not None and body.content is not None:
+            return body.content
+        content = self.read_content(raw)
+        if body is not None:
+            body.content = content
+        message._headers = content.headers
         return content
 
     def _has_headers(self, number: int) -> bool:
         message = self.state.cache.get(number)
-        return message is not None and (message._headers is not None or message._raw is not None)
+        return message is not None and (message._headers is not None or self.raw_of(message) is not None)
 
     def has_body(self, number: int) -> bool:
         message = self.state.cache.get(number)
-        return message is not None and message._raw is not None
-
-    # The parsers are imported when something is first read: an archive reads nothing.
-
-    def read_content(self, raw: bytes) -> "Content":
-        """Make a `Content` from bytes."""
-        from pymailbox.content import Content
-
-        return Content.from_bytes(raw)
-
-    def _read_headers(self, raw: bytes) -> "Headers":
-        from pymailbox.content import Headers
-
-        return Headers.from_bytes(raw)
+        return message is not None and self.raw_of(message) is not None
 
     # --- flows --------------------------------------------------------------------------------------------
 
@@ -224,7 +267,8 @@ class OpenMailbox(Generic[E, C]):
         block, whole = yield from reading.headers(self.state, message.number, self._has_headers)
         if whole:
             self.keep(message, block)
-        headers = message._headers = self._read_headers(block)
+        headers = self._read_headers(block)
+        self._learn_headers(message, headers)
         self.state.cache.last_headers = message
         return headers
 
@@ -260,10 +304,11 @@ class OpenMailbox(Generic[E, C]):
 
     def _check_kept(self, message: E) -> None:
         """Raise, with advice, if the body was not kept and the session has ended."""
-        if self.usable or message._not_kept is None:
+        not_kept = message._body.not_kept if message._body is not None else None
+        if self.usable or not_kept is None:
             return
         limits = self.state.session.limits
-        if message._not_kept == "cache":
+        if not_kept == "cache":
             raise ConnectionLost(
                 f"the body of message {message.number} was dropped to stay within Limits.cache ({limits.cache} bytes),"
                 " and its session has ended; raise Limits.cache, or use each message as fetch() yields it",
@@ -313,11 +358,10 @@ class OpenMailbox(Generic[E, C]):
         known = seen if isinstance(seen, set | frozenset | dict) else set(seen)
         uids = yield from reading.uids(self.state)
         deleted = self.state.deleted
-        return tuple(
-            self.message(number)
-            for number, uid in enumerate(uids, 1)
-            if number not in deleted and (uid is None or uid not in known)
-        )
+        new = [
+            number for number, uid in enumerate(uids, 1) if number not in deleted and (uid is None or uid not in known)
+        ]
+        return tuple(self.messages(new))
 
     def ask_identity(self, message: E) -> Flow[str | None]:
         """Return the uid of a message; None if it has none, or the server has no UIDL."""
@@ -325,6 +369,87 @@ class OpenMailbox(Generic[E, C]):
             return (yield from self.ask_uid(message))
         except NotSupported:
             return None
+
+    def ask_record(self, message: E) -> Flow[dict[str, Any]]:
+        """Return what is known of a message without its body, as plain data; a refusal is its `error`."""
+        from pymailbox.content.headers import header_record
+
+        uid = yield from self.ask_identity(message)
+        size = yield from self.ask_size(message)
+        headers, error = self.cached_headers(message), None
+        if headers is None:
+            try:
+                headers = yield from self.ask_headers(message)
+            except CommandError as refused:
+                error = str(refused)
+        return {
+            "number": message.number,
+            "uid": uid,
+            "size": size,
+            "deleted": message.deleted,
+            **header_record(headers),
+            "error": error,
+        }
+
+    def ask_shown(self, message: E) -> Flow[str]:
+        """Ask for a message that is to be shown; if it is too large to download just for that, for its headers.
+
+        Return why the body is missing; "" if it is not.
+        """
+        if message._raw is not None:
+            return ""
+        yield from reading.size_hints(self.state)
+        size, window = self.state.listed_size(message.number), self.state.session.limits.window
+        if size is None or size <= window:
+            yield from self.ask_raw(message)
+            return ""
+        if self.cached_headers(message) is None:
+            yield from self.ask_headers(message)
+        return (
+            f"the message has {size:,} bytes, more than Limits.window ({window:,}), so it is not downloaded just to be"
+            " shown; its content.show() does it all the same"
+        )
+
+    def card(self, message: E, note: str, *, remote: bool = False) -> "Card":
+        """Return the card of a message from what is known of it, and a note."""
+        from pymailbox.content.content import card
+
+        raw = message._raw
+        content = None if raw is None else self.content_of(message, raw)
+        title = f"Message {message.number}" + (", marked as deleted" if message.deleted else "")
+        notes = [f"The text is missing: {note}"] if note else []
+        outline = self.state.outline.get(message.number, (None, "", ""))
+        return card(
+            self.known_headers(message),
+            content,
+            repr(message),
+            title=title,
+            notes=notes,
+            outline=outline,
+            remote=remote,
+        )
+
+    def listing(self, title: str) -> str:
+        """Return the table of the mailbox for a notebook, from what is known; asks nothing."""
+        from pymailbox.display import first_and_last, format_size, local_time
+        from pymailbox.notebook import listing
+
+        state, rows = self.state, []
+        numbers = first_and_last(state.count)
+        for number in numbers:
+            date, sender, subject = state.outline.get(number, (None, "", ""))
+            row = (number, local_time(date), sender, subject, state.listed_size(number), number in state.deleted)
+            rows.append(row)
+        size = "" if state.total_size is None else f", {format_size(state.total_size)}"
+        messages = "1 message" if state.count == 1 else f"{state.count:,} messages"
+        marks = f", {len(state.deleted):,} marked as deleted" if state.deleted else ""
+        notes = []
+        failure = state.session.protocol.failure
+        if failure is not None:
+            notes.append(f"The session has ended: {failure}")
+        elif any(number not in state.outline for number in numbers):
+            notes.append("Blank: not read yet. Reading a message, or to_records(), fills its row.")
+        return listing(f"{title}: {messages}{size}{marks}", rows, state.count, notes)
 
     def ask_filename(self, message: E) -> Flow[str]:
         """Return the file name for a copy of a message."""
@@ -345,7 +470,7 @@ class OpenMailbox(Generic[E, C]):
     def meter(self, message: E, report: Callable[[Progress], None] | None) -> Flow[tuple[Meter, int | None]]:
         """Return a meter for one message, and the expected size; ask LIST only if progress is reported."""
         Meter.check(report)
-        raw = message._raw
+        raw = self.raw_of(message)
         if report is not None and raw is None:
             yield from reading.size_hints(self.state)
         size = self.state.listed_size(message.number) if raw is None else len(raw)
@@ -359,12 +484,12 @@ class OpenMailbox(Generic[E, C]):
     def pass_over(self, message: E) -> None:
         """Record that `fetch()` yielded a message without its body, if that is larger than the window."""
         state = self.state
-        if message._raw is None and state.session.limits.window < state.size_hint(message.number):
-            message._not_kept = "window"
+        if self.raw_of(message) is None and state.session.limits.window < state.size_hint(message.number):
+            message._body = _Body(not_kept="window")
 
     def keep_headers(self, message: E, raw: bytes) -> None:
         """Keep the headers of a message whose body is not kept."""
-        message._headers = self._read_headers(raw)
+        self._learn_headers(message, self._read_headers(raw))
 
 
 def mailbox_of(message: AbstractMessage[Any]) -> OpenMailbox[Any, Any]:

@@ -8,13 +8,16 @@ import operator
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar
 
 from attrs import define, field
 
 from pymailbox.errors import CommandError
 from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.session import Session
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["FIRST_AHEAD", "MailboxState", "MessageCache", "ReadAhead"]
 
@@ -35,11 +38,13 @@ class MessageCache(Generic[M]):
     callback of a weak reference runs.
     """
 
-    __slots__ = ("_bodies", "_kept", "_limit", "_refs", "_room", "_size", "last_body", "last_headers")
+    __slots__ = ("_bodies", "_kept", "_limit", "_size", "last_body", "last_headers", "refs", "room")
 
     def __init__(self, limit: int) -> None:
-        self._refs: dict[int, weakref.ref[M]] = {}
-        self._room = _ROOM  # references, dead ones included, before the next sweep
+        #: References to messages, dead ones included, by number; `OpenMailbox.messages` adds them.
+        self.refs: dict[int, weakref.ref[M]] = {}
+        #: How many references there may be before the next sweep.
+        self.room = _ROOM
         self._bodies: OrderedDict[int, int] = OrderedDict()  # size by number, least recently used first
         self._size = 0
         self._kept = 0  # bodies since the last sweep
@@ -51,15 +56,13 @@ class MessageCache(Generic[M]):
 
     def get(self, number: int) -> M | None:
         """Return the message with this number if it is in use."""
-        ref = self._refs.get(number)
+        ref = self.refs.get(number)
         return ref() if ref is not None else None
 
-    def add(self, number: int, message: M) -> None:
-        """Register a new message."""
-        if len(self._refs) >= self._room:
-            self._sweep()
-        self._size -= self._bodies.pop(number, 0)  # of an earlier object, which is dead
-        self._refs[number] = weakref.ref(message)
+    def forget(self, number: int) -> None:
+        """Drop the reference to a message that is not in use any more, and its body."""
+        del self.refs[number]
+        self._size -= self._bodies.pop(number, 0)
 
     def keep(self, number: int, size: int) -> Iterator[M]:
         """Count the body of a message as just used; yield the messages that must drop theirs."""
@@ -68,7 +71,7 @@ class MessageCache(Generic[M]):
         bodies[number] = size
         self._kept += 1
         if self._size > self._limit and 2 * self._kept >= len(bodies):
-            self._sweep()
+            self.sweep()
         while self._size > self._limit and len(bodies) > 1:
             oldest, dropped = bodies.popitem(last=False)
             self._size -= dropped
@@ -76,19 +79,23 @@ class MessageCache(Generic[M]):
             if message is not None:
                 yield message
 
-    def _sweep(self) -> None:
-        refs = self._refs = {number: ref for number, ref in self._refs.items() if ref() is not None}
+    def sweep(self) -> None:
+        """Drop the references to messages that are not in use any more, and their bodies."""
+        refs = self.refs
+        used = {number: ref for number, ref in refs.items() if ref() is not None}
+        refs.clear()
+        refs.update(used)
         for number in [number for number in self._bodies if number not in refs]:
             self._size -= self._bodies.pop(number)
-        self._room = max(_ROOM, 2 * len(refs))
+        self.room = max(_ROOM, 2 * len(refs))
         self._kept = 0
 
     def __len__(self) -> int:
-        self._sweep()
-        return len(self._refs)
+        self.sweep()
+        return len(self.refs)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ReadAhead:
     """The header prefetch: it guesses which headers will be read next from the last two reads.
 
@@ -137,7 +144,7 @@ class ReadAhead:
         self.numbers.clear()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class MailboxState(Generic[M]):
     """What is known about the mailbox of one session."""
 
@@ -162,6 +169,8 @@ class MailboxState(Generic[M]):
     # Q55
     #: Whether TOP n 0 sends more than headers: then nothing is prefetched.
     top_sends_body: bool = field(default=False, init=False)
+    #: Date, sender and subject of the first and the last messages, once read: what a table in a notebook shows.
+    outline: "dict[int, tuple[datetime | None, str, str]]" = field(factory=dict, init=False)
     ahead: ReadAhead = field(factory=ReadAhead, init=False)
     cache: MessageCache[M] = field(init=False)
 

@@ -65,7 +65,7 @@ class AbstractConnection:
 
     @classmethod
     def from_settings(cls, settings: ConnectionSettings) -> Self:
-        """Make a connection from a `ConnectionSettings`, which checked its values when it was made."""
+        """Make a connection from a `ConnectionSettings`; `settings` checked its values when it was made."""
         connection = cls.__new__(cls)
         connection._set_up(settings)
         return connection

@@ -12,7 +12,7 @@ from pymailbox.pop3.violations import limit_exceeded
 __all__ = ["BodyMeter"]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class BodyMeter:
     """The bytes and lines received of the body that is arriving."""
 

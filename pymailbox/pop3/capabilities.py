@@ -14,6 +14,8 @@ __all__ = ["Capabilities"]
 class Capabilities(Mapping[str, tuple[str, ...]]):
     """The capabilities of a server by name, each with its parameters; names are case-insensitive.
 
+    `entries` maps each name to its parameters.
+
     >>> from pymailbox.pop3 import Capabilities
     >>> caps = Capabilities.from_lines(["TOP", "SASL PLAIN XOAUTH2", "EXPIRE 60"])
     >>> "top" in caps, caps["SASL"], caps.sasl, caps.expire

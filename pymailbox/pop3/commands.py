@@ -294,7 +294,7 @@ def list(number: None = None, *, entries: int | None = None) -> Command[dict[int
 @overload
 def list(number: int) -> Command[int | None]: ...
 def list(number: int | None = None, *, entries: int | None = None) -> Command[Any]:
-    """LIST: return sizes in octets by message number, or the size of one message (RFC 1939 §5).
+    """LIST: return sizes in octets by message number, or the size of message `number` (RFC 1939 §5).
 
     `LimitExceeded` is raised for more than `entries` lines.
     """
@@ -306,7 +306,7 @@ def uidl(number: None = None, *, entries: int | None = None) -> Command[dict[int
 @overload
 def uidl(number: int) -> Command[str | None]: ...
 def uidl(number: int | None = None, *, entries: int | None = None) -> Command[Any]:
-    """UIDL: return uids by message number, or the uid of one message (RFC 1939 §7).
+    """UIDL: return uids by message number, or the uid of message `number` (RFC 1939 §7).
 
     `LimitExceeded` is raised for more than `entries` lines.
     """
@@ -314,7 +314,7 @@ def uidl(number: int | None = None, *, entries: int | None = None) -> Command[An
 
 
 def retr(number: int, *, expected: int = 8192, size: int | None = None) -> Command[bytes]:
-    """RETR: return the whole message (RFC 1939 §5).
+    """RETR: return message `number` (RFC 1939 §5).
 
     `size` is the size in octets that LIST returned: in a pipeline, a body of another size is requested again. If it is
     unknown, `expected` is an estimate.
@@ -323,17 +323,23 @@ def retr(number: int, *, expected: int = 8192, size: int | None = None) -> Comma
 
 
 def stream(number: int, *, expected: int = 8192) -> Command[int]:
-    """RETR: pass the message on in chunks, and return its size in octets (RFC 1939 §5)."""
+    """RETR: pass message `number` on in chunks, and return its size in octets (RFC 1939 §5).
+
+    `expected` is an estimate of its size.
+    """
     return Command(_STREAM, _number(number), expected)
 
 
 def top(number: int, lines: int = 0, *, expected: int = 2048) -> Command[bytes]:
-    """TOP: return the header, a blank line and the first `lines` lines of the body (RFC 1939 §7)."""
+    """TOP: return the header of message `number`, a blank line and the first `lines` lines of its body (RFC 1939 §7).
+
+    `expected` is an estimate of how many octets that is.
+    """
     return Command(_TOP, _number(number) + b" " + _number(lines, "lines", 0), expected)
 
 
 def dele(number: int) -> Command[str]:
-    """DELE: mark a message as deleted; QUIT commits (RFC 1939 §5)."""
+    """DELE: mark message `number` as deleted; QUIT commits (RFC 1939 §5)."""
     return Command(_DELE, _number(number))
 
 
@@ -353,7 +359,7 @@ def quit() -> Command[str]:
 
 
 def user(name: str) -> Command[str]:
-    """USER: send the user name; PASS follows (RFC 1939 §7)."""
+    """USER: send the user `name`; PASS follows (RFC 1939 §7)."""
     return Command(_USER, text(name, "user"))
 
 
@@ -364,7 +370,7 @@ def pass_(password: str | bytes) -> Command[str]:
 
 
 def apop(name: str, password: str | bytes, timestamp: bytes) -> Command[str]:
-    """APOP: log in with the MD5 of the greeting's timestamp and the password (RFC 1939 §7)."""
+    """APOP: log in as `name` with the MD5 of the greeting's timestamp and the password (RFC 1939 §7)."""
     import hashlib  # loads OpenSSL, and few log in this way
 
     password = secret(password)
@@ -373,12 +379,12 @@ def apop(name: str, password: str | bytes, timestamp: bytes) -> Command[str]:
 
 
 def rpop(name: str) -> Command[str]:
-    """RPOP: log in as a trusted host (RFC 1081); here because `poplib` has it."""
+    """RPOP: log in as `name` of a trusted host (RFC 1081); here because `poplib` has it."""
     return Command(_RPOP, text(name, "user"))
 
 
 def auth(mechanism: str, initial: bytes | None = None) -> Command[Challenge]:
-    """AUTH: start a SASL exchange, optionally with an initial response (RFC 5034 §4)."""
+    """AUTH: start an exchange of the SASL `mechanism`, optionally with an `initial` response (RFC 5034 §4)."""
     line = _word(mechanism, "mechanism")
     if initial is not None:
         line += b" " + (base64.b64encode(initial) or b"=")
@@ -386,7 +392,7 @@ def auth(mechanism: str, initial: bytes | None = None) -> Command[Challenge]:
 
 
 def respond(response: bytes | None) -> Command[Challenge]:
-    """Answer a SASL challenge; None cancels the exchange with `*` (RFC 5034 §4)."""
+    """Answer a SASL challenge with `response`; None cancels the exchange with `*` (RFC 5034 §4)."""
     return Command(_RESPONSE, b"*" if response is None else base64.b64encode(response))
 
 

@@ -29,7 +29,8 @@ class Connection(Driver):
     """A POP3 connection over a blocking socket.
 
     `with` or `open()` connects. Leaving the block closes the connection without QUIT, which commits nothing; call
-    `quit()` to commit.
+    `quit()` to commit. `host` is a host name or an IP address, and `clock` returns the seconds that deadlines are
+    measured with. The other arguments are described in `MailboxOptions`.
 
     >>> from pymailbox.pop3 import Connection
     >>> from pymailbox.testing import Server
@@ -83,8 +84,8 @@ class Connection(Driver):
     def stls(self, context: "ssl.SSLContext | None" = None) -> None:
         """Start TLS on a connection opened with security="none" (STLS, RFC 2595 §4).
 
-        The capabilities are forgotten. Raises `CommandError` if the server refuses, `TLSError` if the handshake fails,
-        and ValueError if TLS is already on.
+        `context` takes the place of the connection's `ssl_context`. The capabilities are forgotten. Raises
+        `CommandError` if the server refuses, `TLSError` if the handshake fails, and ValueError if TLS is already on.
         """
         if self.session.secure:
             raise ValueError("TLS is already on")
@@ -93,7 +94,7 @@ class Connection(Driver):
         self.run(flows.start_tls(self.session))
 
     def user(self, name: str) -> str:
-        """Send the user name, and return the server's text; follow it with `pass_` (USER, RFC 1939 §7)."""
+        """Send the user `name`, and return the server's text; follow it with `pass_` (USER, RFC 1939 §7)."""
         return self.execute(commands.user(name))
 
     def pass_(self, password: str | bytes) -> str:
@@ -108,7 +109,7 @@ class Connection(Driver):
         return self.run(login.pass_(self.session, password))
 
     def apop(self, user: str, password: str | bytes) -> str:
-        """Log in with a digest of the password and the greeting's timestamp (APOP, RFC 1939 §7).
+        """Log in as `user` with a digest of the password and the greeting's timestamp (APOP, RFC 1939 §7).
 
         Raises `AuthenticationError` or another refusal of a login, and `NotSupported` if the greeting has no timestamp.
         """
@@ -118,7 +119,7 @@ class Connection(Driver):
         return self.run(login.apop(self.session, user, password))
 
     def rpop(self, user: str) -> str:
-        """Log in as a trusted host (RPOP, RFC 1081)."""
+        """Log in as `user` of a trusted host (RPOP, RFC 1081)."""
         return self.execute(commands.rpop(user))
 
     def stat(self) -> Stat:
@@ -130,7 +131,7 @@ class Connection(Driver):
     @overload
     def list(self, number: int) -> int | None: ...
     def list(self, number: int | None = None) -> dict[int, int | None] | int | None:
-        """Return sizes in octets by message number, or the size of one message (LIST, RFC 1939 §5).
+        """Return sizes in octets by message number, or the size of message `number` (LIST, RFC 1939 §5).
 
         A size is None if the server sent none. Raises `MessageUnavailable` if the server refuses the number.
         """
@@ -141,7 +142,7 @@ class Connection(Driver):
     @overload
     def uidl(self, number: int) -> str | None: ...
     def uidl(self, number: int | None = None) -> dict[int, str | None] | str | None:
-        """Return uids by message number, or the uid of one message (UIDL, RFC 1939 §7).
+        """Return uids by message number, or the uid of message `number` (UIDL, RFC 1939 §7).
 
         A uid is None if the server sent a blank one. Raises `MessageUnavailable` if the server refuses the number.
         """
@@ -152,7 +153,7 @@ class Connection(Driver):
     @overload
     def retr(self, number: int, sink: Callable[[bytes], object]) -> int: ...
     def retr(self, number: int, sink: Callable[[bytes], object] | None = None) -> bytes | int:
-        """Return a message, or stream it to `sink` and return its size in bytes (RETR, RFC 1939 §5).
+        """Return message `number`, or stream it to `sink` and return its size in bytes (RETR, RFC 1939 §5).
 
         `sink` is called with each chunk. Like the `write` of a file, it may return how many bytes it took and is called
         again with the rest; taking none raises OSError. An exception from `sink` ends the session and is passed on.
@@ -163,14 +164,14 @@ class Connection(Driver):
         return self.execute(commands.stream(number), sink)
 
     def top(self, number: int, lines: int = 0) -> bytes:
-        """Return the header of a message and the first `lines` lines of its body (TOP, RFC 1939 §7).
+        """Return the header of message `number` and the first `lines` lines of its body (TOP, RFC 1939 §7).
 
         Raises `MessageUnavailable` if the server refuses the message.
         """
         return self.execute(commands.top(number, lines))
 
     def dele(self, number: int) -> str:
-        """Mark a message as deleted, and return the server's text; QUIT commits (DELE, RFC 1939 §5).
+        """Mark message `number` as deleted, and return the server's text; QUIT commits (DELE, RFC 1939 §5).
 
         Raises `MessageUnavailable` if the server refuses the message.
         """
@@ -193,14 +194,14 @@ class Connection(Driver):
     @overload
     def lang(self, tag: str) -> str: ...
     def lang(self, tag: str | None = None) -> dict[str, str] | str:
-        """Return the languages of the server's texts by tag, or choose one (LANG, RFC 6856 §3)."""
+        """Return the languages of the server's texts by tag, or choose the one of `tag` (LANG, RFC 6856 §3)."""
         return self.execute(commands.languages()) if tag is None else self.execute(commands.lang(tag))
 
     def auth(self, mechanism: str | Mechanism, user: str | None = None, password: str | bytes | None = None) -> None:
         """Log in with one SASL mechanism (AUTH, RFC 5034).
 
-        `mechanism` is a name or an object of `pymailbox.pop3.sasl`. For XOAUTH2 and OAUTHBEARER the password is the
-        token. Never reconnects. Raises the same errors as `login`.
+        `mechanism` is an object of `pymailbox.pop3.sasl`, or a name, which takes `user` and `password`; for XOAUTH2 and
+        OAUTHBEARER the password is the token. Never reconnects. Raises the same errors as `login`.
         """
         password = secret(password)
         from pymailbox.pop3 import login
@@ -210,7 +211,9 @@ class Connection(Driver):
         self.run(login.authenticate(self.session, mechanism))
 
     def login(self, user: str | None, password: Password | None = None, auth: Auth = None) -> None:
-        """Log in with the strongest mechanism that the server advertises, or with `auth` (see `login.login`).
+        """Log in with the strongest mechanism that the server advertises, or with `auth`.
+
+        `user`, `password` and `auth` are those of `Mailbox`.
 
         Raises `AuthenticationError`, `MailboxLocked`, `LoginDelay`, `TemporaryFailure` or `PermanentFailure` if the
         server refuses the login, `NotSupported` if no mechanism fits, and `ProtocolError`.

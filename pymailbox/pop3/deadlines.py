@@ -49,7 +49,7 @@ def until(seconds: float | None, what: str, clock: Clock) -> Left:
     return left
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ReplyTimeout:
     """The wait for one reply, which began at `now`."""
 

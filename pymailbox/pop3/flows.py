@@ -49,21 +49,21 @@ __all__ = [
 T = TypeVar("T")
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Pipeline:
     """Send several commands and wait for all replies."""
 
     commands: tuple[Command[Any], ...]
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Next:
     """Wait for the next result of a batch."""
 
     batch: Batch[Any]
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Stream:
     """Send one command, and pass the body of its reply on in chunks."""
 
@@ -81,7 +81,7 @@ class Reconnect:
     """Close the connection and make a fresh one to the same server."""
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Callback:
     """Call the caller's function, such as a password prompt or a token refresh, or read a reference to a secret."""
 

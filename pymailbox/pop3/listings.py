@@ -17,6 +17,7 @@ __all__ = ["number_of", "read_sizes", "read_uids"]
 V = TypeVar("V", int, str)
 
 _SLAB = 1 << 18  # bytes; about 16,000 lines
+_NO_BLANKS = bytes(byte for byte in range(256) if byte not in b" \t\n\v\f\r")
 
 
 def number_of(token: bytes) -> int | None:
@@ -37,7 +38,7 @@ def read_uids(body: bytes, note: Note) -> dict[int, str | None]:
 def _read(
     body: bytes,
     note: Note,
-    regular: Callable[[list[str]], list[V] | None],
+    regular: Callable[[list[bytes]], list[V] | None],
     odd: Callable[[bytes, Note], V | None],
 ) -> dict[int, V | None]:
     result: dict[int, V | None] = {}
@@ -64,34 +65,33 @@ def _slabs(body: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _columns(slab: bytes, regular: Callable[[list[str]], list[V] | None]) -> tuple[list[int], list[V] | None]:
+def _columns(slab: bytes, regular: Callable[[list[bytes]], list[V] | None]) -> tuple[list[int], list[V] | None]:
     """Split a slab into numbers and values; no values unless each line is `number SP value CRLF`, numbers in order."""
-    # Each line end becomes a separate cell, so one comparison proves that every line has two cells.
-    cells = slab.decode("utf-8", "surrogateescape").replace("\r\n", " \n ").split(" ")
-    lines = len(cells) // 3
-    if len(cells) != 3 * lines + 1 or cells[2::3].count("\n") != lines:
+    lines = slab.count(b"\n")
+    cells = slab.split()
+    # What is left of each line without its cells proves that it has two of them.
+    if slab.translate(None, _NO_BLANKS) != b" \r\n" * lines or len(cells) != 2 * lines:
         return [], None
-    digits = cells[0:-1:3]
-    together = "".join(digits)
-    if not (together.isascii() and together.isdigit()) or max(map(len, digits)) > 18 or "" in digits:
+    digits = cells[::2]
+    if not b"".join(digits).isdigit() or max(map(len, digits)) > 18:
         return [], None
     numbers = list(map(int, digits))
     first = numbers[0]
     if first < 1 or numbers != list(range(first, first + lines)):
         return [], None
-    return numbers, regular(cells[1::3])
+    return numbers, regular(cells[1::2])
 
 
-def _regular_sizes(cells: list[str]) -> list[int] | None:
-    together = "".join(cells)
-    if "" in cells or not (together.isascii() and together.isdigit()) or max(map(len, cells)) > 18:
+def _regular_sizes(cells: list[bytes]) -> list[int] | None:
+    if not b"".join(cells).isdigit() or max(map(len, cells)) > 18:
         return None
     return list(map(int, cells))
 
 
-def _regular_uids(cells: list[str]) -> list[str] | None:
-    # Leave blank uids, and white space other than the space between the cells, to `_read_lines`.
-    return None if "" in cells or not "".join(cells).isprintable() else cells
+def _regular_uids(cells: list[bytes]) -> list[str] | None:
+    # Leave white space other than ASCII blanks to `_read_lines`.
+    uids = b" ".join(cells).decode("utf-8", "surrogateescape")
+    return uids.split(" ") if uids.isprintable() else None
 
 
 def _read_lines(slab: bytes, note: Note, odd: Callable[[bytes, Note], V | None], result: dict[int, V | None]) -> int:

@@ -36,13 +36,13 @@ from pymailbox.errors import (
     hide_secrets,
 )
 from pymailbox.passwords import PasswordReference, reader
-from pymailbox.pop3 import commands, scram
+from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Challenge
 from pymailbox.pop3.flows import Flow, ask, ask_utf8, callback, known_capabilities, start_over
 from pymailbox.pop3.refusal import may_have_judged
-from pymailbox.pop3.sasl import OAuthBearer, Scram, XOAuth2, mechanism
+from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
 from pymailbox.pop3.session import Session
 
 __all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
@@ -134,7 +134,7 @@ def authenticate(session: Session, chosen: Mechanism, *, initial: bool | None = 
             session.secrets.add(held)
     listed = session.capabilities.sasl if session.capabilities is not None else ()
     exchange = chosen.exchange(Peer(session.host, listed, session.tls, session.limits.scram_iterations))
-    session.slow = isinstance(chosen, Scram)
+    session.slow = chosen.name.startswith("SCRAM-")
     try:
         yield from _converse(session, chosen, exchange, initial)
     except MailboxError as error:
@@ -255,8 +255,11 @@ def login(session: Session, user: str | None, password: AsyncPassword | None, au
         methods = [auth]
     else:
         names = ranking(session, capabilities, given is not None)
-        if not scram.allows(user or "", given or ""):  # an emoji needs another login, if one is offered
-            names = [name for name in names if not name.startswith("SCRAM")] or names
+        if names[0].startswith("SCRAM"):
+            from pymailbox.pop3 import scram
+
+            if not scram.allows(user or "", given or ""):  # an emoji needs another login, if one is offered
+                names = [name for name in names if not name.startswith("SCRAM")] or names
         methods = [_method(name, user, given) for name in names]
     while True:
         method = methods.pop(0)
@@ -288,7 +291,11 @@ def ranking(session: Session, capabilities: Capabilities, password: bool) -> lis
             return ["EXTERNAL"]
         raise ValueError("a password is needed; pass password=, or auth= for another way to log in")
     strong = [name + "-PLUS" for name in _SCRAM] if _bindable(session) else []
-    strong = [name for name in (*strong, *_SCRAM) if name in offered] if scram.available() else []
+    strong = [name for name in (*strong, *_SCRAM) if name in offered]
+    if strong:
+        from pymailbox.pop3 import scram
+
+        strong = strong if scram.available() else []
     # The list of a server that advertises neither SASL nor USER is incomplete (Q13): USER is tried.
     plain = [name for name in _PLAINTEXT if name in (offered if name != "USER" else capabilities)]
     if not plain and not offered:

@@ -7,7 +7,7 @@ __all__ = ["Pieces"]
 _SMALL = 16384  # bytes, a full TLS record (RFC 8446 §5.1); smaller pieces are merged with their neighbours
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pieces:
     """Pieces in order, joined when they are taken.
 

@@ -60,7 +60,7 @@ def looks_like_reply(result: Any) -> bool:
     return isinstance(result, bytes) and result[:3] == b"+OK"
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class PipelineProof:
     """The results held in one session, and what is known about the server's replies."""
 

@@ -14,7 +14,7 @@ __all__ = ["ReceiveBuffer"]
 _TAIL = 5  # octets: CRLF . CRLF
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ReceiveBuffer:
     """Bytes from a server, in the order they arrived."""
 

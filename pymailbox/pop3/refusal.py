@@ -7,6 +7,7 @@ account is locked.
 """
 
 import re
+from functools import cached_property
 
 from pymailbox.errors import (
     AuthenticationError,
@@ -19,7 +20,7 @@ from pymailbox.errors import (
 
 __all__ = ["is_unknown_command", "may_have_judged", "refusal", "response_code"]
 
-_CODE = re.compile(r"\[([A-Za-z][A-Za-z0-9/._-]{0,63})[ \]]")
+_CODE = r"\[([A-Za-z][A-Za-z0-9/._-]{0,63})[ \]]"
 
 _LOCKED = MailboxLocked, "another session holds the mailbox; try again when it has ended"
 _DELAY = LoginDelay, "the server requires more time between logins; try again later"
@@ -44,52 +45,53 @@ _REFUSED_OR_OFF = (
 )
 
 
-class _Words(str):
-    """Words in any case, compiled when they are first looked for: nearly no session is refused anything."""
+class _Words:
+    """Words, one of which may be in a text; compiled at the first refusal, which most sessions never see."""
 
-    __slots__ = ()
+    def __init__(self, *words: str) -> None:
+        self._words = words
 
-    def search(self, text: str) -> "re.Match[str] | None":
-        return re.search(self, text, re.IGNORECASE)
+    @cached_property
+    def pattern(self) -> "re.Pattern[str]":
+        return re.compile("|".join(self._words), re.IGNORECASE)
 
-
-def _any(*words: str) -> _Words:
-    return _Words("|".join(words))
+    def found_in(self, text: str) -> bool:
+        return self.pattern.search(text) is not None
 
 
 _Meaning = tuple[_Words, tuple[type[CommandError] | None, str | None]]
 
 #: Refused logins that need a change before another attempt.
-_WANTS_ANOTHER = _any(r"app(lication)?[- ](specific )?password")
-_WANTS_OAUTH = _any(r"basic ?auth", r"web ?login required", r"oauth")
-_POP_IS_OFF = _any(r"\bpop3?\b.{0,40}\b(not enabled|disabled|switched off|turned off)", r"not enabled for pop")
+_WANTS_ANOTHER = _Words(r"app(lication)?[- ](specific )?password")
+_WANTS_OAUTH = _Words(r"basic ?auth", r"web ?login required", r"oauth")
+_POP_IS_OFF = _Words(r"\bpop3?\b.{0,40}\b(not enabled|disabled|switched off|turned off)", r"not enabled for pop")
 
 #: Names of server components, such as "auth service": a word about credentials in such a name is ignored.
-_SERVICE = _any(
+_SERVICE = _Words(
     r"\b(passw\w*|(o|s)?auth\w*|account|user|login|logon|credentials?)[ -]"
     r"(server|service|database|db|back-?end|daemon|process|module|system|provider|host)s?\b"
 )
-_CREDENTIALS = _any(
+_CREDENTIALS = _Words(
     r"passw|credential|incorrect|(invalid|bad|wrong|unknown|no such) (user|login|account)",
     r"(log[io]n|sign-?in)s? fail|fail(ed|ures?)\b.{0,20}(attempt|log ?[io]n)",
     r"account.{0,40}lock|locked out",
 )
-_ABOUT_AUTH = _any(r"authenti", r"\bmechanism|\bauth\w* (type|method)|\bcommand\b.{0,20} not available")
-_OWN_FAULT = _any(
+_ABOUT_AUTH = _Words(r"authenti", r"\bmechanism|\bauth\w* (type|method)|\bcommand\b.{0,20} not available")
+_OWN_FAULT = _Words(
     r"temporar|\binternal\b|unavailable|not respon|time[d-]?[ -]?out"
 )  # dovecot sends "Temporary authentication failure" for an internal fault
-_AT_FAULT = _any(  # a component that has failed, whatever it was doing
+_AT_FAULT = _Words(  # a component that has failed, whatever it was doing
     r"\b(service|backend|back-end|upstream|database|ldap|\w*sql|cluster|radius|directory)\b.{0,30}"
     r"(time[d-]?[ -]?out|unreachable|gone away|unavailable|\berror|not respon|connection (refused|lost)|\bdown\b)"
 )
-_WRONG = _any(r"\b(incorrect|invalid|bad|wrong|unknown|no such)\b")
-_WHO = _any(r"user|account|mailbox|attempt|authentication fail")
+_WRONG = _Words(r"\b(incorrect|invalid|bad|wrong|unknown|no such)\b")
+_WHO = _Words(r"user|account|mailbox|attempt|authentication fail")
 #: The words of servers that send no codes (Q27-Q29).
-_TOO_SOON = _any(
+_TOO_SOON = _Words(
     r"\blog ?[io]ns?\b.{0,60}(every|limit|apart|frequen|too (soon|often|many))|too (frequent|many) log",
     r"\blog ?[io]n[ -]delay|(interval|time) between (\w+ )?(log|access|check)|(frequen\w+|rate) of (log|check|access)",
 )
-_TOO_MUCH = _any(
+_TOO_MUCH = _Words(
     r"too many.{0,30}\b(connect|sess|user|request|command|client|process|simultan|concurren|poll|check)",
     r"(connections?|sessions?)\b.{0,40}(limit|exceed)|\bmax(imum)?\b.{0,40}(connect|sess|request|exceed|reach)",
     r"(exceed|reach|over|hit)\w*\b.{0,60}\b(limit|quota|rate|bandwidth|maximum)|(limit|quota)s?\b.{0,40}(exceed|reach)",
@@ -98,16 +100,16 @@ _TOO_MUCH = _any(
 _PROSE: tuple[_Meaning, ...] = (
     (_TOO_SOON, _DELAY),
     (
-        _any(
+        _Words(
             r"\block(s|ed|ing|file)?\b|\bin[ -]?use\b|already (open|logged)|mail(box|drop) (is )?busy",
             r"another (pop|session|client|connection|process)",
         ),
         _LOCKED,
     ),
-    (_any(r"\bhas no \S{0,10}/?(mail ?dir|home|mail (spool|directory))|mail(box|drop|dir)\b.{0,20}corrupt"), _BROKEN),
+    (_Words(r"\bhas no \S{0,10}/?(mail ?dir|home|mail (spool|directory))|mail(box|drop|dir)\b.{0,20}corrupt"), _BROKEN),
     (_TOO_MUCH, _LIMITED),
     (
-        _any(
+        _Words(
             r"temporar|(again|try|available) later|try again (in|after)|unavailable|not (available|running|respon)",
             r"(system|server|service|database|back-?end|disk|i/?o|internal|unexpected)\b.{0,20}"
             r"\b(error|problem|fault|fail|full|down|offline|crash)",
@@ -118,10 +120,10 @@ _PROSE: tuple[_Meaning, ...] = (
         ),
         _TEMPORARY,
     ),
-    (_any(r"busy|overload|maintenance|\bwait\b"), _TEMPORARY),
+    (_Words(r"busy|overload|maintenance|\bwait\b"), _TEMPORARY),
 )
 #: The words of a temporary refusal after the login: they are about the server, not about the message.
-_FOR_NOW = _any(
+_FOR_NOW = _Words(
     r"temporar|(again|available) later|try (again|later)|(server|service|system)\b.{0,20}(unavailable|not available)",
     r"(internal|server|system|backend|database) (error|failure|problem)|overload|maintenance|shutting down|\bbusy\b",
     r"timed out|time-?out|\bwait\b|\bretry\b|(limit|quota)s? .{0,10}(exceeded|reached)",
@@ -133,32 +135,32 @@ _FOR_NOW = _any(
 )
 _WITHIN: tuple[_Meaning, ...] = (
     _PROSE[0],
-    (_any(r"no such|not exist|not found|deleted|too (large|big)|\bsize\b|message number"), (None, None)),
+    (_Words(r"no such|not exist|not found|deleted|too (large|big)|\bsize\b|message number"), (None, None)),
     (_FOR_NOW, (TemporaryFailure, "the server is busy or has reached a limit; try again later")),
 )
-_UNKNOWN = _any(
+_UNKNOWN = _Words(
     r"(un|not )(known|recogni[sz]ed|implemented|supported)|(no such|invalid|illegal|bad|undefined) command",
     r"not (a )?(valid|legal) command|command (is )?(not |in)valid|do(es)? ?n(o|')t (support|understand)|syntax error",
     r"\b(uidl|list|top|unique.?ids?)\b( command)? ((is|are) )?(not (available|enabled|allowed)|unavailable|disabled)",
 )
-_SPAN = _any(r"(\d{1,6}) ?(s\b|sec|min|hour|h\b)")
+_SPAN = r"(?i)(\d{1,6}) ?(s\b|sec|min|hour|h\b)"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def response_code(text: str) -> str | None:
     """Return the response code at the start of a reply's text, in upper case (RFC 2449 §8)."""
-    match = _CODE.match(text.lstrip())
+    match = re.match(_CODE, text.lstrip())
     return match[1].upper() if match else None
 
 
 def may_have_judged(text: str) -> bool:
     """Whether the text of a refused AUTH is about the credentials, not only about the mechanism or the command line."""
-    return bool(_CREDENTIALS.search(text) or _WHO.search(text))
+    return _CREDENTIALS.found_in(text) or _WHO.found_in(text)
 
 
 def is_unknown_command(text: str) -> bool:
     """Whether the text of a refusal says that the server does not support the command at all."""
-    return bool(_UNKNOWN.search(text))
+    return _UNKNOWN.found_in(text)
 
 
 def refusal(text: str, *, command: str, default: type[CommandError], problem: str) -> CommandError:
@@ -166,14 +168,14 @@ def refusal(text: str, *, command: str, default: type[CommandError], problem: st
     code = response_code(text)
     kind, what = _meaning(text, code, default is AuthenticationError, default is TemporaryFailure or command == "STAT")
     error = (kind or default)(what or problem, command=command, response=text or None, code=code)
-    if error.retryable and (span := _SPAN.search(text)):
+    if error.retryable and (span := re.search(_SPAN, text)):
         error.retry_after = float(int(span[1]) * _SECONDS[span[2][0].lower()])
     return error
 
 
 def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[type[CommandError] | None, str | None]:
     """Return the meaning of the code or the words; (None, None) if they give no known reason."""
-    text = re.sub(_SERVICE, "service", text, flags=re.IGNORECASE)
+    text = _SERVICE.pattern.sub("service", text)
     known = code
     while known:
         if known in _BY_CODE:
@@ -184,33 +186,35 @@ def _meaning(text: str, code: str | None, login: bool, opening: bool) -> tuple[t
         known = known.rpartition("/")[0]  # codes are hierarchical (RFC 2449 §8)
     if not login:
         prose = _PROSE if opening else _WITHIN
-        return next((meaning for words, meaning in prose if words.search(text)), (None, None))
-    kind = PermanentFailure if _POP_IS_OFF.search(text) and not _CREDENTIALS.search(text) else AuthenticationError
+        return next((meaning for words, meaning in prose if words.found_in(text)), (None, None))
+    kind = PermanentFailure if _POP_IS_OFF.found_in(text) and not _CREDENTIALS.found_in(text) else AuthenticationError
     advice = _advice(text, kind)
     if advice is not None:
         return kind, advice
-    if _AT_FAULT.search(text) and not _WRONG.search(text):
+    if _AT_FAULT.found_in(text) and not _WRONG.found_in(text):
         return _TEMPORARY
-    if _CREDENTIALS.search(text) or (_ABOUT_AUTH.search(text) and not (_OWN_FAULT.search(text) or _is_limit(text))):
+    if _CREDENTIALS.found_in(text) or (
+        _ABOUT_AUTH.found_in(text) and not (_OWN_FAULT.found_in(text) or _is_limit(text))
+    ):
         return None, None
-    return next((meaning for words, meaning in _PROSE if words.search(text)), (None, None))
+    return next((meaning for words, meaning in _PROSE if words.found_in(text)), (None, None))
 
 
 def _advice(text: str, kind: type[CommandError]) -> str | None:
     """Return what to do about a refused login, judged by its words; None if they do not say, or if it is temporary."""
     if kind not in (AuthenticationError, PermanentFailure):
         return None
-    if _WANTS_ANOTHER.search(text):
+    if _WANTS_ANOTHER.found_in(text):
         return _MAKE_ANOTHER
-    if _WANTS_OAUTH.search(text):
+    if _WANTS_OAUTH.found_in(text):
         return _OAUTH
-    if _POP_IS_OFF.search(text):
+    if _POP_IS_OFF.found_in(text):
         return _REFUSED_OR_OFF if kind is AuthenticationError else _SWITCHED_OFF
     return None
 
 
 def _is_limit(text: str) -> bool:
     """Whether the text is about a limit, and neither about the credentials nor about failed attempts."""
-    if _CREDENTIALS.search(text) or "attempt" in text.lower():
+    if _CREDENTIALS.found_in(text) or "attempt" in text.lower():
         return False
-    return bool(_TOO_MUCH.search(text) or _TOO_SOON.search(text))
+    return _TOO_MUCH.found_in(text) or _TOO_SOON.found_in(text)

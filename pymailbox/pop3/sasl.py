@@ -8,7 +8,7 @@ neither in the `repr` nor in pickles. A password is text, sent as UTF-8, or byte
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -16,8 +16,10 @@ from pymailbox.account import Exchange, Mechanism, Peer
 from pymailbox.display import SecretBytes, Secrets, safe_text, secret
 from pymailbox.errors import AuthenticationError, CommandError, NotSupported, ProtocolError
 from pymailbox.pop3.commands import no_control_characters, no_control_octets, secret_bytes
-from pymailbox.pop3.kerberos import GSSAPI
-from pymailbox.pop3.scram import Scram
+
+if TYPE_CHECKING:
+    from pymailbox.pop3.kerberos import GSSAPI
+    from pymailbox.pop3.scram import Scram
 
 __all__ = [
     "GSSAPI",
@@ -34,6 +36,18 @@ __all__ = [
     "XOAuth2",
     "mechanism",
 ]
+
+
+def __getattr__(name: str) -> type[Mechanism]:
+    if name == "Scram":
+        from pymailbox.pop3.scram import Scram
+
+        return Scram
+    if name == "GSSAPI":
+        from pymailbox.pop3.kerberos import GSSAPI
+
+        return GSSAPI
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @frozen
@@ -79,7 +93,10 @@ class Login:
 
 @frozen
 class CramMD5:
-    """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195). An eavesdropper can guess passwords offline."""
+    """CRAM-MD5: a keyed MD5 of the server's challenge (RFC 2195), for `user` and `password`.
+
+    An eavesdropper can guess passwords offline.
+    """
 
     user: str = field(validator=no_control_characters)
     password: str | bytes = field(repr=False, converter=secret, validator=no_control_octets)
@@ -138,7 +155,7 @@ class Anonymous:
 
 @frozen
 class XOAuth2:
-    """XOAUTH2: an access token in the form that Google and Microsoft accept.
+    """XOAUTH2: an access `token` for `user`, in the form that Google and Microsoft accept.
 
     The token is sent on a separate line: Microsoft 365 answers "Protocol error" to the shorter form (`initial=True`).
     """
@@ -158,7 +175,7 @@ class XOAuth2:
 
 @frozen
 class OAuthBearer:
-    """OAUTHBEARER: an access token (RFC 7628)."""
+    """OAUTHBEARER: an access `token` for `user` (RFC 7628)."""
 
     user: str = field(validator=no_control_characters)
     token: str = field(repr=False, converter=secret, validator=no_control_characters)
@@ -215,12 +232,14 @@ def _reason(response: str, known: Secrets) -> str:
 
 
 def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
-    """Return the mechanism of that name; for the OAuth mechanisms, `password` is the access token.
+    """Return the mechanism of that name for `user`; for the OAuth mechanisms, `password` is the access token.
 
     Raises `NotSupported` if pymailbox does not know the name, or if a library it needs is not installed.
     """
     name = name.upper()
     if name.startswith("SCRAM-"):
+        from pymailbox.pop3.scram import Scram
+
         return Scram(user, password, name)
     simple: dict[str, Callable[[str, Any], Mechanism]] = {
         "PLAIN": Plain,
@@ -236,6 +255,8 @@ def mechanism(name: str, user: str, password: str | bytes) -> Mechanism:
     if name == "ANONYMOUS":
         return Anonymous(user or "anonymous")
     if name == "GSSAPI":
+        from pymailbox.pop3.kerberos import GSSAPI
+
         return GSSAPI(user)
     raise NotSupported(
         f"unsupported mechanism: {safe_text(name)!r} (supported: {', '.join(simple)}, SCRAM-*, EXTERNAL, ANONYMOUS,"

@@ -17,7 +17,7 @@ __all__ = ["StreamCheck"]
 _ENOUGH = len(b"+OK")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class StreamCheck:
     """The body that is being streamed, or none."""
 

@@ -64,8 +64,9 @@ def verified() -> ssl.SSLContext:
 
 
 def private_ca(path: str | PathLike[str]) -> ssl.SSLContext:
-    """Return a context that trusts only the authorities in a PEM file, or in a directory prepared by `openssl rehash`.
+    """Return a context that trusts only the authorities of `path`.
 
+    That is a PEM file, or a directory prepared by `openssl rehash`.
     A self-signed certificate is its own authority: save it as that file. Raises OSError if the file cannot be read,
     ValueError if it contains no certificate.
     """
@@ -206,7 +207,7 @@ def client_hello() -> bytes:
 
 
 def is_tls(data: bytes) -> bool:
-    """Whether the bytes start a TLS handshake or alert record (RFC 8446 §5.1)."""
+    """Whether `data` starts a TLS handshake or alert record (RFC 8446 §5.1)."""
     return data[:2] in (b"\x16\x03", b"\x15\x03")
 
 
@@ -287,7 +288,7 @@ _STRICT = range(80, 94)
 
 
 def explain(error: OSError, host: str) -> TLSError:
-    """Return the `TLSError` for an error from the `ssl` module, naming the likely cause."""
+    """Return the `TLSError` for an `error` of the `ssl` module while connecting to `host`, naming the likely cause."""
     if isinstance(error, _OtherFingerprintError):
         return TLSError(
             f"certificate verification failed for {host}: {error.strerror}; pin the new one if the operator has"

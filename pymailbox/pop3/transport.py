@@ -67,12 +67,11 @@ def is_loopback(sock: socket.socket) -> bool:
     """Whether the peer is this machine, judged by its address and not by its name."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return True  # a Unix socket or a socket pair
-    import ipaddress
-
     try:
-        return ipaddress.ip_address(sock.getpeername()[0].partition("%")[0]).is_loopback
-    except (OSError, ValueError):
+        address: str = sock.getpeername()[0]
+    except OSError:
         return False
+    return address.startswith("127.") if sock.family == socket.AF_INET else address == "::1"
 
 
 @define(eq=False, repr=False)

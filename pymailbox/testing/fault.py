@@ -30,7 +30,17 @@ def _upper(name: str | None) -> str | None:
 
 @frozen(kw_only=True)
 class Fault:
-    """One thing that goes wrong. Create it with the named constructors.
+    """One thing that goes wrong. Create it with the named constructors, which explain `kind`.
+
+    - `command` is a verb in any case, `"*"` for any command, `"GREETING"` for the greeting, or `"RESPONSE"` for a line
+      that continues AUTH. `nth` says which of them in the session, from 1, and None means all of them.
+    - `session` limits the fault to one session, counting from 1 in the order of connecting.
+    - `after` is how many bytes are sent before it begins: of the reply to `command`, or without one, of the session,
+      from the greeting on; inside TLS, decrypted bytes count.
+    - `toward` is the side that the bytes are sent to. `how` says how the connection ends (see `cut`).
+    - `takes_effect` says whether the command is carried out all the same, such as a deletion.
+    - `octets`, `delay`, `data`, `chunk` and `before` belong to the named constructors `drip`, `split`, `replace`,
+      `stray` and `endless`.
 
     The connection ends after 20 bytes of the first reply to RETR:
 
@@ -123,7 +133,7 @@ class Fault:
         nth: int | None = 1,
         session: int | None = None,
     ) -> "Fault":
-        """Send that many bytes at a time, with a pause of `delay` seconds between them."""
+        """Send `octets` bytes at a time, with a pause of `delay` seconds between them."""
         return cls(
             kind="drip",
             octets=octets,
@@ -146,7 +156,7 @@ class Fault:
         nth: int | None = 1,
         session: int | None = None,
     ) -> "Fault":
-        """Send that many bytes at a time, each time in a separate segment (and TLS record), without pauses."""
+        """Send `size` bytes at a time, each time in a separate segment (and TLS record), without pauses."""
         return cls(kind="split", octets=size, after=after, toward=toward, command=command, nth=nth, session=session)
 
     # --- the conversation ---
@@ -185,7 +195,7 @@ class Fault:
         takes_effect: bool = True,
         session: int | None = None,
     ) -> "Fault":
-        """Send these bytes instead of the reply. The command still takes effect, unless `takes_effect` is False."""
+        """Send `reply` instead of the server's own. The command still takes effect, unless `takes_effect` is False."""
         return cls(kind="replace", command=command, nth=nth, data=reply, takes_effect=takes_effect, session=session)
 
     @classmethod
@@ -203,7 +213,7 @@ class Fault:
         before: bool = False,
         session: int | None = None,
     ) -> "Fault":
-        """Send unsolicited bytes after a reply (or before it), in the same segment."""
+        """Send `line`, unsolicited, after a reply (or before it), in the same segment."""
         return cls(kind="stray", command=command, nth=nth, data=line, before=before, session=session)
 
     @classmethod

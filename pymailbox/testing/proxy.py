@@ -35,9 +35,10 @@ class Proxy:
     ...     proxy.connections
     1
 
-    `latency` is in seconds each way, and does not delay connecting. `faults` may be the wire faults `cut`, `stall`,
-    `drip` and `split`, in either direction and without a command (ValueError otherwise); `session` counts connections
-    from 1. Inside TLS every `cut` is ragged, because only the two endpoints can send close_notify.
+    It is made with the `host` and the `port` of the server, and listens on the address `listen`. `latency` is in
+    seconds each way, and does not delay connecting. `faults` may be the wire faults `cut`, `stall`, `drip` and
+    `split`, in either direction and without a command (ValueError otherwise); `session` counts connections from 1.
+    Inside TLS every `cut` is ragged, because only the two endpoints can send close_notify.
     """
 
     _target_host: str = field(alias="host")

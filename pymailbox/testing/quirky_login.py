@@ -41,7 +41,6 @@ class QuirkyLogin:
     session: SessionState
     plain: Authorization
     quirks: frozenset[Quirk]
-    _recent: bool = False
 
     # --- greeting, CAPA, STLS ---
 
@@ -98,10 +97,6 @@ class QuirkyLogin:
 
     # --- login ---
 
-    def do_user(self, rest: bytes) -> ReplyBytes:
-        self._recent = Quirk.HIDES_READ in self.quirks and rest.startswith(b"recent:")
-        return self.plain.do_user(rest.removeprefix(b"recent:") if self._recent else rest)
-
     def do_pass(self, rest: bytes) -> ReplyBytes:
         reply = self._outcome(self.plain.do_pass(rest))
         plus_err = reply == WRONG_LOGIN and Quirk.PLUS_ERR_ON_PASS in self.quirks
@@ -152,7 +147,7 @@ class QuirkyLogin:
 
     def _view(self, maildrop: Maildrop) -> MaildropView:
         mails = self.session.view.mails
-        if Quirk.HIDES_READ in self.quirks and not self._recent:
+        if Quirk.HIDES_READ in self.quirks and not (self.session.record.user or "").startswith("recent:"):
             mails = [mail for mail in mails if mail not in maildrop.read]
         if Quirk.FLAPPING_COUNT in self.quirks and self.session.record.number % 2 == 0:
             mails = mails[:-1]

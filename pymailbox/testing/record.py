@@ -16,9 +16,10 @@ class SessionRecord:
     >>> server.sessions[0].ended, server.sessions[0].commands
     ('QUIT', ('QUIT',))
 
-    `number` counts sessions from 1, in the order of connecting. `ended` is None while the session lasts, then `"QUIT"`,
-    `"EOF"` (the client closed without QUIT), `"reset"`, or another short reason. `deleted` has the numbers of the
-    messages that QUIT removed. `tls` is True if the session was encrypted at its end.
+    `number` counts sessions from 1, in the order of connecting. `user` is who logged in, and `raw` has the command
+    lines as bytes. `ended` is None while the session lasts, then `"QUIT"`, `"EOF"` (the client closed without
+    QUIT), `"reset"`, or another short reason. `deleted` has the numbers of the messages that QUIT removed. `tls` is
+    True if the session was encrypted at its end.
     """
 
     number: int

@@ -72,6 +72,7 @@ class Server:
     too, and delivered messages are written to them. If there are several `users`, each has the same mail in a separate
     mailbox (files then cannot be served with `commit=True`).
 
+    - `user` and `password`: who may log in. `host` and `port`: where to listen; by default a free port of this machine.
     - `security`: `"none"`, `"starttls"` (STLS on a plaintext port) or `"tls"`. `ssl_context` is your context for the
       server's side; without it, trustme creates a CA and a certificate for localhost.
     - `sasl`: the mechanisms to offer: PLAIN, LOGIN, CRAM-MD5, XOAUTH2, OAUTHBEARER, and with scramp installed
@@ -140,9 +141,12 @@ class Server:
         in_memory = isinstance(source, tuple)
         if self.commit and len(users) > 1 and not in_memory:
             raise ValueError("several users cannot delete from the same files; omit commit=True")
+        self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
+        if Quirk.HIDES_READ in self.quirks:
+            users |= {f"recent:{user}": password for user, password in users.items()}
+            self.maildrops |= {f"recent:{user}": maildrop for user, maildrop in self.maildrops.items()}
         self.authenticator = Authenticator(users, self.token)
         self.authenticator.check(self.sasl)
-        self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
         if self.security != "none" and self.ssl_context is None:
             self._certificates = Certificates.make(self.host)
         self._listener = Listener.open(self.host, self.port, self._begin, "pop3 server")
@@ -222,7 +226,7 @@ class Server:
         return tuple(mail.content for mail in self.maildrop(user).view().mails)
 
     def deliver(self, raw: bytes, user: str | None = None) -> None:
-        """Deliver a new message, by default to the first user. Sessions that begin after this see it."""
+        """Deliver the message `raw`, by default to the first user. Sessions that begin after this see it."""
         self.maildrop(user).deliver(raw)
 
     @property

@@ -227,6 +227,7 @@ DAMAGES: dict[str, tuple[Callable[[Bench, Path], None], str | None]] = {
 }
 
 
+@pytest.mark.threat(99)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_another_ledger_in_its_place(bench: Bench, damage: str) -> None:
     change, says = DAMAGES[damage]

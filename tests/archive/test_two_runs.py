@@ -3,6 +3,8 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from pymailbox import Archive
 from pymailbox.testing import Server
 from tests import case
@@ -22,6 +24,7 @@ def assert_whole(ledger: Path) -> None:
         database.close()
 
 
+@pytest.mark.threat(98)
 def test_of_two_runs_that_start_together_one_works(runner: Runner, tmp_path: Path) -> None:
     locked = 0
     for pair in range(PAIRS):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import case
-from tests.benchmarks import accounts, archive, floor, ours
+from tests.benchmarks import accounts, archive, floor, kills, ours
 from tests.benchmarks.case import Service
 from tests.benchmarks.mailbags import fill
 from tests.benchmarks.report import chart, table
@@ -126,3 +126,14 @@ def test_many_accounts_are_measured() -> None:
     assert disk > 42 * accounts.SIZE
     assert first.memory > 10_000_000
     assert max(first.peaks) > 0
+
+
+def test_a_killed_archive_misses_nothing_and_stores_nothing_twice(
+    dovecot: RealServer, installed: Callable[[str], list[str]]
+) -> None:
+    """However often the download is killed; mpop is measured beside it."""
+    installed("mpop")
+    found = kills.run(3, 100)
+    assert found["Archive"].kills > 0
+    assert found["Archive"][1:] == (0, 0)
+    assert "mpop" in kills.table(found)

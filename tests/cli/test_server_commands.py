@@ -2,7 +2,6 @@
 
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pymailbox import Mailbox
 from pymailbox.cli import main
-from tests import ROOT
 from tests.cli.processes import environment, program, run_in_terminal
 from tests.timing import GENEROUS
 
@@ -76,19 +75,33 @@ def test_the_demo_in_a_terminal() -> None:
     assert sorted(Path.cwd().iterdir()) == before
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_the_units_of_the_page_are_valid(tmp_path: Path) -> None:
-    """systemd finds nothing wrong with the units and the timer in docs/cli.md."""
-    blocks = re.findall(r"```ini\n(.*?)```", (ROOT / "docs" / "cli.md").read_text("utf-8"), re.DOTALL)
-    names = ("pymailbox-watch.service", "pymailbox.service", "pymailbox.timer")  # in the order of the page
-    for name, block in zip(names, blocks, strict=True):
-        (tmp_path / name).write_text(block)
-    done = subprocess.run(
-        ["systemd-analyze", "--user", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))],
-        env={**environment(), "XDG_RUNTIME_DIR": str(tmp_path)},
-        capture_output=True,
+def test_serve_imitates_an_odd_server(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows the quirks that are named, in any case, and accepts the OAuth2 token of its environment.
+
+    An unknown quirk is a usage error that names a similar one.
+    """
+    monkeypatch.setenv("PYMAILBOX_TOKEN", "a token")
+    monkeypatch.delenv("PYMAILBOX_PASSWORD", raising=False)
+    serving = subprocess.Popen(
+        program("serve", "--sample", "--quirk", "NO_CAPA", "--quirk", "oldest-250"),
+        env={name: value for name, value in environment().items() if name != "PYMAILBOX_PASSWORD"},
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=GENEROUS,
     )
-    assert [line for line in done.stderr.splitlines() if "pymailbox" in line] == []
-    assert done.returncode == 0, done.stderr
+    try:
+        assert serving.stdout is not None
+        assert select.select([serving.stdout], [], [], GENEROUS)[0]
+        url = re.search(r"pop://\S+", serving.stdout.readline())
+        assert url is not None
+        monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
+        assert main(["doctor", url[0]]) == 0
+        assert "NO_CAPA" in capsys.readouterr().out
+        with Mailbox.from_url(url[0], "a token", auth="XOAUTH2") as inbox:
+            assert len(inbox) == 10
+    finally:
+        serving.kill()
+        serving.communicate()
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--sample", "--quirk", "NOCAPA"])
+    assert ended.value.code == 2
+    assert "there is no quirk 'NOCAPA'; did you mean NO_CAPA?" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from tests import ROOT
 
 PAGE = ROOT / "docs" / "reading.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+EXAMPLES = re.findall(r"```pycon\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 def test_the_examples_of_the_page_run() -> None:

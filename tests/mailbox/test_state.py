@@ -49,11 +49,20 @@ def test_a_listing_that_disagrees_with_stat_is_noted() -> None:
     assert "COUNTS_DIFFER" in state.session.quirks
 
 
+def add(cache: MessageCache[Thing], number: int, thing: Thing) -> None:
+    """Register a message, as `OpenMailbox.messages` does."""
+    if number in cache.refs:
+        cache.forget(number)
+    if len(cache.refs) >= cache.room:
+        cache.sweep()
+    cache.refs[number] = weakref.ref(thing)
+
+
 def test_the_cache_does_not_keep_messages_cache() -> None:
     """A message is the same object while it is referenced, and gone afterwards."""
     cache: MessageCache[Thing] = MessageCache(100)
     thing = Thing()
-    cache.add(3, thing)
+    add(cache, 3, thing)
     assert cache.get(3) is thing
     assert len(cache) == 1
     del thing
@@ -68,7 +77,7 @@ def test_bodies_are_dropped_least_recently_used_first() -> None:
     cache: MessageCache[Thing] = MessageCache(100)
     things = [Thing() for _ in range(4)]
     for number, thing in enumerate(things):
-        cache.add(number, thing)
+        add(cache, number, thing)
     assert list(cache.keep(0, 40)) == []
     assert list(cache.keep(1, 40)) == []
     assert list(cache.keep(0, 40)) == []
@@ -81,7 +90,7 @@ def test_a_collected_message_frees_its_space() -> None:
     cache: MessageCache[Thing] = MessageCache(100)
     first, second, third = Thing(), Thing(), Thing()
     for number, thing in enumerate((first, second, third)):
-        cache.add(number, thing)
+        add(cache, number, thing)
     assert list(cache.keep(0, 90)) == []
     del first, thing
     gc.collect()
@@ -93,11 +102,11 @@ def test_bodies_of_collected_messages_are_dropped_first() -> None:
     """They do not push out the body of a message that is still referenced."""
     cache: MessageCache[Thing] = MessageCache(100)
     held = Thing()
-    cache.add(0, held)
+    add(cache, 0, held)
     assert list(cache.keep(0, 40)) == []
     for number in range(1, 50):
         passing = Thing()
-        cache.add(number, passing)
+        add(cache, number, passing)
         assert list(cache.keep(number, 30)) == []
 
 
@@ -106,8 +115,8 @@ def test_collected_messages_leave_nothing_in_the_cache() -> None:
     cache: MessageCache[Thing] = MessageCache(100)
     held = [Thing() for _ in range(3)]
     for number in range(10_000):
-        cache.add(number, held[number] if number < 3 else Thing())
-    assert len(cache._refs) <= 1000
+        add(cache, number, held[number] if number < 3 else Thing())
+    assert len(cache.refs) <= 1000
     assert len(cache) == 3
     assert [cache.get(number) for number in range(4)] == [*held, None]
 
@@ -116,7 +125,7 @@ def test_collecting_a_message_cannot_swallow_ctrl_c() -> None:
     """Weak references have no callback, as Python swallows an exception, Ctrl-C included, that is raised in one."""
     cache: MessageCache[Thing] = MessageCache(100)
     thing = Thing()
-    cache.add(1, thing)
+    add(cache, 1, thing)
     assert [ref.__callback__ for ref in weakref.getweakrefs(thing)] == [None]
 
 

@@ -13,12 +13,12 @@ from pymailbox.testing.samples import SAMPLES
 from tests import ROOT, case
 
 PAGE = ROOT / "docs" / "login.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+EXAMPLES, RECIPES = (re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(), re.DOTALL) for kind in ("pycon", "python"))
 
 
 def test_the_examples_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example prints what the page shows."""
-    text = "\n".join(block for block in BLOCKS if ">>>" in block)
+    text = "\n".join(EXAMPLES)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # the page sets up its own
     try:
         with Server(SAMPLES, user="robin", password="secret") as server:
@@ -34,9 +34,8 @@ def test_the_examples_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_recipes_are_valid_python() -> None:
     """They need accounts and libraries, so only their syntax and their imports from pymailbox are checked."""
-    recipes = [block for block in BLOCKS if ">>>" not in block]
-    assert recipes
-    for block in recipes:
+    assert RECIPES
+    for block in RECIPES:
         with case(block):
             for node in ast.walk(ast.parse(block)):
                 if isinstance(node, ast.ImportFrom) and node.module == "pymailbox":

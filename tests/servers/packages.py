@@ -29,8 +29,11 @@ PACKAGES = {
 }
 """What is unpacked, and the packages it consists of."""
 
-PROGRAMS = ("curl", "mpop", "notmuch", "strace")
-"""The programs among them; if the machine has one, that is used."""
+PROGRAMS = ("chromium", "curl", "mpop", "notmuch", "strace")
+"""The programs; if the machine has one, that is used."""
+
+INSTALLED = ("dovecot-pop3d", "chromium")
+"""Packages that have to be installed, because what is in them contains its own place."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 ATTEMPTS = 4
@@ -56,13 +59,17 @@ def program(name: str) -> list[str]:
     """Return the start of a command line that runs a program; ServerMissingError if there is none."""
     if found := shutil.which(name):
         return [found]
+    if name in INSTALLED:
+        raise ServerMissingError(
+            f"{name} is not installed; run apt-get install {name}, or python -m tests.servers install"
+        )
     root = unpacked(name)
     libraries = ":".join({str(path.parent): None for path in root.glob("usr/lib/*/*.so.*")})
     return ["env", f"LD_LIBRARY_PATH={libraries}", str(root / "usr" / "bin" / name)]
 
 
 def install() -> None:
-    """Install dovecot, and download and unpack the others, unless that was done before. Requires root and apt.
+    """Install dovecot and chromium, and download and unpack the others, unless that was done before. Requires root and apt.
 
     Two processes at once wait for each other. If something still fails after several attempts, raise
     CalledProcessError; the output of apt has been printed.
@@ -74,12 +81,13 @@ def install() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = [name for name in PACKAGES if not (cache() / name / "usr").is_dir()]
         wanted = [name for name in wanted if name not in PROGRAMS or not shutil.which(name)]
-        if _installed("dovecot-pop3d") and not wanted:
+        missing = [name for name in INSTALLED if not (_installed(name) or shutil.which(name))]
+        if not missing and not wanted:
             return
         _apt("update")
-        if not _installed("dovecot-pop3d"):
+        if missing:
             with _nothing_starts():
-                _apt("install", "-y", "--no-install-recommends", "dovecot-pop3d")
+                _apt("install", "-y", "--no-install-recommends", *missing)
         for name in wanted:
             _unpack(name)
 

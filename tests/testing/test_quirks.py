@@ -631,6 +631,8 @@ def _(quirk: Quirk) -> None:
         assert b"+OK 3 messages" in talk(server, b"RETR 2", b"QUIT")
         assert b"+OK 2 messages" in talk(server, b"QUIT")
         assert b"+OK 3 messages" in talk(server, b"QUIT", login=(b"USER recent:me", b"PASS secret"))
+        plain = base64.b64encode(b"\0recent:me\0secret")
+        assert b"+OK 3 messages" in talk(server, b"QUIT", login=(b"AUTH PLAIN " + plain,))
         assert server.messages == MAILS
 
 

@@ -20,7 +20,7 @@ ACCOUNT = 'Account("pop.example.com", "me@example.com", PasswordEnv("MAIL_PASSWO
 
 def script_with(word: str, server: Server) -> str:
     """Return the script of the page that contains a word, for a server."""
-    blocks = [block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if ">>>" not in block]
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     (script,) = [block for block in blocks if word in block]
     assert ACCOUNT in script
     ours = f'Account("{server.host}", "me", PasswordEnv("MAIL_PASSWORD"), port={server.port}, security="none")'

@@ -1,6 +1,6 @@
 """Use every public name of a mailbox once, on one page.
 
-    python examples/every_name.py pops://me@pop.example.com DIRECTORY [CA.pem]
+    python tests/typing/every_name.py pops://me@pop.example.com DIRECTORY [CA.pem]
 
 The password comes from the environment variable PYMAILBOX_PASSWORD. The program saves five messages in DIRECTORY and
 deletes the first one; the account needs at least six.
@@ -34,6 +34,7 @@ def tour(account: Account, directory: Path, **options: Unpack[MailboxOptions]) -
             show(message)
             print(message.save(directory), message.save(directory / "last.eml", overwrite=True, progress=report))
             print(message.write_to(io.BytesIO(), progress=report), "bytes")
+        print(inbox.to_records(inbox[:2]), first.show(), len(first.show(remote=True).html))
         arrived = {message: io.BytesIO() for message in inbox[:3]}
         for message in inbox.fetch(arrived, into=arrived.__getitem__, progress=report):
             print(message.number, message.size, Content.from_bytes(arrived[message].getvalue()).subject)

@@ -1,0 +1,1 @@
+"""What notebooks show: the HTML, in a browser, and the notebook in `examples`."""
