@@ -37,6 +37,18 @@ _PASSING = {
 }
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that closes itself without a warning.
+
+    An archive may be used once, in passing: `Archive(path).collect(account)`. And an interrupt may come when it is open
+    and not yet anyone's.
+    """
+
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it could not be opened
+            self.close()
+
+
 class Database(ABC):
     """An SQLite file of one kind, made if there is none; a context manager that closes it.
 
@@ -61,7 +73,7 @@ class Database(ABC):
             self._check_header(path)
         with self._checked():
             self._database = sqlite3.connect(
-                path or ":memory:", timeout=_WAIT, isolation_level=None, check_same_thread=False
+                path or ":memory:", timeout=_WAIT, isolation_level=None, check_same_thread=False, factory=_Connection
             )
             try:
                 self._open()
@@ -79,10 +91,6 @@ class Database(ABC):
         """Close the file."""
         self._database.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_database"):  # an archive may be used once, in passing: `Archive(path).collect(account)`
-            self.close()
-
     def _check_header(self, path: Path) -> None:
         """Refuse a file that is not ours before SQLite opens it, as that may change it: see sqlite.org/fileformat."""
         if not path.is_file():
@@ -98,7 +106,7 @@ class Database(ABC):
         if application != self._application:
             self._damaged("it is a database of another program")
         if version > self._version:
-            self._damaged(f"it was written by a newer pymailbox (version {version} of {self._name})")
+            self._damaged(f"it was written by a newer pymailbox, and needs one (version {version} of {self._name})")
         if version < 1:
             self._damaged(f"it has version {version}, which no pymailbox wrote")
 
@@ -146,8 +154,7 @@ class Database(ABC):
                 yield
                 self._database.execute("COMMIT")
             except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+                self._roll_back()
                 raise
 
     @contextlib.contextmanager
@@ -158,8 +165,12 @@ class Database(ABC):
             try:
                 yield
             finally:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it was closed, as after an interrupt in contextlib itself
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def _checked(self) -> Iterator[None]:

@@ -53,7 +53,7 @@ class Disk:
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
             self.sync_directory(path.parent)
 
-    def create(self, path: str) -> FileIO:
+    def create(self, path: str | Path) -> FileIO:
         """Create a file for its owner only and open it for writing; FileExistsError if the name is taken."""
         return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "r+")
 

@@ -313,7 +313,7 @@ def table(
     right: Collection[int] = (),
     styles: Sequence[str] = (),
 ) -> None:
-    """Print a table, each row as soon as `rows` yields it.
+    """Print a table, each row as soon as `rows` yields it, and the headings with the first one.
 
     `widths` has the width of every column but the last, which gets the rest of the line. The columns in `right` are
     aligned to the right. `styles` has the style of each column. Cells are cut to their width only if the output is a
@@ -321,9 +321,12 @@ def table(
     """
     room = window()
     left = None if room is None else max(room - sum(widths) - 2 * len(widths), 1)
+    following = iter(rows)
+    row = next(following, None)  # if it raises, its error is all that is told
     print(styled(_row(headings, widths, right, left, ()), "bold"))
-    for row in rows:
+    while row is not None:
         print(_row(row, widths, right, left, styles))
+        row = next(following, None)
 
 
 def _row(

@@ -336,7 +336,9 @@ def _printed(command: PasswordCommand) -> tuple[Secret | SecretBytes, str]:
         if status:
             problem = f"failed with exit status {status}; run it in a terminal to see why"
     except subprocess.TimeoutExpired:
-        problem = f"did not end within {command.timeout} s; run it in a terminal to see why, or pass a longer timeout="
+        problem = (
+            f"did not end within {command.timeout:g} s; run it in a terminal to see why, or pass a longer timeout="
+        )
     except OSError as error:
         problem = f"cannot be run ({error.strerror}); install it, or pass the full path of the program"
     printed = SecretBytes(b"".join(kept))

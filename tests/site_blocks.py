@@ -8,10 +8,11 @@ home, and its own shell environment. A block is, by its language:
 
 - `sh`: run by bash, which stops at the first error. Exports and `cd` last until the end of the page. If its last line is
   `pymailbox serve ...`, that runs until the end of the page, as in a terminal of its own.
-- `text` directly after `sh`: what that block prints; `...` stands for anything.
+- `text` directly after `sh`: what that block prints; `...` stands for anything, and seconds are not compared.
 - `console`: commands after `$`, each followed by what it prints. A status other than 0 is accepted if it shows an error.
 - with a title, in any language: the file of that name. A file of Python must compile.
-- `python` without a title: a program of its own, which is run.
+- `python` without a title: a program of its own, which is run. With the host pop.example.com, which stands for the
+  reader's, it must only compile.
 - `bash`: commands for which an account or a service is needed. They are not run, but must be valid.
 - any other language in `SHOWN`: not run.
 
@@ -165,6 +166,7 @@ class Page:
 def _differs(expected: str, printed: str) -> bool:
     """Whether a command printed something else than the page says."""
     wanted, found = ("\n".join(line.rstrip() for line in text.strip().splitlines()) for text in (expected, printed))
+    wanted = re.sub(r"\b\d+\.\d+s\b", "...s", wanted)  # how long it took
     pattern = "".join(".*?" if part == "..." else re.escape(part) for part in re.split(r"(\.\.\.)", wanted))
     return re.fullmatch(pattern, found, re.DOTALL) is None
 
@@ -220,6 +222,8 @@ def run_page(found: list[Block], page: Page) -> int:
             elif block.language == "console":
                 _run_console(page, block.text)
                 count += 1
+            elif block.language == "python" and "pop.example.com" in block.text:
+                compile(block.text, f"block {number}", "exec")
             elif block.language == "python":
                 path = page.directory / f"block{number}.py"
                 path.write_text(page.here(block.text), "utf-8")

@@ -11,10 +11,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from pymailbox import (
     Account,
     Keep,
     Mailbox,
+    MailboxOptions,
     NotSupported,
     OAuth2,
     PasswordCommand,
@@ -30,7 +31,15 @@ from pymailbox import (
     PasswordKeyring,
     PasswordNetrc,
 )
-from pymailbox.accounts_file import AccountEntry, AccountsFile, default_path, is_name, names_in
+from pymailbox.accounts_file import (
+    AccountEntry,
+    AccountOptions,
+    AccountsFile,
+    AccountTable,
+    default_path,
+    is_name,
+    names_in,
+)
 from pymailbox.testing import Server
 from tests import ROOT, case
 from tests.timing import GENEROUS
@@ -173,6 +182,17 @@ def fingerprint(ca: str, server: Server) -> str:
         context.wrap_socket(plain, server_hostname="localhost") as channel,
     ):
         return hashlib.sha256(channel.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+def test_the_options_have_the_types_that_a_mailbox_gives_them() -> None:
+    """Each key that the file can set, and the context that it makes of two of them, is an option of a mailbox."""
+    import ssl
+
+    given, wanted = get_type_hints(AccountOptions, localns={"ssl": ssl}), get_type_hints(MailboxOptions)
+    assert given == {name: wanted[name] for name in given}
+    keys = {field.name for field in fields(AccountTable)} - {"url", "user", "password", "token", "archive", "keep"}
+    assert set(given) == keys - {"ca", "pin"} | {"ssl_context"}
+    assert not AccountOptions.__required_keys__
 
 
 def test_entries_pickle() -> None:

@@ -147,6 +147,21 @@ def test_a_table_in_a_window(columns: int, monkeypatch: pytest.MonkeyPatch, caps
 
 
 @pytest.mark.usefixtures("_both")
+def test_a_table_without_a_first_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without rows there are only the headings; if the first row cannot be had, there is nothing but its error."""
+
+    def rows(error: bool) -> Iterator[tuple[str, str]]:
+        if error:
+            raise MailboxError("no")
+        yield from ()
+
+    table(("No.", "Subject"), rows(False), widths=[3])
+    assert capsys.readouterr().out == "No.  Subject\n"
+    with pytest.raises(MailboxError):
+        table(("No.", "Subject"), rows(True), widths=[3])
+    assert capsys.readouterr().out == ""
+
+
 def test_a_table_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """If the output is not a terminal nothing is cut, as another program reads it."""
     monkeypatch.delenv("COLUMNS", raising=False)

@@ -25,7 +25,17 @@ from tests.timing import GENEROUS
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 #: Pages whose examples run here, with a test server as `server`; other pages have their own tests.
-PAGES = ["guide.md", "session.md", "new-mail.md", "archive.md", "async.md", "errors.md", "notebook.md", "protocol.md", "testing.md"]
+PAGES = [
+    "guide.md",
+    "session.md",
+    "new-mail.md",
+    "archive.md",
+    "async.md",
+    "errors.md",
+    "notebook.md",
+    "protocol.md",
+    "testing.md",
+]
 
 
 @pytest.fixture

@@ -261,13 +261,14 @@ def test_blocks_run_as_a_reader_would(page: Page) -> None:
         Block("python", "count.py", script),
         Block("sh", "", "python count.py\necho $PYMAILBOX_URL\ncd new\n"),
         Block("text", "", "10 more\npop://me@localhost:1110\n"),
-        Block("sh", "", "basename $PWD\n"),
-        Block("text", "", "n...w\n"),
+        Block("sh", "", "basename $PWD\necho passed in 0.07s\n"),
+        Block("text", "", "n...w\npassed in 7.70s\n"),
         Block("python", "", script),
         Block(
             "console", "", "$ python ../count.py\n10 more\n$ python -c '1 / 0'\nTraceback ...\nZeroDivisionError: ...\n"
         ),
         Block("bash", "", "pymailbox ls pops://me@pop.example.com  # not run\n"),
+        Block("python", "", "Mailbox('pop.example.com').open()  # not run\n"),
         Block("ini", "", "[Unit]\n"),
     ]
     assert run_page(found, page) == 6

@@ -5,6 +5,6 @@
 
 from pymailbox.archive.archive import Archive, Record
 from pymailbox.archive.keep import Keep
-from pymailbox.archive.results import Cleaned, Collected, LastRun, Rebuilt, Verified
+from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun, Rebuilt, Verified
 
-__all__ = ["Archive", "Cleaned", "Collected", "Keep", "LastRun", "Rebuilt", "Record", "Verified"]
+__all__ = ["Archive", "Cleaned", "Collected", "FailedRun", "Keep", "LastRun", "Rebuilt", "Record", "Verified"]

@@ -5,25 +5,28 @@ import functools
 import os
 import random
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from pymailbox.account import Account, account_name, check_account
 from pymailbox.archive.collecting import collect
+from pymailbox.archive.identity import Index, plan
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
-from pymailbox.archive.maildir import Maildir
-from pymailbox.archive.results import Cleaned, Collected, LastRun, Rebuilt, Verified
+from pymailbox.archive.maildir import Maildir, uid_hash
+from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun, Rebuilt, Verified
 from pymailbox.archive.run import Run
 from pymailbox.archive.stored_form import Form, is_whole, wire_chunks
+from pymailbox.archive.tries import Tries
 from pymailbox.archive.writing import recover, row_of
 from pymailbox.disk import Disk, disk_errors
 from pymailbox.display import EDGE, first_and_last, local_time, type_name
-from pymailbox.errors import LedgerDamaged
+from pymailbox.errors import LedgerDamaged, MailboxError
 from pymailbox.lock import locked
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.options import MailboxOptions
@@ -180,6 +183,10 @@ class Archive(Collection[Record]):
         return self.path / ".pymailbox"
 
     @property
+    def _tries(self) -> Tries:
+        return Tries(self._state / "runs.json", self._layout.disk)
+
+    @property
     def _ledger(self) -> Ledger:
         path = self._state / _LEDGER
         if self._open_ledger is not None and not _is_file(path, self._ledger_file):
@@ -242,6 +249,30 @@ class Archive(Collection[Record]):
                     found.append(record)
         return tuple(found)
 
+    def unarchived(self, account: Account) -> Callable[[Sequence[str | None], Sequence[int | None]], list[int]]:
+        """Return what tells which numbers of a listing `collect` would fetch; for the package itself.
+
+        After a rebuild only the names of the files say which uids are archived. Raises ValueError if this is not an
+        archive, as everything would then be new.
+        """
+        if not (self._state / _LEDGER).exists():
+            raise ValueError(f"there is no archive at {str(self.path)!r}")
+        name = account_name(account)
+        index, nameless = Index(), defaultdict(list)
+        for row in self._rows("state <> 'pending' AND +account = ?", (self._ledger.account(name).id,)):
+            index.add(row)
+        for row in self._rows("state <> 'pending' AND uid IS NULL"):
+            nameless[row.uid_hash].append(row)
+
+        def numbers(uids: Sequence[str | None], sizes: Sequence[int | None]) -> list[int]:
+            for uid in {uid for uid in uids if uid and uid not in index.uids} if nameless else ():
+                if len(rows := nameless[uid_hash(name, uid)]) == 1:
+                    index.add(evolve(rows[0], uid=uid))
+            found = plan(uids, sizes, index)
+            return sorted([*found.unknown, *found.doubtful])
+
+        return numbers
+
     def to_records(self) -> list[dict[str, Any]]:
         """Return the messages as plain dictionaries: what `pandas.DataFrame` takes. Reads every header.
 
@@ -271,6 +302,24 @@ class Archive(Collection[Record]):
         if row.ended is None:
             return None
         return LastRun(datetime.fromtimestamp(row.ended, UTC), len(self._ledger.failures(row.id)))
+
+    def last_failure(self, account: Account) -> FailedRun | None:
+        """Return how the last `collect` or `clean` of an account failed; None if it did not fail as a whole.
+
+        Reads neither the ledger nor takes a lock. A dry run does not count, nor does one that was interrupted, or that
+        found the archive locked or its ledger damaged.
+        """
+        check_account(account)
+        return self._tries.last_failure(account_name(account))
+
+    def next_try(self, account: Account) -> datetime | None:
+        """Return the time (UTC) before which the server wants no other run of an account; None if it may run now.
+
+        It follows from the `retry_after` of the error that ended the last run, and from LOGIN-DELAY in the server's
+        capabilities (RFC 2449 §6.5), counted from the end of that run, and is at most a day away.
+        """
+        check_account(account)
+        return self._tries.next_try(account_name(account))
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -335,7 +384,8 @@ class Archive(Collection[Record]):
 
         A message is deleted only if its file is there and unchanged, and the server still shows the same header.
         `at_most` is the largest part of the mailbox that may be deleted; beyond it, `MailboxError` and nothing is. With
-        `dry_run`, nothing is deleted, and the result says what would be. `options` are those of `Mailbox`.
+        `dry_run`, nothing is deleted, and the result says what would be. `options` are those of `Mailbox`. Raises
+        FileNotFoundError if there is no archive.
         """
         _check_number("at_most", at_most)
         if not 0 <= at_most <= 1:
@@ -358,13 +408,26 @@ class Archive(Collection[Record]):
         if dry_run:
             options["read_only"] = True
         check_collect(account, keep, options, dry_run=dry_run)  # before anything is made on disk
+        if at_most is not None:
+            self._check_that_there_is_one()
         with self._writing() as ledger:
             row = ledger.account(account_name(account))
             if row.one_by_one:
                 options["pipelining"] = False
             inbox = Mailbox.from_account(account, **options)
             work = Run(ledger, self._layout, inbox, row, keep, dry_run, renumbered, limit, stop, progress, at_most)
-            collect(work)
+            try:
+                with disk_errors(self.path):
+                    collect(work)
+            except LedgerDamaged:  # nothing more is written to such an archive
+                raise
+            except (MailboxError, ValueError, OSError) as error:
+                if not dry_run:
+                    asked = getattr(error, "retry_after", None) or 0
+                    self._tries.failed(row.name, error, max(asked, inbox.capabilities.login_delay or 0))
+                raise
+            if not dry_run:
+                self._tries.done(row.name, max(work.retry_after or 0, inbox.capabilities.login_delay or 0))
             return work
 
     # --- proof --------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ def _run_sessions(run: Run) -> Collected:
         except (LoginDelay, MailboxLocked, TemporaryFailure) as error:
             if not run.further:
                 raise
+            run.retry_after = error.retry_after
             run.note(f"more messages may be there: {error.problem}")
             return run.result
         if run.dry_run or run.stopped or run.left == 0:

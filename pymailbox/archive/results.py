@@ -7,7 +7,7 @@ from attrs import frozen
 
 from pymailbox.display import format_size
 
-__all__ = ["Cleaned", "Collected", "LastRun", "Rebuilt", "Verified"]
+__all__ = ["Cleaned", "Collected", "FailedRun", "LastRun", "Rebuilt", "Verified"]
 
 
 def _notes(notes: tuple[str, ...]) -> str:
@@ -114,7 +114,7 @@ class Rebuilt:
 class LastRun:
     """How the last run for an account ended, of those that came to their end.
 
-    A run that was cut off, or that failed as a whole, such as at the login, leaves this as it was.
+    A run that was cut off, or that failed as a whole, such as at the login, leaves this as it was; see `FailedRun`.
     """
 
     #: When (UTC).
@@ -124,3 +124,16 @@ class LastRun:
 
     def __str__(self) -> str:
         return f"{self.failed:,} failed" if self.failed else "done"
+
+
+@frozen
+class FailedRun:
+    """How the last run for an account failed as a whole, such as at the login."""
+
+    #: When (UTC).
+    at: datetime
+    #: What its error said, in one line without any secret; text that comes from the server is escaped.
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem

@@ -66,6 +66,8 @@ class Run:
     deleted_uids: set[str] = field(factory=set, init=False)
     #: Whether files that the ledger lacks were looked for.
     adopted: bool = field(default=False, init=False)
+    #: Seconds to wait before the next run, as a server said that refused a further session; None if it did not.
+    retry_after: float | None = field(default=None, init=False)
     #: Whether this is not the first session of the run.
     further: bool = field(default=False, init=False)
 

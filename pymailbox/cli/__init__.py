@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         except KeyboardInterrupt as signal:
             _complain(f"interrupted; {interrupted}", new_line=sys.stderr.isatty())
-            return 143 if isinstance(signal, Terminated) else 130
+            return 128 + signal.number if isinstance(signal, Terminated) else 130
         except (ValueError, OSError) as error:  # of the output; those of a command are handled below
             from pymailbox.cli.account_options import told
 

@@ -69,6 +69,7 @@ _IN_OTHER_WORDS = (
     ("Pass a larger at_most, or --at-most,", "Pass a larger --at-most"),
     ("at_most=", "--at-most "),
     ("or pass a limit", "or pass --limit"),
+    ("or pass a longer timeout=", "or pass a longer --timeout"),
     ("until collect has", "until `archive` has"),
 )
 
@@ -139,7 +140,10 @@ def add_account(parser: argparse.ArgumentParser, *, several: bool = False, silen
     trust.add_argument("--pin", type=_pin, metavar="SHA256", help="trust only the certificate with this fingerprint")
     if silence:
         parser.add_argument(
-            "--timeout", type=seconds, metavar="SECONDS", help="give up after SECONDS of silence (default: 60)"
+            "--timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="give up after SECONDS of silence (default: 60); a password command may take as long",
         )
     else:
         parser.set_defaults(timeout=None)
@@ -213,6 +217,8 @@ class ChosenAccount:
     archive: Path | None = None
     #: The arguments of `Keep` according to the accounts file.
     keep: "KeepOptions" = field(factory=dict)  # type: ignore[assignment] # without importing the class
+    #: Why it cannot be used, if it is one of several; the others can be.
+    problem: ValueError | None = None
 
     @property
     def label(self) -> str:
@@ -258,23 +264,32 @@ def _chosen(
     options: argparse.Namespace, given: Account | str | None, file: "AccountsFile | None", *, several: bool = False
 ) -> ChosenAccount:
     """Return an account with the options of the command; PYMAILBOX_PASSWORD is not sent to several servers."""
+    found: MailboxOptions = {}
     if isinstance(given, str):
         assert file is not None
         if given not in file.accounts:
             wrong_usage(options, f"{file.missing(given)}; for the host of that name, write pops://{given}")
         entry = file.entry(given)
-        name, account, archive, keep = given, entry.account, entry.archive, entry.keep
-        found = cast(MailboxOptions, entry.options())
+        one = ChosenAccount(given, entry.account, found, entry.archive, entry.keep)
     else:
-        account = _from_environment(options) if given is None else given
-        name, archive, keep, found = None, None, {}, {}
+        entry = None
+        one = ChosenAccount(None, _from_environment(options) if given is None else given, found)
+    try:
+        if entry is not None:
+            found.update(cast(MailboxOptions, entry.options()))
+        account = _with_password(options, one.account, several)
+    except ValueError as error:
+        if not several:
+            raise
+        return evolve(one, problem=error)
     if options.timeout is not None:
         found["timeout"] = options.timeout
+        account = _bounded(account, options.timeout)
     if options.ca or options.pin:
         found["ssl_context"] = options.ca or options.pin
     if options.allow_plaintext:
         found["allow_plaintext"] = True
-    return ChosenAccount(name, _with_password(options, account, several), found, archive, keep)
+    return evolve(one, account=account)
 
 
 def _from_environment(options: argparse.Namespace) -> Account:
@@ -299,7 +314,7 @@ def archive_of(options: argparse.Namespace) -> Path | None:
 
 
 def named_archive(options: argparse.Namespace, word: str) -> Path:
-    """Return the archive of an account in the accounts file, or the directory with that name."""
+    """Return the archive of an account in the accounts file, or the directory with that name; else a usage error."""
     from pymailbox.accounts_file import is_name
 
     if not is_name(word):
@@ -313,10 +328,12 @@ def named_archive(options: argparse.Namespace, word: str) -> Path:
     if word not in file.accounts and Path(word).is_dir():
         return Path(word)
     if word not in file.accounts:
-        raise ValueError(f"there is no directory {word!r}, and {file.missing(word)}")
+        wrong_usage(options, f"there is no directory {word!r}, and {file.missing(word)}")
     found = file.entry(word).archive
     if found is None:
-        raise ValueError(f"the account {word!r} has no archive in {file.path}; add one, or name the directory ./{word}")
+        wrong_usage(
+            options, f"the account {word!r} has no archive in {file.path}; add one, or name the directory ./{word}"
+        )
     return found
 
 
@@ -334,7 +351,7 @@ def _with_password(options: argparse.Namespace, account: Account, several: bool)
     """Return the account with its user and with where its password is looked for."""
     user = options.user or account.user
     if user is None and not (isinstance(account.auth, str) and not needs_user(account.auth)):
-        user = ask("User: ")
+        user = ask(f"User at {account.host}: " if several else "User: ")
         if not user:
             raise ValueError("the account has no user name; use pops://user@host or --user")
     if user != account.user and isinstance(account.password, PasswordKeyring):
@@ -351,6 +368,15 @@ def _with_password(options: argparse.Namespace, account: Account, several: bool)
         secret = given
     token = options.oauth2 or isinstance(account.auth, OAuth2)
     return evolve(account, password=None if token else secret, auth=OAuth2(secret) if token else account.auth)  # type: ignore[arg-type] # a token is looked for like a password
+
+
+def _bounded(account: Account, timeout: float) -> Account:
+    """Return the account with a password command, if it has one, that may take so many seconds."""
+    if isinstance(account.password, PasswordCommand):
+        account = evolve(account, password=evolve(account.password, timeout=timeout))
+    if isinstance(account.auth, OAuth2) and isinstance(account.auth.token, PasswordCommand):
+        account = evolve(account, auth=OAuth2(evolve(account.auth.token, timeout=timeout)))
+    return account
 
 
 def _looked_for(account: Account, what: str) -> Callable[[], str | bytes]:

@@ -12,16 +12,26 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from pymailbox.cli.account_options import accounts_file, add_config, ask, told, wrong_usage
+from pymailbox.cli.account_options import (
+    accounts_file,
+    add_config,
+    ask,
+    in_other_words,
+    told,
+    without_password,
+    wrong_usage,
+)
 from pymailbox.cli.output_options import add_json, print_json
 from pymailbox.cli.parser import Parser
-from pymailbox.display import local_time, safe_text
+from pymailbox.display import local_time, safe_text, styled, window
 
 if TYPE_CHECKING:
-    from pymailbox.accounts_file import AccountEntry, AccountsFile
-    from pymailbox.archive import LastRun
+    from datetime import datetime
 
-__all__ = ["add_accounts_commands"]
+    from pymailbox.accounts_file import AccountEntry, AccountsFile
+    from pymailbox.archive import FailedRun, LastRun
+
+__all__ = ["add_accounts_commands", "not_before"]
 
 _SHELLS = ("bash", "zsh", "fish")
 #: Prints the names of the accounts for the completion of a shell, which must not show errors.
@@ -78,6 +88,8 @@ class _State:
     #: None if there is no archive yet, or it cannot be read.
     messages: int | None = None
     last: "LastRun | None" = None
+    failure: "FailedRun | None" = None
+    next_try: "datetime | None" = None
     problem: str = ""
 
 
@@ -87,14 +99,18 @@ def _state_of(entry: "AccountEntry") -> _State:
 
     if entry.archive is None or not (entry.archive / "new").is_dir():
         return _State()
-    try:
-        with Archive(entry.archive) as archive:
-            return _State(len(archive), archive.last_run(entry.account))
-    except (MailboxError, OSError) as error:
-        return _State(problem=told(error))
+    account = entry.account
+    with Archive(entry.archive) as archive:
+        tried = archive.last_failure(account), archive.next_try(account)
+        try:
+            return _State(len(archive), archive.last_run(account), *tried)
+        except (MailboxError, OSError) as error:
+            return _State(None, None, *tried, told(error))
 
 
 def _print_json(entry: "AccountEntry") -> None:
+    from pymailbox.cli.message_list import time_value
+
     state = _state_of(entry)
     shown = {
         "name": entry.name,
@@ -102,6 +118,8 @@ def _print_json(entry: "AccountEntry") -> None:
         "archive": None if entry.archive is None else str(entry.archive),
         "messages": state.messages,
         "last_run": state.last and {"ended": state.last.ended.isoformat(), "failed": state.last.failed},
+        "last_failure": state.failure and {"at": state.failure.at.isoformat(), "problem": _failure(state.failure)},
+        "next_try": time_value(state.next_try),
         "problem": state.problem or None,
     }
     print_json(shown)
@@ -119,7 +137,38 @@ def _print_entry(entry: "AccountEntry", width: int) -> None:
     else:
         last = f"last run {local_time(state.last.ended)}: {state.last}" if state.last else "no run has come to its end"
         told = f"{entry.archive}: {state.messages:,} {'message' if state.messages == 1 else 'messages'}; {last}"
-    print(f"{'':{width}}  {safe_text(told, limit=None)}")
+    lines = [(told, "red" if state.problem else "")]
+    if state.failure is not None:
+        lines.append((f"failed {local_time(state.failure.at)}: {_failure(state.failure)}", "red"))
+    if state.next_try is not None:
+        from datetime import UTC, datetime
+
+        lines.append((f"next run not before {not_before(state.next_try, datetime.now(UTC))}", ""))
+    for line, style in lines:
+        for piece in _fitting(safe_text(line, limit=None), width + 2):
+            print(f"{'':{width}}  {styled(piece, style) if style else piece}")
+
+
+def _fitting(line: str, indent: int) -> list[str]:
+    """Return a line in pieces that fit into the terminal, with that indent; elsewhere nothing is broken."""
+    if not sys.stdout.isatty():
+        return [line]
+    import textwrap
+
+    room = max((window() or 80) - indent, 20)
+    return textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False) or [line]
+
+
+def _failure(failure: "FailedRun") -> str:
+    return in_other_words(without_password(failure.problem))
+
+
+def not_before(moment: "datetime", now: "datetime") -> str:
+    """Return the first whole minute that is not before a time, without the date if that is today's."""
+    from datetime import timedelta
+
+    date, _, clock = local_time(moment + timedelta(seconds=59)).partition(" ")
+    return clock if date == local_time(now).partition(" ")[0] else f"{date} {clock}"
 
 
 # --- accounts add ---------------------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ def _add_archive(parser: argparse.ArgumentParser) -> None:
         help="the archive: the name of an account in the accounts file, or a directory",
     )
     add_config(parser)
+    parser.set_defaults(wrong_usage=parser.error)
 
 
 def _add_keep(parser: argparse.ArgumentParser, what: str) -> None:
@@ -192,6 +193,8 @@ def _archive(options: argparse.Namespace) -> int:
     statuses = []
     for one, place in zip(accounts, places, strict=True):
         try:
+            if one.problem is not None:
+                raise one.problem
             statuses.append(_archive_one(options, one, place, one.label.ljust(width)))
         except (MailboxError, ValueError, OSError) as error:
             if of_output(error):
@@ -204,6 +207,7 @@ def _archive(options: argparse.Namespace) -> int:
 def _archive_one(options: argparse.Namespace, one: ChosenAccount, place: Path, name: str = "") -> int:
     from pymailbox.archive import Archive
 
+    _check_place(Archive(place).path)
     heading = f"{one.name or one.account.user or ''}  {one.account.host}"
     with (
         stoppable() as stop,
@@ -230,6 +234,16 @@ def _archive_one(options: argparse.Namespace, one: ChosenAccount, place: Path, n
     _print_result(options, done, str(done), status, name)
     stop.check()
     return status
+
+
+def _check_place(path: Path) -> None:
+    """Raise ValueError for a directory that has other things in it and no archive, such as the one above archives."""
+    if not path.is_dir() or any((path / name).is_dir() for name in (".pymailbox", "new", "cur")):
+        return
+    if any(not one.name.startswith(".") and one.name != "lost+found" for one in path.iterdir()):
+        raise ValueError(
+            f"{path} has other files in it and is not an archive; name a directory of its own, such as {path / 'mail'}"
+        )
 
 
 def _clean(options: argparse.Namespace) -> int:

@@ -3,21 +3,25 @@
 import argparse
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from pymailbox.cli.account_options import chosen_account
 from pymailbox.errors import CommandError
 
 if TYPE_CHECKING:
-    from pymailbox.account import Account
     from pymailbox.mailbox.mailbox import Mailbox
     from pymailbox.mailbox.message import Message
+    from pymailbox.seen import Seen
 
-__all__ = ["Choice", "add_filters", "choice", "chosen", "count", "file_name", "filtered"]
+__all__ = ["Choice", "add_filters", "choice", "chosen", "comparison", "count", "file_name", "filtered"]
+
+#: Returns the numbers of the messages of a mailbox that are new.
+Comparison = Callable[["Mailbox"], Sequence[int]]
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -135,17 +139,37 @@ def _date(value: str) -> datetime:
         ) from None
 
 
-def filtered(inbox: "Mailbox", account: "Account", options: argparse.Namespace) -> Iterator["Message"]:
+@contextlib.contextmanager
+def comparison(options: argparse.Namespace) -> Iterator[Comparison]:
+    """Open what --new compares with, so that what is wrong with it is told before anything is asked of a server.
+
+    Without --new, all messages are new.
+    """
+    if not options.new:
+        yield lambda inbox: range(1, len(inbox) + 1)
+    elif options.state is not None:
+        from pymailbox.seen import Seen
+
+        with Seen.unlocked(options.state) as seen:
+            yield lambda inbox: _unhandled(seen, inbox)
+    else:
+        from pymailbox.archive import Archive
+
+        with Archive(options.to) as archive:
+            try:
+                unarchived = archive.unarchived(chosen_account(options).account)
+            except ValueError as error:
+                raise ValueError(f"{error}; --new compares with one that `pymailbox archive` has made") from None
+        yield lambda inbox: unarchived(*_listing(inbox))
+
+
+def filtered(inbox: "Mailbox", compare: Comparison, options: argparse.Namespace) -> Iterator["Message"]:
     """Yield the messages that the options leave, in order, as headers arrive."""
-    messages: Sequence[Message] = inbox[:]
-    if options.new:
-        if options.state is not None:
-            messages = _unhandled(inbox, account, options.state)
-        else:
-            messages = inbox.new(_archived(inbox, account, options.to))
+    numbers: Sequence[int] = compare(inbox)
     if options.last is not None:
-        messages = messages[-options.last :]
-    for message in messages:
+        numbers = numbers[-options.last :]
+    for number in numbers:
+        message = inbox[number - 1]
         if options.since is None or _is_since(message, options.since):
             yield message
 
@@ -158,32 +182,23 @@ def _is_since(message: "Message", since: datetime) -> bool:
     return date is None or date >= since
 
 
-def _archived(inbox: "Mailbox", account: "Account", path: Path) -> set[str]:
-    """Return the uids of a listing that are in an archive."""
-    from pymailbox.archive import Archive
-
-    if not path.is_dir():
-        raise ValueError(f"there is no archive at {str(path)!r}")
-    with Archive(path) as archive:
-        return {uid for uid in inbox.uids if uid and archive.by_uid(account, uid)}
+def _listing(inbox: "Mailbox") -> tuple[Sequence[str | None], Sequence[int | None]]:
+    """Return the uids and the sizes of the messages."""
+    uids = inbox.uids
+    with contextlib.suppress(CommandError):
+        return uids, inbox.sizes
+    return uids, (None,) * len(uids)  # an unknown size fits any
 
 
-def _unhandled(inbox: "Mailbox", account: "Account", path: Path) -> "list[Message]":
-    """Return the messages that are new according to the file of a watch or of `Seen`."""
+def _unhandled(seen: "Seen", inbox: "Mailbox") -> list[int]:
+    """Return the numbers of the messages that are new according to the file of a watch or of `Seen`."""
     from pymailbox.errors import UidsChanged
-    from pymailbox.seen import Seen
     from pymailbox.watching.arrivals import listed
 
-    uids = inbox.uids
-    sizes: Sequence[int | None] = (None,) * len(uids)
-    with contextlib.suppress(CommandError):  # an unknown size fits any
-        sizes = inbox.sizes
-    listing = listed(uids, sizes)
-    with Seen.unlocked(path) as seen:
-        messages = seen.of(account)
-        if messages.may_be_renumbered(listing):
-            raise UidsChanged(
-                f"the server has given new uids to all messages, which seem to be those that it had before; so {path}"
-                " does not tell which are new"
-            )
-        return [inbox[number - 1] for number in messages.unseen(listing)]
+    messages, listing = seen.of(inbox.account), listed(*_listing(inbox))
+    if messages.may_be_renumbered(listing):
+        raise UidsChanged(
+            "the server has given new uids to all messages, which seem to be those that it had before; so the state"
+            " file does not tell which are new"
+        )
+    return messages.unseen(listing)

@@ -39,7 +39,7 @@ LATER = 75
 REFUSED = 77
 #: Ended by Ctrl-C or SIGINT.
 INTERRUPTED = 130
-#: Ended by SIGTERM.
+#: Ended by SIGTERM; by SIGHUP it is 129.
 TERMINATED = 143
 
 

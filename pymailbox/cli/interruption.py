@@ -2,15 +2,27 @@
 
 Both raise KeyboardInterrupt, which closes a session at once and commits nothing. A command that can end better, with
 what it has done so far, runs under `stoppable`: then the first signal only asks it to stop, and the second one ends it.
+
+Python calls the handler of a signal between two of its instructions, and two things can go wrong. If the signal arrives
+just before a system call that waits, that call does not know of it, and the handler runs when it returns. If the
+handler raises inside a destructor or a callback, Python drops the exception. So a thread wakes the main thread until
+the handler has run, and sends a signal again whose exception was dropped.
 """
 
 import contextlib
+import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from attrs import define, field
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 __all__ = ["Stop", "Terminated", "ignore_signals", "stoppable", "terminable"]
 
@@ -19,11 +31,15 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has arrived."""
+    """SIGTERM, or another signal that ends a process, has arrived."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
 
 @contextlib.contextmanager
@@ -42,9 +58,71 @@ def _handling(handler: Handler, *numbers: int) -> Iterator[None]:
                 signal.signal(number, old)
 
 
-def terminable() -> contextlib.AbstractContextManager[None]:
-    """Let SIGTERM raise `Terminated` in this block."""
-    return _handling(_end, signal.SIGTERM)
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` in this block, and lose neither that nor Ctrl-C."""
+    with _handling(_end, signal.SIGTERM), _certain():
+        yield
+
+
+if sys.platform == "win32":  # it cannot send a signal to a thread
+
+    def _certain() -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+else:
+    #: What wakes the main thread. Its number is larger than those of both signals, so its handler runs after theirs.
+    _WAKE = signal.SIGURG
+    #: Added to the number of a signal that is to be sent again.
+    _AGAIN = 128
+
+    @contextlib.contextmanager
+    def _certain() -> Iterator[None]:
+        """Have the handlers run soon after their signals in this block, and what they raise arrive."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        main, awake = threading.get_ident(), False  # not an Event: a handler must not take a lock
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+
+        def woken(*_: object) -> None:
+            nonlocal awake
+            awake = True
+
+        def wake() -> None:
+            nonlocal awake
+            while data := os.read(reading, 1):
+                (number,) = data
+                if number > _AGAIN:
+                    time.sleep(0.01)  # by then the destructor or callback has ended; if not, it is dropped again
+                    signal.pthread_kill(main, number - _AGAIN)
+                elif number != _WAKE:
+                    awake = False
+                    while not awake:
+                        signal.pthread_kill(main, _WAKE)
+                        time.sleep(0.01)
+
+        def dropped(unraisable: "UnraisableHookArgs") -> None:
+            if isinstance(unraisable.exc_value, KeyboardInterrupt):
+                number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
+                os.write(writing, bytes([number + _AGAIN]))
+            else:
+                hook(unraisable)
+
+        thread = threading.Thread(target=wake, daemon=True)
+        with _handling(woken, _WAKE):
+            thread.start()
+            before, hook = signal.set_wakeup_fd(writing, warn_on_full_buffer=False), sys.unraisablehook
+            sys.unraisablehook = dropped
+            try:
+                yield
+            finally:
+                sys.unraisablehook = hook
+                signal.set_wakeup_fd(before)
+                os.close(writing)
+                thread.join()
+                os.close(reading)
 
 
 def ignore_signals() -> None:
@@ -80,7 +158,11 @@ class Stop:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Let the first signal only set `event`, and the second one end the command."""
-    stop = Stop()
-    with _handling(stop._ask, signal.SIGINT, signal.SIGTERM):
+    """Let the first signal only set `event`, and the second one end the command.
+
+    SIGHUP, of a terminal that is closed, counts too: what is being done would otherwise be cut off, and what was
+    started go on alone.
+    """
+    stop, closed = Stop(), getattr(signal, "SIGHUP", signal.SIGTERM)
+    with _handling(stop._ask, *{signal.SIGINT, signal.SIGTERM, closed}):
         yield stop

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pymailbox.cli.output_options import print_json
@@ -28,16 +29,20 @@ _STYLES = ("cyan", "dim", "", "dim", "", "")
 def list_messages(inbox: "Mailbox", messages: Iterable["Message"], *, uids: bool) -> int:
     """Print a table, row by row as headers arrive, and return the number of rows; no message is downloaded.
 
-    If the server refuses a message, its row says so, and the other rows follow. Where there is too little room, the
-    sender, the size and the date are left out, in that order; a uid is never cut.
+    Of no messages nothing is printed. If the server refuses a message, its row says so, and the other rows follow.
+    Where there is too little room, the sender, the size and the date are left out, in that order; a uid is never cut.
     """
+    some = iter(messages)
+    first = next(some, None)
+    if first is None:
+        return 0
     widths, wide, date = _layout(len(inbox), inbox.uids if uids else None)
     columns = [index for index, width in enumerate(widths) if width]
     rows = 0
 
     def cells_of_rows() -> Iterator[Sequence[str]]:
         nonlocal rows
-        for message in messages:
+        for message in chain([first], some):
             rows += 1
             moment, sender, subject = _headers(message, addresses=wide)
             uid = message.uid or "" if uids else ""

@@ -62,6 +62,10 @@ class Parser(argparse.ArgumentParser):
         self._inside = True  # the method below calls this one
         try:
             options, rest = self.parse_known_intermixed_args(args, namespace)
+        except AttributeError as error:  # of argparse, when it tidies up after an interrupt
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
         finally:
             self._inside = False
         if self._runs:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pymailbox.cli.account_options import account_of, add_account, archive_of, mailbox_options, told
-from pymailbox.cli.choosing import add_filters, choice, chosen, filtered
+from pymailbox.cli.choosing import add_filters, choice, chosen, comparison, filtered
 from pymailbox.cli.exit_status import DONE, PARTLY, status_of
 from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, print_json
 from pymailbox.cli.progress_display import shown
@@ -98,17 +98,19 @@ def _ls(options: argparse.Namespace) -> int:
         options.wrong_usage(
             "--new and --to DIR or --state FILE are used together, unless the accounts file has the archive"
         )
-    with _opened(options) as inbox:
-        messages = filtered(inbox, inbox.account, options)
+    with comparison(options) as compare, _opened(options) as inbox:
+        messages = filtered(inbox, compare, options)
         if options.json:
             list_messages_as_json(messages)
             return DONE
         total = f"{len(inbox):,} {'message' if len(inbox) == 1 else 'messages'}, {format_size(inbox.size)}"
-        if len(inbox):
-            rows = list_messages(inbox, messages, uids=options.uids)
+        rows = list_messages(inbox, messages, uids=options.uids)
+        if rows:
             print()
-            if rows < len(inbox):
-                total = f"{rows:,} of {total} in all"
+        if 0 < rows < len(inbox):
+            total = f"{rows:,} of {total} in all"
+        elif not rows and len(inbox):
+            total = f"no {'messages match' if options.since else 'new messages'}; {total} in all"
     print(total)
     return DONE
 

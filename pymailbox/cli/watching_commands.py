@@ -34,7 +34,7 @@ from pymailbox.cli.interruption import Stop, stoppable
 from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, log_shown, print_json
 from pymailbox.cli.parser import Parser
 from pymailbox.display import local_time, safe_text, styled
-from pymailbox.errors import MailboxError, NotSupported
+from pymailbox.errors import DiskFull, MailboxError, NotSupported
 
 if TYPE_CHECKING:
     import subprocess
@@ -77,7 +77,7 @@ def add_watching_commands(command: Callable[..., Parser]) -> None:
     )
     add_json(watch)
     add_quiet(watch)
-    watch.set_defaults(interrupted="the next watch with the same state file goes on from here")
+    watch.set_defaults(interrupted="with a state file, the next watch goes on from here")
 
     wait = command(
         "wait", _wait, "wait for one mail, and print a part of it", "Mail that is already there does not count."
@@ -166,6 +166,8 @@ class _Attempt:
     tries: int = 0
     #: When it is to be run again.
     due: float = 0.0
+    #: Whether the command has succeeded; that could not be remembered yet.
+    succeeded: bool = False
 
 
 @define(eq=False)
@@ -175,6 +177,8 @@ class _Attempts:
     _watch: "Watch"
     _stop: Stop
     _failed: list[_Attempt] = field(factory=list, init=False)  # in memory, so there is a bound
+    #: Whether a command is running.
+    running: bool = field(default=False, init=False)
 
     def __iter__(self) -> Iterator[_Attempt]:
         while not self._stop.event.is_set():
@@ -193,6 +197,13 @@ class _Attempts:
             except TimeoutError:
                 continue
             yield _Attempt(mail)
+
+    def end(self) -> None:
+        """Stop the watch; a signal handler calls it, while any stream may be in use."""
+        self._watch.stop()
+        if self.running:
+            with contextlib.suppress(OSError):  # it was closed
+                os.write(sys.stderr.fileno(), b"pymailbox: waiting for the command to finish; Ctrl-C again ends it\n")
 
     def again(self, attempt: _Attempt) -> float | None:
         """Plan another try of a mail whose command has failed; return the seconds until then, None if there is none."""
@@ -215,8 +226,8 @@ def _watch(options: argparse.Namespace) -> int:
     with _warnings_shown(), stoppable() as stop:
         watch = Watch(one.account, options.every, state, **mailbox_options(options, read_only=True))
         with watch:
-            stop.begun, stop.then = True, watch.stop
             attempts = _Attempts(watch, stop)
+            stop.begun, stop.then = True, attempts.end
             for attempt in attempts:
                 _handle(options, one, attempt, attempts, kept=state is not None)
         stop.check()
@@ -239,13 +250,21 @@ def _handle(
 ) -> None:
     """Run the command for a mail, remember that it was handled, and say what became of it."""
     mail = attempt.mail
-    attempt.tries += 1
-    try:
-        problem = _run(options.words, mail.raw, _facts(one, mail), apart=options.json)
-    except OSError as error:
-        problem = f"could not be run: {told(error)}"
+    problem = ""
+    if not attempt.succeeded:
+        attempt.tries += 1
+        attempts.running = True
+        try:
+            problem = _run(options.words, mail.raw, _facts(one, mail), apart=options.json)
+        except OSError as error:
+            problem = f"could not be run: {told(error)}"
+        attempts.running = False
     if not problem:
-        mail.done()
+        attempt.succeeded = True
+        try:
+            mail.done()
+        except DiskFull:  # running the command once more would not help
+            problem = "has succeeded, but the disk of the state file is full"
     date, sender, subject = local_time(mail.date), str(mail.from_ or ""), mail.subject
     if options.json:
         print_json({**_summary(mail), "done": not problem, "tries": attempt.tries})
@@ -254,7 +273,7 @@ def _handle(
     sys.stdout.flush()
     if problem:
         pause = attempts.again(attempt)
-        then = "the next watch tries it again" if kept else "it is not tried again"
+        then = "the next watch runs it again" if kept else "it is not tried again"
         if pause is not None:
             then = f"trying again in {pause:.0f} s"
         which = " ".join(safe_text(text, limit=100) for text in ("the mail", mail.uid or "", subject) if text)

@@ -208,8 +208,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         return mailbox.card(self, note, remote=remote)
 
     def _repr_html_(self) -> str:
-        note = "" if self._raw is not None else "it was not read yet; `await message.show()` reads and shows it"
-        return self._mailbox.card(self, note).html
+        mailbox = self._mailbox
+        known = mailbox.raw_of(self) is not None
+        return mailbox.card(
+            self, "" if known else "it was not read yet; `await message.show()` reads and shows it"
+        ).html
 
     # --- to disk ------------------------------------------------------------------------------------------
 

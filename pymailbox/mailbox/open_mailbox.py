@@ -396,7 +396,7 @@ class OpenMailbox(Generic[E, C]):
 
         Return why the body is missing; "" if it is not.
         """
-        if message._raw is not None:
+        if self.raw_of(message) is not None:
             return ""
         yield from reading.size_hints(self.state)
         size, window = self.state.listed_size(message.number), self.state.session.limits.window
@@ -414,7 +414,7 @@ class OpenMailbox(Generic[E, C]):
         """Return the card of a message from what is known of it, and a note."""
         from pymailbox.content.content import card
 
-        raw = message._raw
+        raw = self.raw_of(message)
         content = None if raw is None else self.content_of(message, raw)
         title = f"Message {message.number}" + (", marked as deleted" if message.deleted else "")
         notes = [f"The text is missing: {note}"] if note else []

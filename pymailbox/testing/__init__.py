@@ -20,11 +20,19 @@ if TYPE_CHECKING:
     from pymailbox.testing.proxy import Proxy
     from pymailbox.testing.quirk import Quirk
     from pymailbox.testing.record import SessionRecord
+    from pymailbox.testing.recorder import Recorder
     from pymailbox.testing.server import Server
 
-__all__ = ["Fault", "Proxy", "Quirk", "Server", "SessionRecord"]
+__all__ = ["Fault", "Proxy", "Quirk", "Recorder", "Server", "SessionRecord"]
 
-_HOMES = {"Fault": "fault", "Proxy": "proxy", "Quirk": "quirk", "Server": "server", "SessionRecord": "record"}
+_HOMES = {
+    "Fault": "fault",
+    "Proxy": "proxy",
+    "Quirk": "quirk",
+    "Recorder": "recorder",
+    "Server": "server",
+    "SessionRecord": "record",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -2,7 +2,8 @@
 do what follows them, and close.
 
 `client_socket` does I/O, waiting and TLS; `command_table` decides which part answers a line; `authorization` (before
-login) and `transaction` (after it) implement the commands. Quirks and faults wrap these parts.
+login) and `transaction` (after it) implement the commands. Quirks and faults wrap these parts. In a replay, a recorded
+session answers in their place.
 """
 
 import ssl
@@ -20,6 +21,7 @@ from pymailbox.testing.quirky_lines import QuirkyLines
 from pymailbox.testing.quirky_login import QuirkyLogin, endless_exchange
 from pymailbox.testing.quirky_mail import QuirkyMail
 from pymailbox.testing.record import SessionRecord
+from pymailbox.testing.replayed_session import Replay
 from pymailbox.testing.reply import Dialogue, err
 from pymailbox.testing.session import SessionSettings, SessionState
 from pymailbox.testing.transaction import Transaction
@@ -44,10 +46,18 @@ class Conversation:
 
     @classmethod
     def of(
-        cls, settings: SessionSettings, record: SessionRecord, socket: ClientSocket, plan: FaultPlan
+        cls,
+        settings: SessionSettings,
+        record: SessionRecord,
+        socket: ClientSocket,
+        plan: FaultPlan,
+        replay: Replay | None = None,
     ) -> "Conversation":
         """Assemble the parts. Without quirks and faults, use only the plain ones, which are fast."""
         session, quirks = SessionState(settings, record), settings.quirks
+        if replay is not None:
+            replayed = FaultySession(session, replay.session(session), plan, socket)
+            return cls(session, socket, replayed, socket.lines, session.release)
         endless = Quirk.ENDLESS_CHALLENGES in quirks
         login = Authorization(session, endless_exchange if endless else settings.authenticator.exchange)
         mail = Transaction(session)

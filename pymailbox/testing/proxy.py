@@ -23,6 +23,10 @@ _CHUNK = 262_144  # bytes per recv
 _MOST = 16 * 1024 * 1024  # bytes in transit in one direction; the sender waits while there are more
 
 
+def _faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(faults)
+
+
 @define(eq=False)
 class Proxy:
     """A fault-injecting proxy in front of a real server: connect to its `host` and `port`.
@@ -43,7 +47,7 @@ class Proxy:
 
     _target_host: str = field(alias="host")
     _target_port: int = field(alias="port")
-    faults: Iterable[Fault] = field(default=(), kw_only=True, converter=tuple)
+    faults: tuple[Fault, ...] = field(default=(), kw_only=True, converter=_faults)
     latency: float = field(default=0.0, kw_only=True)
     host: str = field(default="127.0.0.1", kw_only=True, alias="listen")
     connections: int = field(default=0, init=False)

@@ -3,9 +3,10 @@
 import os
 import socket
 import ssl
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from attrs import Attribute, define, field, fields
@@ -19,6 +20,8 @@ from pymailbox.testing.listener import Listener
 from pymailbox.testing.maildrop import Maildrop
 from pymailbox.testing.quirk import Quirk
 from pymailbox.testing.record import SessionRecord
+from pymailbox.testing.recording import Recording
+from pymailbox.testing.replayed_session import Replay
 from pymailbox.testing.session import Security, SessionSettings
 from pymailbox.testing.stores import Source, open_store
 
@@ -37,6 +40,11 @@ def _apart(quirks: Quirk | Iterable[Quirk]) -> frozenset[Quirk]:
 
 def _faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return tuple(faults)
+
+
+def _check_security(_: object, __: "Attribute[Security]", value: object) -> None:
+    if value not in _SCHEMES:
+        raise ValueError(f"security must be one of {', '.join(_SCHEMES)}, not {value!r}")
 
 
 def _check_flag(_: object, attribute: "Attribute[bool]", value: object) -> None:
@@ -95,7 +103,7 @@ class Server:
     user: str = field(default="me", kw_only=True)
     password: str = field(default="secret", kw_only=True, repr=False)
     users: Mapping[str, str] | None = field(default=None, kw_only=True, repr=False)
-    security: Security = field(default="none", kw_only=True)
+    security: Security = field(default="none", kw_only=True, validator=_check_security)
     host: str = field(default="127.0.0.1", kw_only=True)
     port: int = field(default=0, kw_only=True)
     ssl_context: ssl.SSLContext | None = field(default=None, kw_only=True)
@@ -123,8 +131,49 @@ class Server:
     maildrops: dict[str, Maildrop] = field(factory=dict, init=False, repr=False)
     _certificates: Certificates | None = field(default=None, init=False, repr=False)
     _listener: Listener | None = field(default=None, init=False, repr=False)
+    _replay: Replay | None = field(default=None, init=False, repr=False)
     _records: list[SessionRecord] = field(factory=list, init=False, repr=False)
     authenticator: Authenticator = field(factory=lambda: Authenticator({}), init=False, repr=False)
+
+    @classmethod
+    def replay(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        strict: bool = True,
+        user: str = "me",
+        password: str = "secret",  # noqa: S107 # of nobody
+        security: Literal["none", "tls"] = "none",
+        ssl_context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        latency: float = 0.0,
+        faults: Iterable[Fault] = (),
+    ) -> Self:
+        """Return a server that answers as a file of `Recorder` says; it has no mailbox.
+
+        Each connection plays the next session of the file. A client must send the recorded commands in the recorded
+        order, pipelined or not; with `strict=False`, each recorded command may come at any time and again. Any user and
+        password may log in, except that SCRAM needs `password`. If a command differs, the client gets an error that
+        says what was expected and the connection ends; when the `with` block ends, AssertionError says so again. A
+        client may end its session early. `user` is for `url`; `faults` and `latency` work as for any server.
+
+        Raises ValueError if the file is not a recording.
+        """
+        if security not in ("none", "tls"):
+            raise ValueError(f"security of a replay must be none or tls, not {security!r}")
+        server = cls(
+            user=user,
+            password=password,
+            security=security,
+            ssl_context=ssl_context,
+            host=host,
+            port=port,
+            latency=latency,
+            faults=faults,
+        )
+        server._replay = Replay(os.fspath(path), Recording.load(path), strict)
+        return server
 
     # --- life ---
 
@@ -141,7 +190,10 @@ class Server:
         in_memory = isinstance(source, tuple)
         if self.commit and len(users) > 1 and not in_memory:
             raise ValueError("several users cannot delete from the same files; omit commit=True")
-        self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
+        if self._replay is None:
+            self.maildrops = {user: Maildrop(open_store(source), self.commit or in_memory) for user in users}
+        else:
+            users = defaultdict(lambda: self.password, users)  # everybody may log in
         if Quirk.HIDES_READ in self.quirks:
             users |= {f"recent:{user}": password for user, password in users.items()}
             self.maildrops |= {f"recent:{user}": maildrop for user, maildrop in self.maildrops.items()}
@@ -166,8 +218,10 @@ class Server:
     def __enter__(self) -> Self:
         return self.open()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if self._replay is not None and self._replay.differences and kind is None:
+            raise AssertionError("\n".join(self._replay.differences))
 
     def _begin(self, sock: socket.socket, stop: socket.socket) -> Callable[[], None]:
         record = SessionRecord(len(self._records) + 1)
@@ -175,7 +229,7 @@ class Server:
         plan = FaultPlan.for_session(self.faults, record.number)
         client = ClientSocket.over(sock, stop, latency=self.latency, faults=plan.from_start, autologout=self.autologout)
         settings = SessionSettings(**{option.name: getattr(self, option.name) for option in fields(SessionSettings)})
-        return Conversation.of(settings, record, client, plan).run
+        return Conversation.of(settings, record, client, plan, self._replay).run
 
     # --- where it is ---
 
@@ -212,6 +266,8 @@ class Server:
 
     def maildrop(self, user: str | None = None) -> Maildrop:
         """Return a user's mailbox, by default the first user's. Raises KeyError for an unknown user."""
+        if self._replay is not None:
+            raise ValueError("a replayed session has no mailbox")
         if not self.maildrops:
             raise ValueError("this server was never opened; use it in a with block, or call open()")
         return self.maildrops[user if user is not None else next(iter(self.maildrops))]

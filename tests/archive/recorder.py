@@ -1,9 +1,9 @@
-"""Recorder: writes down what an archive does to the disk, and makes every state that a power cut could leave of it.
+"""Recorder: writes down what an archive, or `Seen`, does to the disk, and makes every state that a power cut could leave of it.
 
 The disk is as POSIX allows it to be, and worse than any file system in use: what was written to a file and not forced
 to disk may be there whole, half or not at all, and each creation, renaming and removal whose directory was not forced
-to disk may have happened or not, whatever came after it. The ledger is durable with each of its commits, as SQLite
-promises.
+to disk may have happened or not, whatever came after it. What a ledger holds is durable with each of its commits, as
+SQLite promises, and so is its name when it is made; another name is not before its directory was forced to disk.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from unittest import mock
 
 from attrs import define, field
 
-from pymailbox.archive.ledger import Ledger
+from pymailbox.database import Database
 from pymailbox.disk import Disk
 
 __all__ = ["Operation", "Recorder", "State", "after", "crash_states", "recording"]
@@ -37,7 +37,8 @@ class Operation:
     path: str = ""
     target: str = ""
     data: bytes = b""
-    #: Of "quit": the places, in the server's first listing, of the messages that it removed.
+    #: Of "quit": the places, in the server's first listing, of the messages that it removed; for `Seen`, of the message
+    #: that was added.
     gone: tuple[int, ...] = ()
 
 
@@ -76,7 +77,7 @@ class Recorder(Disk):
         self._making = [parent for parent in (path, *path.parents) if not parent.exists()]
         super().make_directory(path)
 
-    def create(self, path: str) -> FileIO:
+    def create(self, path: str | Path) -> FileIO:
         with super().create(path) as file:
             recorded = _RecordedFile(os.dup(file.fileno()), "r+")
         recorded.recorder, recorded.place = self, self._place(path)
@@ -132,16 +133,17 @@ class Recorder(Disk):
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Have the recorder see the commits of ledgers."""
-    real = Ledger.transaction
+    """Have the recorder see the commits of databases."""
+    real = Database.transaction
 
     @contextmanager
-    def transaction(ledger: Ledger) -> Iterator[None]:
-        with real(ledger):
+    def transaction(database: Database) -> Iterator[None]:
+        with real(database):
             yield
-        recorder.commit(ledger.path)
+        assert database.path is not None
+        recorder.commit(database.path)
 
-    with mock.patch.object(Ledger, "transaction", transaction):
+    with mock.patch.object(Database, "transaction", transaction):
         yield
 
 
@@ -202,7 +204,6 @@ class _Model:
 
     names: dict[str, _File] = field(factory=dict)
     changes: list[_Change] = field(factory=list)
-    ledgers: dict[str, bytes] = field(factory=dict)
     gone: set[int] = field(factory=set)
 
     def apply(self, operation: Operation) -> None:
@@ -215,8 +216,6 @@ class _Model:
                 self.names[path].written += operation.data
             case "sync":
                 self.names[path].durable = len(self.names[path].written)
-            case "rename" if path in self.ledgers:
-                self.ledgers[target] = self.ledgers.pop(path)
             case "rename" if path in self.names:
                 self.names[target] = self.names.pop(path)
                 self.changes.append(_Change("move", self.names[target], path, target))
@@ -227,7 +226,11 @@ class _Model:
                     change.durable = change.durable or change.directory == path
                 self._simplify()
             case "commit":
-                self.ledgers[path] = operation.data
+                if path not in self.names:
+                    self.names[path] = _File()
+                    self.changes.append(_Change("add", self.names[path], path, durable=True))
+                self.names[path].written[:] = operation.data
+                self.names[path].durable = len(operation.data)
             case "quit":
                 self.gone.update(operation.gone)
 
@@ -263,7 +266,7 @@ class _Model:
                 del entries[change.path]
             if change.kind != "drop":
                 entries[change.target or change.path] = change.file
-        contents: dict[str, bytes | None] = dict(self.ledgers)
+        contents: dict[str, bytes | None] = {}
         for place, file in entries.items():
             choices = file.contents()
             contents[place] = None if file.directory else choices[min(ways.get(id(file), 0), len(choices) - 1)]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,11 +20,13 @@ from attrs import fields
 from pymailbox import accounts_file
 from pymailbox.accounts_file import AccountsFile
 from pymailbox.cli import main
+from pymailbox.cli.accounts_commands import not_before
 from pymailbox.cli.exit_status import most_serious
 from pymailbox.lock import locked
 from pymailbox.testing import Fault, Server
 from pymailbox.testing.samples import SAMPLES
 from tests import ROOT, case
+from tests.cli.processes import environment, run_in_terminal
 from tests.testing.by_hand import settle
 from tests.timing import GENEROUS
 
@@ -259,6 +262,7 @@ def get_password(service, user):
 module.get_password, module.errors = get_password, errors
 sys.modules.update({"keyring": module, "keyring.errors": errors})
 from pymailbox.cli import main
+from pymailbox.cli.accounts_commands import not_before
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -313,7 +317,7 @@ def test_archive_takes_place_and_keep_from_the_file(
     for command in ("archive", "clean"):
         assert usage(command, "me", "--keep-latest", "1") == 2
         assert "me has no archive in the accounts file; pass --to DIR" in capsys.readouterr().err
-    assert main(["verify", "me"]) == 1
+    assert usage("verify", "me") == 2
     assert "has no archive in" in capsys.readouterr().err
 
 
@@ -329,7 +333,7 @@ def test_verify_takes_a_directory_where_there_is_no_such_account(
     for word, count in (("me", 10), ("a", 10), ("b", 3), ("./b", 3)):
         assert main(["verify", word]) == 0
         assert capsys.readouterr().out.startswith(f"{count} of {count} read")
-    assert main(["verify", "c"]) == 1
+    assert usage("verify", "c") == 2
     assert "there is no account 'c' in" in capsys.readouterr().err
 
 
@@ -405,6 +409,24 @@ def test_wrong_use_of_several_accounts_touches_nothing(
     assert "there are no accounts in" in capsys.readouterr().err
 
 
+def test_an_account_that_cannot_be_used_does_not_stop_the_others(
+    server: Server, write: Callable[[str], Path], tmp_path: Path, capsys: Captured
+) -> None:
+    """Every line about one of several accounts begins with its name, also if it failed before it was connected to."""
+    known = f'archive = "{tmp_path}/{{name}}"'
+    nobody = f'[account.nobody]\nurl = "pop://127.0.0.1:{server.port}"\n{known}\n'
+    lost = account("lost", server, 'password = { env = "PYMAILBOX_NOT_SET" }', known)
+    write(nobody + account("ca", server, KNOWN, known, 'ca = "/not/here"') + lost + account("me", server, KNOWN, known))
+    assert main(["archive", "--all"]) == 3
+    out, err = capsys.readouterr()
+    assert out == "me      10 new, 3.9 KB; 0 known; nothing deleted\n"
+    assert [line.split(": ")[:2] for line in err.splitlines()] == [
+        ["pymailbox", name] for name in ("nobody", "ca", "lost")
+    ]
+    assert main(["archive", "nobody", "ca"]) == 1
+    assert main(["archive", "ca"]) == 1
+
+
 def test_one_password_is_not_sent_to_several_servers(
     write: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -466,6 +488,8 @@ def test_accounts_lists_what_there_is(
         "archive": str(tmp_path / "me"),
         "messages": 10,
         "last_run": None,
+        "last_failure": None,
+        "next_try": None,
         "problem": None,
     }
     assert rows["me"]["last_run"]["ended"].endswith("+00:00")
@@ -476,6 +500,59 @@ def test_accounts_lists_what_there_is(
     assert capsys.readouterr().out == "me\nfresh\nplain\nbad\npartly\n"
     settle(server)
     assert len(server.log) == asked
+
+
+def test_accounts_say_how_the_last_run_failed(write: Callable[[str], Path], tmp_path: Path, capsys: Captured) -> None:
+    """In one line, in the words of the command line, below the last run that succeeded; and when to run again."""
+    known = f'archive = "{tmp_path}/{{name}}"'
+    faults = [Fault.refuse("PASS", None, "[LOGIN-DELAY] wait \x1b[2J 5 minutes")]
+    with Server(SAMPLES) as server, Server(SAMPLES, sasl=(), faults=faults) as busy:
+        write(account("me", server, KNOWN, known))
+        assert main(["archive", "me"]) == 0
+        write(account("me", busy, KNOWN, known))
+        assert main(["archive", "me"]) == 75
+        capsys.readouterr()
+        assert main(["accounts"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert re.fullmatch(r".*/me: 10 messages; last run .*: done", lines[1])
+        assert re.match(r" {4}failed \d{4}-\d\d-\d\d \d\d:\d\d: the server requires more time", lines[2])
+        assert "\\x1b[2J 5 minutes" in lines[2]
+        assert re.fullmatch(r" {4}next run not before (\d{4}-\d\d-\d\d )?\d\d:\d\d", lines[3])
+        assert len(lines) == 4
+        assert main(["accounts", "--json"]) == 0
+        row = json.loads(capsys.readouterr().out)
+        failed, again = (datetime.fromisoformat(text) for text in (row["last_failure"]["at"], row["next_try"]))
+        assert again - failed == timedelta(minutes=5)
+        assert row["last_failure"]["problem"].startswith("the server requires more time")
+        assert row["last_run"]["failed"] == 0
+
+
+def test_accounts_in_a_narrow_terminal(server: Server, write: Callable[[str], Path], tmp_path: Path) -> None:
+    """A line that is too long goes on below its beginning; no word is broken, and no path."""
+    path = write(account("me", server, KNOWN, f'archive = "{tmp_path}/me"'))
+    runs = tmp_path / "me" / ".pymailbox" / "runs.json"
+    runs.parent.mkdir(parents=True)
+    (tmp_path / "me" / "new").mkdir()
+    problem = "the server closed the connection; " + "x" * 70 + " some servers hang up on a wrong password"
+    runs.write_text(json.dumps({"me@127.0.0.1": {"failed": 1_000, "problem": problem}}))
+    shown, status = run_in_terminal(
+        "accounts", columns=60, env=environment(PYMAILBOX_CONFIG=str(path), TZ="UTC", NO_COLOR="1")
+    )
+    assert status == 0
+    told = [line for line in shown.splitlines() if line.startswith("    ")]
+    assert " ".join(line.strip() for line in told).endswith(f"failed 1970-01-01 00:16: {problem}")
+    assert all(len(line) <= 60 or " " not in line.strip() for line in told)
+
+
+def test_the_time_of_the_next_run() -> None:
+    """The first whole minute that is not too early; with its date if that is not today's."""
+    now = datetime(2026, 11, 27, 14, 10).astimezone()
+    for after, shown in (
+        (timedelta(minutes=10), "14:20"),
+        (timedelta(seconds=1), "14:11"),
+        (timedelta(hours=10), "2026-11-28 00:10"),
+    ):
+        assert not_before(now + after, now) == shown
 
 
 # --- adding one -----------------------------------------------------------------------------------------------

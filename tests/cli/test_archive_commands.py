@@ -113,6 +113,33 @@ def test_a_quoted_tilde_is_the_home_directory_for_each_command(
     assert "no home directory is known" in capsys.readouterr().err
 
 
+def test_a_directory_that_is_not_an_archive(server: Server, tmp_path: Path, capsys: Captured) -> None:
+    """No command puts anything into it, or takes it for an empty archive; what a disk has of itself is nothing."""
+    to = tmp_path / "etc"
+    (to / "conf.d").mkdir(parents=True)
+    for command, told in (
+        (["archive", server.url, "--to"], "has other files in it and is not an archive; name a directory of its own"),
+        (["archive", server.url, "--dry-run", "--to"], "has other files in it and is not an archive"),
+        (["clean", server.url, "--keep-latest", "0", "--to"], "there is no archive at"),
+        (["clean", server.url, "--keep-latest", "0", "--dry-run", "--to"], "there is no archive at"),
+        (["verify"], "there is no archive at"),
+        (["rebuild"], "there is no archive at"),
+    ):
+        with case(*command):
+            assert main([*command, str(to)]) == 1
+            assert told in capsys.readouterr().err
+            assert [path.name for path in to.iterdir()] == ["conf.d"]
+    assert main(["clean", server.url, "--to", str(tmp_path / "nothing"), "--keep-latest", "0"]) == 1
+    assert not (tmp_path / "nothing").exists()
+    assert server.log == ()
+    (to / "conf.d").rmdir()
+    for name in ("lost+found", ".Trash-1000"):
+        (to / name).mkdir()
+    assert main(["archive", server.url, "--to", str(to)]) == 0
+    (to / "notes").touch()
+    assert main(["archive", server.url, "--to", str(to)]) == 0
+
+
 def test_wrong_options_are_usage_errors(tmp_path: Path, capsys: Captured) -> None:
     """They exit with 2, say what is expected, and touch neither the server nor the disk."""
     to = tmp_path / "me"

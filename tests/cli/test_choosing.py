@@ -1,6 +1,7 @@
 """Words and options choose the messages that their help says, and nothing else."""
 
 import argparse
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymailbox import Mailbox
+from pymailbox import Archive, Mailbox, Seen
 from pymailbox.cli import main
 from pymailbox.cli.choosing import Choice, choice, chosen
 from pymailbox.testing import Server
+from pymailbox.testing.stored_mail import StoredMail
 from tests import case
+from tests.archive.box import Box, message, put_before, serve
 from tests.testing.by_hand import settle
 
 Captured = pytest.CaptureFixture[str]
@@ -21,7 +24,7 @@ Captured = pytest.CaptureFixture[str]
 def numbers(out: str) -> list[int]:
     """Return the numbers of the messages in a table."""
     rows = out.splitlines()[1:]
-    return [int(line.split()[0]) for line in rows[: rows.index("")]]
+    return [int(line.split()[0]) for line in rows[: rows.index("")]] if rows else []
 
 
 @given(st.text(max_size=30))
@@ -156,13 +159,74 @@ def test_new_compares_with_an_archive(sample: Server, capsys: Captured, tmp_path
     assert numbers(out) == [8, 9, 10]
     assert main(["ls", sample.url, "--new", "--to", to, "--last", "2"]) == 0
     assert numbers(capsys.readouterr().out) == [9, 10]
-    assert main(["ls", sample.url, "--new", "--to", str(tmp_path / "none")]) == 1
-    assert "there is no archive at" in capsys.readouterr().err
     for options in (["--new"], ["--to", to]):
         with pytest.raises(SystemExit) as ended:
             main(["ls", sample.url, *options])
         assert ended.value.code == 2
         assert "--new and --to DIR or --state FILE are used together" in capsys.readouterr().err
+
+
+def test_what_new_compares_with_is_checked_first(capsys: Captured, tmp_path: Path) -> None:
+    """What is not an archive, or not a state file, is an error that says so before a server is asked: nothing is listed
+    as new that nothing was compared with."""
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "file").write_text("hello\n" * 1000)
+    for option, name, problem in (
+        ("--to", "none", "there is no archive at"), ("--to", "mail", "`pymailbox archive`"),
+        ("--to", "file", "there is no archive at"), ("--to", "~nobody-of-this-name/mail", "no home directory"),
+        ("--state", "none", "there is no file of seen messages"), ("--state", "mail", "or name another file"),
+        ("--state", "file", "or name another file"), ("--state", "~nobody-of-this-name/x", "no home directory"),
+    ):  # fmt: skip
+        with case(option, name):
+            where = name if name.startswith("~") else str(tmp_path / name)
+            assert main(["ls", "pop://me@127.0.0.1:1", "--new", option, where]) == 1
+            captured = capsys.readouterr()
+            assert (captured.out, captured.err.count("\n")) == ("", 1)
+            assert problem in captured.err
+
+
+def test_nothing_new_is_one_line(sample: Server, capsys: Captured, tmp_path: Path) -> None:
+    """For people a sentence without a heading, for programs nothing; so is what no filter leaves."""
+    to, state = str(tmp_path / "me"), str(tmp_path / "me.seen")
+    assert main(["archive", sample.url, "--to", to, "--quiet"]) == 0
+    with Seen(state) as seen, Mailbox.from_url(sample.url, "secret") as inbox:
+        seen.add(inbox)
+    for options in (["--to", to], ["--state", state]):
+        assert main(["ls", sample.url, "--new", *options]) == 0
+        assert capsys.readouterr().out == "no new messages; 10 messages, 3.9 KB in all\n"
+        assert main(["ls", sample.url, "--new", *options, "--json"]) == 0
+        assert capsys.readouterr().out == ""
+    with Server([b"Date: Mon, 01 Jun 2026 07:30:00 +0200\r\n\r\n"]) as old, Server([]) as empty:
+        assert main(["ls", old.url, "--since", "2030-01-01"]) == 0
+        assert capsys.readouterr().out.startswith("no messages match; 1 message, ")
+        assert main(["ls", empty.url, "--last", "1"]) == 0
+        assert capsys.readouterr().out == "0 messages, 0 B\n"
+
+
+def test_new_is_what_archive_would_fetch(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if uids are used again, shared or blank, and after a rebuild, when only the names of files have them."""
+    monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
+    to, box = tmp_path / "me", Box()
+    for uid, number in (("a", 1), ("b", 2), ("twin", 3)):
+        box.put(uid, message(number, 200 + number))
+    with serve(box) as server:
+        assert main(["archive", server.url, "--to", str(to), "--quiet"]) == 0
+        for rebuilt in (False, True):
+            if rebuilt:
+                Archive.rebuild(to)
+            put_before(server, box)
+            assert main(["ls", server.url, "--new", "--to", str(to)]) == 0
+            assert numbers(capsys.readouterr().out) == []
+            other = Box(box.mails.copy())
+            other.mails[1] = StoredMail(b"b", 400, content=message(4, 400))  # another message has its uid
+            other.put("twin", message(5, 205))
+            other.put("new", message(6, 206))
+            put_before(server, other)
+            assert main(["ls", server.url, "--new", "--to", str(to)]) == 0
+            assert numbers(capsys.readouterr().out) == [2, 3, 4, 5]  # which of the twins is new, only the content tells
+            if not rebuilt:
+                assert main(["archive", server.url, "--to", str(to), "--dry-run", "--json"]) == 0
+                assert json.loads(capsys.readouterr().out)["new"] == 4
 
 
 def test_wrong_dates_are_usage_errors(capsys: Captured) -> None:

@@ -1,21 +1,34 @@
 """Ctrl-C and SIGTERM end every command at any moment with one line and their status, and what was safe is safe."""
 
+import ctypes
+import gc
 import json
+import operator
 import random
+import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from pymailbox import Archive
-from pymailbox.cli.interruption import Stop, Terminated, stoppable
+from pymailbox.cli import main
+from pymailbox.cli.interruption import Stop, Terminated, stoppable, terminable
 from pymailbox.testing import Fault, Server
+from tests import ROOT
 from tests.cli.processes import environment, program, run
-from tests.timing import GENEROUS, eventually
+from tests.timing import GENEROUS, ended, eventually
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
@@ -80,6 +93,182 @@ def test_an_ignored_signal_stays_ignored() -> None:
             assert not stop.event.is_set()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+# --- no signal is lost ----------------------------------------------------------------------------------------
+
+
+def too_late(number: int, call: Callable[[], object]) -> None:
+    """Make a call just before which a signal arrives: Python has looked for signals, and does so again after it.
+
+    The C library's `raise` and the call follow each other without an instruction of Python between them.
+    """
+    send = getattr(ctypes.PyDLL(None), "raise")
+    deque(map(operator.call, (partial(send, number), call)), maxlen=0)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_just_before_a_call_that_waits(number: signal.Signals) -> None:
+    """The call ends, as it does if the signal comes during it."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, end)
+    ours, theirs = socket.socketpair()
+    try:
+        with ours, theirs:
+            for call in (partial(time.sleep, 3600), partial(ours.recv, 1), threading.Lock().acquire):
+                if not isinstance(call, partial):
+                    call()  # now it is taken
+                with pytest.raises(KeyboardInterrupt), terminable():
+                    too_late(number, call)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_destructor(number: signal.Signals) -> None:
+    """Python drops what its handler raises there; it is sent again, until what it raises arrives."""
+
+    class Dying:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt) as caught, terminable():
+        Dying()
+        time.sleep(3600)
+    assert caught.type is kind
+
+
+def test_what_else_a_destructor_raises_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is without this; and afterwards all is as before."""
+    reported: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: reported.append(args.exc_type))
+
+    class Dying:
+        def __del__(self) -> None:
+            raise ValueError
+
+    threads, hook = threading.active_count(), sys.unraisablehook
+    with terminable():
+        Dying()
+    assert reported == [ValueError]
+    assert (threading.active_count(), sys.unraisablehook) == (threads, hook)
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_ctrl_c_just_before_the_wait_for_a_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command ends at once."""
+    monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
+
+    class Poll:
+        def __init__(self) -> None:
+            self.real = poll()
+            self.register = self.real.register
+
+        def poll(self, seconds: float) -> None:
+            too_late(signal.SIGINT, partial(self.real.poll, seconds))
+
+    poll = select.poll
+    monkeypatch.setattr(select, "poll", Poll)
+    for arguments in (["ls"], ["archive", "--to", str(tmp_path / "me")], ["doctor"], ["wait"]):
+        with Server(MAILS, faults=[Fault.stall(command="STAT", nth=None)]) as server:
+            assert main([*arguments, server.url]) == 130
+
+
+def interrupted(
+    arguments: Sequence[str], number: int, steps: int, files: Collection[str], server: Server
+) -> int | None:
+    """Run a command, with a signal at one of the lines of these files; return its status, None if it has fewer lines.
+
+    As a signal handler does, a trace function runs in the thread itself, wherever that is.
+    """
+    left, idle, over = steps, False, threading.Event()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if not any(map(frame.f_code.co_filename.endswith, files)):
+            return None
+        left -= event == "line" and not idle
+        if left == 0:
+            sys.settrace(None)
+            signal.raise_signal(number)
+        return trace
+
+    def end() -> None:
+        nonlocal idle
+        eventually(lambda: server.log.count("STAT") or over.is_set())
+        before = 0
+        while before != left and not over.wait(0.1):  # until it waits for the silent server
+            before = left
+        if left > 0 and not over.is_set():
+            idle = True
+            signal.pthread_kill(main_thread, signal.SIGINT)
+
+    def early(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    main_thread, thread, before = threading.get_ident(), threading.Thread(target=end), sys.gettrace()
+    handler = signal.signal(signal.SIGTERM, early)  # by default it ends a process that has not begun
+    thread.start()
+    sys.settrace(trace)
+    try:
+        status = main(arguments)
+    except KeyboardInterrupt:  # before anything has begun; `program` catches it
+        status = -1
+    finally:
+        sys.settrace(before)
+        over.set()
+        ended(thread)
+        signal.signal(signal.SIGTERM, handler)
+        gc.collect()  # what was left open
+    return None if left > 0 else status
+
+
+PYMAILBOX = {str(path.relative_to(ROOT)) for path in (ROOT / "pymailbox").rglob("*.py")}
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket")  # one may be made and not yet be anyone's
+@pytest.mark.parametrize("part", [8, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("command", "number", "files", "stride"),
+    [
+        ("archive", signal.SIGINT, PYMAILBOX, 83),
+        ("archive", signal.SIGTERM, {"contextlib.py", "weakref.py"}, 2),
+        ("watch", signal.SIGTERM, PYMAILBOX, 83),
+        ("ls", signal.SIGINT, {"argparse.py"}, 199),
+    ],
+    ids=["archive", "archive, inside what it uses", "watch", "ls, while it reads its arguments"],
+)
+def test_a_signal_between_any_two_lines(
+    command: str, number: signal.Signals, files: Collection[str], stride: int, part: int, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Of pymailbox, and of what it uses: the command ends with one line, and leaves nothing open.
+
+    Not of threading: a trace function can raise before the `__exit__` of a lock, where no signal handler runs.
+    """
+    monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
+    more = {
+        "archive": ["--to", str(tmp_path / "me")],
+        "watch": ["--state", str(tmp_path / "me.watch"), "--", "true"],
+        "ls": [],
+    }[command]
+    told: list[tuple[int, int]] = []
+    for steps in count(1, stride * part):
+        with Server(MAILS[:1], faults=[Fault.stall(command="STAT", nth=None)]) as server:
+            status = interrupted([command, server.url, *more], number, steps, files, server)
+        err = capsys.readouterr().err
+        if status is None:
+            break
+        told.append((status, err.count("\n")))
+    expected = (130 if number == signal.SIGINT else 143, 1)
+    assert set(told) <= {expected, (-1, 0)}
+    assert told.count(expected) > 3
 
 
 # --- the process ----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """watch runs a command for each mail, and wait prints one; whatever happens, no mail is lost and nothing is left running."""
 
+import errno
 import json
 import os
 import signal
@@ -8,11 +9,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pymailbox import Account, Mailbox, Seen, Watch
 from pymailbox.cli import main, watching_commands
+from pymailbox.seen.file import SeenFile
 from pymailbox.testing import Fault, Quirk, Server
 from tests import case
 from tests.cli.processes import environment, program, run, run_in_shell, run_in_terminal
@@ -76,7 +79,7 @@ def stopped(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> t
     process.send_signal(number)
     out, err = process.communicate(timeout=GENEROUS)
     assert process.returncode == 128 + number, err
-    assert err.endswith("pymailbox: interrupted; the next watch with the same state file goes on from here\n")
+    assert err.endswith("pymailbox: interrupted; with a state file, the next watch goes on from here\n")
     return out, err
 
 
@@ -197,7 +200,7 @@ def test_a_command_that_fails_is_tried_again(
         ("twice", 1, False), ("twice", 2, False), ("twice", 3, True),
     ]  # fmt: skip
     assert captured.err.count("trying again in 0 s") == 5
-    assert "never failed with exit status 1; the next watch tries it again" in captured.err
+    assert "never failed with exit status 1; the next watch runs it again" in captured.err
     with Seen(state) as seen, Mailbox.from_url(server.url, "secret") as inbox:
         assert [message.subject for message in seen.new(inbox)] == ["never"]
 
@@ -293,10 +296,14 @@ def test_what_the_command_prints(server: Server, capfd: pytest.CaptureFixture[st
             assert captured.err.splitlines()[:-1] == err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_lets_the_command_finish(
-    server: Server, start: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+    number: int, server: Server, start: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
 ) -> None:
-    """Ctrl-C reaches the whole foreground group, but the command is not in it; its mail is done, others come later."""
+    """Ctrl-C reaches the whole foreground group, but the command is not in it; its mail is done, others come later.
+
+    A line says what is waited for. A terminal that is closed ends a watch likewise.
+    """
     begun, go, state = tmp_path / "begun", tmp_path / "go", tmp_path / "me.watch"
     script = f"touch {begun}; while ! test -e {go}; do sleep 0.01; done"
     watch = start("watch", server.url, *OFTEN, "--state", str(state), "--", "sh", "-c", script)
@@ -304,15 +311,47 @@ def test_the_first_signal_lets_the_command_finish(
     server.deliver(mail("one"))
     server.deliver(mail("two"))
     eventually(begun.exists)
-    watch.send_signal(signal.SIGINT)
+    watch.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
         watch.wait(0.05)
     go.touch()
-    out, _ = watch.communicate(timeout=GENEROUS)
-    assert watch.returncode == 130
+    out, err = watch.communicate(timeout=GENEROUS)
+    assert watch.returncode == 128 + number
+    assert err.startswith("pymailbox: waiting for the command to finish; Ctrl-C again ends it\n")
     assert out.count("\n") in (1, 2)  # the second may have come with a later look
     with Seen(state) as seen, Mailbox.from_url(server.url, "secret") as inbox:
         assert [message.subject for message in seen.new(inbox)] == ["two"][: 2 - out.count("\n")]
+
+
+def test_a_full_disk_does_not_run_the_command_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """It has succeeded; only what could not be remembered is tried again, and nothing is run twice."""
+    monkeypatch.setattr(watching_commands, "_FIRST_PAUSE", 0.001)
+    log, state, save, refused = tmp_path / "log", tmp_path / "me.watch", SeenFile.save, []
+
+    def full(*arguments: Any) -> None:
+        if log.exists() and len(refused) < 3:
+            refused.append(1)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(*arguments)
+
+    def deliver() -> None:
+        server.deliver(mail("one"))
+        eventually(lambda: len(refused) == 3)
+        looked(server, len(server.sessions) + 3)
+
+    monkeypatch.setattr(SeenFile, "save", full)
+    thread = in_a_thread(server, deliver)
+    script = f'echo "$PYMAILBOX_SUBJECT" >> {log}'
+    assert main(["watch", server.url, *OFTEN, "--state", str(state), "--", "sh", "-c", script]) == 143
+    ended(thread)
+    captured = capsys.readouterr()
+    assert captured.err.count("has succeeded, but the disk of the state file is full; trying again in 0 s\n") == 3
+    assert captured.out == "Ada <ada@example.org>  one\n"
+    assert lines(log) == ["one"]
+    with Seen(state) as seen, Mailbox.from_url(server.url, "secret") as inbox:
+        assert seen.new(inbox) == ()
 
 
 def test_the_second_signal_ends_the_command_too(
