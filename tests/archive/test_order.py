@@ -140,7 +140,8 @@ class _FailingDisk(Disk):
 
     def rename(self, source: str | Path, target: str | Path) -> None:
         super().rename(source, target)
-        self.renamed.append(str(target))
+        if Path(target).parent.name == "new":
+            self.renamed.append(str(target))
 
 
 def syncing_threads() -> list[threading.Thread]:
