@@ -14,7 +14,7 @@ _BLOCK = re.compile(r'(<pre><span></span><code>)((?:(?!</code>)[\s\S])*class="gp
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Return the page with each line of output in a span of class `output`, and each option in code of class `option`."""
+    """Return the page, with each line of output in a span `output` and each option in code of class `option`."""
     html = _OPTION.sub('<code class="option">', html)
     return _BLOCK.sub(lambda found: found[1] + "".join(map(_marked, found[2].splitlines(keepends=True))), html)
 
