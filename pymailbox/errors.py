@@ -2,26 +2,26 @@
 
 The tree; in parentheses, the built-in exception that an error also inherits from:
 
-    MailboxError                        any failure of an account or its server
-    ├── ConnectionLost                  never connected, or disconnected      (ConnectionError)
-    ├── Timeout                         silence, or data arriving too slowly  (TimeoutError)
-    ├── TLSError                        handshake or certificate              (ConnectionError)
-    ├── ProtocolError                   the server broke the protocol
-    ├── LimitExceeded                   a bound of `Limits`; `.field` names it
-    ├── CommandError                    the server refused a command (-ERR)
+    MailboxError                  any failure of an account or its server
+    ├── ConnectionLost            never connected, or disconnected      (ConnectionError)
+    ├── Timeout                   silence, or data arriving too slowly  (TimeoutError)
+    ├── TLSError                  handshake or certificate              (ConnectionError)
+    ├── ProtocolError             the server broke the protocol
+    ├── LimitExceeded             a bound of `Limits`; `.field` names it
+    ├── CommandError              the server refused a command (-ERR)
     │   ├── AuthenticationError         [AUTH], or -ERR to a login
-    │   ├── MailboxLocked               [IN-USE]: another session has it open
-    │   ├── LoginDelay                  [LOGIN-DELAY]: too soon after the last login
-    │   ├── TemporaryFailure            [SYS/TEMP]: try again later
-    │   ├── PermanentFailure            [SYS/PERM]: the operator must fix the server
-    │   └── MessageUnavailable          this one message cannot be read
-    ├── NotSupported                    the server, or this installation, lacks it
-    ├── ConcurrentUse                   two threads or tasks in one session   (RuntimeError)
-    ├── CommitError                     QUIT refused or unanswered: deletions unconfirmed
-    ├── ArchiveLocked                   the archive, or the file, is in use   (BlockingIOError)
-    ├── LedgerDamaged                   the archive's ledger, or the file, cannot be used
-    ├── UidsChanged                     the server has given all messages new uids
-    └── DiskFull                        no space left on the disk             (OSError)
+    │   ├── MailboxLocked         [IN-USE]: another session has it open
+    │   ├── LoginDelay            [LOGIN-DELAY]: too soon after the last login
+    │   ├── TemporaryFailure      [SYS/TEMP]: try again later
+    │   ├── PermanentFailure      [SYS/PERM]: the operator must fix the server
+    │   └── MessageUnavailable    this one message cannot be read
+    ├── NotSupported              the server, or this installation, lacks it
+    ├── ConcurrentUse             two threads or tasks in one session   (RuntimeError)
+    ├── CommitError               QUIT refused or unanswered: deletions unconfirmed
+    ├── ArchiveLocked             the archive, or the file, is in use   (BlockingIOError)
+    ├── LedgerDamaged             the archive's ledger, or the file, cannot be used
+    ├── UidsChanged               the server has given all messages new uids
+    └── DiskFull                  no space left on the disk             (OSError)
 
 The first five end the session, except `LimitExceeded` for a message whose size is known from LIST. Otherwise the API
 raises only ValueError and TypeError (misuse), IndexError and KeyError (sequence access), FileExistsError (saving), and
