@@ -9,7 +9,7 @@ The tree; in parentheses, the built-in exception that an error also inherits fro
     ├── ProtocolError             the server broke the protocol
     ├── LimitExceeded             a bound of `Limits`; `.field` names it
     ├── CommandError              the server refused a command (-ERR)
-    │   ├── AuthenticationError         [AUTH], or -ERR to a login
+    │   ├── AuthenticationError   [AUTH], or -ERR to a login
     │   ├── MailboxLocked         [IN-USE]: another session has it open
     │   ├── LoginDelay            [LOGIN-DELAY]: too soon after the last login
     │   ├── TemporaryFailure      [SYS/TEMP]: try again later
