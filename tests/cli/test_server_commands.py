@@ -18,11 +18,11 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_serves_samples_with_tls(
     number: signal.Signals, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It prints what clients need, with the CA to trust; both signals stop it, with status 0, and the CA is removed."""
+    """It prints what clients need, with the CA to trust; each signal stops it, with status 0, and the CA is removed."""
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
     serving = subprocess.Popen(
         program("serve", "--sample", "--tls", "--user", "robin"),
