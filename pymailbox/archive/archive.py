@@ -324,8 +324,12 @@ class Archive(Collection[Record]):
     # --- writing ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[Ledger]:
-        """Hold the lock over a ledger that is in step with the files."""
+    def _writing(self, dry_run: bool) -> Iterator[Ledger]:
+        """Hold the lock over a ledger that is in step with the files; a dry run of no archive leaves none there."""
+        if dry_run and not self._is_one():
+            with tempfile.TemporaryDirectory() as elsewhere, Ledger(Path(elsewhere, _LEDGER)) as ledger:
+                yield ledger
+            return
         with disk_errors(self.path):
             self._layout.disk.make_directory(self._state)
             with locked(self._state / "lock", f"the archive {str(self.path)!r}"):
@@ -353,7 +357,7 @@ class Archive(Collection[Record]):
         at any point loses nothing and stores nothing twice: run it again. Sessions are opened until one brings nothing
         new.
 
-        `dry_run` lists only, and returns what would be done. `renumbered` accepts that the server has given all
+        `dry_run` lists only, makes no archive, and returns what would be done. `renumbered` accepts that the server has given all
         messages new uids: they are recognised by their content, and nothing is deleted. `limit` is the largest number
         of messages to archive. `stop.set()` ends the run soon, with what is archived by then. `progress` is called as
         by `Mailbox.fetch`. `options` are those of `Mailbox`, but for `sock`.
@@ -410,7 +414,7 @@ class Archive(Collection[Record]):
         check_collect(account, keep, options, dry_run=dry_run)  # before anything is made on disk
         if at_most is not None:
             self._check_that_there_is_one()
-        with self._writing() as ledger:
+        with self._writing(dry_run) as ledger:
             row = ledger.account(account_name(account))
             if row.one_by_one:
                 options["pipelining"] = False
@@ -468,9 +472,11 @@ class Archive(Collection[Record]):
         strangers = self._layout.strangers() + len(unknown)
         return Verified(read, size, len(rows), tuple(damaged), missing, strangers)
 
+    def _is_one(self) -> bool:
+        return self._state.is_dir() or self._layout.exists()
+
     def _check_that_there_is_one(self) -> None:
-        ours = self._state.is_dir() or self._layout.exists()
-        if not ours and not (self.path.is_dir() and not any(self.path.iterdir())):  # a first run has just made it
+        if not self._is_one() and not (self.path.is_dir() and not any(self.path.iterdir())):  # a first run has just made it
             raise FileNotFoundError(f"there is no archive at {str(self.path)!r}")
 
     def _check_that_there_is_a_ledger(self) -> None:
