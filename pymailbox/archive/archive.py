@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import random
+import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -357,10 +358,10 @@ class Archive(Collection[Record]):
         at any point loses nothing and stores nothing twice: run it again. Sessions are opened until one brings nothing
         new.
 
-        `dry_run` lists only, makes no archive, and returns what would be done. `renumbered` accepts that the server has given all
-        messages new uids: they are recognised by their content, and nothing is deleted. `limit` is the largest number
-        of messages to archive. `stop.set()` ends the run soon, with what is archived by then. `progress` is called as
-        by `Mailbox.fetch`. `options` are those of `Mailbox`, but for `sock`.
+        `dry_run` lists only, makes no archive, and returns what would be done. `renumbered` accepts that the server has
+        given all messages new uids: they are recognised by their content, and nothing is deleted. `limit` is the
+        largest number of messages to archive. `stop.set()` ends the run soon, with what is archived by then. `progress`
+        is called as by `Mailbox.fetch`. `options` are those of `Mailbox`, but for `sock`.
 
         Raises what `Mailbox` does; `ArchiveLocked` if another process is writing to the archive, `LedgerDamaged`,
         `UidsChanged`, and `DiskFull`, before the download if LIST shows that there is too little room. What was
@@ -476,8 +477,9 @@ class Archive(Collection[Record]):
         return self._state.is_dir() or self._layout.exists()
 
     def _check_that_there_is_one(self) -> None:
-        if not self._is_one() and not (self.path.is_dir() and not any(self.path.iterdir())):  # a first run has just made it
-            raise FileNotFoundError(f"there is no archive at {str(self.path)!r}")
+        if self._is_one() or (self.path.is_dir() and not any(self.path.iterdir())):  # a first run has just made it
+            return
+        raise FileNotFoundError(f"there is no archive at {str(self.path)!r}")
 
     def _check_that_there_is_a_ledger(self) -> None:
         if not (self._state / _LEDGER).exists() and any(self._layout.files()):

@@ -26,8 +26,8 @@ def program() -> NoReturn:
     """Run the command of this process, and end it."""
     try:
         status = main()
-    except KeyboardInterrupt:  # before anything has begun, or the second one, while the first was being reported
-        status = 130
+    except KeyboardInterrupt as signal:  # before anything has begun, or the second one, while one was being reported
+        status = _status_of(signal)
     from pymailbox.cli.interruption import ignore_signals
 
     ignore_signals()
@@ -36,7 +36,7 @@ def program() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
-    from pymailbox.cli.interruption import Terminated, terminable  # inside, as Ctrl-C may arrive meanwhile
+    from pymailbox.cli.interruption import terminable  # inside, as Ctrl-C may arrive meanwhile
 
     with terminable():
         interrupted = "nothing was changed"
@@ -53,13 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         except KeyboardInterrupt as signal:
             _complain(f"interrupted; {interrupted}", new_line=sys.stderr.isatty())
-            return 128 + signal.number if isinstance(signal, Terminated) else 130
+            return _status_of(signal)
         except (ValueError, OSError) as error:  # of the output; those of a command are handled below
             from pymailbox.cli.account_options import told
 
             _complain(f"the output cannot be written: {told(error)}")
             _silence(sys.stdout)
             return 1
+
+
+def _status_of(signal: KeyboardInterrupt) -> int:
+    return 128 + getattr(signal, "number", 2)  # as a shell has it; `Terminated` has a number, Ctrl-C none
 
 
 def _run(options: "argparse.Namespace") -> int:

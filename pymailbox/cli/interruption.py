@@ -25,7 +25,7 @@ from attrs import define, field
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-__all__ = ["Stop", "Terminated", "ignore_signals", "stoppable", "terminable"]
+__all__ = ["Stop", "Terminated", "held_back", "ignore_signals", "stoppable", "terminable"]
 
 
 Handler = Callable[[int, FrameType | None], object]
@@ -128,6 +128,18 @@ else:
                 os.close(writing)
                 thread.join()
                 os.close(reading)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Let signals arrive at the end of this block, which must not wait for long."""
+    arrived: list[int] = []
+    try:
+        with _handling(lambda number, _: arrived.append(number), signal.SIGINT, *_ENDING):
+            yield
+    finally:
+        for number in arrived:
+            signal.raise_signal(number)
 
 
 def ignore_signals() -> None:

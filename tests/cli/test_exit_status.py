@@ -28,6 +28,8 @@ EVERY = [
     "rebuild",
     "doctor",
     "demo",
+    "accounts",
+    "completion",
     "help",
 ]
 
@@ -47,6 +49,8 @@ def commands(server: Server, directory: Path) -> dict[str, list[str]]:
         "rebuild": ["rebuild", to],
         "doctor": ["doctor", server.url],
         "demo": ["demo"],
+        "accounts": ["accounts", "--config", str(directory / "accounts.toml")],
+        "completion": ["completion", "zsh"],
         "help": ["--help"],
     }
 
@@ -169,6 +173,7 @@ def test_closed_streams(sample: Server, tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
         assert run_in_shell("show", sample.url, "99", after=after).returncode == 1
         assert run_in_shell("show", sample.url, "1", "--raw", after=after).returncode in (0, 1)
+        assert run_in_shell("accounts", "add", after=after).returncode == 2
 
 
 def test_help_imports_neither_rich_nor_the_archive() -> None:

@@ -241,14 +241,21 @@ PYMAILBOX = {str(path.relative_to(ROOT)) for path in (ROOT / "pymailbox").rglob(
         ("archive", signal.SIGTERM, {"contextlib.py", "weakref.py"}, 2),
         ("watch", signal.SIGTERM, PYMAILBOX, 83),
         ("ls", signal.SIGINT, {"argparse.py"}, 199),
+        ("wait", signal.SIGTERM, {"subprocess.py"}, 1),
     ],
-    ids=["archive", "archive, inside what it uses", "watch", "ls, while it reads its arguments"],
+    ids=[
+        "archive",
+        "archive, inside what it uses",
+        "watch",
+        "ls, while it reads its arguments",
+        "wait, while it starts its command",
+    ],
 )
 def test_a_signal_between_any_two_lines(
     command: str, number: signal.Signals, files: Collection[str], stride: int, part: int, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Of pymailbox, and of what it uses: the command ends with one line, and leaves nothing open.
+    """Of pymailbox, and of what it uses: the command ends with one line, and leaves nothing open or running.
 
     Not of threading: a trace function can raise before the `__exit__` of a lock, where no signal handler runs.
     """
@@ -257,10 +264,12 @@ def test_a_signal_between_any_two_lines(
         "archive": ["--to", str(tmp_path / "me")],
         "watch": ["--state", str(tmp_path / "me.watch"), "--", "true"],
         "ls": [],
+        "wait": ["--", "sleep", "600"],
     }[command]
+    faults = [] if command == "wait" else [Fault.stall(command="STAT", nth=None)]
     told: list[tuple[int, int]] = []
     for steps in count(1, stride * part):
-        with Server(MAILS[:1], faults=[Fault.stall(command="STAT", nth=None)]) as server:
+        with Server(MAILS[:1], faults=faults) as server:
             status = interrupted([command, server.url, *more], number, steps, files, server)
         err = capsys.readouterr().err
         if status is None:
@@ -347,6 +356,22 @@ def test_archive_can_be_interrupted_at_any_moment(seed: int, tmp_path: Path) -> 
         with Archive(tmp_path / "me") as archive:
             assert sorted(record.raw for record in archive) == sorted(MAILS)
             assert archive.verify()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_two_signals_at_once_have_the_status_of_one(number: signal.Signals, tmp_path: Path) -> None:
+    """Whatever the second one interrupts, such as the report of the first."""
+    with Server(MAILS, faults=[Fault.stall(command="STAT")]) as server:
+        for pause in (0.0, 0.001, 0.003, 0.01, 0.03):
+            seen = server.log.count("STAT")
+            process = started("archive", server.url, "--to", str(tmp_path / "me"))
+            eventually(lambda seen=seen: server.log.count("STAT") > seen)  # type: ignore[misc]
+            process.send_signal(number)
+            time.sleep(pause)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=GENEROUS)
+            assert (process.returncode, out) == (128 + number, "")
+            assert err in ("", TOLD)
 
 
 def test_ctrl_c_while_it_starts_shows_no_traceback() -> None:
