@@ -11,6 +11,7 @@ the handler has run, and sends a signal again whose exception was dropped.
 """
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -178,4 +179,9 @@ def stoppable() -> Iterator[Stop]:
     """Let the first signal only set `event`, and the second one end the command."""
     stop = Stop()
     with _handling(stop._ask, signal.SIGINT, *_ENDING):
-        yield stop
+        try:
+            yield stop
+        except OSError as error:
+            if error.errno == errno.EIO and error.filename is None:  # what cannot be written to was closed with SIGHUP
+                stop.check()
+            raise

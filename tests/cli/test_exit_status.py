@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pymailbox import errors
+from pymailbox import Account, Archive, errors
 from pymailbox.cli import main
 from pymailbox.cli.exit_status import status_of
 from pymailbox.errors import MailboxError
@@ -123,6 +123,23 @@ def test_a_full_disk(name: str, sample: Server, tmp_path: Path) -> None:
     if name == "archive":
         assert run("verify", str(tmp_path / "me")).stdout.startswith(b"10 of 10 read")
         assert run_in_shell(*command, after="2> /dev/full").returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("name", ["archive", "verify", "rebuild"])
+def test_progress_that_cannot_be_written(name: str, sample: Server, tmp_path: Path) -> None:
+    """Is a failure of the output, not of the archive: not of its disk, nor one that `accounts` shows."""
+    place = tmp_path / "me"
+    if name != "archive":
+        run("archive", sample.url, "--to", str(place))
+    command = [*commands(sample, tmp_path)[name], "--json", "--progress"]
+    told = b"pymailbox: the output cannot be written: No space left on device\n"
+    for after, statuses, error in (("> /dev/full", {1}, told), ("| true", {0, 1}, b"")):
+        done = run_in_shell(*command, after=after, env=environment(PYTHONUNBUFFERED="1"))
+        assert done.returncode in statuses
+        assert done.stderr == error
+        with Archive(place) as archive:
+            assert archive.last_failure(Account.from_url(sample.url)) is None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

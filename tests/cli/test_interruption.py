@@ -4,6 +4,7 @@ import ctypes
 import gc
 import json
 import operator
+import os
 import random
 import select
 import signal
@@ -22,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from pymailbox import Archive
+from pymailbox import Account, Archive
 from pymailbox.cli import main
 from pymailbox.cli.interruption import Stop, Terminated, stoppable, terminable
 from pymailbox.testing import Fault, Server
@@ -315,6 +316,41 @@ def test_archive_stops_with_what_is_safe(number: signal.Signals, status: int, tm
         server.wait()
         done = run("archive", server.url, "--to", str(tmp_path / "me"))
         assert done.stdout.decode().startswith(f"{len(MAILS) - new} new, ")
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_a_terminal_that_is_closed_ends_archive_as_ctrl_c_does(rich: bool, tmp_path: Path) -> None:
+    """Nothing can be shown any more, but what has arrived is stored, and the run counts as one that has ended."""
+    ours, theirs = os.openpty()
+    controlled = ["sh", "-c", f'exec "$@" < {os.ttyname(theirs)} > {os.ttyname(theirs)} 2>&1', "sh"]
+    without = "import sys; sys.modules['rich.live'] = None; from pymailbox.cli import program; program()"
+    me = tmp_path / "me"
+    with Server(MAILS, latency=0.005, pipelining=False, lock_wait=GENEROUS) as server:
+        command = program("archive", server.url, "--to", str(me))
+        process = subprocess.Popen(
+            [
+                *controlled,
+                *(command if rich else [sys.executable, "-c", without, *command[command.index("archive") :]]),
+            ],
+            env=environment(),
+            start_new_session=True,
+        )
+        eventually(lambda: len(server.sessions) > 0)  # by then it has the terminal open
+        os.close(theirs)
+        try:
+            shown = b""
+            while b"new " not in shown:
+                shown += os.read(ours, 65536)
+            eventually(lambda: "RETR 5" in server.log)
+        finally:
+            os.close(ours)
+        assert process.wait(GENEROUS) == 129
+        server.wait()
+        account = Account.from_url(server.url)
+        with Archive(me) as archive:
+            assert 0 < len(archive) == files(me) < len(MAILS)
+            assert archive.last_run(account) is not None
+            assert archive.last_failure(account) is None
 
 
 def test_the_second_ctrl_c_does_not_wait_for_the_server(tmp_path: Path) -> None:
