@@ -67,9 +67,9 @@ def test_the_tutorial_runs(terminal: tuple[dict[str, str], list[subprocess.Popen
                 )  # fmt: skip
                 servers.append(server)
                 assert server.stdout is not None
-                line = server.stdout.readline()
-                port = line.split("127.0.0.1:")[1].split()[0]
-                assert line.replace(port, "1110") == shown
+                lines = server.stdout.readline() + server.stdout.readline()
+                port = lines.split("127.0.0.1:")[1].split()[0]
+                assert lines.replace(port, "1110") == shown
                 continue
             done = subprocess.run(
                 command(typed),
