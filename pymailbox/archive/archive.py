@@ -1,6 +1,7 @@
 """Archive: the messages of accounts as files, each once and for good, with a ledger that says what they are."""
 
 import contextlib
+import errno
 import functools
 import os
 import random
@@ -328,6 +329,8 @@ class Archive(Collection[Record]):
     def _writing(self, dry_run: bool) -> Iterator[Ledger]:
         """Hold the lock over a ledger that is in step with the files; a dry run of no archive leaves none there."""
         if dry_run and not self._is_one():
+            if self.path.exists() and not self.path.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.path))
             with tempfile.TemporaryDirectory() as elsewhere, Ledger(Path(elsewhere, _LEDGER)) as ledger:
                 yield ledger
             return

@@ -260,6 +260,8 @@ def _verify(options: argparse.Namespace) -> int:
     from pymailbox.archive import Archive
 
     path = named_archive(options, options.archive)
+    if path.is_dir() and not any(path.iterdir()):
+        raise FileNotFoundError(f"there is no archive at {str(path)!r}: the directory is empty; is its disk mounted?")
     began = time.monotonic()
     with Archive(path) as archive, shown("read", options) as progress:
         found = archive.verify(sample=options.sample, progress=progress)

@@ -154,6 +154,17 @@ def test_a_dry_run_makes_no_archive(there: bool, tmp_path: Path) -> None:
         assert archive.collect(account_of(server)).new == len(MAILS)
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_file_is_not_a_place_for_an_archive(dry_run: bool, tmp_path: Path) -> None:
+    """It is an error of the file system, and the file stays as it is."""
+    place = tmp_path / "file"
+    place.write_bytes(b"mine")
+    with Server(MAILS) as server, Archive(place) as archive:
+        with pytest.raises(NotADirectoryError):
+            archive.collect(account_of(server), dry_run=dry_run)
+        assert place.read_bytes() == b"mine"
+
+
 def test_clean_deletes_what_is_archived_and_only_so_much(tmp_path: Path) -> None:
     mails = [b"Subject: %d\r\n\r\n.\r\n" % n for n in range(10)]
     with Server(mails[:6]) as server, Archive(tmp_path / "a") as archive:

@@ -133,6 +133,8 @@ def test_a_directory_that_is_not_an_archive(server: Server, tmp_path: Path, caps
     assert not (tmp_path / "nothing").exists()
     assert server.log == ()
     (to / "conf.d").rmdir()
+    assert main(["verify", str(to)]) == 1
+    assert "is its disk mounted?" in capsys.readouterr().err
     for name in ("lost+found", ".Trash-1000"):
         (to / name).mkdir()
     assert main(["archive", server.url, "--to", str(to)]) == 0
