@@ -352,12 +352,9 @@ def _append(path: Path, name: str, text: str) -> Path:
     if names != [*file.accounts, name]:
         raise ValueError(f"nothing was written: [account.{name}] cannot follow what is in {path}; add it by hand")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    saved = SavedFile(path, overwrite=True)  # with the mode 0600
-    try:
+    with SavedFile(path, overwrite=True) as saved:  # with the mode 0600
         saved.write(after)
         return saved.publish()
-    finally:
-        saved.discard()
 
 
 # --- completion -----------------------------------------------------------------------------------------------

@@ -275,15 +275,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
 
         Meter.check(progress)
         mailbox = self._mailbox
-        saved = SavedFile(where, overwrite=overwrite)
-        try:
+        with SavedFile(where, overwrite=overwrite) as saved:
             uid = await mailbox.connection.run(mailbox.ask_identity(self)) if saved.needs_name else None
             await self.write_to(saved, progress=progress)
             name = mailbox.filename_of(self, uid, saved.beginning) if saved.needs_name else ""
             return await _in_thread(lambda: saved.publish(name))
-        except BaseException:
-            saved.discard()
-            raise
 
     # --- deleting -----------------------------------------------------------------------------------------
 

@@ -199,14 +199,10 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
 
         Meter.check(progress)
         mailbox = self._mailbox
-        saved = SavedFile(where, overwrite=overwrite)
-        try:
+        with SavedFile(where, overwrite=overwrite) as saved:
             uid = mailbox.connection.run(mailbox.ask_identity(self)) if saved.needs_name else None
             self.write_to(saved, progress=progress)
             return saved.publish(mailbox.filename_of(self, uid, saved.beginning) if saved.needs_name else "")
-        except BaseException:
-            saved.discard()
-            raise
 
     # --- deleting -----------------------------------------------------------------------------------------
 
