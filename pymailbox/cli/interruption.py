@@ -38,7 +38,7 @@ class Terminated(KeyboardInterrupt):
         self.number = number
 
 
-def _end(number: int, _: FrameType | None) -> None:
+def _raise(number: int, _: FrameType | None) -> None:
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
 
@@ -61,13 +61,13 @@ def _handling(handler: Handler, *numbers: int) -> Iterator[None]:
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
     """Let SIGTERM raise `Terminated` in this block, and lose neither that nor Ctrl-C."""
-    with _handling(_end, signal.SIGTERM), _certain():
+    with _handling(_raise, signal.SIGTERM), _reliable():
         yield
 
 
 if sys.platform == "win32":  # it cannot send a signal to a thread
 
-    def _certain() -> contextlib.AbstractContextManager[None]:
+    def _reliable() -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
 else:
@@ -77,8 +77,8 @@ else:
     _AGAIN = 128
 
     @contextlib.contextmanager
-    def _certain() -> Iterator[None]:
-        """Have the handlers run soon after their signals in this block, and what they raise arrive."""
+    def _reliable() -> Iterator[None]:
+        """Run the handlers soon after their signals in this block, and lose nothing that they raise."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -103,7 +103,7 @@ else:
                         signal.pthread_kill(main, _WAKE)
                         time.sleep(0.01)
 
-        def dropped(unraisable: "UnraisableHookArgs") -> None:
+        def send_again(unraisable: "UnraisableHookArgs") -> None:
             if isinstance(unraisable.exc_value, KeyboardInterrupt):
                 number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
                 os.write(writing, bytes([number + _AGAIN]))
@@ -114,7 +114,7 @@ else:
         with _handling(woken, _WAKE):
             thread.start()
             before, hook = signal.set_wakeup_fd(writing, warn_on_full_buffer=False), sys.unraisablehook
-            sys.unraisablehook = dropped
+            sys.unraisablehook = send_again
             try:
                 yield
             finally:
@@ -146,11 +146,11 @@ class Stop:
     def check(self) -> None:
         """Raise KeyboardInterrupt if the command was asked to stop, once what it did has been shown."""
         if self._number:
-            _end(self._number, None)
+            _raise(self._number, None)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.event.is_set() or not self.begun:
-            _end(number, frame)
+            _raise(number, frame)
         self._number = number
         self.event.set()
         self.then()
