@@ -14,9 +14,9 @@ from pymailbox.cli.account_options import (
     add_config,
     chosen_account,
     chosen_accounts,
+    error_text,
     in_other_words,
     named_archive,
-    told,
     wrong_usage,
 )
 from pymailbox.cli.exit_status import DAMAGED, DONE, PARTLY, most_serious, of_output, status_of
@@ -199,7 +199,7 @@ def _archive(options: argparse.Namespace) -> int:
         except (MailboxError, ValueError, OSError) as error:
             if of_output(error):
                 raise
-            print(f"{styled('pymailbox:', 'red', sys.stderr)} {one.label}: {told(error)}", file=sys.stderr)
+            print(f"{styled('pymailbox:', 'red', sys.stderr)} {one.label}: {error_text(error)}", file=sys.stderr)
             statuses.append(status_of(error))
     return most_serious(statuses)
 

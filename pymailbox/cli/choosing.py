@@ -141,7 +141,7 @@ def _date(value: str) -> datetime:
 
 @contextlib.contextmanager
 def comparison(options: argparse.Namespace) -> Iterator[Comparison]:
-    """Open what --new compares with, so that what is wrong with it is told before anything is asked of a server.
+    """Open what --new compares with, so that an error in it is raised before anything is asked of a server.
 
     Without --new, all messages are new.
     """

@@ -22,10 +22,10 @@ from pymailbox.cli.account_options import (
     ChosenAccount,
     add_account,
     chosen_account,
+    error_text,
     in_other_words,
     mailbox_options,
     seconds,
-    told,
     wrong_usage,
 )
 from pymailbox.cli.choosing import file_name
@@ -257,7 +257,7 @@ def _handle(
         try:
             problem = _run(options.words, mail.raw, _facts(one, mail), apart=options.json)
         except OSError as error:
-            problem = f"could not be run: {told(error)}"
+            problem = f"could not be run: {error_text(error)}"
         attempts.running = False
     if not problem:
         attempt.succeeded = True
@@ -369,7 +369,7 @@ def _wait(options: argparse.Namespace) -> int:
         except TimeoutError as error:
             if isinstance(error, MailboxError):  # of a look
                 raise
-            _complain(told(error))
+            _complain(error_text(error))
             return LATER
     _print(options, mail)
     return DONE
