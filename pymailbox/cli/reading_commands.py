@@ -59,7 +59,7 @@ def add_reading_commands(command: Callable[..., argparse.ArgumentParser]) -> Non
             type=_directory,
             required=True,
             metavar="DIR",
-            help=f"save the {what} in the directory DIR, which is made if it is missing; no other file is replaced",
+            help=f"save the {what} in the directory DIR, which is created if missing; existing files are not replaced",
         )
         add_json(added)
         add_quiet(added)

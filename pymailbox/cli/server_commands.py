@@ -33,7 +33,7 @@ def add_server_commands(
     command: Callable[..., argparse.ArgumentParser],
 ) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
-    command("demo", _demo, "show everything at work, with a sample mailbox")
+    command("demo", _demo, "show how pymailbox works, with a sample mailbox")
 
     serve = command("serve", _serve, "serve files as a POP3 account on this machine")
     serve.epilog = (
@@ -41,7 +41,9 @@ def add_server_commands(
         " has the token."
     )
     serve.add_argument("path", type=filled, nargs="?", metavar="PATH", help="the Maildir, the mbox file or the folder")
-    serve.add_argument("--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo`, no PATH")
+    serve.add_argument(
+        "--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo` instead of a PATH"
+    )
     serve.add_argument("--user", type=filled, default="me", metavar="USER", help="accept this user name (default: me)")
     serve.add_argument(
         "--port", type=_port, default=0, metavar="PORT", help="listen on this port (default: any free port)"

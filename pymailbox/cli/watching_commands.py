@@ -77,7 +77,7 @@ def add_watching_commands(command: Callable[..., Parser]) -> None:
     )
     add_json(watch)
     add_quiet(watch)
-    watch.set_defaults(interrupted="with a state file, the next watch goes on from here")
+    watch.set_defaults(interrupted="with a state file, the next watch continues from here")
 
     wait = command(
         "wait", _wait, "wait for one mail, and print a part of it", "Mail that is already there does not count."

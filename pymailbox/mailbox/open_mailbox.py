@@ -407,7 +407,7 @@ class OpenMailbox(Generic[E, C]):
             yield from self.ask_headers(message)
         return (
             f"the message has {size:,} bytes, more than Limits.window ({window:,}), so it is not downloaded just to be"
-            " shown; its content.show() does it all the same"
+            " shown; its content.show() shows it anyway"
         )
 
     def card(self, message: E, note: str, *, remote: bool = False) -> "Card":
