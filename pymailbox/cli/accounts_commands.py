@@ -51,9 +51,7 @@ def add_accounts_commands(
     add_config(accounts)
     accounts.set_defaults(wrong_usage=accounts.error)
 
-    completion = command(
-        "completion", _completion, "print the script that completes commands in a shell"
-    )
+    completion = command("completion", _completion, "print the script that completes commands in a shell")
     completion.add_argument("shell", choices=_SHELLS, help="the shell")
     completion.epilog = (
         'bash: put `eval "$(pymailbox completion bash)"` into ~/.bashrc; zsh: pymailbox completion zsh >'
