@@ -25,7 +25,7 @@ FLOORS = {
     "pymailbox.seen": "__init__ seen messages renumbering file",
     "pymailbox.watching": "__init__ watch async_watch abstract_watch look arrivals schedule arrival",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
-    "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching open_mailbox"
+    "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching showing open_mailbox"
     " transaction reading state",
     "pymailbox.poplib": "__init__ reader lines tls",
     "pymailbox.pop3": "__init__ connection async_connection driver async_driver transport async_transport abstract_connection"
