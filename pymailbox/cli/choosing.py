@@ -199,6 +199,6 @@ def _unhandled(seen: "Seen", inbox: "Mailbox") -> list[int]:
     if messages.may_be_renumbered(listing):
         raise UidsChanged(
             "the server has given new uids to all messages, which seem to be those that it had before; so the state"
-            " file does not tell which are new"
+            " file does not show which are new"
         )
     return messages.unseen(listing)

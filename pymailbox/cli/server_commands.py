@@ -86,7 +86,7 @@ def _quirk(value: str) -> "Quirk":
     if found is None:
         similar = get_close_matches(name, Quirk.__members__, 1)
         hint = f"; did you mean {similar[0]}?" if similar else ", such as NO_CAPA"
-        raise argparse.ArgumentTypeError(f"there is no quirk {value!r}{hint}")
+        raise argparse.ArgumentTypeError(f"unknown quirk: {value!r}{hint}")
     return found
 
 

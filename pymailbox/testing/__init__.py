@@ -1,4 +1,4 @@
-"""A POP3 server for tests, that misbehaves on request.
+"""A POP3 server for tests that misbehaves on request, and a recorder of sessions with other servers.
 
 ```python
 from pymailbox.testing import Server
