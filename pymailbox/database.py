@@ -6,11 +6,12 @@ it returns. What is wrong with the file is `LedgerDamaged`; what is wrong with t
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
 
@@ -204,6 +205,18 @@ class Database(ABC):
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
+    def _write_all(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Write rows, each with its seal, in place of those with the same keys."""
+        sealed = [(*values, _seal(values)) for row in rows if (values := tuple(map(storable, row)))]
+        if sealed:
+            places = ", ".join("?" * len(sealed[0]))
+            self._database.executemany(f"REPLACE INTO {table} VALUES ({places})", sealed)  # noqa: S608
+
+    @staticmethod
+    def _seal_of(values: tuple[Any, ...]) -> bytes:
+        """Return the seal of a row with these values."""
+        return _seal(tuple(map(storable, values)))
+
     def _sealed(self, table: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the values of a row without its seal, which must fit."""
         if _seal(values[:-1]) != values[-1]:
@@ -213,7 +226,7 @@ class Database(ABC):
 
 def storable(value: Any) -> Any:
     """Return a value as SQLite takes it: a uid that is not valid UTF-8 goes in as bytes."""
-    if isinstance(value, str) and not value.isascii():
+    if value.__class__ is str and not value.isascii():
         data = value.encode("utf-8", "surrogateescape")
         return value if data.decode("utf-8", "replace") == value else data
     return value
@@ -226,4 +239,10 @@ def readable(value: Any) -> Any:
 
 def _seal(values: tuple[Any, ...]) -> bytes:
     """Return the digest of a row; only its last value may hold any character."""
-    return hashlib.blake2b("\x1f".join(map(str, values)).encode(), digest_size=8).digest()
+    return hashlib.blake2b((_joined(len(values)) % values).encode(), digest_size=8).digest()
+
+
+@functools.cache
+def _joined(count: int) -> str:
+    """Return the format that joins so many values; it takes half as long as to join them."""
+    return "\x1f".join(["%s"] * count)

@@ -53,7 +53,7 @@ class Disk:
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
             self.sync_directory(path.parent)
 
-    def create(self, path: Path) -> FileIO:
+    def create(self, path: str | Path) -> FileIO:
         """Create a file for its owner only and open it for writing; FileExistsError if the name is taken."""
         return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "r+")
 
@@ -61,9 +61,9 @@ class Disk:
         """Force the content of a file to disk. A failure is final, as the kernel may have dropped the data."""
         os.fsync(file.fileno())
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: str | Path, target: str | Path) -> None:
         """Rename a file. Not durable before `sync_directory` of the target's directory."""
-        os.rename(source, target)  # noqa: PTH104 - Path.rename makes a path of what it returns
+        os.rename(source, target)  # noqa: PTH104 - a Path takes longer to make than the file to rename
 
     def sync_directory(self, path: Path) -> None:
         """Force the entries of a directory to disk."""
@@ -74,6 +74,7 @@ class Disk:
         if hasattr(os, "sync"):
             os.sync()
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: str | Path) -> None:
         """Remove a file, if it is there."""
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108

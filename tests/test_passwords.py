@@ -28,10 +28,8 @@ from pymailbox import (
 )
 from pymailbox.testing import Server
 from tests import case
-from tests.test_account import HIDDEN, exposed
+from tests.test_account import HIDDEN, SECRET, exposed
 from tests.timing import GENEROUS, eventually_async
-
-SECRET = "correct horse battery staple"
 
 
 def printing(data: bytes) -> list[str]:

@@ -21,7 +21,7 @@ from pymailbox.archive.ledger import Ledger, MessageRow
 from pymailbox.archive.maildir import Maildir, uid_hash
 from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun, Rebuilt, Verified
 from pymailbox.archive.run import Run
-from pymailbox.archive.stored_form import Form, digest_of, wire_chunks
+from pymailbox.archive.stored_form import Form, is_whole, wire_chunks
 from pymailbox.archive.tries import Tries
 from pymailbox.archive.writing import recover, row_of
 from pymailbox.disk import Disk, disk_errors
@@ -369,7 +369,7 @@ class Archive(Collection[Record]):
             raise ValueError(f"limit must be 1 or more, not {limit}")
         if stop is not None and not isinstance(stop, threading.Event):
             raise TypeError(f"stop must be a threading.Event, not {type_name(stop)}")
-        return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None).done
+        return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None).result
 
     def clean(
         self,
@@ -443,30 +443,47 @@ class Archive(Collection[Record]):
         Meter.check(progress)
         self._check_that_there_is_one()
         self._check_that_there_is_a_ledger()
-        rows = list(self._rows())
-        chosen = rows if sample == 1 else random.sample(rows, max(1, round(sample * len(rows)))) if rows else []
-        files = self._layout.files_by_name()
-        meter = Meter(progress, (row.size for row in chosen))
-        damaged, read, size = [], 0, 0
-        for row in chosen:
-            found = (
-                self._layout.read(row.name, functools.partial(digest_of, form=row.form)) if row.name in files else None
-            )
-            if found is None:
-                files.pop(row.name, None)  # it was removed meanwhile
-                continue
-            if found != (row.sha256, row.size):
-                damaged.append(files[row.name].path)
+        places, strangers = self._layout.places()
+        sizes = self._ledger.sizes() if (self._state / _LEDGER).exists() else []
+        everything = range(len(sizes))
+        chosen: Collection[int] = everything
+        if sample < 1 and sizes:
+            chosen = set(random.sample(everything, max(1, round(sample * len(sizes)))))
+        meter = Meter(progress, (sizes[at] for at in chosen))
+        damaged: list[Path] = []
+        later: list[MessageRow] = []  # not where they were looked for: missing, or moved meanwhile
+        count = read = size = 0
+
+        def compare(row: MessageRow, path: str | Path) -> bool:
+            nonlocal read, size
+            if not is_whole(path, row.form, row.sha256, row.size):
+                damaged.append(Path(path))
             read, size = read + 1, size + row.size
-            meter.add(row.size)
-            meter.finish(row.size, row.size)
+            if progress is not None:
+                meter.add(row.size)
+                meter.finish(row.size, row.size)
+            return True
+
+        for at, row in enumerate(self._rows()):
+            count += 1
+            place = places.pop(row.name, None)
+            if place is None:
+                later.append(row)
+            elif at in chosen:
+                try:
+                    compare(row, place)
+                except FileNotFoundError:
+                    later.append(row)
+        missing = []
+        if later:
+            moved, _ = self._layout.places()
+            for row in later:
+                if row.name not in moved or self._layout.read(row.name, functools.partial(compare, row)) is None:
+                    missing.append(row.name)
         meter.end()
-        missing = tuple(row.name for row in rows if row.name not in files)
-        names = {row.name for row in rows}
         # A run beside this one may have added files since: the ledger has those by now.
-        unknown = [name for name in files if name not in names and not self._ledger.has_file(name)]
-        strangers = self._layout.strangers() + len(unknown)
-        return Verified(read, size, len(rows), tuple(damaged), missing, strangers)
+        strangers += sum(not self._ledger.has_file(name) for name in places)
+        return Verified(read, size, count, tuple(damaged), tuple(missing), strangers)
 
     def _check_that_there_is_one(self) -> None:
         ours = self._state.is_dir() or self._layout.exists()

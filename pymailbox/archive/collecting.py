@@ -34,11 +34,11 @@ def _run_sessions(run: Run) -> Collected:
                 raise
             run.retry_after = error.retry_after
             run.note(f"more messages may be there: {error.problem}")
-            return run.done
+            return run.result
         if run.dry_run or run.stopped or run.left == 0:
-            return run.done
+            return run.result
         if complete and before == run.handled:
-            return run.done
+            return run.result
         run.further = True
 
 

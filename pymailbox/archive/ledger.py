@@ -170,6 +170,12 @@ class Ledger(Database):
         with self._checked():
             return int(self._value("SELECT count(*) FROM message WHERE state <> 'pending'"))
 
+    def sizes(self) -> list[int]:
+        """Return the sizes of all archived messages, in the order they were archived."""
+        with self._checked():
+            rows = self._database.execute("SELECT size FROM message WHERE state <> 'pending' ORDER BY id")
+            return [size for (size,) in rows]
+
     def rows(self, ids: Iterable[int]) -> Iterator[MessageRow]:
         """Yield the rows with these ids."""
         for number in ids:
@@ -200,6 +206,20 @@ class Ledger(Database):
     def put(self, row: MessageRow) -> None:
         """Write a row, in place of the one with its id."""
         self._insert("message", row, replace=True)
+
+    def put_all(self, rows: Iterable[MessageRow]) -> None:
+        """Write rows, in place of those with their ids."""
+        self._write_all("message", map(_VALUES[MessageRow], rows))
+
+    def put_states(self, rows: Iterable[MessageRow]) -> None:
+        """Write the states of rows of which the ledger has everything else: no index has to be changed."""
+        changed = [(row.state, self._seal_of(_VALUES[MessageRow](row)), row.id) for row in rows]
+        self._database.executemany("UPDATE message SET state = ?, seal = ? WHERE id = ?", changed)
+
+    def has_content(self, sha256: str) -> bool:
+        """Whether a row has that hash."""
+        with self._checked():
+            return self._database.execute("SELECT 1 FROM message WHERE sha256 = ?", (sha256,)).fetchone() is not None
 
     def forget(self, row: MessageRow) -> None:
         """Remove a row: its message was never stored."""

@@ -102,17 +102,17 @@ class Maildir:
 
     def stage(self, label: Label) -> StagedFile:
         """Return a temporary file to write a message to."""
-        return StagedFile(self.root / f"tmp/{label}", self.disk)
+        return StagedFile(f"{self.root}/tmp", str(label), self.disk)  # noqa: S108 - of the archive
 
     def name_of(self, staged: StagedFile) -> str:
         """Return the name that a staged file gets."""
-        return f"{staged.path.name.removesuffix('w')}F{staged.form}.{_host()},S={staged.stored_size}"
+        return f"{staged.name}F{staged.form}.{_host()},S={staged.stored_size}"
 
-    def publish(self, staged: Iterable[tuple[Path, str]]) -> None:
+    def publish(self, staged: Iterable[tuple[str | Path, str]]) -> None:
         """Give staged files their names and make them durable; their content must be on disk already."""
         new = self.root / "new"
         for path, name in staged:
-            self.disk.rename(path, new / name)
+            self.disk.rename(path, f"{new}/{name}")
         self.disk.sync_directory(new)
 
     def sync(self) -> None:
@@ -188,9 +188,26 @@ class Maildir:
                 break
         return files
 
-    def strangers(self) -> int:
-        """Return how many files in `new` and `cur` are not ours, by their names."""
-        return sum(not _NAME.match(path.name) for directory in self._directories() for path in directory.iterdir())
+    def places(self) -> tuple[dict[str, str], int]:
+        """Return where our files are, by name, and how many files are not ours, by their names; overlook none."""
+        found: dict[str, str] = {}
+        others = 0
+        for _ in range(_MOVES):
+            before, others = len(found), 0
+            for directory in self._directories():
+                with os.scandir(directory) as entries:
+                    for entry in entries:
+                        name = entry.name
+                        if name in found:
+                            continue
+                        match = _NAME.match(name)
+                        if match is None:
+                            others += 1
+                        elif entry.is_file():
+                            found[name[: match.start("added")]] = entry.path
+            if len(found) == before:
+                break
+        return found, others
 
     def last_position(self, second: int) -> int:
         """Return the highest position of the messages first seen in that second, such as by a run that just ended."""

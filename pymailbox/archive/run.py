@@ -44,6 +44,10 @@ class Run:
     #: What is archived of the account.
     index: Index = field(factory=Index, init=False)
     failures: dict[str, FailureRow] = field(factory=dict, init=False)
+    #: Messages that were archived, or would be, and their bytes.
+    new: int = field(default=0, init=False)
+    size: int = field(default=0, init=False)
+    #: The rest of the result.
     done: Collected = field(factory=Collected, init=False)
     #: Messages on the server when the run began.
     there: int = field(default=0, init=False)
@@ -96,7 +100,12 @@ class Run:
     @property
     def left(self) -> int | None:
         """How many messages may still be archived; None: any number."""
-        return None if self.limit is None else max(0, self.limit - self.done.new)
+        return None if self.limit is None else max(0, self.limit - self.new)
+
+    @property
+    def result(self) -> Collected:
+        """What was done."""
+        return evolve(self.done, new=self.new, bytes=self.size)
 
     def note(self, note: str) -> None:
         """Add something that the caller should know to the result."""

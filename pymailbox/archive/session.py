@@ -1,8 +1,9 @@
 """CollectSession: one session of a run, from the listing to the last DELE. QUIT is its caller's."""
 
+import itertools
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, evolve, field
 
@@ -23,8 +24,8 @@ from pymailbox.errors import (
     UidsChanged,
 )
 from pymailbox.mailbox.mailbox import Mailbox
-from pymailbox.mailbox.message import Message
-from pymailbox.progress import Progress
+from pymailbox.pop3 import commands
+from pymailbox.progress import Meter, Progress
 
 __all__ = ["CollectSession"]
 
@@ -88,7 +89,8 @@ class CollectSession:
         work.done = evolve(work.done, set_aside=len(aside))
         if work.dry_run:
             size = sum(self._size(number) or 0 for number in new)
-            work.done = evolve(work.done, new=len(new), bytes=size, deleted=len(may_go))
+            work.new, work.size = len(new), size
+            work.done = evolve(work.done, deleted=len(may_go))
             return True
         self._check_space(new)
         self.compared = set(wanted)
@@ -145,13 +147,16 @@ class CollectSession:
         messages are fetched and compared.
         """
         work = self.work
-        uids = {uid_hash(work.account.name, self.uids[number - 1] or ""): self.uids[number - 1] for number in numbers}
-        if not uids:
+        numbers = list(numbers)
+        if not numbers:
             return False
         self._adopt_files()
         rows: defaultdict[str, list[MessageRow]] = defaultdict(list)
         for row in work.ledger.messages("uid IS NULL"):
             rows[row.uid_hash].append(row)
+        if not rows:
+            return False
+        uids = {uid_hash(work.account.name, self.uids[number - 1] or ""): self.uids[number - 1] for number in numbers}
         found = False
         for label, uid in uids.items():
             if uid is not None and uid not in work.index.uids and len(rows[label]) == 1:
@@ -255,8 +260,7 @@ class CollectSession:
             asked = left[at : at + (_AT_ONCE if work.left is None else min(_AT_ONCE, work.left))]
             for number, staged in self._staged(asked):
                 self._take(number, staged)
-                if work.writer.due:
-                    work.writer.flush()
+                work.writer.advance()
                 if work.stopped and number != asked[-1]:
                     return self._cut_off()
             work.writer.flush()
@@ -282,34 +286,84 @@ class CollectSession:
     def _staged(self, numbers: Sequence[int]) -> Iterator[tuple[int, StagedFile]]:
         """Yield each message with the file that it was written to; those that are refused are written down."""
         work, missed = self.work, dict.fromkeys(numbers)
-        refusal: MailboxError | None = None
+        meter = Meter(self._report, map(self._size, numbers))
         try:
-            messages = [self.inbox[number - 1] for number in numbers]
-            for message in self.inbox.fetch(messages, into=self._into, progress=self._report):
-                staged, self._staging = self._staging, None
-                assert staged is not None
-                staged.finish()
-                del missed[message.number]
-                size = self._size(message.number) or 0
-                if staged.size == 0 and size > len(b"\r\n"):
+            for number, staged in self._downloaded(numbers, meter):
+                del missed[number]
+                size = self._size(number)
+                if isinstance(staged, MailboxError):
+                    meter.finish(size, 0)
+                    self._failed(number, staged)
+                    continue
+                self._staging = None
+                meter.finish(size, staged.size)
+                if staged.size == 0 and (size or 0) > len(b"\r\n"):
                     staged.discard()
-                    self._failed(message.number, ProtocolError(f"it came empty, although LIST gives {size:,} bytes"))
+                    self._failed(number, ProtocolError(f"it came empty, although LIST gives {size:,} bytes"))
                 else:
-                    yield message.number, staged
-        except (MailboxError, OSError) as error:
-            if not isinstance(error, CommandError | LimitExceeded) or not error.usable:
-                self._last_asked = next(iter(missed), None)
-                work.writer.settle()  # the session has ended, or the disk is full: what came whole is kept
-                raise
-            refusal = error
+                    yield number, staged
+            meter.end()
+        except (MailboxError, OSError):
+            self._last_asked = next(iter(missed), None)
+            work.writer.settle()  # the session has ended, or the disk is full: what came whole is kept
+            raise
         finally:
             if self._staging is not None:
                 self._staging.discard()
                 self._staging = None
-        for number in missed:
-            assert refusal is not None
-            self._failed(number, getattr(refusal, "refused", {}).get(number, refusal))
         self._reported = (self._reported[0] + self._last.bytes, self._reported[1] + self._last.messages)
+
+    def _downloaded(self, numbers: Sequence[int], meter: Meter) -> Iterator[tuple[int, StagedFile | MailboxError]]:
+        """Yield each message with its file, or its refusal. Those that fit into the window come in a pipeline."""
+        limits = self.inbox.connection.limits
+        window = min(limits.window, limits.message)
+
+        def fits(number: int) -> bool:
+            size = self._size(number)
+            return size is not None and size <= window
+
+        for together, group in itertools.groupby(numbers, fits):
+            if not together:
+                for number in group:
+                    yield number, self._streamed(number, meter)
+                continue
+            run = list(group)
+            asked = (commands.retr(number, size=self._size(number)) for number in run)
+            for number, body in zip(run, self.inbox.connection.pipeline(asked), strict=True):
+                if not isinstance(body, CommandError):
+                    staged = self._stage(number)
+                    staged.write(body)
+                    staged.finish()
+                    meter.add(len(body))
+                    yield number, staged
+                elif body.usable:
+                    yield number, body
+                else:
+                    raise body
+
+    def _streamed(self, number: int, meter: Meter) -> StagedFile | MailboxError:
+        """Return the file of a message that is not held in memory, or its refusal."""
+        staged = self._stage(number)
+
+        def write(data: bytes) -> None:
+            staged.write(data)
+            meter.add(len(data))
+
+        try:
+            for _ in self.inbox.fetch(self.inbox[number - 1], into=lambda _: write):
+                pass
+        except (CommandError, LimitExceeded) as error:
+            if not error.usable:
+                raise
+            staged.discard()
+            self._staging = None
+            return error
+        staged.finish()
+        return staged
+
+    def _stage(self, number: int) -> StagedFile:
+        self._staging = staged = self.work.writer.stage(self.uids[number - 1])
+        return staged
 
     def _report(self, progress: Progress) -> None:
         """Report how far the whole session is; `progress` is that of one pipeline."""
@@ -322,18 +376,13 @@ class CollectSession:
             count, mailbox = max(self._total[1], messages), (len(self.inbox), self.inbox.size)
             self.work.progress(Progress(size, total, messages, count, self.work.writer.safe, mailbox))
 
-    def _into(self, message: Message) -> Callable[[bytes], object]:
-        if self._staging is not None:  # the last one was refused while it came
-            self._staging.discard()
-        self._staging = self.work.writer.stage(self.uids[message.number - 1])
-        return self._staging.write
-
     def _take(self, number: int, staged: StagedFile) -> None:
         work, uid = self.work, self.uids[number - 1]
         same = work.writer.recognise(staged, uid, self.listed, gone=work.renumbered)
         row = work.writer.take(staged, uid, self._size(number), same)
         if same is None:
-            work.done = evolve(work.done, new=work.done.new + 1, bytes=work.done.bytes + row.size)
+            work.new += 1
+            work.size += row.size
             if uid is not None:
                 work.archived_uids.add(uid)
         elif same.id < work.writer.first and number in self.compared and not work.further:

@@ -49,7 +49,7 @@ __all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
 
 #: An RFC 822 message id in ASCII; anything looser lets a man in the middle collide MD5s (CVE-2007-1558).
 _ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}"
-_TIMESTAMP = re.compile(rf"<{_ATOMS}@(?:{_ATOMS}|\[[A-Za-z0-9.:-]{{1,60}}\])>", re.ASCII)
+_TIMESTAMP = rf"(?a)<{_ATOMS}@(?:{_ATOMS}|\[[A-Za-z0-9.:-]{{1,60}}\])>"
 
 T = TypeVar("T")
 
@@ -57,17 +57,17 @@ _LINE = 255  # octets in an AUTH line, CRLF included (RFC 5034 §4)
 
 _NOT_BEFORE = 900.0  # seconds; servers that count wrong passwords reset the count after some minutes
 
-#: Refusals of AUTH because of the mechanism or the form of the line; refusals of USER or APOP as unknown commands.
-_UNKNOWN = re.compile(
-    r"unsupported|not supported|unknown|unrecogni[sz]ed|not (implemented|available|enabled)|no such (auth|mech|method)"
-    r"|(invalid|bad|illegal) (auth\w* )?(mech|method)|(mechanism|method)\b.{0,20} (not|in)valid|no mechanism",
-    re.I,
+#: Refusals of AUTH because of the mechanism or the form of the line; refusals of USER or APOP as unknown commands. All
+#: are patterns that are compiled when they are first used.
+_UNKNOWN = (
+    r"(?i)unsupported|not supported|unknown|unrecogni[sz]ed|not (implemented|available|enabled)"
+    r"|no such (auth|mech|method)|(invalid|bad|illegal) (auth\w* )?(mech|method)"
+    r"|(mechanism|method)\b.{0,20} (not|in)valid|no mechanism"
 )
-_FORM = re.compile(r"syntax|protocol error|argument|parameter|bad command|invalid command|too long", re.I)
-_NO_COMMAND = re.compile(
-    r"(unknown|unsupported|unrecogni[sz]ed|invalid|bad|illegal|unimplemented|no such) command"
-    r"|command\b.{0,40}(not |un)(known|implemented|supported|recogni[sz]ed|valid|available|enabled)|not implemented",
-    re.I,
+_FORM = r"(?i)syntax|protocol error|argument|parameter|bad command|invalid command|too long"
+_NO_COMMAND = (
+    r"(?i)(unknown|unsupported|unrecogni[sz]ed|invalid|bad|illegal|unimplemented|no such) command"
+    r"|command\b.{0,40}(not |un)(known|implemented|supported|recogni[sz]ed|valid|available|enabled)|not implemented"
 )
 
 _SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
@@ -85,7 +85,7 @@ def pass_(session: Session, password: str | bytes) -> Flow[str]:
 
 def apop(session: Session, user: str, password: str | bytes) -> Flow[str]:
     """Send APOP, using the greeting's timestamp, which must be an RFC 822 message id (CVE-2007-1558)."""
-    stamps = _TIMESTAMP.findall(session.greeting)
+    stamps = re.findall(_TIMESTAMP, session.greeting)
     if len(stamps) != 1 or session.greeting.count("<") != 1:
         raise NotSupported("the greeting has no valid timestamp for APOP (RFC 1939 §7); use another login")
     return (yield from _send_login(session, password, commands.apop(user, password, stamps[0].encode("ascii"))))
@@ -320,11 +320,10 @@ def ranking(session: Session, capabilities: Capabilities, password: bool) -> lis
 def _bindable(session: Session) -> bool:
     if session.tls is None:
         return False
-    from pymailbox.pop3.tls import channel_binding
+    from pymailbox.pop3.tls import unique_binding
 
     # The hash of a certificate binds to a server, not to a channel: dovecot and cyrus refuse it.
-    binding = channel_binding(session.tls)
-    return binding is not None and binding[0] != "tls-server-end-point"
+    return unique_binding(session.tls) is not None
 
 
 def named(name: str, user: str | None, password: str | bytes | None) -> Mechanism:
@@ -419,11 +418,11 @@ def _not_known(session: Session, method: Any, error: AuthenticationError) -> boo
     if error.code is not None:
         return False
     if isinstance(method, tuple):
-        return error.command != "PASS ***" and bool(_NO_COMMAND.search(response))
+        return error.command != "PASS ***" and bool(re.search(_NO_COMMAND, response))
     if may_have_judged(response) or not _failed_at_auth_line(error):
         return False
     listed = session.capabilities.sasl if session.capabilities is not None else ()
-    return bool(_UNKNOWN.search(response)) or not (session.secret_sent or method.name.upper() in listed)
+    return bool(re.search(_UNKNOWN, response)) or not (session.secret_sent or method.name.upper() in listed)
 
 
 def _no_such_method(method: Any, methods: list[Any], error: AuthenticationError) -> NotSupported:
@@ -445,7 +444,7 @@ def _alternative_form(session: Session, method: Mechanism, error: MailboxError) 
     if session.secret_sent or method.initial is None or not session.may_reconnect or not _failed_at_auth_line(error):
         return None
     response = error.response or ""
-    if error.code is not None or (_UNKNOWN.search(response) and not may_have_judged(response)):
+    if error.code is not None or (re.search(_UNKNOWN, response) and not may_have_judged(response)):
         return None
     if error.command == f"AUTH {method.name}":  # this was the two-step form
         return True
@@ -457,7 +456,7 @@ def _advise(error: AuthenticationError, method: Any) -> None:
     name = _name(method)
     if name.startswith(("SCRAM", "CRAM")):
         error.problem += f' (tried {name}, the strongest login offered; auth="PLAIN" sends the password itself)'
-    elif error.code is None and _failed_at_auth_line(error) and _FORM.search(error.response or ""):
+    elif error.code is None and _failed_at_auth_line(error) and re.search(_FORM, error.response or ""):
         kind = type(method).__name__
         error.problem += (
             f"; the server may expect the secret on a separate line: pass auth=sasl.{kind}(user, ..., initial=False)"

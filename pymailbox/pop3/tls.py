@@ -221,14 +221,19 @@ def channel_binding(channel: "Channel") -> tuple[str, bytes] | None:
     and otherwise `tls-server-end-point`, the hash of the server's certificate (RFC 5929, RFC 9266). The last needs
     asn1crypto, which the extra `scram` installs.
     """
-    kind = "tls-exporter" if channel.version() == "TLSv1.3" else "tls-unique"
-    if kind in ssl.CHANNEL_BINDING_TYPES:
-        binding = channel.get_channel_binding(kind)
-        if binding:
-            return kind, binding
+    unique = unique_binding(channel)
+    if unique is not None:
+        return unique
     certificate = channel.getpeercert(binary_form=True)
     binding = _end_point(certificate) if certificate else None
     return ("tls-server-end-point", binding) if binding else None
+
+
+def unique_binding(channel: "Channel") -> tuple[str, bytes] | None:
+    """Return what `channel_binding` does, but not for `tls-server-end-point`, which other channels have, too."""
+    kind = "tls-exporter" if channel.version() == "TLSv1.3" else "tls-unique"
+    binding = channel.get_channel_binding(kind) if kind in ssl.CHANNEL_BINDING_TYPES else None
+    return (kind, binding) if binding else None
 
 
 def _end_point(certificate: bytes) -> bytes | None:

@@ -83,6 +83,7 @@ class Transport:
     _unsent: bytes = field(default=b"", init=False)
     _size: int = field(default=_PLAIN_READ, init=False)
     _wants: tuple[type[OSError], type[OSError]] = field(default=(BlockingIOError, BlockingIOError), init=False)
+    _ended: OSError | bool = field(default=False, init=False)  # found after data that was handed out first
     _process: int = field(factory=os.getpid, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -115,7 +116,7 @@ class Transport:
     def waiting(self) -> bytes | None:
         """Return what has already arrived: None for nothing, empty at the end of the stream. Never waits."""
         try:
-            return self.sock.recv(self._size)
+            return self._receive()
         except (BlockingIOError, *self._wants):
             return None
         except OSError:
@@ -142,7 +143,7 @@ class Transport:
                     self._unsent = b""  # the server may have sent the reason before it closed: keep reading
                     write = False
             try:
-                return sock.recv(self._size)
+                return self._receive()
             except (BlockingIOError, want_read):
                 pass
             except want_write:
@@ -150,6 +151,34 @@ class Transport:
             except OSError as error:
                 raise self._lost(error) from error
             self._wait(write, left())
+
+    def _receive(self) -> bytes:
+        """Return what has arrived, empty at the end of the stream. TLS hands out its records one by one; join them.
+
+        Some servers send records of a few KB, and handling each by itself costs more than decrypting it.
+        """
+        if self._ended:
+            if self._ended is True:
+                return b""
+            raise self._ended
+        data = self.sock.recv(self._size)
+        if not data or self._size != _TLS_READ:
+            return data
+        pieces, size = [data], len(data)
+        while size < _PLAIN_READ:
+            try:
+                piece = self.sock.recv(_TLS_READ)
+            except (BlockingIOError, *self._wants):
+                break
+            except OSError as error:
+                self._ended = error
+                break
+            if not piece:
+                self._ended = True
+                break
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
 
     def _lost(self, error: OSError) -> MailboxError:
         ssl = sys.modules.get("ssl")

@@ -70,14 +70,14 @@ class Recorder(Disk):
         with self._guard:
             self.operations.append(operation)
 
-    def _place(self, path: Path) -> str:
-        return path.relative_to(self.base).as_posix()
+    def _place(self, path: str | Path) -> str:
+        return Path(path).relative_to(self.base).as_posix()
 
     def make_directory(self, path: Path) -> None:
         self._making = [parent for parent in (path, *path.parents) if not parent.exists()]
         super().make_directory(path)
 
-    def create(self, path: Path) -> FileIO:
+    def create(self, path: str | Path) -> FileIO:
         with super().create(path) as file:
             recorded = _RecordedFile(os.dup(file.fileno()), "r+")
         recorded.recorder, recorded.place = self, self._place(path)
@@ -90,7 +90,7 @@ class Recorder(Disk):
         if self.without != "file":
             self.add(Operation("sync", self._places[file.fileno()]))
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: str | Path, target: str | Path) -> None:
         super().rename(source, target)
         self.add(Operation("rename", self._place(source), self._place(target)))
 
@@ -102,7 +102,7 @@ class Recorder(Disk):
         if path.is_relative_to(self.base) and self.without != ("parents" if of_a_parent else "directory"):
             self.add(Operation("sync directory", self._place(path)))
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: str | Path) -> None:
         super().remove(path)
         self.add(Operation("remove", self._place(path)))
 

@@ -2,7 +2,8 @@
 
 `Runner` starts one process that has loaded all that a run needs. Each run is a fork of it, so a run takes a fraction of
 a second and strace sees its own system calls only. In a run groups have three messages and files are forced to disk one
-after the other, so the calls come in the same order each time.
+after the other, so the calls come in the same order each time: at once, or as late as a run allows, when the files of
+the next group are written already.
 """
 
 import json
@@ -13,14 +14,15 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
 
 from pymailbox import Account, Archive, Keep, Mailbox, MailboxError, Seen
+from pymailbox.archive import writing
 from pymailbox.testing import Server
 from tests import ROOT
 from tests.servers import ServerMissingError
@@ -199,7 +201,8 @@ def job(
 ) -> dict[str, Any]:
     """Describe a run: `verb` is collect, read, rebuild or, for `Seen`, handle; `archive` is the path that it is about.
 
-    With `markers`, a file, what `Disk` does is marked there; `handle` notes in `log`, a file, what it has done.
+    With `markers`, a file, what `Disk` does is marked there; `handle` notes in `log`, a file, what it has done. With
+    `late`, files are forced to disk when the next group is full, not while it is downloaded.
     """
     return {"archive": str(archive), "host": server.host, "port": server.port, "keep": keep, "verb": verb, **more}
 
@@ -209,6 +212,7 @@ def job(
 
 def _perform(job: dict[str, Any]) -> Outcome:
     account = Account(job["host"], "me", "secret", security="none", port=job["port"])
+    InOrder.late = bool(job.get("late"))
     if "markers" in job:
         _mark_disk(job["markers"])
     try:
@@ -285,24 +289,35 @@ def _fork(job: dict[str, Any], released: int, release: int) -> tuple[int, int]:
         os._exit(0)
 
 
-class _AtOnce(Executor):
-    """Does what it is given before anything else happens, so that all runs make the same calls."""
+class _Late(writing._Sync):
+    """Files that are forced to disk when a run cannot go on without it: as late as a slow disk would do it."""
 
-    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-        try:
-            future.set_result(call(*arguments, **named))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+    def __init__(self, files: list[FileIO], sync: Callable[[FileIO], None]) -> None:
+        super().__init__(files)
+        self.sync = sync
+
+    def wait(self) -> None:
+        if self.over.locked():
+            self.run(self.sync)
+        super().wait()
+
+
+class InOrder(writing._Syncing):
+    """Forces files to disk without threads, so that all runs make the same calls: at once, or as late as can be."""
+
+    late = False
+
+    def begin(self, files: list[FileIO]) -> list[writing._Sync]:
+        one = _Late(files, self._sync)
+        if not self.late:
+            one.run(self._sync)
+        return [one]
 
 
 def _serve() -> None:
     """Read requests from standard input: [job, ...], then "go"; or one job, to be run here so that all is loaded."""
-    from pymailbox.archive import writing
-
     writing._MESSAGES, writing._SECONDS = 3, 1e9
-    writing.ThreadPoolExecutor = lambda _: _AtOnce()  # type: ignore[attr-defined, assignment]
+    writing._Syncing = InOrder  # type: ignore[misc]
     for line in sys.stdin:
         jobs = json.loads(line)
         if isinstance(jobs, dict):

@@ -308,11 +308,15 @@ def test_a_file_that_cannot_be_read_is_damaged_and_stops_nothing(
         box.put(f"u{n}", message(n))
     real = stored_form.wire_chunks
 
-    def chunks(path: Path, form: stored_form.Form) -> Iterator[bytes]:
-        if path.name.startswith(bad):
+    def chunks(path: str | Path, form: stored_form.Form) -> Iterator[bytes]:
+        if Path(path).name.startswith(bad):
             raise OSError(errno.EIO, "Input/output error", str(path))
         return real(path, form)
 
+    def beginning(path: str | Path, most: int) -> bytes:
+        return next(chunks(path, "w"))[:most]
+
+    monkeypatch.setattr(stored_form, "_beginning", beginning)
     for module in (stored_form, deleting):
         monkeypatch.setattr(module, "wire_chunks", chunks)
     bad = "none"

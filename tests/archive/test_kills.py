@@ -24,9 +24,10 @@ def chosen(calls: list[Call], part: int | None) -> list[Call]:
 def test_a_run_killed_at_any_call_loses_and_doubles_nothing(
     traced: Traced, tmp_path: Path, keep: str, part: int | None
 ) -> None:
+    """Files are forced to disk as late as can be: those of two groups are on their way at the same time."""
     log = tmp_path / "log"
     with Server(MAILS, lock=False) as server:
-        outcome = traced(log, job(tmp_path / "archive", server, keep))
+        outcome = traced(log, job(tmp_path / "archive", server, keep, late=True))
     assert outcome == {"new": len(MAILS), "known": 0, "deleted": 0 if keep == "everything" else len(MAILS)}
     calls = chosen(calls_in(log), part)
     assert len(calls) > 20
@@ -34,7 +35,7 @@ def test_a_run_killed_at_any_call_loses_and_doubles_nothing(
     for at, call in enumerate(calls):
         with case(keep, call), Server(MAILS, lock=False) as server:
             archive = tmp_path / str(at)
-            deaths += traced.killed(call, job(archive, server, keep), log)
+            deaths += traced.killed(call, job(archive, server, keep, late=True), log)
             assert_deleted_is_stored(archive, server)
             assert_clean_run(archive, server, keep)
     assert deaths > 0.9 * len(calls)  # how often a socket is polled is not the same each time

@@ -1,14 +1,26 @@
 """What a run does to the disk and on the wire, in order, as strace sees it."""
 
+import errno
+import os
 import re
+import sys
+import threading
 from collections.abc import Iterable
+from io import FileIO
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
+import pytest
+
+from pymailbox import Archive, Keep, Progress, progress
+from pymailbox.archive import writing
+from pymailbox.archive.maildir import Maildir
+from pymailbox.disk import Disk
 from pymailbox.testing import Server
 from tests import case
 from tests.archive.conftest import Traced
-from tests.archive.runs import MAILS, Call, calls_in, job
+from tests.archive.runs import MAILS, Call, account_of, calls_in, job, stored_in
 
 #: Calls that change what is in a directory or force something to disk.
 DISK = (
@@ -48,11 +60,13 @@ class Steps:
         return self.first("fdatasync", r"ledger\.db-journal>", self.first("ftruncate", r"ledger\.db-journal>", on_disk))
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
 def test_a_message_is_deleted_only_after_its_file_its_name_and_its_row_are_on_disk(
-    traced: Traced, tmp_path: Path
+    traced: Traced, tmp_path: Path, late: bool
 ) -> None:
+    """Whether the files of a group are on disk before the next group comes, or only when it is complete."""
     with Server(MAILS, lock=False) as server:
-        assert traced(tmp_path / "log", job(tmp_path / "a", server, "nothing"))["deleted"] == len(MAILS)
+        assert traced(tmp_path / "log", job(tmp_path / "a", server, "nothing", late=late))["deleted"] == len(MAILS)
     steps = Steps(calls_in(tmp_path / "log"))
 
     quit = steps.first("sendto", r'"QUIT')
@@ -67,6 +81,11 @@ def test_a_message_is_deleted_only_after_its_file_its_name_and_its_row_are_on_di
         deleted = steps.only("sendto", rf"DELE {number}\b")
         order = [written, synced, named, renamed, in_directory, deleted, quit]
         assert all(earlier < later for earlier, later in pairwise(order)), (number, order)
+
+    first_synced, last_written = steps.first("fsync", "/a/tmp/.*Q1U"), max(steps.all("write", r"/a/tmp/.*Q6U"))
+    assert (first_synced > last_written) == late
+    # The rows of the first group are on disk before those of the second one.
+    assert steps.commit(r"\.pmb1Q3U") < min(steps.all("rename", r"\.pmb1Q[456]U"))
 
     announced = steps.commit("storeddeleting")
     confirmed = steps.first("recvfrom", r'"\+OK', quit)
@@ -105,6 +124,72 @@ def test_what_a_killed_run_did_is_durable_before_the_next_one_deletes(traced: Tr
             steps = Steps(calls_in(log))
             again = [*steps.all("fsync", rf"<{directory}$"), *steps.all("fdatasync", rf"<{directory}$")]
             assert min(again) < steps.first("sendto", "DELE")
+
+
+class _FailingDisk(Disk):
+    """A disk on which one file, by its number, cannot be forced to disk."""
+
+    def __init__(self, failing: int) -> None:
+        self.failing = failing
+        self.renamed: list[str] = []
+
+    def sync_file(self, file: FileIO) -> None:
+        super().sync_file(file)
+        if f"Q{self.failing}U" in str(Path(f"/proc/self/fd/{file.fileno()}").readlink()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def rename(self, source: str | Path, target: str | Path) -> None:
+        super().rename(source, target)
+        if Path(target).parent.name == "new":
+            self.renamed.append(str(target))
+
+
+def syncing_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if "fsync" in thread.name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the names of open files")
+@pytest.mark.parametrize("failing", range(1, len(MAILS) + 1))
+def test_a_file_that_cannot_be_forced_to_disk_ends_the_run_before_its_group_has_names(
+    tmp_path: Path, failing: int
+) -> None:
+    """The error of a thread is that of the run, and no thread is left; the groups before it are safe."""
+    disk = _FailingDisk(failing)
+    with (
+        mock.patch.object(writing, "_MESSAGES", 3),
+        mock.patch.object(writing, "_TOGETHER", 2),
+        Server(MAILS, lock=False) as server,
+        Archive(tmp_path / "a") as archive,
+    ):
+        vars(archive)["_layout"] = Maildir(archive.path, disk)
+        with pytest.raises(OSError, match="Input/output error"):
+            archive.collect(account_of(server), keep=Keep.nothing())
+        assert syncing_threads() == []
+        safe = 0 if failing <= 3 else 3
+        assert (len(disk.renamed), len(stored_in(archive.path)), len(server.messages)) == (safe, safe, len(MAILS))
+        assert list((tmp_path / "a" / "tmp").iterdir()) == []
+        disk.failing = 0
+        again = archive.collect(account_of(server))
+        assert (again.known, again.new, len(archive)) == (safe, len(MAILS) - safe, len(MAILS))
+
+
+def test_an_interrupted_run_waits_for_what_is_being_forced_to_disk(tmp_path: Path) -> None:
+    """Ctrl-C leaves no thread that uses the files, and no staged file."""
+
+    def interrupt(state: Progress) -> None:
+        if state.messages == 5:
+            raise KeyboardInterrupt
+
+    with (
+        mock.patch.object(writing, "_TOGETHER", 1),
+        mock.patch.object(progress, "INTERVAL", 0.0),
+        Server(MAILS, lock=False) as server,
+        Archive(tmp_path / "a") as archive,
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            archive.collect(account_of(server), progress=interrupt)
+        assert syncing_threads() == []
+        assert list((tmp_path / "a" / "tmp").iterdir()) == []
 
 
 def outside_of_disk(calls: Iterable[Call], archive: Path) -> tuple[int, list[Call]]:

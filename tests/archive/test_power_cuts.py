@@ -22,6 +22,7 @@ from pymailbox.testing import Server
 from pymailbox.testing.stored_mail import StoredMail
 from tests.archive.box import Box, account_of, disks_that_do_not_wait, message, put_before, serve
 from tests.archive.recorder import Operation, Recorder, State, after, crash_states, recording
+from tests.archive.runs import InOrder
 
 TWICE = message(7)
 
@@ -149,10 +150,13 @@ def replay(
 MODES = {"keep": Keep.everything(), "delete": Keep.nothing()}
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "late"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("every", "most"), [(3, 2), pytest.param(1, 200, marks=pytest.mark.slow)], ids=["some", "all"])
-def test_a_power_cut_in_a_first_run(bench: Bench, mode: str, every: int, most: int) -> None:
-    record = bench.record(MODES[mode])
+def test_a_power_cut_in_a_first_run(bench: Bench, mode: str, every: int, most: int, late: bool) -> None:
+    """Also when no file is on disk before the next group is written."""
+    with mock.patch.object(writing, "_Syncing", InOrder), mock.patch.object(InOrder, "late", late):
+        record = bench.record(MODES[mode])
     kinds = {operation.kind for operation in record}
     assert kinds >= {"mkdir", "create", "write", "sync", "rename", "sync directory", "commit", "remove"}
     assert ("quit" in kinds) == (mode == "delete")

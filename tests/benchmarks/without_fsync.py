@@ -3,10 +3,8 @@
 python -m tests.benchmarks.without_fsync archive URL --to DIR
 """
 
-import sys
-
 from pymailbox.archive.ledger import Ledger
-from pymailbox.cli import main
+from pymailbox.cli import program
 from pymailbox.disk import Disk
 
 _open = Ledger._open
@@ -22,4 +20,4 @@ if __name__ == "__main__":
     Ledger._open = open_without_fsync  # type: ignore[method-assign, assignment]
     Disk.sync_file = lambda *_: None  # type: ignore[method-assign]
     Disk.sync_directory = lambda *_: None  # type: ignore[method-assign]
-    sys.exit(main())
+    program()

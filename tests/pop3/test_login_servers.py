@@ -80,12 +80,6 @@ def test_scram_binds_to_the_channel(cyrus: RealServer, security: Security) -> No
             assert pop.stat().count == len(cyrus.mails)
 
 
-@pytest.fixture
-def cyrus(real_servers: Servers) -> RealServer:
-    """cyrus, the one server that supports channel bindings."""
-    return real_servers.get("cyrus")
-
-
 def test_the_choice_works_if_a_binding_is_offered(cyrus: RealServer) -> None:
     """The login is bound if client and server share a binding, and unbound otherwise, without any option."""
     assert cyrus.ca is not None

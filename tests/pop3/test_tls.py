@@ -24,13 +24,13 @@ from cryptography.hazmat.primitives.serialization import (
 from pymailbox import Mailbox, poplib
 from pymailbox.account import Security
 from pymailbox.errors import ConnectionLost, MailboxError, NotSupported, ProtocolError, Timeout, TLSError
-from pymailbox.pop3 import AsyncConnection, Connection, deadlines, tls
+from pymailbox.pop3 import AsyncConnection, Connection, tls
 from pymailbox.testing import Fault, Server
 from tests import case
 from tests.authority import DAY, Authority, server_context
 from tests.drivers import Driver
 from tests.replay import WatchedClock
-from tests.timing import GENEROUS, Clock, ended
+from tests.timing import GENEROUS, Clock, ended, look_often
 
 PATHS: list[Security] = ["tls", "starttls"]
 SECRET = "correct horse battery staple"
@@ -378,15 +378,8 @@ def test_plaintext_to_a_tls_port_names_the_cause(security: Security, clock: Cloc
         ended(waiting)
 
 
-@pytest.fixture
-def patient_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every wait look at the clock again each fifth of a second: connecting takes real time, too."""
-    monkeypatch.setattr(deadlines, "LONGEST_WAIT", 0.2)
-
-
 @pytest.mark.parametrize("security", ["none", "starttls"])
 @pytest.mark.threat(25)
-@pytest.mark.usefixtures("patient_clock")
 def test_a_port_that_expects_tls_is_recognized_at_the_first_silence(security: Security, driver: Driver) -> None:
     """Q21: long before the timeout the port is probed for TLS, and the error names the option to pass."""
     watched = WatchedClock()
@@ -401,6 +394,7 @@ def test_a_port_that_expects_tls_is_recognized_at_the_first_silence(security: Se
         with case(timeout), Server(security="tls", log_secrets=True) as server:
             waiting = threading.Thread(target=later)
             pop = driver.Connection(server.host, server.port, security=security, timeout=timeout, clock=watched)
+            look_often(pop)
             waiting.start()
             with pytest.raises(ProtocolError, match=r'a port that expects TLS.*use security="tls"') as caught:
                 pop.open()
@@ -413,7 +407,6 @@ def test_a_port_that_expects_tls_is_recognized_at_the_first_silence(security: Se
 @pytest.mark.parametrize(
     "second", [b"", b"+OK ready\r\n", b"-ERR too many connections\r\n", b"\x15\x03\x01\0\2\2\x28", None]
 )
-@pytest.mark.usefixtures("patient_clock")
 def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driver: Driver) -> None:
     """Whatever the TLS probe finds on its own connection (None: it is refused), the session is not disturbed."""
     watched = WatchedClock()
@@ -455,6 +448,7 @@ def test_a_server_that_is_slow_to_greet_is_waited_for(second: bytes | None, driv
         serving = threading.Thread(target=serve, args=(listening,))
         serving.start()
         pop = driver.Connection("127.0.0.1", port, security="none", timeout=300, clock=watched)
+        look_often(pop)
         with pop:
             assert pop.greeting == "slow"
             pop.quit()

@@ -1,5 +1,6 @@
 """POP3 by hand over a plain socket, so that tests of the server depend on no protocol code except this module."""
 
+import select
 import socket
 import ssl
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol, Self
 
 from pymailbox.testing import Server
+from tests.replay import WatchedClock
 from tests.timing import GENEROUS, eventually
 
 LOGIN = (b"USER me", b"PASS secret")
@@ -90,6 +92,27 @@ class Hand:
         while data := self.sock.recv(1 << 20):
             pieces.append(data)
         return b"".join(pieces)
+
+    def arrivals(self, clock: WatchedClock, seconds: float) -> list[bytes]:
+        """Read until the server closes; return what arrived at each time of its clock, which this advances.
+
+        The clock is advanced when the server has looked at it three times and sent nothing: by then it waits for it.
+        """
+
+        def readable() -> bool:
+            return bool(select.select([self.sock], [], [], 0)[0])
+
+        found = [b""]
+        while True:
+            seen = clock.readings
+            eventually(lambda seen=seen: readable() or clock.readings >= seen + 3)  # type: ignore[misc]
+            if not readable():
+                clock.advance(seconds)
+                found.append(b"")
+            elif data := self.sock.recv(1 << 20):
+                found[-1] += data
+            else:
+                return found
 
     def silent(self, seconds: float = 0.15) -> bool:
         """True if nothing arrives for a while."""

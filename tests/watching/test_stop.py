@@ -79,7 +79,7 @@ def test_stop_during_a_look(command: str, way: str, security: Any, tmp_path: Pat
         account = evolve(account_of(server), security=security)
         options = {"ssl_context": server.client_context()} if security == "tls" else {}
         state = tmp_path / "me.seen"
-        with Watch(account, every=3600, state=state, timeout=GENEROUS * 2, **options) as watch:
+        with Watch(account, every=3600, state=state, timeout=3600.0, **options) as watch:
             server.deliver(mail("one"))
 
             def reached() -> bool:
@@ -89,9 +89,7 @@ def test_stop_during_a_look(command: str, way: str, security: Any, tmp_path: Pat
 
             with at_signal(lambda *_: watch.stop()):
                 thread = soon(watch.stop if way == "thread" else signal_main, reached)
-                began = time.monotonic()
                 assert list(watch) == []
-                assert time.monotonic() - began < GENEROUS
                 ended(thread)
         with Watch(account, every=3600, state=state, **options) as watch:
             assert next(watch).subject == "one"
