@@ -1,31 +1,31 @@
 """The exceptions of pymailbox.
 
-The tree, with the standard library's exception that some also inherit from::
+The tree; in parentheses, the built-in exception that an error also inherits from:
 
-    MailboxError                        any failure of an account or its server
-    ├── ConnectionLost                  not connected, or no longer           (ConnectionError)
-    ├── Timeout                         silence, or data arriving too slowly  (TimeoutError)
-    ├── TLSError                        handshake or certificate              (ConnectionError)
-    ├── ProtocolError                   the server broke the protocol
-    ├── LimitExceeded                   a bound of `Limits`; `.field` names it
-    ├── CommandError                    the server refused a command (-ERR)
-    │   ├── AuthenticationError         [AUTH], or -ERR to a login
-    │   ├── MailboxLocked               [IN-USE]: another session has it open
-    │   ├── LoginDelay                  [LOGIN-DELAY]: too soon after the last login
-    │   ├── TemporaryFailure            [SYS/TEMP]: try again later
-    │   ├── PermanentFailure            [SYS/PERM]: the server needs repair
-    │   └── MessageUnavailable          this one message cannot be read
-    ├── NotSupported                    the server, or this installation, lacks it
-    ├── ConcurrentUse                   two threads or tasks in one session   (RuntimeError)
-    ├── CommitError                     QUIT refused or unanswered: deletions unconfirmed
-    ├── ArchiveLocked                   the archive, or the file, is in use   (BlockingIOError)
-    ├── LedgerDamaged                   the archive's ledger, or the file, cannot be used
-    ├── UidsChanged                     the server has given all messages new uids
-    └── DiskFull                        no space left on the disk             (OSError)
+    MailboxError                  any failure of an account or its server
+    ├── ConnectionLost            never connected, or disconnected      (ConnectionError)
+    ├── Timeout                   silence, or data arriving too slowly  (TimeoutError)
+    ├── TLSError                  handshake or certificate              (ConnectionError)
+    ├── ProtocolError             the server broke the protocol
+    ├── LimitExceeded             a bound of `Limits`; `.field` names it
+    ├── CommandError              the server refused a command (-ERR)
+    │   ├── AuthenticationError   [AUTH], or -ERR to a login
+    │   ├── MailboxLocked         [IN-USE]: another session has it open
+    │   ├── LoginDelay            [LOGIN-DELAY]: too soon after the last login
+    │   ├── TemporaryFailure      [SYS/TEMP]: try again later
+    │   ├── PermanentFailure      [SYS/PERM]: the operator must fix the server
+    │   └── MessageUnavailable    this one message cannot be read
+    ├── NotSupported              the server, or this installation, lacks it
+    ├── ConcurrentUse             two threads or tasks in one session   (RuntimeError)
+    ├── CommitError               QUIT refused or unanswered: deletions unconfirmed
+    ├── ArchiveLocked             the archive, or the file, is in use   (BlockingIOError)
+    ├── LedgerDamaged             the archive's ledger, or the file, cannot be used
+    ├── UidsChanged               the server has given all messages new uids
+    └── DiskFull                  no space left on the disk             (OSError)
 
 The first five end the session, except `LimitExceeded` for a message whose size is known from LIST. Otherwise the API
 raises only ValueError and TypeError (misuse), IndexError and KeyError (sequence access), FileExistsError (saving), and
-whatever your own file, sink or callable raised. `Uncommitted` is a warning.
+whatever your own file or callable raised. `Uncommitted` is a warning.
 
 Texts from the server have control characters escaped. No error contains a password or the text of a message.
 """
@@ -164,6 +164,7 @@ class LimitExceeded(MailboxError):
 
     def __init__(self, problem: str, *, field: str, command: str | None = None, usable: bool = False) -> None:
         super().__init__(problem, command=command, usable=usable)
+        #: The name of the limit in `Limits`, such as "message".
         self.field = field
 
 
@@ -251,7 +252,7 @@ class ArchiveLocked(MailboxError, BlockingIOError):
 
 
 class LedgerDamaged(MailboxError):
-    """The ledger of an archive, or the file of a `Seen`, is damaged, of another program or written by a newer version.
+    """The ledger of an archive, or the file of a `Seen`, is damaged, or another program or a newer version wrote it.
 
     It was left as it is, and so were the messages; the error says how to make a new one.
     """

@@ -6,8 +6,10 @@ import importlib
 import inspect
 import pkgutil
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,26 @@ def test_examples_of_a_page_run(name: str, server: Server, tmp_path: Path) -> No
             warnings.showwarning = lambda message, category, *_: print(f"{category.__name__}: {message}")
             runner.run(test, out=output.append)
         assert runner.failures == 0, "".join(output)
+
+
+def test_a_page_says_what_its_examples_run_against() -> None:
+    """A page whose examples use `server`, `other` or `directory` shows how to make them, in a block that runs."""
+    snippet = (ROOT / "docs" / "examples.txt").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", textwrap.dedent(snippet.partition("\n")[2]), re.S)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    with closing(names["server"]), closing(names["other"]):
+        names["directory"].rmdir()
+        for running in (names["server"], names["other"]):
+            with Mailbox(running.host, "robin", "secret", port=running.port, security="none") as inbox:
+                assert len(inbox) == len(SAMPLES)
+    used = re.compile(r"\b(server|other)\.(?:url|host)|\(?\b(directory) /|\((directory)\)")
+    for page in (ROOT / "docs").glob("*.md"):
+        text = examples(page)
+        needed = {next(filter(None, groups)) for groups in used.findall(text)}
+        made = {name for name in needed if re.search(rf"\bas {name}\b", text)}
+        if needed - made:
+            assert '--8<-- "docs/examples.txt"' in page.read_text("utf-8"), f"{page.name}: {needed - made}"
 
 
 def modules() -> list[str]:

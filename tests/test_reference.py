@@ -53,6 +53,12 @@ def test_every_public_name_is_in_the_reference_once() -> None:
             assert sum(each is value for each in shown) == 1, f"{module.__name__}.{name}"
 
 
+def test_no_page_hides_descriptions() -> None:
+    """What is written about a name is on its page."""
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert "show_docstring_description: false" not in page.read_text("utf-8"), page.name
+
+
 def hidden() -> set[str]:
     """Return the methods that a page of the reference leaves out of a class or a module."""
     pages = (ROOT / "docs" / "reference").glob("*.md")

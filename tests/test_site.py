@@ -48,6 +48,13 @@ def test_a_traceback_is_output() -> None:
     assert copied(on_page_content(block("pycon", text))) == "1 / 0\n2"
 
 
+def test_an_option_in_text_is_marked() -> None:
+    """An option of the command line in a sentence is marked, so that no line ends between its dashes; other code is not."""
+    page = "<p><code>--ca FILE</code> and <code>-v</code>, <code>ls --new</code></p>"
+    marked = '<p><code class="option">--ca FILE</code> and <code class="option">-v</code>, <code>ls --new</code></p>'
+    assert on_page_content(page) == marked
+
+
 def test_a_block_without_prompts_is_left_alone() -> None:
     """A script is copied as it is."""
     page = block("python", "print(1)\n\nprint(2)\n")

@@ -42,19 +42,20 @@ class Listed:
 class Keep:
     """What stays on the server. A message that is not archived always stays.
 
-    Each argument only adds messages that stay, so with two of them a message goes only if neither keeps it. `Keep()`
-    without any is ValueError: say `Keep.everything()` or `Keep.nothing()`.
+    A message stays if any of the arguments keeps it: `Keep(days=30, latest=100)` keeps the newest 100, and also what
+    was archived less than 30 days ago. `Keep()` without arguments raises ValueError; use `Keep.everything()` or
+    `Keep.nothing()`.
 
     >>> from pymailbox import Keep
     >>> Keep(days=30, latest=100)
     Keep(days=30, latest=100, bytes=None)
     """
 
-    #: Keep what was first seen less than that many days ago.
+    #: Keep what was archived less than this many days ago.
     days: float | None = field(default=None, validator=_check_days)
-    #: Keep the newest so many, by their place in the mailbox.
+    #: Keep this many of the newest messages, by their place in the mailbox.
     latest: int | None = field(default=None, validator=_check_count)
-    #: Keep the newest that fit into so many bytes; messages that are not archived are counted first.
+    #: Keep the newest messages that fit into this many bytes; those that are not archived are counted first.
     bytes: int | None = field(default=None, validator=_check_count)
 
     def __attrs_post_init__(self) -> None:
@@ -63,12 +64,12 @@ class Keep:
 
     @classmethod
     def everything(cls) -> Self:
-        """Return the default: nothing is deleted."""
+        """Return the default, which keeps everything: nothing is deleted."""
         return cls(days=float("inf"))
 
     @classmethod
     def nothing(cls) -> Self:
-        """Return what lets everything go that is archived."""
+        """Return a `Keep` that keeps nothing: everything that is archived may be deleted."""
         return cls(latest=0)
 
     @property

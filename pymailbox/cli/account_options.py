@@ -290,7 +290,7 @@ def _chosen(
 
 def _from_environment(options: argparse.Namespace) -> Account:
     if not (os.environ.get("PYMAILBOX_URL") or os.environ.get("PYMAILBOX_HOST")):
-        wrong_usage(options, "name an account: one of the accounts file, a URL or a host; or set PYMAILBOX_URL")
+        wrong_usage(options, "name an account (from the accounts file, a URL or a host), or set PYMAILBOX_URL")
     return Account.from_env()
 
 
@@ -415,8 +415,7 @@ def ask(prompt: str, *, hidden: bool = False, none: str = "") -> str:
         raise ValueError(none)
     if hidden:
         raise ValueError(
-            f"{problem}; set {VARIABLE}, use --password-command, or name an account whose password the accounts file"
-            " finds"
+            f"{problem}; set {VARIABLE}, use --password-command, or say in the accounts file where the password is"
         )
     raise ValueError(f"{problem}; use pops://user@host or --user")
 
