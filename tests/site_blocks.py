@@ -150,7 +150,7 @@ class Page:
             )
         self.servers.append(server)
         until = time.monotonic() + PATIENCE
-        while not re.search(r" at pops?://.*\n", printed := log.read_text("utf-8", "replace")):
+        while not re.search(r"^export .*\n", printed := log.read_text("utf-8", "replace"), re.MULTILINE):
             if server.poll() is not None or time.monotonic() > until:
                 raise BlockFailed(f"the server does not start: {printed}")
             time.sleep(0.02)

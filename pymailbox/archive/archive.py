@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import random
+import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -324,8 +325,12 @@ class Archive(Collection[Record]):
     # --- writing ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[Ledger]:
-        """Hold the lock over a ledger that is in step with the files."""
+    def _writing(self, dry_run: bool) -> Iterator[Ledger]:
+        """Hold the lock over a ledger that is in step with the files; a dry run of no archive leaves none there."""
+        if dry_run and not self._is_one():
+            with tempfile.TemporaryDirectory() as elsewhere, Ledger(Path(elsewhere, _LEDGER)) as ledger:
+                yield ledger
+            return
         with disk_errors(self.path):
             self._layout.disk.make_directory(self._state)
             with locked(self._state / "lock", f"the archive {str(self.path)!r}"):
@@ -353,10 +358,10 @@ class Archive(Collection[Record]):
         at any point loses nothing and stores nothing twice: run it again. Sessions are opened until one brings nothing
         new.
 
-        `dry_run` lists only, and returns what would be done. `renumbered` accepts that the server has given all
-        messages new uids: they are recognised by their content, and nothing is deleted. `limit` is the largest number
-        of messages to archive. `stop.set()` ends the run soon, with what is archived by then. `progress` is called as
-        by `Mailbox.fetch`. `options` are those of `Mailbox`, but for `sock`.
+        `dry_run` lists only, makes no archive, and returns what would be done. `renumbered` accepts that the server has
+        given all messages new uids: they are recognised by their content, and nothing is deleted. `limit` is the
+        largest number of messages to archive. `stop.set()` ends the run soon, with what is archived by then. `progress`
+        is called as by `Mailbox.fetch`. `options` are those of `Mailbox`, but for `sock`.
 
         Raises what `Mailbox` does; `ArchiveLocked` if another process is writing to the archive, `LedgerDamaged`,
         `UidsChanged`, and `DiskFull`, before the download if LIST shows that there is too little room. What was
@@ -410,7 +415,7 @@ class Archive(Collection[Record]):
         check_collect(account, keep, options, dry_run=dry_run)  # before anything is made on disk
         if at_most is not None:
             self._check_that_there_is_one()
-        with self._writing() as ledger:
+        with self._writing(dry_run) as ledger:
             row = ledger.account(account_name(account))
             if row.one_by_one:
                 options["pipelining"] = False
@@ -485,10 +490,13 @@ class Archive(Collection[Record]):
         strangers += sum(not self._ledger.has_file(name) for name in places)
         return Verified(read, size, count, tuple(damaged), tuple(missing), strangers)
 
+    def _is_one(self) -> bool:
+        return self._state.is_dir() or self._layout.exists()
+
     def _check_that_there_is_one(self) -> None:
-        ours = self._state.is_dir() or self._layout.exists()
-        if not ours and not (self.path.is_dir() and not any(self.path.iterdir())):  # a first run has just made it
-            raise FileNotFoundError(f"there is no archive at {str(self.path)!r}")
+        if self._is_one() or (self.path.is_dir() and not any(self.path.iterdir())):  # a first run has just made it
+            return
+        raise FileNotFoundError(f"there is no archive at {str(self.path)!r}")
 
     def _check_that_there_is_a_ledger(self) -> None:
         if not (self._state / _LEDGER).exists() and any(self._layout.files()):

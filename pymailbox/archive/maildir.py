@@ -211,7 +211,7 @@ class Maildir:
 
     def last_position(self, second: int) -> int:
         """Return the highest position of the messages first seen in that second, such as by a run that just ended."""
-        if all((self.root / name).stat().st_mtime < second for name in ("new", "cur")):
+        if all(path.stat().st_mtime < second for path in self._directories()):
             return 0
         return max((file.label.position for file in self.files() if file.label.first_seen == second), default=0)
 

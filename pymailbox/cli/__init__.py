@@ -7,10 +7,9 @@ traceback: a failure of the account, the server or the disk, Ctrl-C, a reader th
 Modules are imported when they are needed: `pymailbox --help` is run more often than anything else.
 """
 
-import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     import argparse
@@ -29,8 +28,8 @@ def program() -> NoReturn:
     gc.set_threshold(50_000)  # what the imports make is not garbage: looking for it takes a tenth of a short command
     try:
         status = main()
-    except KeyboardInterrupt:  # before anything has begun, or the second one, while the first was being reported
-        status = 130
+    except KeyboardInterrupt as signal:  # before anything has begun, or the second one, while one was being reported
+        status = _status_of(signal)
     from pymailbox.cli.interruption import ignore_signals
 
     ignore_signals()
@@ -40,7 +39,8 @@ def program() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
-    from pymailbox.cli.interruption import Terminated, terminable  # inside, as Ctrl-C may arrive meanwhile
+    from pymailbox.cli.interruption import terminable  # inside, as Ctrl-C may arrive meanwhile
+    from pymailbox.cli.output_options import silence
 
     with terminable():
         interrupted = "nothing was changed"
@@ -50,26 +50,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options = make_parser().parse_args(arguments)
                 interrupted = options.interrupted
                 return _run(options)
+            except KeyboardInterrupt:
+                silence(sys.stdout)  # that it cannot be written, such as to a terminal that was closed, comes second
+                raise
             finally:
                 sys.stdout.flush()  # while its failure can still be reported
         except BrokenPipeError:  # the reader of the output has stopped reading
-            _silence(sys.stdout)
+            silence(sys.stdout)
             return 1
         except KeyboardInterrupt as signal:
             _complain(f"interrupted; {interrupted}", new_line=sys.stderr.isatty())
-            return 128 + signal.number if isinstance(signal, Terminated) else 130
+            return _status_of(signal)
         except (ValueError, OSError) as error:  # of the output; those of a command are handled below
             from pymailbox.cli.account_options import error_text
 
             _complain(f"the output cannot be written: {error_text(error)}")
-            _silence(sys.stdout)
+            silence(sys.stdout)
             return 1
+
+
+def _status_of(signal: KeyboardInterrupt) -> int:
+    return 128 + getattr(signal, "number", 2)  # as a shell has it; `Terminated` has a number, Ctrl-C none
 
 
 def _run(options: "argparse.Namespace") -> int:
     from pymailbox.cli.account_options import error_text
     from pymailbox.cli.exit_status import of_output, status_of
-    from pymailbox.cli.output_options import conversation_shown
+    from pymailbox.cli.output_options import conversation_shown, silence
     from pymailbox.errors import MailboxError
 
     try:
@@ -79,7 +86,7 @@ def _run(options: "argparse.Namespace") -> int:
         if of_output(error):
             raise
         _complain(error_text(error))
-        _silence(sys.stdout)  # if it was the output that failed, it would fail again
+        silence(sys.stdout)  # if it was the output that failed, it would fail again
         return status_of(error)
     return status
 
@@ -114,23 +121,14 @@ def _nowhere() -> "RawIOBase":
 
 def _complain(text: str, *, new_line: bool = False) -> None:
     """Print one line on standard error, if that can be written to."""
+    from pymailbox.cli.output_options import silence
     from pymailbox.display import styled
 
     try:
         start = "\n" if new_line else ""  # after the ^C of the terminal
         print(f"{start}{styled('pymailbox:', 'red', sys.stderr)} {text}", file=sys.stderr, flush=True)
     except OSError:
-        _silence(sys.stderr)
-
-
-def _silence(stream: TextIO) -> None:
-    """Make sure that nothing is left to flush at exit: it would fail again, and change the exit status."""
-    try:
-        stream.flush()
-    except (OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        silence(sys.stderr)
 
 
 # --- arguments ------------------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def _add(options: argparse.Namespace) -> int:
 
     if options.json or options.names:
         wrong_usage(options, "--json is not for accounts add")
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         wrong_usage(options, "accounts add asks questions, so it needs a terminal; or write the accounts file yourself")
     file = accounts_file(options)
     print(f"This adds an account to {safe_text(str(file.path))}; Ctrl-C ends it, and nothing is written.")

@@ -213,30 +213,27 @@ def _archive_one(options: argparse.Namespace, one: ChosenAccount, place: Path, n
 
     _check_place(Archive(place).path)
     heading = f"{one.name or one.account.user or ''}  {one.account.host}"
-    with (
-        stoppable() as stop,
-        Archive(place) as archive,
-        shown("new", options, heading=heading, stop=stop) as progress,
-    ):
+    with stoppable() as stop:
+        with Archive(place) as archive, shown("new", options, heading=heading, stop=stop) as progress:
 
-        def report(state: Progress) -> None:
-            stop.begun = True
-            if progress is not None:
-                progress(state)
+            def report(state: Progress) -> None:
+                stop.begun = True
+                if progress is not None:
+                    progress(state)
 
-        done = archive.collect(
-            one.account,
-            keep=_keep(options, one),
-            dry_run=options.dry_run,
-            renumbered=options.renumbered,
-            limit=options.limit,
-            stop=stop.event,
-            progress=report,
-            **one.options,
-        )
-    status = PARTLY if done.failed or done.set_aside else DONE
-    _print_result(options, done, str(done), status, name)
-    stop.check()
+            done = archive.collect(
+                one.account,
+                keep=_keep(options, one),
+                dry_run=options.dry_run,
+                renumbered=options.renumbered,
+                limit=options.limit,
+                stop=stop.event,
+                progress=report,
+                **one.options,
+            )
+        status = PARTLY if done.failed or done.set_aside else DONE
+        _print_result(options, done, str(done), status, name)
+        stop.check()
     return status
 
 

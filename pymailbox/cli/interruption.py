@@ -1,7 +1,8 @@
-"""Interruption: what Ctrl-C and SIGTERM do to a command.
+"""Interruption: what Ctrl-C, SIGTERM and SIGHUP, of a terminal that is closed, do to a command.
 
-Both raise KeyboardInterrupt, which closes a session at once and commits nothing. A command that can end better, with
-what it has done so far, runs under `stoppable`: then the first signal only asks it to stop, and the second one ends it.
+Each raises KeyboardInterrupt, which closes a session at once, ends the programs that were started, and commits nothing.
+A command that can end better, with what it has done so far, runs under `stoppable`: then the first signal only asks it
+to stop, and the second one ends it.
 
 Python calls the handler of a signal between two of its instructions, and two things can go wrong. If the signal arrives
 just before a system call that waits, that call does not know of it, and the handler runs when it returns. If the
@@ -10,6 +11,7 @@ the handler has run, and sends a signal again whose exception was dropped.
 """
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -24,14 +26,17 @@ from attrs import define, field
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-__all__ = ["Stop", "Terminated", "ignore_signals", "stoppable", "terminable"]
+__all__ = ["Stop", "Terminated", "held_back", "ignore_signals", "stoppable", "terminable"]
 
 
 Handler = Callable[[int, FrameType | None], object]
 
+#: The signals that end a command, other than that of Ctrl-C; Windows has no SIGHUP.
+_ENDING = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, or another signal that ends a process, has arrived."""
+    """SIGTERM or SIGHUP has arrived."""
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
         super().__init__()
@@ -60,8 +65,8 @@ def _handling(handler: Handler, *numbers: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated` in this block, and lose neither that nor Ctrl-C."""
-    with _handling(_raise, signal.SIGTERM), _reliable():
+    """Let SIGTERM and SIGHUP raise `Terminated` in this block, and lose neither those nor Ctrl-C."""
+    with _handling(_raise, *_ENDING), _reliable():
         yield
 
 
@@ -71,7 +76,7 @@ if sys.platform == "win32":  # it cannot send a signal to a thread
         return contextlib.nullcontext()
 
 else:
-    #: What wakes the main thread. Its number is larger than those of both signals, so its handler runs after theirs.
+    #: What wakes the main thread. Its number is larger than those of the others, so its handler runs after theirs.
     _WAKE = signal.SIGURG
     #: Added to the number of a signal that is to be sent again.
     _AGAIN = 128
@@ -104,8 +109,9 @@ else:
                         time.sleep(0.01)
 
         def send_again(unraisable: "UnraisableHookArgs") -> None:
-            if isinstance(unraisable.exc_value, KeyboardInterrupt):
-                number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
+            lost = unraisable.exc_value
+            if isinstance(lost, KeyboardInterrupt):
+                number = lost.number if isinstance(lost, Terminated) else signal.SIGINT
                 os.write(writing, bytes([number + _AGAIN]))
             else:
                 hook(unraisable)
@@ -125,9 +131,21 @@ else:
                 os.close(reading)
 
 
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Let signals arrive at the end of this block, which must not wait for long."""
+    arrived: list[int] = []
+    try:
+        with _handling(lambda number, _: arrived.append(number), signal.SIGINT, *_ENDING):
+            yield
+    finally:
+        for number in arrived:
+            signal.raise_signal(number)
+
+
 def ignore_signals() -> None:
-    """Ignore both signals from now on: the program is about to end, and its exit status is known."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Ignore these signals from now on: the program is about to end, and its exit status is known."""
+    for number in {signal.SIGINT, *_ENDING}:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -158,11 +176,12 @@ class Stop:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Let the first signal only set `event`, and the second one end the command.
-
-    SIGHUP, of a terminal that is closed, counts too: what is being done would otherwise be cut off, and what was
-    started go on alone.
-    """
-    stop, closed = Stop(), getattr(signal, "SIGHUP", signal.SIGTERM)
-    with _handling(stop._ask, *{signal.SIGINT, signal.SIGTERM, closed}):
-        yield stop
+    """Let the first signal only set `event`, and the second one end the command."""
+    stop = Stop()
+    with _handling(stop._ask, signal.SIGINT, *_ENDING):
+        try:
+            yield stop
+        except OSError as error:
+            if error.errno == errno.EIO and error.filename is None:  # what cannot be written to was closed with SIGHUP
+                stop.check()
+            raise

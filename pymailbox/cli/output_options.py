@@ -2,14 +2,15 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["add_json", "add_quiet", "add_verbose", "conversation_shown", "log_shown", "print_json"]
+__all__ = ["add_json", "add_quiet", "add_verbose", "conversation_shown", "log_shown", "print_json", "silence"]
 
 
 def add_verbose(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,16 @@ def print_json(value: object) -> None:
     import json
 
     print(json.dumps(value).replace("\x7f", "\\u007f"))  # the only one that json leaves as it is
+
+
+def silence(stream: TextIO) -> None:
+    """Make sure that nothing is left to flush at exit: it would fail again, and change the exit status."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

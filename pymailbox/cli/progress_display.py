@@ -4,21 +4,25 @@
     new ━━━━━━━━━━━━━━╸━━━━━  91/128  2.2/3.1 MB
         1.4 MB/s  0:00:01 left   safe: 64
 
-Nothing is shown if standard error is not a terminal that can move its cursor, or after `--quiet`, `--json` or `-v`.
+Nothing is shown if standard error is not a terminal that can move its cursor, or after `--quiet`, `--json` or `-v`. A
+terminal that is closed meanwhile does not end the work. If JSON cannot be written, that is an error of the output, not
+of the archive that reports its progress.
 """
 
 import argparse
+import io
 import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO, cast
 
 from attrs import define, field
 
 from pymailbox.cli.interruption import Stop
-from pymailbox.cli.output_options import print_json
+from pymailbox.cli.output_options import print_json, silence
 from pymailbox.display import cells, format_size, safe_text
 from pymailbox.progress import Progress
 
@@ -41,7 +45,10 @@ def shown(
     are known.
     """
     if getattr(options, "json", False):
-        yield _print_progress if getattr(options, "progress", False) else None
+        try:
+            yield _print_progress if getattr(options, "progress", False) else None
+        except _OutputFailed as failed:
+            raise failed.error from None
     elif getattr(options, "quiet", False) or getattr(options, "verbose", False) or not _can_draw():
         yield None
     else:
@@ -57,11 +64,22 @@ def _can_draw() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+class _OutputFailed(Exception):
+    """Progress could not be printed; not an OSError, which would be one of the work that reports it."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+
 def _print_progress(progress: Progress | None) -> None:
     if progress is None:
         return
     counts = {name: getattr(progress, name) for name in ("messages", "total_messages", "bytes", "total_bytes", "safe")}
-    print_json({"type": "progress", **counts})
+    try:
+        print_json({"type": "progress", **counts})
+    except OSError as error:
+        raise _OutputFailed(error) from None
 
 
 # --- what it says ---------------------------------------------------------------------------------------------
@@ -142,27 +160,52 @@ def _heading(heading: str, progress: Progress) -> str:
 # --- how it is drawn ------------------------------------------------------------------------------------------
 
 
+class _Terminal(io.TextIOBase):
+    """Standard error, as long as it can be written to."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # typeshed has an attribute
+        """That of the terminal, which says which bars can be drawn."""
+        return sys.stderr.encoding
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
+
+    def write(self, text: str, /) -> int:
+        try:
+            sys.stderr.write(text)
+        except OSError:
+            silence(sys.stderr)
+        return len(text)
+
+    def flush(self) -> None:
+        silence(sys.stderr)
+
+
 @contextmanager
 def _plain(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
-    speed = Speed()
+    speed, terminal = Speed(), _Terminal()
 
     def report(progress: Progress | None) -> None:
         nonlocal heading
         if progress is None:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            print("\r\033[K", end="", file=terminal, flush=True)
             return
         if above := _heading(heading, progress):
             heading = ""
-            print(f"\r\033[K{above}", file=sys.stderr)
+            print(f"\r\033[K{above}", file=terminal)
         if progress.total_messages != 0:
             speed.add(progress.bytes)
             line = progress_line(what, progress, speed, stop, _columns())
-            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{line}", end="", file=terminal, flush=True)
 
     try:
         yield report
     finally:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+        print("\r\033[K", end="", file=terminal, flush=True)
 
 
 def _columns() -> int:
@@ -183,7 +226,7 @@ def _drawn(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=sys.stderr, width=_columns(), highlight=False)
+    console = Console(file=cast(IO[str], _Terminal()), width=_columns(), highlight=False)
     speed = Speed()
 
     def drawing(progress: Progress) -> Table:

@@ -1,6 +1,7 @@
 """The commands around a server: demo, serve and doctor."""
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from pymailbox.cli.exit_status import DONE, FAILED
 from pymailbox.cli.output_options import add_json, add_verbose, print_json
 
 if TYPE_CHECKING:
-    from pymailbox.testing import Quirk
+    from pymailbox.testing import Quirk, Server
 
 __all__ = ["add_server_commands"]
 
@@ -108,7 +109,7 @@ def _serve(options: argparse.Namespace) -> int:
         options.wrong_usage("serve needs either PATH or --sample")
     if options.sample and options.commit:
         options.wrong_usage("--commit needs PATH: the sample mailbox has no files")
-    given, token = os.environ.get(VARIABLE), os.environ.get(TOKEN)
+    given, token = os.environ.get(VARIABLE) or None, os.environ.get(TOKEN)
     server = Server(
         SAMPLES if options.sample else Path(options.path),
         user=options.user,
@@ -129,22 +130,27 @@ def _serve(options: argparse.Namespace) -> int:
     except RuntimeError as error:
         raise ValueError("--tls needs trustme: pip install 'pymailbox[testing]'") from error
     try:
-        count = len(server.messages)
-        password = f"${VARIABLE}" if given else "'secret'"
-        print(
-            f"{count} {'message' if count == 1 else 'messages'} at {server.url} (password: {password});"
-            " press Ctrl-C to stop",
-            flush=True,
-        )
-        if options.tls:
-            print(f"clients trust it with --ca {server.ca}", flush=True)
+        print("\n".join(_served(server, given, trusted=options.tls)), flush=True)
         while True:
             time.sleep(3600)  # other threads serve; an unlimited wait would block Ctrl-C on Windows
-    except KeyboardInterrupt:  # SIGTERM too: the usual ends of a server
-        print("\nstopped", file=sys.stderr)
+    except KeyboardInterrupt:  # SIGTERM and SIGHUP too: the usual ends of a server
+        with contextlib.suppress(OSError):  # the terminal was closed
+            print("\nstopped", file=sys.stderr, flush=True)
     finally:
         server.close()
     return DONE
+
+
+def _served(server: "Server", password: str | None, *, trusted: bool) -> list[str]:
+    """Return the lines that say where the mailbox is; the last one can be copied into a POSIX shell."""
+    import shlex
+
+    count = len(server.messages)
+    shown = "'secret'" if password is None else f"${VARIABLE}"
+    where = f"{count} {'message' if count == 1 else 'messages'} at {server.url} (password: {shown})"
+    trust = [f"clients trust it with --ca {server.ca}"] if trusted else []
+    known = f" {VARIABLE}=secret" if password is None else ""  # the secret of the user is not shown
+    return [f"{where}; press Ctrl-C to stop", *trust, f"export PYMAILBOX_URL={shlex.quote(server.url)}{known}"]
 
 
 def _doctor(options: argparse.Namespace) -> int:

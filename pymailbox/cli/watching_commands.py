@@ -30,7 +30,7 @@ from pymailbox.cli.account_options import (
 )
 from pymailbox.cli.choosing import file_name
 from pymailbox.cli.exit_status import DONE, FAILED, LATER
-from pymailbox.cli.interruption import Stop, stoppable
+from pymailbox.cli.interruption import Stop, held_back, stoppable
 from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, log_shown, print_json
 from pymailbox.cli.parser import Parser
 from pymailbox.display import local_time, safe_text, styled
@@ -315,17 +315,22 @@ def _run(words: Sequence[str], data: bytes, facts: dict[str, str], *, apart: boo
     import subprocess
 
     inherited = {name: value for name, value in os.environ.items() if name not in _SECRET}
-    with subprocess.Popen(  # noqa: S603 - what the user wants to run
-        words,
-        stdin=subprocess.PIPE,
-        stdout=_standard_error(subprocess.DEVNULL) if apart else None,
-        env={**inherited, **{name: os.fsdecode(fact.encode()) for name, fact in facts.items()}},  # always UTF-8
-        process_group=None if sys.platform == "win32" else 0,
-    ) as process:
+    with contextlib.ExitStack() as ended:
+        process = None
         try:
+            with held_back():  # or it may be started, and nobody know it
+                process = subprocess.Popen(  # noqa: S603 - what the user wants to run
+                    words,
+                    stdin=subprocess.PIPE,
+                    stdout=_standard_error(subprocess.DEVNULL) if apart else None,
+                    env={**inherited, **{name: os.fsdecode(fact.encode()) for name, fact in facts.items()}},  # UTF-8
+                    process_group=None if sys.platform == "win32" else 0,
+                )
+                ended.enter_context(process)
             process.communicate(data)
         except BaseException:
-            _kill(process)
+            if process is not None:
+                _kill(process)
             raise
     if process.returncode < 0:
         return f"was ended by signal {-process.returncode}"
@@ -344,6 +349,7 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
     elif process.returncode is None:  # otherwise its number may be that of another process
         os.killpg(process.pid, signal.SIGKILL)
+    process.wait()  # after Ctrl-C, Popen does not
 
 
 # --- wait -----------------------------------------------------------------------------------------------------

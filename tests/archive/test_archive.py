@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pymailbox import Account, Archive, ArchiveLocked, AuthenticationError, Keep, Progress
+from pymailbox import Account, Archive, ArchiveLocked, AuthenticationError, Keep, MailboxError, Progress
 from pymailbox.disk import Disk
 from pymailbox.lock import locked
 from pymailbox.testing import Fault, Quirk, Server
@@ -135,6 +135,23 @@ def test_keep_says_what_stays_on_the_server(tmp_path: Path) -> None:
             assert (done.new, done.deleted) == (10, 10 - len(left))
             assert sent(server) == sorted(left)
             assert sorted(record.raw for record in archive) == sorted(mails)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_dry_run_makes_no_archive(there: bool, tmp_path: Path) -> None:
+    """What was not there before is not there afterwards, and an empty directory stays one; a failure too."""
+    place = tmp_path / "not" / "yet"
+    if there:
+        place.mkdir(parents=True)
+    before = list(tmp_path.rglob("*"))
+    with Server(MAILS, faults=[Fault.refuse("STAT", session=2)]) as server, Archive(place) as archive:
+        done = archive.collect(account_of(server), keep=Keep(latest=2), dry_run=True)
+        assert (done.new, done.bytes, done.deleted) == (len(MAILS), sum(map(len, MAILS)), len(MAILS) - 2)
+        with pytest.raises(MailboxError):
+            archive.collect(account_of(server), dry_run=True)
+        assert len(archive) == 0
+        assert list(tmp_path.rglob("*")) == before
+        assert archive.collect(account_of(server)).new == len(MAILS)
 
 
 def test_clean_deletes_what_is_archived_and_only_so_much(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pymailbox import errors
+from pymailbox import Account, Archive, errors
 from pymailbox.cli import main
 from pymailbox.cli.exit_status import status_of
 from pymailbox.errors import MailboxError
@@ -28,6 +28,8 @@ EVERY = [
     "rebuild",
     "doctor",
     "demo",
+    "accounts",
+    "completion",
     "help",
 ]
 
@@ -47,6 +49,8 @@ def commands(server: Server, directory: Path) -> dict[str, list[str]]:
         "rebuild": ["rebuild", to],
         "doctor": ["doctor", server.url],
         "demo": ["demo"],
+        "accounts": ["accounts", "--config", str(directory / "accounts.toml")],
+        "completion": ["completion", "zsh"],
         "help": ["--help"],
     }
 
@@ -122,6 +126,23 @@ def test_a_full_disk(name: str, sample: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("name", ["archive", "verify", "rebuild"])
+def test_progress_that_cannot_be_written(name: str, sample: Server, tmp_path: Path) -> None:
+    """Is a failure of the output, not of the archive: not of its disk, nor one that `accounts` shows."""
+    place = tmp_path / "me"
+    if name != "archive":
+        run("archive", sample.url, "--to", str(place))
+    command = [*commands(sample, tmp_path)[name], "--json", "--progress"]
+    told = b"pymailbox: the output cannot be written: No space left on device\n"
+    for after, statuses, error in (("> /dev/full", {1}, told), ("| true", {0, 1}, b"")):
+        done = run_in_shell(*command, after=after, env=environment(PYTHONUNBUFFERED="1"))
+        assert done.returncode in statuses
+        assert done.stderr == error
+        with Archive(place) as archive:
+            assert archive.last_failure(Account.from_url(sample.url)) is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_hides_no_version() -> None:
     """--version and the help of a command fail like everything else that is printed."""
     for arguments in (("--version",), ("ls", "--help")):
@@ -169,6 +190,7 @@ def test_closed_streams(sample: Server, tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
         assert run_in_shell("show", sample.url, "99", after=after).returncode == 1
         assert run_in_shell("show", sample.url, "1", "--raw", after=after).returncode in (0, 1)
+        assert run_in_shell("accounts", "add", after=after).returncode == 2
 
 
 def test_help_imports_neither_rich_nor_the_archive() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,11 +19,11 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_serves_samples_with_tls(
     number: signal.Signals, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It prints what clients need, with the CA to trust; both signals stop it, with status 0, and the CA is removed."""
+    """It prints what clients need, with the CA to trust; each signal stops it, with status 0, and the CA is removed."""
     monkeypatch.setenv("PYMAILBOX_PASSWORD", "secret")
     serving = subprocess.Popen(
         program("serve", "--sample", "--tls", "--user", "robin"),
@@ -48,6 +49,33 @@ def test_serve_serves_samples_with_tls(
         serving.communicate()
     assert (serving.returncode, err) == (0, "\nstopped\n")
     assert not Path(trusted[1]).exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the line is for a POSIX shell")
+@pytest.mark.parametrize("given", [None, "my own"])
+def test_the_last_line_of_serve_is_for_a_shell(given: str | None) -> None:
+    """It tells other commands where the mailbox is, whatever the user's name; a password of your own is not shown."""
+    plain = {name: value for name, value in environment().items() if name != "PYMAILBOX_PASSWORD"}
+    mine = plain if given is None else {**plain, "PYMAILBOX_PASSWORD": given}
+    serving = subprocess.Popen(
+        program("serve", "--sample", "--user", "o'neill; $HOME@x"), env=mine, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert serving.stdout is not None
+        assert select.select([serving.stdout], [], [], GENEROUS)[0]
+        told = serving.stdout.readline() + (line := serving.stdout.readline())
+        assert "my own" not in told
+        done = subprocess.run(
+            ["sh", "-c", f"{line}\n{shlex.join(program('ls', '--last', '1'))}"],
+            env=mine,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith("1 of 10 messages, 3.9 KB in all\n")
+    finally:
+        serving.kill()
+        serving.communicate()
 
 
 def test_serve_needs_one_source(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

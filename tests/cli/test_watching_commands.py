@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -670,7 +671,7 @@ def test_wait_runs_the_command_that_requests_the_mail(server: Server, tmp_path: 
     assert done.stderr == b"pymailbox: the command sh failed with exit status 3\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_wait(number: int, server: Server, start: Callable[..., "subprocess.Popen[str]"]) -> None:
     """At once, between looks, with one line."""
     wait = start("wait", server.url, "--every", "600")
@@ -678,6 +679,28 @@ def test_a_signal_ends_wait(number: int, server: Server, start: Callable[..., "s
     wait.send_signal(number)
     out, err = wait.communicate(timeout=GENEROUS)
     assert (wait.returncode, out, err) == (128 + number, "", "pymailbox: interrupted; nothing was changed\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_of_wait(
+    number: int, server: Server, start: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    """With all that it has started, as nothing waits for what it was to cause."""
+    begun, alive = tmp_path / "begun", tmp_path / "alive"
+    os.mkfifo(alive)
+    script = f"exec 3> {alive}; sleep 600 & touch {begun}; wait"
+    reading = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        wait = start("wait", server.url, "--every", "600", "--", "sh", "-c", script)
+        eventually(begun.exists)
+        wait.send_signal(number)
+        _, err = wait.communicate(timeout=GENEROUS)
+        assert (wait.returncode, err) == (128 + number, "pymailbox: interrupted; nothing was changed\n")
+        os.set_blocking(reading, True)
+        assert select.select([reading], [], [], GENEROUS)[0]  # nothing has it open any more
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
 
 
 def test_nothing_printed_controls_the_terminal(server: Server, capsys: Captured) -> None:
