@@ -1,7 +1,7 @@
-"""The disk operations behind what is kept for good: the points between which a crash may come.
+"""Disk: every operation on the files of an archive or of `Seen`, so that tests can crash between any two of them.
 
-Everything that creates, synchronises, renames or removes a file of an archive goes through `Disk`; only SQLite writes
-its databases by itself. A test puts a recorder in its place and replays every state that a crash could leave behind.
+Whatever creates, synchronises, renames or removes such a file goes through `Disk`; only SQLite writes its databases by
+itself. A test puts a recorder in its place, and replays every state in which a crash could leave the disk.
 """
 
 import contextlib

@@ -37,6 +37,7 @@ __all__ = [
     "table",
     "type_name",
     "window",
+    "without_errno",
     "wrapped",
 ]
 
@@ -111,6 +112,13 @@ class SecretBytes(_Hidden, bytes):
     """`bytes` that are not shown by `repr` and cannot be pickled."""
 
     __slots__ = ()
+
+
+def without_errno(error: Exception) -> str:
+    """Return the text of an error; of one from the system, its file and what is wrong, without "[Errno 2]"."""
+    if not isinstance(error, OSError) or not error.strerror:  # errors of pymailbox have no strerror
+        return str(error)
+    return error.strerror if error.filename is None else f"{os.fsdecode(error.filename)}: {error.strerror}"
 
 
 def type_name(value: object) -> str:

@@ -235,17 +235,17 @@ def mail(
     `images` are shown where the HTML refers to their Content-ID.
     """
     notes = list(notes)
-    frames, room = [], [_HTML, _IMAGES]
+    frames, room, inline = [], _HTML, _InlineImages(images)
     for page in pages[:_FRAMES]:
-        if len(page) > room[0]:
+        if len(page) > room:
             notes.append(f"The HTML is cut after {_HTML:,} characters; the property html has all of it.")
-        shown = page[: room[0]]
-        room[0] -= len(shown)
+        shown = page[:room]
+        room -= len(shown)
         if shown:
-            frames.append(_frame(_with_images(shown, images, room), remote))
+            frames.append(_frame(inline.put_into(shown), remote))
     if len(pages) > _FRAMES:
         notes.append(f"Only {_FRAMES} of {len(pages):,} HTML parts are shown; the property html has all of them.")
-    if room[1] < 0:
+    if inline.omitted:
         notes.append(f"Inline images of more than {format_size(_IMAGES)} together are not shown.")
     body = "" if text is None else _text(text)
     if body and frames:
@@ -270,21 +270,31 @@ def _text(text: str) -> str:
     return f'<div class="pm-text" dir="auto">{_escaped(text[:_TEXT])}</div>{_notes([rest] if rest else [])}'
 
 
-def _with_images(page: str, images: Mapping[str, tuple[str, bytes]], room: list[int]) -> str:
-    """Return HTML with the images of the message itself as data; `room[1]` is what is left for them."""
+@define
+class _InlineImages:
+    """The images of a message, for all its pages."""
 
-    def data(match: re.Match[str]) -> str:
+    #: Type and bytes by Content-ID.
+    images: Mapping[str, tuple[str, bytes]]
+    #: How many more bytes may be shown.
+    room: int = _IMAGES
+    #: Whether one was not shown because of that.
+    omitted: bool = False
+
+    def put_into(self, page: str) -> str:
+        """Return HTML with the images in it that refer to a Content-ID."""
+        return _CID.sub(self._as_data, page) if self.images else page
+
+    def _as_data(self, match: re.Match[str]) -> str:
         name = match[2]
-        kind, payload = images.get(name) or images.get(unquote(html.unescape(name))) or ("", b"")
+        kind, payload = self.images.get(name) or self.images.get(unquote(html.unescape(name))) or ("", b"")
         if kind not in _PICTURES:
             return match[0]
-        if len(payload) > room[1]:
-            room[1] = -1
+        if self.omitted or len(payload) > self.room:
+            self.omitted = True
             return match[0]
-        room[1] -= len(payload)
+        self.room -= len(payload)
         return f"{match[1]}data:{kind};base64,{b64encode(payload).decode('ascii')}"
-
-    return _CID.sub(data, page) if images else page
 
 
 def _frame(page: str, remote: bool) -> str:

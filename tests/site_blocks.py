@@ -135,8 +135,8 @@ class Page:
             output.seek(0)
             return done.returncode, output.read().decode("utf-8", "replace")
 
-    def serve(self, line: str) -> None:
-        """Start a server in a terminal of its own, and wait until it answers."""
+    def serve(self, line: str) -> str:
+        """Start a server in a terminal of its own, wait until it answers, and return what it printed."""
         log = self.directory / f".server{len(self.servers)}"
         state = shlex.quote(str(self.directory / ".state"))
         with log.open("wb") as output:
@@ -150,10 +150,11 @@ class Page:
             )
         self.servers.append(server)
         until = time.monotonic() + PATIENCE
-        while not re.search(rb" at pops?://", log.read_bytes()):
+        while not re.search(r"^export .*\n", printed := log.read_text("utf-8", "replace"), re.MULTILINE):
             if server.poll() is not None or time.monotonic() > until:
-                raise BlockFailed(f"the server does not start: {log.read_text('utf-8', 'replace')}")
+                raise BlockFailed(f"the server does not start: {printed}")
             time.sleep(0.02)
+        return printed
 
     def close(self) -> None:
         """Stop the servers."""
@@ -195,10 +196,7 @@ def _run_console(page: Page, text: str) -> None:
     for session in sessions:
         command, _, expected = session.partition("\n")
         command = page.here(command)
-        if command.startswith("pymailbox serve "):
-            page.serve(command)
-            continue
-        status, printed = page.shell(command)
+        status, printed = (0, page.serve(command)) if command.startswith("pymailbox serve ") else page.shell(command)
         if status and not re.search(r"^(Traceback|\w*Error:|pymailbox: |usage: )", expected, re.MULTILINE):
             raise BlockFailed(f"{command}: status {status}:\n{printed}")
         if expected.strip():

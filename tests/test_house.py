@@ -20,11 +20,12 @@ FLOORS = {
     "pymailbox": "__main__ cli __init__ diagnosis many watching archive seen mailbox accounts_file poplib pop3 account pop_url passwords database disk lock content notebook progress errors display testing",
     "pymailbox.cli": "__init__ reading_commands archive_commands watching_commands accounts_commands server_commands parser message_list choosing progress_display"
     " output_options interruption exit_status account_options demo",
+    "pymailbox.many": "__init__ gathering collecting schedule worker arguments",
     "pymailbox.archive": "__init__ archive collecting session run deleting writing identity keep tries results ledger maildir stored_form",
     "pymailbox.seen": "__init__ seen messages renumbering file",
     "pymailbox.watching": "__init__ watch async_watch abstract_watch look arrivals schedule arrival",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
-    "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching open_mailbox"
+    "pymailbox.mailbox": "__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching showing open_mailbox"
     " transaction reading state",
     "pymailbox.poplib": "__init__ reader lines tls",
     "pymailbox.pop3": "__init__ connection async_connection driver async_driver transport async_transport abstract_connection"
@@ -34,8 +35,8 @@ FLOORS = {
     " dates mailboxes links styles words transfer charset codecs identifiers comments",
     "pymailbox.testing": "__main__ __init__ plugin proxy recorder samples server certificates conversation command_table"
     " faulty_session listener quirky_lines client_socket delay_line quirky_login authorization quirky_mail transaction"
-    " replayed_session session observer blank_mail redaction recording authenticator fault maildrop quirk record reply"
-    " stores stored_mail",
+    " replayed_session session observer blank_mail redaction recording authenticator fault maildrop quirk"
+    " session_record reply stores stored_mail",
 }
 
 #: The pytest plugin is loaded by pytest, and provides fixtures with modules above it.

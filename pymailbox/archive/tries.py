@@ -16,8 +16,7 @@ from attrs import frozen
 
 from pymailbox.archive.results import FailedRun
 from pymailbox.disk import Disk
-from pymailbox.display import safe_text
-from pymailbox.errors import MailboxError
+from pymailbox.display import safe_text, without_errno
 
 __all__ = ["Tries"]
 
@@ -33,12 +32,12 @@ class Tries:
     disk: Disk
 
     def failed(self, account: str, error: Exception, wait: float) -> None:
-        """Note that a run of an account has failed just now, and the seconds for which it is no use to try again."""
+        """Note that a run of an account has failed just now, and the seconds for which another try would be useless."""
         now = time.time()
-        self._note(account, {"failed": now, "problem": safe_text(_described(error))}, now, wait)
+        self._note(account, {"failed": now, "problem": safe_text(without_errno(error))}, now, wait)
 
     def done(self, account: str, wait: float) -> None:
-        """Note that a run of an account has come to its end, and the seconds for which the server wants no other."""
+        """Note that a run of an account has ended, and the seconds for which the server does not want another."""
         self._note(account, {}, time.time(), wait)
 
     def last_failure(self, account: str) -> FailedRun | None:
@@ -48,7 +47,7 @@ class Tries:
         return FailedRun(when, problem) if when is not None and isinstance(problem, str) else None
 
     def next_try(self, account: str) -> datetime | None:
-        """Return the time before which it is no use to try again; None if there is none, or it has come."""
+        """Return the time before which another try would be useless; None if there is none, or it has passed."""
         when = _moment(self._read().get(account, {}).get("next_try"))
         return when if when is not None and 0 < when.timestamp() - time.time() <= _LONGEST else None
 
@@ -68,17 +67,11 @@ class Tries:
         if after == before:
             return
         fresh = self.path.with_suffix(".new")
-        with contextlib.suppress(OSError):  # what is to be told is how the run ended, not that this was not noted
+        with contextlib.suppress(OSError):  # how the run ended matters to the caller, not that this was not noted
             self.disk.remove(fresh)
             with self.disk.create(fresh) as file:
                 file.write(json.dumps(after).encode())
             self.disk.rename(fresh, self.path)  # and not forced to disk: a torn file says nothing
-
-
-def _described(error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, MailboxError) and error.strerror:
-        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 def _moment(seconds: object) -> datetime | None:

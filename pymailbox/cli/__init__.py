@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _complain(f"interrupted; {interrupted}", new_line=sys.stderr.isatty())
             return _status_of(signal)
         except (ValueError, OSError) as error:  # of the output; those of a command are handled below
-            from pymailbox.cli.account_options import told
+            from pymailbox.cli.account_options import error_text
 
-            _complain(f"the output cannot be written: {told(error)}")
+            _complain(f"the output cannot be written: {error_text(error)}")
             silence(sys.stdout)
             return 1
 
@@ -74,7 +74,7 @@ def _status_of(signal: KeyboardInterrupt) -> int:
 
 
 def _run(options: "argparse.Namespace") -> int:
-    from pymailbox.cli.account_options import told
+    from pymailbox.cli.account_options import error_text
     from pymailbox.cli.exit_status import of_output, status_of
     from pymailbox.cli.output_options import conversation_shown, silence
     from pymailbox.errors import MailboxError
@@ -85,7 +85,7 @@ def _run(options: "argparse.Namespace") -> int:
     except (MailboxError, ValueError, OSError) as error:
         if of_output(error):
             raise
-        _complain(told(error))
+        _complain(error_text(error))
         silence(sys.stdout)  # if it was the output that failed, it would fail again
         return status_of(error)
     return status

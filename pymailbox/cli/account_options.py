@@ -1,4 +1,4 @@
-"""The account that a command works on: an argument, the options that go with it, and how errors are told.
+"""The account that a command works on: an argument, the options that go with it, and how errors are shown.
 
 The argument is the NAME of an account in the accounts file (a word without a dot), a URL, or a host; without one the
 environment says which account it is. Options override what the file says. A password comes from, in this order:
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from attrs import evolve, field, frozen
 
 from pymailbox.account import Account, OAuth2, needs_user
-from pymailbox.display import safe_text
-from pymailbox.errors import MailboxError, NotSupported
+from pymailbox.display import safe_text, without_errno
+from pymailbox.errors import NotSupported
 from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordKeyring, keyring_password, netrc_password
 
@@ -39,12 +39,12 @@ __all__ = [
     "ask",
     "chosen_account",
     "chosen_accounts",
+    "error_text",
     "filled",
     "in_other_words",
     "mailbox_options",
     "named_archive",
     "seconds",
-    "told",
     "with_password",
     "without_password",
     "wrong_usage",
@@ -81,13 +81,9 @@ _PATTERNS = (
 )
 
 
-def told(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Return what to print of an error, in the words of the command line."""
-    text = str(error)
-    if isinstance(error, OSError) and not isinstance(error, MailboxError) and error.strerror:
-        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-        text = f"{where}{error.strerror}"
-    return in_other_words(without_password(text))
+    return in_other_words(without_password(without_errno(error)))
 
 
 def without_password(text: str) -> str:
@@ -174,7 +170,7 @@ def filled(value: str) -> str:
 
 
 def _misused(error: Exception) -> argparse.ArgumentTypeError:
-    return argparse.ArgumentTypeError(told(error))
+    return argparse.ArgumentTypeError(error_text(error))
 
 
 def _account(value: str) -> Account | str:
@@ -388,7 +384,7 @@ def _looked_for(account: Account, what: str) -> Callable[[], str | bytes]:
             try:
                 found = place(account.host, account.user)
             except ValueError as error:
-                print(f"pymailbox: {told(error)}", file=sys.stderr)
+                print(f"pymailbox: {error_text(error)}", file=sys.stderr)
             else:
                 if found:
                     return found

@@ -16,8 +16,8 @@ from pymailbox.cli.account_options import (
     accounts_file,
     add_config,
     ask,
+    error_text,
     in_other_words,
-    told,
     without_password,
     wrong_usage,
 )
@@ -51,7 +51,7 @@ def add_accounts_commands(
     add_config(accounts)
     accounts.set_defaults(wrong_usage=accounts.error)
 
-    completion = command("completion", _completion, "print what makes a shell complete commands, options and accounts")
+    completion = command("completion", _completion, "print the script that completes commands in a shell")
     completion.add_argument("shell", choices=_SHELLS, help="the shell")
     completion.epilog = (
         'bash: put `eval "$(pymailbox completion bash)"` into ~/.bashrc; zsh: pymailbox completion zsh >'
@@ -105,7 +105,7 @@ def _state_of(entry: "AccountEntry") -> _State:
         try:
             return _State(len(archive), archive.last_run(account), *tried)
         except (MailboxError, OSError) as error:
-            return _State(None, None, *tried, told(error))
+            return _State(None, None, *tried, error_text(error))
 
 
 def _print_json(entry: "AccountEntry") -> None:
@@ -129,15 +129,15 @@ def _print_entry(entry: "AccountEntry", width: int) -> None:
     state = _state_of(entry)
     print(f"{entry.name:{width}}  {safe_text(entry.account.url, limit=None)}")
     if entry.archive is None:
-        told = "no archive"
+        first = "no archive"
     elif state.problem:
-        told = state.problem
+        first = state.problem
     elif state.messages is None:
-        told = f"{entry.archive}: not archived yet"
+        first = f"{entry.archive}: not archived yet"
     else:
         last = f"last run {local_time(state.last.ended)}: {state.last}" if state.last else "no run has come to its end"
-        told = f"{entry.archive}: {state.messages:,} {'message' if state.messages == 1 else 'messages'}; {last}"
-    lines = [(told, "red" if state.problem else "")]
+        first = f"{entry.archive}: {state.messages:,} {'message' if state.messages == 1 else 'messages'}; {last}"
+    lines = [(first, "red" if state.problem else "")]
     if state.failure is not None:
         lines.append((f"failed {local_time(state.failure.at)}: {_failure(state.failure)}", "red"))
     if state.next_try is not None:
@@ -251,7 +251,7 @@ def _answer(prompt: str, check: Callable[[str], str], default: str = "") -> str:
         try:
             return check(given)
         except ValueError as error:
-            print(told(error), file=sys.stderr)
+            print(error_text(error), file=sys.stderr)
 
 
 def _yes(question: str, *, no: bool = False) -> bool:
@@ -329,7 +329,7 @@ def _logs_in(entry: "AccountEntry") -> bool:
         with Mailbox.from_account(with_password(entry.account), read_only=True, **entry.options()) as inbox:
             print(f"it works: {len(inbox):,} {'message' if len(inbox) == 1 else 'messages'}, {format_size(inbox.size)}")
     except (MailboxError, ValueError, OSError) as error:
-        print(f"pymailbox: {told(error)}", file=sys.stderr)
+        print(f"pymailbox: {error_text(error)}", file=sys.stderr)
         return False
     return True
 
@@ -352,12 +352,9 @@ def _append(path: Path, name: str, text: str) -> Path:
     if names != [*file.accounts, name]:
         raise ValueError(f"nothing was written: [account.{name}] cannot follow what is in {path}; add it by hand")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    saved = SavedFile(path, overwrite=True)  # with the mode 0600
-    try:
+    with SavedFile(path, overwrite=True) as saved:  # with the mode 0600
         saved.write(after)
         return saved.publish()
-    finally:
-        saved.discard()
 
 
 # --- completion -----------------------------------------------------------------------------------------------

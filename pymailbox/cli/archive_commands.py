@@ -14,9 +14,9 @@ from pymailbox.cli.account_options import (
     add_config,
     chosen_account,
     chosen_accounts,
+    error_text,
     in_other_words,
     named_archive,
-    told,
     wrong_usage,
 )
 from pymailbox.cli.exit_status import DAMAGED, DONE, PARTLY, most_serious, of_output, status_of
@@ -50,7 +50,7 @@ def add_archive_commands(
         help="the archive; it is made on first use (default: that of the accounts file)",
     )
     _add_keep(archive, "delete from the server what is archived, except ")
-    archive.add_argument("--limit", type=_count, metavar="N", help="archive N messages at most")
+    archive.add_argument("--limit", type=_count, metavar="N", help="archive at most N messages")
     archive.add_argument(
         "--renumbered",
         action="store_true",
@@ -63,7 +63,11 @@ def add_archive_commands(
     clean.add_argument("--to", type=_directory, metavar="DIR", help="the archive (default: that of the accounts file)")
     _add_keep(clean, "do not delete ")
     clean.add_argument(
-        "--at-most", type=_part, default=0.5, metavar="PART", help="delete PART of the mailbox at most (default 0.5)"
+        "--at-most",
+        type=_part,
+        default=0.5,
+        metavar="PART",
+        help="delete at most this PART of the mailbox (default 0.5)",
     )
     _add_dry_run(clean)
 
@@ -199,7 +203,7 @@ def _archive(options: argparse.Namespace) -> int:
         except (MailboxError, ValueError, OSError) as error:
             if of_output(error):
                 raise
-            print(f"{styled('pymailbox:', 'red', sys.stderr)} {one.label}: {told(error)}", file=sys.stderr)
+            print(f"{styled('pymailbox:', 'red', sys.stderr)} {one.label}: {error_text(error)}", file=sys.stderr)
             statuses.append(status_of(error))
     return most_serious(statuses)
 

@@ -141,7 +141,7 @@ def _date(value: str) -> datetime:
 
 @contextlib.contextmanager
 def comparison(options: argparse.Namespace) -> Iterator[Comparison]:
-    """Open what --new compares with, so that what is wrong with it is told before anything is asked of a server.
+    """Open what --new compares with, so that an error in it is raised before anything is asked of a server.
 
     Without --new, all messages are new.
     """
@@ -199,6 +199,6 @@ def _unhandled(seen: "Seen", inbox: "Mailbox") -> list[int]:
     if messages.may_be_renumbered(listing):
         raise UidsChanged(
             "the server has given new uids to all messages, which seem to be those that it had before; so the state"
-            " file does not tell which are new"
+            " file does not show which are new"
         )
     return messages.unseen(listing)

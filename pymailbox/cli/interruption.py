@@ -43,7 +43,7 @@ class Terminated(KeyboardInterrupt):
         self.number = number
 
 
-def _end(number: int, _: FrameType | None) -> None:
+def _raise(number: int, _: FrameType | None) -> None:
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
 
@@ -66,13 +66,13 @@ def _handling(handler: Handler, *numbers: int) -> Iterator[None]:
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise `Terminated` in this block, and lose neither those nor Ctrl-C."""
-    with _handling(_end, *_ENDING), _certain():
+    with _handling(_raise, *_ENDING), _reliable():
         yield
 
 
 if sys.platform == "win32":  # it cannot send a signal to a thread
 
-    def _certain() -> contextlib.AbstractContextManager[None]:
+    def _reliable() -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
 else:
@@ -82,8 +82,8 @@ else:
     _AGAIN = 128
 
     @contextlib.contextmanager
-    def _certain() -> Iterator[None]:
-        """Have the handlers run soon after their signals in this block, and what they raise arrive."""
+    def _reliable() -> Iterator[None]:
+        """Run the handlers soon after their signals in this block, and lose nothing that they raise."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -108,7 +108,7 @@ else:
                         signal.pthread_kill(main, _WAKE)
                         time.sleep(0.01)
 
-        def dropped(unraisable: "UnraisableHookArgs") -> None:
+        def send_again(unraisable: "UnraisableHookArgs") -> None:
             lost = unraisable.exc_value
             if isinstance(lost, KeyboardInterrupt):
                 number = lost.number if isinstance(lost, Terminated) else signal.SIGINT
@@ -120,7 +120,7 @@ else:
         with _handling(woken, _WAKE):
             thread.start()
             before, hook = signal.set_wakeup_fd(writing, warn_on_full_buffer=False), sys.unraisablehook
-            sys.unraisablehook = dropped
+            sys.unraisablehook = send_again
             try:
                 yield
             finally:
@@ -164,11 +164,11 @@ class Stop:
     def check(self) -> None:
         """Raise KeyboardInterrupt if the command was asked to stop, once what it did has been shown."""
         if self._number:
-            _end(self._number, None)
+            _raise(self._number, None)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.event.is_set() or not self.begun:
-            _end(number, frame)
+            _raise(number, frame)
         self._number = number
         self.event.set()
         self.then()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pymailbox.cli.account_options import account_of, add_account, archive_of, mailbox_options, told
+from pymailbox.cli.account_options import account_of, add_account, archive_of, error_text, mailbox_options
 from pymailbox.cli.choosing import add_filters, choice, chosen, comparison, filtered
 from pymailbox.cli.exit_status import DONE, PARTLY, status_of
 from pymailbox.cli.output_options import add_json, add_quiet, add_verbose, print_json
@@ -59,7 +59,7 @@ def add_reading_commands(command: Callable[..., argparse.ArgumentParser]) -> Non
             type=_directory,
             required=True,
             metavar="DIR",
-            help=f"save the {what} in the directory DIR, which is made if it is missing; no other file is replaced",
+            help=f"save the {what} in the directory DIR, which is created if missing; existing files are not replaced",
         )
         add_json(added)
         add_quiet(added)
@@ -227,7 +227,7 @@ def _each(options: argparse.Namespace, save: Callable[["Message"], Iterator[dict
                 refused.append(error)
                 if progress is not None:
                     progress(None)
-                print(f"pymailbox: message {message.number}: {told(error)}", file=sys.stderr)
+                print(f"pymailbox: message {message.number}: {error_text(error)}", file=sys.stderr)
     if not refused:
         return DONE
     return PARTLY if len(refused) < len(messages) else status_of(refused[0])

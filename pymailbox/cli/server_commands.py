@@ -34,7 +34,7 @@ def add_server_commands(
     command: Callable[..., argparse.ArgumentParser],
 ) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
-    command("demo", _demo, "show everything at work, with a sample mailbox")
+    command("demo", _demo, "show how pymailbox works, with a sample mailbox")
 
     serve = command("serve", _serve, "serve files as a POP3 account on this machine")
     serve.epilog = (
@@ -42,7 +42,9 @@ def add_server_commands(
         " has the token."
     )
     serve.add_argument("path", type=filled, nargs="?", metavar="PATH", help="the Maildir, the mbox file or the folder")
-    serve.add_argument("--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo`, no PATH")
+    serve.add_argument(
+        "--sample", action="store_true", help="serve the sample mailbox of `pymailbox demo` instead of a PATH"
+    )
     serve.add_argument("--user", type=filled, default="me", metavar="USER", help="accept this user name (default: me)")
     serve.add_argument(
         "--port", type=_port, default=0, metavar="PORT", help="listen on this port (default: any free port)"
@@ -85,7 +87,7 @@ def _quirk(value: str) -> "Quirk":
     if found is None:
         similar = get_close_matches(name, Quirk.__members__, 1)
         hint = f"; did you mean {similar[0]}?" if similar else ", such as NO_CAPA"
-        raise argparse.ArgumentTypeError(f"there is no quirk {value!r}{hint}")
+        raise argparse.ArgumentTypeError(f"unknown quirk: {value!r}{hint}")
     return found
 
 
@@ -144,8 +146,8 @@ def _served(server: "Server", password: str | None, *, trusted: bool) -> list[st
     import shlex
 
     count = len(server.messages)
-    told = "'secret'" if password is None else f"${VARIABLE}"
-    where = f"{count} {'message' if count == 1 else 'messages'} at {server.url} (password: {told})"
+    shown = "'secret'" if password is None else f"${VARIABLE}"
+    where = f"{count} {'message' if count == 1 else 'messages'} at {server.url} (password: {shown})"
     trust = [f"clients trust it with --ca {server.ca}"] if trusted else []
     known = f" {VARIABLE}=secret" if password is None else ""  # the secret of the user is not shown
     return [f"{where}; press Ctrl-C to stop", *trust, f"export PYMAILBOX_URL={shlex.quote(server.url)}{known}"]

@@ -22,10 +22,10 @@ from pymailbox.cli.account_options import (
     ChosenAccount,
     add_account,
     chosen_account,
+    error_text,
     in_other_words,
     mailbox_options,
     seconds,
-    told,
     wrong_usage,
 )
 from pymailbox.cli.choosing import file_name
@@ -77,7 +77,7 @@ def add_watching_commands(command: Callable[..., Parser]) -> None:
     )
     add_json(watch)
     add_quiet(watch)
-    watch.set_defaults(interrupted="with a state file, the next watch goes on from here")
+    watch.set_defaults(interrupted="with a state file, the next watch continues from here")
 
     wait = command(
         "wait", _wait, "wait for one mail, and print a part of it", "Mail that is already there does not count."
@@ -257,7 +257,7 @@ def _handle(
         try:
             problem = _run(options.words, mail.raw, _facts(one, mail), apart=options.json)
         except OSError as error:
-            problem = f"could not be run: {told(error)}"
+            problem = f"could not be run: {error_text(error)}"
         attempts.running = False
     if not problem:
         attempt.succeeded = True
@@ -375,7 +375,7 @@ def _wait(options: argparse.Namespace) -> int:
         except TimeoutError as error:
             if isinstance(error, MailboxError):  # of a look
                 raise
-            _complain(told(error))
+            _complain(error_text(error))
             return LATER
     _print(options, mail)
     return DONE

@@ -89,13 +89,9 @@ class Attachment:
         """
         from .saving import SavedFile
 
-        saved = SavedFile(where, overwrite=overwrite)
-        try:
+        with SavedFile(where, overwrite=overwrite) as saved:
             saved.write(self.payload)
             return saved.publish(safe_name(self.filename, self.content_type))
-        except BaseException:
-            saved.discard()
-            raise
 
 
 @define(eq=False, repr=False)

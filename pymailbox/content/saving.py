@@ -10,6 +10,8 @@ import errno
 import os
 import stat
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 __all__ = ["SavedFile", "sync_directory"]
 
@@ -23,7 +25,7 @@ _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}  # of a directory, o
 
 
 class SavedFile:
-    """A copy that `write()` fills and `publish()` puts in its place; `discard()` removes it.
+    """A copy that `write()` fills and `publish()` puts in its place, in a `with` block; if that raises, it is removed.
 
     `where` is a directory if a directory of that name exists or the string ends in a separator (it is then created);
     otherwise it is a file. A `~` is not expanded.
@@ -56,6 +58,15 @@ class SavedFile:
             raise
         self._written = Path(name)
         self._file = os.fdopen(descriptor, "w+b")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._discard()
 
     def _make_directory(self) -> None:
         missing = []
@@ -113,7 +124,7 @@ class SavedFile:
         sync_directory(self._directory)
         return path
 
-    def discard(self) -> None:
+    def _discard(self) -> None:
         """Remove what was written, unless it was published, and the directories created for it."""
         with contextlib.suppress(Exception):  # flushing the buffer may fail on a full disk; the data is not needed
             self._file.close()

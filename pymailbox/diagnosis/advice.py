@@ -28,27 +28,27 @@ def advise(report: Diagnosis, account: Account) -> Iterator[str]:
 def _about_the_port(report: Diagnosis, account: Account) -> Iterator[str]:
     """Suggest another URL if this one does not fit the port."""
     where = f"{account.host}:{account.port}"
-    told = report.capabilities_before_tls
+    capabilities = report.capabilities_before_tls
     if report.failed == "TLS" and account.security == "tls" and report.greeting is not None:
-        if told is None:
+        if capabilities is None:
             yield f"This port uses POP3 without TLS; try pop+starttls://{where}."
-        elif "STLS" in told:
+        elif "STLS" in capabilities:
             yield f"This port starts without TLS and supports STLS; use pop+starttls://{where}."
         else:
             yield "This port does not support TLS at all; try another port (pops:// is usually on 995)."
     elif report.failed == "greeting" and report.encryption is not None:
         yield f"This port uses TLS from the first byte; use pops://{where}."
-    elif report.failed == "STLS" and told is not None and "STLS" not in told:
+    elif report.failed == "STLS" and capabilities is not None and "STLS" not in capabilities:
         yield "This port does not support STLS; try pops://, which is usually on port 995."
     elif report.failed == "connection" and account.port not in (110, 995):
         yield "POP3 is usually on port 995 (pops://) or 110 (pop+starttls://)."
 
 
 def _about_tls(report: Diagnosis, account: Account) -> Iterator[str]:
-    told, encryption = report.capabilities_before_tls, report.encryption
+    capabilities, encryption = report.capabilities_before_tls, report.encryption
     if account.security == "none" and report.greeting is not None:
         here = " (but do not leave this machine)" if _is_loopback(account.host) else ""
-        if told is not None and "STLS" in told:
+        if capabilities is not None and "STLS" in capabilities:
             yield (
                 f"Password and mail travel unencrypted{here}, although the server supports STLS; use"
                 f" pop+starttls://{account.host}:{account.port}."
@@ -91,9 +91,9 @@ def _about_the_login(report: Diagnosis) -> Iterator[str]:
             f"The server supports {strong[0]}, which never reveals the password; to use it, run"
             " pip install 'pymailbox[scram]'."
         )
-    told = report.capabilities()
-    if told.login_delay:
-        yield f"The server requires {told.login_delay} seconds between logins; do not poll more often."
+    capabilities = report.capabilities()
+    if capabilities.login_delay:
+        yield f"The server requires {capabilities.login_delay} seconds between logins; do not poll more often."
     if not report.opened and report.mechanisms and not _PASSWORD_LOGINS & set(report.mechanisms) and not strong:
         yield f"The server does not accept passwords, only {', '.join(report.mechanisms)}; see OAuth2 and sasl."
 
@@ -138,7 +138,7 @@ def _about_keeping(report: Diagnosis) -> Iterator[str]:
 def may_expire(report: Diagnosis) -> bool:
     """Whether the server ever advertised that RETR may delete (RFC 2449 §6.7)."""
     stages = (report.capabilities_before_tls, report.capabilities_after_tls, report.capabilities_after_login)
-    return any(told is not None and told.expire == 0 for told in stages)
+    return any(capabilities is not None and capabilities.expire == 0 for capabilities in stages)
 
 
 def _about_speed(report: Diagnosis) -> Iterator[str]:

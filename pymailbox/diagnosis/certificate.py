@@ -45,12 +45,12 @@ def examine(channel: Any, dial: Dial, reach: Reach, *, trusted: bool) -> Encrypt
     """Return the facts of a TLS channel; `trusted` if the login uses it."""
     der = channel.getpeercert(binary_form=True)
     cipher = channel.cipher()
-    told = channel.getpeercert() or (_decoded(der, dial, reach) if der else {})
+    decoded = channel.getpeercert() or (_decoded(der, dial, reach) if der else {})
     return Encryption(
         trusted=trusted,
         version=channel.version(),
         cipher=cipher[0] if cipher else None,
-        certificate=_read(der, told) if der else None,
+        certificate=_read(der, decoded) if der else None,
     )
 
 
@@ -66,22 +66,22 @@ def _decoded(der: bytes, dial: Dial, reach: Reach) -> dict[str, Any]:
         with suppress(MailboxError):  # the fingerprint is known in any case
             reach(connection)
             channel: Any = connection.session.tls
-            told: dict[str, Any] = channel.getpeercert()
-            return told
+            decoded: dict[str, Any] = channel.getpeercert()
+            return decoded
     finally:
         connection.close()
     return {}
 
 
-def _read(der: bytes, told: dict[str, Any]) -> Certificate:
+def _read(der: bytes, decoded: dict[str, Any]) -> Certificate:
     def moment(name: str) -> datetime | None:
-        return datetime.fromtimestamp(ssl.cert_time_to_seconds(told[name]), UTC) if name in told else None
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(decoded[name]), UTC) if name in decoded else None
 
-    issuer = {name: value for part in told.get("issuer", ()) for name, value in part}
+    issuer = {name: value for part in decoded.get("issuer", ()) for name, value in part}
     words = [issuer[name] for name in ("commonName", "organizationName") if name in issuer]
     return Certificate(
         fingerprint=sha256(der).hexdigest(),
-        names=tuple(safe_text(value) for _, value in told.get("subjectAltName", ())),
+        names=tuple(safe_text(value) for _, value in decoded.get("subjectAltName", ())),
         issuer=safe_text(", ".join(words)),
         valid_from=moment("notBefore"),
         valid_until=moment("notAfter"),

@@ -60,8 +60,8 @@ class Findings:
 
     def listed(self, name: str) -> bool | None:
         """Whether the capabilities list it; None if there are none, because CAPA does not work."""
-        told = self.report.capabilities()
-        return name in told if told else None
+        capabilities = self.report.capabilities()
+        return name in capabilities if capabilities else None
 
     def quirk(self, name: str, numbers: Collection[int]) -> None:
         """Note a quirk if more than one message showed it, because one may just be a damaged message."""
@@ -95,9 +95,9 @@ class Findings:
             text = session.secrets.redact(text)
         return safe_text(text)
 
-    def cleaned(self, told: Capabilities) -> Capabilities:
+    def cleaned(self, capabilities: Capabilities) -> Capabilities:
         """Return capabilities without secrets, safe to show in a terminal."""
-        return Capabilities({self.clean(name): tuple(map(self.clean, values)) for name, values in told.items()})
+        return Capabilities({self.clean(name): tuple(map(self.clean, values)) for name, values in capabilities.items()})
 
     def redact_again(self) -> None:
         """Redact secrets that became known only after a text came in."""
@@ -105,9 +105,9 @@ class Findings:
         if report.greeting is not None:
             self.set(greeting=self.clean(report.greeting))
         for stage in ("capabilities_before_tls", "capabilities_after_tls", "capabilities_after_login"):
-            told: Capabilities | None = getattr(report, stage)
-            if told is not None:
-                self.set(**{stage: self.cleaned(told)})
+            capabilities: Capabilities | None = getattr(report, stage)
+            if capabilities is not None:
+                self.set(**{stage: self.cleaned(capabilities)})
         self.set(mechanisms=tuple(name if name in _OUR_NAMES else self.clean(name) for name in report.mechanisms))
 
     def all_quirks(self) -> frozenset[str]:

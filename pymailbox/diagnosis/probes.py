@@ -38,7 +38,7 @@ def capa(connection: Connection, findings: Findings) -> None:
             findings.probe("CAPA", None, "switched off here (capa=False)")
         return
     try:
-        told = findings.cleaned(connection.run(flows.discover(connection.session)))
+        capabilities = findings.cleaned(connection.run(flows.discover(connection.session)))
     except NotSupported as refused:
         if "NO_CAPA" in findings.quirks:
             findings.probe("CAPA", False, refusal(refused, findings))
@@ -46,7 +46,7 @@ def capa(connection: Connection, findings: Findings) -> None:
             findings.quirks.add("NO_CAPA_AFTER_LOGIN")
             findings.probe("CAPA", False, refusal(refused, findings) + " after login")
     else:
-        findings.set(capabilities_after_login=told)
+        findings.set(capabilities_after_login=capabilities)
         findings.probe("CAPA", True, "after login too")
 
 
@@ -150,8 +150,8 @@ def pipelining(connection: Connection, findings: Findings) -> None:
         findings.probe("PIPELINING", None, f"{reason}, so not tried")
         return
     if not connection.session.protocol.pipelining:
-        told = findings.report.capabilities_after_login
-        reason = "switched off here (pipelining=False)" if told is not None else "not after login, so not tried"
+        capabilities = findings.report.capabilities_after_login
+        reason = "switched off here (pipelining=False)" if capabilities is not None else "not after login, so not tried"
         findings.probe("PIPELINING", None, f"listed, but {reason}")
         return
     usual, count = connection.timeout, findings.report.count

@@ -142,8 +142,8 @@ class Diagnosis:
 
     def capabilities(self) -> Capabilities:
         """Return the last capabilities that the server advertised (they replace earlier ones); empty if none."""
-        told = (self.capabilities_after_login, self.capabilities_after_tls, self.capabilities_before_tls)
-        return next((one for one in told if one is not None), Capabilities())
+        stages = (self.capabilities_after_login, self.capabilities_after_tls, self.capabilities_before_tls)
+        return next((one for one in stages if one is not None), Capabilities())
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data: dict, list, str, int, float, bool, None."""
@@ -211,14 +211,14 @@ class Diagnosis:
 
     def _capabilities(self) -> Iterator[tuple[str, str]]:
         shown = None
-        for name, told in (
+        for name, capabilities in (
             ("before TLS" if self.encryption else "at login", self.capabilities_before_tls),
             ("after TLS", self.capabilities_after_tls),
             ("after login", self.capabilities_after_login),
         ):
-            if told is not None:
-                yield name, "the same" if told == shown else _listed(told)
-                shown = told
+            if capabilities is not None:
+                yield name, "the same" if capabilities == shown else _listed(capabilities)
+                shown = capabilities
 
     def _login(self) -> Iterator[tuple[str, str]]:
         yield "offered", ", ".join(self.mechanisms)
@@ -260,8 +260,8 @@ def _validity(certificate: Certificate) -> str:
     return f"{since:%Y-%m-%d} to {until:%Y-%m-%d} ({state})"
 
 
-def _listed(told: Capabilities) -> str:
-    lines = [" ".join((name, *values)) for name, values in told.items()]
+def _listed(capabilities: Capabilities) -> str:
+    lines = [" ".join((name, *values)) for name, values in capabilities.items()]
     lines = [line.replace(" ", "\u00a0") if len(line) < _KEPT_TOGETHER else line for line in lines]
     more = len(lines) - 100
     return ", ".join(lines[:100]) + (f", and {more} more" if more > 0 else "") if lines else "(none)"

@@ -250,12 +250,12 @@ class DiagnosisRun:
 
     def _may_log_in(self, connection: Connection) -> bool:
         findings, account = self._findings, self.mailbox.account
-        told = findings.report.capabilities()
-        listed = [*told.sasl, *(["USER"] if "USER" in told else ())]
+        capabilities = findings.report.capabilities()
+        listed = [*capabilities.sasl, *(["USER"] if "USER" in capabilities else ())]
         if _TIMESTAMP.search(connection.greeting):
             listed.append("APOP")
         findings.set(mechanisms=tuple(listed))
-        external = "EXTERNAL" in told.sasl and connection.session.secure
+        external = "EXTERNAL" in capabilities.sasl and connection.session.secure
         if account.password is None and account.auth is None and not external:
             findings.problem("no password was given, so the login and everything after it were not examined")
             return False

@@ -22,6 +22,7 @@ from pymailbox.errors import CommitError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.options import MailboxOptions
+from pymailbox.mailbox.showing import listing_of
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3.abstract_connection import AbstractConnection
 from pymailbox.pop3.capabilities import Capabilities
@@ -260,7 +261,7 @@ class AbstractMailbox(ABC, Generic[E, C, AnyPassword]):
         """Return the table that a notebook shows: what is known, without asking the server."""
         url, opened = self.account.url, self._opened
         if opened is not None:
-            return opened.listing(url)
+            return listing_of(opened, url)
         from pymailbox.notebook import listing
 
         return listing(url, [], 0, ["The mailbox is not open; use `with` or call open()."])

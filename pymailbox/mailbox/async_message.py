@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pymailbox.errors import MailboxError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage
+from pymailbox.mailbox.showing import ask_for_card, card_of
 from pymailbox.pop3.async_connection import AsyncConnection
 from pymailbox.pop3.sinks import Writable, write_all_async, write_of
 from pymailbox.progress import Meter, Progress
@@ -202,16 +203,16 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
         """
         mailbox = self._mailbox
         try:
-            note = await mailbox.connection.run(mailbox.ask_shown(self))
+            note = await mailbox.connection.run(ask_for_card(mailbox, self))
         except MailboxError as error:
             note = str(error)
-        return mailbox.card(self, note, remote=remote)
+        return card_of(mailbox, self, note, remote=remote)
 
     def _repr_html_(self) -> str:
         mailbox = self._mailbox
         known = mailbox.raw_of(self) is not None
-        return mailbox.card(
-            self, "" if known else "it was not read yet; `await message.show()` reads and shows it"
+        return card_of(
+            mailbox, self, "" if known else "it was not read yet; `await message.show()` reads and shows it"
         ).html
 
     # --- to disk ------------------------------------------------------------------------------------------
@@ -275,15 +276,11 @@ class AsyncMessage(AbstractMessage[AsyncConnection]):
 
         Meter.check(progress)
         mailbox = self._mailbox
-        saved = SavedFile(where, overwrite=overwrite)
-        try:
+        with SavedFile(where, overwrite=overwrite) as saved:
             uid = await mailbox.connection.run(mailbox.ask_identity(self)) if saved.needs_name else None
             await self.write_to(saved, progress=progress)
             name = mailbox.filename_of(self, uid, saved.beginning) if saved.needs_name else ""
             return await _in_thread(lambda: saved.publish(name))
-        except BaseException:
-            saved.discard()
-            raise
 
     # --- deleting -----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from pymailbox.content.reading_names import ContentNames
 from pymailbox.errors import MailboxError
 from pymailbox.mailbox import transaction
 from pymailbox.mailbox.open_mailbox import AbstractMessage
+from pymailbox.mailbox.showing import ask_for_card, card_of
 from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.sinks import Writable, write_all, write_of
 from pymailbox.progress import Meter, Progress
@@ -131,10 +132,10 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
         """
         mailbox = self._mailbox
         try:
-            note = mailbox.connection.run(mailbox.ask_shown(self))
+            note = mailbox.connection.run(ask_for_card(mailbox, self))
         except MailboxError as error:
             note = str(error)
-        return mailbox.card(self, note, remote=remote)
+        return card_of(mailbox, self, note, remote=remote)
 
     def _repr_html_(self) -> str:
         return self.show().html
@@ -199,14 +200,10 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
 
         Meter.check(progress)
         mailbox = self._mailbox
-        saved = SavedFile(where, overwrite=overwrite)
-        try:
+        with SavedFile(where, overwrite=overwrite) as saved:
             uid = mailbox.connection.run(mailbox.ask_identity(self)) if saved.needs_name else None
             self.write_to(saved, progress=progress)
             return saved.publish(mailbox.filename_of(self, uid, saved.beginning) if saved.needs_name else "")
-        except BaseException:
-            saved.discard()
-            raise
 
     # --- deleting -----------------------------------------------------------------------------------------
 

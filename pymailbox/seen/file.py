@@ -1,4 +1,4 @@
-"""SeenFile: the rows of all accounts, in one SQLite file that has its name once it is whole, and its lock."""
+"""SeenFile: the rows of all accounts in one SQLite file, which gets its name only when it is whole; and its lock."""
 
 import contextlib
 import os

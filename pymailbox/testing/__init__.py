@@ -1,4 +1,4 @@
-"""A POP3 server for tests, that misbehaves on request.
+"""A POP3 server for tests that misbehaves on request, and a recorder of sessions with other servers.
 
 ```python
 from pymailbox.testing import Server
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pymailbox.testing.fault import Fault
     from pymailbox.testing.proxy import Proxy
     from pymailbox.testing.quirk import Quirk
-    from pymailbox.testing.record import SessionRecord
     from pymailbox.testing.recorder import Recorder
     from pymailbox.testing.server import Server
+    from pymailbox.testing.session_record import SessionRecord
 
 __all__ = ["Fault", "Proxy", "Quirk", "Recorder", "Server", "SessionRecord"]
 
@@ -31,7 +31,7 @@ _HOMES = {
     "Quirk": "quirk",
     "Recorder": "recorder",
     "Server": "server",
-    "SessionRecord": "record",
+    "SessionRecord": "session_record",
 }
 
 

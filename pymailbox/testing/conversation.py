@@ -20,10 +20,10 @@ from pymailbox.testing.quirk import Quirk
 from pymailbox.testing.quirky_lines import QuirkyLines
 from pymailbox.testing.quirky_login import QuirkyLogin, endless_exchange
 from pymailbox.testing.quirky_mail import QuirkyMail
-from pymailbox.testing.record import SessionRecord
 from pymailbox.testing.replayed_session import Replay
 from pymailbox.testing.reply import Dialogue, err
 from pymailbox.testing.session import SessionSettings, SessionState
+from pymailbox.testing.session_record import SessionRecord
 from pymailbox.testing.transaction import Transaction
 
 __all__ = ["Conversation"]

@@ -38,7 +38,7 @@ class Fault:
     - `after` is how many bytes are sent before it begins: of the reply to `command`, or without one, of the session,
       from the greeting on; inside TLS, decrypted bytes count.
     - `toward` is the side that the bytes are sent to. `how` says how the connection ends (see `cut`).
-    - `takes_effect` says whether the command is carried out all the same, such as a deletion.
+    - `takes_effect` says whether the command is carried out nevertheless, such as a deletion.
     - `octets`, `delay`, `data`, `chunk` and `before` belong to the named constructors `drip`, `split`, `replace`,
       `stray` and `endless`.
 

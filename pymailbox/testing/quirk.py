@@ -83,7 +83,7 @@ class Quirk(Flag):
     """CAPA lists STLS, but STLS is refused."""
     STLS_HANDSHAKE_FAILS = auto()  # Q19
     """STLS gets `+OK`, then plaintext instead of a handshake."""
-    PLAINTEXT_BEHIND_STLS = auto()  # Q20
+    PLAINTEXT_AFTER_STLS = auto()  # Q20
     """A plaintext line follows the `+OK` to STLS, as an attacker on the path would inject it."""
     ANSWERS_PLAINTEXT_IN_TLS = auto()  # threat 18
     """Commands sent in plaintext after STLS are answered inside TLS."""

@@ -93,7 +93,7 @@ class QuirkyLogin:
             self.session.hang_up()
             return (*reply, b"-ERR TLS is not available\r\n")
         self.session.follow_up = FollowUp("tls", keeps_lines=Quirk.ANSWERS_PLAINTEXT_IN_TLS in self.quirks)
-        return (*reply, b"+OK injected\r\n") if Quirk.PLAINTEXT_BEHIND_STLS in self.quirks else reply
+        return (*reply, b"+OK injected\r\n") if Quirk.PLAINTEXT_AFTER_STLS in self.quirks else reply
 
     # --- login ---
 

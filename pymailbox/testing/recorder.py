@@ -23,7 +23,7 @@ from pymailbox.testing.session import Security
 __all__ = ["Recorder"]
 
 _CHUNK = 262_144  # bytes per recv
-_MOST = 16 * 1024 * 1024  # bytes in transit in one direction; the sender waits while there are more
+_MOST = 16 * 1024 * 1024  # bytes in transit in one direction; beyond that, the sender has to wait
 _CONNECTING = 30.0  # seconds
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 

@@ -19,10 +19,10 @@ from pymailbox.testing.fault import Fault, FaultPlan
 from pymailbox.testing.listener import Listener
 from pymailbox.testing.maildrop import Maildrop
 from pymailbox.testing.quirk import Quirk
-from pymailbox.testing.record import SessionRecord
 from pymailbox.testing.recording import Recording
 from pymailbox.testing.replayed_session import Replay
 from pymailbox.testing.session import Security, SessionSettings
+from pymailbox.testing.session_record import SessionRecord
 from pymailbox.testing.stores import Source, open_store
 
 __all__ = ["Server"]

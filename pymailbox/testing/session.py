@@ -10,8 +10,8 @@ from pymailbox.testing.authenticator import Authenticator, SaslExchange
 from pymailbox.testing.fault import End
 from pymailbox.testing.maildrop import Maildrop, MaildropView
 from pymailbox.testing.quirk import Quirk
-from pymailbox.testing.record import SessionRecord
 from pymailbox.testing.reply import ReplyBytes
+from pymailbox.testing.session_record import SessionRecord
 
 __all__ = ["FollowUp", "Security", "SessionSettings", "SessionState"]
 

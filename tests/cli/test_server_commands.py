@@ -132,4 +132,4 @@ def test_serve_imitates_an_odd_server(capsys: Captured, monkeypatch: pytest.Monk
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--sample", "--quirk", "NOCAPA"])
     assert ended.value.code == 2
-    assert "there is no quirk 'NOCAPA'; did you mean NO_CAPA?" in capsys.readouterr().err
+    assert "unknown quirk: 'NOCAPA'; did you mean NO_CAPA?" in capsys.readouterr().err

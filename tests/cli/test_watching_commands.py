@@ -80,7 +80,7 @@ def stopped(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> t
     process.send_signal(number)
     out, err = process.communicate(timeout=GENEROUS)
     assert process.returncode == 128 + number, err
-    assert err.endswith("pymailbox: interrupted; with a state file, the next watch goes on from here\n")
+    assert err.endswith("pymailbox: interrupted; with a state file, the next watch continues from here\n")
     return out, err
 
 

@@ -514,7 +514,7 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any], str | None, str]] = [
     ("nonsense for CAPA", {"faults": [Fault.replace("CAPA", None, reply=b"what?\r\n")]}, {}, "CAPA", "CAPA"),
     ("no STLS", {}, {"scheme": "pop+starttls"}, "STLS", "STLS"),
     ("STLS refused", {"security": "starttls", "quirks": Quirk.STLS_REFUSED}, {}, "STLS", "STLS"),
-    ("text after STLS", {"security": "starttls", "quirks": Quirk.PLAINTEXT_BEHIND_STLS}, {}, "STLS", "STLS"),
+    ("text after STLS", {"security": "starttls", "quirks": Quirk.PLAINTEXT_AFTER_STLS}, {}, "STLS", "STLS"),
     ("an unknown authority", {"security": "tls"}, {"ssl_context": None}, "TLS", "TLS handshake"),
     ("the same with STLS", {"security": "starttls"}, {"ssl_context": None}, "TLS", "TLS handshake"),
     ("no TLS on this port", {}, {"scheme": "pops"}, "TLS", "TLS handshake"),
@@ -818,7 +818,7 @@ def test_a_certificate_that_expires_soon_is_reported() -> None:
 
 def test_a_failing_stls_is_a_finding() -> None:
     """If STLS is listed but refused, or its handshake fails, no password is sent."""
-    for quirk in (Quirk.STLS_REFUSED, Quirk.STLS_HANDSHAKE_FAILS, Quirk.PLAINTEXT_BEHIND_STLS):
+    for quirk in (Quirk.STLS_REFUSED, Quirk.STLS_HANDSHAKE_FAILS, Quirk.PLAINTEXT_AFTER_STLS):
         with Server(MAILS, security="starttls", quirks=quirk) as server:
             report = examined(server)
             assert not any(line.startswith(("AUTH", "USER", "PASS")) for line in server.log)

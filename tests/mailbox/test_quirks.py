@@ -239,7 +239,7 @@ def test_endless_capa() -> None:
 
 
 @pytest.mark.parametrize(
-    "quirk", [Quirk.STLS_REFUSED, Quirk.STLS_HANDSHAKE_FAILS, Quirk.PLAINTEXT_BEHIND_STLS], ids=lambda quirk: quirk.name
+    "quirk", [Quirk.STLS_REFUSED, Quirk.STLS_HANDSHAKE_FAILS, Quirk.PLAINTEXT_AFTER_STLS], ids=lambda quirk: quirk.name
 )
 @pytest.mark.threat(16)
 @pytest.mark.threat(21)

@@ -46,7 +46,7 @@ def test_quirks_combine() -> None:
 
 def test_a_quirk_changes_nothing_else() -> None:
     """Misuse and features that are switched off are refused with the same text by a server with unrelated quirks."""
-    quirks = Quirk.ROUNDED_SIZES | Quirk.PLUS_ERR_ON_PASS | Quirk.PLAINTEXT_BEHIND_STLS
+    quirks = Quirk.ROUNDED_SIZES | Quirk.PLUS_ERR_ON_PASS | Quirk.PLAINTEXT_AFTER_STLS
     before = (b"STLS now", b"STLS", b"UTF8 now", b"USER", b"PASS secret", b"LANG xx")
     after = [b"STAT 1", b"TOP 1", b"TOP 1 x", b"TOP 1 -1", b"CAPA x", b"RSET x", b"NOOP x", b"QUIT x"]
     after += [
@@ -290,7 +290,7 @@ def _(quirk: Quirk) -> None:
         assert hand.rest() == b"-ERR TLS is not available\r\n"
 
 
-@shows(Quirk.PLAINTEXT_BEHIND_STLS)
+@shows(Quirk.PLAINTEXT_AFTER_STLS)
 def _(quirk: Quirk) -> None:
     with Server(MAILS, quirks=quirk, security="starttls") as server, Hand(server) as hand:
         hand.until()

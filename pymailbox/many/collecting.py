@@ -1,46 +1,33 @@
-"""Many accounts at once: a coroutine function over a session of each, or an archive of each.
+"""collect_all: an archive of each account, over any executor. What is here runs in the caller's thread."""
 
-`gather_accounts` runs on an event loop, `collect_all` on an executor: threads, processes, or a cluster. The caller's
-thread decides which account is next (`_Schedule`) and waits; a worker only collects, and never sleeps.
-"""
-
-import asyncio
-import functools
-import heapq
-import itertools
 import math
 import os
-import pickle
 import queue
 import random
 import re
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
+from typing import Unpack
 from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from pymailbox.account import Account, account_name, check_account, check_pickles
+from pymailbox.account import Account, account_name, check_pickles
 from pymailbox.archive import Archive, Collected, Keep
 from pymailbox.archive.archive import check_collect
-from pymailbox.display import safe_text, type_name
+from pymailbox.display import safe_text
 from pymailbox.errors import AuthenticationError, MailboxError
-from pymailbox.mailbox.async_mailbox import AsyncMailbox
 from pymailbox.mailbox.options import MailboxOptions
+from pymailbox.many.arguments import check_number, checked_accounts, default_context, needs_context
+from pymailbox.many.schedule import Schedule, Task
+from pymailbox.many.worker import collect, collect_elsewhere, is_pickling
 from pymailbox.progress import INTERVAL, Meter, Progress
 
-if TYPE_CHECKING:
-    import ssl
-
-__all__ = ["AccountResult", "Outcome", "collect_all", "gather_accounts"]
-
-T = TypeVar("T")
+__all__ = ["Outcome", "collect_all"]
 
 _THREADS = 32  # docs/many-accounts.md has the arithmetic
 _SUBMITTED = 4096  # to an executor of the caller at most: more than it has workers, and few enough to keep in memory
@@ -50,88 +37,6 @@ _LONGEST_PAUSE = 3600.0  # seconds; an account that must wait longer gets its ou
 _LOOK = 1.0  # seconds: a wait without a timeout could not be interrupted on Windows
 
 _clock = time.monotonic
-
-
-# --- asyncio --------------------------------------------------------------------------------------------------
-
-
-@frozen
-class AccountResult(Generic[T]):
-    """The result for one account: the value that `work` returned, or the error that ended the session.
-
-    >>> from pymailbox import Account, AccountResult
-    >>> AccountResult(Account("pop.example.com", "me@example.com"), 5).value
-    5
-    """
-
-    #: The account.
-    account: Account
-    #: What `work` returned; None if there was an error.
-    value: T | None = None
-    #: What was raised, by `work` or the mailbox; None on success.
-    error: BaseException | None = field(default=None, eq=False)
-
-
-async def gather_accounts(
-    accounts: Iterable[Account],
-    work: Callable[[AsyncMailbox], Awaitable[T]],
-    *,
-    limit: int = 50,
-    **options: Unpack[MailboxOptions],
-) -> list[AccountResult[T]]:
-    """Open a session for each account, at most `limit` at a time, and await `work(inbox)` in it.
-
-    Return the results in the order of `accounts`. A session is committed when `work` returns and rolled back when it
-    raises. An error is the result of its account and does not affect the others; a cancellation stops all. `options`
-    are those of `AsyncMailbox`, and override the accounts'. Without `ssl_context`, all accounts share one default
-    context. Raises TypeError or ValueError for invalid arguments before anything is connected.
-
-    >>> import asyncio
-    >>> from pymailbox import Account, gather_accounts
-    >>> from pymailbox.testing import Server
-    >>> async def count(inbox):
-    ...     return len(inbox)
-    >>> with Server([b"Subject: one\\r\\n\\r\\n1\\r\\n"], users={"ann": "1", "bob": "2"}) as server:
-    ...     accounts = [Account(server.host, name, "1", security="none", port=server.port) for name in ("ann", "bob")]
-    ...     results = asyncio.run(gather_accounts(accounts, count))
-    >>> [(result.account.user, result.value, type(result.error).__name__) for result in results]
-    [('ann', 1, 'NoneType'), ('bob', None, 'AuthenticationError')]
-    """
-    if not callable(work):
-        raise TypeError(f"work must be a coroutine function that takes an AsyncMailbox, not {type_name(work)}")
-    _check_number("limit", limit)
-    wanted = _checked(accounts, lambda account: AsyncMailbox.from_account(account, **options))
-    if _need_context(wanted, options):
-        options["ssl_context"] = _new_context()
-    results: list[AccountResult[T]] = [AccountResult(account) for account in wanted]
-    todo = iter(range(len(wanted)))
-
-    async def worker() -> None:
-        for position in todo:
-            results[position] = await _run_account(wanted[position], work, options)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(limit, len(wanted))):
-            group.create_task(worker())
-    return results
-
-
-async def _run_account(
-    account: Account, work: Callable[[AsyncMailbox], Awaitable[T]], options: MailboxOptions
-) -> AccountResult[T]:
-    try:
-        async with AsyncMailbox.from_account(account, **options) as inbox:
-            return AccountResult(account, await work(inbox))
-    except Exception as error:
-        return AccountResult(account, error=error)
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return AccountResult(account, error=error)  # we were not cancelled: `work` raised it
-
-
-# --- executors ------------------------------------------------------------------------------------------------
 
 
 @frozen
@@ -180,8 +85,8 @@ def collect_all(
     than threads get the accounts pickled, and a pickle has references to secrets but no secrets: an account with a
     literal password has a ValueError as its outcome, and `ssl_context` is ValueError at once.
 
-    An error that may pass (`retryable`, or with a `retry_after` of up to an hour) is no outcome yet: the account is
-    tried again after that time, or after about 15 and 60 seconds, three times in all, while others go on. Wrong
+    After an error that may pass (`retryable`, or with a `retry_after` of up to an hour), the account is tried again
+    after that time, or after about 15 and 60 seconds, three times in all, while others go on. Wrong
     passwords are tried once. The error of one account never affects the others and is not raised.
 
     Accounts are begun while you ask for the next outcome, none before the first. Leaving early (`close()`, or an
@@ -210,12 +115,12 @@ def collect_all(
             "executor must be a concurrent.futures.Executor, such as ProcessPoolExecutor() or Dask's"
             f" client.get_executor(), not {type(executor).__name__}"
         )
-    _check_number("per_host", per_host)
+    check_number("per_host", per_host)
     Meter.check(progress)
     directory = Archive(root).path  # which checks it, and makes it absolute: workers may have another directory
     if options.get("sock") is not None:
         raise ValueError("sock serves one session, so it cannot be used for many accounts")
-    pickled = executor is not None and _is_pickling(executor)
+    pickled = executor is not None and is_pickling(executor)
     if pickled and options.get("ssl_context") is not None:
         raise ValueError(
             "ssl_context cannot be sent to another process; set SSL_CERT_FILE to the authority's PEM file in the"
@@ -235,120 +140,13 @@ def collect_all(
             )
         names.add(name)
 
-    wanted = _checked(accounts, check)
-    run = _CollectRun(directory, executor, pickled, per_host, keep, options, progress)
+    wanted = checked_accounts(accounts, check)
+    schedule = Schedule(per_host)
     for account in wanted:
-        run.schedule.add(_Task(account, account_name(account)))
-    if not pickled and _need_context(wanted, options):
-        options["ssl_context"] = _new_context()
-    return run.outcomes()
-
-
-@define(eq=False)
-class _Task:
-    """One account on its way to its outcome."""
-
-    account: Account
-    #: What archives call it: user@host.
-    name: str
-    tries: int = 0
-    #: What the running session has reported; None: nothing so far.
-    seen: Progress | None = None
-    #: Bytes and messages that arrived in the sessions of this run before that.
-    before: tuple[int, int] = (0, 0)
-
-    @property
-    def host(self) -> str:
-        """Whose sessions are counted together: the host, whatever the port."""
-        return self.name.rpartition("@")[2]
-
-    @property
-    def arrived(self) -> tuple[int, int]:
-        """Bytes and messages that have arrived in this run."""
-        size, messages = self.before
-        return (size, messages) if self.seen is None else (size + self.seen.bytes, messages + self.seen.messages)
-
-    @property
-    def expected(self) -> tuple[int | None, int | None]:
-        """Bytes and messages that this run will have brought; None if unknown."""
-        if self.seen is None:
-            return None, None
-        size, messages = self.seen.total_bytes, self.seen.total_messages
-        return None if size is None else self.before[0] + size, None if messages is None else self.before[1] + messages
-
-    def note(self, progress: Progress) -> None:
-        """Keep a report of the worker's thread; each session of a run counts from 0."""
-        if self.seen is not None and (progress.bytes, progress.messages) < (self.seen.bytes, self.seen.messages):
-            self.before = self.arrived
-        self.seen = progress
-
-
-@define(eq=False)
-class _Schedule:
-    """Which account is next: hosts take turns, none has more than `per_host` running, and none is early.
-
-    It has no clock and no threads, and knows nothing of what is done with an account.
-    """
-
-    per_host: int
-    #: Accounts that have not ended.
-    left: int = field(default=0, init=False)
-    _waiting: dict[str, deque[_Task]] = field(factory=dict, init=False)
-    #: The hosts with an account that waits and room for another session.
-    _turns: deque[str] = field(factory=deque, init=False)
-    _running: Counter[str] = field(factory=Counter, init=False)
-    #: A heap of the accounts to be tried again, by the time when they may be.
-    _later: list[tuple[float, int, _Task]] = field(factory=list, init=False)
-    _order: Iterator[int] = field(factory=itertools.count, init=False)
-
-    @property
-    def due(self) -> float | None:
-        """When the next account may be tried again; None if there is none."""
-        return self._later[0][0] if self._later else None
-
-    def add(self, task: _Task) -> None:
-        """Add a new account."""
-        self.left += 1
-        self._queue(task).append(task)
-
-    def next(self, now: float) -> _Task | None:
-        """Return the account to begin now; None if none may."""
-        while self._later and self._later[0][0] <= now:
-            task = heapq.heappop(self._later)[2]
-            self._queue(task).appendleft(task)
-        if not self._turns:
-            return None
-        host = self._turns.popleft()
-        waiting = self._waiting[host]
-        task = waiting.popleft()
-        task.tries += 1
-        self._running[host] += 1
-        if not waiting:
-            del self._waiting[host]
-        elif self._running[host] < self.per_host:
-            self._turns.append(host)
-        return task
-
-    def end(self, task: _Task, *, again_at: float | None = None) -> None:
-        """Note that the session of an account is over; `again_at` is when to try it again, if at all."""
-        host = task.host
-        if self._running[host] == self.per_host and host in self._waiting:
-            self._turns.append(host)
-        self._running[host] -= 1
-        if not self._running[host]:
-            del self._running[host]
-        if again_at is None:
-            self.left -= 1
-        else:
-            heapq.heappush(self._later, (again_at, next(self._order), task))
-
-    def _queue(self, task: _Task) -> deque[_Task]:
-        host = task.host
-        if host not in self._waiting:
-            self._waiting[host] = deque()
-            if self._running[host] < self.per_host:
-                self._turns.append(host)
-        return self._waiting[host]
+        schedule.add(Task(account, account_name(account)))
+    if not pickled and needs_context(wanted, options):
+        options["ssl_context"] = default_context()
+    return _Run(directory, executor, pickled, schedule, keep, options, progress).outcomes()
 
 
 #: What a worker will return; other errors are raised.
@@ -356,22 +154,21 @@ _Future = futures.Future[Collected | MailboxError]
 
 
 @define(eq=False)
-class _CollectRun:
+class _Run:
     """One `collect_all`, in the caller's thread."""
 
     root: Path
     executor: futures.Executor | None
     #: Whether the executor gets everything pickled.
     pickled: bool
-    per_host: int
+    schedule: Schedule
     keep: Keep
     options: MailboxOptions
     progress: Callable[[Progress], None] | None
-    schedule: _Schedule = field(init=False)
     #: Names this run to its workers.
     _name: str = field(factory=lambda: uuid4().hex, init=False)
     _stop: threading.Event = field(factory=threading.Event, init=False)
-    _running: dict[_Future, _Task] = field(factory=dict, init=False)
+    _running: dict[_Future, Task] = field(factory=dict, init=False)
     _ended: queue.SimpleQueue[_Future] = field(factory=queue.SimpleQueue, init=False)
     #: The error of an executor that can run nothing more.
     _broken: BaseException | None = field(default=None, init=False)
@@ -380,15 +177,12 @@ class _CollectRun:
     _reported: Progress | None = field(default=None, init=False)
     _report_at: float = field(default=0.0, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self.schedule = _Schedule(self.per_host)
-
     def outcomes(self) -> Iterator[Outcome]:
         """Yield the outcome of each account as it ends."""
         own, most = None, _SUBMITTED
         if (executor := self.executor) is None:
             # A slow host must not be able to take all threads.
-            most = min(max(_THREADS, 2 * self.per_host), max(self.schedule.left, 1))
+            most = min(max(_THREADS, 2 * self.schedule.per_host), max(self.schedule.left, 1))
             executor = own = futures.ThreadPoolExecutor(most, thread_name_prefix="collect_all")
         try:
             while self.schedule.left:
@@ -411,10 +205,10 @@ class _CollectRun:
             elif not self.pickled:
                 futures.wait(begun)
 
-    def _next(self) -> _Task | None:
+    def _next(self) -> Task | None:
         return self.schedule.next(_clock() if self._broken is None else math.inf)
 
-    def _start(self, task: _Task, executor: futures.Executor) -> BaseException | None:
+    def _start(self, task: Task, executor: futures.Executor) -> BaseException | None:
         """Submit the work for an account; return why that is impossible."""
         if self._broken is not None:
             return self._broken
@@ -424,11 +218,11 @@ class _CollectRun:
                 check_pickles(task.account)
                 # The name is also what tells this try from others: Dask looks up the result of a call that it knows.
                 name = (self._name, task.tries)
-                future: _Future = executor.submit(_collect_elsewhere, path, task.account, self.keep, self.options, name)
+                future: _Future = executor.submit(collect_elsewhere, path, task.account, self.keep, self.options, name)
             else:
                 progress = None if self.progress is None else task.note
                 future = executor.submit(
-                    _collect, path, task.account, self.keep, self.options, stop=self._stop, progress=progress
+                    collect, path, task.account, self.keep, self.options, stop=self._stop, progress=progress
                 )
         except Exception as error:
             if isinstance(error, RuntimeError):  # also BrokenExecutor: it is broken, or has been shut down
@@ -474,7 +268,7 @@ class _CollectRun:
         self.schedule.end(task, again_at=_clock() + pause)
         return None
 
-    def _outcome(self, task: _Task, result: Collected | None = None, error: BaseException | None = None) -> Outcome:
+    def _outcome(self, task: Task, result: Collected | None = None, error: BaseException | None = None) -> Outcome:
         self.schedule.end(task)
         size, messages = task.arrived
         if result is not None:
@@ -517,104 +311,6 @@ def _pause_after(error: BaseException, tries: int) -> float | None:
         # A little more than that, and not for all accounts at the same moment.
         return error.retry_after * random.uniform(1, 1.1) if error.retry_after <= _LONGEST_PAUSE else None  # noqa: S311
     return _BACK_OFF * 4 ** (tries - 1) * random.uniform(0.5, 1.5) if error.retryable else None  # noqa: S311
-
-
-# --- what runs in a worker ------------------------------------------------------------------------------------
-
-
-def _collect(
-    path: Path,
-    account: Account,
-    keep: Keep,
-    options: MailboxOptions,
-    *,
-    stop: threading.Event | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> Collected:
-    with Archive(path) as archive:
-        return archive.collect(account, keep=keep, stop=stop, progress=progress, **options)
-
-
-def _collect_elsewhere(
-    path: Path, account: Account, keep: Keep, options: MailboxOptions, name: tuple[str, int]
-) -> Collected | MailboxError:
-    """Collect in another process; `name` is that of the run and the number of the try.
-
-    An expected error is returned: Dask logs one that is raised as a failure of the worker, with its traceback.
-    """
-    if _need_context([account], options):
-        options = {**options, "ssl_context": _context_of(name[0])}
-    try:
-        return _collect(path, account, keep, options)
-    except MailboxError as error:
-        found = error
-    except Exception as error:
-        if _can_return(error):
-            raise
-        found = MailboxError(f"{type(error).__name__}: {error}")
-    found.__cause__ = found.__context__ = None  # which could not be pickled, perhaps; nor could the traceback
-    return found.with_traceback(None)
-
-
-def _can_return(error: Exception) -> bool:
-    """Whether an exception can be pickled and unpickled; one that cannot would break a pool of processes."""
-    try:
-        return type(pickle.loads(pickle.dumps(error))) is type(error)  # noqa: S301 - our own
-    except Exception:  # whatever its class raises
-        return False
-
-
-@functools.lru_cache(maxsize=1)
-def _context_of(_: str) -> "ssl.SSLContext":
-    """Return the context that the accounts of a run share in this process; the next run loads the authorities anew."""
-    return _new_context()
-
-
-def _is_pickling(executor: futures.Executor) -> bool:
-    """Whether an executor pickles what it is given; only threads are known not to."""
-    interpreters = getattr(futures, "InterpreterPoolExecutor", ())  # from Python 3.14
-    return not isinstance(executor, futures.ThreadPoolExecutor) or isinstance(executor, interpreters)
-
-
-# --- arguments ------------------------------------------------------------------------------------------------
-
-
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be 1 or more, not {value}")
-
-
-def _checked(accounts: Iterable[Account], check: Callable[[Account], object]) -> list[Account]:
-    """Return the accounts; an invalid option is the caller's error, not an account's, and is raised without any.
-
-    A note says which account was checked, as the text of an error may fit any of 100,000.
-    """
-    wanted = list(accounts)
-    if not wanted:
-        check(Account("localhost", "nobody", ""))
-    for index, account in enumerate(wanted):
-        try:
-            check_account(account)
-            check(account)
-        except (TypeError, ValueError) as error:
-            name = f" ({safe_text(account_name(account))})" if isinstance(account, Account) else ""
-            error.add_note(f"while checking accounts[{index}]{name}")
-            raise
-    return wanted
-
-
-def _new_context() -> "ssl.SSLContext":
-    """Return a default context for many accounts: loading the system's authorities takes longer than a login."""
-    from pymailbox.pop3.tls import verified
-
-    return verified()
-
-
-def _need_context(accounts: Iterable[Account], options: MailboxOptions) -> bool:
-    security = options.get("security")
-    return options.get("ssl_context") is None and any((security or one.security) != "none" for one in accounts)
 
 
 _PLAIN = re.compile(rb"[a-z0-9@._+-]")

@@ -1,4 +1,4 @@
-"""`gather_accounts` and `collect_all`: a result for each account, a bound on sessions, arguments checked first."""
+"""`collect_all`: an outcome for each account, over any executor, whatever happens to the others."""
 
 import asyncio
 import hashlib
@@ -14,10 +14,10 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 from unittest import mock
@@ -43,195 +43,24 @@ from pymailbox import (
     OAuth2,
     Outcome,
     PasswordCommand,
-    PasswordEnv,
     PermanentFailure,
     Progress,
     TemporaryFailure,
     Timeout,
     collect_all,
     gather_accounts,
-    many,
 )
 from pymailbox.archive import Collected
 from pymailbox.archive.archive import account_name
-from pymailbox.many import AccountResult
+from pymailbox.many import collecting
 from pymailbox.testing import Fault, Server
 from tests import ROOT, case
+from tests.many.servers import MAILS, PASSWORD, USERS, accounts_of, hosts, processes, referring
 from tests.session_counts import SessionCount
-from tests.timing import GENEROUS, eventually, eventually_async
+from tests.timing import GENEROUS, eventually
 
-MAILS = [b"Subject: %d\r\n\r\nbody\r\n" % number for number in range(3)]
+# --- the schedule --------------------------------------------------------------------------------
 
-
-def accounts_of(server: Server, *, passwords: dict[str, str] | None = None) -> list[Account]:
-    """Return the accounts of a server; `passwords` replaces some of the correct ones."""
-    assert server.users is not None
-    wrong = passwords or {}
-    return [
-        Account(server.host, user, wrong.get(user, password), security="none", port=server.port)
-        for user, password in server.users.items()
-    ]
-
-
-USERS = {f"user{number:02}": f"secret{number}" for number in range(20)}
-
-
-def test_results_in_the_order_of_the_accounts() -> None:
-    """Each account has one result, a failure is one, too, and deletions are committed if `work` did not fail."""
-
-    async def work(inbox: AsyncMailbox) -> tuple[str | None, int]:
-        user = inbox.account.user
-        await asyncio.sleep(0.02 if user == "user00" else 0)
-        await inbox[0].delete()
-        if user == "user07":
-            raise LookupError(user)
-        return user, len(inbox)
-
-    with Server(MAILS, users=USERS) as server:
-        accounts = accounts_of(server, passwords={"user03": "wrong"})
-        results = asyncio.run(gather_accounts(accounts, work, limit=4))
-        server.wait(GENEROUS)
-        assert [result.account for result in results] == accounts
-        for number, result in enumerate(results):
-            user = f"user{number:02}"
-            if number == 3:
-                assert type(result.error).__name__ == "AuthenticationError"
-            elif number == 7:
-                assert isinstance(result.error, LookupError)
-            else:
-                assert result == AccountResult(accounts[number], (user, 3))
-                assert result.error is None
-            kept = 3 if number in (3, 7) else 2
-            assert len(server.mailbox(user)) == kept
-
-
-@asynccontextmanager
-async def counting(counts: list[int]) -> AsyncIterator[None]:
-    counts[0] += 1
-    counts[1] = max(counts)
-    try:
-        yield
-    finally:
-        counts[0] -= 1
-
-
-@pytest.mark.parametrize("limit", [1, 3, 50])
-def test_never_more_than_the_limit(limit: int) -> None:
-    """At most `limit` sessions are open at once, and with enough accounts exactly as many."""
-    counts = [0, 0]
-
-    async def work(inbox: AsyncMailbox) -> None:
-        async with counting(counts):
-            await eventually_async(lambda: counts[1] >= min(limit, 20))
-            await inbox.keep_alive()
-
-    with Server(MAILS[:1], users=USERS) as server:
-        results = asyncio.run(gather_accounts(accounts_of(server), work, limit=limit))
-        assert all(result.error is None for result in results)
-        assert counts == [0, min(limit, 20)]
-
-
-def test_a_cancellation_stops_all() -> None:
-    """After a cancellation no session continues and none commits."""
-    deleted = []
-
-    async def work(inbox: AsyncMailbox) -> None:
-        await inbox[0].delete()
-        deleted.append(inbox)
-        await asyncio.sleep(600)
-
-    async def run() -> None:
-        async with asyncio.timeout(None) as timer:
-            gathering = asyncio.create_task(gather_accounts(accounts_of(server), work, limit=5))
-            await eventually_async(lambda: len(deleted) == 5)
-            timer.reschedule(asyncio.get_running_loop().time() + 0.1)
-            await gathering
-
-    with Server(MAILS[:1], users=USERS) as server:
-        with pytest.raises(TimeoutError):
-            asyncio.run(run())
-        server.wait(GENEROUS)
-        assert len(server.sessions) == 5
-        assert "QUIT" not in server.log
-        assert all(len(server.mailbox(user)) == 1 for user in USERS)
-
-
-def test_a_cancelled_error_raised_by_work_is_a_result() -> None:
-    """Unless the task was cancelled, CancelledError is a result like any other error."""
-
-    async def work(inbox: AsyncMailbox) -> None:
-        future = asyncio.get_running_loop().create_future()
-        future.cancel()
-        await future
-
-    with Server(MAILS[:1], users=USERS) as server:
-        results = asyncio.run(gather_accounts(accounts_of(server)[:3], work))
-        assert [type(result.error) for result in results] == [asyncio.CancelledError] * 3
-
-
-def test_gathering_nothing_and_misuse() -> None:
-    """Without accounts there are no results; an invalid limit or function is refused, and nothing is connected."""
-
-    async def work(inbox: AsyncMailbox) -> None:
-        raise AssertionError
-
-    assert asyncio.run(gather_accounts([], work)) == []
-    for limit, error in ((0, ValueError), (True, TypeError), ("5", TypeError)):
-        with pytest.raises(error):
-            asyncio.run(gather_accounts([], work, limit=limit))  # type: ignore[arg-type]
-    with Server(MAILS, users=USERS) as server:
-        with pytest.raises(TypeError, match="work must be a coroutine function"):
-            asyncio.run(gather_accounts(accounts_of(server), None))  # type: ignore[arg-type]
-        assert server.sessions == ()
-
-
-def test_an_invalid_option_is_refused_before_anything_is_connected() -> None:
-    """TypeError or ValueError from the call itself, even without accounts."""
-
-    async def work(inbox: AsyncMailbox) -> None:
-        raise AssertionError
-
-    wrong: list[tuple[dict[str, Any], type[Exception]]] = [
-        ({"tiemout": 3}, TypeError),
-        ({"timeout": "3"}, TypeError),
-        ({"timeout": -1}, ValueError),
-        ({"limits": "none"}, TypeError),
-        ({"auth": 42}, TypeError),
-        ({"ssl_context": True}, TypeError),
-        ({"security": "ssl"}, ValueError),
-        ({"port": 70_000}, ValueError),
-        ({"source_address": "127.0.0.1"}, TypeError),
-        ({"proxy": "ftp://localhost"}, ValueError),
-    ]
-    with Server(MAILS, users=USERS) as server:
-        for accounts in (accounts_of(server), []):
-            for options, error in wrong:
-                with case(options), pytest.raises(error):
-                    asyncio.run(gather_accounts(accounts, work, **options))
-        assert server.sessions == ()
-
-
-def test_one_context_for_all() -> None:
-    """Options reach every mailbox, `ssl_context` included."""
-
-    async def work(inbox: AsyncMailbox) -> bool:
-        assert inbox.connection.session.secure
-        with pytest.raises(ValueError, match="read_only"):
-            await inbox[0].delete()
-        return True
-
-    with Server(MAILS[:1], users=USERS, security="tls") as server:
-        accounts = [Account(server.host, user, password, port=server.port) for user, password in USERS.items()]
-        context = server.client_context()
-        results = asyncio.run(gather_accounts(accounts, work, ssl_context=context, read_only=True))
-        assert all(result.value for result in results), results
-        failed = asyncio.run(gather_accounts(accounts[:2], work))
-        assert {type(result.error).__name__ for result in failed} == {"TLSError"}
-
-
-# --- collect_all: the schedule --------------------------------------------------------------------------------
-
-PASSWORD = PasswordEnv("PYMAILBOX_TEST_PASSWORD")
 CLOSED = "a message that nobody reads"
 
 
@@ -297,7 +126,7 @@ class World(ThreadPoolExecutor):
 @contextmanager
 def without_time(world: World) -> Iterator[World]:
     """Have `collect_all` read the clock of that world, and wait for nothing else."""
-    with mock.patch.object(many, "_clock", world), mock.patch.object(many, "_LOOK", 0.0):
+    with mock.patch.object(collecting, "_clock", world), mock.patch.object(collecting, "_LOOK", 0.0):
         yield world
 
 
@@ -426,7 +255,7 @@ def test_hosts_take_turns() -> None:
         assert sorted(one.host for one in ended) == sorted(one.host for one in others)
         assert len(world.running) == 4
         running = list(world.running)
-        with mock.patch.object(many.futures, "wait"):  # they would be waited for, as they are threads
+        with mock.patch("concurrent.futures.wait"):  # they would be waited for, as they are threads
             outcomes.close()  # type: ignore[attr-defined]  # a generator
     assert all(future.cancelled() for future in running)
 
@@ -482,7 +311,7 @@ def test_a_cancelled_account_has_that_outcome() -> None:
     assert [type(outcome.error).__name__ for outcome in outcomes] == ["CancelledError"] * 2
 
 
-# --- collect_all: arguments -----------------------------------------------------------------------------------
+# --- arguments -----------------------------------------------------------------------------------
 
 
 def test_wrong_arguments_are_refused_at_once(tmp_path: Path) -> None:
@@ -581,7 +410,7 @@ def test_what_cannot_be_pickled_is_refused_before_it_is_sent(tmp_path: Path) -> 
     assert not (tmp_path / "r").exists()
 
 
-# --- collect_all: names of directories ------------------------------------------------------------------------
+# --- names of directories ------------------------------------------------------------------------
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=()) | st.sampled_from("aA.%~@-ß/\\: "), max_size=12)
 
@@ -605,7 +434,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=()) | st.sampled
 )
 def test_directories_are_readable(name: str, directory: str) -> None:
     """A plain name is its own directory; anything else is percent-encoded."""
-    assert many._directory_name(name) == directory
+    assert collecting._directory_name(name) == directory
 
 
 @given(NAMES, st.integers(0, 300))
@@ -614,7 +443,7 @@ def test_directories_are_readable(name: str, directory: str) -> None:
 def test_a_directory_is_safe_and_names_one_account(user: str, repeat: int) -> None:
     """Only lower-case letters, digits and `@._+-%~`, no leading dot, no device, and the name can be read from it."""
     name = f"{user * max(1, repeat)}@pop.example.com"
-    directory = many._directory_name(name)
+    directory = collecting._directory_name(name)
     assert set(directory) <= set("abcdefghijklmnopqrstuvwxyz0123456789@._+-%~")
     assert directory[0] not in ".-"
     assert directory[-1] != "."
@@ -627,47 +456,15 @@ def test_a_directory_is_safe_and_names_one_account(user: str, repeat: int) -> No
         assert unquote(directory, errors="surrogatepass") == name
 
 
-# --- collect_all: accounts of test servers --------------------------------------------------------------------
-
-
-@contextmanager
-def hosts(count: int, users: int, **options: Any) -> Iterator[list[Server]]:
-    """Run a server on each of some addresses, with users of its own whose password is the test's."""
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                Server(
-                    MAILS,
-                    host=f"127.0.0.{host + 1}",
-                    users={f"user{number}": "secret" for number in range(users)},
-                    **options,
-                )
-            )
-            for host in range(count)
-        ]
-
-
-def referring(*servers: Server) -> list[Account]:
-    """Return the accounts of some servers, with a reference to the password, in turns."""
-    return [
-        Account(server.host, user, PASSWORD, security="none", port=server.port)
-        for user in servers[0].users or {}
-        for server in servers
-    ]
-
-
-@pytest.fixture(autouse=True)
-def password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The secret that `PASSWORD` refers to, for other processes, too."""
-    monkeypatch.setenv(PASSWORD.name, "secret")
+# --- accounts of test servers --------------------------------------------------------------------
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ten seconds pass with each look at the clock."""
     now = iter(range(0, 10**9, 10))
-    monkeypatch.setattr(many, "_clock", lambda: float(next(now)))
-    monkeypatch.setattr(many, "_LOOK", 0.02)
+    monkeypatch.setattr(collecting, "_clock", lambda: float(next(now)))
+    monkeypatch.setattr(collecting, "_LOOK", 0.02)
 
 
 def contents(root: Path) -> dict[str, list[str]]:
@@ -692,11 +489,6 @@ def dask(**options: Any) -> Iterator[Executor]:
         distributed.Client(cluster) as client,
     ):
         yield client.get_executor()
-
-
-def processes(**options: Any) -> Iterator[Executor]:
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), **options) as pool:
-        yield pool
 
 
 EXECUTORS: dict[str, Callable[[], Iterator[Executor | None]]] = {
@@ -815,7 +607,7 @@ def test_a_slow_host_leaves_threads_to_the_others(threads: int | None, tmp_path:
 def test_leaving_early_ends_the_runs_of_threads(own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a break, runs end before their next message, and are waited for; what they stored is whole."""
     mails = [b"Subject: %d\r\n\r\n" % number + b"x" * 2000 + b"\r\n" for number in range(400)]
-    running, collect = list[Path](), many._collect
+    running, collect = list[Path](), collecting.collect
 
     def counted(path: Path, *args: Any, **kwargs: Any) -> Collected:
         running.append(path)
@@ -824,7 +616,7 @@ def test_leaving_early_ends_the_runs_of_threads(own: bool, tmp_path: Path, monke
         finally:
             running.remove(path)
 
-    monkeypatch.setattr(many, "_collect", counted)
+    monkeypatch.setattr(collecting, "collect", counted)
     with (
         Server(MAILS, users={"quick": "1"}) as quick,
         Server(mails, host="127.0.0.2", users=USERS, latency=0.02) as server,
@@ -874,7 +666,7 @@ def test_progress_in_threads_is_of_all_accounts(tmp_path: Path) -> None:
     size, reports = sum(map(len, mails)), list[Progress]()
     with (
         Server(mails, users={"a": "1", "b": "2"}, latency=0.01) as server,
-        mock.patch.object(many, "INTERVAL", 0.001),
+        mock.patch.object(collecting, "INTERVAL", 0.001),
         mock.patch("pymailbox.progress.INTERVAL", 0.0),
     ):
         list(collect_all(accounts_of(server), tmp_path, per_host=1, progress=reports.append, pipelining=False))
@@ -887,20 +679,6 @@ def test_progress_in_threads_is_of_all_accounts(tmp_path: Path) -> None:
     assert all(a.bytes <= b.bytes and a.messages <= b.messages for a, b in itertools.pairwise(reports))
 
 
-def test_progress_counts_each_session_of_a_run() -> None:
-    """A further session of a run, or another try, begins at 0; what arrived before stays counted."""
-    task = many._Task(Account("h", "me", "x"), "me@h")
-    assert task.expected == (None, None)
-    for seen, arrived, expected in (
-        (Progress(0, 90, 0, 9), (0, 0), (90, 9)),
-        (Progress(90, 90, 9, 9), (90, 9), (90, 9)),
-        (Progress(10, 20, 1, 2), (100, 10), (110, 11)),
-        (Progress(20, None, 2, 2), (110, 11), (None, 11)),
-    ):
-        task.note(seen)
-        assert (task.arrived, task.expected) == (arrived, expected)
-
-
 def test_a_worker_that_dies_is_an_outcome(tmp_path: Path) -> None:
     """If a process of the pool is killed, its account and all others end with that error, and nothing hangs."""
     with hosts(1, 3) as (server,):
@@ -911,52 +689,6 @@ def test_a_worker_that_dies_is_an_outcome(tmp_path: Path) -> None:
             outcomes = list(collect_all([fatal, *referring(server)], tmp_path, executor=pool))
         assert len(outcomes) == 4
         assert [type(outcome.error) for outcome in outcomes] == [BrokenProcessPool] * 4
-
-
-class Peculiar(Exception):
-    """An error that pickles, but cannot be unpickled, which would break a pool of processes."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return int, ("not a number",)
-
-
-def test_an_error_returns_from_another_process() -> None:
-    """One that is expected is returned, without its causes; another is raised, or described if it cannot be pickled."""
-    account = Account("h", "me", PASSWORD, security="none")
-
-    def collected(error: Exception) -> Collected | MailboxError:
-        with mock.patch.object(many, "_collect", side_effect=error):
-            return many._collect_elsewhere(Path("nowhere"), account, Keep.everything(), {}, ("run", 1))
-
-    expected = MailboxLocked("in use", retry_after=5.0)
-    expected.__cause__ = expected.__context__ = Peculiar("why")
-    assert collected(expected) is expected
-    assert (expected.__cause__, expected.__context__, expected.__traceback__) == (None, None, None)
-    assert repr(pickle.loads(pickle.dumps(expected))) == repr(expected)
-    described = pickle.loads(pickle.dumps(collected(Peculiar("a and b"))))
-    assert (type(described), str(described)) == (MailboxError, "Peculiar: a and b")
-    with pytest.raises(OSError, match="disk") as raised:
-        collected(OSError(5, "disk"))
-    assert str(pickle.loads(pickle.dumps(raised.value))) == "[Errno 5] disk"
-
-
-def test_a_private_authority_reaches_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SSL_CERT_FILE does there what `ssl_context` does in threads, and a run loads the authorities once a process."""
-    with hosts(1, 3, security="tls") as (server,):
-        accounts = [Account(server.host, user, PASSWORD, port=server.port) for user in server.users or {}]
-        context = server.client_context()
-        assert all(one.result for one in collect_all(accounts, tmp_path / "threads", ssl_context=context))
-        monkeypatch.setenv("SSL_CERT_FILE", str(server.ca))
-        for executor in processes():
-            assert all(one.result for one in collect_all(accounts, tmp_path / "processes", executor=executor))
-        with mock.patch.object(many, "_new_context", wraps=many._new_context) as made:
-            for user in range(3):
-                for run in ("one", "two"):
-                    path = tmp_path / run / str(user)
-                    many._collect_elsewhere(path, accounts[user], Keep.everything(), {}, (f"{run}{user // 3}", 1))
-            assert made.call_count == 6  # the runs took turns
-            many._collect_elsewhere(tmp_path / "two" / "0", accounts[0], Keep.everything(), {}, ("two0", 2))
-            assert made.call_count == 6
 
 
 def test_an_outcome_prints_as_one_line() -> None:
