@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from tests import ROOT
 from tests.benchmarks.case import Service
 from tests.benchmarks.mailbags import shape
 from tests.benchmarks.memory_server import PASSWORD
+from tests.servers import ServerMissingError, program
 
 HOST = "127.0.0.1"
 TIMEOUT = 120.0  # seconds for one measurement
@@ -105,14 +105,14 @@ class Stage(NamedTuple):
         The time does not include the login, except on the port `far`; for a program it is that of the whole process.
         """
         service = self.service(work)
-        if program := PROGRAMS.get(client):
-            command = program(service, self.directory)
+        if client in PROGRAMS:
+            command = [*program(client), *PROGRAMS[client](service, self.directory)[1:]]
         else:
             module, prefix = CLIENTS[client]
             command = [sys.executable, "-m", "tests.benchmarks.case", module, prefix + work.case, json.dumps(service)]
         begin = time.perf_counter()
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT, cwd=ROOT, env=ENVIRONMENT)
-        if program:
+        if client in PROGRAMS:
             return time.perf_counter() - begin, None
         report = json.loads(done.stdout)
         return report["working"] + (report["connecting"] if work.link == "far" else 0), report["tally"]
@@ -141,10 +141,16 @@ def staged(*, quick: bool) -> Iterator[Stage]:
                 server.kill()
 
 
+def _is_there(name: str) -> bool:
+    with contextlib.suppress(ServerMissingError):
+        return bool(program(name))
+    return False
+
+
 def run_rounds(stage: Stage, works: Iterable[Work], count: int) -> Results:
     """Run every installed client `count` times; ValueError if they did not all read the same."""
     works = list(works)
-    clients = [*CLIENTS, *filter(shutil.which, PROGRAMS)]
+    clients = [*CLIENTS, *filter(_is_there, PROGRAMS)]
     results: Results = {}
     for number in range(count):
         for work in works:
