@@ -632,7 +632,7 @@ def test_the_pictures_show_what_the_commands_print(tmp_path: Path) -> None:
             path.name: re.sub(
                 r"<style.*?</style>|<defs.*?</defs>|<[^>]*>", "", path.read_text("utf-8"), flags=re.DOTALL
             )
-            for path in directory.iterdir()
+            for path in directory.glob("*.svg")
         }
 
     subprocess.run(

@@ -362,7 +362,8 @@ def test_after_a_top_that_ends_in_lf_the_next_session_does_not_use_top(driver: D
         for more, (again, read) in zip(wire, ways, strict=False):
             faults = [Fault.replace("TOP", None, reply=b"+OK\r\n" + body), *more]
             with case(body, more, again, read), Server(MAILS, faults=faults, lock=False) as server:
-                inbox = over(driver, server).open()
+                # The clock of `hurry` runs with each byte that comes alone: that is not to count as dripping.
+                inbox = over(driver, server, limits=Limits(minimum_rate=1)).open()
                 hurry(inbox.connection)
                 with pytest.raises((Timeout, ConnectionLost), match=r"bare LF.*top=False") as caught:
                     _ = inbox[0].subject if read == "subject" else inbox[0].preview(3)

@@ -565,7 +565,7 @@ def test_an_archive_in_use_is_tried_again(tmp_path: Path, quick: None) -> None:
     """While another run has the lock, the account waits; it is collected once the lock is free."""
     with hosts(1, 1) as (server,):
         (account,) = referring(server)
-        with Archive(tmp_path / account_name(account)) as archive, archive._writing():
+        with Archive(tmp_path / account_name(account)) as archive, archive._writing(dry_run=False):
             (outcome,) = collect_all([account], tmp_path)
             assert isinstance(outcome.error, ArchiveLocked)
             assert server.sessions == ()
