@@ -275,12 +275,12 @@ def test_indents_do_not_multiply_a_body() -> None:
         wide * 5 + b"<blockquote>" * 5,
     ):
         for line in (
-            b"<pre>" + b"x\n" * 10_000,
-            b"x<br>" * 4_000,
-            b"<pre>" + b"\n" * 10_000 + b"x",
-            b"<pre>x" + b"\n" * 10_000 + b"x",
-            b"<li>x" * 4_000,
-            b"<p>x" * 4_000,
+            b"<pre>" + b"x\n" * 50_000,
+            b"x<br>" * 20_000,
+            b"<pre>" + b"\n" * 50_000 + b"x",
+            b"<pre>x" + b"\n" * 50_000 + b"x",
+            b"<li>x" * 20_000,
+            b"<p>x" * 20_000,
         ):
             html = start + line
             assert len(Content.from_bytes(HTML + html).body) < 20 * len(html), (start, line[:10])
