@@ -18,7 +18,7 @@ from typing import Any, Literal, NoReturn, Protocol, Self
 from attrs import Attribute, Factory, evolve, field, fields, frozen
 
 from pymailbox.display import safe_text, secret, type_name
-from pymailbox.passwords import PasswordEnv, PasswordReference
+from pymailbox.password_reference import PasswordReference
 from pymailbox.pop_url import Security, default_port, fields_of_url, is_ipv6, port_for, url_of
 
 __all__ = [
@@ -428,11 +428,15 @@ class Account:
         if "security" in changes and fields and "port" not in changes:
             changes["port"] = port_for(changes["security"], fields["security"], fields["port"])
         account = cls(**(fields | changes))
+        if not lasting:
+            return account
+        from pymailbox.passwords import PasswordEnv
+
         references: dict[str, Any] = {}
-        if lasting and "password" in changes:
+        if "password" in changes:
             as_password = token and not isinstance(account.auth, OAuth2)
             references["password"] = PasswordEnv(prefix + ("TOKEN" if as_password else "PASSWORD"))
-        if lasting and isinstance(account.auth, OAuth2):
+        if isinstance(account.auth, OAuth2):
             references["auth"] = OAuth2(PasswordEnv(prefix + "TOKEN"))
         return evolve(account, **references)
 

@@ -44,9 +44,10 @@ __all__ = [
 T = TypeVar("T")
 
 _SHOWN = "***"
-_BLANKS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
-_HIDDEN = re.compile("[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
-_SURROGATES = re.compile("[\ud800-\udfff]")
+# Patterns that are compiled when they are first used, which most programs never do.
+_BLANKS = r"[\x00-\x1f\x7f\u2028\u2029]+"
+_HIDDEN = "[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+"
+_SURROGATES = "[\ud800-\udfff]"
 
 
 # --- texts that are safe to show ------------------------------------------------------------------------------
@@ -76,8 +77,8 @@ def safe_text(
         lines = (line.rstrip("\r").split("\t") for line in text.split("\n"))
         return "\n".join("\t".join(safe_text(cell, controls=controls, limit=None) for cell in line) for line in lines)
     if controls == "drop":
-        text = _HIDDEN.sub("", _BLANKS.sub(" ", text))
-        return _SURROGATES.sub("\ufffd", text).strip()
+        text = re.sub(_HIDDEN, "", re.sub(_BLANKS, " ", text))
+        return re.sub(_SURROGATES, "\ufffd", text).strip()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

@@ -18,6 +18,7 @@ from attrs import Attribute, field, frozen
 
 from pymailbox.display import Secret, SecretBytes, safe_text, secret
 from pymailbox.errors import NotSupported
+from pymailbox.password_reference import PasswordReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,6 @@ __all__ = [
     "PasswordReference",
     "keyring_password",
     "netrc_password",
-    "reader",
 ]
 
 _LONGEST = 65536  # bytes of the first line; tokens have a few thousand
@@ -85,7 +85,7 @@ def _check_path_or_none(_: object, attribute: "Attribute[Any]", value: object) -
 
 
 @frozen(repr=False)
-class PasswordCommand:
+class PasswordCommand(PasswordReference):
     """A password that a command prints as its first line, such as `PasswordCommand(["pass", "show", "mail/me"])`.
 
     `argv` is the program and its arguments; no shell is involved. The program runs at each login and may prompt on the
@@ -119,7 +119,7 @@ class PasswordCommand:
 
 
 @frozen
-class PasswordEnv:
+class PasswordEnv(PasswordReference):
     """A password in an environment variable.
 
     The login raises ValueError if the variable is not set or empty.
@@ -146,7 +146,7 @@ class PasswordEnv:
 
 
 @frozen
-class PasswordFile:
+class PasswordFile(PasswordReference):
     """A password in the first line of a file, such as a secret mounted into a container.
 
     The login raises ValueError if the file cannot be read or its first line is empty. The permissions of the file are
@@ -175,7 +175,7 @@ class PasswordFile:
 
 
 @frozen
-class PasswordKeyring:
+class PasswordKeyring(PasswordReference):
     """A password in the system's keyring, read with the library keyring (the extra `keyring`).
 
     The command `keyring set SERVICE USER` stores one. The login raises `NotSupported` if the library is not installed,
@@ -209,7 +209,7 @@ class PasswordKeyring:
 
 
 @frozen
-class PasswordNetrc:
+class PasswordNetrc(PasswordReference):
     """A password in a netrc file, found by the account's host and user.
 
     An entry for the host is used, otherwise the `default` entry; an entry without a login is for every user. The login
@@ -223,6 +223,10 @@ class PasswordNetrc:
 
     #: The path of the file; None for `~/.netrc`.
     path: str | None = field(default=None, converter=_path_or_none, validator=_check_path_or_none)
+
+    def reader(self, host: str, user: str | None) -> "Callable[[], str | bytes]":
+        """Return the function that reads the file."""
+        return partial(self.read, host, user)
 
     def read(self, host: str, user: str | None) -> str | bytes:
         """Read the file and return the password for this user at this host."""
@@ -240,15 +244,6 @@ class PasswordNetrc:
             f"the netrc file {str(where)!r} has no entry for {owner}; add a line: machine {host} login {user or 'USER'}"
             " password PASSWORD"
         )
-
-
-#: Any reference to a secret.
-PasswordReference = PasswordCommand | PasswordEnv | PasswordFile | PasswordKeyring | PasswordNetrc
-
-
-def reader(reference: PasswordReference, host: str, user: str | None) -> "Callable[[], str | bytes]":
-    """Return the function that reads a reference for the account of this user at this host."""
-    return partial(reference.read, host, user) if isinstance(reference, PasswordNetrc) else reference
 
 
 # --- where a password may be without anyone saying so -----------------------------------------------------------

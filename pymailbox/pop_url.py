@@ -69,7 +69,7 @@ def fields_of_url(url: str, password: Any, refuse_password: bool) -> dict[str, A
         raise ValueError("percent-encode @ as %40 in the user name or password, and : as %3A in the user name")
     name, semicolon, option = login.partition(";")
     auth = str(_unquoted(option[5:])).removeprefix("+")
-    if semicolon and not (option[:5].upper() == "AUTH=" and ";" not in option and _AUTH.fullmatch(auth)):
+    if semicolon and not (option[:5].upper() == "AUTH=" and ";" not in option and re.fullmatch(_AUTH, auth)):
         raise ValueError("only one ;AUTH=mechanism may follow the user name; percent-encode ; as %3B in the user name")
     security = _SCHEMES[scheme]
     return {
@@ -102,13 +102,16 @@ def _split(url: str) -> tuple[str, str | None, int | None, str, Secret | None, b
     return parts.scheme, *found, parts.username or "", secret(parts.password), more
 
 
+# These are compiled when they are first used.
+
 #: A mechanism's name (RFC 4422 §3.1), in upper or lower case, or * for any (RFC 2384).
-_AUTH = re.compile(r"[A-Za-z0-9_-]{1,20}|\*")
+_AUTH = r"[A-Za-z0-9_-]{1,20}|\*"
 
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 
-_HOST_AND_PORT = re.compile(
-    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)(?:%25(?P<zone>[A-Za-z0-9._~-]+))?\]|(?P<name>[^:\[\]%]*))(?::(?P<port>[0-9]{0,5}))?"
+_HOST_AND_PORT = (
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]+)(?:%25(?P<zone>[A-Za-z0-9._~-]+))?\]|(?P<name>[^:\[\]%]*))"
+    r"(?::(?P<port>[0-9]{0,5}))?"
 )
 
 
@@ -118,7 +121,7 @@ def host_and_port(text: str) -> tuple[str, int | None] | None:
     An IPv6 address is in brackets and may have a zone (RFC 6874). A host name is returned in lower case; it must not
     contain a percent sign.
     """
-    match = _HOST_AND_PORT.fullmatch(text)
+    match = re.fullmatch(_HOST_AND_PORT, text)
     if match is None:
         return None
     port = int(match["port"]) if match["port"] else None
@@ -132,7 +135,7 @@ def host_and_port(text: str) -> tuple[str, int | None] | None:
 
 def bad_escapes(text: str) -> bool:
     """Whether a percent sign in a text is not followed by two hexadecimal digits (RFC 3986 §2.1)."""
-    return _BAD_ESCAPE.search(text) is not None
+    return re.search(_BAD_ESCAPE, text) is not None
 
 
 def _unquoted(text: str) -> Secret:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "pymailbox"
 #: The modules of the package, and of each package in it, from top to bottom: a module imports only those below it.
 #: `docs/design.md` explains what each is for.
 FLOORS = {
-    "pymailbox": "__main__ cli __init__ diagnosis many watching archive seen mailbox accounts_file poplib pop3 account pop_url passwords database disk lock content notebook progress errors display testing",
+    "pymailbox": "__main__ cli __init__ diagnosis many watching archive seen mailbox accounts_file poplib pop3 account pop_url passwords password_reference database disk lock content notebook progress errors display testing",
     "pymailbox.cli": "__init__ reading_commands archive_commands watching_commands accounts_commands server_commands parser message_list choosing progress_display"
     " output_options interruption exit_status account_options demo",
     "pymailbox.many": "__init__ gathering collecting schedule worker arguments",
@@ -29,7 +29,7 @@ FLOORS = {
     " transaction reading state",
     "pymailbox.poplib": "__init__ reader lines tls",
     "pymailbox.pop3": "__init__ connection async_connection driver async_driver transport async_transport abstract_connection"
-    " login flows sasl kerberos scram commands listings session dispatcher stream_check proof capabilities protocol body_meter"
+    " login flows sasl bearer kerberos scram commands listings session dispatcher stream_check proof capabilities protocol body_meter"
     " violations receive_buffer framing pieces sinks settings proxy limits deadlines tls wirelog command refusal",
     "pymailbox.content": "__init__ content body markup tree headers reading_names saving filenames address parameters received"
     " dates mailboxes links styles words transfer charset codecs identifiers comments",

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from attrs import field, frozen
 
-from .address import MAX_ADDRESSES, Address, parse_addresses
 from .reading_names import HeaderNames
 from .words import decode_text
 
 if TYPE_CHECKING:
+    from .address import Address
     from .received import Hop
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
 T = TypeVar("T")
 
 MAX_HEADER_BYTES = 1_048_576  # read of one header: the longest in real mail have about 100 KB
+MAX_EXCERPT_BYTES = 4096  # of one field in an excerpt
 
 _REST = rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)"
 _FIELD = re.compile(rb"\n([!-9;-~]+)" + _REST)
@@ -268,8 +269,10 @@ class Headers(HeaderNames):
         """Return every field of that name as received, folds included, without the name and the final line end."""
         return tuple([value.removeprefix(b" ").removesuffix(b"\r") for value in self._values(name)])
 
-    def addresses(self, name: str) -> tuple[Address, ...]:
+    def addresses(self, name: str) -> "tuple[Address, ...]":
         """Return the addresses of every field of that name, in the order of the message."""
+        from .address import MAX_ADDRESSES, parse_addresses
+
         found: list[Address] = []
         hints = cache(self.charsets)
         for value in self._values(name):
@@ -300,6 +303,11 @@ class Headers(HeaderNames):
         hints = cache(self.charsets)
         return tuple([(name.decode("ascii"), decode_text(value, hints)) for name, value in _FIELD.findall(self._block)])
 
+    def excerpt(self, *names: str) -> "Headers":
+        """Return the first field of each of these names as a header of its own, each cut to `MAX_EXCERPT_BYTES`."""
+        found = [match[0] for name in names if (match := _finder(name).search(self._block)) is not None]
+        return Headers(b"".join([field[:MAX_EXCERPT_BYTES] for field in found]))
+
     def lasting_fields(self) -> bytes:
         """Return the fields that servers do not change, without blanks: they identify a message that has no uid."""
         fields = [(name.lower(), value) for name, value in _FIELD.findall(self._block)]
@@ -326,8 +334,10 @@ class Headers(HeaderNames):
     def _get_headers(self) -> Self:
         return self
 
-    def _first_address(self, name: str) -> Address | None:
+    def _first_address(self, name: str) -> "Address | None":
         """Return the first address in the first field of that name; its email is "" if there is only a name."""
+        from .address import parse_addresses
+
         match = _finder(name).search(self._block)
         found = parse_addresses(match[1], 1, self.charsets, names=True) if match is not None else ()
         return found[0] if found else None

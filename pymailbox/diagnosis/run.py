@@ -30,7 +30,7 @@ from pymailbox.display import safe_text, secret
 from pymailbox.errors import CommandError, ConnectionLost, MailboxError, MailboxLocked, NotSupported, Timeout, TLSError
 from pymailbox.mailbox.abstract_mailbox import plan_of
 from pymailbox.mailbox.mailbox import Mailbox
-from pymailbox.passwords import PasswordReference, reader
+from pymailbox.password_reference import PasswordReference
 from pymailbox.pop3 import flows
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
@@ -86,7 +86,7 @@ class DiagnosisRun:
         """Return a password or token as it was given; a callable or a reference as a callable that is used once."""
         account, findings = self.mailbox.account, self._findings
         is_reference = isinstance(credential, PasswordReference)
-        read = reader(credential, account.host, account.user) if is_reference else credential
+        read = credential.reader(account.host, account.user) if is_reference else credential
 
         @functools.cache
         def read_once() -> Any:

@@ -8,14 +8,13 @@ A cancellation (`asyncio.timeout` included) always closes the connection without
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pymailbox.account import AsyncPassword
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract_mailbox import AbstractMailbox
 from pymailbox.mailbox.async_message import AsyncMessage, metered
-from pymailbox.mailbox.fetching import Fetch
 from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
 from pymailbox.pop3 import commands
@@ -23,6 +22,9 @@ from pymailbox.pop3.async_connection import AsyncConnection
 from pymailbox.pop3.flows import Flow, ask
 from pymailbox.pop3.sinks import Sink
 from pymailbox.progress import Progress
+
+if TYPE_CHECKING:
+    from pymailbox.mailbox.fetching import Fetch
 
 __all__ = ["AsyncMailbox"]
 
@@ -249,6 +251,8 @@ class AsyncMailbox(AbstractMailbox[AsyncMessage, AsyncConnection, AsyncPassword]
 
         `progress` is called with a `Progress` at most ten times a second and at the end.
         """
+        from pymailbox.mailbox.fetching import Fetch
+
         return _Fetched(Fetch.of(self._require_open(), messages, into, progress, metered))
 
     async def to_records(self, messages: AsyncMessage | Iterable[AsyncMessage] | None = None) -> list[dict[str, Any]]:
@@ -308,7 +312,7 @@ class _Fetched(AsyncGenerator[AsyncMessage, None]):
 
     __slots__ = ("_fetch",)
 
-    def __init__(self, fetch: Fetch[AsyncMessage, AsyncConnection]) -> None:
+    def __init__(self, fetch: "Fetch[AsyncMessage, AsyncConnection]") -> None:
         self._fetch = fetch
 
     async def __anext__(self) -> AsyncMessage:

@@ -7,13 +7,12 @@ decide what to send; this module runs them over a blocking `Connection`.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pymailbox.account import Password
 from pymailbox.errors import CommitError, ConcurrentUse, ConnectionLost, MailboxError
 from pymailbox.mailbox import reading, transaction
 from pymailbox.mailbox.abstract_mailbox import AbstractMailbox
-from pymailbox.mailbox.fetching import Fetch
 from pymailbox.mailbox.message import Message, metered
 from pymailbox.mailbox.open_mailbox import OpenMailbox, warn_uncommitted
 from pymailbox.mailbox.state import MailboxState
@@ -22,6 +21,9 @@ from pymailbox.pop3.connection import Connection
 from pymailbox.pop3.flows import Flow, ask
 from pymailbox.pop3.sinks import Sink
 from pymailbox.progress import Progress
+
+if TYPE_CHECKING:
+    from pymailbox.mailbox.fetching import Fetch
 
 __all__ = ["Mailbox"]
 
@@ -241,6 +243,8 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
 
         `progress` is called with a `Progress` at most ten times a second and at the end.
         """
+        from pymailbox.mailbox.fetching import Fetch
+
         return _fetch(Fetch.of(self._require_open(), messages, into, progress, metered))
 
     def to_records(self, messages: Message | Iterable[Message] | None = None) -> list[dict[str, Any]]:
@@ -281,7 +285,7 @@ class Mailbox(AbstractMailbox[Message, Connection, Password], Sequence[Message])
         opened.connection.run(transaction.undelete(opened.state, numbers))
 
 
-def _fetch(fetch: Fetch[Message, Connection]) -> Iterator[Message]:
+def _fetch(fetch: "Fetch[Message, Connection]") -> Iterator[Message]:
     run = fetch.opened.connection.run
     try:
         while (message := fetch.ready() or run(fetch.next())) is not None:

@@ -27,7 +27,6 @@ __all__ = ["AbstractMessage", "OpenMailbox", "mailbox_of", "warn_uncommitted"]
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
 
-_KEPT = 500  # characters of a sender or a subject that are kept for a table in a notebook
 _SHOWN = 60  # characters of a subject that `repr` shows
 
 
@@ -215,7 +214,7 @@ class OpenMailbox(Generic[E, C]):
             if message._headers is not None:
                 self._learn_headers(message, self._read_headers(raw))  # those by TOP may differ (Q56)
             elif self._is_shown(message.number):
-                self._outline(message.number, self._read_headers(raw))
+                self._keep_outline(message.number, self._read_headers(raw))
         cache.last_body = message
         for other in cache.keep(message.number, len(raw)):
             other._body = _Body(not_kept="cache")
@@ -229,11 +228,10 @@ class OpenMailbox(Generic[E, C]):
     def _learn_headers(self, message: E, headers: "Headers") -> None:
         message._headers = headers
         if self._is_shown(message.number):
-            self._outline(message.number, headers)
+            self._keep_outline(message.number, headers)
 
-    def _outline(self, number: int, headers: "Headers") -> None:
-        outline = (headers.date, str(headers.from_ or "")[:_KEPT], headers.subject[:_KEPT])
-        self.state.outline[number] = outline
+    def _keep_outline(self, number: int, headers: "Headers") -> None:
+        self.state.outline[number] = headers.excerpt("date", "from", "subject", "content-type")
 
     def _is_shown(self, number: int) -> bool:
         """Whether a table in a notebook has a row for this message: it is one of the first or the last."""

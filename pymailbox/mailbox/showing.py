@@ -8,9 +8,13 @@ from pymailbox.mailbox.open_mailbox import AbstractMessage, OpenMailbox
 from pymailbox.pop3.flows import Flow
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pymailbox.notebook import Card
 
 __all__ = ["ask_for_card", "card_of", "listing_of"]
+
+_SHOWN = 500  # characters of a sender or a subject
 
 E = TypeVar("E", bound=AbstractMessage[Any])
 
@@ -43,16 +47,23 @@ def card_of(opened: OpenMailbox[E, Any], message: E, note: str, *, remote: bool 
     content = None if raw is None else opened.content_of(message, raw)
     title = f"Message {message.number}" + (", marked as deleted" if message.deleted else "")
     notes = [f"The text is missing: {note}"] if note else []
-    outline = opened.state.outline.get(message.number, (None, "", ""))
     return card(
         opened.known_headers(message),
         content,
         repr(message),
         title=title,
         notes=notes,
-        outline=outline,
+        outline=_outline(opened, message.number),
         remote=remote,
     )
+
+
+def _outline(opened: OpenMailbox[Any, Any], number: int) -> "tuple[datetime | None, str, str]":
+    """Return date, sender and subject of a message, as far as they are known."""
+    headers = opened.state.outline.get(number)
+    if headers is None:
+        return None, "", ""
+    return headers.date, str(headers.from_ or "")[:_SHOWN], headers.subject[:_SHOWN]
 
 
 def listing_of(opened: OpenMailbox[Any, Any], title: str) -> str:
@@ -62,7 +73,7 @@ def listing_of(opened: OpenMailbox[Any, Any], title: str) -> str:
     state, rows = opened.state, []
     numbers = first_and_last(state.count)
     for number in numbers:
-        date, sender, subject = state.outline.get(number, (None, "", ""))
+        date, sender, subject = _outline(opened, number)
         row = (number, local_time(date), sender, subject, state.listed_size(number), number in state.deleted)
         rows.append(row)
     size = "" if state.total_size is None else f", {format_size(state.total_size)}"

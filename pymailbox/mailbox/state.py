@@ -17,7 +17,7 @@ from pymailbox.pop3.dispatcher import Batch
 from pymailbox.pop3.session import Session
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from pymailbox.content import Headers
 
 __all__ = ["FIRST_AHEAD", "MailboxState", "MessageCache", "ReadAhead"]
 
@@ -169,8 +169,8 @@ class MailboxState(Generic[M]):
     # Q55
     #: Whether TOP n 0 sends more than headers: then nothing is prefetched.
     top_sends_body: bool = field(default=False, init=False)
-    #: Date, sender and subject of the first and the last messages, once read: what a table in a notebook shows.
-    outline: "dict[int, tuple[datetime | None, str, str]]" = field(factory=dict, init=False)
+    #: The fields of the first and the last messages, once read, that a table in a notebook shows.
+    outline: "dict[int, Headers]" = field(factory=dict, init=False)
     ahead: ReadAhead = field(factory=ReadAhead, init=False)
     cache: MessageCache[M] = field(init=False)
 

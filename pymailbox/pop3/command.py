@@ -32,7 +32,7 @@ class Body(enum.Enum):
     STREAMED = "a message, in chunks"  # Limits.stream
 
 
-@frozen(repr=False)
+@frozen(eq=False, repr=False)
 class Reply:
     """One complete reply."""
 
@@ -58,7 +58,7 @@ class Reply:
         return f"<Reply {self.status.decode()} to {self.command.redacted}, {self.octets} octets>"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Chunk:
     """A piece of a streamed body, dots unstuffed."""
 
@@ -66,7 +66,7 @@ class Chunk:
     data: bytes
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Verb(Generic[T_co]):
     """What all commands of one kind share."""
 

@@ -19,9 +19,7 @@ no I/O and has no clock; its only state is the `Session`.
 """
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, TypeVar
-
-from attrs import frozen
+from typing import Any, NamedTuple, TypeVar
 
 from pymailbox.account import Security
 from pymailbox.errors import CommandError, ConnectionLost, NotSupported
@@ -49,40 +47,34 @@ __all__ = [
 T = TypeVar("T")
 
 
-@frozen(eq=False, repr=False)
-class Pipeline:
+class Pipeline(NamedTuple):
     """Send several commands and wait for all replies."""
 
     commands: tuple[Command[Any], ...]
 
 
-@frozen(eq=False, repr=False)
-class Next:
+class Next(NamedTuple):
     """Wait for the next result of a batch."""
 
     batch: Batch[Any]
 
 
-@frozen(eq=False, repr=False)
-class Stream:
+class Stream(NamedTuple):
     """Send one command, and pass the body of its reply on in chunks."""
 
     command: Command[int]
     sink: Callable[[bytes], object]
 
 
-@frozen
 class StartTLS:
     """Start TLS on the current connection."""
 
 
-@frozen
 class Reconnect:
     """Close the connection and make a fresh one to the same server."""
 
 
-@frozen(eq=False, repr=False)
-class Callback:
+class Callback(NamedTuple):
     """Call the caller's function, such as a password prompt or a token refresh, or read a reference to a secret."""
 
     function: Callable[[], Any]

@@ -7,16 +7,14 @@ servers that end lines in a bare LF, in which a CR before the LF is optional.
 # Decision 6.
 
 import re
-
-from attrs import frozen
+from typing import NamedTuple
 
 __all__ = ["CRLF", "LF", "Framing", "longest_line"]
 
 _FEW = 64  # stuffed dots that are removed one by one; more in one chunk are removed together
 
 
-@frozen
-class Framing:
+class Framing(NamedTuple):
     """One kind of line end, as the patterns to search for."""
 
     newline: bytes

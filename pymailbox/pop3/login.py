@@ -8,7 +8,6 @@ hang-up included): a second attempt may lock the account. Only this module decid
 import math
 import re
 from contextlib import suppress
-from traceback import clear_frames
 from typing import Any, TypeVar
 
 from pymailbox.account import (
@@ -35,14 +34,13 @@ from pymailbox.errors import (
     Timeout,
     hide_secrets,
 )
-from pymailbox.passwords import PasswordReference, reader
+from pymailbox.password_reference import PasswordReference
 from pymailbox.pop3 import commands
 from pymailbox.pop3.capabilities import Capabilities
 from pymailbox.pop3.command import Command
 from pymailbox.pop3.commands import Challenge
 from pymailbox.pop3.flows import Flow, ask, ask_utf8, callback, known_capabilities, start_over
 from pymailbox.pop3.refusal import may_have_judged
-from pymailbox.pop3.sasl import OAuthBearer, XOAuth2, mechanism
 from pymailbox.pop3.session import Session
 
 __all__ = ["apop", "authenticate", "login", "named", "pass_", "ranking"]
@@ -328,6 +326,8 @@ def _bindable(session: Session) -> bool:
 
 def named(name: str, user: str | None, password: str | bytes | None) -> Mechanism:
     """Return the mechanism of that name; ValueError if a user or password that it needs is missing."""
+    from pymailbox.pop3.sasl import mechanism  # USER and APOP need none
+
     _require(name.upper(), user, password)
     return mechanism(name, user or "", password or "")
 
@@ -351,6 +351,8 @@ def _require(name: str, user: str | None, password: str | bytes | None) -> None:
 
 
 def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> Mechanism:
+    from pymailbox.pop3.sasl import OAuthBearer, XOAuth2
+
     if not user or token is None:
         raise ValueError("OAuth2 needs a user name and a token")
     offered = capabilities.sasl
@@ -367,7 +369,7 @@ def _bearer(capabilities: Capabilities, user: str | None, token: str | None) -> 
 def _resolve_credential(session: Session, user: str | None, value: Any, what: str) -> Flow[Any]:
     """Return a credential, reading or calling it if needed; from here on the session redacts it as a secret."""
     if isinstance(value, PasswordReference):
-        value = secret((yield from callback(reader(value, session.host, user), in_thread=True)))
+        value = secret((yield from callback(value.reader(session.host, user), in_thread=True)))
     elif callable(value):
         value = secret((yield from callback(value)))
     if hasattr(value, "close") and hasattr(value, "__await__"):
@@ -481,6 +483,8 @@ def _refuse_plaintext(session: Session) -> None:
 
 def _forget(error: MailboxError) -> None:
     """Clear the variables in an error's frames: a server's reply to a login may echo a secret."""
+    from traceback import clear_frames
+
     for one in (error, error.__cause__):
         if one is not None:
             clear_frames(one.__traceback__)
