@@ -9,6 +9,7 @@ import os
 import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from pymailbox.account import Account
@@ -27,6 +28,7 @@ __all__ = ["AbstractMessage", "OpenMailbox", "mailbox_of", "warn_uncommitted"]
 C = TypeVar("C")
 E = TypeVar("E", bound="AbstractMessage[Any]")
 
+_SOME = 500  # messages that are made before references to dead ones may be swept out
 _SHOWN = 60  # characters of a subject that `repr` shows
 
 
@@ -144,21 +146,22 @@ class OpenMailbox(Generic[E, C]):
 
     def messages(self, numbers: Iterable[int]) -> Iterator[E]:
         """Yield the messages with these numbers, the same objects as long as there are references to them."""
-        cache, kind, new = self.state.cache, self.kind, object.__new__
-        refs, refer = cache.refs, weakref.ref
-        for number in numbers:
-            ref = refs.get(number)
-            if ref is None or (message := ref()) is None:
-                message = new(kind)
-                message._mailbox = self
-                message._number = number
-                message._headers = message._body = None
-                if ref is not None:
-                    cache.forget(number)
-                if len(refs) >= cache.room:
-                    cache.sweep()
-                refs[number] = refer(message)
-            yield message
+        cache, kind, refer = self.state.cache, self.kind, weakref.ref
+        refs, numbers = cache.refs, iter(numbers)
+        known = refs.get
+        while some := list(islice(numbers, _SOME)):
+            if len(refs) + len(some) > cache.room:
+                cache.sweep()
+            for number in some:
+                if (ref := known(number)) is None or (message := ref()) is None:
+                    message = kind()
+                    message._mailbox = self
+                    message._number = number
+                    message._headers = message._body = None
+                    if ref is not None:
+                        cache.forget(number)
+                    refs[number] = refer(message)
+                yield message
 
     def owns(self, value: object) -> bool:
         """Whether `value` is a message of this session."""
