@@ -497,7 +497,8 @@ class Archive(Collection[Record]):
         return self._state.is_dir() or self._layout.exists()
 
     def _check_that_there_is_one(self) -> None:
-        if self._is_one() or (self.path.is_dir() and not any(self.path.iterdir())):  # a first run has just made it
+        new = self.path.is_dir() and not any(self.path.iterdir())  # by a first run that goes on, so asked first
+        if new or self._is_one():
             return
         raise FileNotFoundError(f"there is no archive at {str(self.path)!r}")
 

@@ -19,7 +19,7 @@ from pymailbox.pop3 import commands
 __all__ = ["Deletions"]
 
 
-@define
+@define(eq=False, repr=False)
 class Deletions:
     """The deletions of one session."""
 

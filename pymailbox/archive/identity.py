@@ -15,7 +15,7 @@ from pymailbox.archive.ledger import MessageRow
 __all__ = ["Index", "Plan", "all_changed", "plan"]
 
 
-@define
+@define(eq=False, repr=False)
 class Index:
     """What is archived of an account, by uid; a hundred thousand messages fit into some 20 MB.
 

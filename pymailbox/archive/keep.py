@@ -1,7 +1,7 @@
 """Keep: which messages stay on the server. Pure arithmetic over a listing; what it lets go must be archived first."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 from attrs import Attribute, field, frozen
 
@@ -28,8 +28,7 @@ def _check_count(_: object, attribute: "Attribute[int | None]", value: int | Non
         raise ValueError(f"{attribute.name} must be 0 or more, not {value!r}")
 
 
-@frozen
-class Listed:
+class Listed(NamedTuple):
     """One message of a listing, as far as `Keep` looks at it."""
 
     #: Bytes by LIST; None if the server gave no number.

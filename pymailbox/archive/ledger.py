@@ -32,7 +32,7 @@ CREATE TABLE failure (account INTEGER NOT NULL, uid TEXT NOT NULL, size INTEGER,
 """
 
 
-@define
+@define(eq=False, repr=False)
 class AccountRow:
     """An account, and how its last run ended."""
 
@@ -51,7 +51,7 @@ class AccountRow:
     one_by_one: int = 0
 
 
-@define
+@define(repr=False)
 class MessageRow:
     """A message that is archived, or about to be."""
 
@@ -78,7 +78,7 @@ class MessageRow:
     uid: str | None
 
 
-@define
+@define(eq=False, repr=False)
 class FailureRow:
     """A message that could not be fetched."""
 

@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from attrs import field, frozen
 
@@ -42,8 +42,7 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:64] or "localhost"
 
 
-@frozen
-class Label:
+class Label(NamedTuple):
     """What a file's name says of its message."""
 
     #: Seconds since 1970.
@@ -59,8 +58,7 @@ class Label:
         return f"{self.first_seen}.pmb{self.run}Q{self.position}U{self.uid_hash}"
 
 
-@frozen
-class StoredFile:
+class StoredFile(NamedTuple):
     """A message's file in the archive, as its name describes it."""
 
     path: Path
@@ -77,7 +75,7 @@ class StoredFile:
         return self.path.name.removesuffix(match["added"])
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Scan:
     """Where our files were at some time; mail programs move them from `new` to `cur` and add flags."""
 
@@ -86,7 +84,7 @@ class _Scan:
     changed: float | None = None
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Maildir:
     """Messages as files in `new` and `cur`, staged in `tmp`."""
 

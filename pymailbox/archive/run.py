@@ -20,7 +20,7 @@ __all__ = ["Run"]
 _LONGEST_PAUSE = 400 * 86_400  # seconds between runs; a clock that says more is not believed
 
 
-@define
+@define(eq=False, repr=False)
 class Run:
     """What one run of `collect` or `clean` was asked to do, and what it knows so far."""
 

@@ -36,7 +36,7 @@ _TRIES = 3  # after which a message is set aside
 _RESERVE = 16 << 20  # bytes that stay free on the disk
 
 
-@define
+@define(eq=False, repr=False)
 class CollectSession:
     """One session of a run."""
 

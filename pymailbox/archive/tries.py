@@ -24,7 +24,7 @@ _LONGEST = 86_400.0  # seconds; a server that asks for a longer wait is not beli
 _LARGEST = 1 << 24  # bytes of the file that are read
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Tries:
     """The file of an archive."""
 

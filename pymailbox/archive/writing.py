@@ -127,7 +127,7 @@ class _Group:
             staged.file.close()
 
 
-@define
+@define(eq=False, repr=False)
 class Writer:
     """Stores the messages of one account, each once."""
 
@@ -142,7 +142,7 @@ class Writer:
     #: Messages taken in this session that survive a power cut by now.
     safe: int = field(default=0, init=False)
     _ids: Iterator[int] = field(init=False)
-    _positions: Iterator[int] = field(init=False)
+    _positions: Iterator[int] | None = field(default=None, init=False)  # None until something is staged
     _group: _Group = field(factory=_Group, init=False)
     _full: _Group | None = field(default=None, init=False)  # the one before, while its files are forced to disk
     _syncing: _Syncing = field(init=False)
@@ -155,7 +155,6 @@ class Writer:
     def __attrs_post_init__(self) -> None:
         self.first = self.ledger.next_id()
         self._ids = itertools.count(self.first)
-        self._positions = itertools.count(self.layout.last_position(self.began) + 1)
         self._syncing = _Syncing(self.layout.disk.sync_file)
         self._hashes = bytearray(1 << 20) if self.first == 1 else None
 
@@ -171,6 +170,8 @@ class Writer:
 
     def stage(self, uid: str | None) -> StagedFile:
         """Return a temporary file for a message; give it to `take`, or discard it."""
+        if self._positions is None:
+            self._positions = itertools.count(self.layout.last_position(self.began) + 1)
         label = Label(self.began, self.account.run, next(self._positions), uid_hash(self.account.name, uid or ""))
         return self.layout.stage(label)
 

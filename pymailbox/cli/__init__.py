@@ -7,6 +7,7 @@ traceback: a failure of the account, the server or the disk, Ctrl-C, a reader th
 Modules are imported when they are needed: `pymailbox --help` is run more often than anything else.
 """
 
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             _prepare_output()
             try:
-                options = make_parser().parse_args(arguments)
+                arguments = sys.argv[1:] if arguments is None else arguments
+                options = make_parser(arguments[0] if arguments else "").parse_args(arguments)
                 interrupted = options.interrupted
                 return _run(options)
             except KeyboardInterrupt:
@@ -134,15 +136,24 @@ def _complain(text: str, *, new_line: bool = False) -> None:
 # --- arguments ------------------------------------------------------------------------------------------------
 
 
-def make_parser() -> "argparse.ArgumentParser":
-    """Return the parser of all commands; the tables of options in `docs/cli.md` are made from it."""
+#: The modules of the commands. A parser for one of the commands named here needs the others of its module alone; a
+#: command that is not named, such as the one that completes all others, needs the whole parser.
+_MODULES = {
+    "reading_commands": {"ls", "show", "save", "attachments"},
+    "archive_commands": {"archive", "clean", "verify", "rebuild"},
+    "watching_commands": {"watch", "wait"},
+    "accounts_commands": {"accounts"},
+    "server_commands": {"demo", "serve", "doctor"},
+}
+
+
+def make_parser(wanted: str = "") -> "argparse.ArgumentParser":
+    """Return the parser of all commands, or a smaller one that parses the command `wanted` in the same way.
+
+    The tables of options in `docs/cli.md` are made from it.
+    """
     from pymailbox import __version__
-    from pymailbox.cli.accounts_commands import add_accounts_commands
-    from pymailbox.cli.archive_commands import add_archive_commands
     from pymailbox.cli.parser import Formatter, Parser
-    from pymailbox.cli.reading_commands import add_reading_commands
-    from pymailbox.cli.server_commands import add_server_commands
-    from pymailbox.cli.watching_commands import add_watching_commands
 
     parser = Parser(
         prog="pymailbox",
@@ -151,6 +162,7 @@ def make_parser() -> "argparse.ArgumentParser":
         epilog="`pymailbox COMMAND --help` describes a command.",
     )
     parser.add_argument("--version", action="version", version=f"pymailbox {__version__}")
+    parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run: "Callable[[argparse.Namespace], int]", text: str, more: str = "") -> Parser:
@@ -158,9 +170,6 @@ def make_parser() -> "argparse.ArgumentParser":
         added.set_defaults(run=run, interrupted="nothing was changed")
         return added
 
-    add_reading_commands(command)
-    add_archive_commands(command)
-    add_watching_commands(command)
-    add_accounts_commands(command, parser)
-    add_server_commands(command)
+    for module in [name for name in _MODULES if wanted in _MODULES[name]] or _MODULES:
+        importlib.import_module(f"pymailbox.cli.{module}").add_commands(command)
     return parser

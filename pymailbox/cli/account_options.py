@@ -152,13 +152,12 @@ def add_account(parser: argparse.ArgumentParser, *, several: bool = False, silen
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the accounts file."""
-    from pymailbox.accounts_file import VARIABLE
-
     parser.add_argument(
         "--config",
         type=filled,
         metavar="FILE",
-        help=f"read accounts from FILE (default: ${VARIABLE}, or accounts.toml in the user's configuration directory)",
+        help="read accounts from FILE (default: $PYMAILBOX_CONFIG, or accounts.toml in the user's configuration"
+        " directory)",
     )
 
 
@@ -199,7 +198,7 @@ def wrong_usage(options: argparse.Namespace, problem: str) -> NoReturn:
 # --- the account ----------------------------------------------------------------------------------------------
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class ChosenAccount:
     """An account that a command works on."""
 

@@ -22,7 +22,6 @@ from pymailbox.cli.account_options import (
     wrong_usage,
 )
 from pymailbox.cli.output_options import add_json, print_json
-from pymailbox.cli.parser import Parser
 from pymailbox.display import local_time, safe_text, styled, window
 
 if TYPE_CHECKING:
@@ -31,17 +30,15 @@ if TYPE_CHECKING:
     from pymailbox.accounts_file import AccountEntry, AccountsFile
     from pymailbox.archive import FailedRun, LastRun
 
-__all__ = ["add_accounts_commands", "not_before"]
+__all__ = ["add_commands", "not_before"]
 
 _SHELLS = ("bash", "zsh", "fish")
 #: Prints the names of the accounts for the completion of a shell, which must not show errors.
 _NAMES = "pymailbox accounts --names 2>/dev/null"
 
 
-def add_accounts_commands(
-    command: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser], parser: Parser
-) -> None:
-    """Add the commands; `command` adds one with its name, what runs it, and its help, to `parser`."""
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands; `command` adds one with its name, what runs it, and its help."""
     accounts = command("accounts", _accounts, "list the accounts of the accounts file, or add one")
     accounts.add_argument(
         "action", nargs="?", choices=["add"], help="ask for an account, and write it into the accounts file"
@@ -58,7 +55,6 @@ def add_accounts_commands(
         " DIR/_pymailbox, with a DIR of $fpath; fish: pymailbox completion fish >"
         " ~/.config/fish/completions/pymailbox.fish"
     )
-    completion.set_defaults(parser=parser)
 
 
 # --- accounts -------------------------------------------------------------------------------------------------

@@ -32,14 +32,12 @@ if TYPE_CHECKING:
 
     from pymailbox.archive import Keep
 
-__all__ = ["add_archive_commands"]
+__all__ = ["add_commands"]
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
-def add_archive_commands(
-    command: Callable[..., argparse.ArgumentParser],
-) -> None:
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
     archive = command("archive", _archive, "keep every message of an account for good, each once")
     add_account(archive, several=True)

@@ -149,7 +149,7 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-@define
+@define(eq=False, repr=False)
 class Stop:
     """Whether a command was asked to stop."""
 

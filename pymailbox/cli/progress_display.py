@@ -85,7 +85,7 @@ def _print_progress(progress: Progress | None) -> None:
 # --- what it says ---------------------------------------------------------------------------------------------
 
 
-@define
+@define(eq=False, repr=False)
 class Speed:
     """The rate of the last few seconds."""
 

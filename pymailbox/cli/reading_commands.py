@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from pymailbox.mailbox.mailbox import Mailbox
     from pymailbox.mailbox.message import Message
 
-__all__ = ["add_reading_commands"]
+__all__ = ["add_commands"]
 
 _WHICH = "the message: its number (-1 is the last one) or its uid; uid:7 is the uid 7"
 _WHICH_ONES = "the messages: numbers (-1 is the last one), ranges such as 3-7, uids, or all; uid:7 is the uid 7"
 
 
-def add_reading_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
     ls = command("ls", _ls, "list the messages of an account", "Nothing changes on the server.")
     add_account(ls)

@@ -24,15 +24,13 @@ from pymailbox.cli.output_options import add_json, add_verbose, print_json
 if TYPE_CHECKING:
     from pymailbox.testing import Quirk, Server
 
-__all__ = ["add_server_commands"]
+__all__ = ["add_commands"]
 
 #: The environment variable that may hold an OAuth2 access token.
 TOKEN = "PYMAILBOX_TOKEN"  # noqa: S105 - its name
 
 
-def add_server_commands(
-    command: Callable[..., argparse.ArgumentParser],
-) -> None:
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
     command("demo", _demo, "show how pymailbox works, with a sample mailbox")
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from pymailbox.watching import Arrival, Watch
 
-__all__ = ["add_watching_commands"]
+__all__ = ["add_commands"]
 
 _FIELDS = ("subject", "from", "date", "body", "text", "html", "links", "uid", "raw")
 
@@ -55,7 +55,7 @@ _FACT = 500  # characters of a value in the environment
 _SECRET = {VARIABLE, "PYMAILBOX_URL"}
 
 
-def add_watching_commands(command: Callable[..., Parser]) -> None:
+def add_commands(command: Callable[..., Parser]) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
     watch = command(
         "watch",
