@@ -22,7 +22,7 @@ from tests.timing import GENEROUS
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with staged(quick=True) as stage:
+    with staged(WORKS, quick=True) as stage:
         yield stage
 
 
