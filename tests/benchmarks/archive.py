@@ -86,8 +86,8 @@ def where(directory: str) -> str:
     return f"{max(over)[1]}, fsync of 4 KB in {statistics.median(times) * 1000:.1f} ms"
 
 
-def measured(command: list[str], password: str = "", root: Path = ROOT) -> Report:
-    """Run a command to its end in this directory."""
+def measured(command: list[str], password: str = "", root: Path = ROOT, tally: int = 0) -> Report:
+    """Run a command to its end in this directory; the tally is what it is known to read."""
     environment = ENVIRONMENT | {"PYMAILBOX_PASSWORD": password}
     before, begin, memory = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), 0
     with subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL) as process:
@@ -104,7 +104,7 @@ def measured(command: list[str], password: str = "", root: Path = ROOT) -> Repor
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Report(0, seconds, after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, memory, 0)
+    return Report(0, seconds, after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, memory, tally)
 
 
 def run_rounds(count: int, before: Path | None = None, *, quick: bool) -> tuple[Taken, str]:
@@ -137,7 +137,7 @@ def run_rounds(count: int, before: Path | None = None, *, quick: bool) -> tuple[
                         directory, root = directories[name], roots.get(name, ROOT)
                         for run in ("first", "second"):
                             command = PROGRAMS[name](server, directory)
-                            take(round, title, run, name, measured(command, server.password, root))
+                            take(round, title, run, name, measured(command, server.password, root, len(messages)))
                         if len(list((directory / "mail" / "new").iterdir())) != len(messages):
                             raise ValueError(f"{title}: {name} did not keep every message once")
                     directory = directories["Archive"]
@@ -190,9 +190,8 @@ def table(taken: Taken) -> str:
 def bound(taken: Taken, title: str) -> str:
     """Say what the first run of the largest mailbox waited for."""
     one, free = (taken[title, "first", name][0] for name in ("Archive", "without fsync"))
-    count = int(title.split()[0].replace(",", ""))
     return (
-        f"{title}, first run: {count / one.seconds:,.0f} messages a second. Of {one.seconds:.1f} s, Python's CPU was busy"
+        f"{title}, first run: {one.tally / one.seconds:,.0f} messages a second. Of {one.seconds:.1f} s, Python's CPU was busy"
         f" for {one.user:.1f} s in the program and {one.system:.1f} s in the kernel; without fsync it took"
         f" {free.seconds:.1f} s, of which {free.seconds - free.cpu:.1f} s were spent waiting for the server."
     )

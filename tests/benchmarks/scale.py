@@ -7,6 +7,7 @@ import random
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,24 +46,29 @@ STEPS = (
 Taken = dict[tuple[str, str, str], list[Report]]
 
 
-def run_rounds(stage: Stage, before: Path | None, count: int) -> Taken:
+def run_rounds(stage: Stage, before: Path | None, count: int, works: Iterable[Work] = WORKS) -> Taken:
     """Run every step with every mailbox `count` times; once if it stores something, and with the largest mailbox.
 
-    `before`: the checkout of an earlier package, which runs the steps that store nothing.
+    `before`: the checkout of an earlier package, which runs the steps that store nothing. ValueError if it read
+    something else.
     """
     taken: Taken = {}
     with tempfile.TemporaryDirectory() as place:
-        for work in WORKS:
+        for work in works:
             directory = Path(place, work.mailbag)
             directory.mkdir()
             service = stage.service(work)._replace(directory=str(directory))
             for step in STEPS:
                 roots = {"now": ROOT} if step.once or before is None else {"now": ROOT, "before": before}
                 for round in range(1 if step.once or work.mailbag == MAILBAGS[-1] else count):
+                    tallies = set()
                     for name in random.Random(f"{round} {step.title}").sample(list(roots), len(roots)):
                         report = run_case(step.case, service, roots[name])
+                        tallies.add(report.tally)
                         taken.setdefault((step.title, work.mailbag, name), []).append(report)
                         print(f"round {round + 1}: {step.title} · {work.mailbag} · {name}: {report}", file=sys.stderr)
+                    if len(tallies) != 1:
+                        raise ValueError(f"{step.title} of {work.mailbag}: not both read the same: {tallies}")
     return taken
 
 
@@ -74,7 +80,7 @@ def table(taken: Taken) -> str:
     ]
     for step in STEPS:
         fewer: tuple[int, float, int] | None = None
-        for mailbag in MAILBAGS:
+        for mailbag in dict.fromkeys(mailbag for _, mailbag, _ in taken):
             now, before = (taken.get((step.title, mailbag, name), []) for name in ("now", "before"))
             messages = int(mailbag.replace(",", ""))
             cpu, memory = statistics.median(one.cpu for one in now), round(statistics.median(one.memory for one in now))
