@@ -49,6 +49,7 @@ def main() -> None:
     if options.write_docs and options.quick:
         parser.error("--write-docs needs the whole benchmark; omit --quick")
     rounds, quick = options.rounds, options.quick
+    run = machine(rounds) + (f" · before: {options.against}" if options.against else "")
     with contextlib.ExitStack() as stack:
         before = stack.enter_context(package_of(options.against)) if options.against else None
         texts = {}
@@ -60,18 +61,18 @@ def main() -> None:
         if before:
             with staged(goals.GOALS, quick=quick) as stage:
                 taken = goals.run_rounds(stage, before, rounds)
-            texts["goals"] = f"{machine(rounds)} · before: {options.against}\n\n{goals.table(taken)}"
+            texts["goals"] = f"{run}\n\n{goals.table(taken)}"
         if options.archive:
             runs, disk = archive.run_rounds(rounds, before, quick=quick)
-            texts["archive"] = f"{machine(rounds)} · {disk}\n\n{archive.table(runs)}"
+            texts["archive"] = f"{run} · {disk}\n\n{archive.table(runs)}"
         if options.scale:
             with staged(scale.WORKS, quick=quick) as stage:
                 steps = scale.run_rounds(stage, before, rounds)
-            texts["scale"] = f"{machine(rounds)}\n\n{scale.table(steps)}"
+            texts["scale"] = f"{run}\n\n{scale.table(steps)}"
         if not texts:
             with staged(WORKS, quick=quick) as stage:
                 results = run_rounds(stage, WORKS, rounds)
-            texts["clients"] = f"{machine(rounds)}\n\n{table(results, WORKS)}"
+            texts["clients"] = f"{run}\n\n{table(results, WORKS)}"
     print("\n\n".join(texts.values()))
     if options.write_docs:
         for name, text in texts.items():

@@ -85,7 +85,7 @@ def mailbox_new(service: Service) -> Iterator[tuple[Message, ...] | None]:
 def seen_add(service: Service) -> Iterator[tuple[Message, ...] | None]:
     with mailbox(service) as inbox, Seen(f"{service.directory}/seen") as seen:
         yield None
-        messages = inbox[: known(service)]
+        messages = seen.new(inbox)[: known(service)]
         seen.add(messages)
         yield messages
 

@@ -34,7 +34,7 @@ STEPS = (
     Step("`inbox.sizes` and `inbox.uids`", "ours.mailbox_listings"),
     Step("`[m.size for m in inbox]`", "ours.mailbox_sizes"),
     Step("`inbox.new(seen)`", "ours.mailbox_new"),
-    Step("`Seen.add` of the known", "ours.seen_add", once=True),
+    Step("`Seen.new` and `Seen.add` of the known", "ours.seen_add", once=True),
     Step("`Seen.new`", "ours.seen_new"),
     Step("`Archive.collect` of the known", "ours.archive_known", once=True),
     Step("`pymailbox ls --new`", "ours.ls_new"),
