@@ -21,14 +21,8 @@ from attrs import field, fields, fields_dict, frozen, has
 from pymailbox.account import Account, OAuth2
 from pymailbox.display import safe_text
 from pymailbox.errors import NotSupported
-from pymailbox.passwords import (
-    PasswordCommand,
-    PasswordEnv,
-    PasswordFile,
-    PasswordKeyring,
-    PasswordNetrc,
-    PasswordReference,
-)
+from pymailbox.password_reference import PasswordReference
+from pymailbox.passwords import PasswordCommand, PasswordEnv, PasswordFile, PasswordKeyring, PasswordNetrc
 
 if TYPE_CHECKING:
     import ssl
