@@ -198,16 +198,15 @@ class Database(ABC):
 
     def _write(self, table: str, values: tuple[Any, ...], *, replace: bool = False) -> int:
         """Write a row and its seal; return its id."""
-        values = tuple(map(storable, values))
         places = ", ".join("?" * (len(values) + 1))
         verb = "REPLACE" if replace else "INSERT"
-        cursor = self._database.execute(f"{verb} INTO {table} VALUES ({places})", (*values, _seal(values)))
+        cursor = self._database.execute(f"{verb} INTO {table} VALUES ({places})", _with_seal(values))
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
     def _write_all(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Write rows, each with its seal, in place of those with the same keys."""
-        sealed = [(*values, _seal(values)) for row in rows if (values := tuple(map(storable, row)))]
+        sealed = list(map(_with_seal, rows))
         if sealed:
             places = ", ".join("?" * len(sealed[0]))
             self._database.executemany(f"REPLACE INTO {table} VALUES ({places})", sealed)  # noqa: S608
@@ -215,7 +214,7 @@ class Database(ABC):
     @staticmethod
     def _seal_of(values: tuple[Any, ...]) -> bytes:
         """Return the seal of a row with these values."""
-        return _seal(tuple(map(storable, values)))
+        return bytes(_with_seal(values)[-1])
 
     def _sealed(self, table: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the values of a row without its seal, which must fit."""
@@ -237,9 +236,22 @@ def readable(value: Any) -> Any:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
+def _with_seal(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row as SQLite takes it, and its seal."""
+    text = _joined(len(values)) % values
+    if not text.isascii():
+        values = tuple(map(storable, values))
+        text = _joined(len(values)) % values
+    return (*values, _digest(text))
+
+
 def _seal(values: tuple[Any, ...]) -> bytes:
-    """Return the digest of a row; only its last value may hold any character."""
-    return hashlib.blake2b((_joined(len(values)) % values).encode(), digest_size=8).digest()
+    """Return the seal of a row that SQLite has; only its last value may hold any character."""
+    return _digest(_joined(len(values)) % values)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 @functools.cache

@@ -4,8 +4,6 @@ import contextlib
 import errno
 import functools
 import os
-import random
-import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -331,6 +329,8 @@ class Archive(Collection[Record]):
         if dry_run and not self._is_one():
             if self.path.exists() and not self.path.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.path))
+            import tempfile
+
             with tempfile.TemporaryDirectory() as elsewhere, Ledger(Path(elsewhere, _LEDGER)) as ledger:
                 yield ledger
             return
@@ -456,6 +456,8 @@ class Archive(Collection[Record]):
         everything = range(len(sizes))
         chosen: Collection[int] = everything
         if sample < 1 and sizes:
+            import random
+
             chosen = set(random.sample(everything, max(1, round(sample * len(sizes)))))
         meter = Meter(progress, (sizes[at] for at in chosen))
         damaged: list[Path] = []
