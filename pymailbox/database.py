@@ -7,11 +7,11 @@ it returns. What is wrong with the file is `LedgerDamaged`; what is wrong with t
 import contextlib
 import errno
 import functools
-import hashlib
 import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
 
@@ -218,9 +218,15 @@ class Database(ABC):
 
     def _sealed(self, table: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the values of a row without its seal, which must fit."""
-        if _seal(values[:-1]) != values[-1]:
-            self._damaged(f"a row of its table {table} was changed by something else")
+        self._check_seals(table, [values])
         return values[:-1]
+
+    def _check_seals(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Make sure that nothing else has changed these rows, each with its seal."""
+        joined = _joined(len(rows[0]) - 1) if rows else ""
+        for row in rows:
+            if _digest(joined % row[:-1]) != row[-1]:
+                self._damaged(f"a row of its table {table} was changed by something else")
 
 
 def storable(value: Any) -> Any:
@@ -237,7 +243,7 @@ def readable(value: Any) -> Any:
 
 
 def _with_seal(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row as SQLite takes it, and its seal."""
+    """Return a row as SQLite takes it, and its seal: a digest of its values. Only the last may hold any character."""
     text = _joined(len(values)) % values
     if not text.isascii():
         values = tuple(map(storable, values))
@@ -245,13 +251,8 @@ def _with_seal(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*values, _digest(text))
 
 
-def _seal(values: tuple[Any, ...]) -> bytes:
-    """Return the seal of a row that SQLite has; only its last value may hold any character."""
-    return _digest(_joined(len(values)) % values)
-
-
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return blake2b(text.encode(), digest_size=8).digest()
 
 
 @functools.cache
