@@ -7,11 +7,11 @@ it returns. What is wrong with the file is `LedgerDamaged`; what is wrong with t
 import contextlib
 import errno
 import functools
-import hashlib
 import os
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
 
@@ -198,16 +198,15 @@ class Database(ABC):
 
     def _write(self, table: str, values: tuple[Any, ...], *, replace: bool = False) -> int:
         """Write a row and its seal; return its id."""
-        values = tuple(map(storable, values))
         places = ", ".join("?" * (len(values) + 1))
         verb = "REPLACE" if replace else "INSERT"
-        cursor = self._database.execute(f"{verb} INTO {table} VALUES ({places})", (*values, _seal(values)))
+        cursor = self._database.execute(f"{verb} INTO {table} VALUES ({places})", _with_seal(values))
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
     def _write_all(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Write rows, each with its seal, in place of those with the same keys."""
-        sealed = [(*values, _seal(values)) for row in rows if (values := tuple(map(storable, row)))]
+        sealed = list(map(_with_seal, rows))
         if sealed:
             places = ", ".join("?" * len(sealed[0]))
             self._database.executemany(f"REPLACE INTO {table} VALUES ({places})", sealed)  # noqa: S608
@@ -215,13 +214,19 @@ class Database(ABC):
     @staticmethod
     def _seal_of(values: tuple[Any, ...]) -> bytes:
         """Return the seal of a row with these values."""
-        return _seal(tuple(map(storable, values)))
+        return bytes(_with_seal(values)[-1])
 
     def _sealed(self, table: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the values of a row without its seal, which must fit."""
-        if _seal(values[:-1]) != values[-1]:
-            self._damaged(f"a row of its table {table} was changed by something else")
+        self._check_seals(table, [values])
         return values[:-1]
+
+    def _check_seals(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Make sure that nothing else has changed these rows, each with its seal."""
+        joined = _joined(len(rows[0]) - 1) if rows else ""
+        for row in rows:
+            if _digest(joined % row[:-1]) != row[-1]:
+                self._damaged(f"a row of its table {table} was changed by something else")
 
 
 def storable(value: Any) -> Any:
@@ -237,9 +242,17 @@ def readable(value: Any) -> Any:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
-def _seal(values: tuple[Any, ...]) -> bytes:
-    """Return the digest of a row; only its last value may hold any character."""
-    return hashlib.blake2b((_joined(len(values)) % values).encode(), digest_size=8).digest()
+def _with_seal(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row as SQLite takes it, and its seal: a digest of its values. Only the last may hold any character."""
+    text = _joined(len(values)) % values
+    if not text.isascii():
+        values = tuple(map(storable, values))
+        text = _joined(len(values)) % values
+    return (*values, _digest(text))
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=8).digest()
 
 
 @functools.cache

@@ -28,6 +28,7 @@ __all__ = [
     "SecretBytes",
     "Secrets",
     "cells",
+    "columns",
     "first_and_last",
     "format_size",
     "local_time",
@@ -275,11 +276,20 @@ def local_time(moment: "datetime | None") -> str:
 
 def window() -> int | None:
     """Return the width of the terminal in columns; None if the output is not a terminal and COLUMNS is not set."""
-    import shutil
-
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
-        return max(shutil.get_terminal_size().columns, 20)
+        return max(columns(sys.stdout), 20)
     return None
+
+
+def columns(stream: TextIO) -> int:
+    """Return the width of the terminal that a stream writes to: COLUMNS, or what the system says, or else 80."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def wrapped(label: str, text: str, width: int) -> list[str]:

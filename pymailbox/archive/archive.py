@@ -2,10 +2,7 @@
 
 import contextlib
 import errno
-import functools
 import os
-import random
-import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,11 +18,11 @@ from pymailbox.archive.identity import Index, plan
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
 from pymailbox.archive.maildir import Maildir, uid_hash
-from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun, Rebuilt, Verified
+from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun
 from pymailbox.archive.run import Run
-from pymailbox.archive.stored_form import Form, is_whole, wire_chunks
+from pymailbox.archive.stored_form import Form, wire_chunks
 from pymailbox.archive.tries import Tries
-from pymailbox.archive.writing import recover, row_of
+from pymailbox.archive.writing import recover
 from pymailbox.disk import Disk, disk_errors
 from pymailbox.display import EDGE, first_and_last, local_time, type_name
 from pymailbox.errors import LedgerDamaged, MailboxError
@@ -35,6 +32,8 @@ from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
+    from pymailbox.archive.rebuilding import Rebuilt
+    from pymailbox.archive.verifying import Verified
     from pymailbox.content import Content, Headers
 
 __all__ = ["Archive", "Record", "account_name", "check_collect"]
@@ -331,6 +330,8 @@ class Archive(Collection[Record]):
         if dry_run and not self._is_one():
             if self.path.exists() and not self.path.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.path))
+            import tempfile
+
             with tempfile.TemporaryDirectory() as elsewhere, Ledger(Path(elsewhere, _LEDGER)) as ledger:
                 yield ledger
             return
@@ -440,58 +441,21 @@ class Archive(Collection[Record]):
 
     # --- proof --------------------------------------------------------------------------------------------
 
-    def verify(self, *, sample: float = 1.0, progress: Callable[[Progress], None] | None = None) -> Verified:
+    def verify(self, *, sample: float = 1.0, progress: Callable[[Progress], None] | None = None) -> "Verified":
         """Read every message, or a random `sample` (a part of 1), and compare it with its hash; changes nothing.
 
         `progress` is called with a `Progress` at most ten times a second and at the end.
         """
+        from pymailbox.archive.verifying import verify
+
         _check_number("sample", sample)
         if not 0 < sample <= 1:
             raise ValueError(f"sample must be more than 0 and at most 1, not {sample!r}")
         Meter.check(progress)
         self._check_that_there_is_one()
         self._check_that_there_is_a_ledger()
-        places, strangers = self._layout.places()
-        sizes = self._ledger.sizes() if (self._state / _LEDGER).exists() else []
-        everything = range(len(sizes))
-        chosen: Collection[int] = everything
-        if sample < 1 and sizes:
-            chosen = set(random.sample(everything, max(1, round(sample * len(sizes)))))
-        meter = Meter(progress, (sizes[at] for at in chosen))
-        damaged: list[Path] = []
-        later: list[MessageRow] = []  # not where they were looked for: missing, or moved meanwhile
-        count = read = size = 0
-
-        def compare(row: MessageRow, path: str | Path) -> bool:
-            nonlocal read, size
-            if not is_whole(path, row.form, row.sha256, row.size):
-                damaged.append(Path(path))
-            read, size = read + 1, size + row.size
-            if progress is not None:
-                meter.add(row.size)
-                meter.finish(row.size, row.size)
-            return True
-
-        for at, row in enumerate(self._rows()):
-            count += 1
-            place = places.pop(row.name, None)
-            if place is None:
-                later.append(row)
-            elif at in chosen:
-                try:
-                    compare(row, place)
-                except FileNotFoundError:
-                    later.append(row)
-        missing = []
-        if later:
-            moved, _ = self._layout.places()
-            for row in later:
-                if row.name not in moved or self._layout.read(row.name, functools.partial(compare, row)) is None:
-                    missing.append(row.name)
-        meter.end()
-        # A run beside this one may have added files since: the ledger has those by now.
-        strangers += sum(not self._ledger.has_file(name) for name in places)
-        return Verified(read, size, count, tuple(damaged), tuple(missing), strangers)
+        ledger = self._ledger if (self._state / _LEDGER).exists() else None
+        return verify(self._layout, ledger, sample, progress)
 
     def _is_one(self) -> bool:
         return self._state.is_dir() or self._layout.exists()
@@ -511,59 +475,22 @@ class Archive(Collection[Record]):
             )
 
     @classmethod
-    def rebuild(cls, path: str | os.PathLike[str], *, progress: Callable[[Progress], None] | None = None) -> Rebuilt:
+    def rebuild(cls, path: str | os.PathLike[str], *, progress: Callable[[Progress], None] | None = None) -> "Rebuilt":
         """Make a new ledger from the files of an archive, without any network; the old one is kept beside it.
 
         Afterwards the first `collect` recognises each message by its uid, and downloads it again only to compare it: if
         LIST gives another size than the file has, or before it is deleted on the server. `progress` is called with a
         `Progress` at most ten times a second and at the end.
         """
+        from pymailbox.archive.rebuilding import rebuild
+
         Meter.check(progress)
         archive = cls(path)
         archive._check_that_there_is_one()
         with disk_errors(archive.path):
             archive._layout.disk.make_directory(archive._state)
             with locked(archive._state / "lock", f"the archive {str(archive.path)!r}"):
-                return archive._rebuild(progress)
-
-    def _rebuild(self, progress: Callable[[Progress], None] | None) -> Rebuilt:
-        files = sorted(
-            self._layout.files_by_name().values(),
-            key=lambda file: (file.label.first_seen, file.label.position, file.name),
-        )
-        meter = Meter(progress, (file.stored_size for file in files))
-        damaged, size, number = [], 0, 0
-        fresh = self._state / "ledger.new"
-        self._layout.disk.remove(fresh)
-        self._layout.disk.sync_everything()
-        with Ledger(fresh) as ledger, ledger.transaction():
-            for file in files:
-                row = row_of(self._layout, file, number + 1)
-                if row is None:
-                    damaged.append(file.path)
-                    continue
-                number += 1
-                ledger.put(row)
-                size += row.size
-                meter.add(file.stored_size)
-                meter.finish(file.stored_size, file.stored_size)
-        meter.end()
-        old = self._set_old_ledger_aside()
-        self._layout.disk.rename(fresh, self._state / _LEDGER)
-        self._layout.disk.sync_directory(self._state)
-        return Rebuilt(number, size, tuple(damaged), old)
-
-    def _set_old_ledger_aside(self) -> Path | None:
-        ledger = self._state / _LEDGER
-        if not ledger.exists():
-            return None
-        number = 1
-        while (old := ledger.with_name(f"ledger.old{number}")).exists():
-            number += 1
-        for suffix in ("-journal", ""):  # a journal belongs to it
-            with contextlib.suppress(FileNotFoundError):
-                self._layout.disk.rename(ledger.with_name(ledger.name + suffix), old.with_name(old.name + suffix))
-        return old
+                return rebuild(archive._layout, archive._state / _LEDGER, progress)
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

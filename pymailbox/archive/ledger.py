@@ -94,6 +94,7 @@ _MESSAGE = ", ".join(field.name for field in fields(MessageRow))
 _VALUES = {
     kind: operator.attrgetter(*(field.name for field in fields(kind))) for kind in (AccountRow, MessageRow, FailureRow)
 }
+_CONTENT = operator.itemgetter(*map(_MESSAGE.split(", ").index, ("name", "form", "sha256", "size")))
 
 
 class Ledger(Database):
@@ -146,10 +147,20 @@ class Ledger(Database):
     # --- messages -----------------------------------------------------------------------------------------
 
     def messages(self, where: str = "", values: Iterable[Any] = ()) -> Iterator[MessageRow]:
-        """Yield the rows that a condition selects, in the order they were archived.
+        """Yield the rows that a condition selects, in the order they were archived."""
+        for page in self._pages(where, values):
+            for *found, _ in page:
+                row = MessageRow(*found)
+                row.uid = readable(row.uid)
+                yield row
 
-        They are read page by page: an open query would keep another process from committing.
-        """
+    def contents(self) -> Iterator[tuple[str, Form, str, int]]:
+        """Yield name, form, SHA-256 and size of each archived message, in the order they were archived."""
+        for page in self._pages("state <> 'pending'"):
+            yield from map(_CONTENT, page)
+
+    def _pages(self, where: str, values: Iterable[Any] = ()) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield rows, many at a time: an open query would keep another process from committing."""
         query = (
             f"SELECT {_MESSAGE}, seal FROM message WHERE {where and f'({where}) AND'} id > ? ORDER BY id LIMIT {_PAGE}"  # noqa: S608
         )
@@ -157,10 +168,8 @@ class Ledger(Database):
         while True:
             with self._checked():
                 page = self._database.execute(query, (*condition, last)).fetchall()
-            for found in page:
-                row = MessageRow(*self._sealed("message", found))
-                row.uid = readable(row.uid)
-                yield row
+            self._check_seals("message", page)
+            yield page
             if len(page) < _PAGE:
                 return
             last = page[-1][0]

@@ -136,8 +136,7 @@ class Maildir:
             if known is None and changed == scan.changed:
                 return None
             found = {file.name: file.path for file in self.files_by_name().values()}
-            settled = changed == self._changed() and changed < time.time() - 1  # a clock of a disk may be coarse
-            self._scan[0] = _Scan(found, changed if settled else None)
+            self._scan[0] = _Scan(found, changed if self._is_as_at(changed) else None)
             known = found.get(name)
         return known
 
@@ -154,6 +153,10 @@ class Maildir:
     def _changed(self) -> float:
         """Return when a file was last added, moved or removed, in seconds since 1970."""
         return max((path.stat().st_mtime for path in self._directories()), default=0.0)
+
+    def _is_as_at(self, changed: float) -> bool:
+        """Whether nothing was added, moved or removed since the last change was at that time."""
+        return changed == self._changed() and changed < time.time() - 1  # a clock of a disk may be coarse
 
     def _directories(self) -> list[Path]:
         """Return where messages may be; what copied an archive may have left out a directory that was empty."""
@@ -187,9 +190,13 @@ class Maildir:
         return files
 
     def places(self) -> tuple[dict[str, str], int]:
-        """Return where our files are, by name, and how many files are not ours, by their names; overlook none."""
+        """Return where our files are, by name, and how many files are not ours; overlook none.
+
+        A file whose name has neither flags nor what else mail programs add is taken for ours: what the ledger does not
+        have is not.
+        """
         found: dict[str, str] = {}
-        others = 0
+        others, changed = 0, self._changed()
         for _ in range(_MOVES):
             before, others = len(found), 0
             for directory in self._directories():
@@ -198,12 +205,15 @@ class Maildir:
                         name = entry.name
                         if name in found:
                             continue
-                        match = _NAME.match(name)
-                        if match is None:
+                        plain = name.count(",") == 1 and entry.is_file()  # as our names are; a match takes longer
+                        match = None if plain else _NAME.match(name)
+                        if plain:
+                            found[name] = entry.path
+                        elif match is None:
                             others += 1
                         elif entry.is_file():
                             found[name[: match.start("added")]] = entry.path
-            if len(found) == before:
+            if len(found) == before or self._is_as_at(changed):
                 break
         return found, others
 

@@ -1,13 +1,12 @@
 """What the operations of an archive return: frozen values that print as one line."""
 
 from datetime import datetime
-from pathlib import Path
 
 from attrs import frozen
 
 from pymailbox.display import format_size
 
-__all__ = ["Cleaned", "Collected", "FailedRun", "LastRun", "Rebuilt", "Verified"]
+__all__ = ["Cleaned", "Collected", "FailedRun", "LastRun"]
 
 
 def _notes(notes: tuple[str, ...]) -> str:
@@ -62,52 +61,6 @@ class Cleaned:
 
     def __str__(self) -> str:
         return f"{self.deleted:,} deleted, {self.kept:,} kept{_notes(self.notes)}"
-
-
-@frozen
-class Verified:
-    """What `verify` found."""
-
-    #: Messages read and compared.
-    read: int
-    #: Bytes of them, as sent.
-    bytes: int
-    #: Messages in the archive.
-    messages: int
-    #: Files whose content has changed or cannot be read.
-    damaged: tuple[Path, ...] = ()
-    #: Names of files that are no longer there.
-    missing: tuple[str, ...] = ()
-    #: Files that the archive does not know, such as those of other programs; they are left alone.
-    strangers: int = 0
-
-    def __bool__(self) -> bool:
-        """Whether everything that was read is as it was archived."""
-        return not self.damaged and not self.missing
-
-    def __str__(self) -> str:
-        return (
-            f"{self.read:,} of {self.messages:,} read, {format_size(self.bytes)}; {len(self.damaged):,} damaged,"
-            f" {len(self.missing):,} missing, {self.strangers:,} unknown"
-        )
-
-
-@frozen
-class Rebuilt:
-    """What `rebuild` found."""
-
-    #: Messages in the new ledger.
-    messages: int
-    #: Bytes of them, as sent.
-    bytes: int
-    #: Files that cannot be read, or whose size differs from what their name says; they are not in the new ledger.
-    damaged: tuple[Path, ...] = ()
-    #: Where the old ledger is now; None if there was none.
-    old: Path | None = None
-
-    def __str__(self) -> str:
-        damaged = f"; {len(self.damaged):,} damaged" if self.damaged else ""
-        return f"{self.messages:,} messages, {format_size(self.bytes)}{damaged}"
 
 
 @frozen

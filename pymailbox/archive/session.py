@@ -1,7 +1,6 @@
 """CollectSession: one session of a run, from the listing to the last DELE. QUIT is its caller's."""
 
 import itertools
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -216,6 +215,8 @@ class CollectSession:
     def _check_space(self, wanted: Sequence[int]) -> None:
         if not wanted:
             return
+        import shutil
+
         needed = sum(self._size(number) or 0 for number in wanted)
         free = shutil.disk_usage(self.work.layout.root).free
         if needed + _RESERVE > free:

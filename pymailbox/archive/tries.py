@@ -6,7 +6,6 @@ fail because the disk does, and then whatever the archive needs is better left a
 """
 
 import contextlib
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +53,8 @@ class Tries:
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
             with self.path.open("rb") as file:
+                import json
+
                 found = json.loads(file.read(_LARGEST))
         except (OSError, ValueError, RecursionError):
             return {}
@@ -66,6 +67,8 @@ class Tries:
         after = {name: one for name, one in before.items() if name != account} | ({account: entry} if entry else {})
         if after == before:
             return
+        import json
+
         fresh = self.path.with_suffix(".new")
         with contextlib.suppress(OSError):  # how the run ended matters to the caller, not that this was not noted
             self.disk.remove(fresh)

@@ -153,11 +153,10 @@ def make_parser(wanted: str = "") -> "argparse.ArgumentParser":
     The tables of options in `docs/cli.md` are made from it.
     """
     from pymailbox import __version__
-    from pymailbox.cli.parser import Formatter, Parser
+    from pymailbox.cli.parser import Parser
 
     parser = Parser(
         prog="pymailbox",
-        formatter_class=Formatter,
         description="Read and manage a POP3 account, and keep its mail.",
         epilog="`pymailbox COMMAND --help` describes a command.",
     )

@@ -174,10 +174,11 @@ def _misused(error: Exception) -> argparse.ArgumentTypeError:
 
 def _account(value: str) -> Account | str:
     """Return the account of a URL or host; a NAME as it is, since the file may be named by a later argument."""
-    from pymailbox.accounts_file import is_name
+    if "." not in value:  # names have none, so most hosts and URLs do not need the module
+        from pymailbox.accounts_file import is_name
 
-    if is_name(value):
-        return value
+        if is_name(value):
+            return value
     url = value if "://" in value else f"pops://{value}"
     if _SECRET_IN_URL.search(url):
         raise argparse.ArgumentTypeError(

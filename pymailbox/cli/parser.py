@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymailbox.cli.account_options import without_password
-from pymailbox.display import styled
+from pymailbox.display import columns, styled
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -16,6 +16,9 @@ __all__ = ["Formatter", "Parser"]
 
 class Formatter(argparse.HelpFormatter):
     """A formatter that leaves room for the longest command: argparse forgets that commands are indented."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns(sys.stdout) - 2)  # argparse would import shutil to know it
 
     def add_argument(self, action: argparse.Action) -> None:
         """Add an argument to the help."""
@@ -32,6 +35,9 @@ class Parser(argparse.ArgumentParser):
 
     _runs = False
     _inside = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=Formatter, **options)
 
     def add_command(self, help: str) -> None:
         """Take a command to run, with its arguments, after `--`."""

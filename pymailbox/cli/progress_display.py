@@ -23,7 +23,7 @@ from attrs import define, field
 
 from pymailbox.cli.interruption import Stop
 from pymailbox.cli.output_options import print_json, silence
-from pymailbox.display import cells, format_size, safe_text
+from pymailbox.display import cells, columns, format_size, safe_text
 from pymailbox.progress import Progress
 
 __all__ = ["Speed", "progress_line", "shown"]
@@ -199,23 +199,13 @@ def _plain(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
             print(f"\r\033[K{above}", file=terminal)
         if progress.total_messages != 0:
             speed.add(progress.bytes)
-            line = progress_line(what, progress, speed, stop, _columns())
+            line = progress_line(what, progress, speed, stop, columns(sys.stderr))
             print(f"\r\033[K{line}", end="", file=terminal, flush=True)
 
     try:
         yield report
     finally:
         print("\r\033[K", end="", file=terminal, flush=True)
-
-
-def _columns() -> int:
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        return int(columns)
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except OSError:
-        return 80
 
 
 @contextmanager
@@ -226,7 +216,7 @@ def _drawn(what: str, heading: str, stop: Stop | None) -> Iterator[Report]:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=cast(IO[str], _Terminal()), width=_columns(), highlight=False)
+    console = Console(file=cast(IO[str], _Terminal()), width=columns(sys.stderr), highlight=False)
     speed = Speed()
 
     def drawing(progress: Progress) -> Table:
