@@ -35,6 +35,7 @@ FLOORS = {
         abstract_connection login flows sasl bearer kerberos scram commands listings session dispatcher stream_check
         proof capabilities protocol body_meter violations receive_buffer framing pieces sinks settings proxy limits
         deadlines tls wirelog command refusal""",
+    "pymailbox.notebook": "__init__ cards progress",
     "pymailbox.content": """__init__ content body markup tree headers reading_names saving filenames address parameters
         received dates mailboxes links styles words transfer charset codecs identifiers comments""",
     "pymailbox.testing": """__main__ __init__ plugin proxy recorder samples server certificates conversation
