@@ -21,7 +21,7 @@ FLOORS = {
     "pymailbox.cli": "__init__ reading_commands archive_commands watching_commands accounts_commands server_commands parser message_list choosing progress_display"
     " output_options interruption exit_status account_options demo",
     "pymailbox.many": "__init__ gathering collecting schedule worker arguments",
-    "pymailbox.archive": "__init__ archive verifying rebuilding collecting session run deleting writing identity keep tries results ledger maildir stored_form",
+    "pymailbox.archive": "__init__ archive verifying rebuilding collecting session run deleting writing identity keep failed_runs results ledger maildir stored_form",
     "pymailbox.seen": "__init__ seen messages renumbering file",
     "pymailbox.watching": "__init__ watch async_watch abstract_watch look arrivals schedule arrival",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
