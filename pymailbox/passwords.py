@@ -30,7 +30,6 @@ __all__ = [
     "PasswordFile",
     "PasswordKeyring",
     "PasswordNetrc",
-    "PasswordReference",
     "keyring_password",
     "netrc_password",
 ]

@@ -20,6 +20,7 @@ FLOORS = {
     "pymailbox": "__main__ cli __init__ diagnosis many watching archive seen mailbox accounts_file poplib pop3 account pop_url passwords password_reference database disk lock content notebook progress errors display testing",
     "pymailbox.cli": "__init__ reading_commands archive_commands watching_commands accounts_commands server_commands parser message_list choosing progress_display"
     " output_options interruption exit_status account_options demo",
+    "pymailbox.accounts_file": "__init__ tables file",
     "pymailbox.many": "__init__ gathering collecting schedule worker arguments",
     "pymailbox.archive": "__init__ archive verifying rebuilding collecting session run deleting writing identity keep failed_runs results ledger maildir stored_form",
     "pymailbox.seen": "__init__ seen messages renumbering file",

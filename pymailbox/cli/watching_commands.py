@@ -57,6 +57,11 @@ _SECRET = {VARIABLE, "PYMAILBOX_URL"}
 
 def add_commands(command: Callable[..., Parser]) -> None:
     """Add the commands; `command` adds one with its name, what runs it, and its help."""
+    for added in (_watch_command(command), _wait_command(command)):
+        add_verbose(added)
+
+
+def _watch_command(command: Callable[..., Parser]) -> Parser:
     watch = command(
         "watch",
         _watch,
@@ -78,7 +83,10 @@ def add_commands(command: Callable[..., Parser]) -> None:
     add_json(watch)
     add_quiet(watch)
     watch.set_defaults(interrupted="with a state file, the next watch continues from here")
+    return watch
 
+
+def _wait_command(command: Callable[..., Parser]) -> Parser:
     wait = command(
         "wait", _wait, "wait for one mail, and print a part of it", "Mail that is already there does not count."
     )
@@ -112,8 +120,7 @@ def add_commands(command: Callable[..., Parser]) -> None:
         help="wait for a body in which RE is found, and print what it finds: its first group, if it has one",
     )
     add_json(wait)
-    for added in (watch, wait):
-        add_verbose(added)
+    return wait
 
 
 def _regex(value: str) -> re.Pattern[str]:
@@ -248,23 +255,8 @@ def _usual_state(one: ChosenAccount) -> Path | None:
 def _handle(
     options: argparse.Namespace, one: ChosenAccount, attempt: _Attempt, attempts: _Attempts, kept: bool
 ) -> None:
-    """Run the command for a mail, remember that it was handled, and say what became of it."""
-    mail = attempt.mail
-    problem = ""
-    if not attempt.succeeded:
-        attempt.tries += 1
-        attempts.running = True
-        try:
-            problem = _run(options.words, mail.raw, _facts(one, mail), apart=options.json)
-        except OSError as error:
-            problem = f"could not be run: {error_text(error)}"
-        attempts.running = False
-    if not problem:
-        attempt.succeeded = True
-        try:
-            mail.done()
-        except DiskFull:  # running the command once more would not help
-            problem = "has succeeded, but the disk of the state file is full"
+    """Run the command for a mail, and say what became of it."""
+    mail, problem = attempt.mail, _try(options, one, attempt, attempts)
     date, sender, subject = local_time(mail.date), str(mail.from_ or ""), mail.subject
     if options.json:
         print_json({**_summary(mail), "done": not problem, "tries": attempt.tries})
@@ -278,6 +270,26 @@ def _handle(
             then = f"trying again in {pause:.0f} s"
         which = " ".join(safe_text(text, limit=100) for text in ("the mail", mail.uid or "", subject) if text)
         _complain(f"{one.label}: the command for {which} {problem}; {then}")
+
+
+def _try(options: argparse.Namespace, one: ChosenAccount, attempt: _Attempt, attempts: _Attempts) -> str:
+    """Run the command for a mail until it has succeeded, and remember that then; return how this failed, or ""."""
+    if not attempt.succeeded:
+        attempt.tries += 1
+        attempts.running = True
+        try:
+            problem = _run(options.words, attempt.mail.raw, _facts(one, attempt.mail), apart=options.json)
+        except OSError as error:
+            problem = f"could not be run: {error_text(error)}"
+        attempts.running = False
+        if problem:
+            return problem
+        attempt.succeeded = True
+    try:
+        attempt.mail.done()
+    except DiskFull:  # running the command once more would not help
+        return "has succeeded, but the disk of the state file is full"
+    return ""
 
 
 def _summary(mail: "Arrival") -> dict[str, object]:

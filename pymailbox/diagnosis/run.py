@@ -134,36 +134,39 @@ class DiagnosisRun:
         return connection
 
     def _connect(self) -> Connection | None:
+        """Return a connection that can log in, the second one without CAPA; None if none of them got so far."""
+        while True:
+            connection = self._connection()
+            try:
+                self._reach_login(connection)
+                return connection
+            except _NoCapa:
+                connection.close()
+            except MailboxError as error:
+                connection.close()
+                self._explain(error, connection)
+                return None
+
+    def _reach_login(self, connection: Connection) -> None:
         """Connect, up to the point of logging in: greeting, TLS, capabilities before and after it."""
-        findings, security = self._findings, self.mailbox.account.security
-        connection = self._connection()
-        session = connection.session
-        try:
-            findings.step = "connection"
-            connection.connect()
-            findings.set(reached="connection")
-            if security == "tls":
-                self._see_tls(connection)
-            findings.step = "greeting"
-            connection.run(flows.greet(session, "none"))
-            findings.set(greeting=findings.clean(session.greeting), reached="greeting")
-            if security != "tls":
-                findings.set(capabilities_before_tls=self._capabilities(connection))
-            if security == "starttls":
-                findings.step = "STLS"
-                connection.run(flows.start_tls(session))
-                self._capa_is_to_blame()
-                self._see_tls(connection)
-            if security != "none":
-                findings.set(capabilities_after_tls=self._capabilities(connection))
-        except _NoCapa:
-            connection.close()
-            return self._connect()
-        except MailboxError as error:
-            connection.close()
-            self._explain(error, connection)
-            return None
-        return connection
+        findings, security, session = self._findings, self.mailbox.account.security, connection.session
+        findings.step = "connection"
+        connection.connect()
+        findings.set(reached="connection")
+        if security == "tls":
+            self._see_tls(connection)
+        findings.step = "greeting"
+        connection.run(flows.greet(session, "none"))
+        findings.set(greeting=findings.clean(session.greeting), reached="greeting")
+        if security != "tls":
+            findings.set(capabilities_before_tls=self._capabilities(connection))
+        if security == "starttls":
+            findings.step = "STLS"
+            connection.run(flows.start_tls(session))
+            self._capa_is_to_blame()
+            self._see_tls(connection)
+        if security != "none":
+            findings.set(capabilities_after_tls=self._capabilities(connection))
 
     def _explain(self, error: MailboxError, connection: Connection) -> None:
         """Note what failed before the login, and find out why."""
@@ -268,17 +271,17 @@ class DiagnosisRun:
         findings.step = "login"
         try:
             self._log_in(connection, seen)
-            failure = None
         except (MailboxError, ValueError) as error:
             connection.close()
             findings.fail(error)
-            failure = error
-        findings.set(mechanism=_mechanism(seen))
-        if failure is None or isinstance(failure, CommandError):
-            self._capa_is_to_blame()
-        if failure is None:
-            findings.set(reached="login")
-        return failure is None
+            if isinstance(error, CommandError):
+                self._capa_is_to_blame()
+            return False
+        finally:
+            findings.set(mechanism=_mechanism(seen))
+        self._capa_is_to_blame()
+        findings.set(reached="login")
+        return True
 
     def _log_in(self, connection: Connection, seen: list[str]) -> None:
         from pymailbox.pop3 import login

@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 M = TypeVar("M")
+T = TypeVar("T")
 
 _BLANK_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 
@@ -52,17 +53,21 @@ def sizes(state: MailboxState[M]) -> Flow[tuple[int | None, ...]]:
     A refusal that may be temporary raises `TemporaryFailure`, and the next call asks again.
     """
     if state.sizes is None:
-        result: dict[int, int | None] | CommandError = {}
-        if state.count:  # some servers refuse LIST on an empty mailbox (Q33)
-            try:
-                result = yield from ask(commands.list(entries=state.entries))
-            except CommandError as refused:
-                if not _is_missing(state, refused):
-                    raise _for_now(refused) from refused
-                result = refused
-        learn_sizes(state, result)
+        learn_sizes(state, (yield from _listing(state, commands.list(entries=state.entries))))
     assert state.sizes is not None
     return state.sizes
+
+
+def _listing(state: MailboxState[M], command: Command[dict[int, T]]) -> Flow[dict[int, T] | CommandError]:
+    """Return the reply to LIST or UIDL, or the refusal of a server that does not have the command."""
+    if not state.count:  # some servers refuse LIST on an empty mailbox (Q33)
+        return {}
+    try:
+        return (yield from ask(command))
+    except CommandError as refused:
+        if not _is_missing(state, refused):
+            raise _for_now(refused) from refused
+        return refused
 
 
 def learn_sizes(state: MailboxState[M], result: dict[int, int | None] | CommandError) -> None:
@@ -122,15 +127,7 @@ def uids(state: MailboxState[M]) -> Flow[tuple[str | None, ...]]:
     A refusal that may be temporary raises `TemporaryFailure`, and the next call asks again.
     """
     if state.uids is None and state.no_uids is None:
-        result: dict[int, str | None] | CommandError = {}
-        if state.count:
-            try:
-                result = yield from ask(commands.uidl(entries=state.entries))
-            except CommandError as refused:
-                if not _is_missing(state, refused):
-                    raise _for_now(refused) from refused
-                result = refused
-        learn_uids(state, result)
+        learn_uids(state, (yield from _listing(state, commands.uidl(entries=state.entries))))
     if state.uids is None:
         raise NotSupported(
             "the server has no UIDL, so messages have no persistent identifiers",

@@ -61,7 +61,7 @@ def _check_proxy(settings: "ConnectionSettings", _: "Attribute[Any]", value: str
         proxies.check(value, settings.security, settings.host)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class ConnectionSettings:
     """Where to connect and how; raises ValueError or TypeError for an invalid field.
 

@@ -32,8 +32,7 @@ def connect(host: str, port: int, left: Left, source_address: tuple[str, int] | 
     Name resolution cannot be interrupted; its time counts against the deadline.
     """
     try:
-        # Bytes, as a str is encoded by a codec that takes some milliseconds to import.
-        found = socket.getaddrinfo(host.encode("ascii" if host.isascii() else "idna"), port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ConnectionLost(f"cannot find the host {host!r} ({error}); check its name and your network") from error
     failure: OSError | None = None

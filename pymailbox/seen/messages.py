@@ -98,37 +98,30 @@ class SeenMessages:
         """
         with self._ready() as file:
             found = self._match(listing)
-            added = self._carried(listing).keys() - doubtful if renumbered else set()
-            now = self._now()
+            carried = self._carried(listing).keys() if renumbered else ()
             ids: list[int | None] = []
-            gone, last = self._rows.copy(), 0
+            last = 0
             with self._changing() as (changed, dropped):
+                self._miss(found, changed, dropped)
                 for at, ((uid, size), row) in enumerate(zip(listing, found, strict=True)):
                     if uid is None:
                         ids.append(None)
                         continue
-                    if row is not None and row.id > last:
-                        del gone[row.id]
-                        if not row.expected or size not in (None, row.size) or at in doubtful:
-                            row.absent, row.uncounted, row.size = None, 0, row.size if size is None else size
-                            row.added = row.added if at not in doubtful else 0
-                            changed.append(row)
-                    else:  # it is new or has moved: ids are in the order of the listing
-                        fresh = Row(file.fresh_id(), self._account, size, int(at in added), None, 0, uid)
-                        if row is not None:
-                            fresh.added = row.added if at not in doubtful else 0
-                            fresh.size = row.size if size is None else size
-                            dropped.append(gone.pop(row.id))
-                        row = fresh
+                    was_added = at in carried if row is None else row.added
+                    added = int(bool(was_added) and at not in doubtful)
+                    if row is not None and size is None:
+                        size = row.size
+                    if row is not None and row.id < last:  # it has moved: ids are in the order of the listing
+                        dropped.append(row)
+                        row = None
+                    if row is None:
+                        row = Row(file.fresh_id(), self._account, size, added, None, 0, uid)
+                        changed.append(row)
+                    elif not row.expected or (row.size, row.added) != (size, added):
+                        row.size, row.added, row.absent, row.uncounted = size, added, None, 0
                         changed.append(row)
                     last = row.id
                     ids.append(last)
-                for row in gone.values():
-                    if not row.added or (row.absent is not None and now - row.absent >= _FORGOTTEN):
-                        dropped.append(row)
-                    elif row.absent is None or row.absent > now:  # in the future: the clock was wrong
-                        row.absent = now
-                        changed.append(row)
                 self._listed = True
             return ids
 
@@ -152,19 +145,8 @@ class SeenMessages:
                     changed.append(row)
                 elif row is None and uid is not None:
                     others[uid].append(size)
-            now = self._now()
             for uid, sizes in others.items():
-                rows = self._by_uid.get(uid, [])
-                by_size = {size: iter(same) for size, same in rows_by_size(rows).items()}
-                every = iter(rows)
-                for size in sizes:
-                    fitting = [every] if size is None else [by_size[fit] for fit in (size, None) if fit in by_size]
-                    row = next((row for some in fitting for row in some if not row.added), None)
-                    if row is not None:
-                        row.added = 1
-                        changed.append(row)
-                    elif not rows or not fitting:
-                        changed.append(Row(file.fresh_id(), self._account, size, 1, now, 1, uid))
+                changed += self._mark_by_uid(file, uid, sizes)
 
     def depart(self, ids: Iterable[int | None]) -> None:
         """Remember that these messages were marked as deleted since they were listed."""
@@ -174,6 +156,32 @@ class SeenMessages:
                 if row is not None and row.expected:
                     row.uncounted = 1
                     changed.append(row)
+
+    def _miss(self, found: Iterable[Row | None], changed: list[Row], dropped: list[Row]) -> None:
+        """Remember since when the rows that are not among those found are missing; drop what need not be kept."""
+        here, now = {row.id for row in found if row is not None}, self._now()
+        for row in self._rows.values():
+            if row.id in here:
+                continue
+            if not row.added or (row.absent is not None and now - row.absent >= _FORGOTTEN):
+                dropped.append(row)
+            elif row.absent is None or row.absent > now:  # in the future: the clock was wrong
+                row.absent = now
+                changed.append(row)
+
+    def _mark_by_uid(self, file: SeenFile, uid: str, sizes: Iterable[int | None]) -> Iterator[Row]:
+        """Mark a message with this uid for each of the sizes, or add it; yield the rows that this has changed."""
+        rows, now = self._by_uid.get(uid, []), self._now()
+        by_size = {size: iter(same) for size, same in rows_by_size(rows).items()}
+        every = iter(rows)
+        for size in sizes:
+            fitting = [every] if size is None else [by_size[fit] for fit in (size, None) if fit in by_size]
+            row = next((row for some in fitting for row in some if not row.added), None)
+            if row is not None:
+                row.added = 1
+                yield row
+            elif not rows or not fitting:
+                yield Row(file.fresh_id(), self._account, size, 1, now, 1, uid)
 
     # --- the rows -----------------------------------------------------------------------------------------
 

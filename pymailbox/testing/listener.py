@@ -20,43 +20,55 @@ Serve = Callable[[socket.socket, socket.socket], Callable[[], None]]
 
 @define(eq=False)
 class Listener:
-    """A listening socket. `serve` gets each connection and the stop signal, and returns what its thread runs."""
+    """The listening socket of a `kind` of server; it can be opened again after it was closed.
 
+    `serve` gets each connection and the stop signal, and returns what its thread runs.
+    """
+
+    _kind: str
     _serve: Serve
-    _socket: socket.socket
-    _stop: tuple[socket.socket, socket.socket]
-    _name: str
+    _sockets: tuple[socket.socket, socket.socket, socket.socket] | None = (
+        None  # that listens, and the two of the signal
+    )
     _threads: list[threading.Thread] = Factory(list)
     _starting: threading.Lock = Factory(threading.Lock)
-    _closed: bool = False
 
-    @classmethod
-    def open(cls, host: str, port: int, serve: Serve, name: str) -> "Listener":
+    def open(self, host: str, port: int = 0) -> None:
         """Listen on that port (0 for any free one) and start accepting. OSError if the port is taken."""
+        self.check_closed()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=256)
         listening.setblocking(False)
-        listener = cls(serve, listening, socket.socketpair(), name)
-        listener._start(listener._accept)
-        return listener
+        stop, stopping = socket.socketpair()
+        self._sockets = listening, stop, stopping
+        self._threads = []
+        self._start(lambda: self._accept(listening, stop))
+
+    def check_closed(self) -> None:
+        """Raise ValueError if it is open already."""
+        if self._sockets is not None:
+            raise ValueError(f"this {self._kind} is already open")
 
     @property
     def port(self) -> int:
-        """The listening port."""
-        return int(self._socket.getsockname()[1])
+        """The listening port. ValueError if it is closed."""
+        if self._sockets is None:
+            raise ValueError(f"this {self._kind} is not open; use it in a with block, or call open()")
+        return int(self._sockets[0].getsockname()[1])
 
-    def close(self) -> None:
-        """End every thread and free the port. May be called again."""
-        if self._closed:
-            return
-        self._closed = True
+    def close(self) -> bool:
+        """End every thread and free the port; return False if it is closed already."""
+        if self._sockets is None:
+            return False
+        (listening, stop, stopping), self._sockets = self._sockets, None
         deadline = monotonic() + _CLOSING
-        self._stop[1].close()
+        stopping.close()
         self._threads[0].join(max(0.0, deadline - monotonic()))
         for thread in self._threads[1:]:  # read only now, because until it ended the first one added to the list
             thread.join(max(0.0, deadline - monotonic()))
-        self._stop[0].close()
-        self._socket.close()
+        stop.close()
+        listening.close()
+        return True
 
     def wait(self, timeout: float) -> None:
         """Wait until no connection is open. TimeoutError if one still is."""
@@ -69,22 +81,22 @@ class Listener:
                 raise TimeoutError(f"a connection is still open after {timeout} seconds")
 
     def _start(self, run: Callable[[], None]) -> None:
-        thread = threading.Thread(target=run, name=self._name, daemon=True)
+        thread = threading.Thread(target=run, name=f"pop3 {self._kind}", daemon=True)
         with self._starting:  # so that `wait` sees every thread that has started, and only those
             thread.start()
             # Keep the first, which accepts, and of the others those that are alive.
             self._threads = [*self._threads[:1], *(old for old in self._threads[1:] if old.is_alive()), thread]
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket, stop: socket.socket) -> None:
         with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ)
-            selector.register(self._stop[0], selectors.EVENT_READ)
+            selector.register(listening, selectors.EVENT_READ)
+            selector.register(stop, selectors.EVENT_READ)
             while True:
                 for key, _ in selector.select():
-                    if key.fileobj is self._stop[0]:
+                    if key.fileobj is stop:
                         return
                     try:
-                        connection, _address = self._socket.accept()
+                        connection, _address = listening.accept()
                     except OSError:  # the client gave up while waiting in the queue
                         continue
-                    self._start(self._serve(connection, self._stop[0]))
+                    self._start(self._serve(connection, stop))

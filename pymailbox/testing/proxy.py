@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Self
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from pymailbox.testing.delay_line import DelayLine
 from pymailbox.testing.fault import End, Fault, FaultPlan
@@ -51,7 +51,9 @@ class Proxy:
     latency: float = field(default=0.0, kw_only=True)
     host: str = field(default="127.0.0.1", kw_only=True, alias="listen")
     connections: int = field(default=0, init=False)
-    _listener: Listener | None = field(default=None, init=False, repr=False)
+    _listener: Listener = field(
+        default=Factory(lambda self: Listener("proxy", self._begin), takes_self=True), init=False, repr=False
+    )
 
     def __attrs_post_init__(self) -> None:
         for fault in self.faults:
@@ -64,22 +66,16 @@ class Proxy:
     @property
     def port(self) -> int:
         """The port to connect to. Raises ValueError if the proxy is not open."""
-        if self._listener is None:
-            raise ValueError("this proxy is not open; use it in a with block, or call open()")
         return self._listener.port
 
     def open(self) -> Self:
         """Listen on a port that the system chooses, and return the proxy."""
-        if self._listener is not None:
-            raise ValueError("this proxy is already open")
-        self._listener = Listener.open(self.host, 0, self._begin, "pop3 proxy")
+        self._listener.open(self.host)
         return self
 
     def close(self) -> None:
         """End every connection and free the port. May be called again."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._listener.close()
 
     def __enter__(self) -> Self:
         return self.open()

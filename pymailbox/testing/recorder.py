@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from attrs import Attribute, define, field
+from attrs import Attribute, Factory, define, field
 
 from pymailbox.testing.listener import Listener
 from pymailbox.testing.observer import Bodies, Observer
@@ -96,13 +96,13 @@ class Recorder:
     host: str = field(default="127.0.0.1", init=False)
     _redaction: Redaction = field(init=False, repr=False)
     _observers: list[Observer] = field(factory=list, init=False, repr=False)
-    _listener: Listener | None = field(default=None, init=False, repr=False)
+    _listener: Listener = field(
+        default=Factory(lambda self: Listener("recorder", self._begin), takes_self=True), init=False, repr=False
+    )
 
     @property
     def port(self) -> int:
         """The port to connect to. Raises ValueError if the recorder is not open."""
-        if self._listener is None:
-            raise ValueError("this recorder is not open; use it in a with block, or call open()")
         return self._listener.port
 
     @property
@@ -115,27 +115,21 @@ class Recorder:
 
         Raises FileNotFoundError if the directory of the file does not exist.
         """
-        if self._listener is not None:
-            raise ValueError("this recorder is already open")
+        self._listener.check_closed()
         self.path.absolute().parent.stat()  # better now than after the sessions
         self._observers, self._redaction = [], Redaction.of(self.keep_user, self.redact)
-        self._listener = Listener.open(self.host, 0, self._begin, "pop3 recorder")
+        self._listener.open(self.host)
         return self
 
     def close(self) -> None:
         """End every session, free the port, and write the file. May be called again."""
-        if self._listener is None:
-            return
-        self._listener.close()
-        self._listener = None
-        if self._observers:
+        if self._listener.close() and self._observers:
             recorded = tuple(observer.recorded(self.bodies) for observer in self._observers)
             self.path.write_text(Recording(recorded).text(), "utf-8", newline="\n")
 
     def wait(self, timeout: float = 60.0) -> None:
         """Wait until no session is running. Raises TimeoutError if one still is."""
-        if self._listener is not None:
-            self._listener.wait(timeout)
+        self._listener.wait(timeout)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -156,7 +150,8 @@ class Recorder:
                     client.sendall(f"-ERR [SYS/TEMP] the recorder cannot reach the server: {error}\r\n".encode())
                     return
                 with server:
-                    _Relay(client, server, stop, observer).run(greeting)
+                    sides = _Side(client, "client", observer.client_sent), _Side(server, "server", observer.server_sent)
+                    _Relay(*sides, stop, observer).run(greeting)
 
         return run
 
@@ -193,78 +188,81 @@ def _line(sock: socket.socket) -> bytes:
 
 
 @define(eq=False)
+class _Side:
+    """The client or the server. `heard` gets what it sends; `pending` is what it has yet to be sent."""
+
+    sock: socket.socket
+    name: Ended
+    heard: Callable[[bytes], None]
+    pending: bytearray = field(factory=bytearray)
+    open: bool = True
+
+    def read(self, other: "_Side") -> None:
+        """Read what has arrived, for the other side, if that keeps up."""
+        while self.open and len(other.pending) < _MOST:
+            data = _receive(self.sock)
+            if data is None:
+                return
+            self.open = bool(data)
+            self.heard(data)
+            other.pending += data
+
+    def write(self) -> None:
+        """Send as much as possible now."""
+        while self.pending:
+            try:
+                del self.pending[: self.sock.send(self.pending)]
+            except _LATER:
+                return
+
+
+@define(eq=False)
 class _Relay:
     """One connection through the recorder."""
 
-    client: socket.socket
-    server: socket.socket
+    client: _Side
+    server: _Side
     stop: socket.socket
     observer: Observer
-    _to_client: bytearray = field(factory=bytearray)
-    _to_server: bytearray = field(factory=bytearray)
-    _open: set[socket.socket] = field(factory=set)
 
     def run(self, greeting: bytes) -> None:
         """Relay until one side has ended and the other has what it sent, one fails, or the recorder closes."""
-        for sock in (self.client, self.server):
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._open = {self.client, self.server}
-        self._from_server(greeting)
+        for side in (self.client, self.server):
+            side.sock.setblocking(False)
+            side.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.server.heard(greeting)
+        self.client.pending += greeting
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(self.stop, selectors.EVENT_READ)
-                for sock in self._open:
-                    selector.register(sock, selectors.EVENT_READ)
                 while self._turn(selector):
                     pass
         except OSError:
             self.observer.ended = self.observer.ended or "client"
 
     def _turn(self, selector: selectors.BaseSelector) -> bool:
-        """Send and read what is possible now, then wait until more is. False if the session is over."""
-        self._read_all()
-        _send(self.client, self._to_client)
-        _send(self.server, self._to_server)
-        if self.server not in self._open:
-            if not self._to_client:
-                return False
-        elif self.client not in self._open and not self._to_server and not self.observer.waiting:
+        """Read and send what is possible now, then wait until more is. False if the session is over."""
+        ways = (self.client, self.server), (self.server, self.client)
+        for side, other in ways:
+            side.read(other)
+            if not side.open:
+                self.observer.ended = self.observer.ended or side.name
+        self.client.write()
+        self.server.write()
+        if self.server.open:
+            over = not (self.client.open or self.server.pending or self.observer.waiting)
+        else:
+            over = not self.client.pending
+        if over:
             return False
-        ways = (self.client, self._to_client, self._to_server), (self.server, self._to_server, self._to_client)
-        for sock, pending, filled in ways:
-            read = selectors.EVENT_READ if sock in self._open and len(filled) < _MOST else 0
-            write = selectors.EVENT_WRITE if pending else 0
-            if sock.fileno() in selector.get_map():
-                selector.unregister(sock)
+        for side, other in ways:
+            read = selectors.EVENT_READ if side.open and len(other.pending) < _MOST else 0
+            write = selectors.EVENT_WRITE if side.pending else 0
+            if side.sock.fileno() in selector.get_map():
+                selector.unregister(side.sock)
             if read | write:
-                selector.register(sock, read | write)
+                selector.register(side.sock, read | write)
         return all(key.fileobj is not self.stop for key, _ in selector.select())
-
-    def _read_all(self) -> None:
-        while self.client in self._open and len(self._to_server) < _MOST:
-            data = _receive(self.client)
-            if data is None:
-                break
-            if not data:
-                self._ended(self.client, "client")
-            self.observer.client_sent(data)
-            self._to_server += data
-        while self.server in self._open and len(self._to_client) < _MOST:
-            data = _receive(self.server)
-            if data is None:
-                break
-            if not data:
-                self._ended(self.server, "server")
-            self._from_server(data)
-
-    def _from_server(self, data: bytes) -> None:
-        self.observer.server_sent(data)
-        self._to_client += data
-
-    def _ended(self, sock: socket.socket, side: Ended) -> None:
-        self._open.discard(sock)
-        self.observer.ended = self.observer.ended or side
 
 
 def _receive(sock: socket.socket) -> bytes | None:
@@ -275,12 +273,3 @@ def _receive(sock: socket.socket) -> bytes | None:
         return None
     except (ssl.SSLEOFError, ConnectionResetError):
         return b""  # the end, whether or not it was orderly
-
-
-def _send(sock: socket.socket, data: bytearray) -> None:
-    """Send as much as possible now, and remove it from `data`."""
-    while data:
-        try:
-            del data[: sock.send(data)]
-        except _LATER:
-            return

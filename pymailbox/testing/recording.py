@@ -59,7 +59,11 @@ class Recording:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Recording":
         """Read a file. ValueError says which line is wrong."""
-        return cls.parse(Path(path).read_text("utf-8"), os.fspath(path))
+        try:
+            text = Path(path).read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not a recording: it is not in UTF-8") from error
+        return cls.parse(text, os.fspath(path))
 
     @classmethod
     def parse(cls, text: str, name: str = "recording") -> "Recording":

@@ -25,9 +25,9 @@ class Replay:
     differences: list[str] = Factory(list)
 
     def session(self, state: SessionState) -> "ReplayedSession":
-        """Return the dialogue of a connection. After the last session, there is nothing to play."""
+        """Return the dialogue of a connection; after the last session, one without a step."""
         number, sessions = state.record.number, self.recording.sessions
-        return ReplayedSession(state, self, sessions[number - 1] if number <= len(sessions) else None)
+        return ReplayedSession(state, self, sessions[number - 1] if number <= len(sessions) else RecordedSession(()))
 
 
 def _step_of(step: Step) -> str:
@@ -45,20 +45,19 @@ class ReplayedSession:
 
     state: SessionState
     replay: Replay
-    recorded: RecordedSession | None
+    recorded: RecordedSession
     _played: set[int] = Factory(set)  # the steps
     _last: int = 0
     _scram: SaslExchange | None = None
     _redaction: Redaction = field(factory=Redaction)
 
     def greeting(self) -> ReplyBytes:
-        if self.recorded is None:
+        if not self.recorded.steps:
             count = len(self.replay.recording.sessions)
             return self._differ(f"{self.replay.name} has only {count} session{'s' * (count != 1)}; this is one more")
         return self._play(0)
 
     def answer(self, line: bytes) -> ReplyBytes:
-        assert self.recorded is not None
         responding, self.state.exchange = self.state.exchange is not None, None
         number = self._find(line, responding)
         if number is None:
@@ -77,7 +76,6 @@ class ReplayedSession:
 
     def _find(self, line: bytes, responding: bool) -> int | None:
         """Return the step that this line plays; None if there is none."""
-        assert self.recorded is not None
         steps = self.recorded.steps
         after = self._last + 1
         if self.replay.strict or responding:
@@ -87,7 +85,6 @@ class ReplayedSession:
 
     def _play(self, number: int, challenge: bytes | None = None) -> ReplyBytes:
         """Answer with the reply of a step, or with this challenge instead."""
-        assert self.recorded is not None
         self._played.add(number)
         self._last = number
         step = self.recorded.steps[number]
@@ -101,17 +98,22 @@ class ReplayedSession:
 
     def _prove(self, number: int, mechanism: str, response: bytes | None) -> ReplyBytes:
         """Answer a line of SCRAM, where the server must prove that it knows the password: that of the replay."""
-        assert self.recorded is not None
         exchange, self._scram = self._scram, None
+        authenticator = self.state.settings.authenticator
         challenge: bytes | None = None
         try:
             payload = None if response is None else base64.b64decode(b"" if response == b"=" else response)
             if exchange is None:
-                exchange = self.state.settings.authenticator.exchange(mechanism, payload)
+                authenticator.check([mechanism])
+                exchange = authenticator.exchange(mechanism, payload)
                 challenge = next(exchange)
             else:
                 challenge = exchange.send(payload or b"")
-        except (binascii.Error, RuntimeError) as error:  # scramp is missing
+        except binascii.Error:
+            return self._differ("a response of SCRAM must be in base64")
+        except ValueError as error:
+            return self._differ(f"{error}; record a session with another login")
+        except RuntimeError as error:  # scramp is missing
             return self._differ(str(error))
         except StopIteration:
             pass  # the exchange is over, one way or the other
@@ -123,7 +125,6 @@ class ReplayedSession:
         return self._play(number, challenge)
 
     def _difference(self, shown: bytes) -> str:
-        assert self.recorded is not None
         steps = self.recorded.steps
         received = repr(shown.decode("utf-8", "replace"))
         if not self.replay.strict:

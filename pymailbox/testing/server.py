@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
-from attrs import Attribute, define, field, fields
+from attrs import Attribute, Factory, define, field, fields
 
 from pymailbox.testing.authenticator import Authenticator
 from pymailbox.testing.certificates import Certificates
@@ -130,7 +130,9 @@ class Server:
     log_secrets: bool = field(default=False, kw_only=True, validator=_check_flag)
     maildrops: dict[str, Maildrop] = field(factory=dict, init=False, repr=False)
     _certificates: Certificates | None = field(default=None, init=False, repr=False)
-    _listener: Listener | None = field(default=None, init=False, repr=False)
+    _listener: Listener = field(
+        default=Factory(lambda self: Listener("server", self._begin), takes_self=True), init=False, repr=False
+    )
     _replay: Replay | None = field(default=None, init=False, repr=False)
     _records: list[SessionRecord] = field(factory=list, init=False, repr=False)
     authenticator: Authenticator = field(factory=lambda: Authenticator({}), init=False, repr=False)
@@ -183,8 +185,7 @@ class Server:
         Raises ValueError for an invalid source or an unknown mechanism, OSError if the port is taken, and RuntimeError
         if trustme or scramp is needed but missing.
         """
-        if self._listener is not None:
-            raise ValueError("this server is already open")
+        self._listener.check_closed()
         users = dict(self.users) if self.users is not None else {self.user: self.password}
         source = self.source if isinstance(self.source, (str, os.PathLike)) else tuple(self.source)
         in_memory = isinstance(source, tuple)
@@ -201,16 +202,13 @@ class Server:
         self.authenticator.check(self.sasl)
         if self.security != "none" and self.ssl_context is None:
             self._certificates = Certificates.make(self.host)
-        self._listener = Listener.open(self.host, self.port, self._begin, "pop3 server")
+        self._listener.open(self.host, self.port)
         self.port = self._listener.port
         return self
 
     def close(self) -> None:
         """End every session, even a stuck one, and free the port. May be called again."""
-        if self._listener is None:
-            return
         self._listener.close()
-        self._listener = None
         if self._certificates is not None:
             self._certificates.close()
             self._certificates = None
@@ -297,5 +295,4 @@ class Server:
 
     def wait(self, timeout: float = 60.0) -> None:
         """Wait until no session is running, so that all have `ended`. Raises TimeoutError if one still is."""
-        if self._listener is not None:
-            self._listener.wait(timeout)
+        self._listener.wait(timeout)

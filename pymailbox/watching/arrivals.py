@@ -85,10 +85,10 @@ class Arrivals:
     _returned: dict[Listed, bool] = field(factory=dict, init=False)
     _renumbered: dict[Listed, bool] = field(factory=dict, init=False)
     _earlier: set[bytes] = field(factory=set, init=False)
-    # How many others of those sizes cannot recognise, whether all are done, and what may be one of them.
+    # How many others of those were not recognised by their sizes, whether all are done, and what may be one of them.
     _unrecognised: int = field(default=0, init=False)
     _all_done: bool = field(default=False, init=False)
-    _strangers: set[Listed] = field(factory=set, init=False)
+    _others: set[Listed] = field(factory=set, init=False)
 
     # --- the state file -----------------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class Arrivals:
             # Some servers list them in another order, too.
             self._unrecognised = sum(uid in self._digests for uid, _ in self._listing or ()) - len(positions)
             self._all_done = not self._undone
-            self._strangers = set(listing)
+            self._others = set(listing)
             return positions
         positions = {at for at in known.returned(listing) if listing[at][0] in self._digests}
         if self._returned:
@@ -208,18 +208,12 @@ class Arrivals:
         are those.
         """
         digest = hashlib.blake2b(raw, digest_size=_DIGEST).digest()
-        uid, _ = message.listed
         if message.renumbered and digest in self._earlier:
             self._believe()
             return False
         self._renumbered.pop(message.listed, None)
-        done = self._returned.get(message.listed)
-        again = done is not None and digest in self._digests[uid]
-        if self._unrecognised > 0 and message.listed in self._strangers and digest in self._earlier:
-            self._unrecognised -= 1
-            self._digests.setdefault(uid, set()).add(digest)
-            again, done = True, self._all_done  # which of them it is, nobody knows
-        if again:
+        done = self._done_before(message.listed, digest)
+        if done is not None:
             self._pass(message)
             if done and self._handled is not None:
                 with self._lock:
@@ -232,10 +226,19 @@ class Arrivals:
             when_done = functools.partial(self._done, serial)
         # In this order: if the program is interrupted in between, the message is handed out twice, not lost.
         self.queue.append(Arrival(raw, message.uid, when_done))
-        self._digests.setdefault(uid, set()).add(digest)
+        self._digests.setdefault(message.listed[0], set()).add(digest)
         self._failures.pop(message.listed, None)
         self._pass(message)
         return True
+
+    def _done_before(self, one: Listed, digest: bytes) -> bool | None:
+        """Return whether a message that was handed out before, under any uid, is done; None for one that is new."""
+        uid, _ = one
+        if self._unrecognised > 0 and one in self._others and digest in self._earlier:
+            self._unrecognised -= 1
+            self._digests.setdefault(uid, set()).add(digest)
+            return self._all_done  # which of them it is, nobody knows
+        return self._returned.get(one) if digest in self._digests.get(uid, ()) else None
 
     def _believe(self) -> None:
         """Take what seems to be messages that were handed out before for those."""

@@ -67,7 +67,7 @@ def run(count: int, messages: int) -> dict[str, Killed]:
             directory.mkdir()
             for _ in range(count):
                 kills += killed(PROGRAMS[name](server, directory), server, directory, chance.randint(1, 30))
-            measured(PROGRAMS[name](server, directory), server)
+            measured(PROGRAMS[name](server, directory), server.password)
             files = stored(directory)
             different = len({path.read_bytes() for path in files})
             found[name] = Killed(kills, messages - different, len(files) - different)

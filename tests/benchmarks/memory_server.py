@@ -29,12 +29,16 @@ CAPABILITIES = b"+OK\r\nTOP\r\nUIDL\r\nUSER\r\nRESP-CODES\r\nPIPELINING\r\n.\r\n
 Replies = dict[bytes, bytes]  # by command
 
 
+def uid(number: int) -> bytes:
+    return b"%08x.%08x" % (number, number * 2654435761 % 2**32)
+
+
 def replies(mailbag: Mailbag) -> Replies:
     """Return the reply to every command of a session that is logged in."""
     count, bodies = len(mailbag.headers), mailbag.bodies
     sizes = [len(header) + len(bodies[index % len(bodies)]) for index, header in enumerate(mailbag.headers)]
     listing = b"".join(b"%d %d\r\n" % pair for pair in enumerate(sizes, 1))
-    uids = b"".join(b"%d %08x.%08x\r\n" % (n, n, n * 2654435761 % 2**32) for n in range(1, count + 1))
+    uids = b"".join(b"%d %s\r\n" % (n, uid(n)) for n in range(1, count + 1))
     table = {
         b"CAPA": CAPABILITIES,
         b"STAT": b"+OK %d %d\r\n" % (count, sum(sizes)),

@@ -5,12 +5,15 @@ Coroutines add up what they read, because passing every message out of the event
 
 import asyncio
 import contextlib
+import io
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from pymailbox import AsyncMailbox, Headers, Mailbox
+from pymailbox import Account, Archive, AsyncMailbox, Headers, Mailbox, Message, Seen, cli
 from pymailbox.pop3 import Connection, commands
 from tests.benchmarks.case import Service
+from tests.benchmarks.memory_server import uid
 
 T = TypeVar("T")
 Triples = list[tuple[object, ...]]
@@ -20,6 +23,11 @@ Case = Callable[[Service], Iterator[T | None]]
 def options(service: Service) -> dict[str, Any]:
     security = "tls" if service.certificate else "none"
     return {"host": service.host, "port": service.port, "security": security, "ssl_context": service.context()}
+
+
+def known(service: Service) -> int:
+    """How many messages are known to `inbox.new`, `Seen.new` and `ls --new`: all but 1,000, or a tenth of a few."""
+    return service.count - min(1_000, service.count // 10)
 
 
 def mailbox(service: Service) -> Mailbox:
@@ -44,6 +52,77 @@ def mailbox_headers(service: Service) -> Iterator[Triples | None]:
     with mailbox(service) as inbox:
         yield None
         yield [(m.subject, m.from_, m.date) for m in inbox]
+
+
+def mailbox_messages(service: Service) -> Iterator[list[Message] | None]:
+    """Make the messages when both listings are there."""
+    with mailbox(service) as inbox:
+        assert len(inbox.sizes) == len(inbox.uids)
+        yield None
+        yield list(inbox)
+
+
+def mailbox_sizes(service: Service) -> Iterator[list[int | None] | None]:
+    with mailbox(service) as inbox:
+        yield None
+        yield [m.size for m in inbox]
+
+
+def mailbox_listings(service: Service) -> Iterator[tuple[object, ...] | None]:
+    with mailbox(service) as inbox:
+        yield None
+        yield inbox.sizes
+        yield inbox.uids
+
+
+def mailbox_new(service: Service) -> Iterator[tuple[Message, ...] | None]:
+    seen = {uid(number).decode() for number in service.numbers[: known(service)]}
+    with mailbox(service) as inbox:
+        yield None
+        yield inbox.new(seen)
+
+
+def seen_add(service: Service) -> Iterator[tuple[Message, ...] | None]:
+    with mailbox(service) as inbox, Seen(f"{service.directory}/seen") as seen:
+        yield None
+        messages = seen.new(inbox)[: known(service)]
+        seen.add(messages)
+        yield messages
+
+
+def seen_new(service: Service) -> Iterator[tuple[Message, ...] | None]:
+    with mailbox(service) as inbox, Seen(f"{service.directory}/seen") as seen:
+        yield None
+        yield seen.new(inbox)
+
+
+def archive_collect(service: Service, limit: int | None = None) -> Iterator[int | None]:
+    account = Account(service.host, service.user, service.password, port=service.port, security="none")
+    with Archive(f"{service.directory}/mail") as archive:
+        yield None
+        yield archive.collect(account, limit=limit).new
+
+
+def archive_known(service: Service) -> Iterator[int | None]:
+    yield from archive_collect(service, known(service))
+
+
+def archive_verify(service: Service) -> Iterator[int | None]:
+    with Archive(f"{service.directory}/mail") as archive:
+        yield None
+        verified = archive.verify()
+        assert verified
+        yield verified.read
+
+
+def ls_new(service: Service) -> Iterator[list[str] | None]:
+    """`pymailbox ls --new` without the start of Python."""
+    os.environ["PYMAILBOX_PASSWORD"] = service.password
+    url, printed = f"pop://{service.user}@{service.host}:{service.port}", io.StringIO()
+    yield None
+    with contextlib.redirect_stdout(printed):
+        assert cli.main(["ls", "--new", "--to", f"{service.directory}/mail", url]) == 0
+    yield printed.getvalue().splitlines()
 
 
 def over_asyncio(work: Callable[[Service, AsyncMailbox], Awaitable[T]]) -> Case[T]:

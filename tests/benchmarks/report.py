@@ -10,7 +10,7 @@ import platform
 import re
 import ssl
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -43,12 +43,13 @@ def machine(rounds: int) -> str:
     )
 
 
-def ratio(results: Results, title: str, client: str, other: str) -> float | None:
-    """Return how many times as long as another client this one takes, as the median of the rounds; None if one did
-    not run.
-    """
-    mine, others = results.get((title, client)), results.get((title, other))
+def ratio(mine: Sequence[float] | None, others: Sequence[float] | None) -> float | None:
+    """Return how many times as long as the others these took, as the median of the rounds; None if one did not run."""
     return statistics.median(a / b for a, b in zip(mine, others, strict=True)) if mine and others else None
+
+
+def against_floor(results: Results, work: Work, client: str) -> float | None:
+    return ratio(results.get((work.title, client)), results.get((work.title, "floor")))
 
 
 def table(results: Results, works: Iterable[Work]) -> str:
@@ -58,15 +59,17 @@ def table(results: Results, works: Iterable[Work]) -> str:
         f"|---|{'--:|' * (len(COLUMNS) + 1)}",
     ]
     for work in works:
-        ratios = [number(ratio(results, work.title, client, "floor")) for client in COLUMNS]
-        ahead = number(ratio(results, work.title, "poplib", "Mailbox"))
+        ratios = [number(against_floor(results, work, client)) for client in COLUMNS]
+        ahead = number(ratio(results.get((work.title, "poplib")), results.get((work.title, "Mailbox"))))
         lines.append(f"| {work.title} | {' | '.join(ratios)} | {ahead} × as fast |")
     return "\n".join(lines)
 
 
 def number(times: float | None) -> str:
     """Return a ratio with its significant digits."""
-    return "–" if times is None else f"{times:.0f}" if times >= 20 else f"{times:.1f}" if times >= 3 else f"{times:.2f}"
+    if times is None:
+        return "–"
+    return f"{times:.{0 if times >= 20 else 1 if times >= 3 else 2 if times >= 0.1 else 3}f}"
 
 
 def mark(client: str, x: float, y: float) -> str:
@@ -84,9 +87,7 @@ def mark(client: str, x: float, y: float) -> str:
 
 def chart(results: Results, works: Iterable[Work]) -> str:
     """Return a chart with a row for each work, and in it a mark for each client at its ratio to the floor."""
-    found = {
-        work.title: {c: times for c in COLUMNS if (times := ratio(results, work.title, c, "floor"))} for work in works
-    }
+    found = {work.title: {c: times for c in COLUMNS if (times := against_floor(results, work, c))} for work in works}
     most, least = (pick(times for ratios in found.values() for times in ratios.values()) for pick in (max, min))
     first, last = min(0, math.floor(math.log10(least) * 5) / 5), max(1, math.ceil(math.log10(most) * 5) / 5)
     scale = (WIDTH - LEFT - RIGHT) / (last - first)

@@ -5,25 +5,35 @@ import importlib
 import mailbox
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import case
-from tests.benchmarks import accounts, archive, floor, kills, ours
+from tests import ROOT, case
+from tests.benchmarks import accounts, archive, floor, goals, kills, ours, scale, standard
 from tests.benchmarks.case import Service
 from tests.benchmarks.mailbags import fill
 from tests.benchmarks.report import chart, table
-from tests.benchmarks.rounds import CLIENTS, PROGRAMS, WORKS, Stage, Work, run_rounds, staged
+from tests.benchmarks.rounds import CLIENTS, PROGRAMS, WORKS, Stage, Work, package_of, run_case, run_rounds, staged
 from tests.servers import RealServer
 from tests.timing import GENEROUS
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with staged(quick=True) as stage:
+    with staged([*WORKS, *goals.GOALS, *scale.WORKS[:2]], quick=True) as stage:
         yield stage
+
+
+@pytest.fixture(scope="module")
+def before() -> Iterator[Path]:
+    """The package of the last commit."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout of git")
+    with package_of("HEAD") as root:
+        yield root
 
 
 def read(client: str, case: str, service: Service) -> list[object]:
@@ -106,14 +116,74 @@ def test_a_round_of_every_client_fills_the_table_and_the_chart(stage: Stage) -> 
         assert "–" not in "".join(cells[:4]) + cells[-1]
 
 
-def test_archives_are_measured_with_their_rivals(dovecot: RealServer, installed: Callable[[str], list[str]]) -> None:
-    """Each program archives every message, once; the second run is in the table, too."""
+def test_yardsticks_read_the_same(stage: Stage) -> None:
+    """The listings and the fields of poplib with the modern policy are those of Mailbox, and so are the new messages."""
+    service = stage.service(scale.WORKS[0])
+    with ours.mailbox(service) as inbox:
+        assert list(standard.listings(service))[1:] == [
+            dict(enumerate(inbox.sizes, 1)),
+            dict(enumerate(inbox.uids, 1)),
+        ]
+        (found,) = list(ours.mailbox_new(service))[1:]
+        assert found is not None
+        assert [message.uid for message in found] == list(inbox.uids[ours.known(service) :])
+    service = stage.service(Work("", "", "small", "plain"))
+    assert list(standard.modern_headers(service)) == list(standard.headers(service))
+
+
+def test_an_earlier_package_runs_the_cases_of_today(stage: Stage, before: Path) -> None:
+    """It is imported instead of the present one; a case that it does not know fails and says so."""
+    command = [sys.executable, "-c", "import pymailbox, tests; print(pymailbox.__file__, tests.ROOT)"]
+    printed = subprocess.run(command, check=True, cwd=before, stdout=subprocess.PIPE, text=True).stdout
+    assert printed == f"{before / 'pymailbox' / '__init__.py'} {ROOT}\n"
+    with pytest.raises(ValueError, match=f"ours.nothing failed with the package in {re.escape(str(before))}"):
+        run_case("ours.nothing", stage.service(WORKS[0]), before)
+
+
+def test_goals_are_in_the_table(stage: Stage, before: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every yardstick has a row with both ratios, and says whether the goal is met."""
+    monkeypatch.setattr(goals, "REPEATS", 1)
+    taken = goals.run_rounds(stage, before, 1)
+    header, _, *lines = goals.table(taken).splitlines()
+    assert [line.count("|") for line in lines] == [header.count("|")] * sum(map(len, goals.GOALS.values()))
+    assert not any("–" in line for line in lines)
+    assert len(re.findall("at most .*: (?:met|missed)", "\n".join(lines))) == 8
+    assert goals.goal(goals.Yardstick("", None, 0.5), 0.5) == "CPU at most 0.50: met"
+    assert goals.goal(goals.Yardstick("", None, 1 / 30, "seconds"), 0.04) == "time at most 0.033: missed"
+
+
+def test_growth_is_in_the_table(stage: Stage, before: Path) -> None:
+    """Each step works on what those before it have stored, and finds what is new."""
+    taken = scale.run_rounds(stage, before, 1, scale.WORKS[:2])
+    new = stage.service(scale.WORKS[1]).count // 10
+    for step in scale.STEPS[2:]:
+        if step.title not in (
+            "`Seen.new` and `Seen.add` of the known",
+            "`Archive.collect` of the known",
+            "`pymailbox ls --new`",
+        ):
+            expected = 0 if step.title.endswith("nothing new") else 10 * new if "verify" in step.title else new
+            assert taken[step.title, "100,000", "now"][0].tally == expected
+    header, _, *lines = scale.table(taken).splitlines()
+    assert [line.count("|") for line in lines] == [header.count("|")] * 2 * len(scale.STEPS)
+
+
+def test_archives_are_measured_with_their_rivals(
+    dovecot: RealServer, installed: Callable[[str], list[str]], before: Path
+) -> None:
+    """Each program archives every message, once; the second run and `verify` are in the tables, too."""
     installed("mpop")
-    taken, disk = archive.run_rounds(1, quick=True)
+    taken, disk = archive.run_rounds(1, before, quick=True)
     assert re.fullmatch(r"\S+, fsync of 4 KB in [0-9.]+ ms", disk)
-    header, _, *lines = archive.table(taken).splitlines()
-    assert [line.count("|") for line in lines] == [header.count("|")] * 4
-    assert all(one.seconds > 0 and one.memory > 1_000_000 for rounds in taken.values() for one in rounds)
+    runs, verified, bound = archive.table(taken).split("\n\n")
+    for text, rows in ((runs, 6), (verified, 3)):
+        header, _, *lines = text.splitlines()
+        assert [line.count("|") for line in lines] == [header.count("|")] * rows
+        assert "–" not in text
+    assert re.match(r"100,000 × 1 KB, first run: [\d,]+ messages a second\. Of ", bound)
+    for (_, run, _), rounds in taken.items():
+        assert all(one.seconds > 0 and one.cpu > 0 for one in rounds)
+        assert run == "verify" or all(one.memory > 1_000_000 for one in rounds)
 
 
 def test_many_accounts_are_measured() -> None:

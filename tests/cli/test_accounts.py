@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 from attrs import fields
 
-from pymailbox import accounts_file
-from pymailbox.accounts_file import AccountsFile
+from pymailbox.accounts_file import AccountsFile, tables
 from pymailbox.cli import main
 from pymailbox.cli.accounts_commands import not_before
 from pymailbox.cli.exit_status import most_serious
@@ -914,11 +913,11 @@ def test_the_documentation_has_every_key() -> None:
     page = (ROOT / "docs" / "cli.md").read_text("utf-8")
     section = page[page.index("\n## Accounts\n") :]
     for kind, heading in (
-        (accounts_file.DefaultsTable, "[defaults]"),
-        (accounts_file.AccountTable, "[account.NAME]"),
-        (accounts_file.SecretTable, "password and token"),
-        (accounts_file.KeepTable, "keep"),
-        (accounts_file.HostTable, '[host."NAME"]'),
+        (tables.DefaultsTable, "[defaults]"),
+        (tables.AccountTable, "[account.NAME]"),
+        (tables.SecretTable, "password and token"),
+        (tables.KeepTable, "keep"),
+        (tables.HostTable, '[host."NAME"]'),
     ):
         table = re.search(rf"^\| {re.escape(heading)} \| meaning \|\n\|[-|]+\|\n((?:\|.*\n)+)", section, re.MULTILINE)
         assert table is not None, heading

@@ -145,6 +145,28 @@ def test_every_login_can_be_replayed(tmp_path: Path, auth: str) -> None:
                 inbox.open()
 
 
+@pytest.mark.parametrize(
+    ("mechanism", "response", "difference"),
+    [
+        ("SCRAM-SHA-384", "eA==", "does not support the SASL mechanism SCRAM-SHA-384; record a session with another"),
+        ("SCRAM-SHA-256-PLUS", "eA==", "does not support the SASL mechanism SCRAM-SHA-256-PLUS; record a session"),
+        ("SCRAM-SHA-256", "x", "a response of SCRAM must be in base64"),
+        ("SCRAM-SHA-256", "eA==", r"log in with the password of Server.replay\(\)"),
+    ],
+)
+def test_scram_that_cannot_be_replayed_is_explained(path: Path, mechanism: str, response: str, difference: str) -> None:
+    """A recording may have a mechanism that the test server lacks, and a client may send anything."""
+    path.write_text(f"pymailbox-sessions 1\nsession\nS: +OK\nC: AUTH {mechanism} ***\nS: + x\nC: ***\nS: +OK\n")
+    with (
+        pytest.raises(AssertionError, match=difference),
+        Server.replay(path) as server,
+        Hand(server) as hand,
+    ):
+        hand.until()
+        assert hand.ask(f"AUTH {mechanism} {response}".encode()).startswith(b"-ERR replay: ")
+        assert hand.rest() == b""
+
+
 @pytest.mark.parametrize("auth", ["PLAIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2"])
 def test_a_refused_login_is_replayed(tmp_path: Path, auth: str) -> None:
     """With the same words as recorded."""
@@ -193,6 +215,7 @@ def test_misuse(path: Path) -> None:
                 use()
     with pytest.raises(ValueError, match="must be none or tls, not 'starttls'"):
         Server.replay(path, security="starttls")  # type: ignore[arg-type] # misuse
-    path.write_text("Subject: x\n")
-    with pytest.raises(ValueError, match="is not a recording"):
-        Server.replay(path)
+    for content in (b"Subject: x\n", b"\xff"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"session\.pop3 is not a recording"):
+            Server.replay(path)

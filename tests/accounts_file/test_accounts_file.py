@@ -35,11 +35,11 @@ from pymailbox.accounts_file import (
     AccountEntry,
     AccountOptions,
     AccountsFile,
-    AccountTable,
     default_path,
     is_name,
     names_in,
 )
+from pymailbox.accounts_file.tables import AccountTable
 from pymailbox.testing import Server
 from tests import ROOT, case
 from tests.timing import GENEROUS
