@@ -24,7 +24,7 @@ FLOORS = {
     "pymailbox.accounts_file": "__init__ tables file",
     "pymailbox.many": "__init__ gathering collecting schedule worker arguments",
     "pymailbox.archive": """__init__ archive verifying rebuilding collecting session run deleting writing identity keep
-        tries results ledger maildir stored_form""",
+        failed_runs results ledger maildir stored_form""",
     "pymailbox.seen": "__init__ seen messages renumbering file",
     "pymailbox.watching": "__init__ watch async_watch abstract_watch look arrivals schedule arrival",
     "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",

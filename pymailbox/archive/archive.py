@@ -14,14 +14,14 @@ from attrs import evolve, field, frozen
 
 from pymailbox.account import Account, account_name, check_account
 from pymailbox.archive.collecting import collect
+from pymailbox.archive.failed_runs import FailedRuns
 from pymailbox.archive.identity import Index, plan
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
 from pymailbox.archive.maildir import Maildir, uid_hash
 from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun
-from pymailbox.archive.run import Run
+from pymailbox.archive.run import Run, RunOptions
 from pymailbox.archive.stored_form import Form, wire_chunks
-from pymailbox.archive.tries import Tries
 from pymailbox.archive.writing import recover
 from pymailbox.disk import Disk, disk_errors
 from pymailbox.display import EDGE, first_and_last, local_time, type_name
@@ -184,8 +184,8 @@ class Archive(Collection[Record]):
         return self.path / ".pymailbox"
 
     @property
-    def _tries(self) -> Tries:
-        return Tries(self._state / "runs.json", self._layout.disk)
+    def _failed_runs(self) -> FailedRuns:
+        return FailedRuns(self._state / "runs.json", self._layout.disk)
 
     @property
     def _ledger(self) -> Ledger:
@@ -311,7 +311,7 @@ class Archive(Collection[Record]):
         found the archive locked or its ledger damaged.
         """
         check_account(account)
-        return self._tries.last_failure(account_name(account))
+        return self._failed_runs.last_failure(account_name(account))
 
     def next_try(self, account: Account) -> datetime | None:
         """Return the time (UTC) before which the server wants no other run of an account; None if it may run now.
@@ -320,7 +320,7 @@ class Archive(Collection[Record]):
         capabilities (RFC 2449 §6.5), counted from the end of that run, and is at most a day away.
         """
         check_account(account)
-        return self._tries.next_try(account_name(account))
+        return self._failed_runs.next_try(account_name(account))
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -378,7 +378,8 @@ class Archive(Collection[Record]):
             raise ValueError(f"limit must be 1 or more, not {limit}")
         if stop is not None and not isinstance(stop, threading.Event):
             raise TypeError(f"stop must be a threading.Event, not {type_name(stop)}")
-        return self._collect(account, keep, options, dry_run, renumbered, limit, stop, progress, None).result
+        asked = RunOptions(keep, dry_run, renumbered, limit, stop, progress)
+        return self._run(account, asked, options).result
 
     def clean(
         self,
@@ -399,44 +400,33 @@ class Archive(Collection[Record]):
         _check_number("at_most", at_most)
         if not 0 <= at_most <= 1:
             raise ValueError(f"at_most must be between 0 and 1, not {at_most!r}")
-        work = self._collect(account, keep, options, dry_run, False, None, None, None, at_most)
+        work = self._run(account, RunOptions(keep, dry_run, at_most=at_most), options)
         return Cleaned(work.done.deleted, work.there - work.done.deleted, work.done.notes)
 
-    def _collect(
-        self,
-        account: Account,
-        keep: Keep,
-        options: MailboxOptions,
-        dry_run: bool,
-        renumbered: bool,
-        limit: int | None,
-        stop: threading.Event | None,
-        progress: Callable[[Progress], None] | None,
-        at_most: float | None,
-    ) -> Run:
-        if dry_run:
+    def _run(self, account: Account, asked: RunOptions, options: MailboxOptions) -> Run:
+        if asked.dry_run:
             options["read_only"] = True
-        check_collect(account, keep, options, dry_run=dry_run)  # before anything is made on disk
-        if at_most is not None:
+        check_collect(account, asked.keep, options, dry_run=asked.dry_run)  # before anything is made on disk
+        if asked.at_most is not None:
             self._check_that_there_is_one()
-        with self._writing(dry_run) as ledger:
+        with self._writing(asked.dry_run) as ledger:
             row = ledger.account(account_name(account))
             if row.one_by_one:
                 options["pipelining"] = False
             inbox = Mailbox.from_account(account, **options)
-            work = Run(ledger, self._layout, inbox, row, keep, dry_run, renumbered, limit, stop, progress, at_most)
+            work = Run(ledger, self._layout, inbox, row, asked)
             try:
                 with disk_errors(self.path):
                     collect(work)
             except LedgerDamaged:  # nothing more is written to such an archive
                 raise
             except (MailboxError, ValueError, OSError) as error:
-                if not dry_run:
-                    asked = getattr(error, "retry_after", None) or 0
-                    self._tries.failed(row.name, error, max(asked, inbox.capabilities.login_delay or 0))
+                if not asked.dry_run:
+                    wait = getattr(error, "retry_after", None) or 0
+                    self._failed_runs.failed(row.name, error, max(wait, inbox.capabilities.login_delay or 0))
                 raise
-            if not dry_run:
-                self._tries.done(row.name, max(work.retry_after or 0, inbox.capabilities.login_delay or 0))
+            if not asked.dry_run:
+                self._failed_runs.done(row.name, max(work.retry_after or 0, inbox.capabilities.login_delay or 0))
             return work
 
     # --- proof --------------------------------------------------------------------------------------------

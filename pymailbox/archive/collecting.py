@@ -35,7 +35,7 @@ def _run_sessions(run: Run) -> Collected:
             run.retry_after = error.retry_after
             run.note(f"more messages may be there: {error.problem}")
             return run.result
-        if run.dry_run or run.stopped or run.left == 0:
+        if run.asked.dry_run or run.stopped or run.left == 0:
             return run.result
         if complete and before == run.handled:
             return run.result

@@ -73,7 +73,8 @@ class Index:
 
     def find(self, uid: str, size: int | None) -> int | None:
         """Return the position of the newest message of that uid and, where it is known, size; None if there is none."""
-        for at in (*reversed(self._others.get(uid, ())), self._at[uid]):
+        first = self._at[uid]
+        for at in (*reversed(self._others[uid]), first) if uid in self._others else (first,):
             if not self._gone[at] and (size is None or self._listed[at] == size):
                 return at
         return None
@@ -97,10 +98,11 @@ def plan(uids: Sequence[str | None], sizes: Sequence[int | None], index: Index) 
     """Sort the messages of a listing; if `sizes` is empty each is taken to have the size it had."""
     result = Plan()
     covered = _covered(uids, sizes, index) if len(set(uids)) < len(uids) else {}
+    archived = index.uids
     for number, uid in enumerate(uids, 1):
         if uid is None:
             where = result.doubtful
-        elif uid not in index.uids:
+        elif uid not in archived:
             where = result.unknown
         elif uid in covered:
             where = result.shared if covered[uid] else result.doubtful

@@ -149,8 +149,8 @@ class Ledger(Database):
     def messages(self, where: str = "", values: Iterable[Any] = ()) -> Iterator[MessageRow]:
         """Yield the rows that a condition selects, in the order they were archived."""
         for page in self._pages(where, values):
-            for *found, _ in page:
-                row = MessageRow(*found)
+            for found in page:
+                row = MessageRow(*found[:-1])
                 row.uid = readable(row.uid)
                 yield row
 

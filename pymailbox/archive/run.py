@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from attrs import define, evolve, field
 
@@ -15,27 +16,34 @@ from pymailbox.archive.writing import Writer
 from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.progress import Progress
 
-__all__ = ["Run"]
+__all__ = ["Run", "RunOptions"]
 
 _LONGEST_PAUSE = 400 * 86_400  # seconds between runs; a clock that says more is not believed
 
 
+class RunOptions(NamedTuple):
+    """What a run is asked to do."""
+
+    keep: Keep
+    dry_run: bool = False
+    renumbered: bool = False
+    #: Messages to archive at most.
+    limit: int | None = None
+    stop: threading.Event | None = None
+    progress: Callable[[Progress], None] | None = None
+    #: Delete only: what is new is left for another run. The largest part of the mailbox that it may delete.
+    at_most: float | None = None
+
+
 @define(eq=False, repr=False)
 class Run:
-    """What one run of `collect` or `clean` was asked to do, and what it knows so far."""
+    """One run of `collect` or `clean`, and what it knows so far."""
 
     ledger: Ledger
     layout: Maildir
     inbox: Mailbox
     account: AccountRow
-    keep: Keep
-    dry_run: bool
-    renumbered: bool
-    limit: int | None
-    stop: threading.Event | None
-    progress: Callable[[Progress], None] | None
-    #: Delete only: what is new is left for another run. The largest part of the mailbox that it may delete.
-    at_most: float | None = None
+    asked: RunOptions
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
     #: When the run began, in whole seconds since 1970.
@@ -95,12 +103,12 @@ class Run:
     @property
     def stopped(self) -> bool:
         """Whether the caller wants the run to end."""
-        return self.stop is not None and self.stop.is_set()
+        return self.asked.stop is not None and self.asked.stop.is_set()
 
     @property
     def left(self) -> int | None:
         """How many messages may still be archived; None: any number."""
-        return None if self.limit is None else max(0, self.limit - self.new)
+        return None if self.asked.limit is None else max(0, self.asked.limit - self.new)
 
     @property
     def result(self) -> Collected:

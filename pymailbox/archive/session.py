@@ -74,19 +74,19 @@ class CollectSession:
         if self._recognise_names([*result.unknown, *result.doubtful]):
             result = self._plan()
         aside = {number for number in (*result.unknown, *result.doubtful) if self._is_set_aside(number)}
-        wanted = [] if work.at_most is not None else self._in_order({*result.unknown, *result.doubtful} - aside)
+        wanted = [] if work.asked.at_most is not None else self._in_order({*result.unknown, *result.doubtful} - aside)
         new = wanted[: work.left]  # at most, as some may turn out to be archived
         may_go = self._may_go(result, new) & {*new, *result.known}
         self._brake(len(may_go))
         if not work.further:
             work.there = len(self.inbox)
             work.done = evolve(work.done, known=len(result.known) + len(result.shared))
-            if result.shared and work.may_delete and not (work.renumbered or work.keep.keeps_everything):
+            if result.shared and work.may_delete and not (work.asked.renumbered or work.asked.keep.keeps_everything):
                 work.note(f"{len(result.shared)} stay, as they share their uids with other messages")
-            if result.doubtful and work.at_most is not None:
+            if result.doubtful and work.asked.at_most is not None:
                 work.note(f"{len(result.doubtful)} stay until collect has compared them with what is archived")
         work.done = evolve(work.done, set_aside=len(aside))
-        if work.dry_run:
+        if work.asked.dry_run:
             size = sum(self._size(number) or 0 for number in new)
             work.new, work.size = len(new), size
             work.done = evolve(work.done, deleted=len(may_go))
@@ -97,13 +97,13 @@ class CollectSession:
         self._total = None if None in sizes else sum(size or 0 for size in sizes), len(new)
         if new or not work.further:
             self._tell(0, 0)
-        if not work.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
+        if not work.asked.renumbered and not all(map(self.listed.__contains__, work.index.uids)):
             asked = set(new)
             self._compare([number for number in result.unknown if number in asked][:_COMPARED])
         complete = self._fetch(wanted, may_go)
         complete = complete and self._delete_known(result, may_go)
-        whole = complete and work.limit is None and not aside and not work.failures and not self.deletions.marked
-        if work.at_most is None or self.deletions.marked:  # `clean` alone does not look whether all is archived
+        whole = complete and work.asked.limit is None and not aside and not work.failures and not self.deletions.marked
+        if work.asked.at_most is None or self.deletions.marked:  # `clean` alone does not look whether all is archived
             work.account.count = len(self.inbox) if whole else None
             work.account.size = self.inbox.size if whole else None
         work.account.ended = int(work.now())
@@ -134,7 +134,7 @@ class CollectSession:
         work = self.work
         result = plan(self.uids, (), work.index)
         unchanged = (work.account.count, work.account.size) == (len(self.inbox), self.inbox.size)
-        if result.unknown or result.doubtful or not unchanged or work.keep.bytes is not None:
+        if result.unknown or result.doubtful or not unchanged or work.asked.keep.bytes is not None:
             self.sizes = self.inbox.sizes
             result = plan(self.uids, self.sizes, work.index)
         return result
@@ -197,15 +197,15 @@ class CollectSession:
     def _may_go(self, result: Plan, wanted: Iterable[int]) -> set[int]:
         """Return the numbers of the messages that do not have to stay on the server once they are archived."""
         work = self.work
-        if not work.may_delete or work.renumbered or work.keep.keeps_everything:
+        if not work.may_delete or work.asked.renumbered or work.asked.keep.keeps_everything:
             return set()
         seen = dict.fromkeys(wanted, work.began)
         seen |= {number: work.index.first_seen[self._at(number)] for number in result.known}
         listing = [Listed(self._size(number), seen.get(number)) for number in range(1, len(self.uids) + 1)]
-        return work.keep.released(listing, work.began)
+        return work.asked.keep.released(listing, work.began)
 
     def _brake(self, going: int) -> None:
-        at_most = self.work.at_most
+        at_most = self.work.asked.at_most
         if at_most is not None and not self.work.further and going > at_most * len(self.inbox):
             raise MailboxError(
                 f"{going} of {len(self.inbox)} messages would be deleted, more than at_most={at_most:g} allows;"
@@ -372,14 +372,14 @@ class CollectSession:
         self._tell(self._reported[0] + progress.bytes, self._reported[1] + progress.messages)
 
     def _tell(self, size: int, messages: int) -> None:
-        if self.work.progress is not None:
+        if self.work.asked.progress is not None:
             total = self._total[0] and max(self._total[0], size)
             count, mailbox = max(self._total[1], messages), (len(self.inbox), self.inbox.size)
-            self.work.progress(Progress(size, total, messages, count, self.work.writer.safe, mailbox))
+            self.work.asked.progress(Progress(size, total, messages, count, self.work.writer.safe, mailbox))
 
     def _take(self, number: int, staged: StagedFile) -> None:
         work, uid = self.work, self.uids[number - 1]
-        same = work.writer.recognise(staged, uid, self.listed, gone=work.renumbered)
+        same = work.writer.recognise(staged, uid, self.listed, gone=work.asked.renumbered)
         row = work.writer.take(staged, uid, self._size(number), same)
         if same is None:
             work.new += 1

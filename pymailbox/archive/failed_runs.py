@@ -1,4 +1,4 @@
-"""Tries: how the last run of each account failed, and when another run makes sense.
+"""FailedRuns: how the last run of each account failed, and when another run makes sense.
 
 A small JSON file, read without a lock and replaced under the lock of the archive. It decides nothing: if it is missing,
 torn or damaged it says nothing, and if it cannot be written nothing else changes. So it is not in the ledger: a run may
@@ -17,14 +17,14 @@ from pymailbox.archive.results import FailedRun
 from pymailbox.disk import Disk
 from pymailbox.display import safe_text, without_errno
 
-__all__ = ["Tries"]
+__all__ = ["FailedRuns"]
 
 _LONGEST = 86_400.0  # seconds; a server that asks for a longer wait is not believed, nor is a clock that was set back
 _LARGEST = 1 << 24  # bytes of the file that are read
 
 
 @frozen(eq=False, repr=False)
-class Tries:
+class FailedRuns:
     """The file of an archive."""
 
     path: Path
