@@ -23,8 +23,9 @@ _ZONES = {
 # RFC 5322 §3.3: matches most dates.
 _STRICT = re.compile(
     r"(?:[A-Z][a-z]{2}, )?([0-9]{1,2}) ([A-Z][a-z]{2}) ((?:19|20)[0-9]{2})"
-    r" ([0-9]{2}):([0-9]{2}):([0-9]{2})( [+-][0-9]{4})(?: \([A-Z]{1,5}\))?"
+    r" ((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]) ([+-](?:0[0-9]|1[0-4])[0-5][0-9])(?: \([A-Z]{1,5}\))?"
 )
+_MONTH_NUMBERS = {name.title(): f"{number:02}" for name, number in _MONTHS.items()}
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)[ T]*", re.ASCII)
 _MONTH = re.compile(rf"(?<![^\W\d_])({'|'.join(_MONTHS)})", re.IGNORECASE)
 _TIME = re.compile(r"(?<![\d:])(\d{1,3}) ?: ?(\d{1,2})(?: ?: ?(\d{1,2})(?:[.,]\d{1,9})?)?", re.ASCII)
@@ -44,9 +45,12 @@ def parse_date(text: str) -> datetime | None:
     A time without a zone, or with `-0000` or an unknown zone, is in UTC (RFC 5322 §4.3); a day without a time means
     midnight. Comments are ignored.
     """
-    if (match := _STRICT.fullmatch(text)) is not None and match[2].lower() in _MONTHS:
-        day, month_name, year, hour, minute, second, zone = match.groups()
-        return _moment(int(year), _MONTHS[month_name.lower()], int(day), int(hour), int(minute), int(second), zone)
+    if (match := _STRICT.fullmatch(text)) is not None and match[2] in _MONTH_NUMBERS:
+        day, name, year, clock, zone = match.groups()
+        try:
+            return datetime.fromisoformat(f"{year}-{_MONTH_NUMBERS[name]}-{day:0>2}T{clock}{zone}")
+        except ValueError:  # a day that does not exist
+            return None
     text = text[:MAX_CHARACTERS]
     text = " ".join(without_comments(text).split())
     if (match := _ISO.match(text)) is not None:

@@ -10,9 +10,11 @@ This module imports nothing that reads mail, so a mailbox can be created without
 import re
 from abc import abstractmethod
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from email.message import EmailMessage
 
@@ -30,6 +32,14 @@ MAX_SQUARES = 4096 * 4096  # of the lengths of long ones
 #: Stands for `Attachment`, which cannot be imported here: its module imports this one.
 AttachmentT = TypeVar("AttachmentT")
 AttachmentT_co = TypeVar("AttachmentT_co", covariant=True)
+
+
+@cache
+def _date_parser() -> "Callable[[str], datetime | None]":
+    """Import the parser of dates with the first date; an import statement takes a microsecond each time."""
+    from .dates import parse_date
+
+    return parse_date
 
 
 class _Header(Protocol):
@@ -99,9 +109,7 @@ class HeaderNames:
     @property
     def date(self) -> "datetime | None":
         """The Date, always aware; None when there is none or it is not a date."""
-        from .dates import parse_date
-
-        return parse_date(self.date_str)
+        return _date_parser()(self.date_str)
 
     @property
     def date_str(self) -> str:

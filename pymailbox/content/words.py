@@ -7,6 +7,7 @@ bidirectional control characters and no lone surrogates: it is safe to print.
 import re
 from binascii import a2b_qp
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from pymailbox.display import safe_text
 
@@ -103,6 +104,14 @@ def _decode_run(words: list[tuple[str, str, str]], label: str) -> str:
     return text
 
 
+@cache
+def _base64_decoder() -> "Callable[[bytes], tuple[bytes, str | None]]":
+    """Import the decoder with the first word in base64: most headers have none."""
+    from .transfer import decode_base64
+
+    return decode_base64
+
+
 def _decode_each(words: list[tuple[str, str, str]], *, join: bool) -> tuple[bytes, bool]:
     """Decode words that share a charset; with `join`, base64 that seems cut continues in the next word.
 
@@ -124,9 +133,7 @@ def _decode_each(words: list[tuple[str, str, str]], *, join: bool) -> tuple[byte
         follows = number + 1 < len(words) and words[number + 1][1] == "b"
         if join and follows and letters % 4 and not encoded.endswith("="):
             continue
-        from .transfer import decode_base64  # most headers have none
-
-        decoded, defect = decode_base64("".join(carry).encode("ascii", "replace"))
+        decoded, defect = _base64_decoder()("".join(carry).encode("ascii", "replace"))
         data.append(decoded)
         sound = sound and defect is None
         carry.clear()
