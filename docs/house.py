@@ -1,18 +1,52 @@
-"""Draw the packages of pymailbox as a house, in `docs/house.svg`, from their imports: `python -m docs.house`.
+"""The order of the modules, and a drawing of the packages as a house, from their imports: `python -m docs.house`.
 
 A room is a package or module, and stands on the lowest floor from which it imports only from floors below. A room names
 the rooms that it uses, without those that they use in turn. A test compares the file with the code.
 """
 
+import ast
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from tests.test_house import EXCEPTED, FLOORS, MODULES, imports
-
-__all__ = ["DRAWING", "draw"]
+__all__ = ["DRAWING", "EXCEPTED", "FLOORS", "MODULES", "draw", "imports"]
 
 DRAWING = Path(__file__).with_name("house.svg")
+_ROOT = Path(__file__).resolve().parents[1]
+
+#: The modules of the package, and of each package in it, from top to bottom: a module imports only those below it.
+#: `docs/design.md` explains what each is for.
+FLOORS = {
+    "pymailbox": """__main__ cli __init__ diagnosis many watching archive seen mailbox accounts_file poplib pop3 account
+        pop_url passwords password_reference database disk lock content notebook progress errors display testing""",
+    "pymailbox.cli": """__init__ reading_commands archive_commands watching_commands accounts_commands server_commands
+        parser message_list choosing progress_display output_options interruption exit_status account_options demo""",
+    "pymailbox.accounts_file": "__init__ tables file",
+    "pymailbox.many": "__init__ gathering collecting schedule worker arguments",
+    "pymailbox.archive": """__init__ archive verifying rebuilding collecting session run deleting writing identity keep
+        failed_runs results ledger maildir stored_form""",
+    "pymailbox.seen": "__init__ seen messages renumbering file",
+    "pymailbox.watching": "__init__ watch async_watch abstract_watch look arrivals schedule arrival",
+    "pymailbox.diagnosis": "__init__ run advice certificate probes findings quirks report",
+    "pymailbox.mailbox": """__init__ mailbox async_mailbox abstract_mailbox options message async_message fetching
+        showing open_mailbox transaction reading state""",
+    "pymailbox.poplib": "__init__ reader lines tls",
+    "pymailbox.pop3": """__init__ connection async_connection driver async_driver transport async_transport
+        abstract_connection login flows sasl bearer kerberos scram commands listings session dispatcher stream_check
+        proof capabilities protocol body_meter violations receive_buffer framing pieces sinks settings proxy limits
+        deadlines tls wirelog command refusal""",
+    "pymailbox.notebook": "__init__ cards progress",
+    "pymailbox.content": """__init__ content body markup tree headers reading_names saving filenames address parameters
+        received dates mailboxes links styles words transfer charset codecs identifiers comments""",
+    "pymailbox.testing": """__main__ __init__ plugin proxy recorder samples server certificates conversation
+        command_table faulty_session listener quirky_lines client_socket delay_line quirky_login authorization
+        quirky_mail transaction replayed_session session observer blank_mail redaction recording authenticator fault
+        maildrop quirk session_record reply stores stored_mail""",
+}
+
+#: The pytest plugin is loaded by pytest, and provides fixtures with modules above it.
+EXCEPTED = {"pymailbox.testing.plugin"}
+
 _WIDTH, _HUT, _FLOOR, _ROOF, _EDGE = 720, 150, 52, 84, 12
 
 _STYLE = """
@@ -27,6 +61,40 @@ _STYLE = """
     .hut { fill: #3a2d10; stroke: #d29922; } .ground { stroke: #9da7b1; }
   }
 """
+
+
+def _name_of(path: Path) -> str:
+    """Return the dotted name of a module."""
+    parts = path.relative_to(_ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+#: The path of each module, by its dotted name.
+MODULES = {_name_of(path): path for path in sorted((_ROOT / "pymailbox").rglob("*.py"))}
+
+
+def imports(name: str, source: str) -> Iterator[str]:
+    """Yield the modules of the package that this one imports: at the top, in a function, or for typing."""
+    path = MODULES[name]
+    here = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "pymailbox")
+        elif isinstance(node, ast.ImportFrom):
+            parts = here.split(".")
+            above = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, (above, node.module)))
+            if module.split(".")[0] == "pymailbox":
+                for alias in node.names:
+                    inner = f"{module}.{alias.name}"
+                    yield inner if inner in MODULES else module
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (
+            "import_module",
+            "__import__",
+        ):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and str(first.value).split(".")[0] == "pymailbox":
+                yield str(first.value)
 
 
 def draw() -> str:

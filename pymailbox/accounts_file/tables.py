@@ -250,10 +250,8 @@ def _converter() -> "Converter":
     except ImportError as error:
         raise missing_library("cattrs") from error
     converter = Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(str, _strict(str))
-    converter.register_structure_hook(bool, _strict(bool))
-    converter.register_structure_hook(int, _strict(int))
-    converter.register_structure_hook(float, _strict((int, float)))
+    for kind, accepted in ((str, str), (bool, bool), (int, int), (float, (int, float))):
+        converter.register_structure_hook(kind, _strict(accepted))
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _words)
 
     def table(kind: Any) -> Any:

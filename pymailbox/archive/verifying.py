@@ -28,7 +28,7 @@ class Verified:
     damaged: tuple[Path, ...] = ()
     #: Names of files that are no longer there.
     missing: tuple[str, ...] = ()
-    #: Files that are not the archive's; they are left alone.
+    #: Files that the archive does not know, such as those of other programs; they are left alone.
     strangers: int = 0
 
     def __bool__(self) -> bool:
@@ -38,7 +38,7 @@ class Verified:
     def __str__(self) -> str:
         return (
             f"{self.read:,} of {self.messages:,} read, {format_size(self.bytes)}; {len(self.damaged):,} damaged,"
-            f" {len(self.missing):,} missing, {self.strangers:,} not ours"
+            f" {len(self.missing):,} missing, {self.strangers:,} unknown"
         )
 
 

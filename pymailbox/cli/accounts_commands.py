@@ -301,9 +301,7 @@ def _checked_value(key: str, word: str) -> str:
         table = f"archive = {value}" if key == "archive" else f"password = {{ {key} = {value} }}"
         AccountsFile.parse(f'account.me = {{ url = "pops://me@localhost", {table} }}')
     except ValueError:
-        value = ""
-    if not value:
-        raise ValueError(f"expected {_EXPECTED[key]}")
+        raise ValueError(f"expected {_EXPECTED[key]}") from None
     return value
 
 

@@ -118,16 +118,8 @@ def collect_all(
     check_number("per_host", per_host)
     Meter.check(progress)
     directory = Archive(root).path  # which checks it, and makes it absolute: workers may have another directory
-    if options.get("sock") is not None:
-        raise ValueError("sock serves one session, so it cannot be used for many accounts")
     pickled = executor is not None and is_pickling(executor)
-    if pickled and options.get("ssl_context") is not None:
-        raise ValueError(
-            "ssl_context cannot be sent to another process; set SSL_CERT_FILE to the authority's PEM file in the"
-            " environment of the workers, or pass a ThreadPoolExecutor"
-        )
-    if pickled and options.get("auth") is not None:
-        check_pickles(Account("localhost", "nobody", auth=options["auth"]))
+    _check_options(options, pickled=pickled)
     names: set[str] = set()
 
     def check(account: Account) -> None:
@@ -147,6 +139,21 @@ def collect_all(
     if not pickled and needs_context(wanted, options):
         options["ssl_context"] = default_context()
     return _Run(directory, executor, pickled, schedule, keep, options, progress).outcomes()
+
+
+def _check_options(options: MailboxOptions, *, pickled: bool) -> None:
+    """Raise ValueError for an option that cannot be used for many accounts, or cannot be pickled."""
+    if options.get("sock") is not None:
+        raise ValueError("sock serves one session, so it cannot be used for many accounts")
+    if not pickled:
+        return
+    if options.get("ssl_context") is not None:
+        raise ValueError(
+            "ssl_context cannot be sent to another process; set SSL_CERT_FILE to the authority's PEM file in the"
+            " environment of the workers, or pass a ThreadPoolExecutor"
+        )
+    if options.get("auth") is not None:
+        check_pickles(Account("localhost", "nobody", auth=options["auth"]))
 
 
 #: What a worker will return; other errors are raised.

@@ -17,7 +17,7 @@ from typing import Literal
 
 from attrs import Factory, define, field, frozen
 
-__all__ = ["Fault", "FaultPlan"]
+__all__ = ["Fault", "FaultPlan", "several"]
 
 End = Literal["fin", "rst", "ragged"]
 Side = Literal["client", "server"]
@@ -236,6 +236,11 @@ class Fault:
     def new_uids(cls, session: int = 2) -> "Fault":
         """Show unique-ids in that session that no other session has, as after a server migration."""
         return cls(kind="new_uids", session=session)
+
+
+def several(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Return faults as a value."""
+    return tuple(faults)
 
 
 @define(eq=False)

@@ -7,24 +7,19 @@ encrypted bytes.
 import selectors
 import socket
 import struct
-from collections.abc import Iterable
 from time import monotonic
 from typing import Self
 
 from attrs import Factory, define, field
 
 from pymailbox.testing.delay_line import DelayLine
-from pymailbox.testing.fault import End, Fault, FaultPlan
+from pymailbox.testing.fault import End, Fault, FaultPlan, several
 from pymailbox.testing.listener import Listener
 
 __all__ = ["Proxy"]
 
 _CHUNK = 262_144  # bytes per recv
 _MOST = 16 * 1024 * 1024  # bytes in transit in one direction; the sender waits while there are more
-
-
-def _faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    return tuple(faults)
 
 
 @define(eq=False)
@@ -47,7 +42,7 @@ class Proxy:
 
     _target_host: str = field(alias="host")
     _target_port: int = field(alias="port")
-    faults: tuple[Fault, ...] = field(default=(), kw_only=True, converter=_faults)
+    faults: tuple[Fault, ...] = field(default=(), kw_only=True, converter=several)
     latency: float = field(default=0.0, kw_only=True)
     host: str = field(default="127.0.0.1", kw_only=True, alias="listen")
     connections: int = field(default=0, init=False)

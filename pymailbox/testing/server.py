@@ -15,7 +15,7 @@ from pymailbox.testing.authenticator import Authenticator
 from pymailbox.testing.certificates import Certificates
 from pymailbox.testing.client_socket import ClientSocket
 from pymailbox.testing.conversation import Conversation
-from pymailbox.testing.fault import Fault, FaultPlan
+from pymailbox.testing.fault import Fault, FaultPlan, several
 from pymailbox.testing.listener import Listener
 from pymailbox.testing.maildrop import Maildrop
 from pymailbox.testing.quirk import Quirk
@@ -36,10 +36,6 @@ def _upper(names: Iterable[str]) -> tuple[str, ...]:
 
 def _apart(quirks: Quirk | Iterable[Quirk]) -> frozenset[Quirk]:
     return Quirk.together(quirks)
-
-
-def _faults(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    return tuple(faults)
 
 
 def _check_security(_: object, __: "Attribute[Security]", value: object) -> None:
@@ -126,7 +122,7 @@ class Server:
     latency: float = field(default=0.0, kw_only=True)
     autologout: float | None = field(default=None, kw_only=True)
     quirks: frozenset[Quirk] = field(default=frozenset(), kw_only=True, converter=_apart)
-    faults: tuple[Fault, ...] = field(default=(), kw_only=True, converter=_faults)
+    faults: tuple[Fault, ...] = field(default=(), kw_only=True, converter=several)
     log_secrets: bool = field(default=False, kw_only=True, validator=_check_flag)
     maildrops: dict[str, Maildrop] = field(factory=dict, init=False, repr=False)
     _certificates: Certificates | None = field(default=None, init=False, repr=False)

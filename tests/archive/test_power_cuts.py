@@ -213,5 +213,5 @@ def test_the_replay_notices_a_missing_step(bench: Bench, control: str) -> None:
         record = bench.record(Keep.nothing(), without=control)
         _, wrong = replay(bench, record, Keep.nothing(), most=3, enough=1)
     assert wrong, f"not noticed: {CONTROLS[control]}"
-    expected = "not ours, 8 files" if control == "pending" else "lost|missing"
+    expected = "unknown, 8 files" if control == "pending" else "lost|missing"
     assert re.search(expected, wrong[0])

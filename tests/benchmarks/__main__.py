@@ -36,8 +36,8 @@ def main() -> None:
         nargs="?",
         const=BEFORE,
         metavar="COMMIT",
-        help="measure what has a goal, also with the package of COMMIT, which --archive and --scale then measure, too"
-        f" (default {BEFORE})",
+        help=f"compare with the package of COMMIT (default {BEFORE}), and with yardsticks that have a goal; --archive"
+        " and --scale then measure that package, too",
     )
     parser.add_argument("--archive", action="store_true", help="measure archives: on dovecot, against mpop")
     parser.add_argument("--scale", action="store_true", help="measure how time and memory grow, up to 500,000 messages")

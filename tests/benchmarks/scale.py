@@ -40,7 +40,6 @@ STEPS = (
     Step("`pymailbox ls --new`", "ours.ls_new"),
     Step("`Archive.collect` of 1,000 new ones", "ours.archive_collect", once=True),
     Step("`Archive.collect`, nothing new", "ours.archive_collect"),
-    Step("`Archive.verify`", "ours.archive_verify"),
 )
 #: What each step took in each round: by its title, the mailbag, and now or before.
 Taken = dict[tuple[str, str, str], list[Report]]

@@ -303,8 +303,8 @@ def test_archive_takes_place_and_keep_from_the_file(
         (("archive", "me"), "0 new, 0 B; 9 known; 1 deleted\n"),
         (("clean", "me", "--keep-latest", "7"), "1 deleted, 7 kept\n"),
         (("clean", "me"), "0 deleted, 7 kept\n"),
-        (("verify", "me"), "10 of 10 read, 3.9 KB; 0 damaged, 0 missing, 0 not ours\n"),
-        (("verify", str(to)), "10 of 10 read, 3.9 KB; 0 damaged, 0 missing, 0 not ours\n"),
+        (("verify", "me"), "10 of 10 read, 3.9 KB; 0 damaged, 0 missing, 0 unknown\n"),
+        (("verify", str(to)), "10 of 10 read, 3.9 KB; 0 damaged, 0 missing, 0 unknown\n"),
         (("rebuild", "me"), "10 messages, 3.9 KB\n"),
         (("archive", "me", "--to", str(tmp_path / "other"), "--keep-days", "1"), "7 new"),
     ):

@@ -35,7 +35,7 @@ def test_archive_then_verify_then_rebuild(server: Server, tmp_path: Path, capsys
         (("archive", server.url, "--to", to, "--dry-run"), "dry run: 10 new, 3.9 KB; 0 known; nothing deleted\n"),
         (("archive", server.url, "--to", to), "10 new, 3.9 KB; 0 known; nothing deleted\n"),
         (("archive", server.url, "--to", to), "0 new, 0 B; 10 known; nothing deleted\n"),
-        (("verify", to), "10 of 10 read, 3.9 KB; 0 damaged, 0 missing, 0 not ours\n"),
+        (("verify", to), "10 of 10 read, 3.9 KB; 0 damaged, 0 missing, 0 unknown\n"),
         (("rebuild", to), "10 messages, 3.9 KB\n"),
         (("archive", server.url, "--to", to), "0 new, 0 B; 10 known; nothing deleted\n"),
         (("archive", server.url, "--to", to, "--keep-latest", "4"), "0 new, 0 B; 10 known; 6 deleted\n"),

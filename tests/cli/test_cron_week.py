@@ -123,5 +123,5 @@ def test_a_week_from_cron(quiet: bool, tmp_path: Path) -> None:
     done = run("verify", "me", env=environment(PYMAILBOX_CONFIG=str(config)))
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode().startswith(f"{len(arrived)} of {len(arrived)} read, ")
-    assert done.stdout.decode().endswith("; 0 damaged, 0 missing, 0 not ours\n")
+    assert done.stdout.decode().endswith("; 0 damaged, 0 missing, 0 unknown\n")
     assert set(TROUBLE.values()) == EXPECTED.keys()

@@ -97,7 +97,7 @@ def test_archive_and_verify_in_a_terminal(columns: int, env: dict[str, str], tmp
     shown, status = run_in_terminal("verify", str(tmp_path / "me"), columns=columns, env=env)
     assert status == 0, shown
     assert any("200/200  77.6/77.6 KB" in line for line in drawn(shown))
-    assert drawn(shown)[-2] == "200 of 200 read, 77.6 KB; 0 damaged, 0 missing, 0 not ours"
+    assert drawn(shown)[-2] == "200 of 200 read, 77.6 KB; 0 damaged, 0 missing, 0 unknown"
 
 
 def test_nothing_but_the_result_without_a_terminal(sample: Server, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_nothing_but_the_result_without_a_terminal(sample: Server, tmp_path: Pat
     done = run("verify", to, "--quiet")
     assert done.returncode == 4
     assert done.stdout.decode().splitlines() == [
-        "10 of 10 read, 3.9 KB; 1 damaged, 0 missing, 0 not ours",
+        "10 of 10 read, 3.9 KB; 1 damaged, 0 missing, 0 unknown",
         f"damaged  {damaged}",
     ]
 
