@@ -13,30 +13,28 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 from attrs import evolve, field, frozen
 
 from pymailbox.account import Account, account_name, check_account
-from pymailbox.archive.collecting import collect
 from pymailbox.archive.failed_runs import FailedRuns
 from pymailbox.archive.identity import Index, plan
 from pymailbox.archive.keep import Keep
 from pymailbox.archive.ledger import Ledger, MessageRow
 from pymailbox.archive.maildir import Maildir, uid_hash
 from pymailbox.archive.results import Cleaned, Collected, FailedRun, LastRun
-from pymailbox.archive.run import Run, RunOptions
 from pymailbox.archive.stored_form import Form, wire_chunks
 from pymailbox.archive.writing import recover
 from pymailbox.disk import Disk, disk_errors
 from pymailbox.display import EDGE, first_and_last, local_time, type_name
-from pymailbox.errors import LedgerDamaged, MailboxError
+from pymailbox.errors import LedgerDamaged
 from pymailbox.lock import locked
-from pymailbox.mailbox.mailbox import Mailbox
 from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from pymailbox.archive.rebuilding import Rebuilt
+    from pymailbox.archive.run import Run, RunOptions
     from pymailbox.archive.verifying import Verified
     from pymailbox.content import Content, Headers
 
-__all__ = ["Archive", "Record", "account_name", "check_collect"]
+__all__ = ["Archive", "Record", "account_name"]
 
 _LEDGER = "ledger.db"
 #: Of a `Record`, what a table has.
@@ -371,6 +369,8 @@ class Archive(Collection[Record]):
         `UidsChanged`, and `DiskFull`, before the download if LIST shows that there is too little room. What was
         archived before an error is safe.
         """
+        from pymailbox.archive.run import RunOptions
+
         Meter.check(progress)
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
             raise TypeError(f"limit must be a whole number, not {limit!r}")
@@ -397,37 +397,24 @@ class Archive(Collection[Record]):
         `dry_run`, nothing is deleted, and the result says what would be. `options` are those of `Mailbox`. Raises
         FileNotFoundError if there is no archive.
         """
+        from pymailbox.archive.run import RunOptions
+
         _check_number("at_most", at_most)
         if not 0 <= at_most <= 1:
             raise ValueError(f"at_most must be between 0 and 1, not {at_most!r}")
         work = self._run(account, RunOptions(keep, dry_run, at_most=at_most), options)
         return Cleaned(work.done.deleted, work.there - work.done.deleted, work.done.notes)
 
-    def _run(self, account: Account, asked: RunOptions, options: MailboxOptions) -> Run:
+    def _run(self, account: Account, asked: "RunOptions", options: MailboxOptions) -> "Run":
+        from pymailbox.archive.collecting import check_collect, run
+
         if asked.dry_run:
             options["read_only"] = True
         check_collect(account, asked.keep, options, dry_run=asked.dry_run)  # before anything is made on disk
         if asked.at_most is not None:
             self._check_that_there_is_one()
         with self._writing(asked.dry_run) as ledger:
-            row = ledger.account(account_name(account))
-            if row.one_by_one:
-                options["pipelining"] = False
-            inbox = Mailbox.from_account(account, **options)
-            work = Run(ledger, self._layout, inbox, row, asked)
-            try:
-                with disk_errors(self.path):
-                    collect(work)
-            except LedgerDamaged:  # nothing more is written to such an archive
-                raise
-            except (MailboxError, ValueError, OSError) as error:
-                if not asked.dry_run:
-                    wait = getattr(error, "retry_after", None) or 0
-                    self._failed_runs.failed(row.name, error, max(wait, inbox.capabilities.login_delay or 0))
-                raise
-            if not asked.dry_run:
-                self._failed_runs.done(row.name, max(work.retry_after or 0, inbox.capabilities.login_delay or 0))
-            return work
+            return run(ledger, self._layout, self._failed_runs, account, asked, options)
 
     # --- proof --------------------------------------------------------------------------------------------
 
@@ -496,18 +483,6 @@ def _is_file(path: Path, opened: os.stat_result | None) -> bool:
         return opened is not None and os.path.samestat(path.stat(), opened)
     except FileNotFoundError:
         return False
-
-
-def check_collect(account: Account, keep: Keep, options: MailboxOptions, *, dry_run: bool = False) -> None:
-    """Raise TypeError or ValueError for what `collect` would refuse; connects to nothing and makes nothing."""
-    check_account(account)
-    if not isinstance(keep, Keep):
-        raise TypeError(f"keep must be a Keep, such as Keep(days=30), not {keep!r}")
-    if options.get("read_only") and not (dry_run or keep.keeps_everything):
-        raise ValueError("read_only=True deletes nothing, so keep must be Keep.everything(); or use dry_run=True")
-    if options.get("sock") is not None:
-        raise ValueError("a run may open several sessions, so it cannot use sock=")
-    Mailbox.from_account(account, **options)
 
 
 def _check_number(name: str, value: object) -> None:

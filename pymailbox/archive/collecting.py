@@ -5,17 +5,66 @@ A run is one or more sessions. QUIT is sent only when all that was downloaded is
 
 from attrs import evolve
 
+from pymailbox.account import Account, account_name, check_account
 from pymailbox.archive.deleting import Deletions
+from pymailbox.archive.failed_runs import FailedRuns
+from pymailbox.archive.keep import Keep
+from pymailbox.archive.ledger import Ledger
+from pymailbox.archive.maildir import Maildir
 from pymailbox.archive.results import Collected
-from pymailbox.archive.run import Run
+from pymailbox.archive.run import Run, RunOptions
 from pymailbox.archive.session import CollectSession
-from pymailbox.errors import CommitError, LoginDelay, MailboxError, MailboxLocked, TemporaryFailure
+from pymailbox.disk import disk_errors
+from pymailbox.errors import CommitError, LedgerDamaged, LoginDelay, MailboxError, MailboxLocked, TemporaryFailure
+from pymailbox.mailbox.mailbox import Mailbox
+from pymailbox.mailbox.options import MailboxOptions
 from pymailbox.pop3.dispatcher import NO_PIPELINING
 
-__all__ = ["collect"]
+__all__ = ["check_collect", "run"]
 
 
-def collect(run: Run) -> Collected:
+def check_collect(account: Account, keep: Keep, options: MailboxOptions, *, dry_run: bool = False) -> None:
+    """Raise TypeError or ValueError for what `collect` would refuse; connects to nothing and makes nothing."""
+    check_account(account)
+    if not isinstance(keep, Keep):
+        raise TypeError(f"keep must be a Keep, such as Keep(days=30), not {keep!r}")
+    if options.get("read_only") and not (dry_run or keep.keeps_everything):
+        raise ValueError("read_only=True deletes nothing, so keep must be Keep.everything(); or use dry_run=True")
+    if options.get("sock") is not None:
+        raise ValueError("a run may open several sessions, so it cannot use sock=")
+    Mailbox.from_account(account, **options)
+
+
+def run(
+    ledger: Ledger,
+    layout: Maildir,
+    failed_runs: FailedRuns,
+    account: Account,
+    asked: RunOptions,
+    options: MailboxOptions,
+) -> Run:
+    """Archive, or delete, what is asked; note how it failed, and when the next run makes sense."""
+    row = ledger.account(account_name(account))
+    if row.one_by_one:
+        options["pipelining"] = False
+    inbox = Mailbox.from_account(account, **options)
+    work = Run(ledger, layout, inbox, row, asked)
+    try:
+        with disk_errors(layout.root):
+            _collect(work)
+    except LedgerDamaged:  # nothing more is written to such an archive
+        raise
+    except (MailboxError, ValueError, OSError) as error:
+        if not asked.dry_run:
+            wait = getattr(error, "retry_after", None) or 0
+            failed_runs.failed(row.name, error, max(wait, inbox.capabilities.login_delay or 0))
+        raise
+    if not asked.dry_run:
+        failed_runs.done(row.name, max(work.retry_after or 0, inbox.capabilities.login_delay or 0))
+    return work
+
+
+def _collect(run: Run) -> Collected:
     """Run sessions until one brings nothing new."""
     run.begin()
     try:

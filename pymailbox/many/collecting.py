@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from pymailbox.account import Account, account_name, check_pickles
 from pymailbox.archive import Archive, Collected, Keep
-from pymailbox.archive.archive import check_collect
+from pymailbox.archive.collecting import check_collect
 from pymailbox.display import safe_text
 from pymailbox.errors import AuthenticationError, MailboxError
 from pymailbox.mailbox.options import MailboxOptions
