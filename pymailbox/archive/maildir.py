@@ -166,13 +166,19 @@ class Maildir:
         """Whether there is a Maildir."""
         return bool(self._directories())
 
-    def files(self) -> Iterator[StoredFile]:
-        """Yield our files in `new` and `cur`; those of other programs are not ours."""
+    def files(self, known: Collection[str] = (), beginning: str = "") -> Iterator[StoredFile]:
+        """Yield our files in `new` and `cur`, but for the `known`; those of other programs are not ours.
+
+        Their names have that `beginning`.
+        """
         for directory in self._directories():
             with os.scandir(directory) as entries:  # unlike glob, it makes no list of them
                 for entry in entries:
-                    match = _NAME.match(entry.name)
-                    if match is not None and entry.is_file():
+                    name = entry.name
+                    if name in known or not name.startswith(beginning):
+                        continue
+                    match = _NAME.match(name)
+                    if match is not None and name[: match.start("added")] not in known and entry.is_file():
                         label = Label(
                             int(match["first_seen"]), int(match["run"]), int(match["position"]), match["uid_hash"]
                         )
@@ -184,7 +190,7 @@ class Maildir:
         files: dict[str, StoredFile] = {}
         for _ in range(_MOVES):
             before = len(files)
-            files.update((file.name, file) for file in self.files() if file.name not in known)
+            files.update((file.name, file) for file in self.files(known))
             if len(files) == before:
                 break
         return files
@@ -221,7 +227,7 @@ class Maildir:
         """Return the highest position of the messages first seen in that second, such as by a run that just ended."""
         if all(path.stat().st_mtime < second for path in self._directories()):
             return 0
-        return max((file.label.position for file in self.files() if file.label.first_seen == second), default=0)
+        return max((file.label.position for file in self.files(beginning=f"{second}.")), default=0)
 
     def sweep(self) -> None:
         """Remove what earlier runs left in `tmp`."""

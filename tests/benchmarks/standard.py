@@ -49,10 +49,10 @@ def headers(service: Service) -> Iterator[list[tuple[object, ...]] | None]:
 
 
 def modern_headers(service: Service) -> Iterator[list[tuple[object, ...]] | None]:
-    """Do the same with the email package's modern policy, which decodes by itself."""
+    """Do the same with the email package's modern policy, whose values are decoded, and keep what they were parsed into."""
 
     def fields(m: Any) -> tuple[object, ...]:
-        return str(m["subject"]), m["from"].addresses[0].addr_spec, m["date"].datetime
+        return m["subject"], m["from"], m["date"]
 
     yield from _headers(service, email.policy.default, fields)
 

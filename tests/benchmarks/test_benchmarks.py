@@ -128,7 +128,10 @@ def test_yardsticks_read_the_same(stage: Stage) -> None:
         assert found is not None
         assert [message.uid for message in found] == list(inbox.uids[ours.known(service) :])
     service = stage.service(Work("", "", "small", "plain"))
-    assert list(standard.modern_headers(service)) == list(standard.headers(service))
+    _, found = standard.modern_headers(service)
+    assert found is not None
+    fields = [(str(subject), sender.addresses[0].addr_spec, date.datetime) for subject, sender, date in found]
+    assert [None, fields] == list(standard.headers(service))
 
 
 def test_an_earlier_package_runs_the_cases_of_today(stage: Stage, before: Path) -> None:
