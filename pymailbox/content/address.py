@@ -1,6 +1,6 @@
 """Addresses: the mailboxes in From, To and Cc (RFC 5322 §3.4) as mail programs really write them.
 
-`parse_addresses` recognizes the two most common forms; `mailboxes` reads all others. Bounded in bytes and in addresses.
+`parse_addresses` recognizes the most common forms; `mailboxes` reads all others. Bounded in bytes and in addresses.
 The result is for display: a name can be anything, even another address. Never base trust on it.
 """
 
@@ -86,6 +86,10 @@ def _written(email: str) -> str | None:
 
 _PLAIN = re.compile(r"""(?:"([^"\\<>]*)"[ \t]*|([^"(<>,;:\\@=]*))<([^<>()\[\]",;:\\\s@]+@[^<>()\[\]",;:\\\s@]+)>\Z""")
 _FOLDED_DOMAIN = re.compile(rb'(<[^\s<>@,;"]+@[^\s<>@,;"]+)(?:\r?\n[ \t]*)+([^\s<>@,;"]+>)')
+_ENCODED = re.compile(
+    r"((?:=\?[A-Za-z0-9_-]{1,40}\?[bBqQ]\?[A-Za-z0-9+/=_.!*-]*\?=[ \t]*)+)"
+    r"""<([^<>()\[\]",;:\\\s@]+@[^<>()\[\]",;:\\\s@]+)>\Z"""
+)
 _BARE = re.compile(r"[^<>()\[\]\",;:\\\s@=]+@[^<>()\[\]\",;:\\\s@=]+\Z")
 
 
@@ -108,12 +112,17 @@ def parse_addresses(
         return ()
     if "=?" not in text:
         if (match := _PLAIN.match(text)) is not None:
-            # Collapse blanks, as the reader of longer lists does.
-            name, email = " ".join(clean(match[1] or match[2] or "").split()), clean(match[3])
-            return (Address("" if name.lower() == email.lower() else name, email),)
+            return (_one(match[1] or match[2] or "", match[3]),)
         if _BARE.match(text) is not None:
             return (Address("", clean(text)),)
+    elif (match := _ENCODED.match(text)) is not None:
+        return (_one(decode_words(match[1]), match[2]),)
     return tuple([Address(name, email) for name, email in _reader()(text, limit, names=names)])
+
+
+def _one(name: str, email: str) -> Address:
+    name, email = " ".join(clean(name).split()), clean(email)  # blanks as the reader of longer lists has them
+    return Address("" if name.lower() == email.lower() else name, email)
 
 
 @cache

@@ -85,7 +85,8 @@ class Message(AbstractMessage[Connection], ContentNames["Attachment"]):
         return headers if headers is not None else mailbox.connection.run(mailbox.ask_headers(self))
 
     def _get_headers(self) -> "Headers":
-        return self.headers
+        headers = self._headers
+        return self.headers if headers is None else headers
 
     # --- the whole message: RETR --------------------------------------------------------------------------
 

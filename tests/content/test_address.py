@@ -1,5 +1,6 @@
 """Addresses are read as mail programs write them, and no list of addresses is unbounded."""
 
+import base64
 import re
 from email.utils import getaddresses
 
@@ -289,3 +290,21 @@ def test_a_well_written_list_is_read_back(pairs: list[tuple[str, str]]) -> None:
     written = ", ".join('"' + name.replace('"', '\\"') + f'" <{email}>' for name, email in pairs)
     read = [(address.name, address.email) for address in parse_addresses(written.encode())]
     assert read == [(" ".join(name.split()) if name.lower() != email else "", email) for name, email in pairs]
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=12), st.sampled_from("bq"), st.sampled_from(["", " ", "\t"])), min_size=1, max_size=4
+    )
+)
+@example([('Lee, Ann" <x@example.com>', "b", " ")])
+@example([("ann@example.com", "q", "")])
+def test_an_encoded_name_reads_alone_as_among_others(words: list[tuple[str, str, str]]) -> None:
+    """The form of most names that are not ASCII has a way of its own; in a list, the general one reads it."""
+    name = b""
+    for text, encoding, blank in words:
+        data = text.encode("utf-8", "replace")
+        coded = b"".join(b"=%02X" % byte for byte in data) if encoding == "q" else base64.b64encode(data)
+        name += b"=?utf-8?%s?%s?=%s" % (encoding.encode(), coded, blank.encode())
+    raw = name + b"<ann@example.com>"
+    assert parse_addresses(raw) == parse_addresses(raw + b", bob@example.com")[:1]
