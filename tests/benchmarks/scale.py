@@ -72,11 +72,11 @@ def run_rounds(stage: Stage, before: Path | None, count: int, works: Iterable[Wo
 
 
 def table(taken: Taken) -> str:
-    """Return a table of the medians, of how they grow from one mailbox to the next, and against the earlier package."""
-    lines = [
-        "| what | messages | CPU | grows | memory | grows | CPU against before | memory against before |",
-        f"|---|{'--:|' * 7}",
-    ]
+    """Return a table of the medians, of how they grow from one mailbox to the next, and against an earlier package."""
+    compared = any(name == "before" for _, _, name in taken)
+    columns = ["what", "messages", "CPU", "grows", "memory", "grows"]
+    columns += ["CPU against before", "memory against before"] if compared else []
+    lines = [f"| {' | '.join(columns)} |", f"|---|{'--:|' * (len(columns) - 1)}"]
     for step in STEPS:
         fewer: tuple[int, float, int] | None = None
         for mailbag in dict.fromkeys(mailbag for _, mailbag, _ in taken):
@@ -89,8 +89,9 @@ def table(taken: Taken) -> str:
                 (f"{memory >> 20} MB", fewer and memory / max(1, fewer[2])),
             ):
                 cells += [text, f"{number(grown)} for {messages / fewer[0]:.0f}" if fewer else ""]
-            cells.append(number(ratio([one.cpu for one in now], [one.cpu for one in before])))
-            cells.append(number(ratio([one.memory for one in now], [one.memory for one in before])))
+            if compared:
+                cells.append(number(ratio([one.cpu for one in now], [one.cpu for one in before])))
+                cells.append(number(ratio([one.memory for one in now], [one.memory for one in before])))
             lines.append(f"| {' | '.join(cells)} |")
             fewer = messages, cpu, memory
     return "\n".join(lines)
