@@ -62,6 +62,14 @@ def mailbox_messages(service: Service) -> Iterator[list[Message] | None]:
         yield list(inbox)
 
 
+def mailbox_one_by_one(service: Service) -> Iterator[int | None]:
+    """Make the messages when both listings are there, and keep none."""
+    with mailbox(service) as inbox:
+        assert len(inbox.sizes) == len(inbox.uids)
+        yield None
+        yield sum(1 for _ in inbox)
+
+
 def mailbox_sizes(service: Service) -> Iterator[list[int | None] | None]:
     with mailbox(service) as inbox:
         yield None
